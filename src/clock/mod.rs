@@ -1,0 +1,160 @@
+//! Where time and new ids come from.
+pub mod timestamp;
+
+use self::timestamp::Timestamp;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+use uuid::Uuid;
+
+/// Tells the wall-clock time.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since the Unix epoch, UTC.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the machine's clock"
+    )]
+    fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A clock that moves only when told.
+#[derive(Debug)]
+pub struct ManualClock(Mutex<Timestamp>);
+
+impl ManualClock {
+    /// A clock that shows `start`.
+    #[must_use]
+    pub fn at(start: Timestamp) -> Self {
+        Self(Mutex::new(start))
+    }
+
+    /// Moves time forward.
+    pub fn advance(&self, by: Duration) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = now.after(by);
+    }
+
+    /// Sets the time, also backwards: machines' clocks do that.
+    pub fn set(&self, to: Timestamp) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes ids that nobody has used.
+pub trait IdSource: Send + Sync {
+    /// A fresh id.
+    fn fresh(&self) -> Uuid;
+    /// A number from 0 to 999, for jitter.
+    fn jitter_permille(&self) -> u16;
+}
+
+/// UUIDs of version 7: unique, and ordered by the time they were made.
+#[derive(Debug, Default)]
+pub struct RandomIds;
+
+impl IdSource for RandomIds {
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
+    fn fresh(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+
+    fn jitter_permille(&self) -> u16 {
+        let (_, low) = Uuid::new_v4().as_u64_pair();
+        u16::try_from(low % 1000).expect("a remainder of 1000 fits")
+    }
+}
+
+/// Ids that count from 1, so that a test's output is the same every time.
+#[derive(Debug, Default)]
+pub struct CountingIds(AtomicU64);
+
+impl IdSource for CountingIds {
+    fn fresh(&self) -> Uuid {
+        let count = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        Uuid::from_u64_pair(0x0000_0000_0000_7000, 0x8000_0000_0000_0000 | count)
+    }
+
+    fn jitter_permille(&self) -> u16 {
+        500
+    }
+}
+
+/// Monotonic time since it was started; for durations that are shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads monotonic time"
+    )]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Time since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// A moment on the monotonic clock past which nobody waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The moment `wait` from now.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads monotonic time"
+    )]
+    pub fn after(wait: Duration) -> Self {
+        Self(Instant::now() + wait)
+    }
+
+    /// What is left, zero once it has passed.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads monotonic time"
+    )]
+    pub fn remaining(&self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether it has passed.
+    #[must_use]
+    pub fn has_passed(&self) -> bool {
+        self.remaining().is_zero()
+    }
+
+    /// As tokio's timers take it.
+    #[must_use]
+    pub fn instant(&self) -> tokio::time::Instant {
+        self.0.into()
+    }
+}

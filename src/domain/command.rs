@@ -1,0 +1,233 @@
+//! What can be asked, and what a decision needs from outside.
+use super::database::{Durability, EngineName, Labels, Limits};
+use super::ids::{DatabaseId, InstanceId, JobId, TokenId};
+use super::job::{JobError, StepName, StepOutcome};
+use super::name::DatabaseName;
+use super::token::Scope;
+use crate::clock::timestamp::Timestamp;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A request to change something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Give the data folder its identity.
+    FoundForge {
+        /// The identity somebody chose; else a fresh one.
+        instance: Option<InstanceId>,
+    },
+    /// Run workers here from now on.
+    ChooseRuntime {
+        /// `docker`, `process` or `simulated`.
+        runtime: String,
+    },
+    /// Make a database.
+    CreateDatabase(CreateDatabase),
+    /// Change a database's settings.
+    ChangeDatabase {
+        /// Which one.
+        database: DatabaseId,
+        /// What becomes different.
+        change: DatabaseChange,
+    },
+    /// Take its worker away, keep its data.
+    StopDatabase {
+        /// Which one.
+        database: DatabaseId,
+    },
+    /// Bring it back with its data.
+    StartDatabase {
+        /// Which one.
+        database: DatabaseId,
+    },
+    /// Move it to the trash.
+    DeleteDatabase {
+        /// Which one.
+        database: DatabaseId,
+    },
+    /// Remove it for good.
+    PurgeDatabase {
+        /// Which one.
+        database: DatabaseId,
+    },
+    /// Bring it back from the trash.
+    UndeleteDatabase {
+        /// Which one.
+        database: DatabaseId,
+    },
+    /// Replace its worker by a fresh one.
+    RestartWorker {
+        /// Whose.
+        database: DatabaseId,
+    },
+    /// Bring back a worker that is missing or exited.
+    RepairWorker {
+        /// Whose.
+        database: DatabaseId,
+        /// What was found.
+        finding: String,
+    },
+    /// Leave a worker alone that cannot be kept running.
+    DegradeDatabase {
+        /// Whose.
+        database: DatabaseId,
+        /// What was tried and what was found.
+        reason: String,
+    },
+    /// End a job.
+    CancelJob {
+        /// Which one.
+        job: JobId,
+    },
+    /// Let a stuck job try again.
+    ReleaseJob {
+        /// Which one.
+        job: JobId,
+    },
+    /// The runner takes a waiting job up.
+    StartJob {
+        /// Which one.
+        job: JobId,
+        /// Its kind's first step that has no end yet; none while the job is being undone.
+        step: Option<StepName>,
+        /// How long the whole job may take, counted from its first attempt.
+        time_limit: Duration,
+    },
+    /// The runner goes on with a job that an earlier boot was in.
+    ResumeJob {
+        /// Which one.
+        job: JobId,
+        /// The step to go on with.
+        step: StepName,
+    },
+    /// A step ended well.
+    FinishStep {
+        /// Which job.
+        job: JobId,
+        /// Which step.
+        step: StepName,
+        /// What it brought about.
+        outcome: StepOutcome,
+        /// The step behind it; none behind the last.
+        next: Option<StepName>,
+    },
+    /// A step ended badly.
+    FailStep {
+        /// Which job.
+        job: JobId,
+        /// What went wrong.
+        error: JobError,
+        /// Whether it may pass.
+        transient: bool,
+    },
+    /// What a step did was undone.
+    FinishUndo {
+        /// Which job.
+        job: JobId,
+        /// Which step.
+        step: StepName,
+        /// What undoing it brought about.
+        outcome: StepOutcome,
+    },
+    /// Make a token.
+    IssueToken {
+        /// What its commands are signed with.
+        name: String,
+        /// SHA-256 of its secret, lower-case hex.
+        hash: String,
+        /// What it may do.
+        scopes: Vec<Scope>,
+        /// Names or patterns of the databases it may touch.
+        databases: Vec<String>,
+        /// When it ends by itself, from now.
+        expires_in: Option<Duration>,
+    },
+    /// Accept a token no longer.
+    RevokeToken {
+        /// Which one.
+        token: TokenId,
+    },
+    /// Say that a damaged copy of the log was healed.
+    RecordHealing {
+        /// What was found and done.
+        detail: String,
+    },
+}
+
+/// What a new database is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateDatabase {
+    /// Its name; one is made when none is given.
+    pub name: Option<DatabaseName>,
+    /// Which engine serves it.
+    pub engine: EngineName,
+    /// What an answered write survives.
+    pub durability: Durability,
+    /// The owner's own key-value marks.
+    pub labels: Labels,
+    /// What it may use.
+    pub limits: Limits,
+    /// Whether it refuses to be deleted.
+    pub protected: bool,
+    /// When it goes to the trash by itself, from now.
+    pub ttl: Option<Duration>,
+}
+
+/// New settings; what is `None` stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DatabaseChange {
+    /// The owner's marks, all of them.
+    pub labels: Option<Labels>,
+    /// What it may use.
+    pub limits: Option<Limits>,
+    /// Whether it refuses to be deleted.
+    pub protected: Option<bool>,
+    /// When it goes to the trash by itself, from now; `Some(None)` for never.
+    pub ttl: Option<Option<Duration>>,
+}
+
+/// What a decision needs from outside, gathered before it starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// The moment of the decision.
+    pub now: Timestamp,
+    /// Two ids that nobody has used: a decision makes at most a database or token and a job.
+    pub fresh: [Uuid; 2],
+    /// A number from 0 to 999 that spreads retries.
+    pub jitter_permille: u16,
+    /// How long the trash keeps a database.
+    pub trash_retention: Duration,
+    /// Most jobs that may be unfinished at once.
+    pub queue_bound: usize,
+}
+
+impl Command {
+    /// The database it is about, where it names one.
+    #[must_use]
+    pub fn database(&self) -> Option<DatabaseId> {
+        match self {
+            Self::ChangeDatabase { database, .. }
+            | Self::StopDatabase { database }
+            | Self::StartDatabase { database }
+            | Self::DeleteDatabase { database }
+            | Self::PurgeDatabase { database }
+            | Self::UndeleteDatabase { database }
+            | Self::RestartWorker { database }
+            | Self::RepairWorker { database, .. }
+            | Self::DegradeDatabase { database, .. } => Some(*database),
+            Self::FoundForge { .. }
+            | Self::ChooseRuntime { .. }
+            | Self::CreateDatabase(_)
+            | Self::CancelJob { .. }
+            | Self::ReleaseJob { .. }
+            | Self::StartJob { .. }
+            | Self::ResumeJob { .. }
+            | Self::FinishStep { .. }
+            | Self::FailStep { .. }
+            | Self::FinishUndo { .. }
+            | Self::IssueToken { .. }
+            | Self::RevokeToken { .. }
+            | Self::RecordHealing { .. } => None,
+        }
+    }
+}

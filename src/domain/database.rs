@@ -1,0 +1,350 @@
+//! Databases, as the events tell them.
+use super::event::{DatabaseRequested, Event};
+use super::ids::{DatabaseId, JobId, Sequence};
+use super::job::JobKind;
+use super::name::DatabaseName;
+use super::recorded::RecordedEvent;
+use crate::clock::timestamp::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The owner's own key-value marks.
+pub type Labels = BTreeMap<String, String>;
+
+/// The word of an engine: `sqlite`. Which ones there are, `engine/registry.rs` knows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EngineName(pub String);
+
+impl fmt::Display for EngineName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What an answered write survives. Stored: arms are only ever added at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Power loss: every commit is synced before it is answered.
+    #[default]
+    Full,
+    /// A crash of the program, not of the machine: commits are synced now and then.
+    Relaxed,
+}
+
+/// What a database may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Most bytes its file may grow to.
+    pub size_bytes: u64,
+    /// Most bytes of memory for its worker.
+    pub memory_bytes: u64,
+    /// Thousandths of a processor for its worker.
+    pub cpu_millis: u32,
+}
+
+impl Default for Limits {
+    /// 2 GiB of file, 256 MiB of memory and half a processor: what a test run needs, many times
+    /// over, while 50 of them fit on a laptop.
+    fn default() -> Self {
+        Self {
+            size_bytes: 2 << 30,
+            memory_bytes: 256 << 20,
+            cpu_millis: 500,
+        }
+    }
+}
+
+/// What the files of a database are good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Not there yet.
+    Creating,
+    /// In place; SQL is answered.
+    Ready,
+    /// In place; SQL is refused.
+    Stopped,
+    /// In the trash until `purge_at`.
+    Trashed {
+        /// When the trash lets go of it.
+        purge_at: Timestamp,
+    },
+}
+
+/// Where a database stands, in the API's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatabaseState {
+    /// Being created.
+    Creating,
+    /// Answers SQL.
+    Ready,
+    /// Answers SQL; its worker cannot be kept running.
+    Degraded,
+    /// Being stopped.
+    Stopping,
+    /// Kept without a worker; SQL is refused.
+    Stopped,
+    /// Being started again.
+    Starting,
+    /// On its way to the trash.
+    Deleting,
+    /// In the trash.
+    Trashed,
+    /// On its way back from the trash.
+    Restoring,
+    /// Being removed for good.
+    Purging,
+    /// A job on it is stuck: a person has to look.
+    Failed,
+}
+
+impl DatabaseState {
+    /// Every state.
+    pub const ALL: &[Self] = &[
+        Self::Creating,
+        Self::Ready,
+        Self::Degraded,
+        Self::Stopping,
+        Self::Stopped,
+        Self::Starting,
+        Self::Deleting,
+        Self::Trashed,
+        Self::Restoring,
+        Self::Purging,
+        Self::Failed,
+    ];
+
+    /// The word shown in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Deleting => "deleting",
+            Self::Trashed => "trashed",
+            Self::Restoring => "restoring",
+            Self::Purging => "purging",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for DatabaseState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A job in a database's queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedJob {
+    /// Which job.
+    pub id: JobId,
+    /// What it does.
+    pub kind: JobKind,
+    /// Whether the runner has taken it up.
+    pub started: bool,
+}
+
+/// A database as its events tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Database {
+    /// Its id for ever.
+    pub id: DatabaseId,
+    /// Its name; in the trash others may have the same.
+    pub name: DatabaseName,
+    /// The host label it answers to.
+    pub dns_label: String,
+    /// Which engine serves it.
+    pub engine: EngineName,
+    /// What an answered write survives.
+    pub durability: Durability,
+    /// The owner's own key-value marks.
+    pub labels: Labels,
+    /// What it may use.
+    pub limits: Limits,
+    /// Whether it refuses to be deleted.
+    pub protected: bool,
+    /// When it goes to the trash by itself.
+    pub expires_at: Option<Timestamp>,
+    /// What its files are good for.
+    pub condition: Condition,
+    /// Why its worker cannot be kept running, where that is so.
+    pub degraded: Option<String>,
+    /// Its worker's id under the runtime, while it has one.
+    pub worker: Option<String>,
+    /// Its unfinished jobs in the order of their arrival; the first runs.
+    pub queue: Vec<QueuedJob>,
+    /// Whether its first job is stuck.
+    pub stuck: bool,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// The last event about it.
+    pub sequence: Sequence,
+}
+
+/// What a database will be once its queue is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prospect {
+    /// It will answer SQL.
+    Ready,
+    /// It will be stopped.
+    Stopped,
+    /// It will be in the trash; the job that puts it there, while that is unfinished.
+    Trashed(Option<JobId>),
+    /// It will be gone.
+    Purged(JobId),
+}
+
+impl Database {
+    /// The database that an event begins.
+    #[must_use]
+    pub fn begun_by(it: &DatabaseRequested, recorded: &RecordedEvent) -> Self {
+        Self {
+            id: it.database,
+            name: it.name.clone(),
+            dns_label: it.dns_label.clone(),
+            engine: it.engine.clone(),
+            durability: it.durability,
+            labels: it.labels.clone(),
+            limits: it.limits,
+            protected: it.protected,
+            expires_at: it.expires_at,
+            condition: Condition::Creating,
+            degraded: None,
+            worker: None,
+            queue: Vec::new(),
+            stuck: false,
+            created_at: recorded.commit.time,
+            sequence: recorded.sequence,
+        }
+    }
+
+    /// Follows one of its own events.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "events that begin or end a database, and those of steps, do not change it"
+    )]
+    pub fn evolve(&mut self, recorded: &RecordedEvent) {
+        self.sequence = recorded.sequence;
+        match &recorded.event {
+            Event::DatabaseReady(_) | Event::DatabaseStarted(_) => {
+                self.condition = Condition::Ready;
+            }
+            Event::DatabaseStopped(_) => self.condition = Condition::Stopped,
+            Event::DatabaseTrashed(it) => {
+                self.condition = Condition::Trashed {
+                    purge_at: it.purge_at,
+                };
+                self.expires_at = None;
+                self.degraded = None;
+            }
+            Event::DatabaseUndeleted(it) => {
+                self.condition = Condition::Ready;
+                self.dns_label = it.dns_label.clone();
+            }
+            Event::DatabaseChanged(it) => {
+                self.labels = it.labels.clone();
+                self.limits = it.limits;
+                self.protected = it.protected;
+                self.expires_at = it.expires_at;
+            }
+            Event::DatabaseDegraded(it) => self.degraded = Some(it.reason.clone()),
+            Event::WorkerStarted(it) => {
+                self.worker = Some(it.worker.clone());
+                self.degraded = None;
+            }
+            Event::WorkerRemoved(_) => self.worker = None,
+            Event::JobEnqueued(it) => self.queue.push(QueuedJob {
+                id: it.job,
+                kind: it.kind.clone(),
+                started: false,
+            }),
+            Event::JobStarted(it) => {
+                for queued in &mut self.queue {
+                    queued.started |= queued.id == it.job;
+                }
+            }
+            Event::JobSucceeded(it) => self.leave_queue(it.job),
+            Event::JobFailed(it) => self.leave_queue(it.job),
+            Event::JobCancelled(it) => self.leave_queue(it.job),
+            Event::JobStuck(_) => self.stuck = true,
+            Event::JobReleased(_) => self.stuck = false,
+            _ => {}
+        }
+    }
+
+    /// Where it stands: what its files are good for, seen together with the job that runs.
+    #[must_use]
+    pub fn state(&self) -> DatabaseState {
+        if self.stuck {
+            return DatabaseState::Failed;
+        }
+        match self
+            .queue
+            .first()
+            .filter(|it| it.started)
+            .map(|it| &it.kind)
+        {
+            Some(JobKind::StopDatabase) => DatabaseState::Stopping,
+            Some(JobKind::StartDatabase) => DatabaseState::Starting,
+            Some(JobKind::DeleteDatabase) => DatabaseState::Deleting,
+            Some(JobKind::UndeleteDatabase) => DatabaseState::Restoring,
+            Some(JobKind::PurgeDatabase) => DatabaseState::Purging,
+            Some(
+                JobKind::CreateDatabase | JobKind::RestartWorker | JobKind::RepairWorker { .. },
+            )
+            | None => match self.condition {
+                Condition::Creating => DatabaseState::Creating,
+                Condition::Ready if self.degraded.is_some() => DatabaseState::Degraded,
+                Condition::Ready => DatabaseState::Ready,
+                Condition::Stopped => DatabaseState::Stopped,
+                Condition::Trashed { .. } => DatabaseState::Trashed,
+            },
+        }
+    }
+
+    /// Whether its name is its own: it is neither in the trash nor gone.
+    #[must_use]
+    pub fn is_living(&self) -> bool {
+        !matches!(self.condition, Condition::Trashed { .. })
+    }
+
+    /// What it will be once its queue is done, if all goes well.
+    #[must_use]
+    pub fn prospect(&self) -> Prospect {
+        let now = match self.condition {
+            Condition::Creating | Condition::Ready => Prospect::Ready,
+            Condition::Stopped => Prospect::Stopped,
+            Condition::Trashed { .. } => Prospect::Trashed(None),
+        };
+        self.queue.iter().fold(now, |so_far, job| match job.kind {
+            JobKind::CreateDatabase | JobKind::StartDatabase | JobKind::UndeleteDatabase => {
+                Prospect::Ready
+            }
+            JobKind::StopDatabase => Prospect::Stopped,
+            JobKind::DeleteDatabase => Prospect::Trashed(Some(job.id)),
+            JobKind::PurgeDatabase => Prospect::Purged(job.id),
+            JobKind::RestartWorker | JobKind::RepairWorker { .. } => so_far,
+        })
+    }
+
+    /// Its worker's name under any runtime: `db-worker-<name>-<short id>`.
+    #[must_use]
+    pub fn worker_name(&self) -> String {
+        format!("db-worker-{}-{}", self.name, self.id.short())
+    }
+
+    fn leave_queue(&mut self, job: JobId) {
+        self.queue.retain(|it| it.id != job);
+    }
+}

@@ -1,0 +1,466 @@
+//! Everything that can happen, in one closed list.
+//!
+//! Stored for ever: arms are only ever added at the end, and a changed arm is a new schema
+//! version with an upcast (`event_log/codec.rs`). Fields are integers, texts, yes-or-no,
+//! lists and options: no floats, no untagged or flattened forms, since the stored form does not describe itself.
+use super::database::{Durability, EngineName, Labels, Limits};
+use super::ids::{DatabaseId, InstanceId, JobId, TokenId};
+use super::job::{JobError, JobKind, StepName, StepOutcome};
+use super::name::DatabaseName;
+use super::token::Scope;
+use crate::clock::timestamp::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Declares the events: for each its stored type number, its arm and its fields.
+macro_rules! events {
+    ($($(#[$doc:meta])* $number:literal $name:ident $kind:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub struct $name {
+                $($(#[$field_doc])* pub $field: $type,)*
+            }
+
+            impl From<$name> for Event {
+                fn from(it: $name) -> Self {
+                    Self::$name(it)
+                }
+            }
+        )*
+
+        /// One thing that happened.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Event {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        /// Which thing happened; its number is what the event log stores.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum EventKind {
+            $($(#[$doc])* $name = $number,)*
+        }
+
+        impl EventKind {
+            /// Every kind, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word shown in the API: `database_requested`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $kind,)*
+                }
+            }
+        }
+
+        impl Event {
+            /// Which thing happened.
+            #[must_use]
+            pub fn kind(&self) -> EventKind {
+                match self {
+                    $(Self::$name(_) => EventKind::$name,)*
+                }
+            }
+
+            /// Writes the fields with any serde format.
+            ///
+            /// # Errors
+            /// Whatever the format's serializer returns.
+            pub fn serialize_data<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$name(it) => it.serialize(serializer),)*
+                }
+            }
+
+            /// Reads the fields of today's form of `kind` with any serde format.
+            ///
+            /// # Errors
+            /// Whatever the format's deserializer returns.
+            pub fn deserialize_data<'de, D: serde::Deserializer<'de>>(kind: EventKind, deserializer: D) -> Result<Self, D::Error> {
+                match kind {
+                    $(EventKind::$name => $name::deserialize(deserializer).map(Self::$name),)*
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// The data folder got its identity; the first event of every log.
+    1 ForgeFounded "forge_founded" {
+        /// Marks every worker of this forge.
+        instance: InstanceId,
+    }
+    /// Workers run here from now on.
+    2 RuntimeChosen "runtime_chosen" {
+        /// `docker`, `process` or `simulated`.
+        runtime: String,
+    }
+    /// Someone asked for a database.
+    3 DatabaseRequested "database_requested" {
+        /// Its id for ever.
+        database: DatabaseId,
+        /// Its name.
+        name: DatabaseName,
+        /// The host label it answers to: `{dns_label}.db.localhost`.
+        dns_label: String,
+        /// Which engine serves it.
+        engine: EngineName,
+        /// What an answered write survives.
+        durability: Durability,
+        /// The owner's own key-value marks.
+        labels: Labels,
+        /// What it may use.
+        limits: Limits,
+        /// Whether it refuses to be deleted.
+        protected: bool,
+        /// When it goes to the trash by itself.
+        expires_at: Option<Timestamp>,
+    }
+    /// Its file is there: it answers SQL.
+    4 DatabaseReady "database_ready" {
+        /// Which database.
+        database: DatabaseId,
+    }
+    /// It could not be created and nothing of it is left.
+    5 DatabaseAbandoned "database_abandoned" {
+        /// Which database.
+        database: DatabaseId,
+    }
+    /// Its worker is gone and SQL is refused; the data is kept.
+    6 DatabaseStopped "database_stopped" {
+        /// Which database.
+        database: DatabaseId,
+    }
+    /// A stopped database answers SQL again.
+    7 DatabaseStarted "database_started" {
+        /// Which database.
+        database: DatabaseId,
+    }
+    /// Its files are in the trash and its name is free.
+    8 DatabaseTrashed "database_trashed" {
+        /// Which database.
+        database: DatabaseId,
+        /// When the trash lets go of it.
+        purge_at: Timestamp,
+    }
+    /// It came back from the trash.
+    9 DatabaseUndeleted "database_undeleted" {
+        /// Which database.
+        database: DatabaseId,
+        /// The host label it answers to now.
+        dns_label: String,
+    }
+    /// Nothing of it is left.
+    10 DatabasePurged "database_purged" {
+        /// Which database.
+        database: DatabaseId,
+    }
+    /// Its settings are these from now on.
+    11 DatabaseChanged "database_changed" {
+        /// Which database.
+        database: DatabaseId,
+        /// The owner's own key-value marks.
+        labels: Labels,
+        /// What it may use.
+        limits: Limits,
+        /// Whether it refuses to be deleted.
+        protected: bool,
+        /// When it goes to the trash by itself.
+        expires_at: Option<Timestamp>,
+    }
+    /// Its worker cannot be kept running; SQL goes on.
+    12 DatabaseDegraded "database_degraded" {
+        /// Which database.
+        database: DatabaseId,
+        /// What was tried and what was found.
+        reason: String,
+    }
+    /// Its worker runs.
+    13 WorkerStarted "worker_started" {
+        /// Whose worker.
+        database: DatabaseId,
+        /// The worker's id under the runtime.
+        worker: String,
+    }
+    /// Its worker is gone.
+    14 WorkerRemoved "worker_removed" {
+        /// Whose worker.
+        database: DatabaseId,
+    }
+    /// Work was put in the queue.
+    15 JobEnqueued "job_enqueued" {
+        /// Its id for ever.
+        job: JobId,
+        /// Whose queue.
+        database: DatabaseId,
+        /// That database's name, so that the job tells its story alone.
+        database_name: DatabaseName,
+        /// What is to be done.
+        kind: JobKind,
+    }
+    /// The runner took the job up, for the first time or again.
+    16 JobStarted "job_started" {
+        /// Which job.
+        job: JobId,
+        /// Whose queue.
+        database: DatabaseId,
+        /// 1 for the first attempt.
+        attempt: u32,
+        /// Past this moment no further attempt begins.
+        deadline: Timestamp,
+    }
+    /// A step began. A second one without an end between means that the gateway died in it.
+    17 StepStarted "step_started" {
+        /// Which job.
+        job: JobId,
+        /// Whose queue.
+        database: DatabaseId,
+        /// Which step.
+        step: StepName,
+    }
+    /// A step ended well.
+    18 StepFinished "step_finished" {
+        /// Which job.
+        job: JobId,
+        /// Whose queue.
+        database: DatabaseId,
+        /// Which step.
+        step: StepName,
+        /// What it brought about.
+        outcome: StepOutcome,
+    }
+    /// An attempt failed in a way that may pass.
+    19 JobRetryScheduled "job_retry_scheduled" {
+        /// Which job.
+        job: JobId,
+        /// Whose queue.
+        database: DatabaseId,
+        /// What went wrong.
+        error: JobError,
+        /// When the next attempt may begin.
+        retry_at: Timestamp,
+    }
+    /// The job will not reach its end: what it did is being undone.
+    20 JobCompensating "job_compensating" {
+        /// Which job.
+        job: JobId,
+        /// Whose queue.
+        database: DatabaseId,
+        /// What went wrong; none when somebody cancelled it.
+        error: Option<JobError>,
+    }
+    /// What a step did was undone.
+    21 StepUndone "step_undone" {
+        /// Which job.
+        job: JobId,
+        /// Whose queue.
+        database: DatabaseId,
+        /// Which step.
+        step: StepName,
+    }
+    /// The job reached its end.
+    22 JobSucceeded "job_succeeded" {
+        /// Which job.
+        job: JobId,
+        /// Whose queue.
+        database: DatabaseId,
+    }
+    /// The job failed for good; what it did was undone.
+    23 JobFailed "job_failed" {
+        /// Which job.
+        job: JobId,
+        /// Whose queue.
+        database: DatabaseId,
+        /// What went wrong.
+        error: JobError,
+    }
+    /// Undoing failed: this database waits for a person.
+    24 JobStuck "job_stuck" {
+        /// Which job.
+        job: JobId,
+        /// Whose queue.
+        database: DatabaseId,
+        /// What went wrong while undoing.
+        error: JobError,
+    }
+    /// Somebody wants the job to end at its next step.
+    25 JobCancelRequested "job_cancel_requested" {
+        /// Which job.
+        job: JobId,
+        /// Whose queue.
+        database: DatabaseId,
+    }
+    /// The job ended because somebody cancelled it; what it did was undone.
+    26 JobCancelled "job_cancelled" {
+        /// Which job.
+        job: JobId,
+        /// Whose queue.
+        database: DatabaseId,
+    }
+    /// A token was made; the log holds its hash, never its secret.
+    27 TokenIssued "token_issued" {
+        /// Its id for ever.
+        token: TokenId,
+        /// What its commands are signed with.
+        name: String,
+        /// SHA-256 of the secret, lower-case hex.
+        hash: String,
+        /// What it may do.
+        scopes: Vec<Scope>,
+        /// Names or patterns of the databases it may touch.
+        databases: Vec<String>,
+        /// When it ends by itself.
+        expires_at: Option<Timestamp>,
+    }
+    /// A token is no longer accepted.
+    28 TokenRevoked "token_revoked" {
+        /// Which token.
+        token: TokenId,
+    }
+    /// One copy of the log was damaged and was healed from the other.
+    29 LogHealed "log_healed" {
+        /// What was found, what was done, and where the damaged copy lies.
+        detail: String,
+    }
+    /// A person let a stuck job try again.
+    30 JobReleased "job_released" {
+        /// Which job.
+        job: JobId,
+        /// Whose queue.
+        database: DatabaseId,
+    }
+}
+
+/// Where an event belongs: a stream is what is read and versioned together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stream {
+    /// Tokens, settings, the log itself.
+    Forge,
+    /// One database's life and its jobs.
+    Database(DatabaseId),
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forge => f.write_str("forge"),
+            Self::Database(id) => write!(f, "database/{id}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Stream {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("database/") {
+            Some(id) => id.parse().map(Self::Database),
+            None => Ok(Self::Forge),
+        }
+    }
+}
+
+impl EventKind {
+    /// What the event log stores for it.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// The kind behind a stored number.
+    #[must_use]
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.iter().copied().find(|it| it.number() == number)
+    }
+
+    /// The kind behind a shown word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|it| it.as_str() == word)
+    }
+}
+
+impl Event {
+    /// The stream it is kept in.
+    #[must_use]
+    pub fn stream(&self) -> Stream {
+        self.database().map_or(Stream::Forge, Stream::Database)
+    }
+
+    /// The database it is about.
+    #[must_use]
+    pub fn database(&self) -> Option<DatabaseId> {
+        Some(match self {
+            Self::ForgeFounded(_)
+            | Self::RuntimeChosen(_)
+            | Self::TokenIssued(_)
+            | Self::TokenRevoked(_)
+            | Self::LogHealed(_) => return None,
+            Self::DatabaseRequested(it) => it.database,
+            Self::DatabaseReady(it) => it.database,
+            Self::DatabaseAbandoned(it) => it.database,
+            Self::DatabaseStopped(it) => it.database,
+            Self::DatabaseStarted(it) => it.database,
+            Self::DatabaseTrashed(it) => it.database,
+            Self::DatabaseUndeleted(it) => it.database,
+            Self::DatabasePurged(it) => it.database,
+            Self::DatabaseChanged(it) => it.database,
+            Self::DatabaseDegraded(it) => it.database,
+            Self::WorkerStarted(it) => it.database,
+            Self::WorkerRemoved(it) => it.database,
+            Self::JobEnqueued(it) => it.database,
+            Self::JobStarted(it) => it.database,
+            Self::StepStarted(it) => it.database,
+            Self::StepFinished(it) => it.database,
+            Self::JobRetryScheduled(it) => it.database,
+            Self::JobCompensating(it) => it.database,
+            Self::StepUndone(it) => it.database,
+            Self::JobSucceeded(it) => it.database,
+            Self::JobFailed(it) => it.database,
+            Self::JobStuck(it) => it.database,
+            Self::JobCancelRequested(it) => it.database,
+            Self::JobCancelled(it) => it.database,
+            Self::JobReleased(it) => it.database,
+        })
+    }
+
+    /// The job it is about.
+    #[must_use]
+    pub fn job(&self) -> Option<JobId> {
+        Some(match self {
+            Self::JobEnqueued(it) => it.job,
+            Self::JobStarted(it) => it.job,
+            Self::StepStarted(it) => it.job,
+            Self::StepFinished(it) => it.job,
+            Self::JobRetryScheduled(it) => it.job,
+            Self::JobCompensating(it) => it.job,
+            Self::StepUndone(it) => it.job,
+            Self::JobSucceeded(it) => it.job,
+            Self::JobFailed(it) => it.job,
+            Self::JobStuck(it) => it.job,
+            Self::JobCancelRequested(it) => it.job,
+            Self::JobCancelled(it) => it.job,
+            Self::JobReleased(it) => it.job,
+            Self::ForgeFounded(_)
+            | Self::RuntimeChosen(_)
+            | Self::DatabaseRequested(_)
+            | Self::DatabaseReady(_)
+            | Self::DatabaseAbandoned(_)
+            | Self::DatabaseStopped(_)
+            | Self::DatabaseStarted(_)
+            | Self::DatabaseTrashed(_)
+            | Self::DatabaseUndeleted(_)
+            | Self::DatabasePurged(_)
+            | Self::DatabaseChanged(_)
+            | Self::DatabaseDegraded(_)
+            | Self::WorkerStarted(_)
+            | Self::WorkerRemoved(_)
+            | Self::TokenIssued(_)
+            | Self::TokenRevoked(_)
+            | Self::LogHealed(_) => return None,
+        })
+    }
+}

@@ -1,0 +1,395 @@
+//! Jobs: slow work on one database, as the events tell it.
+use super::event::Event;
+use super::ids::{Actor, DatabaseId, JobId, RequestId, Sequence};
+use super::name::DatabaseName;
+use super::recorded::RecordedEvent;
+use crate::clock::timestamp::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a job is to do. Stored: arms are only ever added at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Folder, file, worker, first answer.
+    CreateDatabase,
+    /// Take the worker away and refuse SQL; keep the data.
+    StopDatabase,
+    /// Bring a stopped database back.
+    StartDatabase,
+    /// Move the files to the trash.
+    DeleteDatabase,
+    /// Remove everything for good.
+    PurgeDatabase,
+    /// Bring a database back from the trash.
+    UndeleteDatabase,
+    /// Replace the worker by a fresh one.
+    RestartWorker,
+    /// Bring back a worker that the reconciler missed.
+    RepairWorker {
+        /// What the reconciler found.
+        finding: String,
+    },
+}
+
+impl JobKind {
+    /// The word shown in the API: `create_database`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::CreateDatabase => "create_database",
+            Self::StopDatabase => "stop_database",
+            Self::StartDatabase => "start_database",
+            Self::DeleteDatabase => "delete_database",
+            Self::PurgeDatabase => "purge_database",
+            Self::UndeleteDatabase => "undelete_database",
+            Self::RestartWorker => "restart_worker",
+            Self::RepairWorker { .. } => "repair_worker",
+        }
+    }
+}
+
+impl fmt::Display for JobKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The name of a step of a job's kind: `ensure_worker`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepName(pub String);
+
+impl fmt::Display for StepName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a finished step brought about. Stored: arms are only ever added at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// Nothing that anybody else must know.
+    Nothing,
+    /// The database's file is there and answers.
+    FilesCreated,
+    /// The worker runs, under this id.
+    WorkerStarted {
+        /// The worker's id under the runtime.
+        worker: String,
+    },
+    /// The worker is gone.
+    WorkerRemoved,
+    /// SQL is refused, the files are closed.
+    Stopped,
+    /// SQL is answered again.
+    Started,
+    /// The files are in the trash.
+    Trashed,
+    /// The files are back from the trash.
+    Undeleted,
+    /// The files are gone for good.
+    Purged,
+}
+
+/// What went wrong in a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{detail}")]
+#[serde(deny_unknown_fields)]
+pub struct JobError {
+    /// Which sort of trouble.
+    pub code: JobErrorCode,
+    /// What failed and for what, in a sentence.
+    pub detail: String,
+}
+
+/// Sorts of trouble. Stored: arms are only ever added at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobErrorCode {
+    /// A bug, or a part of the machine that gave an answer nobody expected.
+    Internal,
+    /// The container engine does not answer.
+    RuntimeUnavailable,
+    /// The engine answered no: the image is missing, a limit is not supported.
+    RuntimeRefused,
+    /// The worker started but its check does not pass.
+    WorkerUnhealthy,
+    /// A step took longer than it may.
+    StepTimedOut,
+    /// SQL did not let go of the files in time.
+    DatabaseBusy,
+    /// The database's file is not where it must be.
+    DataMissing,
+    /// The disk has no room.
+    DiskFull,
+    /// The gateway died in this step again and again.
+    CrashedRepeatedly,
+    /// The database was given up while the job waited.
+    DatabaseGone,
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waits for its turn.
+    Queued,
+    /// Is being done, or undone.
+    Running,
+    /// Waits for its next attempt.
+    RetryWait,
+    /// Reached its end.
+    Succeeded,
+    /// Ended without success; what it did was undone.
+    Failed,
+    /// Undoing failed; a person has to look.
+    Stuck,
+    /// Ended because somebody cancelled it.
+    Cancelled,
+}
+
+impl JobState {
+    /// Every state.
+    pub const ALL: &[Self] = &[
+        Self::Queued,
+        Self::Running,
+        Self::RetryWait,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Stuck,
+        Self::Cancelled,
+    ];
+
+    /// The word shown in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::RetryWait => "retry_wait",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Stuck => "stuck",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing will happen to the job any more.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// One try at a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// 1 for the first.
+    pub number: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Why it did not succeed.
+    pub error: Option<JobError>,
+}
+
+/// The step a job is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningStep {
+    /// Its name.
+    pub name: StepName,
+    /// How often the gateway died in it in this attempt.
+    pub crashes: u32,
+}
+
+/// A job as its events tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id for ever.
+    pub id: JobId,
+    /// What it does.
+    pub kind: JobKind,
+    /// Whose queue it is in.
+    pub database: DatabaseId,
+    /// That database's name.
+    pub database_name: DatabaseName,
+    /// Where it stands.
+    pub state: JobState,
+    /// The step it is in, while an attempt runs.
+    pub step: Option<RunningStep>,
+    /// Steps that began at least once and were not undone, in order.
+    pub begun_steps: Vec<StepName>,
+    /// Steps that ended well and were not undone, in order.
+    pub finished_steps: Vec<StepName>,
+    /// Every try, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Whether somebody wants it to end.
+    pub cancel_requested: bool,
+    /// Whether it is being undone.
+    pub compensating: bool,
+    /// How often undoing has failed.
+    pub undo_failures: u32,
+    /// The trouble that decided how it ends.
+    pub error: Option<JobError>,
+    /// The worker it started.
+    pub worker: Option<String>,
+    /// When the next attempt may begin.
+    pub retry_at: Option<Timestamp>,
+    /// Past this moment no further attempt begins.
+    pub deadline: Option<Timestamp>,
+    /// Who asked for it.
+    pub actor: Actor,
+    /// The request that asked for it.
+    pub request: RequestId,
+    /// The event that put it in the queue.
+    pub enqueued: Sequence,
+    /// The last event that changed it.
+    pub sequence: Sequence,
+    /// When it was put in the queue.
+    pub created_at: Timestamp,
+    /// When its first attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Job {
+    /// The job that an event begins, where it begins one.
+    #[must_use]
+    pub fn begun_by(recorded: &RecordedEvent) -> Option<Self> {
+        let Event::JobEnqueued(it) = &recorded.event else {
+            return None;
+        };
+        Some(Self {
+            id: it.job,
+            kind: it.kind.clone(),
+            database: it.database,
+            database_name: it.database_name.clone(),
+            state: JobState::Queued,
+            step: None,
+            begun_steps: Vec::new(),
+            finished_steps: Vec::new(),
+            attempts: Vec::new(),
+            cancel_requested: false,
+            compensating: false,
+            undo_failures: 0,
+            error: None,
+            worker: None,
+            retry_at: None,
+            deadline: None,
+            actor: recorded.commit.actor.clone(),
+            request: recorded.commit.request,
+            enqueued: recorded.sequence,
+            sequence: recorded.sequence,
+            created_at: recorded.commit.time,
+            started_at: None,
+            finished_at: None,
+        })
+    }
+
+    /// Follows one of its own events.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "events of databases, tokens and the forge do not change a job"
+    )]
+    pub fn evolve(&mut self, recorded: &RecordedEvent) {
+        let now = recorded.commit.time;
+        self.sequence = recorded.sequence;
+        match &recorded.event {
+            Event::JobStarted(it) => {
+                self.state = JobState::Running;
+                self.retry_at = None;
+                self.deadline = Some(it.deadline);
+                self.started_at.get_or_insert(now);
+                self.attempts.push(Attempt {
+                    number: it.attempt,
+                    started_at: now,
+                    ended_at: None,
+                    error: None,
+                });
+            }
+            Event::StepStarted(it) => {
+                let crashes = match &self.step {
+                    Some(step) if step.name == it.step => step.crashes + 1,
+                    _ => 0,
+                };
+                self.step = Some(RunningStep {
+                    name: it.step.clone(),
+                    crashes,
+                });
+                if !self.begun_steps.contains(&it.step) {
+                    self.begun_steps.push(it.step.clone());
+                }
+            }
+            Event::StepFinished(it) => {
+                self.step = None;
+                self.finished_steps.push(it.step.clone());
+                if let StepOutcome::WorkerStarted { worker } = &it.outcome {
+                    self.worker = Some(worker.clone());
+                }
+            }
+            Event::JobRetryScheduled(it) => {
+                self.state = JobState::RetryWait;
+                self.step = None;
+                self.undo_failures += u32::from(self.compensating);
+                self.retry_at = Some(it.retry_at);
+                self.end_attempt(now, Some(it.error.clone()));
+            }
+            Event::JobCompensating(it) => {
+                self.state = JobState::Running;
+                self.step = None;
+                self.retry_at = None;
+                self.compensating = true;
+                self.error = it.error.clone();
+                self.end_attempt(now, it.error.clone());
+            }
+            Event::StepUndone(it) => {
+                self.begun_steps.retain(|step| *step != it.step);
+                self.finished_steps.retain(|step| *step != it.step);
+            }
+            Event::JobCancelRequested(_) => self.cancel_requested = true,
+            Event::JobSucceeded(_) => self.end(JobState::Succeeded, now),
+            Event::JobCancelled(_) => self.end(JobState::Cancelled, now),
+            Event::JobFailed(it) => {
+                self.error = Some(it.error.clone());
+                self.end(JobState::Failed, now);
+            }
+            Event::JobStuck(it) => {
+                self.error = Some(it.error.clone());
+                self.end_attempt(now, Some(it.error.clone()));
+                self.state = JobState::Stuck;
+                self.step = None;
+            }
+            Event::JobReleased(_) => {
+                self.state = JobState::RetryWait;
+                self.retry_at = Some(now);
+                self.undo_failures = 0;
+            }
+            _ => {}
+        }
+    }
+
+    /// How many attempts have begun.
+    #[must_use]
+    pub fn attempt_count(&self) -> u32 {
+        self.attempts.last().map_or(0, |it| it.number)
+    }
+
+    fn end(&mut self, state: JobState, now: Timestamp) {
+        self.state = state;
+        self.step = None;
+        self.retry_at = None;
+        self.finished_at = Some(now);
+        self.end_attempt(now, None);
+    }
+
+    fn end_attempt(&mut self, now: Timestamp, error: Option<JobError>) {
+        if let Some(attempt) = self.attempts.last_mut().filter(|it| it.ended_at.is_none()) {
+            attempt.ended_at = Some(now);
+            attempt.error = error;
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The rules: commands in, events out, state followed. No I/O, no async, no clock.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod command;
+pub mod database;
+pub mod event;
+pub mod ids;
+pub mod job;
+pub mod name;
+pub mod recorded;
+pub mod refusal;
+mod rules;
+pub mod state;
+pub mod state_text;
+
+pub mod token;

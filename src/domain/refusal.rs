@@ -1,0 +1,90 @@
+//! Why the rules said no.
+use super::database::DatabaseState;
+use super::ids::{DatabaseId, JobId};
+use super::job::JobState;
+use super::name::DatabaseName;
+
+/// Why a command was refused; nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A living database has the name.
+    #[error("a database named `{0}` already exists")]
+    DatabaseExists(DatabaseName),
+    /// Never created, or gone for good.
+    #[error("there is no database `{0}`")]
+    DatabaseNotFound(String),
+    /// It is in the trash, or on its way there.
+    #[error("database `{0}` has been deleted; it can be undeleted while it is in the trash")]
+    DatabaseDeleted(DatabaseName),
+    /// It is being removed for good.
+    #[error("database `{0}` is being purged")]
+    DatabasePurging(DatabaseName),
+    /// It was not deleted.
+    #[error("database `{name}` is not in the trash, it is {state}")]
+    NotInTrash {
+        /// Its name.
+        name: DatabaseName,
+        /// Where it stands.
+        state: DatabaseState,
+    },
+    /// Its owner protected it.
+    #[error("database `{0}` is protected")]
+    DatabaseProtected(DatabaseName),
+    /// Its state does not allow the command.
+    #[error("database `{name}` is {state}, so it cannot be {wanted}")]
+    WrongState {
+        /// Its name.
+        name: DatabaseName,
+        /// Where it stands.
+        state: DatabaseState,
+        /// What was asked, as in "cannot be …".
+        wanted: &'static str,
+    },
+    /// A job on it is stuck: new work has to wait for a person.
+    #[error("a job on database `{name}` is stuck, so nothing else can be done to it")]
+    DatabaseStuck {
+        /// Its name.
+        name: DatabaseName,
+        /// The stuck job.
+        job: Option<JobId>,
+    },
+    /// No unfinished job of that id.
+    #[error("there is no unfinished job {0}")]
+    JobNotFound(JobId),
+    /// The job's state does not allow the command.
+    #[error("job {job} is {}, so it cannot be {wanted}", state.as_str())]
+    JobState {
+        /// Which job.
+        job: JobId,
+        /// Where it stands.
+        state: JobState,
+        /// What was asked, as in "cannot be …".
+        wanted: &'static str,
+    },
+    /// The queue has no room.
+    #[error("{unfinished} jobs are unfinished; no more are taken until some end")]
+    QueueFull {
+        /// How many there are.
+        unfinished: usize,
+    },
+    /// A token of that name is still accepted.
+    #[error("a token named `{0}` already exists")]
+    TokenExists(String),
+    /// No token of that id.
+    #[error("there is no token `{0}`")]
+    TokenNotFound(String),
+    /// The data folder has its identity already.
+    #[error("the forge was founded before")]
+    AlreadyFounded,
+    /// A part of the command breaks a rule for values.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl Refusal {
+    /// The refusal for an id that nothing living or trashed has.
+    #[must_use]
+    pub fn no_database(id: DatabaseId) -> Self {
+        Self::DatabaseNotFound(id.to_string())
+    }
+}

@@ -1,0 +1,346 @@
+//! Rules for what people ask of databases.
+use crate::domain::command::{CreateDatabase, DatabaseChange, Facts};
+use crate::domain::database::{Database, Labels, Limits, Prospect};
+use crate::domain::event::{
+    DatabaseChanged, DatabaseDegraded, DatabaseRequested, Event, JobEnqueued,
+};
+use crate::domain::ids::{DatabaseId, JobId};
+use crate::domain::job::JobKind;
+use crate::domain::name::{DatabaseName, free_dns_label};
+use crate::domain::refusal::Refusal;
+use crate::domain::state::State;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most labels on a database, and most characters in a key and in a value: a row in a list stays
+/// below 8 KiB.
+const MAX_LABELS: usize = 32;
+const MAX_LABEL_KEY: usize = 63;
+const MAX_LABEL_VALUE: usize = 128;
+/// Smallest file: SQLite needs a few pages for an empty schema and its WAL some more.
+const MIN_SIZE_BYTES: u64 = 64 << 10;
+/// Largest file: SQLite itself could do 281 TB, a laptop's disk could not.
+const MAX_SIZE_BYTES: u64 = 1 << 40;
+/// Least memory a container engine accepts for a worker.
+const MIN_MEMORY_BYTES: u64 = 16 << 20;
+const MAX_MEMORY_BYTES: u64 = 1 << 40;
+const MIN_CPU_MILLIS: u32 = 10;
+const MAX_CPU_MILLIS: u32 = 64_000;
+/// Shorter lives than this could end before the first answer.
+const MIN_TTL: Duration = Duration::from_secs(1);
+
+pub(super) fn create(
+    state: &State,
+    wanted: &CreateDatabase,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    check_queue(state, facts)?;
+    check_labels(&wanted.labels)?;
+    check_limits(&wanted.limits)?;
+    check_ttl(wanted.ttl)?;
+    let database = DatabaseId(facts.fresh[0]);
+    let name = match &wanted.name {
+        Some(name) => name.clone(),
+        None => DatabaseName::parse(&format!("db-{}", database.short()))
+            .expect("`db-` and twelve hex digits are a name"),
+    };
+    if name_is_taken(state, &name) {
+        return Err(Refusal::DatabaseExists(name));
+    }
+    let dns_label = free_dns_label(&name.dns_label(), |it| state.dns_labels.contains_key(it));
+    let requested = DatabaseRequested {
+        database,
+        name: name.clone(),
+        dns_label,
+        engine: wanted.engine.clone(),
+        durability: wanted.durability,
+        labels: wanted.labels.clone(),
+        limits: wanted.limits,
+        protected: wanted.protected,
+        expires_at: wanted.ttl.map(|it| facts.now.after(it)),
+    };
+    let enqueued = JobEnqueued {
+        job: JobId(facts.fresh[1]),
+        database,
+        database_name: name,
+        kind: JobKind::CreateDatabase,
+    };
+    Ok(vec![requested.into(), enqueued.into()])
+}
+
+pub(super) fn change(
+    state: &State,
+    id: DatabaseId,
+    change: &DatabaseChange,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    let database = living(state, id)?;
+    if let Some(labels) = &change.labels {
+        check_labels(labels)?;
+    }
+    if let Some(limits) = &change.limits {
+        check_limits(limits)?;
+    }
+    check_ttl(change.ttl.flatten())?;
+    let changed = DatabaseChanged {
+        database: id,
+        labels: change.labels.as_ref().unwrap_or(&database.labels).clone(),
+        limits: change.limits.unwrap_or(database.limits),
+        protected: change.protected.unwrap_or(database.protected),
+        expires_at: match change.ttl {
+            Some(ttl) => ttl.map(|it| facts.now.after(it)),
+            None => database.expires_at,
+        },
+    };
+    let differs = changed.labels != database.labels
+        || changed.limits != database.limits
+        || changed.protected != database.protected
+        || changed.expires_at != database.expires_at;
+    Ok(differs.then(|| changed.into()).into_iter().collect())
+}
+
+pub(super) fn stop(state: &State, id: DatabaseId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
+    check_queue(state, facts)?;
+    let database = living(state, id)?;
+    Ok(enqueue(database, JobKind::StopDatabase, facts))
+}
+
+pub(super) fn start(state: &State, id: DatabaseId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
+    check_queue(state, facts)?;
+    let database = living(state, id)?;
+    Ok(enqueue(database, JobKind::StartDatabase, facts))
+}
+
+/// Admitted even when the queue is full: deleting makes room.
+pub(super) fn delete(state: &State, id: DatabaseId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
+    let database = living(state, id)?;
+    if database.protected {
+        return Err(Refusal::DatabaseProtected(database.name.clone()));
+    }
+    Ok(enqueue(database, JobKind::DeleteDatabase, facts))
+}
+
+/// Admitted even when the queue is full: purging makes room.
+pub(super) fn purge(state: &State, id: DatabaseId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
+    let database = known(state, id)?;
+    match database.prospect() {
+        Prospect::Purged(_) => Err(Refusal::DatabasePurging(database.name.clone())),
+        Prospect::Ready | Prospect::Stopped if database.protected => {
+            Err(Refusal::DatabaseProtected(database.name.clone()))
+        }
+        Prospect::Ready | Prospect::Stopped | Prospect::Trashed(_) => {
+            Ok(enqueue(database, JobKind::PurgeDatabase, facts))
+        }
+    }
+}
+
+pub(super) fn undelete(
+    state: &State,
+    id: DatabaseId,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    check_queue(state, facts)?;
+    let database = known(state, id)?;
+    match database.prospect() {
+        Prospect::Purged(_) => Err(Refusal::DatabasePurging(database.name.clone())),
+        Prospect::Ready | Prospect::Stopped => Err(Refusal::NotInTrash {
+            name: database.name.clone(),
+            state: database.state(),
+        }),
+        Prospect::Trashed(_) => {
+            if !database.is_living() && name_is_taken(state, &database.name) {
+                return Err(Refusal::DatabaseExists(database.name.clone()));
+            }
+            Ok(enqueue(database, JobKind::UndeleteDatabase, facts))
+        }
+    }
+}
+
+pub(super) fn restart_worker(
+    state: &State,
+    id: DatabaseId,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    check_queue(state, facts)?;
+    let database = living(state, id)?;
+    if database.prospect() == Prospect::Stopped {
+        return Err(Refusal::WrongState {
+            name: database.name.clone(),
+            state: database.state(),
+            wanted: "restarted; start it",
+        });
+    }
+    Ok(enqueue(database, JobKind::RestartWorker, facts))
+}
+
+/// Only for a ready database that nothing else is being done to: what the reconciler saw may be
+/// old by the time it asks.
+pub(super) fn repair_worker(
+    state: &State,
+    id: DatabaseId,
+    finding: &str,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    check_queue(state, facts)?;
+    let database = idle_and_ready(state, id, "repaired")?;
+    let finding = finding.to_owned();
+    Ok(enqueue(database, JobKind::RepairWorker { finding }, facts))
+}
+
+pub(super) fn degrade(state: &State, id: DatabaseId, reason: &str) -> Result<Vec<Event>, Refusal> {
+    let database = idle_and_ready(state, id, "called degraded")?;
+    if database.degraded.is_some() {
+        return Ok(Vec::new());
+    }
+    let reason = reason.to_owned();
+    Ok(vec![
+        DatabaseDegraded {
+            database: id,
+            reason,
+        }
+        .into(),
+    ])
+}
+
+/// Whether a living database has the name, or one that is on its way back from the trash.
+fn name_is_taken(state: &State, name: &DatabaseName) -> bool {
+    let key = name.key();
+    let returning = |id: &DatabaseId| {
+        state.database(*id).is_some_and(|it| {
+            it.queue
+                .iter()
+                .any(|job| job.kind == JobKind::UndeleteDatabase)
+        })
+    };
+    state.names.contains_key(&key)
+        || state
+            .trash
+            .get(&key)
+            .is_some_and(|ids| ids.iter().any(returning))
+}
+
+fn known(state: &State, id: DatabaseId) -> Result<&Arc<Database>, Refusal> {
+    let database = state.database(id).ok_or_else(|| Refusal::no_database(id))?;
+    if database.stuck {
+        return Err(Refusal::DatabaseStuck {
+            name: database.name.clone(),
+            job: database.queue.first().map(|it| it.id),
+        });
+    }
+    Ok(database)
+}
+
+/// A database that is not in the trash and not on its way there.
+fn living(state: &State, id: DatabaseId) -> Result<&Arc<Database>, Refusal> {
+    let database = known(state, id)?;
+    match database.prospect() {
+        Prospect::Ready | Prospect::Stopped => Ok(database),
+        Prospect::Trashed(_) => Err(Refusal::DatabaseDeleted(database.name.clone())),
+        Prospect::Purged(_) => Err(Refusal::DatabasePurging(database.name.clone())),
+    }
+}
+
+fn idle_and_ready<'a>(
+    state: &'a State,
+    id: DatabaseId,
+    wanted: &'static str,
+) -> Result<&'a Arc<Database>, Refusal> {
+    let database = living(state, id)?;
+    if !database.queue.is_empty() || database.prospect() != Prospect::Ready {
+        return Err(Refusal::WrongState {
+            name: database.name.clone(),
+            state: database.state(),
+            wanted,
+        });
+    }
+    Ok(database)
+}
+
+fn enqueue(database: &Database, kind: JobKind, facts: &Facts) -> Vec<Event> {
+    vec![
+        JobEnqueued {
+            job: JobId(facts.fresh[1]),
+            database: database.id,
+            database_name: database.name.clone(),
+            kind,
+        }
+        .into(),
+    ]
+}
+
+fn check_queue(state: &State, facts: &Facts) -> Result<(), Refusal> {
+    let unfinished = state.jobs.len();
+    if unfinished >= facts.queue_bound {
+        return Err(Refusal::QueueFull { unfinished });
+    }
+    Ok(())
+}
+
+fn check_labels(labels: &Labels) -> Result<(), Refusal> {
+    let key_is_wrong = |key: &String| {
+        key.is_empty() || key.len() > MAX_LABEL_KEY || key.chars().any(char::is_control)
+    };
+    if labels.len() > MAX_LABELS {
+        return Err(Refusal::Invalid(format!(
+            "a database has at most {MAX_LABELS} labels"
+        )));
+    }
+    if labels.keys().any(key_is_wrong) {
+        return Err(Refusal::Invalid(format!(
+            "the key of a label has 1 to {MAX_LABEL_KEY} characters and no control characters"
+        )));
+    }
+    if labels.values().any(|it| it.len() > MAX_LABEL_VALUE) {
+        return Err(Refusal::Invalid(format!(
+            "the value of a label has at most {MAX_LABEL_VALUE} bytes"
+        )));
+    }
+    Ok(())
+}
+
+fn check_limits(limits: &Limits) -> Result<(), Refusal> {
+    let Limits {
+        size_bytes,
+        memory_bytes,
+        cpu_millis,
+    } = *limits;
+    check_range(
+        "limits.size_bytes",
+        size_bytes,
+        MIN_SIZE_BYTES,
+        MAX_SIZE_BYTES,
+    )?;
+    check_range(
+        "limits.memory_bytes",
+        memory_bytes,
+        MIN_MEMORY_BYTES,
+        MAX_MEMORY_BYTES,
+    )?;
+    check_range(
+        "limits.cpu_millis",
+        cpu_millis,
+        MIN_CPU_MILLIS,
+        MAX_CPU_MILLIS,
+    )
+}
+
+fn check_range<T: PartialOrd + std::fmt::Display>(
+    what: &str,
+    value: T,
+    least: T,
+    most: T,
+) -> Result<(), Refusal> {
+    if value < least || value > most {
+        return Err(Refusal::Invalid(format!(
+            "{what} is {least} to {most}; {value} is outside"
+        )));
+    }
+    Ok(())
+}
+
+fn check_ttl(ttl: Option<Duration>) -> Result<(), Refusal> {
+    if ttl.is_some_and(|it| it < MIN_TTL) {
+        return Err(Refusal::Invalid("a ttl is at least one second".into()));
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! The rules of each kind of command: state and command in, events or a refusal out.
+mod databases;
+mod forge;
+mod jobs;
+mod steps;
+
+use super::command::{Command, Facts};
+use super::event::Event;
+use super::refusal::Refusal;
+use super::state::State;
+
+/// Hands a command to the rule that decides it.
+pub(super) fn decide(
+    state: &State,
+    command: &Command,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    match command {
+        Command::FoundForge { instance } => forge::found(state, *instance, facts),
+        Command::ChooseRuntime { runtime } => Ok(forge::choose_runtime(state, runtime)),
+        Command::IssueToken {
+            name,
+            hash,
+            scopes,
+            databases,
+            expires_in,
+        } => forge::issue_token(state, name, hash, scopes, databases, *expires_in, facts),
+        Command::RevokeToken { token } => forge::revoke_token(state, *token),
+        Command::RecordHealing { detail } => Ok(forge::record_healing(detail)),
+
+        Command::CreateDatabase(wanted) => databases::create(state, wanted, facts),
+        Command::ChangeDatabase { database, change } => {
+            databases::change(state, *database, change, facts)
+        }
+        Command::StopDatabase { database } => databases::stop(state, *database, facts),
+        Command::StartDatabase { database } => databases::start(state, *database, facts),
+        Command::DeleteDatabase { database } => databases::delete(state, *database, facts),
+        Command::PurgeDatabase { database } => databases::purge(state, *database, facts),
+        Command::UndeleteDatabase { database } => databases::undelete(state, *database, facts),
+        Command::RestartWorker { database } => databases::restart_worker(state, *database, facts),
+        Command::RepairWorker { database, finding } => {
+            databases::repair_worker(state, *database, finding, facts)
+        }
+        Command::DegradeDatabase { database, reason } => {
+            databases::degrade(state, *database, reason)
+        }
+
+        Command::CancelJob { job } => jobs::cancel(state, *job),
+        Command::ReleaseJob { job } => jobs::release(state, *job),
+        Command::StartJob {
+            job,
+            step,
+            time_limit,
+        } => jobs::start(state, *job, step.as_ref(), *time_limit, facts),
+        Command::ResumeJob { job, step } => jobs::resume(state, *job, step),
+        Command::FinishStep {
+            job,
+            step,
+            outcome,
+            next,
+        } => steps::finish(state, *job, step, outcome, next.as_ref(), facts),
+        Command::FailStep {
+            job,
+            error,
+            transient,
+        } => steps::fail(state, *job, error, *transient, facts),
+        Command::FinishUndo { job, step, outcome } => {
+            steps::finish_undo(state, *job, step, outcome, facts)
+        }
+    }
+}

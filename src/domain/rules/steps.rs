@@ -1,0 +1,253 @@
+//! Rules for the steps of a job: what their ends bring about, when they are retried or undone.
+use super::jobs::{step_started, unfinished, wrong_state};
+use crate::domain::command::Facts;
+use crate::domain::database::Condition;
+use crate::domain::event::{
+    DatabaseAbandoned, DatabasePurged, DatabaseReady, DatabaseStarted, DatabaseStopped,
+    DatabaseTrashed, DatabaseUndeleted, Event, JobCancelled, JobCompensating, JobFailed,
+    JobRetryScheduled, JobStuck, JobSucceeded, StepFinished, StepUndone, WorkerRemoved,
+    WorkerStarted,
+};
+use crate::domain::ids::JobId;
+use crate::domain::job::{Job, JobError, JobErrorCode, JobKind, JobState, StepName, StepOutcome};
+use crate::domain::name::free_dns_label;
+use crate::domain::refusal::Refusal;
+use crate::domain::state::State;
+use std::time::Duration;
+
+/// Attempts at a job, and at undoing it, before it is given up. An engine that is away does not
+/// count: then only the job's deadline ends the waiting.
+const MAX_ATTEMPTS: u32 = 5;
+/// The wait after the first failure; it doubles with each further one.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+/// The longest wait: an engine that comes back is noticed within it.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+pub(super) fn finish(
+    state: &State,
+    id: JobId,
+    step: &StepName,
+    outcome: &StepOutcome,
+    next: Option<&StepName>,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    let job = unfinished(state, id)?;
+    let is_running = job.step.as_ref().is_some_and(|it| it.name == *step);
+    if job.state != JobState::Running || !is_running {
+        return Err(wrong_state(job, "moved on: that step is not running"));
+    }
+    let finished = StepFinished {
+        job: id,
+        database: job.database,
+        step: step.clone(),
+        outcome: outcome.clone(),
+    };
+    let mut events = vec![finished.into()];
+    events.extend(effect(state, job, outcome, facts));
+    match next {
+        Some(_) if job.cancel_requested => events.push(compensating(job, None)),
+        Some(next) => events.push(step_started(job, next)),
+        None => events.push(
+            JobSucceeded {
+                job: id,
+                database: job.database,
+            }
+            .into(),
+        ),
+    }
+    Ok(events)
+}
+
+pub(super) fn fail(
+    state: &State,
+    id: JobId,
+    error: &JobError,
+    transient: bool,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    let job = unfinished(state, id)?;
+    if job.state != JobState::Running {
+        return Err(wrong_state(job, "failed"));
+    }
+    let engine_is_away = error.code == JobErrorCode::RuntimeUnavailable;
+    if job.compensating {
+        // Giving up here would leave something behind, so an absent engine is waited for.
+        let may_retry = engine_is_away || (transient && job.undo_failures + 1 < MAX_ATTEMPTS);
+        return Ok(vec![if may_retry {
+            retry(job, error, job.undo_failures + 1, facts)
+        } else {
+            JobStuck {
+                job: id,
+                database: job.database,
+                error: error.clone(),
+            }
+            .into()
+        }]);
+    }
+    if job.cancel_requested {
+        return Ok(begin_undoing(state, job, None));
+    }
+    let attempts = job.attempt_count();
+    let in_time = job.deadline.is_none_or(|it| facts.now < it);
+    let may_retry = transient && in_time && (engine_is_away || attempts < MAX_ATTEMPTS);
+    Ok(if may_retry {
+        vec![retry(job, error, attempts, facts)]
+    } else {
+        begin_undoing(state, job, Some(error.clone()))
+    })
+}
+
+pub(super) fn finish_undo(
+    state: &State,
+    id: JobId,
+    step: &StepName,
+    outcome: &StepOutcome,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    let job = unfinished(state, id)?;
+    let is_last = job.begun_steps.last() == Some(step);
+    if job.state != JobState::Running || !job.compensating || !is_last {
+        return Err(wrong_state(job, "undone: that step is not its last"));
+    }
+    let undone = StepUndone {
+        job: id,
+        database: job.database,
+        step: step.clone(),
+    };
+    let mut events = vec![undone.into()];
+    events.extend(effect(state, job, outcome, facts));
+    if job.begun_steps.len() == 1 {
+        events.extend(end_undone(state, job, job.error.clone()));
+    }
+    Ok(events)
+}
+
+/// Turns a job round; where nothing has begun, it ends at once.
+pub(super) fn begin_undoing(state: &State, job: &Job, error: Option<JobError>) -> Vec<Event> {
+    let mut events = vec![compensating(job, error.clone())];
+    if job.begun_steps.is_empty() {
+        events.extend(end_undone(state, job, error));
+    }
+    events
+}
+
+/// Ends a job of which nothing is left. A database whose creation ends so is gone, and with it
+/// what waited in its queue.
+pub(super) fn end_undone(state: &State, job: &Job, error: Option<JobError>) -> Vec<Event> {
+    let (id, database) = (job.id, job.database);
+    let mut events = vec![match error {
+        Some(error) => JobFailed {
+            job: id,
+            database,
+            error,
+        }
+        .into(),
+        None => JobCancelled { job: id, database }.into(),
+    }];
+    if job.kind == JobKind::CreateDatabase {
+        events.extend(end_queue_behind(state, job));
+        events.push(DatabaseAbandoned { database }.into());
+    }
+    events
+}
+
+fn end_queue_behind(state: &State, job: &Job) -> Vec<Event> {
+    let Some(database) = state.database(job.database) else {
+        return Vec::new();
+    };
+    let behind = database.queue.iter().filter(|it| it.id != job.id);
+    behind
+        .map(|it| match it.kind {
+            JobKind::DeleteDatabase | JobKind::PurgeDatabase => JobSucceeded {
+                job: it.id,
+                database: database.id,
+            }
+            .into(),
+            JobKind::CreateDatabase
+            | JobKind::StopDatabase
+            | JobKind::StartDatabase
+            | JobKind::UndeleteDatabase
+            | JobKind::RestartWorker
+            | JobKind::RepairWorker { .. } => JobFailed {
+                job: it.id,
+                database: database.id,
+                error: JobError {
+                    code: JobErrorCode::DatabaseGone,
+                    detail: format!("database `{}` could not be created", database.name),
+                },
+            }
+            .into(),
+        })
+        .collect()
+}
+
+/// What a step's outcome means for its database.
+fn effect(state: &State, job: &Job, outcome: &StepOutcome, facts: &Facts) -> Option<Event> {
+    let database = state.database(job.database)?;
+    let id = database.id;
+    Some(match outcome {
+        StepOutcome::Nothing => return None,
+        StepOutcome::FilesCreated if database.condition == Condition::Creating => {
+            DatabaseReady { database: id }.into()
+        }
+        StepOutcome::FilesCreated => return None,
+        StepOutcome::WorkerStarted { worker } => WorkerStarted {
+            database: id,
+            worker: worker.clone(),
+        }
+        .into(),
+        StepOutcome::WorkerRemoved if database.worker.is_some() => {
+            WorkerRemoved { database: id }.into()
+        }
+        StepOutcome::WorkerRemoved => return None,
+        StepOutcome::Stopped if database.condition == Condition::Ready => {
+            DatabaseStopped { database: id }.into()
+        }
+        StepOutcome::Stopped => return None,
+        StepOutcome::Started if database.condition == Condition::Stopped => {
+            DatabaseStarted { database: id }.into()
+        }
+        StepOutcome::Started => return None,
+        StepOutcome::Trashed if database.is_living() => DatabaseTrashed {
+            database: id,
+            purge_at: facts.now.after(facts.trash_retention),
+        }
+        .into(),
+        StepOutcome::Trashed => return None,
+        StepOutcome::Undeleted if !database.is_living() => DatabaseUndeleted {
+            database: id,
+            dns_label: free_dns_label(&database.name.dns_label(), |it| {
+                state.dns_labels.contains_key(it)
+            }),
+        }
+        .into(),
+        StepOutcome::Undeleted => return None,
+        StepOutcome::Purged => DatabasePurged { database: id }.into(),
+    })
+}
+
+fn compensating(job: &Job, error: Option<JobError>) -> Event {
+    JobCompensating {
+        job: job.id,
+        database: job.database,
+        error,
+    }
+    .into()
+}
+
+fn retry(job: &Job, error: &JobError, failures: u32, facts: &Facts) -> Event {
+    JobRetryScheduled {
+        job: job.id,
+        database: job.database,
+        error: error.clone(),
+        retry_at: facts.now.after(back_off(failures, facts.jitter_permille)),
+    }
+    .into()
+}
+
+/// The wait after so many failures: doubling, bounded, and spread over half to one and a half of
+/// itself, so that jobs which failed together do not return together.
+fn back_off(failures: u32, jitter_permille: u16) -> Duration {
+    let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10));
+    doubled.min(LONGEST_RETRY) * (500 + u32::from(jitter_permille)) / 1000
+}

@@ -1,0 +1,264 @@
+//! Everything the events have made true.
+use super::command::{Command, Facts};
+use super::database::Database;
+use super::event::Event;
+use super::ids::{DatabaseId, InstanceId, JobId, Sequence, TokenId};
+use super::job::{Job, JobState};
+use super::name::name_key;
+use super::recorded::RecordedEvent;
+use super::refusal::Refusal;
+use super::rules;
+use super::token::Token;
+use imbl::{OrdMap, OrdSet};
+use std::sync::Arc;
+
+/// The fold of all events: what decisions rest on.
+///
+/// Cloning costs nothing to speak of: the maps share what is equal, so the writer decides on a
+/// private copy and readers keep theirs. It holds living and trashed databases, unfinished jobs
+/// and accepted tokens; what is finished lives on in the log and its projections.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// Marks every worker of this forge.
+    pub instance: Option<InstanceId>,
+    /// Where workers run: `docker`, `process` or `simulated`.
+    pub runtime: Option<String>,
+    /// The last event it follows.
+    pub sequence: Sequence,
+    pub(super) databases: OrdMap<DatabaseId, Arc<Database>>,
+    /// Living databases by the key of their name.
+    pub(super) names: OrdMap<String, DatabaseId>,
+    /// Living databases by their host label.
+    pub(super) dns_labels: OrdMap<String, DatabaseId>,
+    /// Trashed databases by the key of their name, the latest last.
+    pub(super) trash: OrdMap<String, Vec<DatabaseId>>,
+    pub(super) jobs: OrdMap<JobId, Arc<Job>>,
+    pub(super) tokens: OrdMap<TokenId, Arc<Token>>,
+    /// Accepted tokens by the hash of their secret.
+    pub(super) token_hashes: OrdMap<String, TokenId>,
+    /// Databases with at least one unfinished job.
+    pub(super) busy: OrdSet<DatabaseId>,
+}
+
+impl State {
+    /// Decides what `command` makes happen.
+    ///
+    /// # Errors
+    /// Refuses what the rules do not allow; nothing has happened then.
+    pub fn decide(&self, command: &Command, facts: &Facts) -> Result<Vec<Event>, Refusal> {
+        rules::decide(self, command, facts)
+    }
+
+    /// Follows one event. Never fails: what is in the log has happened.
+    pub fn evolve(&mut self, recorded: &RecordedEvent) {
+        self.sequence = recorded.sequence;
+        if let Some(job) = Job::begun_by(recorded) {
+            self.jobs.insert(job.id, Arc::new(job));
+        } else if let Some(id) = recorded.event.job() {
+            self.evolve_job(id, recorded);
+        }
+        match &recorded.event {
+            Event::ForgeFounded(it) => self.instance = Some(it.instance),
+            Event::RuntimeChosen(it) => self.runtime = Some(it.runtime.clone()),
+            Event::TokenIssued(_) => self.add_token(recorded),
+            Event::TokenRevoked(it) => self.remove_token(it.token),
+            Event::LogHealed(_) => {}
+            Event::DatabaseRequested(it) => {
+                let database = Database::begun_by(it, recorded);
+                self.names.insert(database.name.key(), database.id);
+                self.dns_labels
+                    .insert(database.dns_label.clone(), database.id);
+                self.databases.insert(database.id, Arc::new(database));
+            }
+            Event::DatabaseAbandoned(it) => self.forget_database(it.database),
+            Event::DatabasePurged(it) => self.forget_database(it.database),
+            Event::DatabaseTrashed(it) => {
+                self.release_names(it.database);
+                self.evolve_database(it.database, recorded);
+                if let Some(database) = self.databases.get(&it.database) {
+                    let key = database.name.key();
+                    let latest = self.trash.entry(key).or_default();
+                    latest.retain(|id| *id != it.database);
+                    latest.push(it.database);
+                }
+            }
+            Event::DatabaseUndeleted(it) => {
+                self.remove_from_trash(it.database);
+                self.evolve_database(it.database, recorded);
+                if let Some(database) = self.databases.get(&it.database) {
+                    self.names.insert(database.name.key(), database.id);
+                    self.dns_labels
+                        .insert(database.dns_label.clone(), database.id);
+                }
+            }
+            Event::DatabaseReady(_)
+            | Event::DatabaseStopped(_)
+            | Event::DatabaseStarted(_)
+            | Event::DatabaseChanged(_)
+            | Event::DatabaseDegraded(_)
+            | Event::WorkerStarted(_)
+            | Event::WorkerRemoved(_)
+            | Event::JobEnqueued(_)
+            | Event::JobStarted(_)
+            | Event::StepStarted(_)
+            | Event::StepFinished(_)
+            | Event::JobRetryScheduled(_)
+            | Event::JobCompensating(_)
+            | Event::StepUndone(_)
+            | Event::JobSucceeded(_)
+            | Event::JobFailed(_)
+            | Event::JobStuck(_)
+            | Event::JobCancelRequested(_)
+            | Event::JobCancelled(_)
+            | Event::JobReleased(_) => {
+                if let Some(id) = recorded.event.database() {
+                    self.evolve_database(id, recorded);
+                }
+            }
+        }
+    }
+
+    /// The database that `{db}` in a path means: the living one of that name, else the latest of
+    /// that name in the trash, else the one with that id.
+    #[must_use]
+    pub fn find_database(&self, reference: &str) -> Option<&Arc<Database>> {
+        let key = name_key(reference);
+        let id = self
+            .names
+            .get(&key)
+            .or_else(|| self.trash.get(&key).and_then(|them| them.last()))
+            .copied()
+            .or_else(|| reference.parse().ok())?;
+        self.databases.get(&id)
+    }
+
+    /// A database by its id.
+    #[must_use]
+    pub fn database(&self, id: DatabaseId) -> Option<&Arc<Database>> {
+        self.databases.get(&id)
+    }
+
+    /// Every living and trashed database, oldest first.
+    pub fn databases(&self) -> impl Iterator<Item = &Arc<Database>> {
+        self.databases.values()
+    }
+
+    /// An unfinished job.
+    #[must_use]
+    pub fn job(&self, id: JobId) -> Option<&Arc<Job>> {
+        self.jobs.get(&id)
+    }
+
+    /// Every unfinished job, oldest first.
+    pub fn jobs(&self) -> impl Iterator<Item = &Arc<Job>> {
+        self.jobs.values()
+    }
+
+    /// The first job of every database that has one, oldest database first: what may run next to
+    /// each other.
+    pub fn first_jobs(&self) -> impl Iterator<Item = &Arc<Job>> {
+        self.busy.iter().filter_map(|id| {
+            let first = self.databases.get(id)?.queue.first()?;
+            self.jobs.get(&first.id)
+        })
+    }
+
+    /// How many jobs of the same database are in front of this one.
+    #[must_use]
+    pub fn queue_position(&self, job: &Job) -> Option<usize> {
+        let database = self.databases.get(&job.database)?;
+        database.queue.iter().position(|it| it.id == job.id)
+    }
+
+    /// How many jobs wait to be taken up.
+    #[must_use]
+    pub fn queued_jobs(&self) -> usize {
+        self.jobs
+            .values()
+            .filter(|it| it.state == JobState::Queued)
+            .count()
+    }
+
+    /// The accepted token with this hash of its secret.
+    #[must_use]
+    pub fn token_by_hash(&self, hash: &str) -> Option<&Arc<Token>> {
+        self.tokens.get(self.token_hashes.get(hash)?)
+    }
+
+    /// An accepted token by its id.
+    #[must_use]
+    pub fn token(&self, id: TokenId) -> Option<&Arc<Token>> {
+        self.tokens.get(&id)
+    }
+
+    /// Every accepted token, oldest first.
+    pub fn tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
+        self.tokens.values()
+    }
+
+    fn evolve_database(&mut self, id: DatabaseId, recorded: &RecordedEvent) {
+        if let Some(database) = self.databases.get_mut(&id) {
+            let database = Arc::make_mut(database);
+            database.evolve(recorded);
+            if database.queue.is_empty() {
+                self.busy.remove(&id);
+            } else {
+                self.busy.insert(id);
+            }
+        }
+    }
+
+    fn evolve_job(&mut self, id: JobId, recorded: &RecordedEvent) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            let job = Arc::make_mut(job);
+            job.evolve(recorded);
+            if job.state.is_final() {
+                self.jobs.remove(&id);
+            }
+        }
+    }
+
+    fn forget_database(&mut self, id: DatabaseId) {
+        self.release_names(id);
+        self.remove_from_trash(id);
+        self.busy.remove(&id);
+        self.databases.remove(&id);
+    }
+
+    fn release_names(&mut self, id: DatabaseId) {
+        if let Some(database) = self.databases.get(&id) {
+            // In the trash the same name may by now be another's.
+            if self.names.get(&database.name.key()) == Some(&id) {
+                self.names.remove(&database.name.key());
+            }
+            if self.dns_labels.get(&database.dns_label) == Some(&id) {
+                self.dns_labels.remove(&database.dns_label);
+            }
+        }
+    }
+
+    fn remove_from_trash(&mut self, id: DatabaseId) {
+        let Some(key) = self.databases.get(&id).map(|it| it.name.key()) else {
+            return;
+        };
+        if let Some(ids) = self.trash.get_mut(&key) {
+            ids.retain(|it| *it != id);
+            if ids.is_empty() {
+                self.trash.remove(&key);
+            }
+        }
+    }
+
+    fn add_token(&mut self, recorded: &RecordedEvent) {
+        if let Some(token) = Token::begun_by(recorded) {
+            self.token_hashes.insert(token.hash.clone(), token.id);
+            self.tokens.insert(token.id, Arc::new(token));
+        }
+    }
+
+    fn remove_token(&mut self, id: TokenId) {
+        if let Some(token) = self.tokens.remove(&id) {
+            self.token_hashes.remove(&token.hash);
+        }
+    }
+}

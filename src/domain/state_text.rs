@@ -1,0 +1,208 @@
+//! The state as headed text: what snapshots hold and `dbforge replay` prints.
+//!
+//! Every field is taken apart by name with no `..`, so that a new field asks to be shown.
+use super::database::{Condition, Database, Limits};
+use super::job::Job;
+use super::state::State;
+use super::token::Token;
+use std::fmt;
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            instance,
+            runtime,
+            sequence,
+            databases,
+            names: _,      // follows from databases
+            dns_labels: _, // follows from databases
+            trash: _,      // follows from databases
+            jobs,
+            tokens,
+            token_hashes: _, // follows from tokens
+            busy: _,         // follows from databases
+        } = self;
+        writeln!(f, "# Forge")?;
+        writeln!(f, "sequence  {sequence}")?;
+        writeln!(f, "instance  {}", shown(instance.as_ref()))?;
+        writeln!(f, "runtime   {}", shown(runtime.as_ref()))?;
+        writeln!(f, "\n# Databases ({})", databases.len())?;
+        for database in databases.values() {
+            write_database(f, database)?;
+        }
+        writeln!(f, "\n# Unfinished jobs ({})", jobs.len())?;
+        for job in jobs.values() {
+            write_job(f, job)?;
+        }
+        writeln!(f, "\n# Tokens ({})", tokens.len())?;
+        for token in tokens.values() {
+            write_token(f, token)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_database(f: &mut fmt::Formatter<'_>, database: &Database) -> fmt::Result {
+    let Database {
+        id,
+        name,
+        dns_label,
+        engine,
+        durability,
+        labels,
+        limits,
+        protected,
+        expires_at,
+        condition,
+        degraded,
+        worker,
+        queue,
+        stuck: _, // part of the state
+        created_at,
+        sequence,
+    } = database;
+    let Limits {
+        size_bytes,
+        memory_bytes,
+        cpu_millis,
+    } = limits;
+    writeln!(f, "\n## {name} ({})", database.state())?;
+    writeln!(f, "id          {id}")?;
+    writeln!(f, "label       {dns_label}")?;
+    writeln!(f, "engine      {engine}, {durability:?} durability")?;
+    match condition {
+        Condition::Creating => writeln!(f, "files       not there yet")?,
+        Condition::Ready => writeln!(f, "files       answer SQL")?,
+        Condition::Stopped => writeln!(f, "files       kept, SQL refused")?,
+        Condition::Trashed { purge_at } => {
+            writeln!(f, "files       in the trash until {purge_at}")?
+        }
+    }
+    writeln!(f, "worker      {}", shown(worker.as_ref()))?;
+    writeln!(
+        f,
+        "limits      {size_bytes} bytes, {memory_bytes} bytes of memory, {cpu_millis} cpu millis"
+    )?;
+    if let Some(reason) = degraded {
+        writeln!(f, "degraded    {reason}")?;
+    }
+    for (key, value) in labels {
+        writeln!(f, "marked      {key}={value}")?;
+    }
+    if *protected {
+        writeln!(f, "protected   yes")?;
+    }
+    if let Some(moment) = expires_at {
+        writeln!(f, "expires     {moment}")?;
+    }
+    for job in queue {
+        let started = if job.started { "started" } else { "waits" };
+        writeln!(f, "queue       {} {} {started}", job.kind, job.id)?;
+    }
+    writeln!(f, "since       {created_at}, changed by event {sequence}")
+}
+
+fn write_job(f: &mut fmt::Formatter<'_>, job: &Job) -> fmt::Result {
+    let Job {
+        id,
+        kind,
+        database: _, // its name is shown
+        database_name,
+        state,
+        step,
+        begun_steps,
+        finished_steps,
+        attempts,
+        cancel_requested,
+        compensating,
+        undo_failures,
+        error,
+        worker,
+        retry_at,
+        deadline,
+        actor,
+        request,
+        enqueued,
+        sequence,
+        created_at,
+        started_at,
+        finished_at: _, // unfinished jobs have none
+    } = job;
+    writeln!(f, "\n## {kind} of {database_name} ({})", state.as_str())?;
+    writeln!(f, "id          {id}")?;
+    writeln!(
+        f,
+        "asked by    {actor} in request {request}, event {enqueued}"
+    )?;
+    for name in finished_steps {
+        writeln!(f, "finished    {name}")?;
+    }
+    for name in begun_steps.iter().filter(|it| !finished_steps.contains(it)) {
+        writeln!(f, "begun       {name}")?;
+    }
+    if let Some(step) = step {
+        writeln!(f, "in step     {}, {} crashes", step.name, step.crashes)?;
+    }
+    for attempt in attempts {
+        let end = attempt.ended_at.map_or("now".into(), |it| it.to_string());
+        let error = attempt
+            .error
+            .as_ref()
+            .map_or(String::new(), |it| format!(": {it}"));
+        writeln!(
+            f,
+            "attempt {:<3} {} to {end}{error}",
+            attempt.number, attempt.started_at
+        )?;
+    }
+    if *cancel_requested {
+        writeln!(f, "cancel      requested")?;
+    }
+    if *compensating {
+        writeln!(f, "undoing     yes, failed {undo_failures} times")?;
+    }
+    if let Some(error) = error {
+        writeln!(f, "trouble     {error}")?;
+    }
+    if let Some(worker) = worker {
+        writeln!(f, "worker      {worker}")?;
+    }
+    if let Some(moment) = retry_at {
+        writeln!(f, "retry at    {moment}")?;
+    }
+    if let Some(moment) = deadline {
+        writeln!(f, "deadline    {moment}")?;
+    }
+    if let Some(moment) = started_at {
+        writeln!(f, "started     {moment}")?;
+    }
+    writeln!(f, "since       {created_at}, changed by event {sequence}")
+}
+
+fn write_token(f: &mut fmt::Formatter<'_>, token: &Token) -> fmt::Result {
+    let Token {
+        id,
+        name,
+        hash: _, // a state is shown to people who must not compare secrets
+        scopes,
+        databases,
+        expires_at,
+        created_at,
+        sequence,
+    } = token;
+    let scopes: Vec<&str> = scopes.iter().map(|it| it.as_str()).collect();
+    writeln!(f, "\n## {name}")?;
+    writeln!(f, "id          {id}")?;
+    writeln!(
+        f,
+        "may         {} on {}",
+        scopes.join(", "),
+        databases.join(", ")
+    )?;
+    writeln!(f, "expires     {}", shown(expires_at.as_ref()))?;
+    writeln!(f, "since       {created_at}, event {sequence}")
+}
+
+fn shown<T: fmt::Display>(value: Option<&T>) -> String {
+    value.map_or("none".into(), ToString::to_string)
+}

@@ -1,0 +1,100 @@
+//! Keeps events for ever.
+//!
+//! Two implementations pass one contract suite: the one on disk, whose truth is a journal with
+//! sled behind it, and the one in memory. Calls block; the one writer and the readers call them
+//! from threads that may.
+use crate::domain::event::Stream;
+use crate::domain::ids::{Actor, Sequence};
+use crate::domain::recorded::{Head, NewCommit, RecordedEvent};
+
+/// An append-only, totally ordered log of events.
+pub trait EventLog: Send + Sync {
+    /// Appends whole commits in the order given, as one group; returns their events.
+    ///
+    /// When it returns, the events survive SIGKILL and power loss.
+    ///
+    /// # Errors
+    /// [`AppendError::Conflict`] when the log does not end at `expected_end`; otherwise the log
+    /// is read-only, from now on or since before. Nothing of the group is visible then.
+    fn append(
+        &self,
+        expected_end: Sequence,
+        commits: Vec<NewCommit>,
+    ) -> Result<Vec<RecordedEvent>, AppendError>;
+
+    /// At most `limit` events behind `after`, oldest first.
+    ///
+    /// # Errors
+    /// When no copy of an event can be read.
+    fn read_after(&self, after: Sequence, limit: usize) -> Result<Vec<RecordedEvent>, ReadError>;
+
+    /// At most `limit` events of one stream behind `after`, oldest first.
+    ///
+    /// # Errors
+    /// When no copy of an event can be read.
+    fn read_stream(
+        &self,
+        stream: Stream,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError>;
+
+    /// The events of the commit that used this actor's idempotency key.
+    ///
+    /// # Errors
+    /// When no copy of them can be read.
+    fn find_idempotent(
+        &self,
+        actor: &Actor,
+        key: &str,
+    ) -> Result<Option<Vec<RecordedEvent>>, ReadError>;
+
+    /// The last event, in short.
+    fn head(&self) -> Head;
+
+    /// Why nothing can be appended, where that is so.
+    fn read_only(&self) -> Option<String>;
+
+    /// Makes what was appended easy to open again; called once, at shutdown.
+    fn close(&self);
+}
+
+/// Why an append failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Somebody appended first.
+    #[error("the event log was expected to end at {expected}, but it ends at {actual}")]
+    Conflict {
+        /// What the caller believed.
+        expected: Sequence,
+        /// What is true.
+        actual: Sequence,
+    },
+    /// Nothing can be appended.
+    #[error("the event log is read-only: {reason}")]
+    ReadOnly {
+        /// What happened to it.
+        reason: String,
+    },
+    /// The disk has no room; nothing was kept, and a later append may work.
+    #[error("the disk that holds the event log is full")]
+    DiskFull,
+    /// The commit is larger than the log takes.
+    #[error("a commit of {bytes} bytes is larger than the {limit} that the event log takes")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        limit: usize,
+    },
+}
+
+/// Why events could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("events behind sequence {after} cannot be read: {reason}")]
+pub struct ReadError {
+    /// Where reading began.
+    pub after: Sequence,
+    /// What was found.
+    pub reason: String,
+}

@@ -1,0 +1,8 @@
+//! Praetorian DB-Forge: databases on call, on your own machine.
+//!
+//! The rooms and their floors are drawn in `docs/ARCHITECTURE.md`; `tests/architecture.rs` keeps
+//! them apart.
+pub mod clock;
+pub mod domain;
+pub mod event_log;
+pub mod runtime;
