@@ -1,0 +1,317 @@
+//! The one writer: command in, decision, events appended, state followed.
+//!
+//! [`ControlPlane::submit`] is the only way to add events. Readers take the [`Present`], which
+//! shows nothing that is not on disk yet.
+mod writer;
+
+use crate::clock::{Clock, IdSource};
+use crate::domain::command::{Command, Facts};
+use crate::domain::event::Event;
+use crate::domain::ids::{Actor, DatabaseId, JobId, RequestId, Sequence};
+use crate::domain::recorded::{Head, Idempotency, RecordedEvent, enqueued_job};
+use crate::domain::refusal::Refusal;
+use crate::domain::state::State;
+use crate::event_log::{AppendError, EventLog, ReadError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Commands that may wait for the writer; senders behind them wait for room.
+const WAITING_COMMANDS: usize = 1024;
+/// Events read at a time while the log is folded.
+const FOLD_CHUNK: usize = 10_000;
+
+/// Bounds that decisions respect.
+#[derive(Debug, Clone, Copy)]
+pub struct ControlConfig {
+    /// How long the trash keeps a database.
+    pub trash_retention: Duration,
+    /// Most jobs that may be unfinished at once.
+    pub queue_bound: usize,
+}
+
+/// A command with what is known of its sender.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// What is asked.
+    pub command: Command,
+    /// Who asks.
+    pub actor: Actor,
+    /// In which request.
+    pub request: RequestId,
+    /// The request at the beginning of the chain of causes.
+    pub correlation: RequestId,
+    /// The event that caused it, where one did.
+    pub causation: Option<Sequence>,
+    /// The caller's key for doing this once.
+    pub idempotency: Option<Idempotency>,
+    /// The last event about the command's database that the caller has seen.
+    pub if_match: Option<Sequence>,
+}
+
+impl Submission {
+    /// A command without conditions.
+    #[must_use]
+    pub fn new(command: Command, actor: Actor, request: RequestId) -> Self {
+        Self {
+            command,
+            actor,
+            request,
+            correlation: request,
+            causation: None,
+            idempotency: None,
+            if_match: None,
+        }
+    }
+}
+
+/// What came of a command.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// What happened; empty when there was nothing to do.
+    pub events: Vec<RecordedEvent>,
+    /// The end of the log that the answer has seen.
+    pub sequence: Sequence,
+    /// Whether this is the answer to an earlier request with the same idempotency key.
+    pub replayed: bool,
+}
+
+impl Accepted {
+    /// The job that the command put in the queue.
+    #[must_use]
+    pub fn job(&self) -> Option<JobId> {
+        enqueued_job(&self.events)
+    }
+
+    /// The database that the command was about.
+    #[must_use]
+    pub fn database(&self) -> Option<DatabaseId> {
+        self.events.iter().find_map(|it| it.event.database())
+    }
+}
+
+/// Why a command changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The rules do not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The caller's idempotency key was used for another request.
+    #[error("this idempotency key was used for another request")]
+    KeyReused,
+    /// The database has changed since the caller looked.
+    #[error("the database was last changed by event {actual}, not by {expected}")]
+    Changed {
+        /// What the caller saw.
+        expected: Sequence,
+        /// What is true.
+        actual: Sequence,
+    },
+    /// The event log did not take the events.
+    #[error(transparent)]
+    NotAppended(#[from] AppendError),
+    /// The event log could not be read.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// The gateway is stopping.
+    #[error("the gateway is stopping and takes no more commands")]
+    Stopping,
+}
+
+/// What is true now, as far as it is on disk.
+#[derive(Debug, Clone, Default)]
+pub struct Present {
+    /// The fold of all events.
+    pub state: State,
+    /// The last event.
+    pub head: Head,
+    /// Why no command is accepted, where that is so.
+    pub read_only: Option<String>,
+}
+
+/// Decides, appends and follows.
+pub struct ControlPlane {
+    log: Arc<dyn EventLog>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    config: ControlConfig,
+    present: watch::Receiver<Arc<Present>>,
+    commands: Mutex<Option<mpsc::Sender<Waiting>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A submission and where its answer goes.
+struct Waiting {
+    submission: Submission,
+    answer: oneshot::Sender<Result<Accepted, SubmitError>>,
+}
+
+impl ControlPlane {
+    /// Folds the whole log, then is ready for commands.
+    ///
+    /// # Errors
+    /// When the log cannot be read to its end.
+    pub fn start(
+        log: Arc<dyn EventLog>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        config: ControlConfig,
+    ) -> Result<Self, ReadError> {
+        let first = Arc::new(Present {
+            state: fold(log.as_ref())?,
+            head: log.head(),
+            read_only: log.read_only(),
+        });
+        let (publish, present) = watch::channel(first);
+        let (commands, waiting) = mpsc::channel(WAITING_COMMANDS);
+        let writer = writer::Writer {
+            log: log.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            config,
+            publish,
+        };
+        let writer = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || writer.run(waiting))
+            .expect("a process that just started has room for one more thread");
+        Ok(Self {
+            log,
+            clock,
+            ids,
+            config,
+            present,
+            commands: Mutex::new(Some(commands)),
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+
+    /// Carries out one command, or says why not. When it returns, what happened is on disk and
+    /// in the present.
+    ///
+    /// # Errors
+    /// When the rules refuse it or the log cannot keep it; nothing has happened then.
+    pub async fn submit(&self, submission: Submission) -> Result<Accepted, SubmitError> {
+        let commands = self
+            .commands
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+            .ok_or(SubmitError::Stopping)?;
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { submission, answer };
+        commands
+            .send(waiting)
+            .await
+            .map_err(|_| SubmitError::Stopping)?;
+        answered.await.map_err(|_| SubmitError::Stopping)?
+    }
+
+    /// What `command` would make happen now; nothing happens.
+    ///
+    /// # Errors
+    /// When the rules refuse it.
+    pub fn plan(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+        let present = self.present();
+        let facts = facts(
+            self.clock.as_ref(),
+            self.ids.as_ref(),
+            self.config,
+            present.head,
+        );
+        present.state.decide(command, &facts)
+    }
+
+    /// What is true now.
+    #[must_use]
+    pub fn present(&self) -> Arc<Present> {
+        self.present.borrow().clone()
+    }
+
+    /// Tells when the present becomes another.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<Arc<Present>> {
+        self.present.clone()
+    }
+
+    /// The log that it writes.
+    #[must_use]
+    pub fn log(&self) -> &Arc<dyn EventLog> {
+        &self.log
+    }
+
+    /// The forge's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The forge's source of ids.
+    #[must_use]
+    pub fn ids(&self) -> &Arc<dyn IdSource> {
+        &self.ids
+    }
+
+    /// A request id for a command of the forge's own.
+    #[must_use]
+    pub fn fresh_request(&self) -> RequestId {
+        RequestId(self.ids.fresh())
+    }
+
+    /// Answers what waits, takes no more, and closes the log. Blocks; twice is the same as once.
+    pub fn stop(&self) {
+        drop(
+            self.commands
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(writer) = writer {
+            if writer.join().is_err() {
+                tracing::error!("the writer had panicked");
+            }
+            self.log.close();
+        }
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Folds a log from its first event.
+///
+/// # Errors
+/// When it cannot be read to its end.
+pub fn fold(log: &dyn EventLog) -> Result<State, ReadError> {
+    let mut state = State::default();
+    loop {
+        let events = log.read_after(state.sequence, FOLD_CHUNK)?;
+        if events.is_empty() {
+            return Ok(state);
+        }
+        for recorded in &events {
+            state.evolve(recorded);
+        }
+    }
+}
+
+/// What a decision made now needs from outside. Time never goes back: a clock that does is held
+/// at the last event's moment.
+fn facts(clock: &dyn Clock, ids: &dyn IdSource, config: ControlConfig, head: Head) -> Facts {
+    Facts {
+        now: clock.now().max(head.time),
+        fresh: [ids.fresh(), ids.fresh()],
+        jitter_permille: ids.jitter_permille(),
+        trash_retention: config.trash_retention,
+        queue_bound: config.queue_bound,
+    }
+}

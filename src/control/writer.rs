@@ -1,0 +1,237 @@
+//! The writer's thread: everything that waits becomes one group with one fsync.
+use super::{Accepted, ControlConfig, Present, Submission, SubmitError, Waiting, facts};
+use crate::clock::{Clock, IdSource};
+use crate::domain::ids::{Actor, CommitId};
+use crate::domain::recorded::{CommitHeader, Head, NO_HASH, NewCommit, RecordedEvent};
+use crate::domain::state::State;
+use crate::event_log::EventLog;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Most commands in a group: bounds how long the first of them waits for the last.
+const GROUP_BOUND: usize = 256;
+
+pub(super) struct Writer {
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<dyn IdSource>,
+    pub(super) config: ControlConfig,
+    pub(super) publish: watch::Sender<Arc<Present>>,
+}
+
+type Answer = Result<Accepted, SubmitError>;
+
+/// Commands decided one behind the other, each on what the earlier ones have decided.
+struct Group {
+    state: State,
+    head: Head,
+    commits: Vec<NewCommit>,
+    /// Keys used within the group, by the place of their commit.
+    keys: HashMap<(Actor, String), usize>,
+    answers: Vec<(oneshot::Sender<Answer>, Decided)>,
+}
+
+/// What came of one command of the group before anything is on disk.
+enum Decided {
+    /// Known already: a refusal, nothing to do, or the answer to an earlier request.
+    Known(Answer),
+    /// The events of one of the group's commits, once it is kept.
+    Commit { place: usize, replayed: bool },
+}
+
+impl Writer {
+    pub(super) fn run(self, mut waiting: mpsc::Receiver<Waiting>) {
+        while let Some(first) = waiting.blocking_recv() {
+            let mut all = vec![first];
+            while all.len() < GROUP_BOUND
+                && let Ok(next) = waiting.try_recv()
+            {
+                all.push(next);
+            }
+            let group = self.decide_all(all);
+            self.keep_and_answer(group);
+        }
+    }
+
+    fn decide_all(&self, all: Vec<Waiting>) -> Group {
+        let present = self.publish.borrow().clone();
+        let mut group = Group {
+            state: present.state.clone(),
+            head: present.head,
+            commits: Vec::new(),
+            keys: HashMap::new(),
+            answers: Vec::with_capacity(all.len()),
+        };
+        for Waiting { submission, answer } in all {
+            let decided = self
+                .decide(&mut group, submission)
+                .unwrap_or_else(|error| Decided::Known(Err(error)));
+            group.answers.push((answer, decided));
+        }
+        group
+    }
+
+    fn decide(&self, group: &mut Group, submission: Submission) -> Result<Decided, SubmitError> {
+        if let Some(earlier) = self.find_earlier(group, &submission)? {
+            return Ok(earlier);
+        }
+        if let Some(expected) = submission.if_match
+            && let Some(id) = submission.command.database()
+            && let Some(database) = group.state.database(id)
+            && database.sequence != expected
+        {
+            return Err(SubmitError::Changed {
+                expected,
+                actual: database.sequence,
+            });
+        }
+        let facts = facts(
+            self.clock.as_ref(),
+            self.ids.as_ref(),
+            self.config,
+            group.head,
+        );
+        let events = group.state.decide(&submission.command, &facts)?;
+        if events.is_empty() {
+            return Ok(Decided::Known(Ok(Accepted {
+                events: Vec::new(),
+                sequence: self.log.head().sequence,
+                replayed: false,
+            })));
+        }
+        let header = CommitHeader {
+            time: facts.now,
+            id: CommitId(self.ids.fresh()),
+            actor: submission.actor,
+            request: submission.request,
+            correlation: submission.correlation,
+            causation: submission.causation,
+            idempotency: submission.idempotency,
+        };
+        Ok(group.add(NewCommit { header, events }))
+    }
+
+    /// The answer to an earlier request with the same idempotency key, where there was one.
+    fn find_earlier(
+        &self,
+        group: &Group,
+        submission: &Submission,
+    ) -> Result<Option<Decided>, SubmitError> {
+        let Some(wanted) = &submission.idempotency else {
+            return Ok(None);
+        };
+        let same = |used: &CommitHeader| {
+            let fingerprint = used.idempotency.as_ref().map(|it| &it.fingerprint);
+            if fingerprint == Some(&wanted.fingerprint) {
+                Ok(())
+            } else {
+                Err(SubmitError::KeyReused)
+            }
+        };
+        let key = (submission.actor.clone(), wanted.key.clone());
+        if let Some(place) = group.keys.get(&key).copied() {
+            same(&group.commits[place].header)?;
+            let replayed = true;
+            return Ok(Some(Decided::Commit { place, replayed }));
+        }
+        let Some(events) = self.log.find_idempotent(&submission.actor, &wanted.key)? else {
+            return Ok(None);
+        };
+        if let Some(first) = events.first() {
+            same(&first.commit)?;
+        }
+        Ok(Some(Decided::Known(Ok(Accepted {
+            events,
+            sequence: self.log.head().sequence,
+            replayed: true,
+        }))))
+    }
+
+    /// One append, one fsync; then the state is published and everybody is answered.
+    fn keep_and_answer(&self, group: Group) {
+        let expected_end = self.publish.borrow().head.sequence;
+        let commit_sizes: Vec<usize> = group.commits.iter().map(|it| it.events.len()).collect();
+        let kept = if group.commits.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.log.append(expected_end, group.commits)
+        };
+        if let Err(error) = &kept {
+            tracing::error!(%error, "a group of commands was not kept");
+        }
+        self.publish_after(group.state, kept.is_ok());
+        let by_commit = kept.map(|events| split(events, &commit_sizes));
+        let sequence = self.log.head().sequence;
+        for (answer, decided) in group.answers {
+            let result = match (decided, &by_commit) {
+                // What was refused may have been refused because of events that were not kept.
+                (Decided::Known(Err(_)), Err(error)) => Err(error.clone().into()),
+                (Decided::Known(known), _) => known,
+                (Decided::Commit { .. }, Err(error)) => Err(error.clone().into()),
+                (Decided::Commit { place, replayed }, Ok(commits)) => Ok(Accepted {
+                    events: commits[place].clone(),
+                    sequence,
+                    replayed,
+                }),
+            };
+            // Somebody who no longer listens finds the outcome in the log.
+            let _ = answer.send(result);
+        }
+    }
+
+    /// Publishes the group's state when its events are kept, else only that the log may have
+    /// become read-only.
+    fn publish_after(&self, decided: State, kept: bool) {
+        let before = self.publish.borrow().clone();
+        let head = self.log.head();
+        let read_only = self.log.read_only();
+        if head == before.head && read_only == before.read_only {
+            return;
+        }
+        let state = if kept { decided } else { before.state.clone() };
+        self.publish.send_replace(Arc::new(Present {
+            state,
+            head,
+            read_only,
+        }));
+    }
+}
+
+impl Group {
+    /// Adds a commit and follows its events, with the places they will have. Their hashes are
+    /// the log's to make; the state does not look at them.
+    fn add(&mut self, commit: NewCommit) -> Decided {
+        let header = Arc::new(commit.header.clone());
+        for event in &commit.events {
+            self.head.sequence = self.head.sequence.next();
+            self.head.time = header.time;
+            self.state.evolve(&RecordedEvent {
+                sequence: self.head.sequence,
+                commit: header.clone(),
+                event: event.clone(),
+                schema_version: 0,
+                data_before_upcast: None,
+                previous_hash: NO_HASH,
+                hash: NO_HASH,
+            });
+        }
+        let place = self.commits.len();
+        if let Some(idempotency) = &commit.header.idempotency {
+            let key = (commit.header.actor.clone(), idempotency.key.clone());
+            self.keys.insert(key, place);
+        }
+        self.commits.push(commit);
+        let replayed = false;
+        Decided::Commit { place, replayed }
+    }
+}
+
+/// Cuts a group's events into its commits.
+fn split(events: Vec<RecordedEvent>, sizes: &[usize]) -> Vec<Vec<RecordedEvent>> {
+    let mut events = events.into_iter();
+    sizes
+        .iter()
+        .map(|size| events.by_ref().take(*size).collect())
+        .collect()
+}
