@@ -3,8 +3,9 @@
 //! The rooms and their floors are drawn in `docs/ARCHITECTURE.md`; `tests/architecture.rs` keeps
 //! them apart.
 pub mod clock;
+pub mod config;
 pub mod control;
 pub mod domain;
 pub mod event_log;
-pub mod jobs;
 pub mod runtime;
+pub mod telemetry;
