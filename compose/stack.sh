@@ -45,6 +45,7 @@ up() {
     port_free_or_fail
   fi
   own_data_folder
+  settings_for_gateway
   compose up --detach --remove-orphans --quiet-pull
   wait_until_ready
   greet
@@ -131,6 +132,16 @@ own_data_folder() {
   elif [[ $(stat -c %u "$data_dir") != "$DBFORGE_UID" ]]; then
     fail "$data_dir belongs to user $(stat -c %U "$data_dir")" "sudo chown -R $(id -u):$(id -g) $data_dir"
   fi
+}
+
+# compose.yaml hands the gateway the settings of a file: this one says what holds here, .env and over
+# it the environment. Left out are its own name, which differs each time and would restart the gateway,
+# and what is meant for a client.
+settings_for_gateway() {
+  settings=$(mktemp)
+  trap 'rm -f "$settings"' EXIT
+  env | grep -vE '^DBFORGE_(ENV_FILE|URL|TOKEN)=' | sed -n "s/^\(DBFORGE_[A-Z0-9_]*\)=\(.*\)$/\1='\2'/p" | sort >"$settings"
+  export DBFORGE_ENV_FILE="$settings"
 }
 
 no_gateway_on_folder_or_fail() {

@@ -8,9 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case "${2:-${1:-}}" in
-  release) tag=latest ;;
-  debug) tag=test ;;
-  source) tag=latest ;;
+  release | source) tag="latest" ;;
+  debug) tag="test" ;;
   *)
     sed -n '4,6s/^# *//p' "$0" >&2
     exit 2

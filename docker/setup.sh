@@ -66,8 +66,9 @@ engine() {
   fi
   # A docker command without its engine is common (client packages), so the engine's own program
   # decides what is missing.
-  command -v dockerd >/dev/null && command -v iptables >/dev/null ||
+  if ! command -v dockerd >/dev/null || ! command -v iptables >/dev/null; then
     install_packages "the Docker engine" docker.io containerd runc iptables ca-certificates
+  fi
   start_engine
 }
 
