@@ -44,7 +44,7 @@ clean: ## Remove containers, networks AND ALL DATA, after asking (FORCE=1: witho
 # Everything is linked before the images are built, so that they hold the very program under test.
 test: deps check ## Run every test, those on real Docker, Compose and Traefik included
 	cargo test --locked --no-run
-	docker/images.sh $(built)/debug/dbforge debug
+	docker/images.sh debug $(built)/debug/dbforge
 	cargo test --locked
 
 check: ## Formatting and lints
@@ -59,7 +59,7 @@ build: ## Build the release program
 
 ifneq ($(CARGO_BUILD_TARGET),)
 images: build ## Build the images db-gateway and db-worker-base
-	@docker/images.sh $(built)/release/dbforge release
+	@docker/images.sh release $(built)/release/dbforge
 else
 images:
 	@docker/images.sh source

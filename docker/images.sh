@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Builds the images of gateway and worker around one program.
 #
-#   docker/images.sh PROGRAM release    around a program built on this host: db-gateway, db-worker-base
-#   docker/images.sh PROGRAM debug      the same for the tests: db-gateway:test, db-worker-base:test
+#   docker/images.sh release PROGRAM    around a program built on this host: db-gateway, db-worker-base
+#   docker/images.sh debug PROGRAM      the same for the tests: db-gateway:test, db-worker-base:test
 #   docker/images.sh source             compiles in a container; for a host without Rust
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-case "${2:-${1:-}}" in
-  release | source) tag="latest" ;;
-  debug) tag="test" ;;
+case "$#:${1:-}" in
+  2:release | 1:source) tag="latest" ;;
+  2:debug) tag="test" ;;
   *)
     sed -n '4,6s/^# *//p' "$0" >&2
     exit 2
@@ -17,13 +17,14 @@ case "${2:-${1:-}}" in
 esac
 
 if [[ $1 == source ]]; then
+  echo "images: compiling in a container, which takes minutes"
   export BINARY=source
 else
-  export BINARY=prebuilt PROFILE=$2
+  export BINARY=prebuilt PROFILE=$1
   mkdir -p "target/image/$PROFILE"
   # A debug build is five times as large with its line tables, and nothing in an image reads them.
   # Written aside and renamed, so that a build that runs beside this one never copies half a program.
-  strip --strip-debug -o "target/image/$PROFILE/dbforge.$$" "$1"
+  strip --strip-debug -o "target/image/$PROFILE/dbforge.$$" "$2"
   mv "target/image/$PROFILE/dbforge.$$" "target/image/$PROFILE/dbforge"
 fi
 

@@ -87,10 +87,10 @@ start_engine() {
 
 start_engine_in_background() {
   say "Docker engine: no systemd here, so dockerd runs in the background, log in $log_file"
-  # A dockerd that was killed leaves its pid file, and a later one takes any process of that number
-  # for its living twin.
+  # A dockerd that was killed leaves two pid files, its own and that of its containerd, which dies with
+  # it. The next one takes whatever has such a number for a living twin, a zombie included, and waits.
   if [[ -f /var/run/docker.pid ]] && ! pid_is_dockerd "$(cat /var/run/docker.pid)"; then
-    rm -f /var/run/docker.pid
+    rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
   fi
   use_working_iptables
   # setsid: the engine outlives this shell and no Ctrl-C of the caller reaches it.
@@ -147,8 +147,9 @@ engine_answers() {
   command -v docker >/dev/null && timeout 10 docker version >/dev/null 2>&1
 }
 
+# A dead one may linger as a zombie where no init reaps it (containers, small virtual machines).
 pid_is_dockerd() {
-  [[ "$(cat "/proc/$1/comm" 2>/dev/null)" == dockerd ]]
+  grep -qs '^Name:.dockerd$' "/proc/$1/status" && ! grep -qs '^State:.Z' "/proc/$1/status"
 }
 
 # --- Compose ------------------------------------------------------------------------------------
