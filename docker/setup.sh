@@ -67,7 +67,10 @@ engine() {
   # A docker command without its engine is common (client packages), so the engine's own program
   # decides what is missing.
   if ! command -v dockerd >/dev/null || ! command -v iptables >/dev/null; then
-    install_packages "the Docker engine" docker.io containerd runc iptables ca-certificates
+    local packages=(docker.io containerd runc iptables ca-certificates)
+    # Only recommended by docker.io, but a kernel that enforces AppArmor starts no container without it.
+    grep -qs Y /sys/module/apparmor/parameters/enabled && packages+=(apparmor)
+    install_packages "the Docker engine" "${packages[@]}"
   fi
   start_engine
 }
