@@ -8,13 +8,17 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help run up down logs status clean test check deps build images
 
-# The host's own target by name: only then does the static build of .cargo/config.toml apply to the
-# program and not to build scripts, and run, images and tests share one build.
+# The host's own target by name: only then do RUSTFLAGS reach the program and not build scripts,
+# and run, images and tests share one build. On Linux that build is static: one file that runs in
+# an image which holds nothing else.
 ifndef CARGO_BUILD_TARGET
 CARGO_BUILD_TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 endif
 ifneq ($(CARGO_BUILD_TARGET),)
 export CARGO_BUILD_TARGET
+endif
+ifneq ($(findstring linux-gnu,$(CARGO_BUILD_TARGET)),)
+export RUSTFLAGS := -C target-feature=+crt-static
 endif
 built = $(or $(CARGO_TARGET_DIR),target)/$(CARGO_BUILD_TARGET)
 
