@@ -6,3 +6,4 @@ pub mod clock;
 pub mod domain;
 pub mod event_log;
 pub mod runtime;
+pub mod worker;

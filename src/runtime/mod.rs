@@ -5,6 +5,10 @@ use futures_util::stream::BoxStream;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
+/// Where a worker in a container finds its database's folder. Fixed, so that a worker needs no
+/// setting and its check no argument.
+pub const WORKER_FOLDER: &str = "/data/database";
+
 /// Something that runs workers.
 ///
 /// Every call is bounded in time, and may be repeated: a call that failed may have had its effect.
