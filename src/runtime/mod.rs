@@ -1,4 +1,8 @@
 //! Runs workers: one for each database, in containers, as child processes, or in memory.
+pub mod docker;
+pub mod process;
+pub mod simulated;
+
 use crate::domain::ids::{DatabaseId, InstanceId, RequestId};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
