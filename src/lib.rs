@@ -5,4 +5,5 @@
 pub mod clock;
 pub mod domain;
 pub mod event_log;
+pub mod projections;
 pub mod runtime;
