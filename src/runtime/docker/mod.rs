@@ -121,31 +121,12 @@ impl DockerRuntime {
     }
 
     async fn start(&self, id: &str) -> Result<(), RuntimeError> {
+        // What it answered in an earlier life says nothing about this one.
+        self.answered().remove(id);
         self.engine
             .bounded(SLOW, |docker| docker.start_container(id, None))
             .await
             .map_err(|answer| answer.into_error("start a worker"))
-    }
-
-    /// Brings a container that is as it should be to life, whatever put it to sleep.
-    async fn wake(&self, container: &Found) -> Result<(), RuntimeError> {
-        match container.life {
-            Life::Running(_) => Ok(()),
-            Life::Exited | Life::Created => {
-                let _turn = self.turn().await?;
-                self.start(&container.id).await
-            }
-            Life::Paused => self
-                .engine
-                .bounded(SLOW, |docker| docker.unpause_container(&container.id))
-                .await
-                .map_err(|answer| answer.into_error("wake a paused worker")),
-            Life::Dying => Err(RuntimeError::Failed {
-                runtime: NAME,
-                action: "start a worker".to_owned(),
-                reason: "the engine is removing it".to_owned(),
-            }),
-        }
     }
 
     /// Whether a running container is fit, before the engine has checked it for the first time.
@@ -205,8 +186,10 @@ impl Runtime for DockerRuntime {
             self.engine.remove(&other.id).await?;
         }
         match kept {
+            Some(container) if container.runs() => Ok(container.id),
             Some(container) => {
-                self.wake(&container).await?;
+                let _turn = self.turn().await?;
+                self.start(&container.id).await?;
                 Ok(container.id)
             }
             None => self.make(spec).await,
