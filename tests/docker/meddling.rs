@@ -110,6 +110,17 @@ async fn a_paused_worker_is_unhealthy_and_replaced() {
 }
 
 #[tokio::test]
+async fn the_engines_own_verdict_counts_for_the_worse_and_for_the_better() {
+    let (forge, spec, id) = forge_with_a_worker().await;
+    // Woken by hand, a container is unhealthy for the engine until its next check.
+    docker().await.pause_container(&id).await.unwrap();
+    docker().await.unpause_container(&id).await.unwrap();
+    is_seen(&forge, &spec, WorkerState::Unhealthy).await;
+    assert_eq!(forge.runtime().ensure_running(&spec).await.unwrap(), id);
+    is_seen(&forge, &spec, WorkerState::Healthy).await;
+}
+
+#[tokio::test]
 async fn a_renamed_worker_is_found_by_its_labels() {
     let (forge, spec, id) = forge_with_a_worker().await;
     let name = format!("renamed-{}", spec.database.short());

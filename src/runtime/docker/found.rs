@@ -147,3 +147,35 @@ pub(super) fn best(found: Vec<Found>) -> Option<Found> {
 fn rank(found: &Found) -> (bool, Reverse<i64>, String) {
     (!found.runs(), Reverse(found.created), found.id.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_is_read_from_the_text_for_people() {
+        let running = |status| life(Some(State::RUNNING), status);
+        assert_eq!(
+            running("Up 2 minutes (healthy)"),
+            Life::Running(Verdict::Healthy)
+        );
+        assert_eq!(
+            running("Up 2 minutes (unhealthy)"),
+            Life::Running(Verdict::Unhealthy)
+        );
+        assert_eq!(
+            running("Up 1 second (health: starting)"),
+            Life::Running(Verdict::NotYet)
+        );
+        assert_eq!(running("Up 1 second"), Life::Running(Verdict::NotYet));
+        assert_eq!(
+            life(Some(State::PAUSED), "Up 2 minutes (Paused)"),
+            Life::Paused
+        );
+        assert_eq!(
+            life(Some(State::EXITED), "Exited (137) 1 second ago"),
+            Life::Exited
+        );
+        assert_eq!(life(Some(State::DEAD), "Dead"), Life::Dying);
+    }
+}
