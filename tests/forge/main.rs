@@ -1,0 +1,5 @@
+//! One binary for every capability.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod projections_lists;
+mod projections_rebuild;
+mod projections_support;
