@@ -6,3 +6,8 @@
 mod runtime_contract;
 mod runtime_faults;
 mod worker;
+//! One binary for every capability.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod projections_lists;
+mod projections_rebuild;
+mod projections_support;
