@@ -4,5 +4,6 @@
 //! them apart.
 pub mod clock;
 pub mod domain;
+pub mod engine;
 pub mod event_log;
 pub mod runtime;
