@@ -1,5 +1,5 @@
 //! The one writer: once for each key, on what was seen, all or nothing.
-use crate::support::{TestForge, create};
+use crate::test_forge::{TestForge, create};
 use dbforge::control::{ControlConfig, ControlPlane, Submission, SubmitError};
 use dbforge::domain::command::Command;
 use dbforge::domain::event::Stream;
@@ -143,7 +143,7 @@ impl EventLog for FullDisk {
 
 #[tokio::test]
 async fn what_was_not_kept_has_not_happened() {
-    let kept = crate::support::Kept::new();
+    let kept = crate::test_forge::Kept::new();
     let log = Arc::new(FullDisk::default());
     let config = ControlConfig {
         trash_retention: Duration::from_secs(1),

@@ -3,9 +3,14 @@
     clippy::unwrap_used,
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
+mod codec;
+mod event_log_contract;
+mod event_log_damage;
+mod event_log_import;
 mod projections_lists;
 mod projections_rebuild;
 mod projections_support;
 mod runtime_contract;
 mod runtime_faults;
+mod support;
 mod worker;
