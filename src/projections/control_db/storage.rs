@@ -134,7 +134,8 @@ pub(super) fn set_aside(path: &Path) -> io::Result<()> {
     remove_companions(path)
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
+/// Brings the tables up to today's.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found as usize > MIGRATIONS.len() {
         return Err(StorageError::Newer { found });
