@@ -88,8 +88,9 @@ impl StorageError {
 
 /// Creates the file: readable by its owner alone, empty but for its tables.
 pub(super) fn create(path: &Path) -> Result<Connection, StorageError> {
-    // What a deleted file left behind belongs to nothing.
-    remove_companions(path)?;
+    // What a file that is gone left behind belongs to nothing.
+    unless_missing(fs::remove_file(with_suffix(path, "-wal")))?;
+    unless_missing(fs::remove_file(with_suffix(path, "-shm")))?;
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -130,8 +131,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StorageError> {
 
 /// Renames the file to `control.db.set-aside`, for a person to look at; one is kept.
 pub(super) fn set_aside(path: &Path) -> io::Result<()> {
-    unless_missing(fs::rename(path, with_suffix(path, ".set-aside")))?;
-    remove_companions(path)
+    unless_missing(fs::rename(path, with_suffix(path, ".set-aside")))
 }
 
 /// Brings the tables up to today's.
@@ -149,11 +149,6 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
         }
     }
     Ok(())
-}
-
-fn remove_companions(path: &Path) -> io::Result<()> {
-    unless_missing(fs::remove_file(with_suffix(path, "-wal")))?;
-    unless_missing(fs::remove_file(with_suffix(path, "-shm")))
 }
 
 fn unless_missing(done: io::Result<()>) -> io::Result<()> {
