@@ -5,8 +5,7 @@ use dbforge::control::{Accepted, ControlConfig, ControlPlane, Submission, Submit
 use dbforge::data::{DataConfig, DataPlane};
 use dbforge::domain::command::{Command, CreateDatabase};
 use dbforge::domain::database::{Database, Durability, EngineName, Labels, Limits};
-use dbforge::domain::event::EventKind;
-use dbforge::domain::ids::{Actor, DatabaseId, InstanceId, JobId, Sequence};
+use dbforge::domain::ids::{Actor, DatabaseId, InstanceId, JobId};
 use dbforge::domain::job::Job;
 use dbforge::domain::name::DatabaseName;
 use dbforge::event_log::EventLog;
@@ -62,9 +61,15 @@ impl TestForge {
     pub(crate) async fn new() -> Self {
         let forge = Self::start(Kept::new());
         let instance = Some(INSTANCE);
-        forge.submit(Command::FoundForge { instance }).await.unwrap();
+        forge
+            .submit(Command::FoundForge { instance })
+            .await
+            .unwrap();
         let runtime = "simulated".to_owned();
-        forge.submit(Command::ChooseRuntime { runtime }).await.unwrap();
+        forge
+            .submit(Command::ChooseRuntime { runtime })
+            .await
+            .unwrap();
         forge
     }
 
@@ -163,12 +168,6 @@ impl TestForge {
         let sequence = present.head.sequence;
         self.control_db.wait_for(sequence, deadline).await.unwrap();
         self.control_db.job(id).await.unwrap().unwrap()
-    }
-
-    /// The kinds of all events behind `after`.
-    pub(crate) fn kinds_after(&self, after: Sequence) -> Vec<EventKind> {
-        let events = self.kept.log.read_after(after, usize::MAX).unwrap();
-        events.iter().map(|it| it.event.kind()).collect()
     }
 
     /// The names of all folders in `databases/` or `trash/`.
