@@ -3,6 +3,7 @@
 //! The rooms and their floors are drawn in `docs/ARCHITECTURE.md`; `tests/architecture.rs` keeps
 //! them apart.
 pub mod clock;
+pub mod data;
 pub mod domain;
 pub mod engine;
 pub mod event_log;
