@@ -92,30 +92,61 @@ fn a_worker_without_its_folder_tells_why_and_exits_with_1() {
 #[test]
 fn a_worker_ends_well_when_it_is_told_to() {
     for signal in [Signal::TERM, Signal::INT] {
-        let mut worker = Command::new(env!("CARGO_BIN_EXE_dbforge"))
-            .args(["worker", "run"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_dbforge"));
+        let worker = Running::start(program.args(["worker", "run"]));
+        assert!(worker.end_by(signal).success());
+    }
+}
+
+#[test]
+fn a_worker_buries_the_dead_whenever_they_died() {
+    for dies in ["true", "sleep 0.2"] {
+        // The shell becomes the worker, so the shell's child is the worker's.
+        let program = env!("CARGO_BIN_EXE_dbforge");
+        let line = format!("{dies} & exec {program} worker run");
+        let worker = Running::start(Command::new("sh").args(["-c", &line]));
+        let id = worker.0.id();
+        until("a dead child was left", || {
+            let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+            children.unwrap().is_empty().then_some(())
+        });
+        assert!(worker.end_by(Signal::TERM).success());
+    }
+}
+
+/// A worker that has said that it is ready.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        let mut worker = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let output = worker.stdout.take().unwrap();
         BufReader::new(output).read_line(&mut line).unwrap();
         assert_eq!(line, "worker: ready\n");
-        kill_process(Pid::from_child(&worker), signal).unwrap();
-        assert!(end_of(&mut worker).success());
+        Self(worker)
+    }
+
+    fn end_by(mut self, signal: Signal) -> ExitStatus {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+        until("the worker did not end", || self.0.try_wait().unwrap())
     }
 }
 
-fn end_of(worker: &mut Child) -> ExitStatus {
+impl Drop for Running {
+    fn drop(&mut self) {
+        // An error says that it has ended, as it should.
+        let _ = self.0.kill();
+    }
+}
+
+fn until<T>(otherwise: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Deadline::after(PATIENCE);
     loop {
-        if let Some(status) = worker.try_wait().unwrap() {
-            return status;
+        if let Some(seen) = look() {
+            return seen;
         }
-        if deadline.has_passed() {
-            worker.kill().unwrap();
-            panic!("the worker did not end");
-        }
+        assert!(!deadline.has_passed(), "{otherwise}");
         std::thread::yield_now();
     }
 }
