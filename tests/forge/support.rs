@@ -46,17 +46,28 @@ impl Drop for TempFolder {
     }
 }
 
-/// Copies a folder with everything in it.
-pub(crate) fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
+/// Every file below a folder, by its path from there.
+pub(crate) fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = PathBuf::from(path.file_name().unwrap());
+        if path.is_dir() {
+            let below = files_below(&path);
+            files.extend(below.into_iter().map(|(it, bytes)| (name.join(it), bytes)));
         } else {
-            std::fs::copy(entry.path(), &target).unwrap();
+            files.push((name, std::fs::read(&path).unwrap()));
         }
+    }
+    files
+}
+
+/// Writes files below a folder, which is made where it is missing.
+pub(crate) fn write_files(files: &[(PathBuf, Vec<u8>)], folder: &Path) {
+    for (path, bytes) in files {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
     }
 }
 
