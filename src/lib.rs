@@ -6,5 +6,6 @@ pub mod clock;
 pub mod control;
 pub mod domain;
 pub mod event_log;
+pub mod http;
 pub mod jobs;
 pub mod runtime;
