@@ -8,4 +8,5 @@ pub mod domain;
 pub mod event_log;
 pub mod http;
 pub mod jobs;
+pub mod projections;
 pub mod runtime;
