@@ -10,3 +10,4 @@ pub mod http;
 pub mod jobs;
 pub mod projections;
 pub mod runtime;
+pub mod worker;
