@@ -3,11 +3,15 @@
 //! The rooms and their floors are drawn in `docs/ARCHITECTURE.md`; `tests/architecture.rs` keeps
 //! them apart.
 pub mod clock;
+pub mod config;
 pub mod control;
 pub mod domain;
 pub mod event_log;
 pub mod http;
-pub mod jobs;
+pub mod jobs {
+    pub mod observed;
+}
 pub mod projections;
 pub mod runtime;
+pub mod telemetry;
 pub mod worker;

@@ -3,6 +3,7 @@ pub mod docker;
 pub mod process;
 pub mod simulated;
 
+use crate::domain::database::Database;
 use crate::domain::ids::{DatabaseId, InstanceId, RequestId};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -77,6 +78,25 @@ pub struct WorkerSpec {
 }
 
 impl WorkerSpec {
+    /// The worker that `database` is to have.
+    #[must_use]
+    pub fn of(
+        database: &Database,
+        instance: InstanceId,
+        folder: PathBuf,
+        request: RequestId,
+    ) -> Self {
+        Self {
+            instance,
+            database: database.id,
+            name: database.worker_name(),
+            folder,
+            memory_bytes: database.limits.memory_bytes,
+            cpu_millis: database.limits.cpu_millis,
+            request,
+        }
+    }
+
     /// What tells two specs apart: a worker whose label has another one is replaced.
     #[must_use]
     pub fn hash(&self) -> String {

@@ -344,3 +344,150 @@ fn check_ttl(ttl: Option<Duration>) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenario::{Scenario, create};
+    use crate::domain::command::{Command, DatabaseChange};
+    use crate::domain::database::DatabaseState;
+    use crate::domain::event::EventKind;
+    use crate::domain::job::StepOutcome;
+    use crate::domain::refusal::Refusal;
+    use std::time::Duration;
+
+    #[test]
+    fn a_create_asks_for_a_database_and_a_job_in_one_commit() {
+        let mut forge = Scenario::new();
+        let happened = forge.when(create("shop")).unwrap();
+        assert_eq!(
+            happened,
+            [EventKind::DatabaseRequested, EventKind::JobEnqueued]
+        );
+        assert_eq!(forge.find("SHOP").state(), DatabaseState::Creating);
+    }
+
+    #[test]
+    fn names_that_differ_in_case_only_are_the_same_name() {
+        let mut forge = Scenario::new();
+        forge.ready("shop");
+        let refusal = forge.when(create("Shop")).unwrap_err();
+        assert!(matches!(refusal, Refusal::DatabaseExists(_)));
+    }
+
+    #[test]
+    fn a_taken_host_label_gets_a_number() {
+        let mut forge = Scenario::new();
+        forge.ready("a_b");
+        forge.ready("a.b");
+        assert_eq!(forge.find("a.b").dns_label, "a-b-2");
+    }
+
+    #[test]
+    fn deleting_frees_the_name_and_the_path_means_the_living_one() {
+        let mut forge = Scenario::new();
+        let old = forge.trashed("shop");
+        assert_eq!(forge.find("shop").id, old, "nothing living has the name");
+        let new = forge.ready("shop");
+        assert_eq!(forge.find("shop").id, new);
+        assert_eq!(forge.find(&old.to_string()).id, old, "by its id");
+    }
+
+    #[test]
+    fn a_trashed_database_cannot_come_back_while_its_name_is_taken() {
+        let mut forge = Scenario::new();
+        let database = forge.trashed("shop");
+        forge.ready("shop");
+        let refusal = forge.when(Command::UndeleteDatabase { database });
+        assert!(matches!(refusal, Err(Refusal::DatabaseExists(_))));
+    }
+
+    #[test]
+    fn a_name_on_its_way_back_from_the_trash_is_taken() {
+        let mut forge = Scenario::new();
+        let database = forge.trashed("shop");
+        forge.when(Command::UndeleteDatabase { database }).unwrap();
+        let refusal = forge.when(create("shop"));
+        assert!(matches!(refusal, Err(Refusal::DatabaseExists(_))));
+        forge.run(database, &[("restore", StepOutcome::Undeleted)]);
+        assert_eq!(forge.find("shop").state(), DatabaseState::Ready);
+    }
+
+    #[test]
+    fn a_protected_database_is_neither_deleted_nor_purged() {
+        let mut forge = Scenario::new();
+        let database = forge.ready("shop");
+        let change = DatabaseChange {
+            protected: Some(true),
+            ..DatabaseChange::default()
+        };
+        forge
+            .when(Command::ChangeDatabase { database, change })
+            .unwrap();
+        for command in [
+            Command::DeleteDatabase { database },
+            Command::PurgeDatabase { database },
+        ] {
+            let refusal = forge.when(command);
+            assert!(matches!(refusal, Err(Refusal::DatabaseProtected(_))));
+        }
+    }
+
+    #[test]
+    fn a_database_that_will_be_deleted_takes_no_other_work() {
+        let mut forge = Scenario::new();
+        let database = forge.requested("shop");
+        forge.when(Command::DeleteDatabase { database }).unwrap();
+        for command in [
+            Command::StopDatabase { database },
+            Command::DeleteDatabase { database },
+            Command::RestartWorker { database },
+        ] {
+            let refusal = forge.when(command);
+            assert!(matches!(refusal, Err(Refusal::DatabaseDeleted(_))));
+        }
+    }
+
+    #[test]
+    fn a_full_queue_still_takes_deletes_and_purges() {
+        let mut forge = Scenario::new();
+        let database = forge.ready("shop");
+        let trashed = forge.trashed("old");
+        forge.queue_bound = 0;
+        assert!(matches!(
+            forge.when(create("more")),
+            Err(Refusal::QueueFull { .. })
+        ));
+        assert!(matches!(
+            forge.when(Command::StopDatabase { database }),
+            Err(Refusal::QueueFull { .. })
+        ));
+        forge.when(Command::DeleteDatabase { database }).unwrap();
+        let database = trashed;
+        forge.when(Command::PurgeDatabase { database }).unwrap();
+    }
+
+    #[test]
+    fn a_change_that_changes_nothing_is_no_event() {
+        let mut forge = Scenario::new();
+        let database = forge.ready("shop");
+        let change = DatabaseChange::default();
+        let happened = forge.when(Command::ChangeDatabase { database, change });
+        assert_eq!(happened, Ok(vec![]));
+    }
+
+    #[test]
+    fn a_ttl_is_counted_from_the_change() {
+        let mut forge = Scenario::new();
+        let database = forge.ready("shop");
+        forge.now = forge.now.after(Duration::from_secs(100));
+        let change = DatabaseChange {
+            ttl: Some(Some(Duration::from_secs(60))),
+            ..DatabaseChange::default()
+        };
+        forge
+            .when(Command::ChangeDatabase { database, change })
+            .unwrap();
+        let expires_at = forge.find("shop").expires_at.unwrap();
+        assert_eq!(expires_at.millis(), 160_000);
+    }
+}

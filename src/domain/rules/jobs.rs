@@ -161,3 +161,110 @@ fn fits(kind: &JobKind, database: &Database) -> bool {
         JobKind::PurgeDatabase => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenario::{Scenario, step};
+    use super::*;
+    use crate::domain::command::Command;
+    use crate::domain::database::DatabaseState;
+    use crate::domain::event::EventKind;
+    use crate::domain::job::StepOutcome;
+
+    #[test]
+    fn a_database_runs_one_job_at_a_time_in_order_of_arrival() {
+        let mut forge = Scenario::new();
+        let database = forge.ready("shop");
+        forge.when(Command::StopDatabase { database }).unwrap();
+        forge.when(Command::StartDatabase { database }).unwrap();
+        let second = forge.state.database(database).unwrap().queue[1].id;
+        let refused = forge.when(Command::StartJob {
+            job: second,
+            step: Some(step("probe")),
+            time_limit: Duration::from_secs(1),
+        });
+        assert!(matches!(refused, Err(Refusal::JobState { .. })));
+        forge.run(database, &[("close", StepOutcome::Stopped)]);
+        assert_eq!(forge.find("shop").state(), DatabaseState::Stopped);
+        forge.run(database, &[("open", StepOutcome::Started)]);
+        assert_eq!(forge.find("shop").state(), DatabaseState::Ready);
+    }
+
+    #[test]
+    fn a_cancelled_creation_that_never_ran_is_gone_at_once() {
+        let mut forge = Scenario::new();
+        let database = forge.requested("shop");
+        forge.when(Command::StopDatabase { database }).unwrap();
+        let job = forge.first_job(database);
+        let happened = forge.when(Command::CancelJob { job }).unwrap();
+        assert_eq!(
+            happened,
+            [
+                EventKind::JobCancelled,
+                EventKind::JobFailed,
+                EventKind::DatabaseAbandoned
+            ]
+        );
+        assert_eq!(forge.state.jobs().count(), 0);
+    }
+
+    #[test]
+    fn a_running_job_is_cancelled_at_its_next_step() {
+        let mut forge = Scenario::new();
+        let database = forge.ready("shop");
+        forge.when(Command::DeleteDatabase { database }).unwrap();
+        let job = forge.begin(database, "remove_worker");
+        let happened = forge.when(Command::CancelJob { job }).unwrap();
+        assert_eq!(happened, [EventKind::JobCancelRequested]);
+        assert_eq!(
+            forge.when(Command::CancelJob { job }),
+            Ok(vec![]),
+            "twice is the same as once"
+        );
+        let happened = forge.when(Command::FinishStep {
+            job,
+            step: step("remove_worker"),
+            outcome: StepOutcome::WorkerRemoved,
+            next: Some(step("move_to_trash")),
+        });
+        assert_eq!(
+            happened.unwrap(),
+            [EventKind::StepFinished, EventKind::JobCompensating]
+        );
+    }
+
+    #[test]
+    fn a_job_ends_whose_database_is_not_what_it_needs_when_its_turn_comes() {
+        let mut forge = Scenario::new();
+        let database = forge.trashed("shop");
+        forge.when(Command::UndeleteDatabase { database }).unwrap();
+        forge.when(Command::StopDatabase { database }).unwrap();
+        let job = forge.first_job(database);
+        forge.when(Command::CancelJob { job }).unwrap();
+        let behind = forge.first_job(database);
+        let happened = forge.when(Command::StartJob {
+            job: behind,
+            step: Some(step("close")),
+            time_limit: Duration::from_secs(1),
+        });
+        assert_eq!(happened.unwrap(), [EventKind::JobFailed]);
+        assert_eq!(forge.find("shop").state(), DatabaseState::Trashed);
+    }
+
+    #[test]
+    fn a_step_that_the_gateway_keeps_dying_in_is_given_up() {
+        let mut forge = Scenario::new();
+        let database = forge.requested("shop");
+        let job = forge.begin(database, "reserve_folder");
+        let resume = Command::ResumeJob {
+            job,
+            step: step("reserve_folder"),
+        };
+        for crash in 1..=SUSPECT_CRASHES {
+            let happened = forge.when(resume.clone()).unwrap();
+            assert_eq!(happened, [EventKind::StepStarted], "{crash}");
+        }
+        let happened = forge.when(resume).unwrap();
+        assert_eq!(happened, [EventKind::JobCompensating]);
+    }
+}

@@ -2,6 +2,8 @@
 mod databases;
 mod forge;
 mod jobs;
+#[cfg(test)]
+mod scenario;
 mod steps;
 
 use super::command::{Command, Facts};

@@ -4,7 +4,7 @@ use crate::domain::command::Facts;
 use crate::domain::database::Condition;
 use crate::domain::event::{
     DatabaseAbandoned, DatabasePurged, DatabaseReady, DatabaseStarted, DatabaseStopped,
-    DatabaseTrashed, DatabaseUndeleted, Event, JobCancelled, JobCompensating, JobFailed,
+    DatabaseTrashed, DatabaseUndeleted, Event, EventKind, JobCancelled, JobCompensating, JobFailed,
     JobRetryScheduled, JobStuck, JobSucceeded, StepFinished, StepUndone, WorkerRemoved,
     WorkerStarted,
 };
@@ -117,7 +117,14 @@ pub(super) fn finish_undo(
     let mut events = vec![undone.into()];
     events.extend(effect(state, job, outcome, facts));
     if job.begun_steps.len() == 1 {
-        events.extend(end_undone(state, job, job.error.clone()));
+        let ended = end_undone(state, job, job.error.clone());
+        // What somebody wrote before the creation failed lies in the trash now.
+        let kept = *outcome == StepOutcome::Trashed;
+        events.extend(
+            ended
+                .into_iter()
+                .filter(|it| !kept || it.kind() != EventKind::DatabaseAbandoned),
+        );
     }
     Ok(events)
 }
@@ -250,4 +257,173 @@ fn retry(job: &Job, error: &JobError, failures: u32, facts: &Facts) -> Event {
 fn back_off(failures: u32, jitter_permille: u16) -> Duration {
     let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10));
     doubled.min(LONGEST_RETRY) * (500 + u32::from(jitter_permille)) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenario::{Scenario, create, step, trouble};
+    use super::*;
+    use crate::clock::timestamp::Timestamp;
+    use crate::domain::command::Command;
+    use crate::domain::database::DatabaseState;
+
+    fn fail(forge: &mut Scenario, job: JobId, transient: bool) -> Vec<EventKind> {
+        let error = trouble(JobErrorCode::Internal);
+        forge
+            .when(Command::FailStep {
+                job,
+                error,
+                transient,
+            })
+            .unwrap()
+    }
+
+    fn undo(forge: &mut Scenario, job: JobId, name: &str, outcome: StepOutcome) -> Vec<EventKind> {
+        let step = step(name);
+        forge
+            .when(Command::FinishUndo { job, step, outcome })
+            .unwrap()
+    }
+
+    #[test]
+    fn a_failed_creation_frees_the_name_once_it_is_undone() {
+        let mut forge = Scenario::new();
+        let database = forge.requested("shop");
+        let job = forge.begin(database, "reserve_folder");
+        assert_eq!(fail(&mut forge, job, false), [EventKind::JobCompensating]);
+        assert!(
+            forge.when(create("shop")).is_err(),
+            "something is left of it"
+        );
+        let happened = undo(&mut forge, job, "reserve_folder", StepOutcome::Nothing);
+        assert_eq!(
+            happened,
+            [
+                EventKind::StepUndone,
+                EventKind::JobFailed,
+                EventKind::DatabaseAbandoned
+            ]
+        );
+        assert!(forge.state.database(database).is_none());
+        assert!(forge.when(create("shop")).is_ok());
+    }
+
+    #[test]
+    fn a_failed_creation_keeps_what_was_written_in_the_trash() {
+        let mut forge = Scenario::new();
+        let database = forge.requested("shop");
+        let job = forge.begin(database, "create_file");
+        forge
+            .when(Command::FinishStep {
+                job,
+                step: step("create_file"),
+                outcome: StepOutcome::FilesCreated,
+                next: Some(step("ensure_worker")),
+            })
+            .unwrap();
+        fail(&mut forge, job, false);
+        undo(&mut forge, job, "ensure_worker", StepOutcome::WorkerRemoved);
+        let happened = undo(&mut forge, job, "create_file", StepOutcome::Trashed);
+        assert_eq!(
+            happened,
+            [
+                EventKind::StepUndone,
+                EventKind::DatabaseTrashed,
+                EventKind::JobFailed
+            ]
+        );
+        assert_eq!(forge.find("shop").state(), DatabaseState::Trashed);
+    }
+
+    #[test]
+    fn transient_failures_are_retried_a_bounded_number_of_times() {
+        let mut forge = Scenario::new();
+        let database = forge.requested("shop");
+        for attempt in 1..MAX_ATTEMPTS {
+            let job = forge.begin(database, "reserve_folder");
+            let happened = fail(&mut forge, job, true);
+            assert_eq!(happened, [EventKind::JobRetryScheduled], "{attempt}");
+            forge.now = forge.now.after(LONGEST_RETRY * 2);
+        }
+        let job = forge.begin(database, "reserve_folder");
+        assert_eq!(fail(&mut forge, job, true), [EventKind::JobCompensating]);
+    }
+
+    #[test]
+    fn an_engine_that_is_away_is_waited_for_until_the_deadline() {
+        let mut forge = Scenario::new();
+        let database = forge.requested("shop");
+        let mut attempts = 0;
+        loop {
+            let job = forge.begin(database, "ensure_worker");
+            attempts += 1;
+            let error = trouble(JobErrorCode::RuntimeUnavailable);
+            let transient = true;
+            let happened = forge.when(Command::FailStep {
+                job,
+                error,
+                transient,
+            });
+            if happened.unwrap() == [EventKind::JobCompensating] {
+                break;
+            }
+            forge.now = forge.now.after(LONGEST_RETRY * 2);
+        }
+        assert!(attempts > MAX_ATTEMPTS, "{attempts}");
+        assert!(forge.now >= Timestamp::from_millis(600_000));
+    }
+
+    #[test]
+    fn a_retry_waits_for_its_time() {
+        let mut forge = Scenario::new();
+        let database = forge.requested("shop");
+        let job = forge.begin(database, "reserve_folder");
+        fail(&mut forge, job, true);
+        let start = Command::StartJob {
+            job,
+            step: Some(step("reserve_folder")),
+            time_limit: Duration::from_secs(1),
+        };
+        assert!(forge.when(start.clone()).is_err());
+        forge.now = forge.now.after(LONGEST_RETRY);
+        assert!(forge.when(start).is_ok());
+    }
+
+    #[test]
+    fn a_job_whose_undoing_fails_is_stuck_until_a_person_releases_it() {
+        let mut forge = Scenario::new();
+        let database = forge.ready("shop");
+        forge.when(Command::DeleteDatabase { database }).unwrap();
+        let job = forge.begin(database, "remove_worker");
+        fail(&mut forge, job, false);
+        assert_eq!(fail(&mut forge, job, false), [EventKind::JobStuck]);
+        assert_eq!(forge.find("shop").state(), DatabaseState::Failed);
+        let refused = forge.when(Command::StopDatabase { database });
+        assert!(matches!(refused, Err(Refusal::DatabaseStuck { .. })));
+        forge.when(Command::ReleaseJob { job }).unwrap();
+        forge.begin(database, "remove_worker");
+        let happened = undo(
+            &mut forge,
+            job,
+            "remove_worker",
+            StepOutcome::WorkerStarted { worker: "w".into() },
+        );
+        assert_eq!(
+            happened,
+            [
+                EventKind::StepUndone,
+                EventKind::WorkerStarted,
+                EventKind::JobFailed
+            ]
+        );
+        assert_eq!(forge.find("shop").state(), DatabaseState::Ready);
+    }
+
+    #[test]
+    fn back_off_doubles_within_its_bound_and_is_spread() {
+        assert_eq!(back_off(1, 500), FIRST_RETRY);
+        assert_eq!(back_off(3, 500), FIRST_RETRY * 4);
+        assert_eq!(back_off(40, 500), LONGEST_RETRY);
+        assert_eq!(back_off(1, 0), FIRST_RETRY / 2);
+    }
 }

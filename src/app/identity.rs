@@ -1,0 +1,136 @@
+//! What makes a data folder this forge's: the folder itself, its identity, its root token.
+use super::StartError;
+use crate::config::Secret;
+use crate::domain::ids::InstanceId;
+use crate::http::RootToken;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Random bytes of a token: too many to guess.
+const TOKEN_BYTES: usize = 32;
+
+/// Why the root token cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("the root token in {} cannot be {action}: {source}", file.display())]
+pub struct RootTokenError {
+    /// Which file.
+    pub file: PathBuf,
+    /// What was tried.
+    pub action: &'static str,
+    /// What was seen.
+    pub source: io::Error,
+}
+
+/// Makes the data folder with its `.forge/`, closed to others, and returns its absolute path.
+pub(super) fn prepare_data_dir(data_dir: &Path) -> Result<PathBuf, StartError> {
+    let make = || {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o711) // workers of another user pass through to their own folder
+            .create(data_dir)?;
+        let data_dir = fs::canonicalize(data_dir)?;
+        let forge_dir = data_dir.join(".forge");
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&forge_dir)?;
+        fs::set_permissions(&forge_dir, fs::Permissions::from_mode(0o700))?;
+        Ok(data_dir)
+    };
+    make().map_err(|source| StartError::DataFolder {
+        folder: data_dir.to_owned(),
+        source,
+    })
+}
+
+/// Writes the identity where `make clean` finds it: it names this forge's containers.
+pub(super) fn keep_instance(forge_dir: &Path, instance: InstanceId) -> Result<(), StartError> {
+    let file = forge_dir.join("instance");
+    let text = format!("{instance}\n");
+    if fs::read_to_string(&file).is_ok_and(|it| it == text) {
+        return Ok(());
+    }
+    write_atomically(&file, text.as_bytes()).map_err(|source| StartError::DataFolder {
+        folder: forge_dir.to_owned(),
+        source,
+    })
+}
+
+/// The root token: the chosen one, else the kept one, else a fresh one that is kept and returned
+/// to be shown once.
+pub(super) fn root_token(
+    forge_dir: &Path,
+    chosen: Option<&Secret>,
+) -> Result<(RootToken, Option<String>), RootTokenError> {
+    if let Some(chosen) = chosen {
+        return Ok((RootToken::from_secret(chosen.reveal()), None));
+    }
+    let file = forge_dir.join("root-token");
+    let mut kept = String::new();
+    match File::open(&file).and_then(|mut it| it.read_to_string(&mut kept)) {
+        Ok(_) if !kept.trim().is_empty() => Ok((RootToken::from_secret(kept.trim()), None)),
+        Ok(_) => fresh_root_token(&file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fresh_root_token(&file),
+        Err(source) => Err(RootTokenError {
+            file,
+            action: "read",
+            source,
+        }),
+    }
+}
+
+/// Replaces the root token of a data folder; a running gateway takes it up at its next start.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn reset_root_token(data_dir: &Path) -> Result<String, RootTokenError> {
+    let file = data_dir.join(".forge").join("root-token");
+    if !file.parent().is_some_and(Path::is_dir) {
+        return Err(RootTokenError {
+            file,
+            action: "replaced",
+            source: io::Error::new(io::ErrorKind::NotFound, "this is no data folder of a forge"),
+        });
+    }
+    write_fresh_token(&file)
+}
+
+fn fresh_root_token(file: &Path) -> Result<(RootToken, Option<String>), RootTokenError> {
+    let token = write_fresh_token(file)?;
+    Ok((RootToken::from_secret(&token), Some(token)))
+}
+
+fn write_fresh_token(file: &Path) -> Result<String, RootTokenError> {
+    let error = |source| RootTokenError {
+        file: file.to_owned(),
+        action: "written",
+        source,
+    };
+    let mut random = [0_u8; TOKEN_BYTES];
+    getrandom::fill(&mut random).map_err(|it| error(io::Error::other(it.to_string())))?;
+    let token = format!("dbf_{}", URL_SAFE_NO_PAD.encode(random));
+    write_atomically(file, format!("{token}\n").as_bytes()).map_err(error)?;
+    Ok(token)
+}
+
+/// Readers see the old text or the new one, also after a power loss; nobody else sees either.
+fn write_atomically(file: &Path, text: &[u8]) -> io::Result<()> {
+    let fresh = file.with_extension("new");
+    let mut writing = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&fresh)?;
+    writing.write_all(text)?;
+    writing.sync_all()?;
+    fs::rename(&fresh, file)?;
+    match file.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,266 @@
+//! Builds the forge from its settings; starts it and stops it.
+mod identity;
+mod runtime_choice;
+
+use crate::clock::{Clock, IdSource, RandomIds, SystemClock};
+use crate::config::Config;
+use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError};
+use crate::data::{DataConfig, DataPlane};
+use crate::domain::command::Command;
+use crate::domain::ids::{Actor, InstanceId};
+use crate::event_log::canonical::export_line;
+use crate::event_log::disk::{DiskEventLog, OpenError, OpenReport};
+use crate::event_log::{EventLog, ReadError};
+use crate::http::{self, Gateway, HttpConfig};
+use crate::jobs::Workshop;
+use crate::jobs::observed::ObservedWorkers;
+use crate::jobs::reconciler::Reconciler;
+use crate::jobs::retention;
+use crate::jobs::runner::Runner;
+use crate::jobs::schedule::AlarmClock;
+use crate::projections::control_db::ControlDb;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use identity::{RootTokenError, reset_root_token};
+
+/// A forge that serves.
+pub struct App {
+    /// Where it serves.
+    pub address: SocketAddr,
+    /// What somebody who starts it wants to know.
+    pub greeting: Greeting,
+    control: Arc<ControlPlane>,
+    data: Arc<DataPlane>,
+    alarm_clock: AlarmClock,
+    stop_serving: CancellationToken,
+    stop_working: CancellationToken,
+    serving: JoinSet<io::Result<()>>,
+    working: JoinSet<()>,
+}
+
+/// What is said at start.
+#[derive(Debug, Clone)]
+pub struct Greeting {
+    /// The folder that holds everything.
+    pub data_dir: PathBuf,
+    /// Where workers run.
+    pub runtime: String,
+    /// Why there.
+    pub runtime_reason: String,
+    /// The root token, when it was made just now.
+    pub fresh_root_token: Option<String>,
+    /// Why nothing can be changed, where that is so.
+    pub read_only: Option<String>,
+}
+
+/// Why the forge does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be used.
+    #[error("the data folder {} cannot be used: {source}", folder.display())]
+    DataFolder {
+        /// Which folder.
+        folder: PathBuf,
+        /// What was seen.
+        source: io::Error,
+    },
+    /// The event log does not open.
+    #[error(transparent)]
+    EventLog(#[from] OpenError),
+    /// The event log cannot be read to its end.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// The read model cannot be opened.
+    #[error("the read model control.db cannot be opened: {0}")]
+    ControlDb(String),
+    /// The first commands were not taken.
+    #[error("the forge cannot be founded: {0}")]
+    NotFounded(#[from] SubmitError),
+    /// The chosen runtime cannot be used.
+    #[error("{0}")]
+    Runtime(String),
+    /// The root token cannot be read or kept.
+    #[error(transparent)]
+    RootToken(#[from] RootTokenError),
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}; choose another with DBFORGE_LISTEN")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// What was seen.
+        source: io::Error,
+    },
+    /// The alarm clock does not start.
+    #[error("the alarm clock does not start: {0}")]
+    AlarmClock(String),
+}
+
+impl App {
+    /// Opens everything below `config.data_dir` and begins to serve.
+    ///
+    /// # Errors
+    /// When a part cannot be opened; nothing is left running then.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
+        let data_dir = identity::prepare_data_dir(&config.data_dir)?;
+        let forge_dir = data_dir.join(".forge");
+
+        let (log, report) = DiskEventLog::open(&forge_dir)?;
+        let log: Arc<dyn EventLog> = Arc::new(log);
+        let control_db = open_control_db(&forge_dir, log.clone())?;
+        let listener = control_db.clone();
+        let control = Arc::new(ControlPlane::start(
+            log,
+            clock,
+            ids,
+            ControlConfig {
+                trash_retention: config.trash_retention,
+                queue_bound: config.max_unfinished_jobs,
+            },
+            Box::new(move |events| listener.publish(events)),
+        )?);
+        let instance = found(&control, &config, &report).await?;
+        identity::keep_instance(&forge_dir, instance)?;
+        let (root_token, fresh_root_token) =
+            identity::root_token(&forge_dir, config.root_token.as_ref())?;
+
+        let chosen = runtime_choice::choose(&config, &data_dir, &control, instance).await?;
+        let data = Arc::new(DataPlane::new(data_config(&config, data_dir.clone())));
+
+        let workshop = Arc::new(Workshop {
+            control: control.clone(),
+            runtime: chosen.runtime.clone(),
+            data: data.clone(),
+            observed: Arc::new(ObservedWorkers::default()),
+        });
+        let gateway = Arc::new(Gateway::new(
+            control.clone(),
+            control_db.clone(),
+            data.clone(),
+            chosen.runtime.clone(),
+            workshop.observed.clone(),
+            root_token,
+            http_config(&config),
+        ));
+        let (address, stop_serving, serving) = serve(&config, gateway).await?;
+        let (alarm_clock, stop_working, working) = work(&workshop).await?;
+        Ok(Self {
+            address,
+            greeting: Greeting {
+                data_dir,
+                runtime: chosen.runtime.name().to_owned(),
+                runtime_reason: chosen.reason,
+                fresh_root_token,
+                read_only: control.present().read_only.clone(),
+            },
+            control,
+            data,
+            alarm_clock,
+            stop_serving,
+            stop_working,
+            serving,
+            working,
+        })
+    }
+
+    /// Answers what runs, finishes the steps that run, closes the files and the log. Every part
+    /// of it is bounded in time.
+    pub async fn stop(mut self) {
+        self.stop_serving.cancel();
+        while let Some(served) = self.serving.join_next().await {
+            if let Ok(Err(error)) = served {
+                tracing::warn!(%error, "serving ended with an error");
+            }
+        }
+        self.alarm_clock.stop().await;
+        self.stop_working.cancel();
+        while self.working.join_next().await.is_some() {}
+        self.data.close().await;
+        let control = self.control;
+        let closed = tokio::task::spawn_blocking(move || control.stop());
+        if closed.await.is_err() {
+            tracing::error!("closing the event log panicked");
+        }
+    }
+}
+
+fn open_control_db(
+    forge_dir: &Path,
+    log: Arc<dyn EventLog>,
+) -> Result<Arc<ControlDb>, StartError> {
+    let file = forge_dir.join("control.db");
+    let (control_db, opening) = ControlDb::open(&file, log, export_line)
+        .map_err(|error| StartError::ControlDb(error.to_string()))?;
+    tracing::info!("the read model is there: {opening}");
+    Ok(Arc::new(control_db))
+}
+
+/// Gives a new data folder its identity, and tells the log what was healed in it.
+async fn found(
+    control: &ControlPlane,
+    config: &Config,
+    report: &OpenReport,
+) -> Result<InstanceId, StartError> {
+    let submit = |command| {
+        let submission = Submission::new(command, Actor::named("forge"), control.fresh_request());
+        control.submit(submission)
+    };
+    if let Some(detail) = &report.healed {
+        let detail = detail.clone();
+        submit(Command::RecordHealing { detail }).await?;
+    }
+    if let Some(instance) = control.present().state.instance {
+        return Ok(instance);
+    }
+    let instance = config.instance.map(InstanceId);
+    submit(Command::FoundForge { instance }).await?;
+    let present = control.present();
+    Ok(present.state.instance.expect("a founded forge has an identity"))
+}
+
+async fn serve(
+    config: &Config,
+    gateway: Arc<Gateway>,
+) -> Result<(SocketAddr, CancellationToken, JoinSet<io::Result<()>>), StartError> {
+    let listen_error = |source| StartError::Listen {
+        address: config.listen,
+        source,
+    };
+    let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
+    let address = listener.local_addr().map_err(listen_error)?;
+    let stop = CancellationToken::new();
+    let mut serving = JoinSet::new();
+    serving.spawn(http::serve(listener, gateway, stop.clone()));
+    Ok((address, stop, serving))
+}
+
+/// Starts everything that works in the background.
+async fn work(
+    workshop: &Arc<Workshop>,
+) -> Result<(AlarmClock, CancellationToken, JoinSet<()>), StartError> {
+    let (wake_reconciler, wake_retention) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let sleepers = vec![wake_reconciler.clone(), wake_retention.clone()];
+    let alarm_clock = AlarmClock::start(sleepers)
+        .await
+        .map_err(|error| StartError::AlarmClock(error.to_string()))?;
+    let stop = CancellationToken::new();
+    let mut working = JoinSet::new();
+    working.spawn(Arc::new(Runner::new(workshop.clone())).run(stop.clone()));
+    working.spawn(
+        Arc::new(Reconciler::new(workshop.clone())).run(wake_reconciler, stop.clone()),
+    );
+    working.spawn(retention::run(
+        workshop.control.clone(),
+        wake_retention,
+        stop.clone(),
+    ));
+    Ok((alarm_clock, stop, working))
+}

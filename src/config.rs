@@ -1,0 +1,533 @@
+//! The settings: what they are called, what they mean, and the one place that reads them.
+//!
+//! [`SETTINGS`] is the list: `dbforge serve --help`, `.env.example` and `docs/OPERATIONS.md` are
+//! held against it by tests.
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// One setting: a variable of the environment and a flag of `dbforge serve`.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The variable: `DBFORGE_LISTEN`; the flag is `--listen`.
+    pub variable: &'static str,
+    /// What holds when it is not set; empty for nothing.
+    pub default: &'static str,
+    /// What it means, in a line.
+    pub about: &'static str,
+}
+
+const fn setting(variable: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting {
+        variable,
+        default,
+        about,
+    }
+}
+
+/// Every setting of the gateway.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "DBFORGE_LISTEN",
+        "127.0.0.1:8080",
+        "address and port to serve HTTP on",
+    ),
+    setting(
+        "DBFORGE_DATA_DIR",
+        "./db-data",
+        "folder that holds everything",
+    ),
+    setting(
+        "DBFORGE_HOST_DATA_DIR",
+        "",
+        "that folder as the container engine's host sees it; found by itself when not set",
+    ),
+    setting(
+        "DBFORGE_RUNTIME",
+        "auto",
+        "auto, docker or process: where workers run",
+    ),
+    setting(
+        "DBFORGE_ROOT_TOKEN",
+        "",
+        "the root token; made at first start and kept in the data folder when not set",
+    ),
+    setting(
+        "DBFORGE_DOMAIN",
+        "db.localhost",
+        "host name of the gateway; databases get one label below it",
+    ),
+    setting(
+        "DBFORGE_WORKER_IMAGE",
+        "db-worker-base",
+        "image of the workers",
+    ),
+    setting(
+        "DBFORGE_WORKER_USER",
+        "65532:65532",
+        "user and group of the workers when the gateway is root",
+    ),
+    setting(
+        "DBFORGE_INSTANCE",
+        "",
+        "identity of this forge, a UUID; made at first start when not set",
+    ),
+    setting(
+        "DBFORGE_LOG",
+        "info",
+        "filter of the traces, as tracing-subscriber reads it",
+    ),
+    setting("DBFORGE_LOG_FORMAT", "text", "text or json"),
+    setting("DBFORGE_MAX_BODY_BYTES", "1048576", "largest request body"),
+    setting(
+        "DBFORGE_MAX_REQUESTS",
+        "1024",
+        "requests answered at the same time; more get 503",
+    ),
+    setting(
+        "DBFORGE_MAX_CONNECTIONS",
+        "10000",
+        "open client connections; more wait",
+    ),
+    setting(
+        "DBFORGE_STOP_GRACE",
+        "20s",
+        "how long running requests may take once the gateway stops",
+    ),
+    setting(
+        "DBFORGE_TRASH_RETENTION",
+        "7d",
+        "how long the trash keeps a deleted database",
+    ),
+    setting(
+        "DBFORGE_MAX_UNFINISHED_JOBS",
+        "10000",
+        "unfinished jobs; past it only cancels and deletes are taken",
+    ),
+    setting(
+        "DBFORGE_READY_WAIT",
+        "5s",
+        "how long SQL waits for a database that is being created",
+    ),
+    setting(
+        "DBFORGE_SQL_TIMEOUT",
+        "5s",
+        "time for a statement when the request names none",
+    ),
+    setting(
+        "DBFORGE_SQL_MAX_TIMEOUT",
+        "60s",
+        "longest time a request may name",
+    ),
+    setting(
+        "DBFORGE_SQL_MAX_ROWS",
+        "10000",
+        "rows in a JSON answer when the request names no bound",
+    ),
+    setting(
+        "DBFORGE_SQL_MAX_RESULT_BYTES",
+        "4194304",
+        "bytes of a JSON answer when the request names no bound",
+    ),
+    setting(
+        "DBFORGE_SQL_OPEN_DATABASES",
+        "256",
+        "databases held open at the same time",
+    ),
+];
+
+/// Where settings come from.
+pub trait Environment {
+    /// The value of a variable, where it is set and not empty.
+    fn get(&self, variable: &str) -> Option<String>;
+}
+
+/// The process's own environment.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
+    fn get(&self, variable: &str) -> Option<String> {
+        std::env::var(variable).ok().filter(|it| !it.is_empty())
+    }
+}
+
+impl Environment for BTreeMap<String, String> {
+    fn get(&self, variable: &str) -> Option<String> {
+        self.get(variable).filter(|it| !it.is_empty()).cloned()
+    }
+}
+
+/// Flags in front of the environment.
+pub struct Overlay<'a> {
+    /// What the flags say, by variable.
+    pub flags: BTreeMap<String, String>,
+    /// What holds where no flag says anything.
+    pub below: &'a dyn Environment,
+}
+
+impl Environment for Overlay<'_> {
+    fn get(&self, variable: &str) -> Option<String> {
+        Environment::get(&self.flags, variable).or_else(|| self.below.get(variable))
+    }
+}
+
+/// A value that traces and error texts must not show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Where workers are to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeChoice {
+    /// Docker where its engine answers and has the worker image, else child processes; a data
+    /// folder remembers what was chosen.
+    Auto,
+    /// Containers.
+    Docker,
+    /// Child processes.
+    Process,
+}
+
+/// How traces are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A user and a group by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserAndGroup {
+    /// The user's number.
+    pub user: u32,
+    /// The group's number.
+    pub group: u32,
+}
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address and port of HTTP.
+    pub listen: SocketAddr,
+    /// The folder that holds everything.
+    pub data_dir: PathBuf,
+    /// That folder as the engine's host sees it, where somebody said so.
+    pub host_data_dir: Option<PathBuf>,
+    /// Where workers are to run.
+    pub runtime: RuntimeChoice,
+    /// The root token, where somebody chose it.
+    pub root_token: Option<Secret>,
+    /// Host name of the gateway.
+    pub domain: String,
+    /// Image of the workers.
+    pub worker_image: String,
+    /// User and group of the workers when the gateway is root.
+    pub worker_user: UserAndGroup,
+    /// Identity of the forge, where somebody chose it.
+    pub instance: Option<Uuid>,
+    /// Bounds of HTTP.
+    pub http: HttpLimits,
+    /// Bounds of SQL.
+    pub sql: SqlLimits,
+    /// How long the trash keeps a database.
+    pub trash_retention: Duration,
+    /// Most unfinished jobs.
+    pub max_unfinished_jobs: usize,
+}
+
+/// Bounds of HTTP.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpLimits {
+    /// Largest request body.
+    pub max_body_bytes: usize,
+    /// Requests answered at the same time.
+    pub max_requests: usize,
+    /// Open connections.
+    pub max_connections: usize,
+    /// Time for running requests once the gateway stops.
+    pub stop_grace: Duration,
+    /// How long SQL waits for a database that is being created.
+    pub ready_wait: Duration,
+}
+
+/// Bounds of SQL.
+#[derive(Debug, Clone, Copy)]
+pub struct SqlLimits {
+    /// Time for a statement when the request names none.
+    pub timeout: Duration,
+    /// Longest time a request may name.
+    pub max_timeout: Duration,
+    /// Rows in a JSON answer when the request names no bound.
+    pub max_rows: usize,
+    /// Bytes of a JSON answer when the request names no bound.
+    pub max_result_bytes: usize,
+    /// Databases held open at the same time.
+    pub open_databases: usize,
+}
+
+/// Settings that cannot be used, all of them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("these settings cannot be used:\n{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Config {
+    /// Reads every setting.
+    ///
+    /// # Errors
+    /// Names every variable that cannot be used, and why.
+    pub fn read(environment: &dyn Environment) -> Result<Self, ConfigError> {
+        let mut reader = Reader {
+            environment,
+            problems: Vec::new(),
+        };
+        let config = Self::read_with(&mut reader);
+        match config {
+            Some(config) if reader.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError(reader.problems)),
+        }
+    }
+
+    /// `None` only with a problem noted; every setting is read before that is looked at.
+    fn read_with(reader: &mut Reader<'_>) -> Option<Self> {
+        let listen = reader.value("DBFORGE_LISTEN", SocketAddr::from_str);
+        let data_dir = reader.value("DBFORGE_DATA_DIR", PathBuf::from_str);
+        let host_data_dir = reader.optional("DBFORGE_HOST_DATA_DIR", PathBuf::from_str);
+        let runtime = reader.value("DBFORGE_RUNTIME", runtime_choice);
+        let root_token = reader.optional("DBFORGE_ROOT_TOKEN", root_token);
+        let domain = reader.value("DBFORGE_DOMAIN", String::from_str);
+        let worker_image = reader.value("DBFORGE_WORKER_IMAGE", String::from_str);
+        let worker_user = reader.value("DBFORGE_WORKER_USER", user_and_group);
+        let instance = reader.optional("DBFORGE_INSTANCE", Uuid::from_str);
+        let max_body_bytes = reader.count("DBFORGE_MAX_BODY_BYTES");
+        let max_requests = reader.count("DBFORGE_MAX_REQUESTS");
+        let max_connections = reader.count("DBFORGE_MAX_CONNECTIONS");
+        let stop_grace = reader.duration("DBFORGE_STOP_GRACE");
+        let ready_wait = reader.duration("DBFORGE_READY_WAIT");
+        let trash_retention = reader.duration("DBFORGE_TRASH_RETENTION");
+        let max_unfinished_jobs = reader.count("DBFORGE_MAX_UNFINISHED_JOBS");
+        let timeout = reader.duration("DBFORGE_SQL_TIMEOUT");
+        let max_timeout = reader.duration("DBFORGE_SQL_MAX_TIMEOUT");
+        let max_rows = reader.count("DBFORGE_SQL_MAX_ROWS");
+        let max_result_bytes = reader.count("DBFORGE_SQL_MAX_RESULT_BYTES");
+        let open_databases = reader.count("DBFORGE_SQL_OPEN_DATABASES");
+        Some(Self {
+            listen: listen?,
+            data_dir: data_dir?,
+            host_data_dir,
+            runtime: runtime?,
+            root_token,
+            domain: domain?,
+            worker_image: worker_image?,
+            worker_user: worker_user?,
+            instance,
+            http: HttpLimits {
+                max_body_bytes: max_body_bytes?,
+                max_requests: max_requests?,
+                max_connections: max_connections?,
+                stop_grace: stop_grace?,
+                ready_wait: ready_wait?,
+            },
+            sql: SqlLimits {
+                timeout: timeout?,
+                max_timeout: max_timeout?,
+                max_rows: max_rows?,
+                max_result_bytes: max_result_bytes?,
+                open_databases: open_databases?,
+            },
+            trash_retention: trash_retention?,
+            max_unfinished_jobs: max_unfinished_jobs?,
+        })
+    }
+}
+
+/// How traces are written: read apart from the rest, since reading the rest is traced already.
+#[derive(Debug, Clone)]
+pub struct TraceConfig {
+    /// The filter, as tracing-subscriber reads it.
+    pub filter: String,
+    /// For people or for programs.
+    pub format: LogFormat,
+}
+
+impl TraceConfig {
+    /// Reads the settings of traces.
+    ///
+    /// # Errors
+    /// Names every variable that cannot be used, and why.
+    pub fn read(environment: &dyn Environment) -> Result<Self, ConfigError> {
+        let mut reader = Reader {
+            environment,
+            problems: Vec::new(),
+        };
+        let filter = reader.value("DBFORGE_LOG", String::from_str);
+        let format = reader.value("DBFORGE_LOG_FORMAT", log_format);
+        match (filter, format) {
+            (Some(filter), Some(format)) => Ok(Self { filter, format }),
+            _ => Err(ConfigError(reader.problems)),
+        }
+    }
+}
+
+struct Reader<'a> {
+    environment: &'a dyn Environment,
+    problems: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// A setting that has a default.
+    fn value<T, E: fmt::Display>(
+        &mut self,
+        variable: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let setting = SETTINGS
+            .iter()
+            .find(|it| it.variable == variable)
+            .expect("every setting that is read stands in the list");
+        let text = self
+            .environment
+            .get(variable)
+            .unwrap_or_else(|| setting.default.to_owned());
+        self.parse(variable, &text, parse)
+    }
+
+    /// A setting that may be absent.
+    fn optional<T, E: fmt::Display>(
+        &mut self,
+        variable: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.environment.get(variable)?;
+        self.parse(variable, &text, parse)
+    }
+
+    fn parse<T, E: fmt::Display>(
+        &mut self,
+        variable: &str,
+        text: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match parse(text.trim()) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.problems.push(format!("{variable}: {problem}"));
+                None
+            }
+        }
+    }
+
+    fn count(&mut self, variable: &str) -> Option<usize> {
+        self.value(variable, |text| match text.parse::<usize>() {
+            Ok(count) if count > 0 => Ok(count),
+            _ => Err(format!("`{text}` is no whole number above 0")),
+        })
+    }
+
+    fn duration(&mut self, variable: &str) -> Option<Duration> {
+        self.value(variable, crate::clock::timestamp::parse_duration)
+    }
+}
+
+fn runtime_choice(text: &str) -> Result<RuntimeChoice, String> {
+    match text {
+        "auto" => Ok(RuntimeChoice::Auto),
+        "docker" => Ok(RuntimeChoice::Docker),
+        "process" => Ok(RuntimeChoice::Process),
+        _ => Err(format!("`{text}` is none of auto, docker, process")),
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("`{text}` is none of text, json")),
+    }
+}
+
+/// Short tokens can be guessed; 16 characters of anything random cannot.
+fn root_token(text: &str) -> Result<Secret, &'static str> {
+    if text.len() < 16 || !text.chars().all(|it| it.is_ascii_graphic()) {
+        return Err("a root token has at least 16 printable ASCII characters and no spaces");
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+fn user_and_group(text: &str) -> Result<UserAndGroup, String> {
+    text.split_once(':')
+        .and_then(|(user, group)| {
+            Some(UserAndGroup {
+                user: user.parse().ok()?,
+                group: group.parse().ok()?,
+            })
+        })
+        .filter(|it| it.user != 0)
+        .ok_or_else(|| format!("`{text}` is no `user:group` by number, or its user is root"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_has_a_usable_default() {
+        let nothing: BTreeMap<String, String> = BTreeMap::new();
+        let config = Config::read(&nothing).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert!(TraceConfig::read(&nothing).is_ok());
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once_by_variable() {
+        let environment = BTreeMap::from([
+            ("DBFORGE_LISTEN".to_owned(), "nowhere".to_owned()),
+            ("DBFORGE_RUNTIME".to_owned(), "podman".to_owned()),
+            ("DBFORGE_MAX_BODY_BYTES".to_owned(), "0".to_owned()),
+        ]);
+        let ConfigError(problems) = Config::read(&environment).unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(problems[1].starts_with("DBFORGE_RUNTIME: `podman`"));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let secret = Secret::new("dbf_something_secret".to_owned());
+        assert_eq!(format!("{secret:?} {secret}"), "*** ***");
+    }
+}

@@ -1,0 +1,46 @@
+//! What each kind of job consists of: one file a kind, a list of steps in it.
+mod create_database;
+mod delete_database;
+mod purge_database;
+mod repair_worker;
+mod restart_worker;
+mod start_database;
+mod stop_database;
+mod undelete_database;
+
+use super::Step;
+use crate::domain::job::{Job, JobKind, StepName};
+
+/// The steps of a kind, in order.
+#[must_use]
+pub fn steps(kind: &JobKind) -> &'static [Step] {
+    match kind {
+        JobKind::CreateDatabase => create_database::STEPS,
+        JobKind::StopDatabase => stop_database::STEPS,
+        JobKind::StartDatabase => start_database::STEPS,
+        JobKind::DeleteDatabase => delete_database::STEPS,
+        JobKind::PurgeDatabase => purge_database::STEPS,
+        JobKind::UndeleteDatabase => undelete_database::STEPS,
+        JobKind::RestartWorker => restart_worker::STEPS,
+        JobKind::RepairWorker { .. } => repair_worker::STEPS,
+    }
+}
+
+/// The first step that has not ended well.
+pub(super) fn next_step(job: &Job) -> Option<&'static Step> {
+    steps(&job.kind)
+        .iter()
+        .find(|it| !job.finished_steps.iter().any(|done| done.0 == it.name))
+}
+
+/// The step of that name.
+pub(super) fn step(kind: &JobKind, name: &StepName) -> Option<&'static Step> {
+    steps(kind).iter().find(|it| it.name == name.0)
+}
+
+/// The step behind the one of that name.
+pub(super) fn step_behind(kind: &JobKind, name: &StepName) -> Option<&'static Step> {
+    let mut rest = steps(kind).iter().skip_while(|it| it.name != name.0);
+    rest.next();
+    rest.next()
+}

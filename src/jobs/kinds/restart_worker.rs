@@ -1,0 +1,9 @@
+//! Replace the worker by a fresh one; SQL goes on meanwhile.
+use crate::jobs::Step;
+use crate::jobs::steps::worker;
+
+pub(super) const STEPS: &[Step] = &[
+    worker::REMOVE_WORKER,
+    worker::ENSURE_WORKER,
+    worker::AWAIT_HEALTHY,
+];

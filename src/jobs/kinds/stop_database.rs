@@ -1,0 +1,5 @@
+//! Refuse SQL and take the worker away; keep the data.
+use crate::jobs::Step;
+use crate::jobs::steps::{files, worker};
+
+pub(super) const STEPS: &[Step] = &[files::CLOSE, worker::REMOVE_WORKER];

@@ -1,0 +1,330 @@
+//! Runs jobs: a thin loop around one function that moves one job by one step.
+use super::kinds::{next_step, step, step_behind};
+use super::{Done, Step, StepContext, StepError, StepFn, Workshop};
+use crate::control::{Accepted, Submission, SubmitError};
+use crate::domain::command::Command;
+use crate::domain::ids::{Actor, JobId};
+use crate::domain::job::{Job, JobErrorCode, JobState, StepName, StepOutcome};
+use futures_util::FutureExt;
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Jobs that run next to each other. Most of a job is waiting for the engine, which is fastest
+/// with four calls at a time; the rest overlaps with those.
+const RUNNING_JOBS: usize = 32;
+/// How long a whole job may go on beginning attempts.
+const JOB_TIME: Duration = Duration::from_secs(600);
+/// How long running jobs may go on once the gateway stops; what is unfinished then goes on at
+/// the next start.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// How long the runner looks away when nothing tells it to look: a retry may have become due.
+const LONGEST_NAP: Duration = Duration::from_secs(1);
+/// The wait before an outcome is reported again that the log did not take.
+const REPORT_AGAIN: Duration = Duration::from_millis(500);
+
+/// Takes up what waits, moves it step by step, records how it went.
+pub struct Runner {
+    workshop: Arc<Workshop>,
+    /// Jobs that this boot has taken up: any other running job was left by an earlier one.
+    taken_up: Mutex<HashSet<JobId>>,
+    /// Jobs that are being moved at this moment.
+    moving: Mutex<HashSet<JobId>>,
+    moved: Notify,
+}
+
+/// What came of moving a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// By a step: there may be another.
+    On,
+    /// Not at all: it ended, waits for its time, or for a person.
+    Rests,
+}
+
+impl Runner {
+    /// A runner that finds its jobs in the log.
+    #[must_use]
+    pub fn new(workshop: Arc<Workshop>) -> Self {
+        Self {
+            workshop,
+            taken_up: Mutex::default(),
+            moving: Mutex::default(),
+            moved: Notify::new(),
+        }
+    }
+
+    /// Runs jobs until `stop`, then lets those that run go on for a bounded time.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut changes = self.workshop.control.changes();
+        let mut running = JoinSet::new();
+        while !stop.is_cancelled() {
+            while running.try_join_next().is_some() {}
+            for id in self.due_jobs(RUNNING_JOBS.saturating_sub(running.len())) {
+                let runner = self.clone();
+                running.spawn(async move { runner.move_to_rest(id).await });
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = changes.changed() => {}
+                () = self.moved.notified() => {}
+                () = tokio::time::sleep(LONGEST_NAP) => {}
+            }
+        }
+        if tokio::time::timeout(DRAIN_TIME, running.join_all()).await.is_err() {
+            tracing::warn!("some jobs are unfinished; they go on at the next start");
+        }
+    }
+
+    /// Moves every job that is due until each rests. Returns whether any was moved. Tests use
+    /// this in place of the loop.
+    ///
+    /// # Errors
+    /// When an outcome could not be recorded.
+    pub async fn run_until_idle(&self) -> Result<bool, SubmitError> {
+        let mut any = false;
+        loop {
+            let due = self.due_jobs(usize::MAX);
+            if due.is_empty() {
+                return Ok(any);
+            }
+            for id in due {
+                let moved = self.move_until_rest(id).await;
+                self.let_go(id);
+                moved?;
+                any = true;
+            }
+        }
+    }
+
+    /// Moves one job by one step.
+    ///
+    /// # Errors
+    /// When an outcome could not be recorded.
+    pub async fn move_once(&self, id: JobId) -> Result<Moved, SubmitError> {
+        let present = self.workshop.control.present();
+        let Some(job) = present.state.job(id) else {
+            return Ok(Moved::Rests);
+        };
+        match job.state {
+            JobState::Queued | JobState::RetryWait => self.take_up(job).await,
+            JobState::Running if job.compensating => self.undo_last(job).await,
+            JobState::Running => self.run_step(job).await,
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Stuck => {
+                Ok(Moved::Rests)
+            }
+        }
+    }
+
+    async fn take_up(&self, job: &Arc<Job>) -> Result<Moved, SubmitError> {
+        let step = next_step(job).filter(|_| !job.compensating);
+        let start = Command::StartJob {
+            job: job.id,
+            step: step.map(|it| StepName(it.name.to_owned())),
+            time_limit: JOB_TIME,
+        };
+        self.mark_taken_up(job.id);
+        self.report(job, start).await
+    }
+
+    async fn run_step(&self, job: &Arc<Job>) -> Result<Moved, SubmitError> {
+        let left_by_earlier_boot = self.mark_taken_up(job.id);
+        let running = job.step.as_ref().map(|it| &it.name);
+        let Some(step) = running
+            .and_then(|it| step(&job.kind, it))
+            .or_else(|| next_step(job))
+        else {
+            return Ok(Moved::Rests);
+        };
+        let name = StepName(step.name.to_owned());
+        if left_by_earlier_boot || running.is_none() {
+            let resume = Command::ResumeJob {
+                job: job.id,
+                step: name,
+            };
+            return self.report(job, resume).await;
+        }
+        let result = self.run_bounded(job, step, step.ensure).await;
+        let (command, gate) = match result {
+            Ok(Done { outcome, gate }) => {
+                let next = step_behind(&job.kind, &name).map(|it| StepName(it.name.to_owned()));
+                let finish = Command::FinishStep {
+                    job: job.id,
+                    step: name,
+                    outcome,
+                    next,
+                };
+                (finish, gate)
+            }
+            Err(failed) => (self.failure(job, step, failed), None),
+        };
+        let moved = self.report(job, command).await;
+        drop(gate);
+        moved
+    }
+
+    async fn undo_last(&self, job: &Arc<Job>) -> Result<Moved, SubmitError> {
+        self.mark_taken_up(job.id);
+        let Some(name) = job.begun_steps.last() else {
+            return Ok(Moved::Rests);
+        };
+        let step = step(&job.kind, name);
+        let undone = match step.and_then(|it| it.undo.map(|undo| (it, undo))) {
+            Some((step, undo)) => self
+                .run_bounded(job, step, undo)
+                .await
+                .map_err(|failed| self.failure(job, step, failed)),
+            None => Ok(Done::with(StepOutcome::Nothing)),
+        };
+        let (command, gate) = match undone {
+            Ok(Done { outcome, gate }) => {
+                let finish = Command::FinishUndo {
+                    job: job.id,
+                    step: name.clone(),
+                    outcome,
+                };
+                (finish, gate)
+            }
+            Err(failure) => (failure, None),
+        };
+        let moved = self.report(job, command).await;
+        drop(gate);
+        moved
+    }
+
+    async fn run_bounded(
+        &self,
+        job: &Arc<Job>,
+        step: &Step,
+        part: StepFn,
+    ) -> Result<Done, StepError> {
+        let present = self.workshop.control.present();
+        let Some(database) = present.state.database(job.database) else {
+            return Err(StepError::permanent(
+                JobErrorCode::DatabaseGone,
+                format!("database `{}` is gone", job.database_name),
+            ));
+        };
+        let context = StepContext {
+            workshop: self.workshop.clone(),
+            job: job.clone(),
+            database: database.clone(),
+        };
+        let run = AssertUnwindSafe(part(&context)).catch_unwind();
+        match tokio::time::timeout(step.time_limit, run).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_panic)) => Err(StepError::permanent(
+                JobErrorCode::Internal,
+                format!("step `{}` panicked", step.name),
+            )),
+            Err(_) => Err(StepError::transient(
+                JobErrorCode::StepTimedOut,
+                format!(
+                    "step `{}` took longer than {} s",
+                    step.name,
+                    step.time_limit.as_secs()
+                ),
+            )),
+        }
+    }
+
+    fn failure(&self, job: &Job, step: &Step, failed: StepError) -> Command {
+        let StepError { error, transient } = failed;
+        tracing::warn!(
+            job.id = %job.id,
+            job.kind = %job.kind,
+            job.step = step.name,
+            database.id = %job.database,
+            request.id = %job.request,
+            transient,
+            "step `{}` of `{}` failed: {error}",
+            step.name,
+            job.database_name,
+        );
+        Command::FailStep {
+            job: job.id,
+            error,
+            transient,
+        }
+    }
+
+    async fn report(&self, job: &Job, command: Command) -> Result<Moved, SubmitError> {
+        let mut submission = Submission::new(command, Actor::named("runner"), job.request);
+        submission.causation = Some(job.enqueued);
+        let Accepted { .. } = self.workshop.control.submit(submission).await?;
+        Ok(Moved::On)
+    }
+
+    async fn move_until_rest(&self, id: JobId) -> Result<(), SubmitError> {
+        while self.is_due(id) {
+            if self.move_once(id).await? == Moved::Rests {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a job until it rests. An outcome that the log does not take is found again by
+    /// running the step again: steps may be repeated.
+    async fn move_to_rest(&self, id: JobId) {
+        if let Err(error) = self.move_until_rest(id).await {
+            tracing::error!(job.id = %id, %error, "what came of a job could not be recorded");
+            tokio::time::sleep(REPORT_AGAIN).await;
+        }
+        self.let_go(id);
+    }
+
+    /// The first jobs of databases that can be moved now and are not, claimed for the caller.
+    fn due_jobs(&self, most: usize) -> Vec<JobId> {
+        let present = self.workshop.control.present();
+        if present.read_only.is_some() {
+            return Vec::new();
+        }
+        let mut moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        let due: Vec<JobId> = present
+            .state
+            .first_jobs()
+            .map(|it| it.id)
+            .filter(|id| !moving.contains(id) && self.is_due(*id))
+            .take(most)
+            .collect();
+        moving.extend(&due);
+        due
+    }
+
+    fn is_due(&self, id: JobId) -> bool {
+        let present = self.workshop.control.present();
+        let now = self.workshop.control.clock().now();
+        present.state.job(id).is_some_and(|job| match job.state {
+            JobState::Queued | JobState::Running => true,
+            JobState::RetryWait => job.retry_at.is_none_or(|it| it <= now),
+            JobState::Stuck | JobState::Succeeded | JobState::Failed | JobState::Cancelled => false,
+        })
+    }
+
+    fn let_go(&self, id: JobId) {
+        self.moving
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
+        if self.workshop.control.present().state.job(id).is_none() {
+            self.taken_up
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&id);
+        }
+        self.moved.notify_one();
+    }
+
+    /// Returns whether it was not yet taken up in this boot.
+    fn mark_taken_up(&self, id: JobId) -> bool {
+        self.taken_up
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id)
+    }
+}

@@ -1,0 +1,201 @@
+//! Steps on a database's files.
+//!
+//! Those that move or remove files hold the database's gate: SQL is drained first, and the gate
+//! stays shut until the outcome is in the log.
+use crate::clock::Deadline;
+use crate::data::folders::FolderError;
+use crate::data::gate::{ExclusiveGuard, GateError};
+use crate::domain::database::Condition;
+use crate::domain::job::{JobErrorCode, StepOutcome};
+use crate::engine::{Engine, EngineError, registry};
+use crate::jobs::{Done, Step, StepContext, StepError};
+use futures_util::future::BoxFuture;
+use std::time::Duration;
+
+/// Files are made and moved within milliseconds; a disk that needs longer than this is ill.
+const FILE_TIME: Duration = Duration::from_secs(30);
+/// How long running SQL may keep a step from the files: the longest statement deadline is 60 s,
+/// but a step that waits that long is better tried again.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+pub(in crate::jobs) const RESERVE_FOLDER: Step = Step {
+    name: "reserve_folder",
+    time_limit: FILE_TIME,
+    ensure: |it| reserve_folder(it),
+    undo: Some(|it| discard(it)),
+};
+
+pub(in crate::jobs) const CREATE_FILE: Step = Step {
+    name: "create_file",
+    time_limit: FILE_TIME,
+    ensure: |it| create_file(it),
+    undo: None, // goes with its folder
+};
+
+pub(in crate::jobs) const PROBE: Step = Step {
+    name: "probe",
+    time_limit: FILE_TIME,
+    ensure: |it| probe(it),
+    undo: None,
+};
+
+pub(in crate::jobs) const CLOSE: Step = Step {
+    name: "close",
+    time_limit: FILE_TIME,
+    ensure: |it| close(it),
+    undo: Some(|it| open(it)),
+};
+
+pub(in crate::jobs) const OPEN: Step = Step {
+    name: "open",
+    time_limit: FILE_TIME,
+    ensure: |it| open(it),
+    undo: Some(|it| close(it)),
+};
+
+pub(in crate::jobs) const MOVE_TO_TRASH: Step = Step {
+    name: "move_to_trash",
+    time_limit: FILE_TIME,
+    ensure: |it| move_to_trash(it),
+    undo: Some(|it| restore_from_trash(it)),
+};
+
+pub(in crate::jobs) const RESTORE_FROM_TRASH: Step = Step {
+    name: "restore_from_trash",
+    time_limit: FILE_TIME,
+    ensure: |it| restore_from_trash(it),
+    undo: Some(|it| move_to_trash(it)),
+};
+
+pub(in crate::jobs) const PURGE: Step = Step {
+    name: "purge",
+    time_limit: FILE_TIME,
+    ensure: |it| purge(it),
+    undo: None, // the one step that cannot be undone, and the last of its kind
+};
+
+fn reserve_folder(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        let folders = context.workshop.data.folders().clone();
+        let id = context.database.id;
+        blocking(move || folders.ensure_reserved(id)).await??;
+        Ok(Done::with(StepOutcome::Nothing))
+    })
+}
+
+fn create_file(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        let engine = engine_of(context)?;
+        let folders = context.workshop.data.folders().clone();
+        let database = context.database.clone();
+        blocking(move || engine.create_file(&folders, &database)).await??;
+        Ok(Done::with(StepOutcome::FilesCreated))
+    })
+}
+
+fn probe(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        let engine = engine_of(context)?;
+        let folder = context.workshop.data.folders().of(context.database.id);
+        blocking(move || engine.probe(&folder)).await??;
+        Ok(Done::with(StepOutcome::Nothing))
+    })
+}
+
+fn close(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        let gate = take_gate(context).await?;
+        Ok(Done::behind_gate(StepOutcome::Stopped, gate))
+    })
+}
+
+fn open(_: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    // Files are opened by the first SQL; what changes is that the log lets it in.
+    Box::pin(async { Ok(Done::with(StepOutcome::Started)) })
+}
+
+fn move_to_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        let gate = take_gate(context).await?;
+        let folders = context.workshop.data.folders().clone();
+        let id = context.database.id;
+        blocking(move || folders.ensure_trashed(id)).await??;
+        Ok(Done::behind_gate(StepOutcome::Trashed, gate))
+    })
+}
+
+fn restore_from_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        let gate = take_gate(context).await?;
+        let folders = context.workshop.data.folders().clone();
+        let id = context.database.id;
+        blocking(move || folders.ensure_restored(id)).await??;
+        Ok(Done::behind_gate(StepOutcome::Undeleted, gate))
+    })
+}
+
+fn purge(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        let gate = take_gate(context).await?;
+        let folders = context.workshop.data.folders().clone();
+        let id = context.database.id;
+        blocking(move || folders.ensure_purged(id)).await??;
+        Ok(Done::behind_gate(StepOutcome::Purged, gate))
+    })
+}
+
+/// Takes back a creation. The database may have answered SQL before its worker failed: what
+/// somebody wrote goes to the trash, an empty file is removed.
+fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        let engine = engine_of(context)?;
+        let gate = take_gate(context).await?;
+        let folders = context.workshop.data.folders().clone();
+        let (id, condition) = (context.database.id, context.database.condition);
+        let outcome = blocking(move || {
+            let was_open = condition != Condition::Creating;
+            if was_open && engine.has_content(&folders.of(id)).unwrap_or(true) {
+                folders.ensure_trashed(id)?;
+                return Ok::<_, FolderError>(StepOutcome::Trashed);
+            }
+            folders.ensure_purged(id)?;
+            Ok(StepOutcome::Nothing)
+        })
+        .await??;
+        Ok(Done::behind_gate(outcome, gate))
+    })
+}
+
+async fn take_gate(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
+    let deadline = Deadline::after(DRAIN_TIME);
+    let gate = context.workshop.data.take(context.database.id, deadline);
+    Ok(gate.await?)
+}
+
+fn engine_of(context: &StepContext) -> Result<&'static dyn Engine, StepError> {
+    let name = &context.database.engine;
+    registry::engine(name).ok_or_else(|| {
+        StepError::permanent(
+            JobErrorCode::Internal,
+            format!("this gateway has no engine `{name}`"),
+        )
+    })
+}
+
+/// Runs file work on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StepError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        StepError::permanent(
+            JobErrorCode::Internal,
+            format!("file work ended early: {error}"),
+        )
+    })
+}
+
+impl From<GateError> for StepError {
+    fn from(error: GateError) -> Self {
+        Self::transient(JobErrorCode::DatabaseBusy, error.to_string())
+    }
+}

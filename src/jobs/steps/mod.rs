@@ -1,0 +1,3 @@
+//! The steps that kinds of jobs are made of.
+pub(super) mod files;
+pub(super) mod worker;

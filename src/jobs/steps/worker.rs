@@ -1,0 +1,113 @@
+//! Steps on a database's worker.
+use crate::clock::Deadline;
+use crate::domain::database::Condition;
+use crate::domain::job::{JobErrorCode, StepOutcome};
+use crate::jobs::{Done, Step, StepContext, StepError};
+use crate::runtime::{WorkerSpec, WorkerState};
+use futures_util::future::BoxFuture;
+use std::time::Duration;
+
+/// One container starts in 0.2 s and ten in a second; fifty asked for at once wait their turn.
+const WORKER_TIME: Duration = Duration::from_secs(60);
+/// A worker that is not healthy by then has a reason.
+const HEALTHY_TIME: Duration = Duration::from_secs(30);
+/// How often a starting worker is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+pub(in crate::jobs) const ENSURE_WORKER: Step = Step {
+    name: "ensure_worker",
+    time_limit: WORKER_TIME,
+    ensure: |it| ensure_worker(it),
+    undo: Some(|it| remove_worker(it)),
+};
+
+pub(in crate::jobs) const AWAIT_HEALTHY: Step = Step {
+    name: "await_healthy",
+    time_limit: WORKER_TIME,
+    ensure: |it| await_healthy(it),
+    undo: None,
+};
+
+pub(in crate::jobs) const REMOVE_WORKER: Step = Step {
+    name: "remove_worker",
+    time_limit: WORKER_TIME,
+    ensure: |it| remove_worker(it),
+    undo: Some(|it| return_worker(it)),
+};
+
+fn ensure_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        let workshop = &context.workshop;
+        let worker = workshop.runtime.ensure_running(&context.worker_spec()).await?;
+        workshop
+            .observed
+            .note(context.database.id, Some(WorkerState::Starting));
+        Ok(Done::with(StepOutcome::WorkerStarted { worker }))
+    })
+}
+
+/// Looks until the worker's check passes; one that ended meanwhile is started again.
+fn await_healthy(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        let workshop = &context.workshop;
+        let id = context.database.id;
+        let deadline = Deadline::after(HEALTHY_TIME);
+        loop {
+            let worker = workshop.runtime.inspect(id).await?;
+            let state = worker.map(|it| it.state);
+            workshop.observed.note(id, state);
+            match state {
+                Some(WorkerState::Healthy) => return Ok(Done::with(StepOutcome::Nothing)),
+                None | Some(WorkerState::Exited) => {
+                    workshop.runtime.ensure_running(&context.worker_spec()).await?;
+                }
+                Some(WorkerState::Starting | WorkerState::Unhealthy) => {}
+            }
+            if deadline.has_passed() {
+                return Err(StepError::transient(
+                    JobErrorCode::WorkerUnhealthy,
+                    format!(
+                        "the worker of database `{}` is {} after {} s",
+                        context.database.name,
+                        state.map_or("missing", WorkerState::as_str),
+                        HEALTHY_TIME.as_secs()
+                    ),
+                ));
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    })
+}
+
+fn remove_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        let workshop = &context.workshop;
+        workshop.runtime.ensure_removed(context.database.id).await?;
+        workshop.observed.note(context.database.id, None);
+        Ok(Done::with(StepOutcome::WorkerRemoved))
+    })
+}
+
+/// Gives a database that answers SQL its worker back; others had none.
+fn return_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        match context.database.condition {
+            Condition::Ready => ensure_worker(context).await,
+            Condition::Creating | Condition::Stopped | Condition::Trashed { .. } => {
+                Ok(Done::with(StepOutcome::Nothing))
+            }
+        }
+    })
+}
+
+impl StepContext {
+    fn worker_spec(&self) -> WorkerSpec {
+        let present = self.workshop.control.present();
+        let instance = present
+            .state
+            .instance
+            .expect("a forge is founded before it takes commands");
+        let folder = self.workshop.data.folders().of(self.database.id);
+        WorkerSpec::of(&self.database, instance, folder, self.job.request)
+    }
+}

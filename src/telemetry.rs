@@ -1,0 +1,23 @@
+//! Traces: one line per thing that happened, with the same dotted fields everywhere.
+use crate::config::{LogFormat, TraceConfig};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// Starts writing traces to the standard error.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn start(config: &TraceConfig) -> Result<(), ParseError> {
+    let filter = EnvFilter::builder().parse(&config.filter)?;
+    let traces = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    let started = match config.format {
+        LogFormat::Text => traces.try_init(),
+        LogFormat::Json => traces.json().flatten_event(true).try_init(),
+    };
+    // A second start in the same process keeps the first one's traces.
+    drop(started);
+    Ok(())
+}

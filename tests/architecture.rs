@@ -1,0 +1,151 @@
+//! The house has floors, and each outside crate one door.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::path::{Path, PathBuf};
+
+/// Ground floor first. A room uses rooms on lower floors only.
+const FLOORS: &[&[&str]] = &[
+    &["clock"],
+    &["config"],
+    &["telemetry"],
+    &["domain"],
+    &["event_log", "runtime"],
+    &["engine", "projections"],
+    &["control", "data", "worker"],
+    &["jobs"],
+    &["http"],
+    &["app"],
+    &["cli", "main"],
+];
+
+/// Outside crates that are met in one place, and where.
+const DOORS: &[(&str, &[&str])] = &[
+    ("sled", &["event_log/"]),
+    ("bincode", &["event_log/codec.rs"]),
+    ("bollard", &["runtime/docker/"]),
+    ("rusqlite", &["engine/sqlite/", "projections/control_db/"]),
+    ("tokio_cron_scheduler", &["jobs/schedule.rs"]),
+    ("axum", &["http/"]),
+    ("clap", &["cli/", "main.rs"]),
+    ("anyhow", &["cli/", "main.rs"]),
+];
+
+/// Longer than this, and a file is no longer read in one sitting.
+const LONGEST_FILE: usize = 600;
+
+#[test]
+fn rooms_use_only_rooms_on_lower_floors() {
+    let mut climbs = Vec::new();
+    for (path, text) in source_files() {
+        let room = room_of(&path);
+        let Some(floor) = floor_of(&room) else {
+            continue;
+        };
+        for used in rooms_named_in(&text) {
+            if used != room && floor_of(used).is_some_and(|it| it >= floor) {
+                climbs.push(format!("{path} ({room}) uses {used}"));
+            }
+        }
+    }
+    assert!(
+        climbs.is_empty(),
+        "a room uses a room on its own floor or above:\n{}",
+        climbs.join("\n")
+    );
+}
+
+#[test]
+fn every_room_has_a_floor() {
+    for (path, _) in source_files() {
+        let room = room_of(&path);
+        let known = floor_of(&room).is_some() || room == "lib";
+        assert!(known, "give `{room}` a floor in FLOORS");
+    }
+}
+
+#[test]
+fn each_outside_crate_is_met_in_one_place() {
+    let mut strays = Vec::new();
+    for (path, text) in source_files() {
+        for (krate, doors) in DOORS {
+            let uses = format!("use {krate}::");
+            let names = format!("{krate}::");
+            let is_met = text.contains(&uses)
+                || text.match_indices(&names).any(|(at, _)| {
+                    !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
+                });
+            if is_met && !doors.iter().any(|door| path.starts_with(door)) {
+                strays.push(format!("{path} meets {krate}, whose door is {doors:?}"));
+            }
+        }
+    }
+    assert!(strays.is_empty(), "{}", strays.join("\n"));
+}
+
+#[test]
+fn every_file_opens_by_saying_what_it_is_for() {
+    for (path, text) in source_files() {
+        assert!(
+            text.starts_with("//! "),
+            "{path} lacks a `//!` opening line"
+        );
+    }
+}
+
+#[test]
+fn no_file_is_too_long_to_read_in_one_sitting() {
+    for (path, text) in source_files() {
+        let lines = text.lines().count();
+        assert!(lines <= LONGEST_FILE, "{path} has {lines} lines");
+    }
+}
+
+fn floor_of(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|rooms| rooms.contains(&room))
+}
+
+fn room_of(path: &str) -> String {
+    let first = path.split('/').next().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Rooms named as `crate::room`, as `dbforge::room`, or inside `crate::{room, …}`.
+fn rooms_named_in(text: &str) -> impl Iterator<Item = &str> {
+    let inside = text.split("crate::").skip(1);
+    let outside = text.split("dbforge::").skip(1);
+    inside.chain(outside).flat_map(|rest| {
+        let list = match rest.strip_prefix('{') {
+            Some(inside) => inside.split(';').next().unwrap(),
+            None => first_word(rest),
+        };
+        list.split(|c: char| !c.is_alphanumeric() && c != '_')
+            .filter(|word| floor_of(word).is_some())
+    })
+}
+
+fn first_word(text: &str) -> &str {
+    let end = text
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(text.len());
+    &text[..end]
+}
+
+/// Every source file: its path below `src/`, and its text.
+fn source_files() -> Vec<(String, String)> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    let mut folders = vec![source.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                let below = path.strip_prefix(&source).unwrap().to_str().unwrap();
+                files.push((below.to_owned(), std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
