@@ -50,6 +50,15 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// Who sent a request that [`authenticate`] has let through.
+    ///
+    /// # Errors
+    /// When it has not: a route that is open asks for what only the others know.
+    pub(super) fn of(parts: &Parts) -> Result<Self, Problem> {
+        let caller = parts.extensions.get().cloned();
+        caller.ok_or_else(|| Problem::internal("an open route asked who its caller is"))
+    }
+
     /// Goes on only with a scope.
     ///
     /// # Errors
@@ -135,11 +144,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts
-            .extensions
-            .get()
-            .cloned()
-            .ok_or_else(|| Problem::internal("an open route asked who its caller is"))
+        Self::of(parts)
     }
 }
 
