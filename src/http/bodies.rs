@@ -5,6 +5,7 @@ use crate::clock::timestamp::parse_duration;
 use crate::domain::command::{CreateDatabase, DatabaseChange};
 use crate::domain::database::{Durability, EngineName, Labels, Limits};
 use crate::domain::name::DatabaseName;
+use crate::engine::registry;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use std::fmt;
 use std::time::Duration;
@@ -73,6 +74,11 @@ impl CreateBody {
         let name = self.name.as_deref().map(DatabaseName::parse).transpose();
         let limits = Limits::default();
         let engine = self.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
+        if registry::find(engine).is_none() {
+            let known: Vec<_> = registry::all().iter().map(|it| it.name()).collect();
+            return Err(Problem::invalid(format!("There is no engine `{engine}`."))
+                .hint(format!("there is {}", known.join(", "))));
+        }
         Ok(CreateDatabase {
             name: name.map_err(|error| Problem::invalid(sentence(&error)))?,
             engine: EngineName(engine.to_owned()),

@@ -102,6 +102,11 @@ impl Gateway {
         }
     }
 
+    /// The size of its file, while it is there.
+    pub(super) async fn size_of(&self, database: &Database) -> Option<u64> {
+        None
+    }
+
     /// Its worker: what the log knows of it, and how it was last seen.
     fn worker_of(&self, database: &Database) -> Option<WorkerView> {
         let state = match (self.workers.get(database.id), &database.worker) {

@@ -1,4 +1,5 @@
 //! Databases: created, looked at, changed, deleted.
+use super::Gateway;
 use super::auth::Caller;
 use super::bodies::{ChangeBody, CreateBody};
 use super::database_view::DatabaseView;
@@ -10,7 +11,6 @@ use super::lists::{Direction, List, known_word, page_answer, page_request, visib
 use super::mutation::Mutation;
 use super::plans::{DryRun, PlanView};
 use super::reply::{self, Marked};
-use super::Gateway;
 use crate::domain::command::Command;
 use crate::domain::database::{Database, DatabaseState};
 use crate::domain::ids::DatabaseId;
@@ -113,9 +113,10 @@ pub(super) async fn list_databases(
     StrictQuery(asked): StrictQuery<ListParameters>,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Read)?;
-    let state = asked.state.as_deref().map(|word| {
-        known_word("state", word, DatabaseState::ALL, DatabaseState::as_str)
-    });
+    let state = asked
+        .state
+        .as_deref()
+        .map(|word| known_word("state", word, DatabaseState::ALL, DatabaseState::as_str));
     let filter = DatabaseFilter {
         state: state.transpose()?,
         label: asked.label.as_deref().map(label).transpose()?,
@@ -187,7 +188,9 @@ pub(super) async fn change_database(
     let accepted = gateway.carry_out(&mutation, command).await?;
     let present = gateway.control.present();
     // Where nothing was different there is no event that names the database.
-    let changed = accepted.database().and_then(|it| present.state.database(it));
+    let changed = accepted
+        .database()
+        .and_then(|it| present.state.database(it));
     let database = match changed {
         Some(database) => database,
         None => mutation.caller.find_database(&present.state, &db)?,
@@ -211,7 +214,9 @@ pub(super) async fn delete_database(
     let (scope, command): (_, fn(DatabaseId) -> Command) = if parameters.purge {
         (Scope::Admin, |database| Command::PurgeDatabase { database })
     } else {
-        (Scope::Manage, |database| Command::DeleteDatabase { database })
+        (Scope::Manage, |database| Command::DeleteDatabase {
+            database,
+        })
     };
     mutation.caller.require(scope)?;
     let found = |state: &ForgeState| {

@@ -125,13 +125,13 @@ error_codes! {
     DatabaseLocked "database_locked" 423 "Database locked" retry;
     /// More requests than this token may send.
     RateLimited "rate_limited" 429 "Rate limited" retry;
-    /// A fault of this server. Its trace holds the cause under the request's id.
+    /// A fault of the gateway. Its trace holds the cause under the request's id.
     Internal "internal" 500 "Internal error" final;
     /// The database's engine cannot do this.
     NotSupportedByEngine "not_supported_by_engine" 501 "Not supported by the engine" final;
-    /// The server has as much to do as it takes. Come back after `Retry-After`.
+    /// The gateway has as much to do as it takes. Come back after `Retry-After`.
     Overloaded "overloaded" 503 "Overloaded" retry;
-    /// The server is stopping.
+    /// The gateway is stopping.
     Stopping "stopping" 503 "Stopping" retry;
     /// What runs the workers does not answer. Reads, and SQL on ready databases, go on.
     RuntimeUnavailable "runtime_unavailable" 503 "Runtime unavailable" retry;
@@ -234,7 +234,7 @@ impl Problem {
         tracing::error!(%cause, "a request met a fault");
         Self::new(
             ErrorCode::Internal,
-            "The server met a fault. Its trace holds the cause under this request's id.",
+            "The gateway met a fault. Its trace holds the cause under this request's id.",
         )
     }
 
@@ -328,7 +328,7 @@ pub struct ProblemBody {
     hint: Option<String>,
     /// Whether the same request may work later.
     retryable: bool,
-    /// What the server's trace, events and jobs know this request by.
+    /// What the gateway's trace, events and jobs know this request by.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     error: ErrorObject,

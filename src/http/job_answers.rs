@@ -33,8 +33,7 @@ impl Gateway {
                 let job = self.wait_for_job(id, wait).await?;
                 if has_ended(&job) {
                     let applied = format!("wait={}", wait.as_secs());
-                    self.final_answer(&job)?
-                        .with(PREFERENCE_APPLIED, &applied)
+                    self.final_answer(&job)?.with(PREFERENCE_APPLIED, &applied)
                 } else {
                     self.accepted_answer(&job)
                 }
@@ -44,7 +43,7 @@ impl Gateway {
     }
 
     /// 202: the job is in the queue, and here is where to look for it.
-    fn accepted_answer(&self, job: &Job) -> Response {
+    pub(super) fn accepted_answer(&self, job: &Job) -> Response {
         self.show_job(StatusCode::ACCEPTED, job)
             .with(header::LOCATION, &format!("/v1/jobs/{}", job.id))
             .with(header::RETRY_AFTER, "1")
@@ -101,7 +100,9 @@ impl Gateway {
         }
         self.listed_at(None).await?;
         let finished = self.control_db.job(id).await?;
-        finished.map(Arc::new).ok_or_else(|| no_job(&id.to_string()))
+        finished
+            .map(Arc::new)
+            .ok_or_else(|| no_job(&id.to_string()))
     }
 }
 

@@ -128,7 +128,7 @@ pub(super) async fn get_job(
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs",
     params(("id" = String, Path, description = "The job's id")),
     request_body = Option<NoFields>,
-    responses((status = 200, body = JobView)))]
+    responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn cancel_job(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,
@@ -136,7 +136,7 @@ pub(super) async fn cancel_job(
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
     let command = |job| Command::CancelJob { job };
-    let hint = "it is over; GET shows how it ended";
+    let hint = "only a job that waits or runs can be cancelled";
     gateway.act_on_job(&id, &mutation, command, hint).await
 }
 
@@ -144,7 +144,7 @@ pub(super) async fn cancel_job(
 #[utoipa::path(post, path = "/v1/jobs/{id}/retry", tag = "jobs",
     params(("id" = String, Path, description = "The job's id")),
     request_body = Option<NoFields>,
-    responses((status = 200, body = JobView)))]
+    responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn retry_job(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,
@@ -170,13 +170,22 @@ impl Gateway {
         let accepted = self.carry_out(mutation, |state| match state.job(job.id) {
             Some(_) => Ok(command(job.id)),
             None => {
-                let detail = format!("Job {} has {}.", job.id, job.state.as_str());
-                Err(Problem::new(ErrorCode::WrongState, detail).hint(hint))
+                let detail = format!("Job {} is {} already.", job.id, job.state.as_str());
+                Err(Problem::new(ErrorCode::WrongState, detail))
             }
         });
-        let accepted = accepted.await?;
+        let helped = |problem: Problem| match problem.code() {
+            ErrorCode::WrongState => problem.hint(hint),
+            _ => problem,
+        };
+        let accepted = accepted.await.map_err(helped)?;
         let job = self.known_job(job.id).await?;
-        Ok(mark_replayed(self.show_job(StatusCode::OK, &job), &accepted))
+        let answer = if job.state.is_final() {
+            self.show_job(StatusCode::OK, &job)
+        } else {
+            self.accepted_answer(&job)
+        };
+        Ok(mark_replayed(answer, &accepted))
     }
 
     /// The job that a path means, where the caller may see its database.

@@ -16,7 +16,7 @@ pub(super) async fn bounded(
         return Err(Problem::new(
             ErrorCode::Overloaded,
             format!(
-                "{} requests are being worked on; that is as many as this server takes.",
+                "{} requests are being worked on; that is as many as this gateway takes.",
                 gateway.config.in_flight_limit
             ),
         ));

@@ -97,7 +97,8 @@ where
         };
         let next = read(rest).await?;
         page.next_cursor = next.next_cursor;
-        page.items.extend(next.items.into_iter().filter(&is_visible));
+        page.items
+            .extend(next.items.into_iter().filter(&is_visible));
     }
     Ok(page)
 }

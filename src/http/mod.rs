@@ -1,16 +1,35 @@
 //! HTTP in, commands and questions out, answers back.
+
+#![expect(
+    unused_qualifications,
+    reason = "utoipa's macro writes the paths of its traits out for every parameter"
+)]
+
 mod auth;
+mod bodies;
+mod database_view;
+mod databases;
 mod documents;
+mod engines;
 mod error;
+mod events;
 mod extract;
 mod health;
+mod job_answers;
+mod job_view;
+mod jobs;
 mod limits;
+mod lists;
 mod metrics;
+mod mutation;
 mod observe;
+mod plans;
 mod refusals;
 mod reply;
 mod router;
 mod serve;
+mod state;
+mod tokens;
 
 pub use self::auth::RootToken;
 pub use self::error::{ErrorCode, Problem};
@@ -21,10 +40,12 @@ pub use self::serve::serve;
 use crate::clock::Stopwatch;
 use crate::control::ControlPlane;
 use crate::jobs::observed::ObservedWorkers;
+use crate::projections::control_db::ControlDb;
 use crate::runtime::Runtime;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 /// Bounds of the HTTP side.
 #[derive(Debug, Clone)]
@@ -55,11 +76,10 @@ impl Default for HttpConfig {
             body_timeout: Duration::from_secs(30),
             // Longer than the longest wait and the longest statement, which are 60 s.
             request_timeout: Duration::from_secs(75),
-            in_flight_limit: 2048,
-            // Each costs a file handle; twice as many are the usual limit of a process.
-            connection_limit: 8192,
+            in_flight_limit: 1024,
+            connection_limit: 10_000,
             header_timeout: Duration::from_secs(30),
-            drain_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(20),
         }
     }
 }
@@ -68,6 +88,8 @@ impl Default for HttpConfig {
 pub struct Gateway {
     /// Takes commands, knows the present.
     pub control: Arc<ControlPlane>,
+    /// Answers lists and searches.
+    pub control_db: Arc<ControlDb>,
     /// Runs the workers.
     pub runtime: Arc<dyn Runtime>,
     /// The workers as they were last seen.
@@ -79,7 +101,8 @@ pub struct Gateway {
     /// What was counted since the start.
     pub metrics: Metrics,
     in_flight: Semaphore,
-    stopping: watch::Sender<bool>,
+    /// Whoever waits for something answers now.
+    stopping: CancellationToken,
     runtime_health: health::RuntimeHealth,
     started: Stopwatch,
 }
@@ -89,6 +112,7 @@ impl Gateway {
     #[must_use]
     pub fn new(
         control: Arc<ControlPlane>,
+        control_db: Arc<ControlDb>,
         runtime: Arc<dyn Runtime>,
         workers: Arc<ObservedWorkers>,
         root_token: RootToken,
@@ -96,13 +120,14 @@ impl Gateway {
     ) -> Self {
         Self {
             control,
+            control_db,
             runtime,
             workers,
             root_token,
             in_flight: Semaphore::new(config.in_flight_limit),
             config,
             metrics: Metrics::default(),
-            stopping: watch::Sender::new(false),
+            stopping: CancellationToken::new(),
             runtime_health: health::RuntimeHealth::default(),
             started: Stopwatch::start(),
         }
@@ -112,12 +137,5 @@ impl Gateway {
     #[must_use]
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
-    }
-
-    /// Returns once the gateway is told to stop: whoever waits for something answers now.
-    pub(crate) async fn stopped(&self) {
-        let mut stopping = self.stopping.subscribe();
-        let told = stopping.wait_for(|it| *it).await.is_ok();
-        debug_assert!(told, "the sender lives as long as the gateway");
     }
 }

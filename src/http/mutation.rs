@@ -131,7 +131,8 @@ fn idempotency(parts: &Parts, body: &[u8]) -> Result<Option<Idempotency>, Proble
         return Ok(None);
     };
     let is_key = |it: &&str| {
-        (1..=MAX_KEY_LENGTH).contains(&it.len()) && it.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        (1..=MAX_KEY_LENGTH).contains(&it.len())
+            && it.bytes().all(|byte| (b' '..=b'~').contains(&byte))
     };
     let key = value.to_str().ok().filter(is_key).ok_or_else(|| {
         Problem::invalid(format!(

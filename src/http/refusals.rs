@@ -103,17 +103,16 @@ impl From<&JobError> for Problem {
     }
 }
 
-/// An error's text as a sentence: a capital letter in front, a full stop behind.
+/// An error's text as a sentence: a capital letter in front, unless the first word is the name of
+/// something, and a full stop behind.
 pub(super) fn sentence(error: &impl std::fmt::Display) -> String {
-    let text = error.to_string();
-    let mut letters = text.chars();
-    let Some(first) = letters.next() else {
-        return text;
-    };
-    let end = if text.ends_with(['.', '!', '?']) {
-        ""
-    } else {
-        "."
-    };
-    format!("{}{}{end}", first.to_uppercase(), letters.as_str())
+    let mut text = error.to_string();
+    let first_word = text.split(' ').next().unwrap_or_default();
+    if !first_word.is_empty() && first_word.bytes().all(|it| it.is_ascii_lowercase()) {
+        text[..1].make_ascii_uppercase();
+    }
+    if !text.ends_with(['.', '!', '?']) {
+        text.push('.');
+    }
+    text
 }

@@ -3,7 +3,7 @@ use super::auth::authenticate;
 use super::limits::bounded;
 use super::observe::{after_panic, observe};
 use super::reply::note_sequence;
-use super::{Gateway, documents, health};
+use super::{Gateway, databases, documents, engines, events, health, jobs, state, tokens};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use std::sync::Arc;
@@ -62,4 +62,29 @@ fn number_routes() -> Routes {
 /// Commands, and questions about what came of them: every answer carries a sequence.
 fn control_routes() -> Routes {
     Routes::new()
+        .routes(routes!(
+            databases::list_databases,
+            databases::create_database
+        ))
+        .routes(routes!(
+            databases::get_database,
+            databases::change_database,
+            databases::delete_database
+        ))
+        .routes(routes!(databases::stop_database))
+        .routes(routes!(databases::start_database))
+        .routes(routes!(databases::restart_database))
+        .routes(routes!(databases::undelete_database))
+        .routes(routes!(engines::list_engines))
+        .routes(routes!(jobs::list_jobs))
+        .routes(routes!(jobs::get_job))
+        .routes(routes!(jobs::cancel_job))
+        .routes(routes!(jobs::retry_job))
+        .routes(routes!(tokens::list_tokens, tokens::create_token))
+        .routes(routes!(tokens::revoke_token))
+        .routes(routes!(events::list_events))
+        .routes(routes!(events::get_event))
+        .routes(routes!(events::get_head))
+        .routes(routes!(events::export_events))
+        .routes(routes!(state::get_state))
 }

@@ -6,7 +6,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// How long to wait after an accept failed: with no file handle left, another try at once fails
@@ -22,7 +22,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Most bytes of a request's head.
 const HEAD_LIMIT: usize = 64 << 10;
 
-/// Answers requests until `shutdown`; then takes no more connections, lets requests end within
+/// Answers requests until `stop`; then takes no more connections, lets requests end within
 /// the drain time, and gives up those that do not.
 ///
 /// # Errors
@@ -30,15 +30,14 @@ const HEAD_LIMIT: usize = 64 << 10;
 pub async fn serve(
     listener: TcpListener,
     gateway: Arc<Gateway>,
-    shutdown: impl Future<Output = ()>,
+    stop: CancellationToken,
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(gateway.config.connection_limit));
     let app = router(&gateway);
     let mut connections = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
     loop {
         let (stream, permit) = tokio::select! {
-            () = &mut shutdown => break,
+            () = stop.cancelled() => break,
             accepted = accept(&listener, &room) => accepted,
         };
         let connection = answer(stream, app.clone(), gateway.clone());
@@ -49,7 +48,7 @@ pub async fn serve(
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
-    gateway.stopping.send_replace(true);
+    gateway.stopping.cancel();
     let all_ended = async { while connections.join_next().await.is_some() {} };
     let drain = gateway.config.drain_timeout;
     if tokio::time::timeout(drain, all_ended).await.is_err() {
@@ -95,7 +94,7 @@ async fn answer(stream: TcpStream, app: axum::Router, gateway: Arc<Gateway>) {
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = gateway.stopped() => {
+        () = gateway.stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

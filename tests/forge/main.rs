@@ -3,6 +3,8 @@
     clippy::unwrap_used,
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
+mod http_ground;
+mod http_support;
 mod projections_lists;
 mod projections_rebuild;
 mod projections_support;
