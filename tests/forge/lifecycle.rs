@@ -1,5 +1,5 @@
 //! Databases come, rest, go and come back.
-use crate::support::{TestForge, create};
+use crate::test_forge::{TestForge, create};
 use dbforge::domain::command::Command;
 use dbforge::domain::database::DatabaseState;
 use dbforge::domain::job::JobState;

@@ -1,5 +1,5 @@
 //! What should run, runs; what cannot be seen is left alone.
-use crate::support::{INSTANCE, TestForge};
+use crate::test_forge::{INSTANCE, TestForge};
 use dbforge::domain::command::{Command, DatabaseChange};
 use dbforge::domain::database::{DatabaseState, Limits};
 use dbforge::jobs::reconciler::{Finding, PassError};

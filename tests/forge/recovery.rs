@@ -1,5 +1,5 @@
 //! A crash at any moment loses nothing that was accepted, and everything settles.
-use crate::support::{Kept, TestForge};
+use crate::test_forge::{Kept, TestForge};
 use dbforge::domain::command::Command;
 use dbforge::domain::database::DatabaseState;
 use dbforge::domain::ids::{DatabaseId, JobId, Sequence};
@@ -219,9 +219,9 @@ async fn every_prefix_of_a_log_settles_after_a_restart() {
         let folders = prefix.workshop.data.folders();
         if state.condition != dbforge::domain::database::Condition::Creating {
             folders.ensure_reserved(database).unwrap();
-            let engine = dbforge::engine::registry::engine(&state.engine).unwrap();
+            let engine = dbforge::engine::registry::find(&state.engine.0).unwrap();
             engine
-                .create_file(&folders.of(database), state.durability)
+                .create_file(&folders.living(database), state.durability)
                 .unwrap();
             if !state.is_living() {
                 folders.ensure_trashed(database).unwrap();

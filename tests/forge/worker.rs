@@ -4,30 +4,49 @@ use dbforge::worker::{Unfit, health};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn folder() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(RandomIds.fresh().to_string());
-    fs::create_dir_all(&folder).unwrap();
-    folder
+/// A folder, for as long as a test needs it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(RandomIds.fresh().to_string());
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn with(main_db: &[u8]) -> Self {
+        let folder = Self::new();
+        fs::write(folder.main_db(), main_db).unwrap();
+        folder
+    }
+
+    fn main_db(&self) -> PathBuf {
+        self.0.join("main.db")
+    }
+
+    fn unfit(&self) -> Unfit {
+        health(&self.0).unwrap_err()
+    }
 }
 
-fn folder_with(main_db: &[u8]) -> PathBuf {
-    let folder = folder();
-    fs::write(folder.join("main.db"), main_db).unwrap();
-    folder
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
 }
 
 #[test]
 fn a_folder_with_a_database_is_healthy() {
-    let folder = folder_with(b"");
-    health(&folder).expect("an empty file is a new database");
-    fs::write(folder.join("main.db"), b"SQLite format 3\0and pages").unwrap();
-    health(&folder).unwrap();
+    let folder = Folder::with(b"");
+    health(&folder.0).expect("an empty file is a new database");
+    fs::write(folder.main_db(), b"SQLite format 3\0and pages").unwrap();
+    health(&folder.0).unwrap();
 }
 
 #[test]
@@ -37,24 +56,24 @@ fn what_is_no_database_is_unfit() {
         b"SQLite format 4\0",
         b"#!/bin/sh\n",
     ] {
-        let unfit = health(&folder_with(content)).unwrap_err();
+        let unfit = Folder::with(content).unfit();
         assert!(matches!(unfit, Unfit::NotADatabase { .. }), "{unfit}");
     }
 }
 
 #[test]
 fn a_missing_file_is_unfit() {
-    let unfit = health(&folder()).unwrap_err();
+    let unfit = Folder::new().unfit();
     assert!(matches!(unfit, Unfit::Unreadable { .. }), "{unfit}");
 }
 
 #[test]
 fn a_link_to_a_database_is_unfit_and_so_is_a_folder() {
-    let (real, linked, nested) = (folder_with(b""), folder(), folder());
-    std::os::unix::fs::symlink(real.join("main.db"), linked.join("main.db")).unwrap();
-    fs::create_dir(nested.join("main.db")).unwrap();
+    let (real, linked, nested) = (Folder::with(b""), Folder::new(), Folder::new());
+    std::os::unix::fs::symlink(real.main_db(), linked.main_db()).unwrap();
+    fs::create_dir(nested.main_db()).unwrap();
     for folder in [linked, nested] {
-        let unfit = health(&folder).unwrap_err();
+        let unfit = folder.unfit();
         assert!(matches!(unfit, Unfit::NotAFile { .. }), "{unfit}");
     }
 }
