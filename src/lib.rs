@@ -5,13 +5,12 @@
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod data;
 pub mod domain;
 pub mod engine;
 pub mod event_log;
 pub mod http;
-pub mod jobs {
-    pub mod observed;
-}
+pub mod jobs;
 pub mod projections;
 pub mod runtime;
 pub mod telemetry;

@@ -5,6 +5,7 @@
 )]
 mod codec;
 mod control;
+mod engine_contract;
 mod event_log_contract;
 mod event_log_damage;
 mod event_log_import;
@@ -20,6 +21,13 @@ mod reconciling;
 mod recovery;
 mod runtime_contract;
 mod runtime_faults;
+mod sql_answers;
+mod sql_attacks;
+mod sql_files;
+mod sql_functions;
+mod sql_rows;
+mod sql_support;
+mod sql_writes;
 mod support;
 mod test_forge;
 mod worker;
