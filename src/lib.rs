@@ -9,6 +9,7 @@ pub mod data;
 pub mod domain;
 pub mod engine;
 pub mod event_log;
+pub mod http;
 pub mod jobs;
 pub mod projections;
 pub mod runtime;

@@ -9,6 +9,8 @@ mod engine_contract;
 mod event_log_contract;
 mod event_log_damage;
 mod event_log_import;
+mod http_ground;
+mod http_support;
 mod lifecycle;
 mod projections_databases;
 mod projections_history;
