@@ -9,3 +9,4 @@ pub mod domain;
 pub mod event_log;
 pub mod runtime;
 pub mod telemetry;
+pub mod worker;

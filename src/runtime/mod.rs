@@ -1,10 +1,18 @@
 //! Runs workers: one for each database, in containers, as child processes, or in memory.
+pub mod docker;
+pub mod process;
+pub mod simulated;
+
 use crate::domain::database::Database;
 use crate::domain::ids::{DatabaseId, InstanceId, RequestId};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
+
+/// Where a worker in a container finds its database's folder. Fixed, so that a worker needs no
+/// setting and its check no argument.
+pub const WORKER_FOLDER: &str = "/data/database";
 
 /// Something that runs workers.
 ///

@@ -1,0 +1,290 @@
+//! Calls to the engine: each bounded in time, each answer read once.
+use super::SLOW;
+use super::found::{self, Found};
+use crate::runtime::RuntimeError;
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+};
+use futures_util::StreamExt;
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// The runtime's name.
+pub(super) const NAME: &str = "docker";
+
+/// Questions are answered in milliseconds; an engine that starts many containers takes a second
+/// or two. Who waits longer than this is better told that the engine is away.
+pub(super) const QUICK: Duration = Duration::from_secs(10);
+
+/// A Docker engine, met when it is first needed: it may come up after the gateway.
+#[derive(Debug, Default)]
+pub struct DockerEngine {
+    socket: Option<PathBuf>,
+    docker: OnceCell<Docker>,
+}
+
+impl DockerEngine {
+    /// The engine of this machine: at `DOCKER_HOST` where that names a socket, else at the usual
+    /// one.
+    #[must_use]
+    pub fn local() -> Self {
+        Self::default()
+    }
+
+    /// The engine behind a socket of its own.
+    #[must_use]
+    pub fn at(socket: PathBuf) -> Self {
+        Self {
+            socket: Some(socket),
+            docker: OnceCell::new(),
+        }
+    }
+
+    /// Whether workers can run here: does the engine answer, and has it the image?
+    pub async fn availability(&self, image: &str) -> DockerAvailability {
+        let looked_up = self
+            .bounded(QUICK, |docker| docker.inspect_image(image))
+            .await;
+        match looked_up {
+            Ok(_) => DockerAvailability::Available {
+                image: image.to_owned(),
+            },
+            Err(Answer::Said { status: 404, .. }) => DockerAvailability::NoImage {
+                image: image.to_owned(),
+            },
+            Err(answer) => DockerAvailability::NoEngine {
+                reason: answer.into_error("look an image up").to_string(),
+            },
+        }
+    }
+
+    /// Makes one call, for at most `limit`.
+    pub(super) async fn bounded<'a, T, F>(
+        &'a self,
+        limit: Duration,
+        call: impl FnOnce(&'a Docker) -> F,
+    ) -> Result<T, Answer>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let answered = async { call(self.docker().await?).await };
+        match tokio::time::timeout(limit, answered).await {
+            Ok(answer) => answer.map_err(Answer::from),
+            Err(_) => Err(Answer::None(format!("no answer in {} s", limit.as_secs()))),
+        }
+    }
+
+    /// The connection, its API version agreed upon: ours is newer than many engines know.
+    pub(super) async fn docker(&self) -> Result<&Docker, Error> {
+        let meet = || async {
+            let docker = match &self.socket {
+                None => Docker::connect_with_local_defaults()?,
+                Some(path) => Docker::connect_with_unix(
+                    &path.to_string_lossy(),
+                    SLOW.as_secs(),
+                    bollard::API_DEFAULT_VERSION,
+                )?,
+            };
+            docker.negotiate_version().await
+        };
+        self.docker.get_or_try_init(meet).await
+    }
+
+    /// Every container with all these labels.
+    pub(super) async fn list(&self, labels: Vec<String>) -> Result<Vec<Found>, RuntimeError> {
+        let options = ListContainersOptionsBuilder::new()
+            .all(true)
+            .filters(&HashMap::from([("label", labels)]))
+            .build();
+        let listed = self
+            .bounded(QUICK, |docker| docker.list_containers(Some(options)))
+            .await
+            .map_err(|answer| answer.into_error("list workers"))?;
+        Ok(listed.into_iter().filter_map(found::read).collect())
+    }
+
+    /// Whether the container of this name has all these labels (`key=value`).
+    pub(super) async fn has_labels(
+        &self,
+        name: &str,
+        labels: &[String],
+    ) -> Result<bool, RuntimeError> {
+        let container = self
+            .bounded(QUICK, |docker| docker.inspect_container(name, None))
+            .await
+            .map_err(|answer| answer.into_error("look at a container"))?;
+        let present: Vec<String> = container
+            .config
+            .and_then(|it| it.labels)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        Ok(labels.iter().all(|label| present.contains(label)))
+    }
+
+    pub(super) async fn create(
+        &self,
+        name: &str,
+        body: ContainerCreateBody,
+    ) -> Result<String, Answer> {
+        let options = CreateContainerOptionsBuilder::new().name(name).build();
+        self.bounded(SLOW, |docker| docker.create_container(Some(options), body))
+            .await
+            .map(|created| created.id)
+    }
+
+    /// Removes a container; one that is gone already is as good.
+    ///
+    /// By force, not by a polite stop: a worker holds nothing that would need to be saved.
+    pub(super) async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
+        let options = RemoveContainerOptionsBuilder::new().force(true).build();
+        let removed = self
+            .bounded(SLOW, |docker| docker.remove_container(id, Some(options)))
+            .await;
+        match removed {
+            Err(Answer::Said { status: 404, .. }) | Ok(()) => Ok(()),
+            Err(answer) => Err(answer.into_error("remove a worker")),
+        }
+    }
+
+    /// Runs a command in a container, and says whether it ended well.
+    ///
+    /// One that stopped meanwhile, or is gone, did not: that is an answer, no error.
+    pub(super) async fn exec(&self, id: &str, command: &[&str]) -> Result<bool, RuntimeError> {
+        let options = CreateExecOptions {
+            attach_stdout: Some(true), // so that its end is seen
+            cmd: Some(command.to_vec()),
+            ..Default::default()
+        };
+        let ended = self
+            .bounded(QUICK, |docker| async move {
+                let exec = docker.create_exec(id, options).await?;
+                if let StartExecResults::Attached { mut output, .. } =
+                    docker.start_exec(&exec.id, None).await?
+                {
+                    while output.next().await.is_some() {}
+                }
+                docker.inspect_exec(&exec.id).await
+            })
+            .await;
+        match ended {
+            Ok(exec) => Ok(exec.exit_code == Some(0)),
+            Err(Answer::Said {
+                status: 404 | 409, ..
+            }) => Ok(false),
+            Err(answer) => Err(answer.into_error("check a worker")),
+        }
+    }
+}
+
+/// What came of a call that did not succeed.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The engine said no, with an HTTP status.
+    Said { status: u16, message: String },
+    /// The engine said nothing that could be read. The call may have had its effect.
+    None(String),
+}
+
+impl From<Error> for Answer {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::DockerResponseServerError {
+                status_code,
+                message,
+            } => Self::Said {
+                status: status_code,
+                message,
+            },
+            silent => Self::None(with_causes(&silent)),
+        }
+    }
+}
+
+impl Answer {
+    /// As the room's error. What the engine calls our mistake stays one, except where it speaks of
+    /// a moment: a container that is gone (404), that is being changed (409), too many calls (429).
+    pub(super) fn into_error(self, action: &str) -> RuntimeError {
+        match self {
+            Self::None(reason) => RuntimeError::Unavailable {
+                runtime: NAME,
+                reason: format!("{reason} (asked to {action})"),
+            },
+            Self::Said { status, message } => match status {
+                404 | 409 | 429 | 500.. => RuntimeError::Failed {
+                    runtime: NAME,
+                    action: action.to_owned(),
+                    reason: message,
+                },
+                _ => refused(action, message),
+            },
+        }
+    }
+}
+
+/// The engine, or we, said no for good.
+pub(super) fn refused(action: &str, reason: impl Into<String>) -> RuntimeError {
+    RuntimeError::Refused {
+        runtime: NAME,
+        action: action.to_owned(),
+        reason: reason.into(),
+    }
+}
+
+/// hyper keeps what really happened ("connection refused") in its causes.
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(it) = cause {
+        let more = it.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = it.source();
+    }
+    text
+}
+
+/// Whether workers can run in Docker, and why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DockerAvailability {
+    /// The engine answers and has the image.
+    Available {
+        /// The workers' image.
+        image: String,
+    },
+    /// The engine does not answer.
+    NoEngine {
+        /// What was seen.
+        reason: String,
+    },
+    /// The engine answers, and the image is not there.
+    NoImage {
+        /// The image that was looked for.
+        image: String,
+    },
+}
+
+impl fmt::Display for DockerAvailability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Available { image } => {
+                write!(f, "the Docker engine answers and has the image `{image}`")
+            }
+            Self::NoEngine { reason } => f.write_str(reason),
+            Self::NoImage { image } => write!(
+                f,
+                "the Docker engine answers, but has no image `{image}` (`make images` builds it)"
+            ),
+        }
+    }
+}

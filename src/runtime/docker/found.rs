@@ -1,0 +1,135 @@
+//! Reads what the engine lists.
+use super::recipe::{DATABASE_LABEL, GENERATION, GENERATION_LABEL, SPEC_LABEL};
+use crate::domain::ids::DatabaseId;
+use crate::runtime::{Worker, WorkerState};
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State};
+use std::cmp::Reverse;
+
+/// A container of ours.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) id: String,
+    name: String,
+    database: DatabaseId,
+    spec: String,
+    /// Seconds since the epoch.
+    created: i64,
+    pub(super) life: Life,
+}
+
+/// What it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Running(Verdict),
+    Paused,
+    Created,
+    Exited,
+    /// The engine is removing it, or tried and could not.
+    Dying,
+}
+
+/// What the engine's own check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    NotYet,
+    Healthy,
+    Unhealthy,
+}
+
+/// A listed container, where its labels name a database.
+pub(super) fn read(listed: ContainerSummary) -> Option<Found> {
+    let id = listed.id?;
+    let labels = listed.labels.unwrap_or_default();
+    let label = |key: &str| labels.get(key).map_or("", String::as_str);
+    let Ok(database) = label(DATABASE_LABEL).parse() else {
+        tracing::warn!(container.id = %id, "a container has this forge's label and no database's: left alone");
+        return None;
+    };
+    Some(Found {
+        database,
+        spec: spec_made_from(label(GENERATION_LABEL), label(SPEC_LABEL)),
+        created: listed.created.unwrap_or_default(),
+        life: life(listed.state, listed.status.as_deref().unwrap_or_default()),
+        name: listed
+            .names
+            .and_then(|names| names.into_iter().next())
+            .unwrap_or_default()
+            .trim_start_matches('/')
+            .to_owned(),
+        id,
+    })
+}
+
+/// A container made by an older recipe is of another spec, whatever its label says.
+fn spec_made_from(generation: &str, spec: &str) -> String {
+    if generation == GENERATION {
+        spec.to_owned()
+    } else {
+        format!("{spec} by recipe {generation}")
+    }
+}
+
+/// The list has the check's verdict in its text for people alone: `Up 2 minutes (healthy)`.
+fn life(state: Option<State>, status: &str) -> Life {
+    match state {
+        Some(State::RUNNING | State::RESTARTING) if status.ends_with("(healthy)") => {
+            Life::Running(Verdict::Healthy)
+        }
+        Some(State::RUNNING | State::RESTARTING) if status.ends_with("(unhealthy)") => {
+            Life::Running(Verdict::Unhealthy)
+        }
+        Some(State::RUNNING | State::RESTARTING) => Life::Running(Verdict::NotYet),
+        Some(State::PAUSED) => Life::Paused,
+        Some(State::CREATED) => Life::Created,
+        Some(State::REMOVING | State::DEAD | State::STOPPING) => Life::Dying,
+        Some(State::EXITED | State::EMPTY) | None => Life::Exited,
+    }
+}
+
+impl Found {
+    /// As the engine tells it.
+    pub(super) fn state(&self) -> WorkerState {
+        match self.life {
+            Life::Running(Verdict::NotYet) | Life::Created => WorkerState::Starting,
+            Life::Running(Verdict::Healthy) => WorkerState::Healthy,
+            Life::Running(Verdict::Unhealthy) | Life::Paused => WorkerState::Unhealthy,
+            Life::Exited | Life::Dying => WorkerState::Exited,
+        }
+    }
+
+    /// `fit`: it passed our check, which counts until the engine has made its own.
+    pub(super) fn into_worker(self, fit: bool) -> Worker {
+        let state = match self.life {
+            Life::Running(Verdict::NotYet) if fit => WorkerState::Healthy,
+            _ => self.state(),
+        };
+        Worker {
+            id: self.id,
+            name: self.name,
+            database: self.database,
+            spec: self.spec,
+            state,
+        }
+    }
+}
+
+/// The one to keep for `spec`, and the others.
+pub(super) fn choose(mut found: Vec<Found>, spec: &str) -> (Option<Found>, Vec<Found>) {
+    found.sort_by_key(rank);
+    let kept = found
+        .iter()
+        .position(|it| it.spec == spec && it.life != Life::Dying)
+        .map(|at| found.remove(at));
+    (kept, found)
+}
+
+/// The one that speaks for its database, when there are several.
+pub(super) fn best(found: Vec<Found>) -> Option<Found> {
+    found.into_iter().min_by_key(rank)
+}
+
+/// What runs comes first, then what is newest.
+fn rank(found: &Found) -> (bool, Reverse<i64>, String) {
+    let runs = matches!(found.life, Life::Running(_));
+    (!runs, Reverse(found.created), found.id.clone())
+}

@@ -1,0 +1,249 @@
+//! Workers as containers, one for each database, locked down; the only room that knows bollard.
+//!
+//! Nothing is remembered that the engine does not know: containers are found by their labels, so a
+//! lost reply, a restart of the gateway, or a hand that renamed something changes nothing.
+mod changes;
+mod engine;
+mod found;
+mod host;
+mod recipe;
+
+pub use engine::{DockerAvailability, DockerEngine};
+pub use recipe::DockerConfig;
+
+use super::{Runtime, RuntimeError, Worker, WorkerSpec, WorkerState};
+use crate::domain::ids::DatabaseId;
+use async_trait::async_trait;
+use engine::{Answer, NAME, QUICK, refused};
+use found::{Found, Life, Verdict};
+use futures_util::stream::BoxStream;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// How many containers are made, started or entered at once. Measured: four at a time gives the
+/// most containers a second on two cores; more only makes each of them late.
+const HEAVY_CALLS: usize = 4;
+
+/// How long such a call waits for its turn: a hundred containers ahead of it, at the ten a second
+/// that the engine manages, and as long again on a busy machine.
+const TURN: Duration = Duration::from_secs(20);
+
+/// Making, starting or removing a container takes 0.1 to 0.5 s; a machine under load, or a disk
+/// that syncs, many times that.
+const SLOW: Duration = Duration::from_secs(30);
+
+/// Runs workers in the Docker engine of this machine.
+#[derive(Debug)]
+pub struct DockerRuntime {
+    engine: Arc<DockerEngine>,
+    config: DockerConfig,
+    turns: Semaphore,
+    /// Containers that answered our own check before the engine's first one was due.
+    answered: Mutex<HashSet<String>>,
+}
+
+impl DockerRuntime {
+    /// A runtime on `engine`, which need not answer yet.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Refused`] when workers would run as root.
+    pub fn new(engine: DockerEngine, config: DockerConfig) -> Result<Self, RuntimeError> {
+        let (uid, _) = config.user;
+        if uid == 0 {
+            return Err(refused("run workers", "a worker never runs as root"));
+        }
+        Ok(Self {
+            engine: Arc::new(engine),
+            config,
+            turns: Semaphore::new(HEAVY_CALLS),
+            answered: Mutex::default(),
+        })
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, RuntimeError> {
+        match tokio::time::timeout(TURN, self.turns.acquire()).await {
+            Ok(permit) => Ok(permit.expect("the semaphore is never closed")),
+            Err(_) => Err(RuntimeError::Failed {
+                runtime: NAME,
+                action: "start a worker".to_owned(),
+                reason: format!("{} s passed and others were still ahead", TURN.as_secs()),
+            }),
+        }
+    }
+
+    /// The database's containers, whatever became of them.
+    async fn containers_of(&self, database: DatabaseId) -> Result<Vec<Found>, RuntimeError> {
+        let labels = recipe::labels_of(self.config.instance, Some(database));
+        self.engine.list(labels).await
+    }
+
+    /// Makes and starts a container.
+    async fn make(&self, spec: &WorkerSpec) -> Result<String, RuntimeError> {
+        let body = recipe::container(&self.config, spec)?;
+        let _turn = self.turn().await?;
+        match self.engine.create(&spec.name, body).await {
+            Ok(id) => {
+                self.start(&id).await?;
+                Ok(id)
+            }
+            Err(Answer::Said { status: 409, .. }) => Err(self.why_name_is_taken(spec).await?),
+            // The only thing that a container is made from, besides what we say, is its image.
+            Err(Answer::Said {
+                status: 404,
+                message,
+            }) => Err(refused("create a worker", message)),
+            Err(answer) => Err(answer.into_error("create a worker")),
+        }
+    }
+
+    /// Ours, when a call whose reply was lost comes through after all: the next attempt finds it by
+    /// its labels. Anyone else's is not to be touched.
+    async fn why_name_is_taken(&self, spec: &WorkerSpec) -> Result<RuntimeError, RuntimeError> {
+        let name = &spec.name;
+        let ours = recipe::labels_of(self.config.instance, Some(spec.database));
+        Ok(if self.engine.has_labels(name, &ours).await? {
+            RuntimeError::Failed {
+                runtime: NAME,
+                action: "create a worker".to_owned(),
+                reason: format!("`{name}` was made by another call just now"),
+            }
+        } else {
+            refused(
+                "create a worker",
+                format!(
+                    "a container named `{name}` exists and is not this database's worker; \
+                     rename or remove it"
+                ),
+            )
+        })
+    }
+
+    async fn start(&self, id: &str) -> Result<(), RuntimeError> {
+        self.engine
+            .bounded(SLOW, |docker| docker.start_container(id, None))
+            .await
+            .map_err(|answer| answer.into_error("start a worker"))
+    }
+
+    /// Brings a container that is as it should be to life, whatever put it to sleep.
+    async fn wake(&self, container: &Found) -> Result<(), RuntimeError> {
+        match container.life {
+            Life::Running(_) => Ok(()),
+            Life::Exited | Life::Created => {
+                let _turn = self.turn().await?;
+                self.start(&container.id).await
+            }
+            Life::Paused => self
+                .engine
+                .bounded(SLOW, |docker| docker.unpause_container(&container.id))
+                .await
+                .map_err(|answer| answer.into_error("wake a paused worker")),
+            Life::Dying => Err(RuntimeError::Failed {
+                runtime: NAME,
+                action: "start a worker".to_owned(),
+                reason: "the engine is removing it".to_owned(),
+            }),
+        }
+    }
+
+    /// Whether a running container is fit, before the engine has checked it for the first time.
+    ///
+    /// The engine's first check comes one interval after the start, and the interval is long so
+    /// that idle workers cost little (see [`recipe`]). Nobody who creates a database is to wait
+    /// that long: so the first check is ours.
+    async fn first_check(&self, id: &str) -> Result<bool, RuntimeError> {
+        if self.has_answered(id) {
+            return Ok(true);
+        }
+        let _turn = self.turn().await?;
+        let fit = self.engine.exec(id, recipe::HEALTH_COMMAND).await?;
+        if fit {
+            self.answered().insert(id.to_owned());
+        }
+        Ok(fit)
+    }
+
+    fn has_answered(&self, id: &str) -> bool {
+        self.answered().contains(id)
+    }
+
+    fn answered(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As the engine tells it, with our own check where the engine has not made one.
+    fn judged(&self, container: Found) -> Worker {
+        let fit = self.has_answered(&container.id);
+        container.into_worker(fit)
+    }
+}
+
+#[async_trait]
+impl Runtime for DockerRuntime {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn ping(&self) -> Result<(), RuntimeError> {
+        self.engine
+            .bounded(QUICK, |docker| docker.ping())
+            .await
+            .map(|_| ())
+            .map_err(|answer| answer.into_error("answer a ping"))
+    }
+
+    async fn ensure_running(&self, spec: &WorkerSpec) -> Result<String, RuntimeError> {
+        if spec.instance != self.config.instance {
+            let other = format!("it is of another forge, {}", spec.instance);
+            return Err(refused("run a worker", other));
+        }
+        let found = self.containers_of(spec.database).await?;
+        let (kept, others) = found::choose(found, &spec.hash());
+        for other in others {
+            self.engine.remove(&other.id).await?;
+        }
+        match kept {
+            Some(container) => {
+                self.wake(&container).await?;
+                Ok(container.id)
+            }
+            None => self.make(spec).await,
+        }
+    }
+
+    async fn ensure_removed(&self, database: DatabaseId) -> Result<(), RuntimeError> {
+        for container in self.containers_of(database).await? {
+            self.engine.remove(&container.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn inspect(&self, database: DatabaseId) -> Result<Option<Worker>, RuntimeError> {
+        let found = self.containers_of(database).await?;
+        let Some(container) = found::best(found) else {
+            return Ok(None);
+        };
+        if container.life == Life::Running(Verdict::NotYet) {
+            self.first_check(&container.id).await?;
+        }
+        Ok(Some(self.judged(container)))
+    }
+
+    async fn list(&self) -> Result<Vec<Worker>, RuntimeError> {
+        let labels = recipe::labels_of(self.config.instance, None);
+        let found = self.engine.list(labels).await?;
+        // What is no longer starting has been judged by the engine, or has to be checked anew.
+        self.answered().retain(|id| {
+            found
+                .iter()
+                .any(|it| it.id == *id && it.state() == WorkerState::Starting)
+        });
+        Ok(found.into_iter().map(|it| self.judged(it)).collect())
+    }
+
+    fn changes(&self) -> BoxStream<'static, ()> {
+        changes::follow(Arc::clone(&self.engine), self.config.instance)
+    }
+}

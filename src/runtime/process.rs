@@ -1,0 +1,79 @@
+//! Workers without containers: a worker is a registration, and works as child processes of the
+//! gateway's own program. The embedded default, where no Docker engine is.
+use super::{Runtime, RuntimeError, Worker, WorkerSpec, WorkerState};
+use crate::domain::ids::DatabaseId;
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Keeps registrations in memory.
+///
+/// Between operations there is no process that could die, so a registered worker is always listed
+/// and always healthy.
+#[derive(Debug)]
+pub struct ProcessRuntime(Mutex<BTreeMap<DatabaseId, WorkerSpec>>);
+
+impl ProcessRuntime {
+    /// A runtime in which `registered` are there already.
+    ///
+    /// A restart of the gateway ends no registration: they follow from the state, which knows the
+    /// databases that have a worker.
+    pub fn new(registered: impl IntoIterator<Item = WorkerSpec>) -> Self {
+        let by_database = registered.into_iter().map(|spec| (spec.database, spec));
+        Self(Mutex::new(by_database.collect()))
+    }
+
+    fn registered(&self) -> MutexGuard<'_, BTreeMap<DatabaseId, WorkerSpec>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Runtime for ProcessRuntime {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
+    async fn ping(&self) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
+    async fn ensure_running(&self, spec: &WorkerSpec) -> Result<String, RuntimeError> {
+        self.registered().insert(spec.database, spec.clone());
+        Ok(id(spec.database))
+    }
+
+    async fn ensure_removed(&self, database: DatabaseId) -> Result<(), RuntimeError> {
+        self.registered().remove(&database);
+        Ok(())
+    }
+
+    async fn inspect(&self, database: DatabaseId) -> Result<Option<Worker>, RuntimeError> {
+        Ok(self.registered().get(&database).map(worker))
+    }
+
+    async fn list(&self) -> Result<Vec<Worker>, RuntimeError> {
+        Ok(self.registered().values().map(worker).collect())
+    }
+
+    /// Nothing happens to a registration but what the gateway does itself.
+    fn changes(&self) -> BoxStream<'static, ()> {
+        stream::pending().boxed()
+    }
+}
+
+fn worker(spec: &WorkerSpec) -> Worker {
+    Worker {
+        id: id(spec.database),
+        name: spec.name.clone(),
+        database: spec.database,
+        spec: spec.hash(),
+        state: WorkerState::Healthy,
+    }
+}
+
+fn id(database: DatabaseId) -> String {
+    format!("process-{}", database.short())
+}

@@ -1,0 +1,205 @@
+//! What the simulated engine runs: containers that are rows in a list, numbered as they are made.
+use super::engine::Meddling;
+use super::refused;
+use crate::domain::ids::{DatabaseId, InstanceId};
+use crate::runtime::{RuntimeError, Worker, WorkerSpec, WorkerState};
+
+/// Every container of the engine, whoever made it, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Containers {
+    all: Vec<Container>,
+    made: u64,
+    /// Whether what is started stays `starting`.
+    held: bool,
+    /// Whose workers something happened to, since it was last asked.
+    happened: Vec<InstanceId>,
+}
+
+#[derive(Debug)]
+struct Container {
+    id: String,
+    name: String,
+    /// `None`: somebody else's.
+    owner: Option<Owner>,
+    life: Life,
+}
+
+#[derive(Debug, Clone)]
+struct Owner {
+    instance: InstanceId,
+    database: DatabaseId,
+    spec: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Starting,
+    Healthy,
+    Unhealthy,
+    Paused,
+    Exited,
+}
+
+impl Containers {
+    pub(super) fn ensure_running(&mut self, spec: &WorkerSpec) -> Result<String, RuntimeError> {
+        let hash = spec.hash();
+        let started = self.started();
+        self.remove_where(|it| {
+            it.instance == spec.instance && it.database == spec.database && it.spec != hash
+        });
+        if let Some(it) = self.find(spec.instance, spec.database) {
+            match it.life {
+                Life::Exited => it.life = started,
+                Life::Paused => it.life = Life::Healthy,
+                Life::Starting | Life::Healthy | Life::Unhealthy => return Ok(it.id.clone()),
+            }
+            let id = it.id.clone();
+            self.happened.push(spec.instance);
+            return Ok(id);
+        }
+        if self.all.iter().any(|it| it.name == spec.name) {
+            let taken = format!(
+                "a container named `{}` exists and is not this database's worker",
+                spec.name
+            );
+            return Err(refused("create a worker", taken));
+        }
+        let owner = Owner {
+            instance: spec.instance,
+            database: spec.database,
+            spec: hash,
+        };
+        Ok(self.place(spec.name.clone(), Some(owner), started))
+    }
+
+    pub(super) fn remove(&mut self, instance: InstanceId, database: DatabaseId) {
+        self.remove_where(|it| it.instance == instance && it.database == database);
+    }
+
+    pub(super) fn workers_of(&self, instance: InstanceId) -> Vec<Worker> {
+        let ours = |it: &Container| it.owner.clone().filter(|owner| owner.instance == instance);
+        self.all
+            .iter()
+            .filter_map(|it| Some((it, ours(it)?)))
+            .map(|(it, owner)| Worker {
+                id: it.id.clone(),
+                name: it.name.clone(),
+                database: owner.database,
+                spec: owner.spec,
+                state: match it.life {
+                    Life::Starting => WorkerState::Starting,
+                    Life::Healthy => WorkerState::Healthy,
+                    Life::Unhealthy | Life::Paused => WorkerState::Unhealthy,
+                    Life::Exited => WorkerState::Exited,
+                },
+            })
+            .collect()
+    }
+
+    /// Whether there was such a worker to meddle with.
+    pub(super) fn meddle(
+        &mut self,
+        instance: InstanceId,
+        database: DatabaseId,
+        how: Meddling,
+    ) -> bool {
+        let Some(it) = self.find(instance, database) else {
+            return false;
+        };
+        match how {
+            Meddling::Exit => it.life = Life::Exited,
+            Meddling::Sicken => it.life = Life::Unhealthy,
+            Meddling::Pause => it.life = Life::Paused,
+            Meddling::Rename(name) => it.name = name,
+            Meddling::Remove => {
+                return self.remove_where(|it| it.instance == instance && it.database == database);
+            }
+        }
+        self.happened.push(instance);
+        true
+    }
+
+    pub(super) fn place_stray(
+        &mut self,
+        instance: InstanceId,
+        database: DatabaseId,
+        name: String,
+    ) -> String {
+        let owner = Owner {
+            instance,
+            database,
+            spec: "of a spec that nobody knows".to_owned(),
+        };
+        self.place(name, Some(owner), Life::Healthy)
+    }
+
+    pub(super) fn place_foreign(&mut self, name: String) -> String {
+        self.place(name, None, Life::Healthy)
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.all.iter().map(|it| it.name.clone()).collect()
+    }
+
+    pub(super) fn hold_starts(&mut self) {
+        self.held = true;
+    }
+
+    pub(super) fn release_starts(&mut self) {
+        self.held = false;
+        for it in &mut self.all {
+            if it.life == Life::Starting {
+                it.life = Life::Healthy;
+                self.happened
+                    .extend(it.owner.as_ref().map(|it| it.instance));
+            }
+        }
+    }
+
+    pub(super) fn take_happened(&mut self) -> Vec<InstanceId> {
+        std::mem::take(&mut self.happened)
+    }
+
+    fn started(&self) -> Life {
+        if self.held {
+            Life::Starting
+        } else {
+            Life::Healthy
+        }
+    }
+
+    fn place(&mut self, name: String, owner: Option<Owner>, life: Life) -> String {
+        self.made += 1;
+        let id = format!("simulated-{}", self.made);
+        self.happened.extend(owner.as_ref().map(|it| it.instance));
+        self.all.push(Container {
+            id: id.clone(),
+            name,
+            owner,
+            life,
+        });
+        id
+    }
+
+    fn find(&mut self, instance: InstanceId, database: DatabaseId) -> Option<&mut Container> {
+        self.all.iter_mut().find(|it| {
+            it.owner
+                .as_ref()
+                .is_some_and(|it| it.instance == instance && it.database == database)
+        })
+    }
+
+    /// Whether any was there to remove.
+    fn remove_where(&mut self, gone: impl Fn(&Owner) -> bool) -> bool {
+        let before = self.all.len();
+        let happened = &mut self.happened;
+        self.all.retain(|it| match &it.owner {
+            Some(owner) if gone(owner) => {
+                happened.push(owner.instance);
+                false
+            }
+            _ => true,
+        });
+        self.all.len() < before
+    }
+}
