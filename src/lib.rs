@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod domain;
 pub mod event_log;
+pub mod projections;
 pub mod runtime;
 pub mod telemetry;
 pub mod worker;

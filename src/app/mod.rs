@@ -8,6 +8,7 @@ use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError};
 use crate::data::{DataConfig, DataPlane};
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, InstanceId};
+use crate::event_log::canonical::export_line;
 use crate::event_log::disk::{DiskEventLog, OpenError, OpenReport};
 use crate::event_log::{EventLog, ReadError};
 use crate::http::{self, Gateway, HttpConfig};
@@ -20,7 +21,7 @@ use crate::jobs::schedule::AlarmClock;
 use crate::projections::control_db::ControlDb;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -36,7 +37,6 @@ pub struct App {
     /// What somebody who starts it wants to know.
     pub greeting: Greeting,
     control: Arc<ControlPlane>,
-    control_db: Arc<ControlDb>,
     data: Arc<DataPlane>,
     alarm_clock: AlarmClock,
     stop_serving: CancellationToken,
@@ -115,14 +115,17 @@ impl App {
 
         let (log, report) = DiskEventLog::open(&forge_dir)?;
         let log: Arc<dyn EventLog> = Arc::new(log);
+        let control_db = open_control_db(&forge_dir, log.clone())?;
+        let listener = control_db.clone();
         let control = Arc::new(ControlPlane::start(
-            log.clone(),
+            log,
             clock,
             ids,
             ControlConfig {
                 trash_retention: config.trash_retention,
                 queue_bound: config.max_unfinished_jobs,
             },
+            Box::new(move |events| listener.publish(events)),
         )?);
         let instance = found(&control, &config, &report).await?;
         identity::keep_instance(&forge_dir, instance)?;
@@ -130,9 +133,6 @@ impl App {
             identity::root_token(&forge_dir, config.root_token.as_ref())?;
 
         let chosen = runtime_choice::choose(&config, &data_dir, &control, instance).await?;
-        let control_db = ControlDb::open(&forge_dir.join("control.db"), log)
-            .map_err(|error| StartError::ControlDb(error.to_string()))?;
-        let control_db = Arc::new(control_db);
         let data = Arc::new(DataPlane::new(data_config(&config, data_dir.clone())));
 
         let workshop = Arc::new(Workshop {
@@ -162,7 +162,6 @@ impl App {
                 read_only: control.present().read_only.clone(),
             },
             control,
-            control_db,
             data,
             alarm_clock,
             stop_serving,
@@ -185,15 +184,23 @@ impl App {
         self.stop_working.cancel();
         while self.working.join_next().await.is_some() {}
         self.data.close().await;
-        let (control, control_db) = (self.control, self.control_db);
-        let closed = tokio::task::spawn_blocking(move || {
-            control.stop();
-            control_db.close();
-        });
+        let control = self.control;
+        let closed = tokio::task::spawn_blocking(move || control.stop());
         if closed.await.is_err() {
             tracing::error!("closing the event log panicked");
         }
     }
+}
+
+fn open_control_db(
+    forge_dir: &Path,
+    log: Arc<dyn EventLog>,
+) -> Result<Arc<ControlDb>, StartError> {
+    let file = forge_dir.join("control.db");
+    let (control_db, opening) = ControlDb::open(&file, log, export_line)
+        .map_err(|error| StartError::ControlDb(error.to_string()))?;
+    tracing::info!("the read model is there: {opening}");
+    Ok(Arc::new(control_db))
 }
 
 /// Gives a new data folder its identity, and tells the log what was healed in it.

@@ -130,6 +130,9 @@ pub struct Present {
     pub read_only: Option<String>,
 }
 
+/// What is told of events once they are kept: it must not wait.
+pub type Listener = Box<dyn Fn(Arc<[RecordedEvent]>) + Send>;
+
 /// Decides, appends and follows.
 pub struct ControlPlane {
     log: Arc<dyn EventLog>,
@@ -148,7 +151,7 @@ struct Waiting {
 }
 
 impl ControlPlane {
-    /// Folds the whole log, then is ready for commands.
+    /// Folds the whole log, then is ready for commands; tells `listener` what is appended.
     ///
     /// # Errors
     /// When the log cannot be read to its end.
@@ -157,6 +160,7 @@ impl ControlPlane {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         config: ControlConfig,
+        listener: Listener,
     ) -> Result<Self, ReadError> {
         let first = Arc::new(Present {
             state: fold(log.as_ref())?,
@@ -171,6 +175,7 @@ impl ControlPlane {
             ids: ids.clone(),
             config,
             publish,
+            listener,
         };
         let writer = std::thread::Builder::new()
             .name("writer".into())

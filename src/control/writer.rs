@@ -1,5 +1,5 @@
 //! The writer's thread: everything that waits becomes one group with one fsync.
-use super::{Accepted, ControlConfig, Present, Submission, SubmitError, Waiting, facts};
+use super::{Accepted, ControlConfig, Listener, Present, Submission, SubmitError, Waiting, facts};
 use crate::clock::{Clock, IdSource};
 use crate::domain::ids::{Actor, CommitId};
 use crate::domain::recorded::{CommitHeader, Head, NO_HASH, NewCommit, RecordedEvent};
@@ -18,6 +18,7 @@ pub(super) struct Writer {
     pub(super) ids: Arc<dyn IdSource>,
     pub(super) config: ControlConfig,
     pub(super) publish: watch::Sender<Arc<Present>>,
+    pub(super) listener: Listener,
 }
 
 type Answer = Result<Accepted, SubmitError>;
@@ -161,7 +162,11 @@ impl Writer {
             tracing::error!(%error, "a group of commands was not kept");
         }
         self.publish_after(group.state, kept.is_ok());
-        let by_commit = kept.map(|events| split(events, &commit_sizes));
+        let by_commit = kept.map(|events| {
+            let events: Arc<[RecordedEvent]> = events.into();
+            (self.listener)(events.clone());
+            split(&events, &commit_sizes)
+        });
         let sequence = self.log.head().sequence;
         for (answer, decided) in group.answers {
             let result = match (decided, &by_commit) {
@@ -228,10 +233,13 @@ impl Group {
 }
 
 /// Cuts a group's events into its commits.
-fn split(events: Vec<RecordedEvent>, sizes: &[usize]) -> Vec<Vec<RecordedEvent>> {
-    let mut events = events.into_iter();
+fn split(mut events: &[RecordedEvent], sizes: &[usize]) -> Vec<Vec<RecordedEvent>> {
     sizes
         .iter()
-        .map(|size| events.by_ref().take(*size).collect())
+        .map(|size| {
+            let (commit, rest) = events.split_at(*size);
+            events = rest;
+            commit.to_vec()
+        })
         .collect()
 }

@@ -1,0 +1,70 @@
+# What one does here. `make` alone lists it.
+#
+# Rust alone:   make run
+# With Docker:  make up
+# Settings:     .env (see .env.example), or the environment, which wins.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run up down logs status clean test check deps build images
+
+# The host's own target by name: only then do RUSTFLAGS reach the program and not build scripts,
+# and run, images and tests share one build. On Linux that build is static: one file that runs in
+# an image which holds nothing else.
+ifndef CARGO_BUILD_TARGET
+CARGO_BUILD_TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+endif
+ifneq ($(CARGO_BUILD_TARGET),)
+export CARGO_BUILD_TARGET
+endif
+ifneq ($(findstring linux-gnu,$(CARGO_BUILD_TARGET)),)
+export RUSTFLAGS := -C target-feature=+crt-static
+endif
+built = $(or $(CARGO_TARGET_DIR),target)/$(CARGO_BUILD_TARGET)
+
+help: ## List what one can do here
+	@echo "Praetorian DB-Forge: databases over HTTP, on your own machine."
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build and serve on this machine; needs nothing but Rust
+	@. compose/env.sh && exec cargo run --locked --release -- serve
+
+up: deps images ## Start Traefik and the gateway with Docker, at http://db.localhost
+	@compose/stack.sh up
+
+down: ## Stop what `make up` started; the data stays
+	@compose/stack.sh down
+
+logs: ## Follow the stack's logs
+	@compose/stack.sh logs
+
+status: ## Show the stack, its workers, and whether it answers
+	@compose/stack.sh status
+
+clean: ## Remove containers, networks AND ALL DATA, after asking (FORCE=1: without)
+	@FORCE='$(FORCE)' compose/stack.sh clean
+
+# Everything is linked before the images are built, so that they hold the very program under test.
+test: deps check ## Run every test, those on real Docker, Compose and Traefik included
+	cargo test --locked --no-run
+	docker/images.sh debug $(built)/debug/dbforge
+	cargo test --locked
+
+check: ## Formatting and lints
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+deps: ## Install and start what is missing: Docker engine, Compose, the Traefik image
+	@docker/setup.sh all
+
+build: ## Build the release program
+	cargo build --locked --release
+
+ifneq ($(CARGO_BUILD_TARGET),)
+images: build ## Build the images db-gateway and db-worker-base
+	@docker/images.sh release $(built)/release/dbforge
+else
+images:
+	@docker/images.sh source
+endif

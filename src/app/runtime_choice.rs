@@ -1,0 +1,138 @@
+//! Chooses where workers run, and says why.
+use super::StartError;
+use crate::config::{Config, RuntimeChoice};
+use crate::control::{ControlPlane, Submission};
+use crate::domain::command::Command;
+use crate::domain::database::Condition;
+use crate::domain::ids::{Actor, InstanceId, RequestId};
+use crate::runtime::docker::{DockerAvailability, DockerConfig, DockerEngine, DockerRuntime};
+use crate::runtime::process::ProcessRuntime;
+use crate::runtime::{Runtime, WorkerSpec};
+use rustix::process::{getegid, geteuid};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A runtime, and why this one.
+pub(super) struct Chosen {
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) reason: String,
+}
+
+enum Kind {
+    Docker,
+    Process,
+}
+
+pub(super) async fn choose(
+    config: &Config,
+    data_dir: &Path,
+    control: &ControlPlane,
+    instance: InstanceId,
+) -> Result<Chosen, StartError> {
+    let engine = DockerEngine::local();
+    let remembered = control.present().state.runtime.clone();
+    let (kind, reason) = match (config.runtime, remembered.as_deref()) {
+        (RuntimeChoice::Docker, _) => (Kind::Docker, "DBFORGE_RUNTIME says so".to_owned()),
+        (RuntimeChoice::Process, _) => (Kind::Process, "DBFORGE_RUNTIME says so".to_owned()),
+        (RuntimeChoice::Auto, Some("docker")) => {
+            let reason = "this data folder's workers are containers; DBFORGE_RUNTIME can change that";
+            (Kind::Docker, reason.to_owned())
+        }
+        (RuntimeChoice::Auto, Some(_)) => {
+            let reason = "this data folder's workers are processes; DBFORGE_RUNTIME can change that";
+            (Kind::Process, reason.to_owned())
+        }
+        (RuntimeChoice::Auto, None) => {
+            let availability = engine.availability(&config.worker_image).await;
+            let kind = match availability {
+                DockerAvailability::Ready { .. } => Kind::Docker,
+                DockerAvailability::Away { .. } | DockerAvailability::NoImage { .. } => {
+                    Kind::Process
+                }
+            };
+            (kind, availability.to_string())
+        }
+    };
+    let runtime: Arc<dyn Runtime> = match kind {
+        Kind::Docker => Arc::new(docker(config, data_dir, engine, instance).await?),
+        Kind::Process => Arc::new(process(data_dir, control, instance)),
+    };
+    remember(control, runtime.name()).await?;
+    Ok(Chosen { runtime, reason })
+}
+
+async fn docker(
+    config: &Config,
+    data_dir: &Path,
+    engine: DockerEngine,
+    instance: InstanceId,
+) -> Result<DockerRuntime, StartError> {
+    let host_data_dir = match &config.host_data_dir {
+        Some(path) => path.clone(),
+        None => engine.host_data_dir(data_dir).await.map_err(|error| {
+            StartError::Runtime(format!(
+                "the data folder's path on the engine's host is not known: {error}; \
+                 set DBFORGE_HOST_DATA_DIR"
+            ))
+        })?,
+    };
+    let docker_config = DockerConfig {
+        instance,
+        image: config.worker_image.clone(),
+        user: worker_user(config),
+        data_dir: data_dir.to_owned(),
+        host_data_dir,
+    };
+    DockerRuntime::new(engine, docker_config).map_err(|it| StartError::Runtime(it.to_string()))
+}
+
+/// Registrations follow from the state: every database that answers SQL and had a worker has one.
+fn process(data_dir: &Path, control: &ControlPlane, instance: InstanceId) -> ProcessRuntime {
+    let present = control.present();
+    let nobody = RequestId(Uuid::nil());
+    let with_worker = present
+        .state
+        .databases()
+        .filter(|it| it.condition == Condition::Ready && it.worker.is_some());
+    ProcessRuntime::new(with_worker.map(|it| {
+        let folder = database_folder(data_dir, &it.id.to_string());
+        WorkerSpec::of(it, instance, folder, nobody)
+    }))
+}
+
+fn database_folder(data_dir: &Path, id: &str) -> PathBuf {
+    data_dir.join("databases").join(id)
+}
+
+/// The user and group that own databases' folders and run workers: the gateway's own, or, when
+/// that is root, the configured ones.
+pub(super) fn worker_user(config: &Config) -> (u32, u32) {
+    if geteuid().is_root() {
+        (config.worker_user.user, config.worker_user.group)
+    } else {
+        (geteuid().as_raw(), getegid().as_raw())
+    }
+}
+
+/// A data folder remembers its choice: an engine that is down at a later start is waited for.
+async fn remember(control: &ControlPlane, runtime: &str) -> Result<(), StartError> {
+    let present = control.present();
+    if present.read_only.is_some() || present.state.runtime.as_deref() == Some(runtime) {
+        return Ok(());
+    }
+    if let Some(before) = &present.state.runtime {
+        tracing::warn!(
+            "workers move from the {before} runtime to the {runtime} runtime; \
+             those of the {before} runtime are left where they are"
+        );
+    }
+    let runtime = runtime.to_owned();
+    let submission = Submission::new(
+        Command::ChooseRuntime { runtime },
+        Actor::named("forge"),
+        control.fresh_request(),
+    );
+    control.submit(submission).await?;
+    Ok(())
+}

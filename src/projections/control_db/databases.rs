@@ -1,0 +1,209 @@
+//! The tables `databases` and `labels`: every database there ever was.
+use super::listing::{Listing, find, sequence_in, stored};
+use super::page::{Order, Page, Window};
+use super::storage::StorageError;
+use crate::clock::timestamp::Timestamp;
+use crate::domain::database::{Database, DatabaseState};
+use crate::domain::event::Event;
+use crate::domain::ids::{DatabaseId, Sequence};
+use crate::domain::name::name_key;
+use crate::domain::recorded::RecordedEvent;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, named_params};
+
+/// Which databases are wanted; what is `None` does not matter. Those that were purged or
+/// abandoned are never listed.
+#[derive(Debug, Clone, Default)]
+pub struct DatabaseFilter {
+    /// Those in this state.
+    pub state: Option<DatabaseState>,
+    /// Those that carry this label: key and value.
+    pub label: Option<(String, String)>,
+    /// Those with this in their name, without regard to case.
+    pub name_part: Option<String>,
+    /// Which way.
+    pub order: Order,
+}
+
+/// A database and what the rules do not keep of it.
+#[derive(Debug)]
+pub(super) struct DatabaseRow {
+    requested: Sequence,
+    database: Database,
+    removed: Option<Removal>,
+}
+
+#[derive(Debug)]
+struct Removal {
+    state: String,
+    at: Timestamp,
+}
+
+impl DatabaseRow {
+    /// The row that an event begins, where it begins one.
+    pub(super) fn begun_by(recorded: &RecordedEvent) -> Option<Self> {
+        let Event::DatabaseRequested(it) = &recorded.event else {
+            return None;
+        };
+        Some(Self {
+            requested: recorded.sequence,
+            database: Database::begun_by(it, recorded),
+            removed: None,
+        })
+    }
+
+    pub(super) fn id(&self) -> DatabaseId {
+        self.database.id
+    }
+
+    /// Follows one of its own events; the job that removed it still ends afterwards.
+    pub(super) fn evolve(&mut self, recorded: &RecordedEvent) {
+        self.database.evolve(recorded);
+        let state = match &recorded.event {
+            Event::DatabasePurged(_) => "purged",
+            Event::DatabaseAbandoned(_) => "abandoned",
+            #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else removes it")]
+            _ => return,
+        };
+        self.removed = Some(Removal {
+            state: state.to_owned(),
+            at: recorded.commit.time,
+        });
+    }
+
+    fn state(&self) -> &str {
+        match &self.removed {
+            Some(removal) => &removal.state,
+            None => self.database.state().as_str(),
+        }
+    }
+}
+
+/// The database as it was last stored.
+pub(super) fn load(
+    connection: &Connection,
+    id: DatabaseId,
+) -> Result<Option<DatabaseRow>, StorageError> {
+    let sql = "SELECT requested, document, state, removed_at FROM databases WHERE id = ?";
+    find(connection, sql, id.to_string(), |row| {
+        let removed_at: Option<String> = row.get(3)?;
+        let removed = match removed_at {
+            None => None,
+            Some(time) => Some(Removal {
+                state: row.get(2)?,
+                at: time
+                    .parse()
+                    .map_err(|_| StorageError::Untrue(format!("`{time}` is no time")))?,
+            }),
+        };
+        Ok(DatabaseRow {
+            requested: sequence_in(row, 0)?,
+            database: database_in(row)?,
+            removed,
+        })
+    })
+}
+
+/// Stores a database, for the first time or again.
+pub(super) fn store(connection: &Connection, row: &DatabaseRow) -> Result<(), StorageError> {
+    let database = &row.database;
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO databases (requested, id, name, name_key, dns_label, engine, state, worker,
+                                protected, expires_at, created_at, removed_at, sequence, document)
+         VALUES (:requested, :id, :name, :name_key, :dns_label, :engine, :state, :worker,
+                 :protected, :expires_at, :created_at, :removed_at, :sequence, :document)
+         ON CONFLICT (requested) DO UPDATE SET
+             dns_label = excluded.dns_label, state = excluded.state, worker = excluded.worker,
+             protected = excluded.protected, expires_at = excluded.expires_at,
+             removed_at = excluded.removed_at, sequence = excluded.sequence,
+             document = excluded.document",
+    )?;
+    statement.execute(named_params! {
+        ":requested": stored(row.requested.0),
+        ":id": database.id.to_string(),
+        ":name": database.name.as_str(),
+        ":name_key": database.name.key(),
+        ":dns_label": database.dns_label,
+        ":engine": database.engine.0,
+        ":state": row.state(),
+        ":worker": database.worker,
+        ":protected": database.protected,
+        ":expires_at": database.expires_at.map(|it| it.to_string()),
+        ":created_at": database.created_at.to_string(),
+        ":removed_at": row.removed.as_ref().map(|it| it.at.to_string()),
+        ":sequence": stored(database.sequence.0),
+        ":document": serde_json::to_string(database)?,
+    })?;
+    store_labels(connection, row)
+}
+
+/// One page of the databases that a filter lets through.
+pub(super) fn list(
+    connection: &Connection,
+    filter: &DatabaseFilter,
+    window: &Window,
+) -> Result<Page<Database>, StorageError> {
+    listing(filter).read(connection, window, database_in)
+}
+
+fn listing(filter: &DatabaseFilter) -> Listing {
+    let state = filter.state.map(|it| Value::from(it.as_str().to_owned()));
+    let mut rest = Vec::new();
+    if let Some(part) = &filter.name_part {
+        rest.push(("instr(name_key, ?) > 0", Value::from(name_key(part))));
+    }
+    let (from, key, lead, walk) = match (&filter.label, state) {
+        (Some((label, value)), state) => {
+            rest.extend(state.map(|it| ("state = ?", it)));
+            (
+                "labels CROSS JOIN databases ON databases.requested = labels.database",
+                "labels.database",
+                "labels.key = ? AND labels.value = ?",
+                vec![Value::from(label.clone()), Value::from(value.clone())],
+            )
+        }
+        (None, Some(state)) => (
+            "databases INDEXED BY databases_by_state",
+            "requested",
+            "state = ?",
+            vec![state],
+        ),
+        (None, None) => (
+            "databases INDEXED BY databases_kept",
+            "requested",
+            "removed_at IS NULL",
+            vec![],
+        ),
+    };
+    Listing {
+        columns: "databases.requested, databases.document",
+        from,
+        key,
+        lead,
+        walks: vec![walk],
+        rest,
+        within: 0..=u64::MAX,
+    }
+}
+
+/// Makes the labels those of the database: none once it is removed, so that no list finds it.
+fn store_labels(connection: &Connection, row: &DatabaseRow) -> Result<(), StorageError> {
+    let key = stored(row.requested.0);
+    connection
+        .prepare_cached("DELETE FROM labels WHERE database = ?")?
+        .execute([&key])?;
+    if row.removed.is_some() {
+        return Ok(());
+    }
+    let mut insert = connection
+        .prepare_cached("INSERT INTO labels (key, value, database) VALUES (?1, ?2, ?3)")?;
+    for (label, value) in &row.database.labels {
+        insert.execute((label, value, &key))?;
+    }
+    Ok(())
+}
+
+fn database_in(row: &Row<'_>) -> Result<Database, StorageError> {
+    let document = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+    Ok(serde_json::from_str(document)?)
+}

@@ -1,0 +1,140 @@
+//! The table `jobs`: every job there ever was.
+use super::events::first_at;
+use super::listing::{Listing, find, stored};
+use super::page::{Order, Page, Window};
+use super::storage::StorageError;
+use crate::clock::timestamp::Timestamp;
+use crate::domain::ids::{Actor, DatabaseId, JobId};
+use crate::domain::job::{Job, JobState};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, named_params};
+use std::time::Duration;
+
+/// Which jobs are wanted; what is empty or `None` does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct JobFilter {
+    /// Those in one of these states.
+    pub states: Vec<JobState>,
+    /// Those of one of these kinds, by their words.
+    pub kinds: Vec<String>,
+    /// Those of this database.
+    pub database: Option<DatabaseId>,
+    /// Those that this actor asked for.
+    pub actor: Option<Actor>,
+    /// Those that were created later than this moment.
+    pub created_after: Option<Timestamp>,
+    /// Which way.
+    pub order: Order,
+}
+
+/// The job as it was last stored.
+pub(super) fn load(connection: &Connection, id: JobId) -> Result<Option<Job>, StorageError> {
+    let sql = "SELECT enqueued, document FROM jobs WHERE id = ?";
+    find(connection, sql, id.to_string(), job_in)
+}
+
+/// Stores a job, for the first time or again.
+pub(super) fn store(connection: &Connection, job: &Job) -> Result<(), StorageError> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO jobs (enqueued, id, kind, database, database_name, state, actor, request_id,
+                           attempts, error, created_at, started_at, finished_at, sequence, document)
+         VALUES (:enqueued, :id, :kind, :database, :database_name, :state, :actor, :request_id,
+                 :attempts, :error, :created_at, :started_at, :finished_at, :sequence, :document)
+         ON CONFLICT (enqueued) DO UPDATE SET
+             state = excluded.state, attempts = excluded.attempts, error = excluded.error,
+             started_at = excluded.started_at, finished_at = excluded.finished_at,
+             sequence = excluded.sequence, document = excluded.document",
+    )?;
+    statement.execute(named_params! {
+        ":enqueued": stored(job.enqueued.0),
+        ":id": job.id.to_string(),
+        ":kind": job.kind.as_str(),
+        ":database": job.database.to_string(),
+        ":database_name": job.database_name.as_str(),
+        ":state": job.state.as_str(),
+        ":actor": job.actor.0,
+        ":request_id": job.request.to_string(),
+        ":attempts": job.attempt_count(),
+        ":error": job.error.as_ref().map(|it| it.detail.as_str()),
+        ":created_at": job.created_at.to_string(),
+        ":started_at": job.started_at.map(|it| it.to_string()),
+        ":finished_at": job.finished_at.map(|it| it.to_string()),
+        ":sequence": stored(job.sequence.0),
+        ":document": serde_json::to_string(job)?,
+    })?;
+    Ok(())
+}
+
+/// One page of the jobs that a filter lets through.
+pub(super) fn list(
+    connection: &Connection,
+    filter: &JobFilter,
+    window: &Window,
+) -> Result<Page<Job>, StorageError> {
+    let first = match filter.created_after {
+        // Moments are whole milliseconds.
+        Some(moment) => first_at(connection, moment.after(Duration::from_millis(1)))?.0,
+        None => 0,
+    };
+    listing(filter, first).read(connection, window, job_in)
+}
+
+/// The filter's most selective part chooses the index.
+fn listing(filter: &JobFilter, first: u64) -> Listing {
+    let states: Vec<_> = filter.states.iter().map(|it| it.as_str()).collect();
+    let kinds: Vec<_> = filter.kinds.iter().map(String::as_str).collect();
+    let database = filter.database.map(|it| Value::from(it.to_string()));
+    let actor = filter.actor.clone().map(|it| Value::from(it.0));
+
+    let mut rest = Vec::new();
+    let (from, lead, walks) = if let Some(database) = database {
+        rest.extend(one_of("state IN (SELECT value FROM json_each(?))", &states));
+        rest.extend(one_of("kind IN (SELECT value FROM json_each(?))", &kinds));
+        rest.extend(actor.map(|it| ("actor = ?", it)));
+        let from = "jobs INDEXED BY jobs_by_database";
+        (from, "database = ?", vec![vec![database]])
+    } else if !states.is_empty() {
+        rest.extend(one_of("kind IN (SELECT value FROM json_each(?))", &kinds));
+        rest.extend(actor.map(|it| ("actor = ?", it)));
+        ("jobs INDEXED BY jobs_by_state", "state = ?", each(&states))
+    } else if let Some(actor) = actor {
+        rest.extend(one_of("kind IN (SELECT value FROM json_each(?))", &kinds));
+        let from = "jobs INDEXED BY jobs_by_actor";
+        (from, "actor = ?", vec![vec![actor]])
+    } else if !kinds.is_empty() {
+        ("jobs INDEXED BY jobs_by_kind", "kind = ?", each(&kinds))
+    } else {
+        ("jobs NOT INDEXED", "TRUE", vec![vec![]])
+    };
+    Listing {
+        columns: "enqueued, document",
+        from,
+        key: "enqueued",
+        lead,
+        walks,
+        rest,
+        within: first..=u64::MAX,
+    }
+}
+
+/// A condition that lets several words through, unless none was asked for.
+fn one_of(condition: &'static str, words: &[&str]) -> Option<(&'static str, Value)> {
+    let list = serde_json::Value::from(words).to_string();
+    (!words.is_empty()).then(|| (condition, Value::from(list)))
+}
+
+/// One walk per word; a word given twice is one.
+fn each(words: &[&str]) -> Vec<Vec<Value>> {
+    let mut words = words.to_vec();
+    words.sort_unstable();
+    words.dedup();
+    words
+        .into_iter()
+        .map(|it| vec![Value::from(it.to_owned())])
+        .collect()
+}
+
+fn job_in(row: &Row<'_>) -> Result<Job, StorageError> {
+    let document = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+    Ok(serde_json::from_str(document)?)
+}

@@ -1,0 +1,236 @@
+//! `control.db`: everything that lists or searches, folded from the log into SQLite.
+//!
+//! It may be deleted at any time; it is built again from the log. Nothing is decided by it.
+mod databases;
+mod events;
+mod follower;
+mod jobs;
+mod listing;
+mod page;
+mod projector;
+mod readers;
+mod storage;
+mod tokens;
+
+pub use self::databases::DatabaseFilter;
+pub use self::events::{EventFilter, ShownEvent};
+pub use self::follower::Position;
+pub use self::jobs::JobFilter;
+pub use self::page::{MAX_PAGE, Order, Page, PageRequest};
+pub use self::projector::{ExportLine, Opening};
+pub use self::readers::QueryError;
+pub use self::tokens::{ShownToken, TokenFilter};
+
+use self::follower::{Follower, INBOX, Message, Wishes};
+use self::page::List;
+use self::projector::Projector;
+use self::readers::Readers;
+use crate::clock::Deadline;
+use crate::domain::database::Database;
+use crate::domain::ids::{JobId, Sequence};
+use crate::domain::job::Job;
+use crate::domain::recorded::RecordedEvent;
+use crate::event_log::EventLog;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use tokio::sync::watch;
+
+/// The read model: a thread that follows the log, and questions about what it has followed.
+pub struct ControlDb {
+    readers: Arc<Readers>,
+    to_follower: SyncSender<Message>,
+    wishes: Arc<Wishes>,
+    position: watch::Receiver<Position>,
+    follower: Option<JoinHandle<()>>,
+}
+
+/// Why the read model could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("control.db cannot be opened: {0}")]
+pub struct OpenError(String);
+
+/// The read model has not come as far as was waited for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the lists have followed the log to event {}, not yet to {wanted}", .position.sequence)]
+pub struct Behind {
+    /// What was waited for.
+    pub wanted: Sequence,
+    /// How far it is, and what holds it up.
+    pub position: Position,
+}
+
+impl ControlDb {
+    /// Opens the file at `path`, or makes a new one where there is none that belongs to `log`,
+    /// and begins to follow the log on a thread of its own: [`Self::wait_for`] tells how far.
+    ///
+    /// # Errors
+    /// When the file can neither be used nor replaced, or no thread can be started.
+    pub fn open(
+        path: &Path,
+        log: Arc<dyn EventLog>,
+        export_line: ExportLine,
+    ) -> Result<(Self, Opening), OpenError> {
+        let (projector, opening) = Projector::open(path, log.as_ref(), export_line)
+            .map_err(|error| OpenError(error.to_string()))?;
+        let (to_follower, inbox) = sync_channel(INBOX);
+        let readers = Arc::new(Readers::new(path.to_owned(), to_follower.clone()));
+        let wishes = Arc::new(Wishes::default());
+        wishes
+            .published
+            .store(log.head().sequence.0, Ordering::Release);
+        let (sender, position) = watch::channel(Position {
+            sequence: projector.reached(),
+            trouble: None,
+        });
+        let follower = Follower {
+            path: path.to_owned(),
+            log,
+            export_line,
+            projector: Some(projector),
+            readers: Arc::clone(&readers),
+            inbox,
+            wishes: Arc::clone(&wishes),
+            position: sender,
+            rebuilds: 0,
+        };
+        let follower = thread::Builder::new()
+            .name("control-db".into())
+            .spawn(move || follower.run())
+            .map_err(|error| OpenError(error.to_string()))?;
+        let control_db = Self {
+            readers,
+            to_follower,
+            wishes,
+            position,
+            follower: Some(follower),
+        };
+        Ok((control_db, opening))
+    }
+
+    /// Tells it of events that were appended; never waits.
+    pub fn publish(&self, events: Arc<[RecordedEvent]>) {
+        if let Some(last) = events.last() {
+            let last = last.sequence.0;
+            self.wishes.published.fetch_max(last, Ordering::AcqRel);
+            // What does not fit is read from the log, by the number alone.
+            let _ = self.to_follower.try_send(Message::Published(events));
+        }
+    }
+
+    /// How far it has followed the log.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position.borrow().clone()
+    }
+
+    /// Waits until every answer has seen event `sequence`.
+    ///
+    /// # Errors
+    /// When the deadline comes first.
+    pub async fn wait_for(&self, sequence: Sequence, deadline: Deadline) -> Result<(), Behind> {
+        let mut position = self.position.clone();
+        let reached = position.wait_for(|it| it.sequence >= sequence);
+        match tokio::time::timeout_at(deadline.instant(), reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Behind {
+                wanted: sequence,
+                position: self.position(),
+            }),
+        }
+    }
+
+    /// One page of events.
+    ///
+    /// # Errors
+    /// When the cursor is not of this list, or the file does not answer.
+    pub async fn list_events(
+        &self,
+        filter: EventFilter,
+        page: PageRequest,
+    ) -> Result<Page<ShownEvent>, QueryError> {
+        let window = page.window(List::Events, filter.order)?;
+        self.readers
+            .ask(move |it| events::list(it, &filter, &window))
+            .await
+    }
+
+    /// The event with this sequence.
+    ///
+    /// # Errors
+    /// When the file does not answer.
+    pub async fn event(&self, sequence: Sequence) -> Result<Option<ShownEvent>, QueryError> {
+        self.readers
+            .ask(move |it| events::find_one(it, sequence))
+            .await
+    }
+
+    /// One page of jobs.
+    ///
+    /// # Errors
+    /// When the cursor is not of this list, or the file does not answer.
+    pub async fn list_jobs(
+        &self,
+        filter: JobFilter,
+        page: PageRequest,
+    ) -> Result<Page<Job>, QueryError> {
+        let window = page.window(List::Jobs, filter.order)?;
+        self.readers
+            .ask(move |it| jobs::list(it, &filter, &window))
+            .await
+    }
+
+    /// The job with this id.
+    ///
+    /// # Errors
+    /// When the file does not answer.
+    pub async fn job(&self, id: JobId) -> Result<Option<Job>, QueryError> {
+        self.readers.ask(move |it| jobs::load(it, id)).await
+    }
+
+    /// One page of the databases that are not removed.
+    ///
+    /// # Errors
+    /// When the cursor is not of this list, or the file does not answer.
+    pub async fn list_databases(
+        &self,
+        filter: DatabaseFilter,
+        page: PageRequest,
+    ) -> Result<Page<Database>, QueryError> {
+        let window = page.window(List::Databases, filter.order)?;
+        self.readers
+            .ask(move |it| databases::list(it, &filter, &window))
+            .await
+    }
+
+    /// One page of tokens.
+    ///
+    /// # Errors
+    /// When the cursor is not of this list, or the file does not answer.
+    pub async fn list_tokens(
+        &self,
+        filter: TokenFilter,
+        page: PageRequest,
+    ) -> Result<Page<ShownToken>, QueryError> {
+        let window = page.window(List::Tokens, filter.order)?;
+        self.readers
+            .ask(move |it| tokens::list(it, &filter, &window))
+            .await
+    }
+}
+
+impl Drop for ControlDb {
+    /// Ends the thread between two groups; the next start goes on from there.
+    fn drop(&mut self) {
+        self.wishes.close.store(true, Ordering::Release);
+        // A full inbox wakes the thread as well.
+        let _ = self.to_follower.try_send(Message::Wake);
+        if let Some(follower) = self.follower.take()
+            && follower.join().is_err()
+        {
+            tracing::error!("the thread of control.db had panicked");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A few connections that read, each statement under a deadline.
+use super::follower::Message;
+use super::storage::{self, StorageError};
+use crate::clock::Deadline;
+use rusqlite::{Connection, ErrorCode};
+use std::path::PathBuf;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Reads at once: two per core of a small machine, since a page is a millisecond of work.
+const READERS: usize = 4;
+/// The longest that a read waits for its turn.
+const TURN_WAIT: Duration = Duration::from_secs(5);
+/// The longest that a read may work: a rare combination of filters over some million rows.
+const WORK_TIME: Duration = Duration::from_secs(5);
+/// Instructions between two looks at the deadline: well below a millisecond.
+const INSTRUCTIONS: i32 = 10_000;
+
+/// Why a question was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// The cursor was made up, or belongs to another list or order.
+    #[error("the cursor does not belong to this list and this order")]
+    InvalidCursor,
+    /// The file does not answer now; a later try may be answered.
+    #[error("the lists cannot be read now: {reason}")]
+    Unavailable {
+        /// What was found.
+        reason: String,
+    },
+}
+
+/// The readers of one file.
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Idle>,
+    turns: Arc<Semaphore>,
+    to_follower: SyncSender<Message>,
+}
+
+struct Idle {
+    connections: Vec<Connection>,
+    /// Rises when the file is replaced: a connection to an older one is not used again.
+    generation: u64,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf, to_follower: SyncSender<Message>) -> Self {
+        Self {
+            path,
+            idle: Mutex::new(Idle {
+                connections: Vec::new(),
+                generation: 0,
+            }),
+            turns: Arc::new(Semaphore::new(READERS)),
+            to_follower,
+        }
+    }
+
+    /// Asks a question on a thread that may block, all of it at one moment of the file.
+    pub(super) async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let turn = Arc::clone(&self.turns).acquire_owned();
+        let turn = tokio::time::timeout(TURN_WAIT, turn)
+            .await
+            .map_err(|_| unavailable("too many reads wait for their turn"))?
+            .map_err(|_| unavailable("it is closed"))?;
+        let readers = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            readers.answer(question)
+        })
+        .await
+        .map_err(|error| unavailable(&error.to_string()))?
+    }
+
+    /// Forgets the connections to a file that is being replaced.
+    pub(super) fn renew(&self) {
+        let mut idle = self.idle();
+        idle.generation += 1;
+        idle.connections.clear();
+    }
+
+    /// Which file is the present one.
+    pub(super) fn generation(&self) -> u64 {
+        self.idle().generation
+    }
+
+    fn answer<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, StorageError>,
+    ) -> Result<T, QueryError> {
+        let (idle, generation) = {
+            let mut idle = self.idle();
+            (idle.connections.pop(), idle.generation)
+        };
+        let answer = self.answer_with(idle, generation, question);
+        answer.map_err(|error| {
+            if error.is_damage() {
+                // When its inbox is full the follower is at work and will meet the damage itself,
+                // or the next reader tells it.
+                let reason = error.to_string();
+                let _ = self
+                    .to_follower
+                    .try_send(Message::Damaged { generation, reason });
+            }
+            unavailable(&explain(&error))
+        })
+    }
+
+    fn answer_with<T>(
+        &self,
+        idle: Option<Connection>,
+        generation: u64,
+        question: impl FnOnce(&Connection) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => storage::open_reader(&self.path)?,
+        };
+        let deadline = Deadline::after(WORK_TIME);
+        connection.progress_handler(INSTRUCTIONS, Some(move || deadline.has_passed()))?;
+        let transaction = connection.transaction()?;
+        let answer = question(&transaction)?;
+        transaction.commit()?;
+        let mut idle = self.idle();
+        if idle.generation == generation {
+            idle.connections.push(connection);
+        }
+        Ok(answer)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        // Nothing that is done under this lock can leave it half done.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn explain(error: &StorageError) -> String {
+    match error {
+        StorageError::Sqlite(sqlite)
+            if sqlite.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) =>
+        {
+            format!(
+                "it took longer than {} s; a narrower filter helps",
+                WORK_TIME.as_secs()
+            )
+        }
+        other => other.to_string(),
+    }
+}
+
+fn unavailable(reason: &str) -> QueryError {
+    QueryError::Unavailable {
+        reason: reason.to_owned(),
+    }
+}

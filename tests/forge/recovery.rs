@@ -1,0 +1,250 @@
+//! A crash at any moment loses nothing that was accepted, and everything settles.
+use crate::support::{Kept, TestForge};
+use dbforge::domain::command::Command;
+use dbforge::domain::database::DatabaseState;
+use dbforge::domain::ids::{DatabaseId, JobId, Sequence};
+use dbforge::domain::job::{JobErrorCode, JobState};
+use dbforge::domain::recorded::NewCommit;
+use dbforge::event_log::EventLog;
+use dbforge::event_log::memory::MemoryEventLog;
+use dbforge::jobs::runner::Moved;
+use dbforge::runtime::simulated::{Action, Fault};
+use std::sync::Arc;
+
+/// Every kind of job a person can ask for, from the state it begins in.
+const STORIES: &[(&str, &[&str])] = &[
+    ("create", &[]),
+    ("stop", &["create"]),
+    ("start", &["create", "stop"]),
+    ("delete", &["create"]),
+    ("undelete", &["create", "delete"]),
+    ("purge", &["create"]),
+    ("purge", &["create", "delete"]),
+    ("restart", &["create"]),
+];
+
+async fn ask(forge: &TestForge, what: &str) -> JobId {
+    if what == "create" {
+        return forge.request("shop").await.1;
+    }
+    let database = only_database(forge).unwrap();
+    let command = match what {
+        "stop" => Command::StopDatabase { database },
+        "start" => Command::StartDatabase { database },
+        "delete" => Command::DeleteDatabase { database },
+        "undelete" => Command::UndeleteDatabase { database },
+        "purge" => Command::PurgeDatabase { database },
+        "restart" => Command::RestartWorker { database },
+        other => panic!("no such command: {other}"),
+    };
+    forge.submit(command).await.unwrap().job().unwrap()
+}
+
+fn only_database(forge: &TestForge) -> Option<DatabaseId> {
+    let present = forge.control.present();
+    present.state.databases().next().map(|it| it.id)
+}
+
+async fn told(before: &[&str]) -> TestForge {
+    let forge = TestForge::new().await;
+    for what in before {
+        ask(&forge, what).await;
+        forge.settle().await;
+    }
+    forge
+}
+
+/// What is there, as far as a person can tell: state, folders, containers.
+fn outcome(forge: &TestForge) -> (Option<DatabaseState>, usize, usize, usize) {
+    let state = only_database(forge).map(|it| forge.database(it).state());
+    (
+        state,
+        forge.folders("databases").len(),
+        forge.folders("trash").len(),
+        forge.kept.engine.names().len(),
+    )
+}
+
+/// Files and workers are what the state says.
+fn assert_consistent(forge: &TestForge, when: &str) {
+    let expected = match only_database(forge).map(|it| forge.database(it).state()) {
+        None => (None, 0, 0, 0),
+        Some(DatabaseState::Ready) => (Some(DatabaseState::Ready), 1, 0, 1),
+        Some(DatabaseState::Stopped) => (Some(DatabaseState::Stopped), 1, 0, 0),
+        Some(DatabaseState::Trashed) => (Some(DatabaseState::Trashed), 0, 1, 0),
+        Some(other) => panic!("{when}: the database is {other}"),
+    };
+    assert_eq!(outcome(forge), expected, "{when}");
+    assert_eq!(forge.control.present().state.jobs().count(), 0, "{when}");
+}
+
+#[tokio::test]
+async fn a_crash_at_every_step_boundary_settles_as_if_there_had_been_none() {
+    for (what, before) in STORIES {
+        let undisturbed = told(before).await;
+        ask(&undisturbed, what).await;
+        undisturbed.settle().await;
+        for crash_after in 0.. {
+            let forge = told(before).await;
+            let job = ask(&forge, what).await;
+            let mut moved = 0;
+            while moved < crash_after && forge.runner.move_once(job).await.unwrap() == Moved::On {
+                moved += 1;
+            }
+            let ended = forge.control.present().state.job(job).is_none();
+            let forge = forge.restart();
+            forge.settle().await;
+            let when = format!("`{what}` after {before:?}, crash after {crash_after} steps");
+            assert_consistent(&forge, &when);
+            assert_eq!(outcome(&forge), outcome(&undisturbed), "{when}");
+            assert_eq!(forge.job(job).await.state, JobState::Succeeded, "{when}");
+            if ended {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_step_run_twice_is_the_same_as_once() {
+    for (what, before) in STORIES {
+        let mut forge = told(before).await;
+        let job = ask(&forge, what).await;
+        // A crash behind the work of each step and before its record: all of it runs again.
+        while forge.control.present().state.job(job).is_some() {
+            let log = forge.kept.log.clone();
+            let head = log.head().sequence;
+            forge.runner.move_once(job).await.unwrap();
+            let kept = Kept {
+                log: copy_of(log.as_ref(), head),
+                ..forge.kept.clone()
+            };
+            drop(forge);
+            forge = TestForge::start(kept);
+            if forge.control.present().state.job(job).is_some() {
+                forge.runner.move_once(job).await.unwrap();
+                if forge.control.present().state.job(job).is_some() {
+                    forge.runner.move_once(job).await.unwrap();
+                }
+            }
+        }
+        assert_consistent(&forge, &format!("`{what}` after {before:?}"));
+        assert_eq!(forge.job(job).await.state, JobState::Succeeded);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_reply_at_every_call_changes_nothing() {
+    for fault in [Fault::LostReply, Fault::Failed, Fault::Unavailable] {
+        for action in [Action::EnsureRunning, Action::EnsureRemoved, Action::Inspect] {
+            for (what, before) in STORIES {
+                let forge = told(before).await;
+                forge.kept.engine.fail_next(action, fault, 1);
+                let job = ask(&forge, what).await;
+                forge.settle().await;
+                let when = format!("`{what}` after {before:?}, {fault:?} at {action:?}");
+                assert_consistent(&forge, &when);
+                assert_eq!(forge.job(job).await.state, JobState::Succeeded, "{when}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_worker_undoes_what_was_done() {
+    for (what, before) in STORIES {
+        for action in [Action::EnsureRunning, Action::EnsureRemoved] {
+            let forge = told(before).await;
+            let untouched = outcome(&forge);
+            // Once for the step, so that undoing it works.
+            forge.kept.engine.fail_next(action, Fault::Refused, 1);
+            let job = ask(&forge, what).await;
+            forge.settle().await;
+            let when = format!("`{what}` after {before:?}, refused at {action:?}");
+            assert_consistent(&forge, &when);
+            let job = forge.job(job).await;
+            if job.state == JobState::Failed {
+                let error = job.error.unwrap();
+                assert_eq!(error.code, JobErrorCode::RuntimeRefused, "{when}");
+                assert_eq!(outcome(&forge), untouched, "{when}");
+            } else {
+                assert_eq!(job.state, JobState::Succeeded, "{when}: it needed no such call");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_job_cancelled_at_every_step_leaves_what_was_there_before() {
+    for (what, before) in STORIES {
+        for cancel_after in 0.. {
+            let forge = told(before).await;
+            let untouched = outcome(&forge);
+            let job = ask(&forge, what).await;
+            for _ in 0..cancel_after {
+                forge.runner.move_once(job).await.unwrap();
+            }
+            if forge.control.present().state.job(job).is_none() {
+                break;
+            }
+            forge.submit(Command::CancelJob { job }).await.unwrap();
+            forge.settle().await;
+            let when = format!("`{what}` after {before:?}, cancelled after {cancel_after} steps");
+            assert_consistent(&forge, &when);
+            if forge.job(job).await.state == JobState::Cancelled {
+                assert_eq!(outcome(&forge), untouched, "{when}");
+            } else {
+                // Its last step was running: there is no next one to end at.
+                assert_eq!(forge.job(job).await.state, JobState::Succeeded, "{when}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_prefix_of_a_log_settles_after_a_restart() {
+    let forge = told(&["create", "stop", "start", "delete", "undelete"]).await;
+    let events = forge.kept.log.read_after(Sequence(0), usize::MAX).unwrap();
+    let ends: Vec<Sequence> = events
+        .chunk_by(|a, b| a.commit.id == b.commit.id)
+        .map(|commit| commit.last().unwrap().sequence)
+        .collect();
+    // From the first command for a database on: the two before it found the forge.
+    for end in &ends[3..] {
+        let log = copy_of(forge.kept.log.as_ref(), *end);
+        let prefix = TestForge::start(Kept { log, ..Kept::new() });
+        // The files that the prefix speaks of are those of the whole story, as far as it had come.
+        let database = only_database(&prefix).unwrap();
+        let state = prefix.database(database);
+        let folders = prefix.workshop.data.folders();
+        if state.condition != dbforge::domain::database::Condition::Creating {
+            folders.ensure_reserved(database).unwrap();
+            let engine = dbforge::engine::registry::engine(&state.engine).unwrap();
+            engine
+                .create_file(&folders.of(database), state.durability)
+                .unwrap();
+            if !state.is_living() {
+                folders.ensure_trashed(database).unwrap();
+            }
+        }
+        prefix.reconcile().await;
+        prefix.reconcile().await;
+        assert_consistent(&prefix, &format!("after event {end}"));
+    }
+}
+
+/// The commits of a log up to an event, in a log of their own.
+fn copy_of(log: &dyn EventLog, end: Sequence) -> Arc<dyn EventLog> {
+    let copy = MemoryEventLog::default();
+    let events = log.read_after(Sequence(0), usize::MAX).unwrap();
+    let kept: Vec<_> = events.into_iter().filter(|it| it.sequence <= end).collect();
+    let commits = kept
+        .chunk_by(|a, b| a.commit.id == b.commit.id)
+        .map(|commit| NewCommit {
+            header: commit[0].commit.as_ref().clone(),
+            events: commit.iter().map(|it| it.event.clone()).collect(),
+        })
+        .collect();
+    copy.append(Sequence(0), commits).unwrap();
+    Arc::new(copy)
+}
