@@ -3,6 +3,16 @@
 //! Two implementations pass one contract suite: the one on disk, whose truth is a journal with
 //! sled behind it, and the one in memory. Calls block; the one writer and the readers call them
 //! from threads that may.
+pub mod canonical;
+mod chain;
+pub mod codec;
+pub mod disk;
+pub mod import;
+mod journal;
+pub mod memory;
+mod sled;
+pub mod verify;
+
 use crate::domain::event::Stream;
 use crate::domain::ids::{Actor, Sequence};
 use crate::domain::recorded::{Head, NewCommit, RecordedEvent};

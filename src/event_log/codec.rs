@@ -1,0 +1,342 @@
+//! The stored form of commits: the one place that knows bincode.
+//!
+//! A commit's body is its header and its events. Kind and schema version stand outside an
+//! event's payload, so that an old version can be read as today's event (`read_data`).
+//! Integers have fixed width, bytes behind the end are refused, and no length is believed
+//! before that many bytes are there: random bytes give an error and allocate nothing beyond
+//! [`MAX_COMMIT_BYTES`].
+use crate::clock::timestamp::Timestamp;
+use crate::domain::event::{Event, EventKind, Stream};
+use crate::domain::ids::{Actor, CommitId, DatabaseId, RequestId, Sequence};
+use crate::domain::recorded::{CommitHeader, Hash, Idempotency, RecordedEvent};
+use bincode::Options;
+use serde::de::DeserializeSeed;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Most bytes of one commit. A request's body ends at 1 MiB; its texts may double as they are
+/// stored, and there is room for the events beside them.
+pub const MAX_COMMIT_BYTES: usize = 4 << 20;
+
+/// Why bytes are no commit, or none that this program can read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes have another form.
+    #[error("the stored form is broken: {0}")]
+    Malformed(String),
+    /// A commit has at least one event.
+    #[error("a commit holds no event")]
+    NoEvents,
+    /// Written by a later version of this program.
+    #[error("event kind {kind} in schema version {schema_version} is not known to this version")]
+    UnknownForm {
+        /// The stored number of the kind.
+        kind: u16,
+        /// The stored version.
+        schema_version: u16,
+    },
+    /// The stream beside the event and the event itself disagree.
+    #[error("event {0} is stored in a stream that is not its own")]
+    WrongStream(Sequence),
+}
+
+/// A commit as stored, its texts and payloads still where they were read.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredCommit<'a> {
+    pub(super) first_sequence: u64,
+    time_ms: i64,
+    id: [u8; 16],
+    pub(super) actor: &'a str,
+    request: [u8; 16],
+    correlation: [u8; 16],
+    causation: Option<u64>,
+    #[serde(borrow)]
+    pub(super) idempotency: Option<StoredIdempotency<'a>>,
+    #[serde(borrow)]
+    events: Vec<StoredEvent<'a>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredIdempotency<'a> {
+    pub(super) key: &'a str,
+    fingerprint: &'a str,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredEvent<'a> {
+    stream: StoredStream,
+    kind: u16,
+    schema_version: u16,
+    payload: &'a [u8],
+    hash: Hash,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum StoredStream {
+    Forge,
+    Database([u8; 16]),
+}
+
+/// The version in which events of this kind are written today.
+#[must_use]
+pub const fn schema_version(_kind: EventKind) -> u16 {
+    1
+}
+
+/// Reads the fields of an event, in whichever format and schema version they were written.
+///
+/// A version that is no longer today's gets an arm here that reads its own form, turns it into
+/// today's event, and returns the canonical JSON of the form it had beside it.
+///
+/// # Errors
+/// [`DecodeError::UnknownForm`] for a kind or version of a later program.
+pub(super) fn read_data<'de, D: Deserializer<'de>>(
+    kind: u16,
+    version: u16,
+    data: D,
+) -> Result<(Event, Option<Box<str>>), DecodeError> {
+    let known = known_form(kind, version)?;
+    Event::deserialize_data(known, data)
+        .map(|event| (event, None))
+        .map_err(|error| DecodeError::Malformed(error.to_string()))
+}
+
+/// Writes the events of one commit, at least one, as its body.
+///
+/// # Errors
+/// When it has more than [`MAX_COMMIT_BYTES`].
+///
+/// # Panics
+/// Without events: the log leaves such commits out before they come here.
+pub fn encode_commit(events: &[RecordedEvent]) -> Result<Vec<u8>, TooLarge> {
+    let payloads: Vec<Vec<u8>> = events.iter().map(|it| payload(&it.event)).collect();
+    let first = events.first().expect("a commit has at least one event");
+    let header = &*first.commit;
+    let stored = StoredCommit {
+        first_sequence: first.sequence.0,
+        time_ms: header.time.millis(),
+        id: *header.id.0.as_bytes(),
+        actor: &header.actor.0,
+        request: *header.request.0.as_bytes(),
+        correlation: *header.correlation.0.as_bytes(),
+        causation: header.causation.map(|it| it.0),
+        idempotency: header.idempotency.as_ref().map(|it| StoredIdempotency {
+            key: &it.key,
+            fingerprint: &it.fingerprint,
+        }),
+        events: events
+            .iter()
+            .zip(&payloads)
+            .map(|(recorded, payload)| StoredEvent {
+                stream: recorded.event.stream().into(),
+                kind: recorded.event.kind().number(),
+                schema_version: recorded.schema_version,
+                payload,
+                hash: recorded.hash,
+            })
+            .collect(),
+    };
+    let body = unlimited()
+        .serialize(&stored)
+        .expect("a stored commit has plain fields, and memory is the only bound");
+    if body.len() > MAX_COMMIT_BYTES {
+        return Err(TooLarge { bytes: body.len() });
+    }
+    Ok(body)
+}
+
+/// A commit has more than [`MAX_COMMIT_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLarge {
+    /// Its size.
+    pub bytes: usize,
+}
+
+/// Reads a commit's body; `previous_hash` is that of the event before its first.
+///
+/// # Errors
+/// When the bytes are no commit of a form that this program knows.
+pub fn decode_commit(body: &[u8], previous_hash: Hash) -> Result<Vec<RecordedEvent>, DecodeError> {
+    StoredCommit::read(body)?.events(previous_hash)
+}
+
+impl<'a> StoredCommit<'a> {
+    /// Reads a body as far as that goes without its payloads.
+    ///
+    /// # Errors
+    /// When the bytes are no commit, or hold an event of a form that this program does not know.
+    pub(super) fn read(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let commit: Self = limited()
+            .deserialize(body)
+            .map_err(|error| DecodeError::Malformed(error.to_string()))?;
+        if commit.events.is_empty() {
+            return Err(DecodeError::NoEvents);
+        }
+        if commit.first_sequence == 0 || commit.last_sequence_checked().is_none() {
+            return Err(DecodeError::Malformed("impossible sequence".to_owned()));
+        }
+        for event in &commit.events {
+            known_form(event.kind, event.schema_version)?;
+        }
+        Ok(commit)
+    }
+
+    /// The sequence of its last event.
+    pub(super) fn last_sequence(&self) -> u64 {
+        self.last_sequence_checked()
+            .expect("read refuses sequences that overflow")
+    }
+
+    /// The hash of its last event.
+    pub(super) fn last_hash(&self) -> Hash {
+        self.events.last().expect("read refuses no events").hash
+    }
+
+    /// The hash of its event `sequence`, where that is one of its own.
+    pub(super) fn hash_of(&self, sequence: u64) -> Option<Hash> {
+        let index = sequence.checked_sub(self.first_sequence)?;
+        let event = self.events.get(usize::try_from(index).ok()?)?;
+        Some(event.hash)
+    }
+
+    /// When it was decided.
+    pub(super) fn time(&self) -> Timestamp {
+        Timestamp::from_millis(self.time_ms)
+    }
+
+    /// The stream of each of its events, in order, with their sequences.
+    pub(super) fn streams(&self) -> impl Iterator<Item = (u64, Stream)> + '_ {
+        (self.first_sequence..).zip(self.events.iter().map(|it| it.stream.into()))
+    }
+
+    /// Its events; `previous_hash` is that of the event before its first.
+    ///
+    /// # Errors
+    /// When a payload is not what its kind says.
+    pub(super) fn events(&self, previous_hash: Hash) -> Result<Vec<RecordedEvent>, DecodeError> {
+        let header = Arc::new(self.header());
+        let mut previous_hash = previous_hash;
+        (self.first_sequence..)
+            .zip(&self.events)
+            .map(|(sequence, stored)| {
+                let sequence = Sequence(sequence);
+                let (event, data_before_upcast) = stored.read()?;
+                if StoredStream::from(event.stream()) != stored.stream {
+                    return Err(DecodeError::WrongStream(sequence));
+                }
+                let recorded = RecordedEvent {
+                    sequence,
+                    commit: Arc::clone(&header),
+                    event,
+                    schema_version: stored.schema_version,
+                    data_before_upcast,
+                    previous_hash,
+                    hash: stored.hash,
+                };
+                previous_hash = stored.hash;
+                Ok(recorded)
+            })
+            .collect()
+    }
+
+    fn last_sequence_checked(&self) -> Option<u64> {
+        let count = u64::try_from(self.events.len()).ok()?;
+        self.first_sequence.checked_add(count.checked_sub(1)?)
+    }
+
+    fn header(&self) -> CommitHeader {
+        CommitHeader {
+            time: self.time(),
+            id: CommitId(Uuid::from_bytes(self.id)),
+            actor: Actor(self.actor.to_owned()),
+            request: RequestId(Uuid::from_bytes(self.request)),
+            correlation: RequestId(Uuid::from_bytes(self.correlation)),
+            causation: self.causation.map(Sequence),
+            idempotency: self.idempotency.as_ref().map(|it| Idempotency {
+                key: it.key.to_owned(),
+                fingerprint: it.fingerprint.to_owned(),
+            }),
+        }
+    }
+}
+
+impl StoredEvent<'_> {
+    fn read(&self) -> Result<(Event, Option<Box<str>>), DecodeError> {
+        let seed = DataOf {
+            kind: self.kind,
+            schema_version: self.schema_version,
+        };
+        limited()
+            .deserialize_seed(seed, self.payload)
+            .map_err(|error| DecodeError::Malformed(error.to_string()))?
+    }
+}
+
+impl From<Stream> for StoredStream {
+    fn from(stream: Stream) -> Self {
+        match stream {
+            Stream::Forge => Self::Forge,
+            Stream::Database(id) => Self::Database(*id.0.as_bytes()),
+        }
+    }
+}
+
+impl From<StoredStream> for Stream {
+    fn from(stored: StoredStream) -> Self {
+        match stored {
+            StoredStream::Forge => Self::Forge,
+            StoredStream::Database(id) => Self::Database(DatabaseId(Uuid::from_bytes(id))),
+        }
+    }
+}
+
+/// Tells bincode, which asks for a type, which event to expect.
+struct DataOf {
+    kind: u16,
+    schema_version: u16,
+}
+
+impl<'de> DeserializeSeed<'de> for DataOf {
+    type Value = Result<(Event, Option<Box<str>>), DecodeError>;
+
+    fn deserialize<D: Deserializer<'de>>(self, data: D) -> Result<Self::Value, D::Error> {
+        match read_data(self.kind, self.schema_version, data) {
+            Err(DecodeError::Malformed(reason)) => Err(serde::de::Error::custom(reason)),
+            known_or_not => Ok(known_or_not),
+        }
+    }
+}
+
+fn known_form(kind: u16, schema_version: u16) -> Result<EventKind, DecodeError> {
+    EventKind::from_number(kind)
+        .filter(|known| self::schema_version(*known) == schema_version)
+        .ok_or(DecodeError::UnknownForm {
+            kind,
+            schema_version,
+        })
+}
+
+fn payload(event: &Event) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut serializer = bincode::Serializer::new(&mut bytes, unlimited());
+    event
+        .serialize_data(&mut serializer)
+        .expect("an event has plain fields, and memory is the only bound");
+    bytes
+}
+
+fn limited() -> impl Options {
+    bincode::DefaultOptions::new()
+        .with_fixint_encoding()
+        .reject_trailing_bytes()
+        .with_limit(MAX_COMMIT_BYTES as u64)
+}
+
+/// For writing: the size is measured afterwards, so that the error can name it.
+fn unlimited() -> impl Options {
+    bincode::DefaultOptions::new()
+        .with_fixint_encoding()
+        .reject_trailing_bytes()
+        .with_no_limit()
+}

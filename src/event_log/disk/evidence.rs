@@ -1,0 +1,180 @@
+//! What the journal, the index and `HEAD` say about the log, before anything is changed.
+use super::head_file::{self, Witness};
+use super::whole::DISTRUSTED;
+use crate::domain::ids::Sequence;
+use crate::domain::recorded::Head;
+use crate::event_log::codec::{DecodeError, StoredCommit};
+use crate::event_log::journal::reader::Marks;
+use crate::event_log::journal::scan::{self, Rest, Walk};
+use crate::event_log::sled::{Index, StreamEnds};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where the parts of a log lie.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    pub(super) folder: PathBuf,
+    pub(super) journal: PathBuf,
+    pub(super) index: PathBuf,
+}
+
+impl Places {
+    pub(super) fn of(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            journal: folder.join("journal"),
+            index: folder.join("events.sled"),
+        }
+    }
+}
+
+/// What each part says.
+pub(super) struct Evidence {
+    pub(super) index: IndexState,
+    pub(super) index_head: Head,
+    pub(super) witness: Witness,
+    /// Where the journal's good frames end.
+    pub(super) head: Head,
+    pub(super) walk: Walk,
+    pub(super) marks: Marks,
+    /// Where each stream ends in the part that the index has.
+    pub(super) indexed_streams: StreamEnds,
+    furthest: u64,
+    index_agrees: bool,
+    witness_agrees: bool,
+}
+
+/// The state of the index's folder.
+pub(super) enum IndexState {
+    /// There is none.
+    Missing,
+    /// It opened.
+    Open(Index),
+    /// It cannot be used: why.
+    Failed(String),
+}
+
+impl Evidence {
+    /// Asks every part. Only opening the index may change anything, and only in the index.
+    ///
+    /// # Errors
+    /// When the journal's folder cannot be listed.
+    pub(super) fn gather(places: &Places) -> io::Result<Self> {
+        let witness = head_file::read(&places.folder);
+        let (index, index_head) = open_index(places);
+        let reached = match &witness {
+            Witness::Reached(head) => *head,
+            Witness::Missing | Witness::Damaged(_) => Head::default(),
+        };
+        let mut head = Head::default();
+        let mut marks = Marks::default();
+        let mut indexed_streams = StreamEnds::new();
+        let mut index_agrees = index_head == Head::default();
+        let mut witness_agrees = reached == Head::default();
+        let mut furthest = reached.sequence.max(index_head.sequence).0;
+        let mut beyond_accepted = 0;
+        let accept = |at, body: &[u8]| {
+            let commit = StoredCommit::read(body).map_err(|it| it.to_string())?;
+            let expected = head.sequence.next().0;
+            if commit.first_sequence != expected {
+                let found = commit.first_sequence;
+                return Err(format!(
+                    "event {expected} should come here, event {found} does"
+                ));
+            }
+            if commit.time() < head.time {
+                return Err(format!("event {expected} is older than the one before it"));
+            }
+            marks.note(expected, at, head.hash);
+            if commit.last_sequence() <= index_head.sequence.0 {
+                for (sequence, stream) in commit.streams() {
+                    indexed_streams.insert(stream, sequence);
+                }
+            }
+            index_agrees |= commit.last_sequence() == index_head.sequence.0
+                && commit.last_hash() == index_head.hash;
+            witness_agrees |= commit.hash_of(reached.sequence.0) == Some(reached.hash);
+            head = Head {
+                sequence: Sequence(commit.last_sequence()),
+                hash: commit.last_hash(),
+                time: commit.time(),
+            };
+            Ok(())
+        };
+        let beyond = |_, body: &[u8]| {
+            let last = match StoredCommit::read(body) {
+                Ok(commit) => commit.last_sequence(),
+                // A later program wrote it: nothing that is known here can stand for it.
+                Err(DecodeError::UnknownForm { .. }) => u64::MAX,
+                Err(_) => 0,
+            };
+            beyond_accepted = last.max(beyond_accepted);
+        };
+        let walk = scan::walk(&places.journal, accept, beyond)?;
+        furthest = furthest.max(head.sequence.0).max(beyond_accepted);
+        Ok(Self {
+            index,
+            index_head,
+            witness,
+            head,
+            walk,
+            marks,
+            indexed_streams,
+            furthest,
+            index_agrees,
+            witness_agrees,
+        })
+    }
+
+    /// Why the journal cannot simply be believed; nothing when it can.
+    pub(super) fn contradiction(&self) -> Option<String> {
+        if let Rest::Damage(damage) = &self.walk.rest {
+            return Some(format!("the journal's {damage}"));
+        }
+        let ends = self.head.sequence;
+        if self.index_head.sequence > ends {
+            let reached = self.index_head.sequence;
+            return Some(format!(
+                "the journal ends at event {ends}, but the index reached event {reached}"
+            ));
+        }
+        if let Witness::Reached(reached) = &self.witness
+            && reached.sequence > ends
+        {
+            let reached = reached.sequence;
+            return Some(format!(
+                "the journal ends at event {ends}, but HEAD says that it reached event {reached}"
+            ));
+        }
+        if !self.index_agrees {
+            return Some("the journal and the index hold different histories".to_owned());
+        }
+        if !self.witness_agrees {
+            return Some("the journal and HEAD tell of different histories".to_owned());
+        }
+        None
+    }
+
+    /// The last event of which any part knows.
+    pub(super) fn furthest(&self) -> u64 {
+        self.furthest
+    }
+}
+
+fn open_index(places: &Places) -> (IndexState, Head) {
+    if places.folder.join(DISTRUSTED).exists() {
+        let reason = "it failed while it was in use".to_owned();
+        return (IndexState::Failed(reason), Head::default());
+    }
+    if !places.index.exists() {
+        return (IndexState::Missing, Head::default());
+    }
+    let opened = Index::open(&places.index).and_then(|index| {
+        let head = index.head()?.unwrap_or_default();
+        Ok((index, head))
+    });
+    match opened {
+        Ok((index, head)) => (IndexState::Open(index), head),
+        Err(error) => (IndexState::Failed(error.to_string()), Head::default()),
+    }
+}

@@ -1,0 +1,211 @@
+//! The event log on disk: a journal that is the truth, and an index that serves reads.
+//!
+//! Appending is: link the group to the head, write it to the journal, `fdatasync`, add it to the
+//! index, show it to readers. Whatever fails before the sync ends leaves nothing behind; what
+//! fails after it costs speed and no event.
+mod evidence;
+mod head_file;
+mod heal;
+mod indexing;
+mod open;
+mod reads;
+mod report;
+mod salvage;
+mod whole;
+
+pub use self::report::{Finding, OpenError, OpenReport};
+
+use self::reads::Span;
+use self::salvage::SalvagedLog;
+use self::whole::WholeLog;
+use super::chain;
+use super::journal::writer::{JournalWriter, SEGMENT_BYTES, WriteError};
+use super::{AppendError, EventLog, ReadError};
+use crate::clock::Stopwatch;
+use crate::domain::event::Stream;
+use crate::domain::ids::{Actor, Sequence};
+use crate::domain::recorded::{Head, NewCommit, RecordedEvent};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+/// After this many commits `HEAD` is written and the index flushed, so that a crash leaves
+/// little to catch up with.
+const COMMITS_PER_FLUSH: usize = 256;
+
+/// The same after this time, so that both copies soon hold what a quiet forge appended.
+const FLUSH_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a log on disk is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// A journal's segment is sealed before it grows beyond this many bytes.
+    pub segment_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            segment_bytes: SEGMENT_BYTES,
+        }
+    }
+}
+
+/// An event log that survives power loss.
+#[derive(Debug)]
+pub struct DiskEventLog {
+    folder: PathBuf,
+    history: History,
+    writer: Mutex<Writer>,
+    head: RwLock<Head>,
+    read_only: OnceLock<String>,
+    /// Held as long as the log is open; the last field, so let go of last.
+    _lock: File,
+}
+
+/// Where events are read.
+#[derive(Debug)]
+enum History {
+    Whole(WholeLog),
+    Salvaged(SalvagedLog),
+}
+
+#[derive(Debug)]
+struct Writer {
+    /// None in a log that was opened read-only.
+    journal: Option<JournalWriter>,
+    unflushed_commits: usize,
+    since_flush: Stopwatch,
+}
+
+impl DiskEventLog {
+    fn turn_read_only(&self, reason: String) -> AppendError {
+        tracing::error!(reason, "the event log is read-only from now on");
+        let reason = self.read_only.get_or_init(|| reason).clone();
+        AppendError::ReadOnly { reason }
+    }
+
+    fn flush(&self, writer: &mut Writer, head: &Head) {
+        writer.unflushed_commits = 0;
+        writer.since_flush = Stopwatch::start();
+        if let History::Whole(log) = &self.history {
+            log.flush();
+        }
+        write_head_file(&self.folder, head);
+    }
+
+    fn span(&self, after: Sequence, limit: usize) -> Span {
+        Span {
+            after: after.0,
+            end: self.head().sequence.0,
+            limit,
+        }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EventLog for DiskEventLog {
+    fn append(
+        &self,
+        expected_end: Sequence,
+        commits: Vec<NewCommit>,
+    ) -> Result<Vec<RecordedEvent>, AppendError> {
+        let mut writer = self.writer();
+        if let Some(reason) = self.read_only() {
+            return Err(AppendError::ReadOnly { reason });
+        }
+        let group = chain::record_group(self.head(), expected_end, commits)?;
+        let (History::Whole(log), Some(journal)) = (&self.history, &mut writer.journal) else {
+            return Err(self.turn_read_only("it was opened so".to_owned()));
+        };
+        if group.commits.is_empty() {
+            return Ok(group.events);
+        }
+        let appended = journal
+            .append(group.commits.iter().map(|(body, ..)| body.as_slice()))
+            .map_err(|error| match error {
+                WriteError::NoRoom => AppendError::DiskFull,
+                WriteError::Broken { .. } => self.turn_read_only(error.to_string()),
+            })?;
+        // From here on the commits are kept, whatever else fails.
+        log.follow(&group.commits, &appended.locations, &group.head);
+        *self.head.write().unwrap_or_else(PoisonError::into_inner) = group.head;
+        writer.unflushed_commits += group.commits.len();
+        if appended.sealed
+            || writer.unflushed_commits >= COMMITS_PER_FLUSH
+            || writer.since_flush.elapsed() >= FLUSH_PAUSE
+        {
+            self.flush(&mut writer, &group.head);
+        }
+        Ok(group.events)
+    }
+
+    fn read_after(&self, after: Sequence, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+        let span = self.span(after, limit);
+        match &self.history {
+            History::Whole(log) => log.read_after(span),
+            History::Salvaged(log) => reads::all(log.commits_from(after.0 + 1), span),
+        }
+        .map_err(|reason| ReadError { after, reason })
+    }
+
+    fn read_stream(
+        &self,
+        stream: Stream,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let span = self.span(after, limit);
+        match &self.history {
+            History::Whole(log) => log.read_stream(stream, span),
+            History::Salvaged(log) => reads::of_stream(log.commits_from(after.0 + 1), stream, span),
+        }
+        .map_err(|reason| ReadError { after, reason })
+    }
+
+    fn find_idempotent(
+        &self,
+        actor: &Actor,
+        key: &str,
+    ) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
+        let end = self.head().sequence.0;
+        match &self.history {
+            History::Whole(log) => log.find_idempotent(actor, key, end),
+            History::Salvaged(log) => reads::with_key(log.commits_from(1), actor, key, end),
+        }
+        .map_err(|reason| ReadError {
+            after: Sequence(0),
+            reason,
+        })
+    }
+
+    fn head(&self) -> Head {
+        *self.head.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_only(&self) -> Option<String> {
+        self.read_only.get().cloned()
+    }
+
+    fn close(&self) {
+        let mut writer = self.writer();
+        if writer.journal.is_some() {
+            self.flush(&mut writer, &self.head());
+        }
+    }
+}
+
+/// Writes the witness of how far the log reaches. That it is missing or old harms nothing while
+/// both copies are well, so a failure is told and not final.
+fn write_head_file(folder: &Path, head: &Head) {
+    if head.sequence == Sequence(0) {
+        return;
+    }
+    if let Err(error) = head_file::write(folder, head) {
+        tracing::warn!(%error, "the event log's file HEAD could not be written");
+    }
+}

@@ -1,0 +1,228 @@
+//! Opening: gather what every part says, then go on, heal and look again, or open read-only.
+use super::evidence::{Evidence, IndexState, Places};
+use super::head_file::Witness;
+use super::indexing::Indexing;
+use super::report::{Finding, OpenError, OpenReport};
+use super::salvage::SalvagedLog;
+use super::whole::WholeLog;
+use super::{DiskEventLog, History, Settings, Writer, heal, write_head_file};
+use crate::clock::Stopwatch;
+use crate::domain::recorded::Head;
+use crate::event_log::journal::reader::JournalReader;
+use crate::event_log::journal::scan::Rest;
+use crate::event_log::journal::segment;
+use crate::event_log::journal::writer::JournalWriter;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::{Mutex, OnceLock, RwLock};
+
+impl DiskEventLog {
+    /// Opens the log in `folder`, making it where it is missing. Waits at most 5 s, for a
+    /// gateway that is just ending to let go of the index.
+    ///
+    /// Nothing is changed before the lock is held, and nothing at all when the log opens
+    /// read-only.
+    ///
+    /// # Errors
+    /// When another gateway has it open, or the system refuses what must work. Damage is no
+    /// error: it is healed, or the log opens read-only, and the report says so.
+    pub fn open(folder: &Path, settings: Settings) -> Result<(Self, OpenReport), OpenError> {
+        make_folder(folder)?;
+        let lock = take_lock(folder)?;
+        let places = Places::of(folder);
+        heal::finish_exchange(&places)
+            .map_err(OpenError::io("ending the exchange of journals in", folder))?;
+        let gather =
+            || Evidence::gather(&places).map_err(OpenError::io("listing", &places.journal));
+        let mut findings = Vec::new();
+        let mut evidence = gather()?;
+        if let Some(reason) = evidence.contradiction() {
+            match heal(&places, settings, evidence, reason)? {
+                Healing::Done(done) => findings = done,
+                Healing::Impossible(salvaged, reason) => {
+                    return Ok(open_read_only(lock, &places, *salvaged, reason));
+                }
+            }
+            evidence = gather()?;
+        }
+        if let Some(reason) = evidence.contradiction() {
+            let salvaged = salvage(&places, evidence.index)?;
+            return Ok(open_read_only(lock, &places, salvaged, reason));
+        }
+        open_whole(lock, &places, settings, evidence, findings)
+    }
+}
+
+enum Healing {
+    Done(Vec<Finding>),
+    Impossible(Box<SalvagedLog>, String),
+}
+
+/// Makes the parts agree, where one history has every event of which any of them knows.
+fn heal(
+    places: &Places,
+    settings: Settings,
+    evidence: Evidence,
+    reason: String,
+) -> Result<Healing, OpenError> {
+    let furthest = evidence.furthest();
+    let ends = evidence.head;
+    let is_damaged = matches!(evidence.walk.rest, Rest::Damage(_));
+    let has_index = matches!(evidence.index, IndexState::Open(_));
+    let salvaged = salvage(places, evidence.index)?;
+    let head = salvaged.head();
+    if head.sequence.0 < furthest {
+        return Ok(Healing::Impossible(Box::new(salvaged), reason));
+    }
+    let index_is_right = salvaged.holds(&evidence.index_head);
+    let witness_is_right = match &evidence.witness {
+        Witness::Reached(reached) => salvaged.holds(reached),
+        Witness::Missing | Witness::Damaged(_) => true,
+    };
+    let mut done = Vec::new();
+    let rewrites = is_damaged || head != ends || !salvaged.is_in_the_journal();
+    if rewrites {
+        match heal::rewrite_journal(places, settings.segment_bytes, &salvaged) {
+            Ok(aside) => done.push(Finding::JournalHealed {
+                reason: reason.clone(),
+                aside,
+            }),
+            Err(error) => {
+                let reason = format!("{reason}; it could not be healed: {error}");
+                return Ok(Healing::Impossible(Box::new(salvaged), reason));
+            }
+        }
+    }
+    drop(salvaged);
+    // The index tells where large commits lie in the journal, so it goes with the journal.
+    if has_index && (rewrites || !index_is_right) {
+        let aside =
+            heal::move_index_aside(places).map_err(OpenError::io("moving away", &places.index))?;
+        if !index_is_right {
+            let reason = reason.clone();
+            done.push(Finding::IndexRebuilt { reason, aside });
+        }
+    }
+    write_head_file(&places.folder, &head);
+    if !witness_is_right {
+        done.push(Finding::HeadFileReplaced { reason });
+    }
+    Ok(Healing::Done(done))
+}
+
+fn salvage(places: &Places, index: IndexState) -> Result<SalvagedLog, OpenError> {
+    let index = match index {
+        IndexState::Open(index) => Some(index),
+        IndexState::Missing | IndexState::Failed(_) => None,
+    };
+    SalvagedLog::gather(&places.journal, index).map_err(OpenError::io("listing", &places.journal))
+}
+
+fn open_read_only(
+    lock: File,
+    places: &Places,
+    salvaged: SalvagedLog,
+    reason: String,
+) -> (DiskEventLog, OpenReport) {
+    let report = OpenReport {
+        head: salvaged.head(),
+        findings: Vec::new(),
+        read_only: Some(reason.clone()),
+    };
+    let history = History::Salvaged(salvaged);
+    let log = log_with(lock, places, history, None, report.head);
+    log.read_only.get_or_init(|| reason);
+    (log, report)
+}
+
+fn open_whole(
+    lock: File,
+    places: &Places,
+    settings: Settings,
+    evidence: Evidence,
+    mut findings: Vec<Finding>,
+) -> Result<(DiskEventLog, OpenReport), OpenError> {
+    make_folder(&places.journal)?;
+    let writer = JournalWriter::open(&places.journal, settings.segment_bytes, evidence.walk.end)
+        .map_err(OpenError::io("opening the end of", &places.journal))?;
+    if let Rest::Torn { bytes } = evidence.walk.rest {
+        findings.push(Finding::TornTailCut { bytes });
+    }
+    let head = evidence.head;
+    let journal = JournalReader::new(&places.journal, evidence.marks);
+    let indexing = Indexing {
+        places,
+        journal: &journal,
+        head,
+    };
+    let indexed = (evidence.index_head, evidence.indexed_streams);
+    let index = indexing.ready_index(evidence.index, indexed, &mut findings);
+    if let Witness::Damaged(reason) = &evidence.witness {
+        let reason = reason.clone();
+        findings.push(Finding::HeadFileReplaced { reason });
+    }
+    if evidence.witness != Witness::Reached(head) {
+        write_head_file(&places.folder, &head);
+    }
+    let history = History::Whole(WholeLog::new(&places.folder, journal, index));
+    let log = log_with(lock, places, history, Some(writer), head);
+    let report = OpenReport {
+        head,
+        findings,
+        read_only: None,
+    };
+    Ok((log, report))
+}
+
+fn log_with(
+    lock: File,
+    places: &Places,
+    history: History,
+    journal: Option<JournalWriter>,
+    head: Head,
+) -> DiskEventLog {
+    DiskEventLog {
+        folder: places.folder.clone(),
+        history,
+        writer: Mutex::new(Writer {
+            journal,
+            unflushed_commits: 0,
+            since_flush: Stopwatch::start(),
+        }),
+        head: RwLock::new(head),
+        read_only: OnceLock::new(),
+        _lock: lock,
+    }
+}
+
+/// Makes a folder that only the gateway's user can look into, where it is missing.
+fn make_folder(folder: &Path) -> Result<(), OpenError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .and_then(|()| folder.parent().map_or(Ok(()), segment::sync_folder))
+        .map_err(OpenError::io("making the folder", folder))
+}
+
+fn take_lock(folder: &Path) -> Result<File, OpenError> {
+    let path = folder.join("lock");
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(OpenError::io("opening", &path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            folder: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(OpenError::io("locking", &path)(error)),
+    }
+}

@@ -1,0 +1,103 @@
+//! Answering questions from commits in their order, wherever those come from.
+use crate::domain::event::Stream;
+use crate::domain::ids::Actor;
+use crate::domain::recorded::RecordedEvent;
+
+/// The events of one commit, or why they cannot be read.
+pub(super) type Commit = Result<Vec<RecordedEvent>, String>;
+
+/// A span of the log: events behind `after` up to `end`, at most `limit` of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) after: u64,
+    pub(super) end: u64,
+    pub(super) limit: usize,
+}
+
+/// The events of a span; `commits` begin at or before its first one.
+///
+/// # Errors
+/// When a commit cannot be read, or one is missing.
+pub(super) fn all(
+    commits: impl Iterator<Item = Commit>,
+    span: Span,
+) -> Result<Vec<RecordedEvent>, String> {
+    let wanted = usize::try_from(span.end.saturating_sub(span.after))
+        .unwrap_or(usize::MAX)
+        .min(span.limit);
+    let mut found = Vec::new();
+    if wanted == 0 {
+        return Ok(found);
+    }
+    let mut next = span.after + 1;
+    for commit in commits {
+        for recorded in commit? {
+            if recorded.sequence.0 < next {
+                continue;
+            }
+            if recorded.sequence.0 != next {
+                return Err(format!("event {next} is missing"));
+            }
+            next += 1;
+            found.push(recorded);
+            if found.len() == wanted {
+                return Ok(found);
+            }
+        }
+    }
+    Err(format!("event {next} is missing"))
+}
+
+/// The events of a span that belong to one stream; `commits` begin at or before its first one.
+///
+/// # Errors
+/// When a commit cannot be read.
+pub(super) fn of_stream(
+    commits: impl Iterator<Item = Commit>,
+    stream: Stream,
+    span: Span,
+) -> Result<Vec<RecordedEvent>, String> {
+    let mut found = Vec::new();
+    for commit in commits {
+        for recorded in commit? {
+            if recorded.sequence.0 > span.end || found.len() == span.limit {
+                return Ok(found);
+            }
+            if recorded.sequence.0 > span.after && recorded.event.stream() == stream {
+                found.push(recorded);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The last commit up to event `end` that used this actor's idempotency key.
+///
+/// # Errors
+/// When a commit cannot be read.
+pub(super) fn with_key(
+    commits: impl Iterator<Item = Commit>,
+    actor: &Actor,
+    key: &str,
+    end: u64,
+) -> Result<Option<Vec<RecordedEvent>>, String> {
+    let mut found = None;
+    for commit in commits {
+        let events = commit?;
+        if events.iter().any(|it| it.sequence.0 > end) {
+            break;
+        }
+        if uses_key(&events, actor, key) {
+            found = Some(events);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a commit used this actor's idempotency key.
+pub(super) fn uses_key(events: &[RecordedEvent], actor: &Actor, key: &str) -> bool {
+    events.first().is_some_and(|first| {
+        let idempotency = first.commit.idempotency.as_ref();
+        first.commit.actor == *actor && idempotency.is_some_and(|it| it.key == key)
+    })
+}

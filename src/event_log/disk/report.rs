@@ -1,0 +1,159 @@
+//! What opening a log found, did and could not do.
+use crate::domain::recorded::Head;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// What happened when a log was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Where the log ends.
+    pub head: Head,
+    /// What was found and done, in order.
+    pub findings: Vec<Finding>,
+    /// Why nothing can be appended, where that is so.
+    pub read_only: Option<String>,
+}
+
+impl OpenReport {
+    /// What was damaged and is healed, for the `LogHealed` event; what any crash leaves behind
+    /// is not among it.
+    #[must_use]
+    pub fn healed(&self) -> Option<String> {
+        let healed: Vec<String> = self
+            .findings
+            .iter()
+            .filter(|it| it.is_healed_damage())
+            .map(ToString::to_string)
+            .collect();
+        (!healed.is_empty()).then(|| healed.join("; "))
+    }
+}
+
+/// One thing that was found when a log was opened, and what was done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The last write had not come to its end; nobody was told that it had.
+    TornTailCut {
+        /// How much was cut.
+        bytes: u64,
+    },
+    /// The index did not have the last commits.
+    IndexCaughtUp {
+        /// How many it got.
+        commits: u64,
+    },
+    /// There was no index; it was made from the journal.
+    IndexMade {
+        /// How many commits it got.
+        commits: u64,
+    },
+    /// The index was damaged and was made again from the journal.
+    IndexRebuilt {
+        /// What was wrong.
+        reason: String,
+        /// Where the damaged one lies.
+        aside: PathBuf,
+    },
+    /// The index cannot be used and cannot be made; reads go to the journal, slowly.
+    IndexUnusable {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The journal was damaged and was written again from what both copies hold.
+    JournalHealed {
+        /// What was wrong.
+        reason: String,
+        /// Where the damaged one lies; nowhere if it was missing.
+        aside: Option<PathBuf>,
+    },
+    /// The file `HEAD` was damaged, or said what no copy bears out, and was written again.
+    HeadFileReplaced {
+        /// What was wrong.
+        reason: String,
+    },
+}
+
+impl Finding {
+    fn is_healed_damage(&self) -> bool {
+        match self {
+            Self::IndexRebuilt { .. }
+            | Self::JournalHealed { .. }
+            | Self::HeadFileReplaced { .. } => true,
+            Self::TornTailCut { .. }
+            | Self::IndexCaughtUp { .. }
+            | Self::IndexMade { .. }
+            | Self::IndexUnusable { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TornTailCut { bytes } => {
+                write!(f, "{bytes} bytes of an unfinished write were cut off")
+            }
+            Self::IndexCaughtUp { commits } => {
+                write!(f, "{commits} commits were added to the index")
+            }
+            Self::IndexMade { commits } => {
+                write!(f, "the index was made from the journal's {commits} commits")
+            }
+            Self::IndexRebuilt { reason, aside } => write!(
+                f,
+                "the index was made again from the journal ({reason}); the damaged one lies in {}",
+                aside.display()
+            ),
+            Self::IndexUnusable { reason } => write!(
+                f,
+                "the index cannot be used ({reason}); events are read from the journal"
+            ),
+            Self::JournalHealed { reason, aside } => {
+                write!(
+                    f,
+                    "the journal was written again from both copies ({reason})"
+                )?;
+                match aside {
+                    Some(aside) => write!(f, "; the damaged one lies in {}", aside.display()),
+                    None => Ok(()),
+                }
+            }
+            Self::HeadFileReplaced { reason } => {
+                write!(f, "the file HEAD was written again ({reason})")
+            }
+        }
+    }
+}
+
+/// Why a log could not be opened at all. Damage is no reason: it is healed, or the log opens
+/// read-only.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another gateway has it open.
+    #[error("the event log in {} is in use by another gateway", folder.display())]
+    InUse {
+        /// Where it lies.
+        folder: PathBuf,
+    },
+    /// The system refuses what must work.
+    #[error("{what} {} failed", path.display())]
+    Io {
+        /// What was tried: `making the folder`.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    pub(super) fn io(
+        what: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { what, path, source }
+    }
+}

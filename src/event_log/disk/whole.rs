@@ -1,0 +1,230 @@
+//! Reading a log whose journal is whole: by the index, and by the journal where that fails.
+use super::reads::{self, Commit, Span};
+use crate::domain::event::Stream;
+use crate::domain::ids::Actor;
+use crate::domain::recorded::{Head, RecordedEvent};
+use crate::event_log::codec::StoredCommit;
+use crate::event_log::journal::reader::JournalReader;
+use crate::event_log::journal::segment::Location;
+use crate::event_log::sled::{FoundBody, FoundCommit, Index, IndexError, IndexedCommit};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// In the log's folder: the index failed and is to be made again at the next start.
+pub(super) const DISTRUSTED: &str = "events.sled.distrusted";
+
+/// A whole journal, and mostly an index.
+#[derive(Debug)]
+pub(super) struct WholeLog {
+    folder: PathBuf,
+    journal: JournalReader,
+    index: Option<Index>,
+    /// Why the index is no longer asked.
+    distrusted: OnceLock<String>,
+}
+
+impl WholeLog {
+    pub(super) fn new(folder: &Path, journal: JournalReader, index: Option<Index>) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            journal,
+            index,
+            distrusted: OnceLock::new(),
+        }
+    }
+
+    /// Takes up commits that the journal keeps from now on.
+    pub(super) fn follow(
+        &self,
+        commits: &[(Vec<u8>, u64, [u8; 32])],
+        at: &[Location],
+        head: &Head,
+    ) {
+        for ((_, first, previous_hash), at) in commits.iter().zip(at) {
+            self.journal.note(*first, *at, *previous_hash);
+        }
+        let Some(index) = self.trusted_index() else {
+            return;
+        };
+        let indexed: Vec<_> = commits
+            .iter()
+            .zip(at)
+            .map(|((body, _, previous_hash), at)| IndexedCommit {
+                body,
+                previous_hash: *previous_hash,
+                at: *at,
+            })
+            .collect();
+        if let Err(error) = index.apply(&indexed, head) {
+            self.distrust(&error.to_string());
+        }
+    }
+
+    /// Hands the index to the operating system, so that little has to be applied again.
+    pub(super) fn flush(&self) {
+        if let Some(Err(error)) = self.trusted_index().map(Index::flush) {
+            self.distrust(&error.to_string());
+        }
+    }
+
+    pub(super) fn read_after(&self, span: Span) -> Result<Vec<RecordedEvent>, String> {
+        self.ask(
+            |index| {
+                let commits = index.commits_from(span.after + 1);
+                reads::all(commits.map(|found| self.commit(found)), span)
+            },
+            || reads::all(self.journal_from(span.after + 1), span),
+        )
+    }
+
+    pub(super) fn read_stream(
+        &self,
+        stream: Stream,
+        span: Span,
+    ) -> Result<Vec<RecordedEvent>, String> {
+        self.ask(
+            |index| self.stream_by_index(index, stream, span),
+            || reads::of_stream(self.journal_from(span.after + 1), stream, span),
+        )
+    }
+
+    pub(super) fn find_idempotent(
+        &self,
+        actor: &Actor,
+        key: &str,
+        end: u64,
+    ) -> Result<Option<Vec<RecordedEvent>>, String> {
+        self.ask(
+            |index| {
+                let first = index.idempotent(&actor.0, key);
+                let Some(first) = first.map_err(|it| it.to_string())? else {
+                    return Ok(None);
+                };
+                let events = self.commit_at(index, first)?;
+                if !reads::uses_key(&events, actor, key) {
+                    return Err(format!(
+                        "event {first} does not use the key it is kept under"
+                    ));
+                }
+                Ok((first <= end).then_some(events))
+            },
+            || reads::with_key(self.journal_from(1), actor, key, end),
+        )
+    }
+
+    /// Asks the index while it is trusted; what it cannot answer, the journal does.
+    fn ask<T>(
+        &self,
+        by_index: impl FnOnce(&Index) -> Result<T, String>,
+        by_journal: impl FnOnce() -> Result<T, String>,
+    ) -> Result<T, String> {
+        if let Some(index) = self.trusted_index() {
+            match by_index(index) {
+                Ok(answer) => return Ok(answer),
+                Err(reason) => self.distrust(&reason),
+            }
+        }
+        by_journal()
+    }
+
+    fn trusted_index(&self) -> Option<&Index> {
+        self.index
+            .as_ref()
+            .filter(|_| self.distrusted.get().is_none())
+    }
+
+    fn distrust(&self, reason: &str) {
+        if self.distrusted.set(reason.to_owned()).is_err() {
+            return;
+        }
+        tracing::warn!(
+            reason,
+            "the event log's index failed; events are read from the journal until the next start"
+        );
+        if let Err(error) = File::create(self.folder.join(DISTRUSTED)) {
+            tracing::warn!(%error, "the failed index could not be marked to be made again");
+        }
+    }
+
+    fn stream_by_index(
+        &self,
+        index: &Index,
+        stream: Stream,
+        span: Span,
+    ) -> Result<Vec<RecordedEvent>, String> {
+        let entries = index
+            .stream_after(stream, span.after, span.limit)
+            .map_err(|it| it.to_string())?;
+        let mut found = Vec::with_capacity(entries.len());
+        let mut commit: Vec<RecordedEvent> = Vec::new();
+        for (sequence, first) in entries {
+            if sequence > span.end {
+                break;
+            }
+            if commit.first().is_none_or(|it| it.sequence.0 != first) {
+                commit = self.commit_at(index, first)?;
+            }
+            let event = commit.iter().find(|it| it.sequence.0 == sequence);
+            found.extend(event.cloned());
+        }
+        Ok(found)
+    }
+
+    fn commit_at(&self, index: &Index, first: u64) -> Commit {
+        let found = index.commit(first).map_err(|it| it.to_string())?;
+        let found = found.ok_or_else(|| format!("the commit of event {first} is missing"))?;
+        self.commit(Ok(found))
+    }
+
+    fn commit(&self, found: Result<FoundCommit, IndexError>) -> Commit {
+        let found = found.map_err(|it| it.to_string())?;
+        let body = body_of(&found, &self.journal)?;
+        let stored = StoredCommit::read(&body).map_err(|it| it.to_string())?;
+        if stored.first_sequence != found.first_sequence {
+            return Err(format!("event {} is another one", found.first_sequence));
+        }
+        stored
+            .events(found.previous_hash)
+            .map_err(|it| it.to_string())
+    }
+
+    fn journal_from(&self, sequence: u64) -> impl Iterator<Item = Commit> {
+        let (mut previous_hash, mut frames, mut failed) = match self.journal.frames_before(sequence)
+        {
+            Ok((previous_hash, frames)) => (previous_hash, Some(frames), None),
+            Err(error) => ([0; 32], None, Some(error.to_string())),
+        };
+        std::iter::from_fn(move || {
+            if let Some(reason) = failed.take() {
+                return Some(Err(reason));
+            }
+            let frame = frames.as_mut()?.next()?;
+            let commit = frame.map_err(|it| it.to_string()).and_then(|(_, body)| {
+                let stored = StoredCommit::read(&body).map_err(|it| it.to_string())?;
+                let events = stored.events(previous_hash).map_err(|it| it.to_string())?;
+                previous_hash = stored.last_hash();
+                Ok(events)
+            });
+            Some(commit)
+        })
+    }
+}
+
+/// A commit's body, from the index or from where that says it is.
+pub(super) fn body_of<'a>(
+    found: &'a FoundCommit,
+    journal: &JournalReader,
+) -> Result<std::borrow::Cow<'a, [u8]>, String> {
+    match found.body {
+        FoundBody::Inline(..) => found
+            .body
+            .inline()
+            .map(std::borrow::Cow::Borrowed)
+            .ok_or_else(|| "a commit is cut short".to_owned()),
+        FoundBody::InJournal(at) => journal
+            .body_at(at)
+            .map(std::borrow::Cow::Owned)
+            .map_err(|it| it.to_string()),
+    }
+}

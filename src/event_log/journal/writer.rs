@@ -1,0 +1,147 @@
+//! Writing at the end of a journal: a group of commits, one write, one `fdatasync`.
+use super::frame;
+use super::segment::{self, Location};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// A segment is sealed before it grows beyond this; large enough that a long history is a
+/// handful of files, small enough to be read into memory at once.
+pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// The end of a journal.
+#[derive(Debug)]
+pub(crate) struct JournalWriter {
+    folder: PathBuf,
+    segment_bytes: u64,
+    file: File,
+    end: Location,
+}
+
+/// What became of a group.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    /// Where each commit lies, in their order.
+    pub(crate) locations: Vec<Location>,
+    /// Whether a segment was sealed before.
+    pub(crate) sealed: bool,
+}
+
+/// Why a group was not appended; none of it is kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    /// No room; the journal is as it was, and a later append may work.
+    #[error("the disk is full")]
+    NoRoom,
+    /// Nobody knows what is on the disk: nothing may be appended any more.
+    #[error("{what}: {source}")]
+    Broken {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl JournalWriter {
+    /// Opens a journal to write behind `end`, where its last good frame ends. What lies behind
+    /// that is cut off.
+    ///
+    /// # Errors
+    /// When a file cannot be made, cut or synced.
+    pub(crate) fn open(folder: &Path, segment_bytes: u64, end: Location) -> io::Result<Self> {
+        for torn in segment::list(folder)? {
+            if torn > end.segment {
+                std::fs::remove_file(segment::path(folder, torn))?;
+            }
+        }
+        let file = segment::open_for_append(folder, end.segment)?;
+        if file.metadata()?.len() != end.offset {
+            file.set_len(end.offset)?;
+            file.sync_all()?;
+        }
+        segment::sync_folder(folder)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            segment_bytes,
+            file,
+            end,
+        })
+    }
+
+    /// Appends one frame per body; when it returns, they survive power loss.
+    ///
+    /// # Errors
+    /// [`WriteError`]; nothing of the group is in the journal then, or nobody knows.
+    pub(crate) fn append<'a>(
+        &mut self,
+        bodies: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Appended, WriteError> {
+        let mut group = Vec::new();
+        let mut starts = Vec::new();
+        for body in bodies {
+            starts.push(group.len() as u64);
+            frame::write(&mut group, body);
+        }
+        let bytes = group.len() as u64;
+        let sealed = self.end.offset > 0 && self.end.offset + bytes > self.segment_bytes;
+        if sealed {
+            self.begin_segment()?;
+        }
+        self.write(&group)?;
+        let locations = starts
+            .into_iter()
+            .map(|start| Location {
+                segment: self.end.segment,
+                offset: self.end.offset + start,
+            })
+            .collect();
+        self.end.offset += bytes;
+        Ok(Appended { locations, sealed })
+    }
+
+    fn write(&self, group: &[u8]) -> Result<(), WriteError> {
+        if let Err(source) = self.file.write_all_at(group, self.end.offset) {
+            self.file
+                .set_len(self.end.offset)
+                .map_err(|source| WriteError::Broken {
+                    what: "a failed write to the journal could not be taken back",
+                    source,
+                })?;
+            return Err(refused("the journal could not be written", source));
+        }
+        // A failed sync is final: the kernel may drop what it could not write and then report
+        // success, so asking again would prove nothing.
+        self.file.sync_data().map_err(|source| WriteError::Broken {
+            what: "the journal could not be synced",
+            source,
+        })
+    }
+
+    fn begin_segment(&mut self) -> Result<(), WriteError> {
+        let number = self.end.segment + 1;
+        let file = segment::open_for_append(&self.folder, number)
+            .map_err(|source| refused("a new segment of the journal could not be made", source))?;
+        segment::sync_folder(&self.folder).map_err(|source| WriteError::Broken {
+            what: "the journal's folder could not be synced",
+            source,
+        })?;
+        self.file = file;
+        self.end = Location {
+            segment: number,
+            offset: 0,
+        };
+        Ok(())
+    }
+}
+
+/// A full disk, a full quota and a file-size limit pass; anything else does not.
+fn refused(what: &'static str, source: io::Error) -> WriteError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            WriteError::NoRoom
+        }
+        _ => WriteError::Broken { what, source },
+    }
+}
