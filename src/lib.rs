@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod domain;
+pub mod engine;
 pub mod event_log;
 pub mod projections;
 pub mod runtime;

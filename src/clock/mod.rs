@@ -152,6 +152,18 @@ impl Deadline {
         self.remaining().is_zero()
     }
 
+    /// Whether it passed at least `by` ago.
+    #[must_use]
+    pub fn has_passed_by(&self, by: Duration) -> bool {
+        Self(self.0 + by).has_passed()
+    }
+
+    /// The moment `by` later.
+    #[must_use]
+    pub fn extended(&self, by: Duration) -> Self {
+        Self(self.0 + by)
+    }
+
     /// As tokio's timers take it.
     #[must_use]
     pub fn instant(&self) -> tokio::time::Instant {

@@ -10,8 +10,9 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(i64);
 
-/// The last moment that RFC 3339 can write: the end of the year 9999.
-const LAST_MILLIS: i64 = 253_402_300_799_999;
+/// The last moment that can be written: 26 hours before the end of the year 9999, so that in no
+/// time zone it is the year 10000 (jiff's bound).
+const LAST_MILLIS: i64 = 253_402_207_200_000;
 
 impl Timestamp {
     /// A moment from its number, held within the years 1970 to 9999.
@@ -26,7 +27,7 @@ impl Timestamp {
         self.0
     }
 
-    /// The moment `wait` later, at most the end of the year 9999.
+    /// The moment `wait` later, at most the last that can be written.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
         let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
@@ -133,6 +134,16 @@ mod tests {
             Ok(moment),
             "another zone names the same moment"
         );
+    }
+
+    #[test]
+    fn the_first_and_the_last_moment_can_be_shown() {
+        let last = Timestamp::default().after(Duration::from_secs(u64::MAX));
+        assert_eq!(last.to_string(), "9999-12-30T22:00:00.000Z");
+        assert_eq!(last.to_string().parse(), Ok(last));
+        assert_eq!(Timestamp::from_millis(i64::MAX), last);
+        let first = Timestamp::from_millis(i64::MIN);
+        assert_eq!(first.to_string(), "1970-01-01T00:00:00.000Z");
     }
 
     #[test]

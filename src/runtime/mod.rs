@@ -29,7 +29,7 @@ pub trait Runtime: Send + Sync {
     async fn ping(&self) -> Result<(), RuntimeError>;
 
     /// Makes sure that exactly one worker like `spec` runs for its database: starts one that is
-    /// missing or exited, replaces one of another spec. Returns its id.
+    /// missing or exited, replaces one that is paused or of another spec. Returns its id.
     ///
     /// # Errors
     /// When the engine is away or refuses.

@@ -102,24 +102,37 @@ async fn a_partial_list_is_an_error_and_no_shorter_list() {
 }
 
 #[tokio::test]
-async fn a_worker_that_fate_struck_is_brought_back_under_its_id() {
+async fn a_worker_that_exited_is_started_again_and_one_that_was_paused_is_replaced() {
     let (forge, spec, id) = forge_with_a_worker().await;
-    for (blow, seen) in [
-        (Meddling::Exit, WorkerState::Exited),
-        (Meddling::Pause, WorkerState::Unhealthy),
-    ] {
-        assert!(forge.engine.meddle(forge.instance, spec.database, blow));
-        assert_eq!(state(&forge, spec.database).await, Some(seen));
-        let back = forge.runtime().ensure_running(&spec).await.unwrap();
-        assert_eq!(back, id);
-        assert_eq!(
-            state(&forge, spec.database).await,
-            Some(WorkerState::Healthy)
-        );
-    }
+    let meddle = |how| forge.engine.meddle(forge.instance, spec.database, how);
+    assert!(meddle(Meddling::Exit));
+    assert_eq!(
+        state(&forge, spec.database).await,
+        Some(WorkerState::Exited)
+    );
+    assert_eq!(forge.runtime().ensure_running(&spec).await.unwrap(), id);
+
+    assert!(meddle(Meddling::Pause));
+    assert_eq!(
+        state(&forge, spec.database).await,
+        Some(WorkerState::Unhealthy)
+    );
+    let fresh = forge.runtime().ensure_running(&spec).await.unwrap();
+    assert_ne!(fresh, id);
+    assert_eq!(ids(&forge).await, [fresh]);
+    assert_eq!(
+        state(&forge, spec.database).await,
+        Some(WorkerState::Healthy)
+    );
+}
+
+#[tokio::test]
+async fn an_unhealthy_worker_runs_and_stays_until_it_is_removed() {
+    let (forge, spec, id) = forge_with_a_worker().await;
     forge
         .engine
         .meddle(forge.instance, spec.database, Meddling::Sicken);
+    assert_eq!(forge.runtime().ensure_running(&spec).await.unwrap(), id);
     assert_eq!(
         state(&forge, spec.database).await,
         Some(WorkerState::Unhealthy)

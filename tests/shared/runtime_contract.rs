@@ -174,8 +174,9 @@ pub(crate) async fn two_forges_do_not_see_each_others_workers(forge: &impl TestF
     assert_eq!(ids(&neighbour).await, [their_id]);
 }
 
-/// Longer than any start takes; a test that gets here has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any start takes, and than Docker waits before a check of its own (30 s); a test
+/// that gets here has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 

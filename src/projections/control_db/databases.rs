@@ -59,11 +59,12 @@ impl DatabaseRow {
     /// Follows one of its own events; the job that removed it still ends afterwards.
     pub(super) fn evolve(&mut self, recorded: &RecordedEvent) {
         self.database.evolve(recorded);
-        let state = match &recorded.event {
-            Event::DatabasePurged(_) => "purged",
-            Event::DatabaseAbandoned(_) => "abandoned",
-            #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else removes it")]
-            _ => return,
+        let state = if matches!(recorded.event, Event::DatabasePurged(_)) {
+            "purged"
+        } else if matches!(recorded.event, Event::DatabaseAbandoned(_)) {
+            "abandoned"
+        } else {
+            return;
         };
         self.removed = Some(Removal {
             state: state.to_owned(),

@@ -55,6 +55,9 @@ pub(super) struct Wishes {
 pub struct Position {
     /// The last event it has followed.
     pub sequence: Sequence,
+    /// Whether it has yet to come to where the log ended when it was opened or built again. Until
+    /// then lists would leave out what has long been there, so they are not answered.
+    pub is_catching_up: bool,
     /// Why it does not get on, where that is so.
     pub trouble: Option<String>,
 }
@@ -155,21 +158,26 @@ impl Follower {
         self.rebuilds += 1;
         self.projector = None;
         self.readers.renew();
-        self.position.send_modify(|it| it.sequence = Sequence(0));
+        self.position.send_modify(|it| {
+            it.sequence = Sequence(0);
+            it.is_catching_up = true;
+        });
     }
 
     fn report(&self, error: Option<FollowError>) {
         let trouble = error.map(|it| it.to_string());
         self.position.send_if_modified(|it| {
-            let changed = it.trouble != trouble;
-            if changed {
+            let has_changed = it.trouble != trouble;
+            if has_changed {
                 match &trouble {
                     Some(reason) => tracing::error!(reason, "control.db stays behind the log"),
                     None => tracing::info!(sequence = it.sequence.0, "control.db follows again"),
                 }
-                it.trouble = trouble;
             }
-            changed
+            let has_caught_up = it.is_catching_up && trouble.is_none();
+            it.is_catching_up &= !has_caught_up;
+            it.trouble = trouble;
+            has_changed || has_caught_up
         });
     }
 

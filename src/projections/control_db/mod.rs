@@ -25,18 +25,24 @@ use self::follower::{Follower, INBOX, Message, Wishes};
 use self::page::List;
 use self::projector::Projector;
 use self::readers::Readers;
+use self::storage::StorageError;
 use crate::clock::Deadline;
 use crate::domain::database::Database;
 use crate::domain::ids::{JobId, Sequence};
 use crate::domain::job::Job;
 use crate::domain::recorded::RecordedEvent;
 use crate::event_log::EventLog;
+use rusqlite::Connection;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// The longest that a question waits while the file is being built from the log.
+const CATCH_UP_WAIT: Duration = Duration::from_secs(5);
 
 /// The read model: a thread that follows the log, and questions about what it has followed.
 pub struct ControlDb {
@@ -83,6 +89,7 @@ impl ControlDb {
             .store(log.head().sequence.0, Ordering::Release);
         let (sender, position) = watch::channel(Position {
             sequence: projector.reached(),
+            is_catching_up: true,
             trouble: None,
         });
         let follower = Follower {
@@ -152,9 +159,7 @@ impl ControlDb {
         page: PageRequest,
     ) -> Result<Page<ShownEvent>, QueryError> {
         let window = page.window(List::Events, filter.order)?;
-        self.readers
-            .ask(move |it| events::list(it, &filter, &window))
-            .await
+        self.ask(move |it| events::list(it, &filter, &window)).await
     }
 
     /// The event with this sequence.
@@ -162,9 +167,7 @@ impl ControlDb {
     /// # Errors
     /// When the file does not answer.
     pub async fn event(&self, sequence: Sequence) -> Result<Option<ShownEvent>, QueryError> {
-        self.readers
-            .ask(move |it| events::find_one(it, sequence))
-            .await
+        self.ask(move |it| events::find_one(it, sequence)).await
     }
 
     /// One page of jobs.
@@ -177,9 +180,7 @@ impl ControlDb {
         page: PageRequest,
     ) -> Result<Page<Job>, QueryError> {
         let window = page.window(List::Jobs, filter.order)?;
-        self.readers
-            .ask(move |it| jobs::list(it, &filter, &window))
-            .await
+        self.ask(move |it| jobs::list(it, &filter, &window)).await
     }
 
     /// The job with this id.
@@ -187,7 +188,7 @@ impl ControlDb {
     /// # Errors
     /// When the file does not answer.
     pub async fn job(&self, id: JobId) -> Result<Option<Job>, QueryError> {
-        self.readers.ask(move |it| jobs::load(it, id)).await
+        self.ask(move |it| jobs::load(it, id)).await
     }
 
     /// One page of the databases that are not removed.
@@ -200,8 +201,7 @@ impl ControlDb {
         page: PageRequest,
     ) -> Result<Page<Database>, QueryError> {
         let window = page.window(List::Databases, filter.order)?;
-        self.readers
-            .ask(move |it| databases::list(it, &filter, &window))
+        self.ask(move |it| databases::list(it, &filter, &window))
             .await
     }
 
@@ -215,9 +215,31 @@ impl ControlDb {
         page: PageRequest,
     ) -> Result<Page<ShownToken>, QueryError> {
         let window = page.window(List::Tokens, filter.order)?;
-        self.readers
-            .ask(move |it| tokens::list(it, &filter, &window))
-            .await
+        self.ask(move |it| tokens::list(it, &filter, &window)).await
+    }
+
+    /// Asks a question once the log's end at the opening has been reached.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let mut position = self.position.clone();
+        let caught_up = position.wait_for(|it| !it.is_catching_up);
+        match tokio::time::timeout(CATCH_UP_WAIT, caught_up).await {
+            Ok(Ok(_)) => self.readers.ask(question).await,
+            Ok(Err(_)) | Err(_) => {
+                let Position {
+                    sequence, trouble, ..
+                } = self.position();
+                let published = self.wishes.published.load(Ordering::Acquire);
+                let trouble = trouble.map_or(String::new(), |it| format!("; {it}"));
+                Err(QueryError::Unavailable {
+                    reason: format!(
+                        "they are being built again, event {sequence} of {published}{trouble}"
+                    ),
+                })
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 use super::follower::Message;
 use super::storage::{self, StorageError};
 use crate::clock::Deadline;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -141,17 +141,11 @@ impl Readers {
 }
 
 fn explain(error: &StorageError) -> String {
-    match error {
-        StorageError::Sqlite(sqlite)
-            if sqlite.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) =>
-        {
-            format!(
-                "it took longer than {} s; a narrower filter helps",
-                WORK_TIME.as_secs()
-            )
-        }
-        other => other.to_string(),
+    if error.is_interruption() {
+        let seconds = WORK_TIME.as_secs();
+        return format!("it took longer than {seconds} s; a narrower filter helps");
     }
+    error.to_string()
 }
 
 fn unavailable(reason: &str) -> QueryError {

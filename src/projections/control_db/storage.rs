@@ -78,6 +78,12 @@ impl StorageError {
             ),
         }
     }
+
+    /// Whether a statement was ended by its deadline.
+    pub(super) fn is_interruption(&self) -> bool {
+        matches!(self, Self::Sqlite(error)
+            if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
+    }
 }
 
 /// Creates the file: readable by its owner alone, empty but for its tables.
@@ -110,6 +116,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StorageError> {
 
 /// Opens a file that the writer has open, to read it.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StorageError> {
+    if !path.try_exists()? {
+        return Err(StorageError::Untrue("it was deleted while in use".into()));
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(LOCK_WAIT)?;

@@ -8,8 +8,10 @@ use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// An engine that was restarted is back within a second or so.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
@@ -35,49 +37,40 @@ type Events = BoxStream<'static, Result<EventMessage, Error>>;
 
 /// A tick for each event, and one each time that the engine is found: it says nothing about what
 /// happened while nobody listened.
+///
+/// It listens also while nobody takes the ticks; many that wait are one. To be called inside tokio.
 pub(super) fn follow(engine: Arc<DockerEngine>, instance: InstanceId) -> BoxStream<'static, ()> {
-    let follower = Follower {
-        engine,
-        instance,
-        events: None,
-        retry: FIRST_RETRY,
-    };
-    stream::unfold(follower, |mut it| async move {
-        it.tick().await;
-        Some(((), it))
+    let (tick, ticks) = mpsc::channel(1);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = tick.closed() => {} // the stream was dropped
+            _ = relay(&engine, instance, &tick) => {}
+        }
+    });
+    stream::unfold(ticks, |mut ticks| async move {
+        ticks.recv().await.map(|()| ((), ticks))
     })
     .boxed()
 }
 
-struct Follower {
-    engine: Arc<DockerEngine>,
-    instance: InstanceId,
-    events: Option<Events>,
-    retry: Duration,
+async fn relay(engine: &DockerEngine, instance: InstanceId, tick: &mpsc::Sender<()>) -> Infallible {
+    let mut retry = FIRST_RETRY;
+    loop {
+        if let Some(mut events) = listen(engine, instance).await {
+            give(tick);
+            while let Some(Ok(_)) = events.next().await {
+                retry = FIRST_RETRY;
+                give(tick);
+            }
+        }
+        tokio::time::sleep(retry).await;
+        retry = (retry * 2).min(LAST_RETRY);
+    }
 }
 
-impl Follower {
-    async fn tick(&mut self) {
-        loop {
-            match &mut self.events {
-                Some(events) => {
-                    if let Some(Ok(_)) = events.next().await {
-                        self.retry = FIRST_RETRY;
-                        return;
-                    }
-                    self.events = None;
-                }
-                None => {
-                    if let Some(events) = listen(&self.engine, self.instance).await {
-                        self.events = Some(events);
-                        return;
-                    }
-                }
-            }
-            tokio::time::sleep(self.retry).await;
-            self.retry = (self.retry * 2).min(LAST_RETRY);
-        }
-    }
+fn give(tick: &mpsc::Sender<()>) {
+    // Full: one waits already, and who takes it will look at everything.
+    let _ = tick.try_send(());
 }
 
 async fn listen(engine: &DockerEngine, instance: InstanceId) -> Option<Events> {

@@ -97,6 +97,21 @@ impl Found {
         }
     }
 
+    pub(super) fn runs(&self) -> bool {
+        matches!(self.life, Life::Running(_))
+    }
+
+    /// Whether it runs or can be started as it is.
+    ///
+    /// Not one that is paused: woken, the engine calls it unhealthy until its next check, half a
+    /// minute in which nobody knows. A fresh one is there sooner.
+    fn can_serve(&self) -> bool {
+        match self.life {
+            Life::Running(_) | Life::Created | Life::Exited => true,
+            Life::Paused | Life::Dying => false,
+        }
+    }
+
     /// `fit`: it passed our check, which counts until the engine has made its own.
     pub(super) fn into_worker(self, fit: bool) -> Worker {
         let state = match self.life {
@@ -118,7 +133,7 @@ pub(super) fn choose(mut found: Vec<Found>, spec: &str) -> (Option<Found>, Vec<F
     found.sort_by_key(rank);
     let kept = found
         .iter()
-        .position(|it| it.spec == spec && it.life != Life::Dying)
+        .position(|it| it.spec == spec && it.can_serve())
         .map(|at| found.remove(at));
     (kept, found)
 }
@@ -130,6 +145,37 @@ pub(super) fn best(found: Vec<Found>) -> Option<Found> {
 
 /// What runs comes first, then what is newest.
 fn rank(found: &Found) -> (bool, Reverse<i64>, String) {
-    let runs = matches!(found.life, Life::Running(_));
-    (!runs, Reverse(found.created), found.id.clone())
+    (!found.runs(), Reverse(found.created), found.id.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_is_read_from_the_text_for_people() {
+        let running = |status| life(Some(State::RUNNING), status);
+        assert_eq!(
+            running("Up 2 minutes (healthy)"),
+            Life::Running(Verdict::Healthy)
+        );
+        assert_eq!(
+            running("Up 2 minutes (unhealthy)"),
+            Life::Running(Verdict::Unhealthy)
+        );
+        assert_eq!(
+            running("Up 1 second (health: starting)"),
+            Life::Running(Verdict::NotYet)
+        );
+        assert_eq!(running("Up 1 second"), Life::Running(Verdict::NotYet));
+        assert_eq!(
+            life(Some(State::PAUSED), "Up 2 minutes (Paused)"),
+            Life::Paused
+        );
+        assert_eq!(
+            life(Some(State::EXITED), "Exited (137) 1 second ago"),
+            Life::Exited
+        );
+        assert_eq!(life(Some(State::DEAD), "Dead"), Life::Dying);
+    }
 }

@@ -44,17 +44,16 @@ impl Containers {
     pub(super) fn ensure_running(&mut self, spec: &WorkerSpec) -> Result<String, RuntimeError> {
         let hash = spec.hash();
         let started = self.started();
-        self.remove_where(|it| {
-            it.instance == spec.instance && it.database == spec.database && it.spec != hash
+        self.remove_where(|it, life| {
+            let ours = it.instance == spec.instance && it.database == spec.database;
+            ours && (it.spec != hash || life == Life::Paused)
         });
         if let Some(it) = self.find(spec.instance, spec.database) {
-            match it.life {
-                Life::Exited => it.life = started,
-                Life::Paused => it.life = Life::Healthy,
-                Life::Starting | Life::Healthy | Life::Unhealthy => return Ok(it.id.clone()),
-            }
             let id = it.id.clone();
-            self.happened.push(spec.instance);
+            if it.life == Life::Exited {
+                it.life = started;
+                self.happened.push(spec.instance);
+            }
             return Ok(id);
         }
         if self.all.iter().any(|it| it.name == spec.name) {
@@ -73,7 +72,7 @@ impl Containers {
     }
 
     pub(super) fn remove(&mut self, instance: InstanceId, database: DatabaseId) {
-        self.remove_where(|it| it.instance == instance && it.database == database);
+        self.remove_where(|it, _| it.instance == instance && it.database == database);
     }
 
     pub(super) fn workers_of(&self, instance: InstanceId) -> Vec<Worker> {
@@ -112,7 +111,8 @@ impl Containers {
             Meddling::Pause => it.life = Life::Paused,
             Meddling::Rename(name) => it.name = name,
             Meddling::Remove => {
-                return self.remove_where(|it| it.instance == instance && it.database == database);
+                return self
+                    .remove_where(|it, _| it.instance == instance && it.database == database);
             }
         }
         self.happened.push(instance);
@@ -190,11 +190,11 @@ impl Containers {
     }
 
     /// Whether any was there to remove.
-    fn remove_where(&mut self, gone: impl Fn(&Owner) -> bool) -> bool {
+    fn remove_where(&mut self, gone: impl Fn(&Owner, Life) -> bool) -> bool {
         let before = self.all.len();
         let happened = &mut self.happened;
         self.all.retain(|it| match &it.owner {
-            Some(owner) if gone(owner) => {
+            Some(owner) if gone(owner, it.life) => {
                 happened.push(owner.instance);
                 false
             }

@@ -1,0 +1,359 @@
+//! What SQL may do: an allow-list, asked by SQLite while it prepares a statement.
+//!
+//! Whatever is not named here is refused, above all what SQLite reports as *unknown*: an ATTACH
+//! with a computed file name arrives so.
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Reads. Everything that changes something is refused.
+    Reader,
+    /// Reads and writes.
+    Writer,
+}
+
+/// What the authorizer saw since it was last asked.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The first thing it refused.
+    pub(super) refused: Option<Refused>,
+    /// Whether a statement that changes the schema was prepared.
+    pub(super) changes_schema: bool,
+    /// Whether a statement was prepared at all: one from the cache asks nothing.
+    pub(super) prepared: bool,
+    /// Whether a function was named that may take long in one go.
+    pub(super) heavy_function: bool,
+    /// Tables and views that are read.
+    pub(super) tables: Vec<String>,
+    /// Triggers and views that were made, with the table of a trigger.
+    pub(super) created: Vec<Created>,
+}
+
+/// Why something was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refused {
+    NotAllowed(String),
+    NeedsWriter,
+}
+
+/// A piece of SQL that was stored, to be run by later statements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Created {
+    View { name: String },
+    Trigger { table: String },
+}
+
+/// How many tables of one statement are remembered; one that reads more is not looked into.
+const TABLES_REMEMBERED: usize = 16;
+
+/// One connection's record of what was seen.
+#[derive(Debug, Default)]
+pub(super) struct Recorder(Mutex<Seen>);
+
+impl Recorder {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was seen; from now on nothing has been.
+    pub(super) fn take(&self) -> Seen {
+        std::mem::take(&mut *self.lock())
+    }
+
+    /// SQLite's question, answered.
+    pub(super) fn judge(&self, role: Role, context: &AuthContext<'_>) -> Authorization {
+        let mut seen = self.lock();
+        seen.prepared = true;
+        seen.note(&context.action);
+        match verdict(role, context) {
+            Ok(()) => Authorization::Allow,
+            Err(refused) => {
+                seen.refused.get_or_insert(refused);
+                Authorization::Deny
+            }
+        }
+    }
+}
+
+impl Seen {
+    fn note(&mut self, action: &AuthAction<'_>) {
+        match *action {
+            AuthAction::Read { table_name, .. }
+                if !self.has_many_tables() && !self.tables.iter().any(|it| it == table_name) =>
+            {
+                self.tables.push(table_name.to_owned());
+            }
+            AuthAction::Function { function_name } => {
+                self.heavy_function |= !LIGHT_FUNCTIONS.contains(&function_name);
+            }
+            AuthAction::Pragma { .. } => self.heavy_function = true,
+            AuthAction::CreateTrigger { table_name, .. } => {
+                self.changes_schema = true;
+                self.created.push(Created::Trigger {
+                    table: table_name.to_owned(),
+                });
+            }
+            AuthAction::CreateView { view_name } => {
+                self.changes_schema = true;
+                self.created.push(Created::View {
+                    name: view_name.to_owned(),
+                });
+            }
+            AuthAction::CreateIndex { .. }
+            | AuthAction::CreateTable { .. }
+            | AuthAction::CreateVtable { .. }
+            | AuthAction::DropIndex { .. }
+            | AuthAction::DropTable { .. }
+            | AuthAction::DropTrigger { .. }
+            | AuthAction::DropView { .. }
+            | AuthAction::DropVtable { .. }
+            | AuthAction::AlterTable { .. }
+            | AuthAction::Reindex { .. }
+            | AuthAction::Analyze { .. } => self.changes_schema = true,
+            _ => {}
+        }
+    }
+
+    /// Whether reading more tables than are remembered.
+    pub(super) fn has_many_tables(&self) -> bool {
+        self.tables.len() > TABLES_REMEMBERED
+    }
+}
+
+fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refused> {
+    let not = |what: &str| Err(Refused::NotAllowed(what.to_owned()));
+    let write = match role {
+        Role::Writer => Ok(()),
+        Role::Reader => Err(Refused::NeedsWriter),
+    };
+    if let Some(schema) = context.database_name
+        && schema != "main"
+    {
+        // Reading SQLite's own list of temporary objects, of which there are none, is harmless:
+        // it looks there on its own.
+        return match context.action {
+            AuthAction::Read { .. } => Ok(()),
+            _ => not("temporary objects and other databases"),
+        };
+    }
+    match context.action {
+        AuthAction::Select | AuthAction::Recursive => Ok(()),
+        AuthAction::Read { table_name, .. } => match table_name.strip_prefix("pragma_") {
+            _ if REFUSED_TABLES.contains(&table_name) => not(table_name),
+            Some(pragma) => pragma_verdict(role, pragma, None),
+            None => Ok(()),
+        },
+        AuthAction::Function { function_name } => {
+            if FUNCTIONS.contains(&function_name) || INTERNAL_FUNCTIONS.contains(&function_name) {
+                Ok(())
+            } else {
+                not(&format!("function {function_name}"))
+            }
+        }
+        AuthAction::Pragma {
+            pragma_name,
+            pragma_value,
+        } => pragma_verdict(role, pragma_name, pragma_value),
+        AuthAction::Insert { .. }
+        | AuthAction::Update { .. }
+        | AuthAction::Delete { .. }
+        | AuthAction::CreateIndex { .. }
+        | AuthAction::CreateTable { .. }
+        | AuthAction::CreateTrigger { .. }
+        | AuthAction::CreateView { .. }
+        | AuthAction::DropIndex { .. }
+        | AuthAction::DropTable { .. }
+        | AuthAction::DropTrigger { .. }
+        | AuthAction::DropView { .. }
+        | AuthAction::DropVtable { .. }
+        | AuthAction::Reindex { .. }
+        | AuthAction::Analyze { .. } => write,
+        AuthAction::AlterTable {
+            database_name: "main",
+            ..
+        } => write,
+        AuthAction::CreateVtable { module_name, .. } => {
+            let known = MODULES
+                .iter()
+                .any(|it| it.eq_ignore_ascii_case(module_name));
+            if known {
+                write
+            } else {
+                not(&format!("module {module_name}"))
+            }
+        }
+        AuthAction::Attach { .. } | AuthAction::Detach { .. } => not("other databases"),
+        AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => {
+            not("BEGIN, COMMIT, ROLLBACK and SAVEPOINT; every request is a transaction of its own")
+        }
+        _ => not("something this gateway does not know"),
+    }
+}
+
+fn pragma_verdict(role: Role, name: &str, value: Option<&str>) -> Result<(), Refused> {
+    let name = name.to_ascii_lowercase();
+    let is = |list: &[&str]| list.contains(&name.as_str());
+    let allowed = match value {
+        None => is(PRAGMAS_THAT_TELL) || is(PRAGMAS_ABOUT_A_TABLE) || is(PRAGMAS_TO_SET),
+        Some(_) if is(PRAGMAS_ABOUT_A_TABLE) => true,
+        Some(_) if is(PRAGMAS_TO_SET) => {
+            return match role {
+                Role::Writer => Ok(()),
+                Role::Reader => Err(Refused::NeedsWriter),
+            };
+        }
+        Some(_) => false,
+    };
+    if allowed {
+        Ok(())
+    } else {
+        Err(Refused::NotAllowed(format!("PRAGMA {name}")))
+    }
+}
+
+/// Without a value. FTS5 asks `data_version` itself, R*Tree asks `page_size`.
+const PRAGMAS_THAT_TELL: &[&str] = &[
+    "data_version",
+    "encoding",
+    "freelist_count",
+    "page_count",
+    "page_size",
+    "table_list",
+];
+/// The value names what is asked about, and changes nothing.
+const PRAGMAS_ABOUT_A_TABLE: &[&str] = &[
+    "foreign_key_check",
+    "foreign_key_list",
+    "index_info",
+    "index_list",
+    "index_xinfo",
+    "quick_check",
+    "table_info",
+    "table_list",
+    "table_xinfo",
+];
+/// Numbers in the file's header that belong to the user, and a switch that ends with its
+/// transaction.
+const PRAGMAS_TO_SET: &[&str] = &["application_id", "defer_foreign_keys", "user_version"];
+
+/// Virtual tables that SQL may create.
+const MODULES: &[&str] = &["fts5", "rtree", "rtree_i32"];
+
+/// Tables that are there without having been created, and tell what is not the client's.
+const REFUSED_TABLES: &[&str] = &["dbstat", "fts3tokenize", "sqlite_dbpage", "sqlite_stmt"];
+
+/// Functions of SQLite's own ALTER TABLE; no client can name them.
+const INTERNAL_FUNCTIONS: &[&str] = &[
+    "sqlite_add_constraint",
+    "sqlite_drop_column",
+    "sqlite_drop_constraint",
+    "sqlite_fail",
+    "sqlite_find_constraint",
+    "sqlite_rename_column",
+    "sqlite_rename_quotefix",
+    "sqlite_rename_table",
+    "sqlite_rename_test",
+];
+
+/// Every function that SQL may call.
+#[rustfmt::skip]
+const FUNCTIONS: &[&str] = &[
+    "->", "->>", "abs", "avg", "bm25", "changes", "char", "coalesce", "concat", "concat_ws",
+    "count", "cume_dist", "current_date", "current_time", "current_timestamp", "date", "datetime",
+    "dense_rank", "first_value", "format", "fts5_get_locale", "fts5_insttoken", "fts5_locale",
+    "glob", "group_concat", "hex", "highlight", "if", "ifnull", "iif", "instr", "json",
+    "json_array", "json_array_insert", "json_array_length", "json_each", "json_error_position",
+    "json_extract", "json_group_array", "json_group_object", "json_insert", "json_object",
+    "json_patch", "json_pretty", "json_quote", "json_remove", "json_replace", "json_set",
+    "json_tree", "json_type", "json_valid", "jsonb", "jsonb_array", "jsonb_array_insert",
+    "jsonb_extract", "jsonb_group_array", "jsonb_group_object", "jsonb_insert", "jsonb_object",
+    "jsonb_patch", "jsonb_remove", "jsonb_replace", "jsonb_set", "julianday", "lag",
+    "last_insert_rowid", "last_value", "lead", "length", "like", "likelihood", "likely", "lower",
+    "ltrim", "match", "max", "min", "nth_value", "ntile", "nullif", "octet_length",
+    "percent_rank", "printf", "quote", "random", "randomblob", "rank", "replace", "round",
+    "row_number", "rtreedepth", "rtreenode", "rtrim", "sign", "snippet", "soundex",
+    "sqlite_version", "strftime", "string_agg", "substr", "substring", "subtype", "sum", "time",
+    "timediff", "total", "total_changes", "trim", "typeof", "unhex", "unicode", "unistr",
+    "unistr_quote", "unixepoch", "unlikely", "upper", "zeroblob",
+];
+
+/// Functions whose one call is short on any value: a statement of these can run where it must not
+/// stay long, because the progress handler gets its turn between them.
+#[rustfmt::skip]
+const LIGHT_FUNCTIONS: &[&str] = &[
+    "abs", "avg", "coalesce", "count", "current_date", "current_time", "current_timestamp", "date",
+    "datetime", "ifnull", "iif", "julianday", "length", "likely", "max", "min", "nullif", "random",
+    "round", "sign", "sum", "time", "total", "typeof", "unixepoch", "unlikely",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::Connection;
+
+    /// Functions of this build that nobody may call.
+    const REFUSED_FUNCTIONS: &[&str] = &[
+        "fts3_tokenizer",             // takes pointers
+        "fts5",                       // gives pointers
+        "fts5_source_id",             // tells about the build
+        "load_extension",             // runs code
+        "matchinfo",                  // of FTS3
+        "offsets",                    // of FTS3
+        "optimize",                   // of FTS3
+        "rtreecheck",                 // a whole check in one call
+        "sqlite_compileoption_get",   // tells about the build
+        "sqlite_compileoption_used",  // tells about the build
+        "sqlite_log",                 // writes to the operator's log
+        "sqlite_source_id",           // tells about the build
+    ];
+    /// Modules of this build that nobody may use.
+    const REFUSED_MODULES: &[&str] = &[
+        "dbstat", "fts3", "fts3tokenize", "fts4", "fts4aux", "fts5vocab",
+    ];
+
+    fn names(question: &str) -> Vec<String> {
+        let connection = Connection::open_in_memory().unwrap();
+        let mut statement = connection.prepare(question).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn every_function_of_this_sqlite_is_either_allowed_or_refused_by_name() {
+        for name in names("SELECT DISTINCT name FROM pragma_function_list") {
+            let allowed = FUNCTIONS.contains(&name.as_str());
+            let refused = REFUSED_FUNCTIONS.contains(&name.as_str());
+            assert!(allowed != refused, "{name}: decide about it");
+        }
+    }
+
+    #[test]
+    fn every_module_of_this_sqlite_is_either_allowed_or_refused_by_name() {
+        for name in names("SELECT name FROM pragma_module_list") {
+            let allowed = MODULES.contains(&name.as_str()) || name.starts_with("pragma_");
+            let refused = REFUSED_MODULES.contains(&name.as_str());
+            assert!(allowed != refused, "{name}: decide about it");
+        }
+    }
+
+    #[test]
+    fn only_the_listed_pragmas_pass_and_only_a_writer_sets_one() {
+        for name in names("SELECT name FROM pragma_pragma_list") {
+            let listed = PRAGMAS_THAT_TELL.contains(&name.as_str())
+                || PRAGMAS_ABOUT_A_TABLE.contains(&name.as_str())
+                || PRAGMAS_TO_SET.contains(&name.as_str());
+            let reads = pragma_verdict(Role::Reader, &name, None).is_ok();
+            assert_eq!(reads, listed, "{name}");
+            let set = pragma_verdict(Role::Writer, &name, Some("1")).is_ok();
+            let with_value = PRAGMAS_ABOUT_A_TABLE.contains(&name.as_str())
+                || PRAGMAS_TO_SET.contains(&name.as_str());
+            assert_eq!(set, with_value, "{name} = 1");
+        }
+        assert_eq!(
+            pragma_verdict(Role::Reader, "User_Version", Some("7")),
+            Err(Refused::NeedsWriter)
+        );
+    }
+}

@@ -1,0 +1,302 @@
+//! A connection under the profile that strangers' SQL runs in.
+//!
+//! The order of [`SqliteConnection::open`] matters. The authorizer comes last, after our own
+//! PRAGMAs and before the first statement of a client.
+use super::authorizer::Recorder;
+use super::error::SqlError;
+use super::files::MAIN_FILE;
+use super::leash::{Hold, Leash};
+use super::parameters::MAX_PARAMETERS;
+use super::{c_calls, functions};
+use crate::domain::database::Durability;
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+pub use super::authorizer::Role;
+
+/// Most bytes of one text, BLOB or row: as much as a whole answer has by default.
+pub const MAX_VALUE_BYTES: usize = 4 << 20;
+
+/// Most bytes of one statement.
+pub(super) const MAX_STATEMENT_BYTES: i32 = 100_000;
+
+/// What a connection is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Profile {
+    /// Reading, or writing too.
+    pub role: Role,
+    /// What an answered write survives.
+    pub durability: Durability,
+    /// Most bytes the main file may grow to.
+    pub size_bytes: u64,
+    /// How many prepared statements are kept.
+    pub cached_statements: usize,
+}
+
+/// One open handle on a database. It is used by one thread at a time.
+pub struct SqliteConnection {
+    pub(super) inner: Connection,
+    pub(super) role: Role,
+    pub(super) leash: Arc<Leash>,
+    pub(super) recorder: Arc<Recorder>,
+    /// On while the forge's own statements run, which the authorizer does not judge.
+    house: Arc<AtomicBool>,
+    /// It saw a timeout, an interrupt or a limit, and is not used for another request.
+    pub(super) is_spoiled: bool,
+}
+
+impl fmt::Debug for SqliteConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteConnection")
+            .field("role", &self.role)
+            .field("is_spoiled", &self.is_spoiled)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteConnection {
+    /// Opens the database in `folder`. It must be there: nothing is ever created.
+    ///
+    /// # Errors
+    /// [`SqlError::DataMissing`] when there is no plain file with one name, otherwise what SQLite
+    /// says.
+    pub fn open(folder: &Path, profile: Profile) -> Result<Self, SqlError> {
+        let file = folder.join(MAIN_FILE);
+        super::files::require_plain(&file).map_err(|_| SqlError::DataMissing)?;
+        Self::open_file(&file, profile).map_err(|it| SqlError::from_sqlite(&it, None))
+    }
+
+    fn open_file(file: &Path, profile: Profile) -> rusqlite::Result<Self> {
+        let mode = match profile.role {
+            Role::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            Role::Writer => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        };
+        let flags = mode
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW
+            | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let inner = Connection::open_with_flags(file, flags)?;
+        inner.set_prepared_statement_cache_capacity(profile.cached_statements);
+        let mut connection = Self {
+            inner,
+            role: profile.role,
+            leash: Arc::default(),
+            recorder: Arc::default(),
+            house: Arc::default(),
+            is_spoiled: false,
+        };
+        connection.defend()?;
+        connection.configure(profile)?;
+        connection.limit()?;
+        functions::replace_in(&connection.inner)?;
+        connection.listen()?;
+        connection.authorize()?;
+        Ok(connection)
+    }
+
+    fn defend(&self) -> rusqlite::Result<()> {
+        for (config, on) in [
+            (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+            (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+            (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+            (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+            (DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, false),
+            (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE, false),
+            (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_WRITE, false),
+            (DbConfig::SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, false),
+            // Extension loading is off unless a program turns it on; ours never does.
+        ] {
+            self.inner.set_db_config(config, on)?;
+        }
+        Ok(())
+    }
+
+    fn configure(&self, profile: Profile) -> rusqlite::Result<()> {
+        let sqlite = &self.inner;
+        // Nobody waits in here while the profile is set up; later the busy handler decides.
+        sqlite.busy_timeout(OPENING_TIMEOUT)?;
+        sqlite.pragma_update(None, "temp_store", "MEMORY")?;
+        sqlite.pragma_update(None, "mmap_size", 0)?;
+        sqlite.pragma_update(None, "cell_size_check", true)?;
+        sqlite.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
+        sqlite.pragma_update(None, "foreign_keys", true)?;
+        if profile.role == Role::Reader {
+            sqlite.pragma_update(None, "query_only", true)?;
+            return Ok(());
+        }
+        sqlite.pragma_update(None, "journal_mode", "WAL")?;
+        let synchronous = match profile.durability {
+            Durability::Full => "FULL",
+            Durability::Relaxed => "NORMAL",
+        };
+        sqlite.pragma_update(None, "synchronous", synchronous)?;
+        sqlite.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
+        let page_bytes: i64 = sqlite.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let size_bytes = i64::try_from(profile.size_bytes).unwrap_or(i64::MAX);
+        let max_pages = (size_bytes / page_bytes).clamp(1, LARGEST_PAGE_COUNT);
+        sqlite.pragma_update(None, "max_page_count", max_pages)
+    }
+
+    fn limit(&self) -> rusqlite::Result<()> {
+        let fits = |it: usize| i32::try_from(it).expect("limits are small");
+        for (limit, value) in [
+            (Limit::SQLITE_LIMIT_ATTACHED, 0),
+            (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_STATEMENT_BYTES),
+            (Limit::SQLITE_LIMIT_LENGTH, fits(MAX_VALUE_BYTES)),
+            (Limit::SQLITE_LIMIT_COLUMN, 1_000),
+            (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+            (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
+            // A statement of the longest text has fewer steps; a nest of views has more.
+            (Limit::SQLITE_LIMIT_VDBE_OP, 250_000),
+            (Limit::SQLITE_LIMIT_FUNCTION_ARG, 127),
+            (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
+            (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, fits(MAX_PARAMETERS)),
+            (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
+            (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+        ] {
+            self.inner.set_limit(limit, value)?;
+        }
+        Ok(())
+    }
+
+    /// Hears SQLite while it works and while it waits. None of this may panic: a progress handler
+    /// that does lets the statement go on.
+    fn listen(&mut self) -> rusqlite::Result<()> {
+        let leash = Arc::clone(&self.leash);
+        self.inner
+            .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || leash.cut().is_some()))?;
+        let leash = Arc::clone(&self.leash);
+        self.inner.busy_handler(Some(move |_tries| {
+            let waits = leash.may_wait();
+            if waits {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            waits
+        }))
+    }
+
+    fn authorize(&mut self) -> rusqlite::Result<()> {
+        let (role, house, recorder) = (
+            self.role,
+            Arc::clone(&self.house),
+            Arc::clone(&self.recorder),
+        );
+        self.inner.authorizer(Some(
+            move |context: rusqlite::hooks::AuthContext<'_>| {
+                if house.load(Ordering::Relaxed) {
+                    rusqlite::hooks::Authorization::Allow
+                } else {
+                    recorder.judge(role, &context)
+                }
+            },
+        ))
+    }
+
+    /// Puts the next statements under a deadline.
+    pub fn hold(&self, hold: Hold) {
+        self.leash.put_on(hold);
+    }
+
+    /// Lets the connection rest.
+    pub fn release(&self) {
+        self.leash.take_off();
+    }
+
+    /// Its leash, for who watches from outside.
+    #[must_use]
+    pub fn leash(&self) -> &Arc<Leash> {
+        &self.leash
+    }
+
+    /// Whether it must be dropped instead of being used for another request.
+    #[must_use]
+    pub fn is_spoiled(&self) -> bool {
+        self.is_spoiled
+    }
+
+    /// Whether no transaction is open: also after one that SQLite ended itself.
+    #[must_use]
+    pub fn is_autocommit(&self) -> bool {
+        self.inner.is_autocommit()
+    }
+
+    /// Whether the open transaction breaks foreign keys that are checked only at its end.
+    #[must_use]
+    pub fn has_deferred_violations(&self) -> bool {
+        c_calls::has_deferred_violations(&self.inner)
+    }
+
+    /// Runs one of the forge's own statements: BEGIN, SAVEPOINT, COMMIT and their like.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn command(&mut self, sql: &'static str) -> Result<(), SqlError> {
+        let result = self.as_house(|sqlite| {
+            let mut statement = sqlite.prepare_cached(sql)?;
+            let mut rows = statement.raw_query();
+            while rows.next()?.is_some() {}
+            Ok(())
+        });
+        result.map_err(|it| {
+            let error = SqlError::from_sqlite(&it, self.leash.cut());
+            self.is_spoiled |= error.spoils_connection();
+            error
+        })
+    }
+
+    /// Lets the forge itself ask, not a client.
+    pub(super) fn as_house<T>(&self, ask: impl FnOnce(&Connection) -> T) -> T {
+        struct Ends<'h>(&'h AtomicBool);
+        impl Drop for Ends<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Relaxed);
+            }
+        }
+        self.house.store(true, Ordering::Relaxed);
+        let _ends = Ends(&self.house);
+        ask(&self.inner)
+    }
+
+    /// Tells a database that may not grow from a disk that cannot: only the quota stops SQLite
+    /// while the disk has room.
+    pub(super) fn which_room_is_full(&self) -> SqlError {
+        let disk_has_room = self
+            .inner
+            .path()
+            .and_then(|file| rustix::fs::statvfs(file).ok())
+            .is_some_and(|it| it.f_bavail.saturating_mul(it.f_frsize) >= ROOM_OF_A_DISK_NOT_FULL);
+        if disk_has_room {
+            SqlError::QuotaExceeded
+        } else {
+            SqlError::DiskFull
+        }
+    }
+}
+
+/// Opening waits this long for a lock: only another process that recovers the WAL holds one then.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Between two tries for a lock: short against a deadline, long against a spin.
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
+
+/// SQLite's machine takes this many steps between two looks at the leash: some 20 µs, so that
+/// looking costs little and a cut comes soon.
+const STEPS_BETWEEN_LOOKS: i32 = 1_000;
+
+/// Page cache of one connection, in KiB: 512 pages, which hold the hot part of most databases.
+const PAGE_CACHE_KIB: i64 = 2_048;
+
+/// A checkpointed WAL file is cut to this many bytes: it grew so far before, so it will again.
+const WAL_KEPT_BYTES: i64 = 4 << 20;
+
+/// SQLite's own bound.
+const LARGEST_PAGE_COUNT: i64 = 0xffff_fffe;
+
+/// A disk with this much room did not stop SQLite.
+const ROOM_OF_A_DISK_NOT_FULL: u64 = 1 << 20;

@@ -1,0 +1,167 @@
+//! What can come of a statement besides its answer.
+use super::leash::Cut;
+use rusqlite::ffi::{self, ErrorCode};
+
+/// Why a statement has no answer. No text in it names a path of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SqlError {
+    /// SQLite refuses the statement: a wrong word, table, column, value.
+    #[error("SQL Error: {message}")]
+    Sql {
+        /// What SQLite says.
+        message: String,
+        /// What may help.
+        hint: Option<String>,
+    },
+    /// Nobody may do this here.
+    #[error("this statement is not allowed: {what}")]
+    NotAllowed {
+        /// What it tried.
+        what: String,
+    },
+    /// A reader was asked to change something.
+    #[error("this statement changes the database, and was asked to read only")]
+    NeedsWriter,
+    /// A rule of the schema forbids it.
+    #[error("SQL Error: {message}")]
+    Constraint {
+        /// Which one.
+        message: String,
+    },
+    /// There is no statement, there are several, or it holds a NUL byte.
+    #[error("{message}")]
+    Invalid {
+        /// What is wrong.
+        message: String,
+    },
+    /// The parameters do not fit the statement.
+    #[error("{message}")]
+    ParameterMismatch {
+        /// What does not fit.
+        message: String,
+    },
+    /// The result has more rows or bytes than may be answered.
+    #[error("the result is larger than {limit}")]
+    ResultTooLarge {
+        /// The bound, in words: `10000 rows`.
+        limit: String,
+    },
+    /// Its deadline passed.
+    #[error("the statement ran into its deadline")]
+    Timeout,
+    /// Nobody waits for it any more.
+    #[error("the client went away")]
+    Abandoned,
+    /// It is longer than its slice; run elsewhere, it may end well.
+    #[error("the statement is longer than its slice")]
+    SliceOver,
+    /// Another process holds the file.
+    #[error("the database is locked by another operation")]
+    Locked,
+    /// The database has all the room that it may have.
+    #[error("the database has reached its size limit")]
+    QuotaExceeded,
+    /// The disk has no room.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The file is missing or no plain file.
+    #[error("the database's file is missing")]
+    DataMissing,
+    /// The file is damaged.
+    #[error("the database's file is damaged")]
+    Damaged,
+    /// The disk failed while data was made lasting: what is on it now is unknown.
+    #[error("the disk failed while the data was written; what was kept is unknown")]
+    OutcomeUnknown,
+    /// The disk failed.
+    #[error("the disk failed ({code})")]
+    Io {
+        /// SQLite's extended result code.
+        code: i32,
+    },
+}
+
+impl SqlError {
+    /// Whether the connection it happened on must not be used again.
+    pub(super) fn spoils_connection(&self) -> bool {
+        match self {
+            Self::Timeout
+            | Self::Abandoned
+            | Self::SliceOver
+            | Self::QuotaExceeded
+            | Self::DiskFull
+            | Self::DataMissing
+            | Self::Damaged
+            | Self::OutcomeUnknown
+            | Self::Io { .. } => true,
+            Self::Sql { message, .. } => message == OUT_OF_MEMORY,
+            Self::NotAllowed { .. }
+            | Self::NeedsWriter
+            | Self::Constraint { .. }
+            | Self::Invalid { .. }
+            | Self::ParameterMismatch { .. }
+            | Self::ResultTooLarge { .. }
+            | Self::Locked => false,
+        }
+    }
+
+    /// What SQLite said, without knowing who asked or why it stopped.
+    pub(super) fn from_sqlite(error: &rusqlite::Error, cut: Option<Cut>) -> Self {
+        use rusqlite::Error;
+        let (code, message) = match error {
+            Error::SqliteFailure(code, message) => (code, message.clone()),
+            Error::SqlInputError { error, msg, .. } => (error, Some(msg.clone())),
+            Error::Empty => return Self::invalid("the statement is empty"),
+            Error::MultipleStatement => {
+                return Self::invalid("only one statement can be sent here");
+            }
+            Error::NulError(_) => return Self::invalid("the statement holds a NUL byte"),
+            other => return Self::sql(other.to_string()),
+        };
+        let message = message.unwrap_or_else(|| ffi::code_to_str(code.extended_code).to_owned());
+        match code.code {
+            ErrorCode::OperationInterrupted => match cut {
+                Some(Cut::Abandoned) => Self::Abandoned,
+                Some(Cut::Slice) => Self::SliceOver,
+                Some(Cut::Deadline) | None => Self::Timeout,
+            },
+            ErrorCode::ConstraintViolation => Self::Constraint { message },
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => match cut {
+                Some(Cut::Slice) => Self::SliceOver,
+                Some(Cut::Abandoned) => Self::Abandoned,
+                Some(Cut::Deadline) | None => Self::Locked,
+            },
+            ErrorCode::DiskFull => Self::DiskFull,
+            ErrorCode::CannotOpen => Self::DataMissing,
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged,
+            ErrorCode::SystemIoFailure => match code.extended_code {
+                ffi::SQLITE_IOERR_FSYNC
+                | ffi::SQLITE_IOERR_DIR_FSYNC
+                | ffi::SQLITE_IOERR_CLOSE => Self::OutcomeUnknown,
+                code => Self::Io { code },
+            },
+            ErrorCode::OutOfMemory => Self::Sql {
+                message: OUT_OF_MEMORY.to_owned(),
+                hint: Some("sort or join less at a time".to_owned()),
+            },
+            ErrorCode::AuthorizationForStatementDenied => Self::NotAllowed { what: message },
+            ErrorCode::ReadOnly => Self::NeedsWriter,
+            _ => Self::sql(message),
+        }
+    }
+
+    pub(super) fn sql(message: impl Into<String>) -> Self {
+        Self::Sql {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn invalid(message: &str) -> Self {
+        Self::Invalid {
+            message: message.to_owned(),
+        }
+    }
+}
+
+const OUT_OF_MEMORY: &str = "the statement needs more memory than one statement may have";

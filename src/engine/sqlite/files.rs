@@ -1,0 +1,142 @@
+//! The files of a database: made, asked, settled.
+use crate::domain::database::Durability;
+use crate::engine::FileError;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::Path;
+use std::time::Duration;
+
+/// The database's file in its folder.
+pub const MAIN_FILE: &str = "main.db";
+/// What was committed and has not been brought into the main file yet.
+pub const WAL_FILE: &str = "main.db-wal";
+
+/// Under this name a database is made; only a whole one gets the real name.
+const NEW_FILE: &str = "main.db.new";
+
+/// How long opening waits for whoever else has the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub(super) fn create(folder: &Path, durability: Durability) -> Result<(), FileError> {
+    let main = folder.join(MAIN_FILE);
+    if main.symlink_metadata().is_ok() {
+        return probe(folder);
+    }
+    let new = folder.join(NEW_FILE);
+    for rest in ["", "-wal", "-shm", "-journal"] {
+        let file = folder.join(format!("{NEW_FILE}{rest}"));
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io_error("remove what an earlier try left", &error));
+            }
+            _ => {}
+        }
+    }
+    write_new(&new, durability).map_err(|it| sqlite_error("create the database", &it))?;
+    keep(&new, folder).map_err(|it| io_error("write the database", &it))?;
+    fs::rename(&new, &main)
+        .and_then(|()| File::open(folder)?.sync_all())
+        .map_err(|it| io_error("put the database in place", &it))
+}
+
+/// An empty database whose header says WAL: what is opened later needs no change first.
+fn write_new(file: &Path, durability: Durability) -> rusqlite::Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let sqlite = Connection::open_with_flags(file, flags)?;
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::Relaxed => "NORMAL",
+    };
+    sqlite.pragma_update(None, "synchronous", synchronous)?;
+    sqlite.pragma_update(None, "journal_mode", "WAL")?;
+    sqlite.close().map_err(|(_, error)| error)
+}
+
+/// Gives the file to whom the folder belongs, to nobody else, and to the disk.
+fn keep(file: &Path, folder: &Path) -> io::Result<()> {
+    fs::set_permissions(file, Permissions::from_mode(0o600))?;
+    let (owner, made) = (fs::metadata(folder)?, fs::metadata(file)?);
+    if (owner.uid(), owner.gid()) != (made.uid(), made.gid()) {
+        chown(file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    File::open(file)?.sync_all()
+}
+
+pub(super) fn probe(folder: &Path) -> Result<(), FileError> {
+    let file = folder.join(MAIN_FILE);
+    require_plain(&file)?;
+    open(&file)
+        .and_then(|it| {
+            it.query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
+                row.get::<_, i64>(0)
+            })
+        })
+        .map(|_| ())
+        .map_err(|it| sqlite_error("ask the database", &it))
+}
+
+pub(super) fn settle(folder: &Path) -> Result<(), FileError> {
+    let file = folder.join(MAIN_FILE);
+    if require_plain(&file).is_err() || !folder.join(WAL_FILE).exists() {
+        return Ok(());
+    }
+    let settled = || -> rusqlite::Result<bool> {
+        let sqlite = open(&file)?;
+        let is_busy: bool =
+            sqlite.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        sqlite.close().map_err(|(_, error)| error)?;
+        Ok(!is_busy)
+    };
+    match settled() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(FileError::Busy),
+        Err(error) => Err(sqlite_error("settle the database", &error)),
+    }
+}
+
+/// A database is one regular file with one name: neither a link nor a second name for another's.
+pub(super) fn require_plain(file: &Path) -> Result<(), FileError> {
+    match file.symlink_metadata() {
+        Ok(it) if it.is_file() && it.nlink() == 1 => Ok(()),
+        _ => Err(FileError::Missing),
+    }
+}
+
+/// For our own statements alone; strangers' SQL gets a `SqliteConnection`.
+fn open(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let sqlite = Connection::open_with_flags(file, flags)?;
+    sqlite.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(sqlite)
+}
+
+fn io_error(action: &'static str, error: &io::Error) -> FileError {
+    if error.kind() == io::ErrorKind::StorageFull {
+        return FileError::DiskFull;
+    }
+    FileError::Io {
+        action,
+        reason: error.to_string(),
+    }
+}
+
+fn sqlite_error(action: &'static str, error: &rusqlite::Error) -> FileError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => FileError::NotADatabase {
+            reason: error.to_string(),
+        },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => FileError::Busy,
+        Some(ErrorCode::DiskFull) => FileError::DiskFull,
+        _ => FileError::Io {
+            action,
+            reason: error.to_string(),
+        },
+    }
+}

@@ -1,0 +1,174 @@
+//! What can end a statement while it runs: its deadline, a client that went away, a time slice.
+use crate::clock::Deadline;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Ties a request to whoever waits for its answer.
+///
+/// Both ends may let go at the same time, so each of them has to win a step: a request that was
+/// abandoned is never committed, and one that is being committed is not called a failure.
+#[derive(Debug, Default)]
+pub struct Ticket(AtomicU8);
+
+const WAITING: u8 = 0;
+const ABANDONED: u8 = 1;
+const CLAIMED: u8 = 2;
+
+impl Ticket {
+    /// Nobody waits any more. `false` when the request is being committed: its outcome will come.
+    pub fn abandon(&self) -> bool {
+        self.step_to(ABANDONED)
+    }
+
+    /// Its outcome is about to become lasting. `false` when nobody waits for it.
+    pub fn claim(&self) -> bool {
+        self.step_to(CLAIMED)
+    }
+
+    /// Gives a claim back after a commit that kept nothing.
+    pub fn unclaim(&self) {
+        let _ = self
+            .0
+            .compare_exchange(CLAIMED, WAITING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Whether nobody waits for it.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.0.load(Ordering::Acquire) == ABANDONED
+    }
+
+    fn step_to(&self, next: u8) -> bool {
+        match self
+            .0
+            .compare_exchange(WAITING, next, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => true,
+            Err(now) => now == next,
+        }
+    }
+}
+
+/// What holds the statement that runs now.
+#[derive(Debug, Clone)]
+pub struct Hold {
+    /// When it must be done.
+    pub deadline: Deadline,
+    /// Who waits for it.
+    pub ticket: Option<Arc<Ticket>>,
+    /// When it must be done to be done here: past it, it is cut and run elsewhere.
+    pub slice: Option<Deadline>,
+    /// Whether it may sleep while another process has the file locked.
+    pub may_wait: bool,
+}
+
+/// Why a statement was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    Deadline,
+    Abandoned,
+    Slice,
+}
+
+/// One connection's leash; shared with the callbacks that SQLite calls while a statement runs, and
+/// with whoever watches from outside.
+#[derive(Debug, Default)]
+pub struct Leash(Mutex<Option<Hold>>);
+
+impl Leash {
+    pub(super) fn put_on(&self, hold: Hold) {
+        *self.lock() = Some(hold);
+    }
+
+    pub(super) fn take_off(&self) {
+        *self.lock() = None;
+    }
+
+    /// Why the running statement must stop, if it must.
+    pub(super) fn cut(&self) -> Option<Cut> {
+        let hold = self.lock();
+        let hold = hold.as_ref()?;
+        if hold.deadline.has_passed() {
+            Some(Cut::Deadline)
+        } else if hold.ticket.as_ref().is_some_and(|it| it.is_abandoned()) {
+            Some(Cut::Abandoned)
+        } else if hold.slice.is_some_and(|it| it.has_passed()) {
+            Some(Cut::Slice)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the running statement may sleep until a lock is free.
+    pub(super) fn may_wait(&self) -> bool {
+        self.cut().is_none() && self.lock().as_ref().is_none_or(|it| it.may_wait)
+    }
+
+    /// Whether a statement still runs `grace` after its deadline, or after its client went away:
+    /// nothing inside SQLite stops it.
+    #[must_use]
+    pub fn is_overstayed(&self, grace: Duration) -> bool {
+        self.lock()
+            .as_ref()
+            .is_some_and(|it| it.deadline.has_passed_by(grace))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Hold>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_abandoned_request_cannot_be_claimed_and_a_claimed_one_not_abandoned() {
+        let abandoned = Ticket::default();
+        assert!(abandoned.abandon());
+        assert!(!abandoned.claim());
+        assert!(abandoned.is_abandoned());
+
+        let claimed = Ticket::default();
+        assert!(claimed.claim());
+        assert!(!claimed.abandon());
+        claimed.unclaim();
+        assert!(claimed.abandon(), "a claim given back can be abandoned");
+    }
+
+    #[test]
+    fn the_deadline_the_client_and_the_slice_each_cut() {
+        let far = Deadline::after(Duration::from_secs(60));
+        let past = Deadline::after(Duration::ZERO);
+        let gone = Arc::new(Ticket::default());
+        gone.abandon();
+        let hold = Hold {
+            deadline: far,
+            ticket: None,
+            slice: None,
+            may_wait: true,
+        };
+        let leash = Leash::default();
+        assert_eq!(leash.cut(), None, "nothing runs");
+        leash.put_on(hold.clone());
+        assert_eq!(leash.cut(), None);
+        leash.put_on(Hold {
+            ticket: Some(gone),
+            ..hold.clone()
+        });
+        assert_eq!(leash.cut(), Some(Cut::Abandoned));
+        leash.put_on(Hold {
+            slice: Some(past),
+            ..hold.clone()
+        });
+        assert_eq!(leash.cut(), Some(Cut::Slice));
+        leash.put_on(Hold {
+            deadline: past,
+            ..hold
+        });
+        assert_eq!(leash.cut(), Some(Cut::Deadline));
+        assert!(leash.is_overstayed(Duration::ZERO));
+        assert!(!leash.is_overstayed(Duration::from_secs(60)));
+    }
+}

@@ -1,0 +1,52 @@
+//! SQLite.
+//!
+//! Raw SQL of strangers runs here. `connection.rs` is the profile under which it does, and the
+//! order of what it sets up matters; `authorizer.rs` says what SQL may do, `functions.rs` replaces
+//! the functions that nothing could stop, `statement.rs` runs one statement and writes its answer.
+mod answer;
+mod authorizer;
+mod c_calls;
+mod connection;
+mod created;
+mod error;
+mod files;
+mod functions;
+mod hint;
+mod leash;
+mod parameters;
+mod statement;
+mod strings;
+
+pub use answer::{Form, Int64Form, Shape};
+pub use connection::{MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
+pub use error::SqlError;
+pub use files::{MAIN_FILE, WAL_FILE};
+pub use leash::{Hold, Leash, Ticket};
+pub use parameters::{MAX_PARAMETERS, Param, Params};
+pub use statement::{Answer, Statement, StatementTraits};
+
+use super::{Engine, FileError};
+use crate::domain::database::Durability;
+use std::path::Path;
+
+/// SQLite: one file for each database.
+#[derive(Debug)]
+pub struct Sqlite;
+
+impl Engine for Sqlite {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn create_file(&self, folder: &Path, durability: Durability) -> Result<(), FileError> {
+        files::create(folder, durability)
+    }
+
+    fn probe(&self, folder: &Path) -> Result<(), FileError> {
+        files::probe(folder)
+    }
+
+    fn settle(&self, folder: &Path) -> Result<(), FileError> {
+        files::settle(folder)
+    }
+}

@@ -1,0 +1,199 @@
+//! Runs one statement.
+use super::answer::{AnswerWriter, Form, Totals};
+use super::authorizer::{Refused, Role, Seen};
+use super::connection::SqliteConnection;
+use super::error::SqlError;
+use super::parameters::Params;
+use super::{c_calls, hint};
+use crate::clock::Stopwatch;
+use rusqlite::fallible_iterator::FallibleIterator as _;
+use rusqlite::{Batch, CachedStatement, Connection};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One statement with its parameters.
+#[derive(Debug, Clone, Default)]
+pub struct Statement {
+    /// Its text.
+    pub sql: Arc<str>,
+    /// Its parameters.
+    pub params: Params,
+}
+
+/// What a statement answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The finished JSON.
+    pub body: Vec<u8>,
+    /// Rows in it.
+    pub row_count: u64,
+    /// Rows that were inserted, updated or deleted.
+    pub rows_affected: u64,
+    /// Whether there were more rows.
+    pub truncated: bool,
+    /// How long it took, preparing included.
+    pub elapsed: Duration,
+    /// What was learned about the statement.
+    pub traits: StatementTraits,
+}
+
+/// What is known about a statement once it has run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatementTraits {
+    /// It changes the schema: what was learned about other statements no longer holds.
+    pub changes_schema: bool,
+    /// It reads ordinary tables with light functions alone, so that its deadline stops it wherever
+    /// it is. `None` when it came from the cache and nobody looked.
+    pub is_calm: Option<bool>,
+}
+
+impl SqliteConnection {
+    /// Runs a statement under the leash that was put on, and writes its answer.
+    ///
+    /// # Errors
+    /// Whatever the statement deserves; the connection may be spoiled by it.
+    pub fn run(&mut self, statement: &Statement, form: &Form) -> Result<Answer, SqlError> {
+        self.recorder.take();
+        let result = run(self, statement, form);
+        let seen = self.recorder.take();
+        let result = match result {
+            Ok(mut answer) => {
+                answer.traits.is_calm = self.look_into(&seen);
+                self.look_into_created(&seen.created).map(|()| answer)
+            }
+            Err(error) => Err(self.explain(error, &seen)),
+        };
+        if let Err(error) = &result {
+            self.is_spoiled |= error.spoils_connection();
+        }
+        result
+    }
+
+    /// Whether a reader's new statement is calm.
+    fn look_into(&self, seen: &Seen) -> Option<bool> {
+        (self.role == Role::Reader && seen.prepared).then(|| {
+            !seen.heavy_function
+                && !seen.has_many_tables()
+                && self.as_house(|house| are_ordinary(house, &seen.tables))
+        })
+    }
+
+    /// Makes the error the one the client should see.
+    fn explain(&self, error: SqlError, seen: &Seen) -> SqlError {
+        match (&seen.refused, error) {
+            (Some(Refused::NotAllowed(what)), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
+                SqlError::NotAllowed { what: what.clone() }
+            }
+            (Some(Refused::NeedsWriter), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
+                SqlError::NeedsWriter
+            }
+            (None, SqlError::Sql { message, hint: None }) => {
+                let hint = self.as_house(|house| hint::for_message(house, &message));
+                SqlError::Sql { message, hint }
+            }
+            (None, SqlError::DiskFull) => self.which_room_is_full(),
+            (_, error) => error,
+        }
+    }
+}
+
+fn run(
+    connection: &SqliteConnection,
+    statement: &Statement,
+    form: &Form,
+) -> Result<Answer, SqlError> {
+    let stopwatch = Stopwatch::start();
+    let cut = |it: rusqlite::Error| SqlError::from_sqlite(&it, connection.leash.cut());
+    let sqlite = &connection.inner;
+    let changes_before = sqlite.total_changes();
+    if connection.role == Role::Writer {
+        c_calls::forget_last_insert_rowid(sqlite);
+    }
+
+    let mut prepared = prepare(sqlite, &statement.sql).map_err(cut)?;
+    statement.params.bind(&mut prepared)?;
+    let mut writer = AnswerWriter::new(form);
+    let mut has_head = false;
+    {
+        let mut rows = prepared.raw_query();
+        while let Some(row) = rows.next().map_err(cut)? {
+            if !has_head {
+                writer.head(row.as_ref());
+                has_head = true;
+            }
+            if !writer.row(row)? {
+                break;
+            }
+        }
+    }
+    if !has_head {
+        writer.head(&prepared);
+    }
+    let changes_schema = connection.recorder.lock().changes_schema;
+    if changes_schema {
+        // Its next run has to be seen by the authorizer again, which tells others of it.
+        prepared.discard();
+    }
+
+    let inserted = sqlite.last_insert_rowid();
+    let totals = Totals {
+        // `changes` keeps its number over statements that change nothing.
+        rows_affected: if sqlite.total_changes() == changes_before {
+            0
+        } else {
+            sqlite.changes()
+        },
+        last_insert_rowid: (connection.role == Role::Writer && inserted != 0).then_some(inserted),
+        stopwatch,
+    };
+    let written = writer.finish(&totals);
+    Ok(Answer {
+        body: written.body,
+        row_count: written.row_count,
+        rows_affected: totals.rows_affected,
+        truncated: written.truncated,
+        elapsed: stopwatch.elapsed(),
+        traits: StatementTraits {
+            changes_schema,
+            is_calm: None,
+        },
+    })
+}
+
+/// Prepares a statement, or takes it from the cache.
+fn prepare<'c>(
+    sqlite: &'c Connection,
+    sql: &str,
+) -> Result<CachedStatement<'c>, rusqlite::Error> {
+    let sql = sql.trim_end_matches(|it: char| it == ';' || it.is_ascii_whitespace());
+    if sql.contains(';') {
+        refuse_several(sqlite, sql)?;
+    }
+    sqlite.prepare_cached(sql)
+}
+
+/// A `;` may stand in a text, a comment or a trigger; SQLite knows.
+///
+/// Asked here and not of `prepare`, which would prepare all that follows inside one another:
+/// ten thousand statements in a row would end the thread's stack.
+fn refuse_several(sqlite: &Connection, sql: &str) -> Result<(), rusqlite::Error> {
+    let mut batch = Batch::new(sqlite, sql);
+    batch.next()?.ok_or(rusqlite::Error::Empty)?;
+    match batch.next() {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) | Err(_) => Err(rusqlite::Error::MultipleStatement),
+    }
+}
+
+/// Whether all of these are tables whose pages SQLite reads itself, or views of such: what a
+/// virtual table does in one step, nobody can stop.
+fn are_ordinary(sqlite: &Connection, names: &[String]) -> bool {
+    let question = "SELECT type = 'view' OR rootpage > 0 FROM sqlite_schema \
+                    WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')";
+    names.iter().all(|name| {
+        sqlite
+            .prepare_cached(question)
+            .and_then(|mut it| it.query_row([name], |row| row.get(0)))
+            .unwrap_or(false)
+    })
+}

@@ -1,0 +1,12 @@
+//! The real Docker engine: needs one that answers, and the workers' image in it.
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy knows tests, and takes their helpers for the house's code"
+)]
+mod engine_away;
+mod hardening;
+mod meddling;
+mod own_container;
+mod runtime_contract;
+mod start_times;
+mod support;
