@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// The flag of commands that read a data folder.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DataDirArgs {
-    /// The data folder [DBFORGE_DATA_DIR=./db-data]
+    /// The data folder; without it `DBFORGE_DATA_DIR`, or ./db-data
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<String>,
 }

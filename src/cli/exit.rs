@@ -4,14 +4,14 @@ use std::fmt;
 use std::process::ExitCode;
 
 /// What `--help` says about exit codes.
-pub(crate) const HELP: &str = "\
+pub(super) const HELP: &str = "\
 Exit codes:
   0  done
   1  refused: the gateway said no, or the job it began failed
   2  usage: the command line or a setting cannot be used
   3  unavailable: the gateway does not answer, answers 5xx or does not start; a job is not done
      in time; a file cannot be read
-  4  damage: log verify, replay or doctor found some
+  4  damage: log verify, replay or doctor found something broken
 `health` and `worker health` end with 0 or 1, as container engines expect it.";
 
 /// Why a command did not do what it was told.
@@ -36,18 +36,18 @@ impl From<Exit> for ExitCode {
 
 /// The end of a command that did not do what it was told.
 #[derive(Debug)]
-pub struct Failure {
+pub(super) struct Failure {
     /// What sort of end.
-    pub exit: Exit,
+    pub(super) exit: Exit,
     /// What happened, its causes behind it; none where the command's output says it already.
-    pub error: Option<anyhow::Error>,
+    pub(super) error: Option<anyhow::Error>,
     /// What to do next.
-    pub hint: Option<String>,
+    pub(super) hint: Option<String>,
 }
 
 impl Failure {
     /// An end with a sentence.
-    pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
+    pub(super) fn new(exit: Exit, message: impl fmt::Display) -> Self {
         Self {
             exit,
             error: Some(anyhow::anyhow!("{message}")),
@@ -56,7 +56,7 @@ impl Failure {
     }
 
     /// An end whose reason stands in the command's output.
-    pub(crate) fn told(exit: Exit) -> Self {
+    pub(super) fn told(exit: Exit) -> Self {
         Self {
             exit,
             error: None,
@@ -65,13 +65,13 @@ impl Failure {
     }
 
     /// Says what to do next.
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// Says on the standard error what there is to say.
-    pub(crate) fn report(&self) {
+    pub(super) fn report(&self) {
         if let Some(error) = &self.error {
             output::note(format_args!("dbforge: {error:#}"));
         }
@@ -82,7 +82,7 @@ impl Failure {
 }
 
 /// Gives an error of any sort the exit code that it means here.
-pub(crate) trait OrExit<T> {
+pub(super) trait OrExit<T> {
     /// Ends the command with `exit` where this is an error, and says what was being done.
     fn or_exit(self, exit: Exit, doing: impl fmt::Display) -> Result<T, Failure>;
 }

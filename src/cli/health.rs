@@ -14,7 +14,7 @@ const LARGEST_ANSWER: u64 = 64 << 10;
 /// `dbforge health`.
 #[derive(Debug, clap::Args)]
 pub(super) struct HealthArgs {
-    /// Where the gateway is; without it on this machine, at the port of DBFORGE_LISTEN
+    /// Where the gateway is; without it on this machine, at the port of `DBFORGE_LISTEN`
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The host name to ask for, where a proxy chooses by it
@@ -37,13 +37,17 @@ pub(super) fn health(args: &HealthArgs, environment: &dyn Environment) -> Result
     if let Some(host) = &args.host {
         question = question.header("Host", host);
     }
-    let question = question.body(()).map_err(|it| unwell(format!("{url}: {it}")))?;
+    let question = question
+        .body(())
+        .map_err(|it| unwell(format!("{url}: {it}")))?;
     let agent = http::agent();
     let question = agent
         .configure_request(question)
         .timeout_global(Some(LIMIT))
         .build();
-    let mut answer = agent.run(question).map_err(|it| unwell(format!("{url}: {it}")))?;
+    let mut answer = agent
+        .run(question)
+        .map_err(|it| unwell(format!("{url}: {it}")))?;
     let body = answer
         .body_mut()
         .with_config()

@@ -5,38 +5,38 @@ use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
 /// Writes a line of data.
-pub(crate) fn line(text: impl fmt::Display) -> Result<(), Failure> {
+pub(super) fn line(text: impl fmt::Display) -> Result<(), Failure> {
     let mut lines = Lines::begin();
     lines.line(text)?;
     lines.end()
 }
 
 /// Writes data that ends its own lines.
-pub(crate) fn text(text: impl fmt::Display) -> Result<(), Failure> {
+pub(super) fn text(text: impl fmt::Display) -> Result<(), Failure> {
     write!(io::stdout().lock(), "{text}").map_err(|error| unwritable(&error))
 }
 
 /// Writes a remark. One that cannot be written has nobody who misses it.
-pub(crate) fn note(text: impl fmt::Display) {
+pub(super) fn note(text: impl fmt::Display) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
 /// Writes many lines of data, few of them at a time to the system.
-pub(crate) struct Lines(BufWriter<StdoutLock<'static>>);
+pub(super) struct Lines(BufWriter<StdoutLock<'static>>);
 
 impl Lines {
     /// Nobody else writes data until the end.
-    pub(crate) fn begin() -> Self {
+    pub(super) fn begin() -> Self {
         Self(BufWriter::new(io::stdout().lock()))
     }
 
     /// Writes one line.
-    pub(crate) fn line(&mut self, text: impl fmt::Display) -> Result<(), Failure> {
+    pub(super) fn line(&mut self, text: impl fmt::Display) -> Result<(), Failure> {
         writeln!(self.0, "{text}").map_err(|error| unwritable(&error))
     }
 
     /// Writes what is left in memory.
-    pub(crate) fn end(mut self) -> Result<(), Failure> {
+    pub(super) fn end(mut self) -> Result<(), Failure> {
         self.0.flush().map_err(|error| unwritable(&error))
     }
 }

@@ -85,7 +85,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn at(url: &str) -> Result<ClientConfig, ConfigError> {
-        ClientConfig::read(&BTreeMap::from([("DBFORGE_URL".to_owned(), url.to_owned())]))
+        ClientConfig::read(&BTreeMap::from([(
+            "DBFORGE_URL".to_owned(),
+            url.to_owned(),
+        )]))
     }
 
     #[test]

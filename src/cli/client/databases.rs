@@ -20,7 +20,7 @@ const COLUMNS: &Columns = &[
 
 /// `dbforge create`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct CreateArgs {
+pub(in crate::cli) struct CreateArgs {
     /// Its name
     name: String,
     /// How long it lives before it goes to the trash: 30s, 15m, 2h, 7d
@@ -40,7 +40,7 @@ pub(crate) struct CreateArgs {
 
 /// `dbforge list`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct ListArgs {
+pub(in crate::cli) struct ListArgs {
     /// Only those in this state, such as ready or trashed
     #[arg(long)]
     state: Option<String>,
@@ -53,7 +53,7 @@ pub(crate) struct ListArgs {
 
 /// `dbforge show`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct ShowArgs {
+pub(in crate::cli) struct ShowArgs {
     /// Its name or its id
     name: String,
     #[command(flatten)]
@@ -62,7 +62,7 @@ pub(crate) struct ShowArgs {
 
 /// `dbforge stop`, `start`, `restart`, `undelete`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct ActionArgs {
+pub(in crate::cli) struct ActionArgs {
     /// Its name or its id
     name: String,
     #[command(flatten)]
@@ -73,7 +73,7 @@ pub(crate) struct ActionArgs {
 
 /// `dbforge delete`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct DeleteArgs {
+pub(in crate::cli) struct DeleteArgs {
     /// Its name or its id
     name: String,
     /// For good, past the trash; also what is in the trash already
@@ -86,7 +86,10 @@ pub(crate) struct DeleteArgs {
 }
 
 /// Creates a database.
-pub(crate) fn create(args: &CreateArgs, environment: &dyn Environment) -> Result<(), Failure> {
+pub(in crate::cli) fn create(
+    args: &CreateArgs,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let command = Request::post(&["databases"]).body(wanted(args));
     carry_out(&client, &args.wait, command)
@@ -110,7 +113,7 @@ fn wanted(args: &CreateArgs) -> Value {
 }
 
 /// Lists databases.
-pub(crate) fn list(args: &ListArgs, environment: &dyn Environment) -> Result<(), Failure> {
+pub(in crate::cli) fn list(args: &ListArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let all = pages::fetch(&client, None, || {
         Request::get(&["databases"])
@@ -121,7 +124,7 @@ pub(crate) fn list(args: &ListArgs, environment: &dyn Environment) -> Result<(),
 }
 
 /// Shows one database.
-pub(crate) fn show(args: &ShowArgs, environment: &dyn Environment) -> Result<(), Failure> {
+pub(in crate::cli) fn show(args: &ShowArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let answer = client.send(Request::get(&["databases", &args.name]))?;
     if client.json {
@@ -154,7 +157,10 @@ fn in_full(database: &Value) -> Table {
 }
 
 /// Sends a database to the trash, or removes it for good.
-pub(crate) fn delete(args: &DeleteArgs, environment: &dyn Environment) -> Result<(), Failure> {
+pub(in crate::cli) fn delete(
+    args: &DeleteArgs,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let purge = args.purge.then_some(true);
     let command = Request::delete(&["databases", &args.name]).query_if("purge", purge.as_ref());
@@ -162,7 +168,7 @@ pub(crate) fn delete(args: &DeleteArgs, environment: &dyn Environment) -> Result
 }
 
 /// Does what the last part of the route says: `stop`, `start`, `restart`, `undelete`.
-pub(crate) fn act(
+pub(in crate::cli) fn act(
     action: &str,
     args: &ActionArgs,
     environment: &dyn Environment,

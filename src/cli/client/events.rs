@@ -16,7 +16,7 @@ const COLUMNS: &Columns = &[
 
 /// `dbforge events`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct EventsArgs {
+pub(in crate::cli) struct EventsArgs {
     /// Those behind this sequence, the oldest first; without it the latest
     #[arg(long, value_name = "SEQUENCE")]
     after: Option<u64>,
@@ -34,7 +34,10 @@ pub(crate) struct EventsArgs {
 }
 
 /// Lists events, oldest first.
-pub(crate) fn events(args: &EventsArgs, environment: &dyn Environment) -> Result<(), Failure> {
+pub(in crate::cli) fn events(
+    args: &EventsArgs,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let latest_first = args.after.is_none().then_some("desc");
     let mut events = pages::fetch(&client, Some(args.limit), || {

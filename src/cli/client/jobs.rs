@@ -30,7 +30,7 @@ const COLUMNS: &Columns = &[
 
 /// `dbforge jobs`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct JobsArgs {
+pub(in crate::cli) struct JobsArgs {
     /// One job; its attempts are shown too
     #[arg(value_name = "ID", conflicts_with_all = ["state", "database", "kind"])]
     id: Option<String>,
@@ -74,7 +74,7 @@ struct Job {
 }
 
 /// Lists jobs, or shows one.
-pub(crate) fn jobs(args: &JobsArgs, environment: &dyn Environment) -> Result<(), Failure> {
+pub(in crate::cli) fn jobs(args: &JobsArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     if let Some(id) = &args.id {
         let answer = client.send(Request::get(&["jobs", id]))?;
@@ -92,11 +92,7 @@ pub(crate) fn jobs(args: &JobsArgs, environment: &dyn Environment) -> Result<(),
 }
 
 /// Sends a command that begins a job, waits for the job's end, and prints the job.
-pub(super) fn carry_out(
-    client: &Client,
-    wait: &WaitArgs,
-    command: Request,
-) -> Result<(), Failure> {
+pub(super) fn carry_out(client: &Client, wait: &WaitArgs, command: Request) -> Result<(), Failure> {
     let mut answer = client.send(command)?;
     let mut job: Job = answer.read()?;
     if !wait.no_wait {

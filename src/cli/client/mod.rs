@@ -23,10 +23,10 @@ const LARGEST_ANSWER: u64 = 256 << 20;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Gateway")]
 pub(super) struct GatewayArgs {
-    /// Where the gateway is [DBFORGE_URL=http://127.0.0.1:8080]
+    /// Where the gateway is; without it `DBFORGE_URL`, or `http://127.0.0.1:8080`
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// Token to send; DBFORGE_TOKEN hides it from other users. With neither, a gateway on this
+    /// Token to send; `DBFORGE_TOKEN` hides it from other users. With neither, a gateway on this
     /// machine is sent the root token of the data folder
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
@@ -76,7 +76,7 @@ impl Client {
     }
 
     /// Sends a request and waits for its answer.
-    pub(super) fn send(&self, request: Request) -> Result<Answer, Failure> {
+    fn send(&self, request: Request) -> Result<Answer, Failure> {
         let url = format!("{}{}", self.url, request.path_and_query);
         if self.verbose {
             output::note(format_args!("{} {url}", request.method));

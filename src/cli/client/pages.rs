@@ -1,6 +1,6 @@
 //! Lists that come in pages.
-use super::request::{Request, read};
 use super::Client;
+use super::request::{Request, read};
 use crate::cli::exit::Failure;
 use crate::cli::output;
 use crate::cli::table::{Table, cell};

@@ -44,7 +44,11 @@ impl Request {
 
     /// Adds a query parameter.
     pub(super) fn query(mut self, key: &str, value: impl ToString) -> Self {
-        let mark = if self.path_and_query.contains('?') { '&' } else { '?' };
+        let mark = if self.path_and_query.contains('?') {
+            '&'
+        } else {
+            '?'
+        };
         self.path_and_query.push(mark);
         self.path_and_query.push_str(key);
         self.path_and_query.push('=');

@@ -18,7 +18,7 @@ const LARGEST_STATEMENT: u64 = 16 << 20;
 
 /// `dbforge sql`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct SqlArgs {
+pub(in crate::cli) struct SqlArgs {
     /// Name or id of the database
     name: String,
     /// The statement; `-` or nothing reads it from the standard input
@@ -69,7 +69,7 @@ struct Column {
 }
 
 /// Runs one statement.
-pub(crate) fn sql(args: &SqlArgs, environment: &dyn Environment) -> Result<(), Failure> {
+pub(in crate::cli) fn sql(args: &SqlArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let statement = match args.sql.as_deref() {
         Some(sql) if sql != "-" => sql.to_owned(),

@@ -19,7 +19,7 @@ const COLUMNS: &Columns = &[
 
 /// `dbforge token create`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct CreateTokenArgs {
+pub(in crate::cli) struct CreateTokenArgs {
     /// What its commands are signed with in the event log
     name: String,
     /// What it may do; may be repeated
@@ -37,14 +37,14 @@ pub(crate) struct CreateTokenArgs {
 
 /// `dbforge token list`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct ListTokensArgs {
+pub(in crate::cli) struct ListTokensArgs {
     #[command(flatten)]
     gateway: GatewayArgs,
 }
 
 /// `dbforge token revoke`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct RevokeTokenArgs {
+pub(in crate::cli) struct RevokeTokenArgs {
     /// Its id, as `dbforge token list` shows it
     id: String,
     #[command(flatten)]
@@ -63,7 +63,10 @@ struct Issued {
 }
 
 /// Makes a token and prints its secret, which nobody can see again.
-pub(crate) fn create(args: &CreateTokenArgs, environment: &dyn Environment) -> Result<(), Failure> {
+pub(in crate::cli) fn create(
+    args: &CreateTokenArgs,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let mut wanted = json!({
         "name": args.name,
@@ -87,14 +90,20 @@ pub(crate) fn create(args: &CreateTokenArgs, environment: &dyn Environment) -> R
 }
 
 /// Lists the tokens that are accepted, without their secrets.
-pub(crate) fn list(args: &ListTokensArgs, environment: &dyn Environment) -> Result<(), Failure> {
+pub(in crate::cli) fn list(
+    args: &ListTokensArgs,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let tokens = pages::fetch(&client, None, || Request::get(&["tokens"]))?;
     pages::print(&client, &tokens, COLUMNS)
 }
 
 /// Takes a token back: from now on nobody gets in with it.
-pub(crate) fn revoke(args: &RevokeTokenArgs, environment: &dyn Environment) -> Result<(), Failure> {
+pub(in crate::cli) fn revoke(
+    args: &RevokeTokenArgs,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let answer = client.send(Request::delete(&["tokens", &args.id]))?;
     if client.json && !answer.text.is_empty() {

@@ -187,15 +187,14 @@ impl SqliteConnection {
             Arc::clone(&self.house),
             Arc::clone(&self.recorder),
         );
-        self.inner.authorizer(Some(
-            move |context: rusqlite::hooks::AuthContext<'_>| {
+        self.inner
+            .authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
                 if house.load(Ordering::Relaxed) {
                     rusqlite::hooks::Authorization::Allow
                 } else {
                     recorder.judge(role, &context)
                 }
-            },
-        ))
+            }))
     }
 
     /// Puts the next statements under a deadline.

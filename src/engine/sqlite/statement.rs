@@ -81,13 +81,20 @@ impl SqliteConnection {
     /// Makes the error the one the client should see.
     fn explain(&self, error: SqlError, seen: &Seen) -> SqlError {
         match (&seen.refused, error) {
-            (Some(Refused::NotAllowed(what)), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
-                SqlError::NotAllowed { what: what.clone() }
-            }
+            (
+                Some(Refused::NotAllowed(what)),
+                SqlError::Sql { .. } | SqlError::NotAllowed { .. },
+            ) => SqlError::NotAllowed { what: what.clone() },
             (Some(Refused::NeedsWriter), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
                 SqlError::NeedsWriter
             }
-            (None, SqlError::Sql { message, hint: None }) => {
+            (
+                None,
+                SqlError::Sql {
+                    message,
+                    hint: None,
+                },
+            ) => {
                 let hint = self.as_house(|house| hint::for_message(house, &message));
                 SqlError::Sql { message, hint }
             }
@@ -161,10 +168,7 @@ fn run(
 }
 
 /// Prepares a statement, or takes it from the cache.
-fn prepare<'c>(
-    sqlite: &'c Connection,
-    sql: &str,
-) -> Result<CachedStatement<'c>, rusqlite::Error> {
+fn prepare<'c>(sqlite: &'c Connection, sql: &str) -> Result<CachedStatement<'c>, rusqlite::Error> {
     let sql = sql.trim_end_matches(|it: char| it == ';' || it.is_ascii_whitespace());
     if sql.contains(';') {
         refuse_several(sqlite, sql)?;
