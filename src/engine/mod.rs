@@ -24,6 +24,12 @@ pub trait Engine: Send + Sync {
     /// When it is missing, is no database, or does not answer.
     fn probe(&self, folder: &Path) -> Result<(), FileError>;
 
+    /// Whether nobody has put anything into the database in `folder`.
+    ///
+    /// # Errors
+    /// When it is missing, is no database, or does not answer.
+    fn is_empty(&self, folder: &Path) -> Result<bool, FileError>;
+
     /// Brings everything that was written into the main file, so that it alone is the database.
     /// Called when nobody else has it open. A folder without a database is settled.
     ///

@@ -80,6 +80,19 @@ pub(super) fn probe(folder: &Path) -> Result<(), FileError> {
         .map_err(|it| sqlite_error("ask the database", &it))
 }
 
+/// Neither a table nor a number of the owner's own in the header.
+pub(super) fn is_empty(folder: &Path) -> Result<bool, FileError> {
+    let file = folder.join(MAIN_FILE);
+    require_plain(&file)?;
+    let marks = "SELECT (SELECT count(*) FROM sqlite_schema)
+                     + abs((SELECT user_version FROM pragma_user_version))
+                     + abs((SELECT application_id FROM pragma_application_id))";
+    open(&file)
+        .and_then(|it| it.query_row(marks, [], |row| row.get::<_, i64>(0)))
+        .map(|it| it == 0)
+        .map_err(|it| sqlite_error("ask the database", &it))
+}
+
 pub(super) fn settle(folder: &Path) -> Result<(), FileError> {
     let file = folder.join(MAIN_FILE);
     if require_plain(&file).is_err() || !folder.join(WAL_FILE).exists() {

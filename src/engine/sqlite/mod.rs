@@ -46,6 +46,10 @@ impl Engine for Sqlite {
         files::probe(folder)
     }
 
+    fn is_empty(&self, folder: &Path) -> Result<bool, FileError> {
+        files::is_empty(folder)
+    }
+
     fn settle(&self, folder: &Path) -> Result<(), FileError> {
         files::settle(folder)
     }

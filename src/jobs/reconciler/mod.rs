@@ -91,7 +91,7 @@ impl Reconciler {
         let folders = self.workshop.data.folders();
         let findings = {
             let mut memory = self.memory.lock().await;
-            let folder_of = |id| folders.of(id);
+            let folder_of = |id| folders.living(id);
             plan(&present.state, &workers, &folder_of, &mut memory, now)
         };
         for finding in &findings {

@@ -7,9 +7,10 @@ use crate::data::folders::FolderError;
 use crate::data::gate::{ExclusiveGuard, GateError};
 use crate::domain::database::Condition;
 use crate::domain::job::{JobErrorCode, StepOutcome};
-use crate::engine::{Engine, EngineError, registry};
+use crate::engine::{Engine, FileError, registry};
 use crate::jobs::{Done, Step, StepContext, StepError};
 use futures_util::future::BoxFuture;
+use std::io;
 use std::time::Duration;
 
 /// Files are made and moved within milliseconds; a disk that needs longer than this is ill.
@@ -86,9 +87,9 @@ fn reserve_folder(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError
 fn create_file(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let engine = engine_of(context)?;
-        let folders = context.workshop.data.folders().clone();
-        let database = context.database.clone();
-        blocking(move || engine.create_file(&folders, &database)).await??;
+        let folder = context.workshop.data.folders().living(context.database.id);
+        let durability = context.database.durability;
+        blocking(move || engine.create_file(&folder, durability)).await??;
         Ok(Done::with(StepOutcome::FilesCreated))
     })
 }
@@ -96,7 +97,7 @@ fn create_file(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> 
 fn probe(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let engine = engine_of(context)?;
-        let folder = context.workshop.data.folders().of(context.database.id);
+        let folder = context.workshop.data.folders().living(context.database.id);
         blocking(move || engine.probe(&folder)).await??;
         Ok(Done::with(StepOutcome::Nothing))
     })
@@ -154,7 +155,7 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
         let (id, condition) = (context.database.id, context.database.condition);
         let outcome = blocking(move || {
             let was_open = condition != Condition::Creating;
-            if was_open && engine.has_content(&folders.of(id)).unwrap_or(true) {
+            if was_open && !engine.is_empty(&folders.living(id)).unwrap_or(false) {
                 folders.ensure_trashed(id)?;
                 return Ok::<_, FolderError>(StepOutcome::Trashed);
             }
@@ -174,7 +175,7 @@ async fn take_gate(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
 
 fn engine_of(context: &StepContext) -> Result<&'static dyn Engine, StepError> {
     let name = &context.database.engine;
-    registry::engine(name).ok_or_else(|| {
+    registry::find(&name.0).ok_or_else(|| {
         StepError::permanent(
             JobErrorCode::Internal,
             format!("this gateway has no engine `{name}`"),
@@ -197,5 +198,45 @@ async fn blocking<T: Send + 'static>(
 impl From<GateError> for StepError {
     fn from(error: GateError) -> Self {
         Self::transient(JobErrorCode::DatabaseBusy, error.to_string())
+    }
+}
+
+impl From<FolderError> for StepError {
+    fn from(error: FolderError) -> Self {
+        let code = match &error {
+            FolderError::Missing { .. } => JobErrorCode::DataMissing,
+            FolderError::InTwoPlaces { .. } => JobErrorCode::Internal,
+            FolderError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                JobErrorCode::DiskFull
+            }
+            FolderError::Io { .. } => JobErrorCode::Internal,
+        };
+        Self::of_files(code, &error, error.is_transient())
+    }
+}
+
+impl From<FileError> for StepError {
+    fn from(error: FileError) -> Self {
+        let code = match &error {
+            FileError::Missing => JobErrorCode::DataMissing,
+            FileError::DiskFull => JobErrorCode::DiskFull,
+            FileError::Busy => JobErrorCode::DatabaseBusy,
+            FileError::NotADatabase { .. } | FileError::Io { .. } => JobErrorCode::Internal,
+        };
+        Self::of_files(code, &error, error.is_transient())
+    }
+}
+
+impl StepError {
+    /// What the disk said is for the trace; users get what was tried.
+    fn of_files(code: JobErrorCode, error: &dyn std::error::Error, is_transient: bool) -> Self {
+        if let Some(source) = error.source() {
+            tracing::warn!(%source, "{error}");
+        }
+        if is_transient {
+            Self::transient(code, error.to_string())
+        } else {
+            Self::permanent(code, error.to_string())
+        }
     }
 }

@@ -107,7 +107,7 @@ impl StepContext {
             .state
             .instance
             .expect("a forge is founded before it takes commands");
-        let folder = self.workshop.data.folders().of(self.database.id);
+        let folder = self.workshop.data.folders().living(self.database.id);
         WorkerSpec::of(&self.database, instance, folder, self.job.request)
     }
 }

@@ -1,0 +1,168 @@
+//! The one writer: once for each key, on what was seen, all or nothing.
+use crate::support::{TestForge, create};
+use dbforge::control::{ControlConfig, ControlPlane, Submission, SubmitError};
+use dbforge::domain::command::Command;
+use dbforge::domain::event::Stream;
+use dbforge::domain::ids::{Actor, Sequence};
+use dbforge::domain::recorded::{Head, Idempotency, NewCommit, RecordedEvent};
+use dbforge::domain::refusal::Refusal;
+use dbforge::event_log::memory::MemoryEventLog;
+use dbforge::event_log::{AppendError, EventLog, ReadError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+fn keyed(forge: &TestForge, command: Command, key: &str, fingerprint: &str) -> Submission {
+    let request = forge.control.fresh_request();
+    let mut submission = Submission::new(command, Actor::named("root"), request);
+    submission.idempotency = Some(Idempotency {
+        key: key.to_owned(),
+        fingerprint: fingerprint.to_owned(),
+    });
+    submission
+}
+
+#[tokio::test]
+async fn the_same_key_and_request_is_the_same_job_also_after_a_restart() {
+    let forge = TestForge::new().await;
+    let first = keyed(&forge, create("shop"), "k", "f");
+    let first = forge.control.submit(first).await.unwrap();
+    let again = keyed(&forge, create("shop"), "k", "f");
+    let again = forge.control.submit(again).await.unwrap();
+    assert!(again.replayed && !first.replayed);
+    assert_eq!(again.job(), first.job());
+
+    let forge = forge.restart();
+    let later = keyed(&forge, create("shop"), "k", "f");
+    assert_eq!(forge.control.submit(later).await.unwrap().job(), first.job());
+}
+
+#[tokio::test]
+async fn the_same_key_with_another_request_is_refused() {
+    let forge = TestForge::new().await;
+    let first = keyed(&forge, create("shop"), "k", "f");
+    forge.control.submit(first).await.unwrap();
+    let other = keyed(&forge, create("other"), "k", "g");
+    let refused = forge.control.submit(other).await.unwrap_err();
+    assert_eq!(refused, SubmitError::KeyReused);
+}
+
+#[tokio::test]
+async fn creates_of_one_name_at_the_same_moment_make_one_database() {
+    let forge = TestForge::new().await;
+    let creates = (0..40).map(|_| forge.submit(create("shop")));
+    let answers = futures_util::future::join_all(creates).await;
+    assert_eq!(answers.iter().filter(|it| it.is_ok()).count(), 1);
+    let is_taken = |it: &&Result<_, SubmitError>| {
+        matches!(it, Err(SubmitError::Refused(Refusal::DatabaseExists(_))))
+    };
+    assert_eq!(answers.iter().filter(is_taken).count(), 39);
+}
+
+#[tokio::test]
+async fn a_command_on_what_has_changed_since_is_refused() {
+    let forge = TestForge::new().await;
+    let database = forge.ready("shop").await;
+    let seen = forge.database(database).sequence;
+    forge.submit(Command::StopDatabase { database }).await.unwrap();
+    let request = forge.control.fresh_request();
+    let delete = Command::DeleteDatabase { database };
+    let mut submission = Submission::new(delete, Actor::named("root"), request);
+    submission.if_match = Some(seen);
+    let refused = forge.control.submit(submission).await.unwrap_err();
+    assert!(matches!(refused, SubmitError::Changed { expected, .. } if expected == seen));
+}
+
+#[tokio::test]
+async fn a_plan_changes_nothing() {
+    let forge = TestForge::new().await;
+    let head = forge.control.present().head;
+    assert_eq!(forge.control.plan(&create("shop")).unwrap().len(), 2);
+    assert_eq!(forge.control.present().head, head);
+    assert_eq!(forge.kept.log.head(), head);
+}
+
+#[tokio::test]
+async fn time_never_goes_back_in_the_log() {
+    let forge = TestForge::new().await;
+    forge.ready("shop").await;
+    forge.kept.clock.set(dbforge::clock::timestamp::Timestamp::from_millis(5));
+    forge.ready("other").await;
+    let events = forge.kept.log.read_after(Sequence(0), usize::MAX).unwrap();
+    assert!(events.is_sorted_by_key(|it| it.commit.time));
+    let dense = events.iter().zip(1..).all(|(it, place)| it.sequence.0 == place);
+    assert!(dense, "no sequence is left out");
+}
+
+/// A log whose disk can be full.
+#[derive(Default)]
+struct FullDisk {
+    log: MemoryEventLog,
+    is_full: AtomicBool,
+}
+
+impl EventLog for FullDisk {
+    fn append(
+        &self,
+        expected_end: Sequence,
+        commits: Vec<NewCommit>,
+    ) -> Result<Vec<RecordedEvent>, AppendError> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(AppendError::DiskFull);
+        }
+        self.log.append(expected_end, commits)
+    }
+    fn read_after(&self, after: Sequence, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.log.read_after(after, limit)
+    }
+    fn read_stream(
+        &self,
+        stream: Stream,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.log.read_stream(stream, after, limit)
+    }
+    fn find_idempotent(
+        &self,
+        actor: &Actor,
+        key: &str,
+    ) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
+        self.log.find_idempotent(actor, key)
+    }
+    fn head(&self) -> Head {
+        self.log.head()
+    }
+    fn read_only(&self) -> Option<String> {
+        self.log.read_only()
+    }
+    fn close(&self) {
+        self.log.close();
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_kept_has_not_happened() {
+    let kept = crate::support::Kept::new();
+    let log = Arc::new(FullDisk::default());
+    let config = ControlConfig {
+        trash_retention: Duration::from_secs(1),
+        queue_bound: 10,
+    };
+    let listener = Box::new(|_| {});
+    let control =
+        ControlPlane::start(log.clone(), kept.clock, kept.ids, config, listener).unwrap();
+    let submit = |name: &str| {
+        let request = control.fresh_request();
+        control.submit(Submission::new(create(name), Actor::named("root"), request))
+    };
+    log.is_full.store(true, Ordering::SeqCst);
+    let (first, second) = tokio::join!(submit("shop"), submit("shop"));
+    for refused in [first.unwrap_err(), second.unwrap_err()] {
+        assert_eq!(refused, SubmitError::NotAppended(AppendError::DiskFull));
+    }
+    assert_eq!(control.present().state.databases().count(), 0);
+    log.is_full.store(false, Ordering::SeqCst);
+    submit("shop").await.unwrap();
+    assert_eq!(control.present().head.sequence, Sequence(2));
+}

@@ -1,0 +1,125 @@
+//! The real program as a child process, spoken to over a real socket.
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Long enough for a debug build on a busy machine; a poll that takes it all has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A gateway that serves on a free port; killed when dropped.
+pub(crate) struct GatewayProcess {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) token: String,
+    agent: ureq::Agent,
+}
+
+impl GatewayProcess {
+    /// Starts it on a data folder, under the process runtime.
+    pub(crate) fn start(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, &[("DBFORGE_RUNTIME", "process")])
+    }
+
+    pub(crate) fn start_with(data_dir: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_dbforge"))
+            .arg("serve")
+            .env("DBFORGE_LISTEN", "127.0.0.1:0")
+            .env("DBFORGE_DATA_DIR", data_dir)
+            .env("DBFORGE_LOG", "warn")
+            .envs(settings.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = lines
+            .by_ref()
+            .map(Result::unwrap)
+            .find_map(|line| {
+                let at = line.find("http://127.0.0.1:")?;
+                let url = line[at..].split_whitespace().next()?;
+                Some(url.trim_end_matches('/').to_owned())
+            })
+            .expect("the gateway says where it serves");
+        // Whoever closes the pipe makes the program's next line an error: it is read to its end.
+        std::thread::spawn(move || lines.for_each(drop));
+        let token = std::fs::read_to_string(data_dir.join(".forge/root-token")).unwrap();
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .build()
+            .into();
+        let token = token.trim().to_owned();
+        let gateway = Self {
+            child,
+            url,
+            token,
+            agent,
+        };
+        gateway.poll("the gateway is ready", || {
+            gateway.get("/readyz").is_some_and(|(status, _)| status == 200)
+        });
+        gateway
+    }
+
+    /// `None` when the gateway did not answer.
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, Value)> {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        answer(request.header("X-API-Key", &self.token).call())
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Option<(u16, Value)> {
+        let request = self.agent.delete(format!("{}{path}", self.url));
+        answer(request.header("X-API-Key", &self.token).call())
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let request = self.agent.post(format!("{}{path}", self.url));
+        answer(request.header("X-API-Key", &self.token).send_json(body))
+    }
+
+    /// Looks until `is_so`.
+    #[track_caller]
+    pub(crate) fn poll(&self, what: &str, is_so: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !is_so() {
+            assert!(start.elapsed() < PATIENCE, "not within a minute: {what}");
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// As a power switch would, for the process.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// As Ctrl-C would; returns whether it ended well.
+    pub(crate) fn stop(mut self) -> bool {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for GatewayProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn answer(
+    result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Option<(u16, Value)> {
+    let mut response = result.ok()?;
+    let status = response.status().as_u16();
+    let text = response.body_mut().read_to_string().ok()?;
+    Some((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+}
