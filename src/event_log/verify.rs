@@ -5,7 +5,7 @@
 use super::chain;
 use super::codec::StoredCommit;
 use super::journal::scan::{self, Rest};
-use crate::domain::recorded::Head;
+use crate::domain::recorded::{Head, RecordedEvent};
 use std::io;
 use std::path::Path;
 
@@ -48,6 +48,17 @@ pub enum VerifyError {
 /// # Errors
 /// Names the first place that is not what was written.
 pub fn verify(folder: &Path) -> Result<Verified, VerifyError> {
+    verify_each(folder, |_| {})
+}
+
+/// Verifies the journal of the log in `folder`, and shows every event that verifies to `visit`.
+///
+/// # Errors
+/// Names the first place that is not what was written; events behind it are not shown.
+pub fn verify_each(
+    folder: &Path,
+    mut visit: impl FnMut(&RecordedEvent),
+) -> Result<Verified, VerifyError> {
     let journal = folder.join("journal");
     // Where there is no journal there is nothing to find fault with, and nothing to trust.
     std::fs::metadata(&journal)?;
@@ -60,6 +71,7 @@ pub fn verify(folder: &Path) -> Result<Verified, VerifyError> {
         for recorded in &events {
             chain::follow(&mut behind, recorded).map_err(|it| it.to_string())?;
         }
+        events.iter().for_each(&mut visit);
         head = behind;
         commits += 1;
         Ok(())

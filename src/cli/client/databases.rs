@@ -1,0 +1,186 @@
+//! The life of databases: create, list, show, stop, start, restart, delete, undelete.
+use super::jobs::{WaitArgs, carry_out};
+use super::pages::{self, Columns};
+use super::request::Request;
+use super::{Client, GatewayArgs};
+use crate::cli::exit::Failure;
+use crate::cli::output;
+use crate::cli::table::{Table, cell};
+use crate::config::Environment;
+use serde_json::{Map, Value};
+
+const COLUMNS: &Columns = &[
+    ("NAME", "/name"),
+    ("STATE", "/state"),
+    ("WORKER", "/worker/state"),
+    ("BYTES", "/size_bytes"),
+    ("EXPIRES", "/expires_at"),
+    ("LABELS", "/labels"),
+];
+
+/// `dbforge create`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct CreateArgs {
+    /// Its name
+    name: String,
+    /// How long it lives before it goes to the trash: 30s, 15m, 2h, 7d
+    #[arg(long, value_name = "DURATION")]
+    ttl: Option<String>,
+    /// A mark of your own; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// Let it refuse to be deleted
+    #[arg(long)]
+    protect: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// `dbforge list`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ListArgs {
+    /// Only those in this state, such as ready or trashed
+    #[arg(long)]
+    state: Option<String>,
+    /// Only those with this mark
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Option<String>,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// `dbforge show`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ShowArgs {
+    /// Its name or its id
+    name: String,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// `dbforge stop`, `start`, `restart`, `undelete`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ActionArgs {
+    /// Its name or its id
+    name: String,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// `dbforge delete`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct DeleteArgs {
+    /// Its name or its id
+    name: String,
+    /// For good, past the trash; also what is in the trash already
+    #[arg(long)]
+    purge: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// Creates a database.
+pub(in crate::cli) fn create(
+    args: &CreateArgs,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let command = Request::post(&["databases"]).body(wanted(args));
+    carry_out(&client, &args.wait, command)
+}
+
+fn wanted(args: &CreateArgs) -> Value {
+    let mut wanted = Map::new();
+    wanted.insert("name".into(), args.name.as_str().into());
+    if let Some(ttl) = &args.ttl {
+        wanted.insert("ttl".into(), ttl.as_str().into());
+    }
+    if !args.labels.is_empty() {
+        let labels = args.labels.iter();
+        let labels = labels.map(|(key, value)| (key.clone(), value.as_str().into()));
+        wanted.insert("labels".into(), Value::Object(labels.collect()));
+    }
+    if args.protect {
+        wanted.insert("protect".into(), true.into());
+    }
+    wanted.into()
+}
+
+/// Lists databases.
+pub(in crate::cli) fn list(args: &ListArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let all = pages::fetch(&client, None, || {
+        Request::get(&["databases"])
+            .query_if("state", args.state.as_ref())
+            .query_if("label", args.label.as_ref())
+    })?;
+    pages::print(&client, &all, COLUMNS)
+}
+
+/// Shows one database.
+pub(in crate::cli) fn show(args: &ShowArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let answer = client.send(Request::get(&["databases", &args.name]))?;
+    if client.json {
+        return output::line(&answer.text);
+    }
+    output::text(in_full(&answer.read()?))
+}
+
+fn in_full(database: &Value) -> Table {
+    let mut table = Table::default();
+    for (label, pointer) in [
+        ("name", "/name"),
+        ("id", "/id"),
+        ("host", "/host"),
+        ("engine", "/engine"),
+        ("state", "/state"),
+        ("worker", "/worker/id"),
+        ("worker state", "/worker/state"),
+        ("bytes", "/size_bytes"),
+        ("limits", "/limits"),
+        ("labels", "/labels"),
+        ("protected", "/protected"),
+        ("expires", "/expires_at"),
+        ("created", "/created_at"),
+        ("sequence", "/sequence"),
+    ] {
+        table.row([label, &cell(database, pointer)]);
+    }
+    table
+}
+
+/// Sends a database to the trash, or removes it for good.
+pub(in crate::cli) fn delete(
+    args: &DeleteArgs,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let purge = args.purge.then_some(true);
+    let command = Request::delete(&["databases", &args.name]).query_if("purge", purge.as_ref());
+    carry_out(&client, &args.wait, command)
+}
+
+/// Does what the last part of the route says: `stop`, `start`, `restart`, `undelete`.
+pub(in crate::cli) fn act(
+    action: &str,
+    args: &ActionArgs,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let command = Request::post(&["databases", &args.name, action]);
+    carry_out(&client, &args.wait, command)
+}
+
+fn label(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a label is written KEY=VALUE"),
+    }
+}

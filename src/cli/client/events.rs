@@ -1,0 +1,54 @@
+//! What happened, from the event log.
+use super::pages::{self, Columns, at_least_one};
+use super::request::Request;
+use super::{Client, GatewayArgs};
+use crate::cli::exit::Failure;
+use crate::config::Environment;
+
+const COLUMNS: &Columns = &[
+    ("SEQUENCE", "/sequence"),
+    ("TIME", "/time"),
+    ("KIND", "/kind"),
+    ("ACTOR", "/actor"),
+    ("DATABASE", "/database"),
+    ("JOB", "/job"),
+];
+
+/// `dbforge events`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct EventsArgs {
+    /// Those behind this sequence, the oldest first; without it the latest
+    #[arg(long, value_name = "SEQUENCE")]
+    after: Option<u64>,
+    /// Only those of this database: a name or an id
+    #[arg(long, value_name = "NAME")]
+    database: Option<String>,
+    /// Only those of this kind: `database_ready`
+    #[arg(long)]
+    kind: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = at_least_one())]
+    limit: u32,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// Lists events, oldest first.
+pub(in crate::cli) fn events(
+    args: &EventsArgs,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let latest_first = args.after.is_none().then_some("desc");
+    let mut events = pages::fetch(&client, Some(args.limit), || {
+        Request::get(&["events"])
+            .query_if("after", args.after.as_ref())
+            .query_if("order", latest_first.as_ref())
+            .query_if("database", args.database.as_ref())
+            .query_if("kind", args.kind.as_ref())
+    })?;
+    if latest_first.is_some() {
+        events.reverse();
+    }
+    pages::print(&client, &events, COLUMNS)
+}

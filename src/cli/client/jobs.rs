@@ -1,0 +1,228 @@
+//! Jobs: listing them, looking at one, waiting for one to end.
+use super::pages::{self, Columns, at_least_one};
+use super::request::{Answer, Problem, Request, read};
+use super::{Client, GatewayArgs};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output;
+use crate::cli::table::{Table, cell};
+use crate::clock::timestamp::parse_duration;
+use crate::clock::{Deadline, Stopwatch};
+use crate::config::Environment;
+use crate::domain::job::JobState;
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::Duration;
+
+/// The longest that one request waits for a job; past it another is sent.
+const WAIT_PER_REQUEST: Duration = Duration::from_secs(20);
+/// Between two questions, where the gateway answered at once: it is stopping, perhaps.
+const PAUSE: Duration = Duration::from_millis(250);
+
+const COLUMNS: &Columns = &[
+    ("JOB", "/id"),
+    ("KIND", "/kind"),
+    ("DATABASE", "/database"),
+    ("STATE", "/state"),
+    ("CREATED", "/created_at"),
+    ("FINISHED", "/finished_at"),
+    ("ACTOR", "/actor"),
+];
+
+/// `dbforge jobs`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct JobsArgs {
+    /// One job; its attempts are shown too
+    #[arg(value_name = "ID", conflicts_with_all = ["state", "database", "kind"])]
+    id: Option<String>,
+    /// Only those in this state
+    #[arg(long, value_parser = state_words())]
+    state: Option<String>,
+    /// Only those of this database: a name or an id
+    #[arg(long, value_name = "NAME")]
+    database: Option<String>,
+    /// Only those of this kind: `create_database`
+    #[arg(long)]
+    kind: Option<String>,
+    /// At most so many, the latest
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = at_least_one())]
+    limit: u32,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+fn state_words() -> clap::builder::PossibleValuesParser {
+    JobState::ALL.iter().map(|it| it.as_str()).into()
+}
+
+/// How long a command waits for the job that it begins.
+#[derive(Debug, clap::Args)]
+pub(super) struct WaitArgs {
+    /// How long to wait for the job to end
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
+    wait: Duration,
+    /// Print the job as soon as it is in the queue
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
+}
+
+/// As much of a job as waiting needs.
+#[derive(Debug, Deserialize)]
+struct Job {
+    id: String,
+    state: JobState,
+    problem: Option<Problem>,
+}
+
+/// Lists jobs, or shows one.
+pub(in crate::cli) fn jobs(args: &JobsArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    if let Some(id) = &args.id {
+        let answer = client.send(Request::get(&["jobs", id]))?;
+        return print_in_full(&client, &answer);
+    }
+    let mut latest = pages::fetch(&client, Some(args.limit), || {
+        Request::get(&["jobs"])
+            .query("order", "desc")
+            .query_if("state", args.state.as_ref())
+            .query_if("database", args.database.as_ref())
+            .query_if("kind", args.kind.as_ref())
+    })?;
+    latest.reverse();
+    pages::print(&client, &latest, COLUMNS)
+}
+
+/// Sends a command that begins a job, waits for the job's end, and prints the job.
+pub(super) fn carry_out(client: &Client, wait: &WaitArgs, command: Request) -> Result<(), Failure> {
+    let mut answer = client.send(command)?;
+    let mut job: Job = answer.read()?;
+    if !wait.no_wait {
+        let deadline = Deadline::after(wait.wait);
+        while !is_over(job.state) {
+            answer = ask_again(client, &job.id, deadline)?;
+            job = answer.read()?;
+        }
+    }
+    print(client, &answer)?;
+    match job.problem {
+        Some(problem) if is_over(job.state) && job.state != JobState::Succeeded => {
+            Err(problem.into_failure())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Nothing happens to a stuck job until a person has looked.
+fn is_over(state: JobState) -> bool {
+    state.is_final() || state == JobState::Stuck
+}
+
+fn ask_again(client: &Client, id: &str, deadline: Deadline) -> Result<Answer, Failure> {
+    let left = deadline.remaining();
+    if left.is_zero() {
+        let message = format!("job {id} has not ended yet; it goes on");
+        return Err(Failure::new(Exit::Unavailable, message)
+            .hint(format!("`dbforge jobs {id}` shows where it stands")));
+    }
+    let patience = left.min(WAIT_PER_REQUEST);
+    let asked = Stopwatch::start();
+    let answer = client.send(
+        Request::get(&["jobs", id])
+            .query("wait", patience.as_secs().max(1))
+            .patience(patience),
+    )?;
+    if asked.elapsed() < PAUSE {
+        std::thread::sleep(PAUSE.min(deadline.remaining()));
+    }
+    Ok(answer)
+}
+
+fn print(client: &Client, job: &Answer) -> Result<(), Failure> {
+    if client.json {
+        return output::line(&job.text);
+    }
+    let value: Value = job.read()?;
+    let mut table = Table::headed(COLUMNS.iter().map(|(heading, _)| *heading));
+    table.row(COLUMNS.iter().map(|(_, pointer)| cell(&value, pointer)));
+    output::text(table)
+}
+
+fn print_in_full(client: &Client, job: &Answer) -> Result<(), Failure> {
+    if client.json {
+        return output::line(&job.text);
+    }
+    output::text(in_full(&read(&job.text)?))
+}
+
+/// A job with its progress, its attempts and its trouble.
+fn in_full(job: &Value) -> Table {
+    let mut table = Table::default();
+    for (label, pointer) in [
+        ("job", "/id"),
+        ("kind", "/kind"),
+        ("database", "/database"),
+        ("state", "/state"),
+        ("queue position", "/queue_position"),
+        ("phase", "/progress/phase"),
+        ("steps done", "/progress/done"),
+        ("steps", "/progress/total"),
+        ("actor", "/actor"),
+        ("request", "/request_id"),
+        ("created", "/created_at"),
+        ("started", "/started_at"),
+        ("finished", "/finished_at"),
+        ("problem", "/problem/detail"),
+        ("hint", "/problem/hint"),
+    ] {
+        if job.pointer(pointer).is_some_and(|it| !it.is_null()) {
+            table.row([label, &cell(job, pointer)]);
+        }
+    }
+    let attempts = job.get("attempts").and_then(Value::as_array);
+    for attempt in attempts.into_iter().flatten() {
+        let label = format!("attempt {}", cell(attempt, "/number"));
+        let times = format!(
+            "{} to {}",
+            cell(attempt, "/started_at"),
+            cell(attempt, "/ended_at")
+        );
+        let trouble = attempt.pointer("/error/detail").and_then(Value::as_str);
+        let line = match trouble {
+            Some(trouble) => format!("{times}: {trouble}"),
+            None => times,
+        };
+        table.row([label, line]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_failed_job_shows_its_attempts_and_its_trouble() {
+        let job = json!({
+            "id": "j1", "kind": "create_database", "database": "shop", "state": "failed",
+            "queue_position": null,
+            "attempts": [
+                {"number": 1, "started_at": "t1", "ended_at": "t2", "error": {"detail": "no engine"}},
+                {"number": 2, "started_at": "t3", "ended_at": null},
+            ],
+            "problem": {"detail": "the engine is away", "hint": "start it"},
+        });
+        assert_eq!(
+            in_full(&job).to_string(),
+            "\
+job        j1
+kind       create_database
+database   shop
+state      failed
+problem    the engine is away
+hint       start it
+attempt 1  t1 to t2: no engine
+attempt 2  t3 to -
+"
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! Commands to a running gateway: which one, with which token, and what comes back.
+pub(super) mod databases;
+pub(super) mod events;
+pub(super) mod jobs;
+mod pages;
+mod request;
+pub(super) mod sql;
+pub(super) mod tokens;
+
+use self::request::{Answer, Problem, Request};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::http;
+use crate::cli::output;
+use crate::config::{ClientConfig, Environment, Overlay, Secret};
+use std::time::Duration;
+
+/// The gateway may take this long to answer what takes no time, on a machine under load.
+const ANSWER: Duration = Duration::from_secs(30);
+/// Answers are held in memory; the gateway's own bounds are below this one.
+const LARGEST_ANSWER: u64 = 256 << 20;
+
+/// What every command to the gateway understands.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Gateway")]
+pub(super) struct GatewayArgs {
+    /// Where the gateway is; without it `DBFORGE_URL`, or `http://127.0.0.1:8080`
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Token to send; `DBFORGE_TOKEN` hides it from other users. With neither, a gateway on this
+    /// machine is sent the root token of the data folder
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// Print JSON as the gateway sent it, one object a line
+    #[arg(long)]
+    json: bool,
+    /// Say which token and which requests are sent
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// A gateway that requests are sent to.
+pub(super) struct Client {
+    agent: ureq::Agent,
+    url: String,
+    token: Option<Secret>,
+    verbose: bool,
+    /// Whether answers are printed as they were sent.
+    json: bool,
+}
+
+impl Client {
+    /// Finds out where the gateway is and which token to send; nothing is sent yet.
+    pub(super) fn new(args: &GatewayArgs, environment: &dyn Environment) -> Result<Self, Failure> {
+        let flags = [("DBFORGE_URL", &args.url), ("DBFORGE_TOKEN", &args.token)];
+        let given = flags
+            .into_iter()
+            .filter_map(|(variable, flag)| Some((variable.to_owned(), flag.clone()?)));
+        let environment = Overlay {
+            flags: given.collect(),
+            below: environment,
+        };
+        let config =
+            ClientConfig::read(&environment).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let token = match &config.token {
+            Some(token) => Some(token.clone()),
+            None if config.is_local() => kept_root_token(&config, args.verbose),
+            None => None,
+        };
+        Ok(Self {
+            agent: http::agent(),
+            url: config.url,
+            token,
+            verbose: args.verbose,
+            json: args.json,
+        })
+    }
+
+    /// Sends a request and waits for its answer.
+    fn send(&self, request: Request) -> Result<Answer, Failure> {
+        let url = format!("{}{}", self.url, request.path_and_query);
+        if self.verbose {
+            output::note(format_args!("{} {url}", request.method));
+        }
+        let mut message = ureq::http::Request::builder()
+            .method(request.method)
+            .uri(&url)
+            .header("Accept", "application/json");
+        if let Some(token) = &self.token {
+            message = message.header("Authorization", format!("Bearer {}", token.reveal()));
+        }
+        let body = match &request.body {
+            Some(body) => {
+                message = message.header("Content-Type", "application/json");
+                body.to_string()
+            }
+            None => String::new(),
+        };
+        let message = message
+            .body(body)
+            .map_err(|error| Failure::new(Exit::Usage, format_args!("{url}: {error}")))?;
+        let message = self
+            .agent
+            .configure_request(message)
+            .timeout_global(Some(ANSWER + request.patience))
+            .build();
+        let mut answer = self
+            .agent
+            .run(message)
+            .map_err(|error| self.unreachable(&error))?;
+        let status = answer.status().as_u16();
+        let text = answer
+            .body_mut()
+            .with_config()
+            .limit(LARGEST_ANSWER)
+            .read_to_string()
+            .map_err(|error| self.unreachable(&error))?;
+        if status < 400 {
+            return Ok(Answer { text });
+        }
+        let failure = Problem::of_answer(status, &text).into_failure();
+        Err(match (status, &self.token) {
+            (401, None) => failure.hint("no token was sent: set DBFORGE_TOKEN"),
+            _ => failure,
+        })
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Failure {
+        let message = format!("{} does not answer: {error}", self.url);
+        Failure::new(Exit::Unavailable, message)
+            .hint("`dbforge serve` starts a gateway; --url or DBFORGE_URL names another one")
+    }
+}
+
+fn kept_root_token(config: &ClientConfig, verbose: bool) -> Option<Secret> {
+    let file = &config.root_token_file;
+    let (found, token) = match std::fs::read_to_string(file) {
+        Ok(text) => ("sending the root token in", Some(text.trim().to_owned())),
+        Err(_) => ("sending no token: none can be read in", None),
+    };
+    if verbose {
+        output::note(format_args!("{found} {}", file.display()));
+    }
+    token.map(Secret::new)
+}

@@ -1,0 +1,72 @@
+//! Lists that come in pages.
+use super::Client;
+use super::request::{Request, read};
+use crate::cli::exit::Failure;
+use crate::cli::output;
+use crate::cli::table::{Table, cell};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The most that the gateway puts in a page.
+const PAGE: usize = 1000;
+
+#[derive(Deserialize)]
+struct Page {
+    data: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
+}
+
+/// How a list is shown to people: for each column its heading, and a JSON pointer to what stands
+/// in it.
+pub(super) type Columns = [(&'static str, &'static str)];
+
+/// Reads a `--limit`.
+pub(super) fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
+}
+
+/// The first things of a list, each as it was sent, or all of them; `list` makes the request for
+/// it.
+pub(super) fn fetch(
+    client: &Client,
+    limit: Option<u32>,
+    list: impl Fn() -> Request,
+) -> Result<Vec<Box<RawValue>>, Failure> {
+    let limit = limit.map_or(usize::MAX, |it| it as usize);
+    let mut found = Vec::new();
+    let mut cursor = None;
+    loop {
+        let request = list()
+            .query("limit", PAGE.min(limit - found.len()))
+            .query_if("cursor", cursor.as_ref());
+        let answer = client.send(request)?;
+        let page: Page = answer.read()?;
+        found.extend(page.data);
+        cursor = page.next_cursor;
+        if cursor.is_none() || found.len() >= limit {
+            return Ok(found);
+        }
+    }
+}
+
+/// Prints a list: as it was sent, or as a table.
+pub(super) fn print(
+    client: &Client,
+    list: &[Box<RawValue>],
+    columns: &Columns,
+) -> Result<(), Failure> {
+    if client.json {
+        let mut lines = output::Lines::begin();
+        for item in list {
+            lines.line(item.get())?;
+        }
+        return lines.end();
+    }
+    let mut table = Table::headed(columns.iter().map(|(heading, _)| *heading));
+    for item in list {
+        let item: Value = read(item.get())?;
+        table.row(columns.iter().map(|(_, pointer)| cell(&item, pointer)));
+    }
+    output::text(table)
+}

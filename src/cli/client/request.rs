@@ -1,0 +1,198 @@
+//! What is sent to the gateway, and what its answers mean.
+use crate::cli::exit::{Exit, Failure};
+use serde::Deserialize;
+use serde_json::Value;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// One request under `/v1`.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: &'static str,
+    pub(super) path_and_query: String,
+    pub(super) body: Option<Value>,
+    /// How long the gateway may think about it before an answer is due.
+    pub(super) patience: Duration,
+}
+
+impl Request {
+    pub(super) fn get(segments: &[&str]) -> Self {
+        Self::new("GET", segments)
+    }
+
+    pub(super) fn post(segments: &[&str]) -> Self {
+        Self::new("POST", segments)
+    }
+
+    pub(super) fn delete(segments: &[&str]) -> Self {
+        Self::new("DELETE", segments)
+    }
+
+    fn new(method: &'static str, segments: &[&str]) -> Self {
+        let mut path = "/v1".to_owned();
+        for segment in segments {
+            path.push('/');
+            push_encoded(&mut path, segment);
+        }
+        Self {
+            method,
+            path_and_query: path,
+            body: None,
+            patience: Duration::ZERO,
+        }
+    }
+
+    /// Adds a query parameter.
+    pub(super) fn query(mut self, key: &str, value: impl ToString) -> Self {
+        let mark = if self.path_and_query.contains('?') {
+            '&'
+        } else {
+            '?'
+        };
+        self.path_and_query.push(mark);
+        self.path_and_query.push_str(key);
+        self.path_and_query.push('=');
+        push_encoded(&mut self.path_and_query, &value.to_string());
+        self
+    }
+
+    /// Adds a query parameter where there is a value.
+    pub(super) fn query_if(self, key: &str, value: Option<&impl ToString>) -> Self {
+        match value {
+            Some(value) => self.query(key, value.to_string()),
+            None => self,
+        }
+    }
+
+    pub(super) fn body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    pub(super) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+}
+
+/// What the gateway answered: no problem.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The body as it was sent.
+    pub(super) text: String,
+}
+
+impl Answer {
+    /// The body as the shape that this route answers with.
+    pub(super) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
+        read(&self.text)
+    }
+}
+
+/// Reads JSON from the gateway.
+pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        let message = format!("the answer is not what a forge of this version sends: {error}");
+        Failure::new(Exit::Unavailable, message)
+            .hint("is this the gateway? --url or DBFORGE_URL says where it is")
+    })
+}
+
+/// What the gateway says when it says no; other servers' answers have no such fields.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Problem {
+    status: u16,
+    detail: String,
+    code: String,
+    hint: Option<String>,
+    request_id: Option<String>,
+}
+
+impl Problem {
+    /// Reads the body of an answer with a status of 400 or more.
+    pub(super) fn of_answer(status: u16, body: &str) -> Self {
+        let read = serde_json::from_str(body).ok();
+        let mut problem = read
+            .filter(|it: &Self| !it.detail.is_empty())
+            .unwrap_or_else(|| Self {
+                detail: format!("the gateway answered with status {status}"),
+                ..Self::default()
+            });
+        problem.status = status;
+        problem
+    }
+
+    /// How a command ends that met it.
+    pub(super) fn into_failure(self) -> Failure {
+        let exit = if self.status >= 500 {
+            Exit::Unavailable
+        } else {
+            Exit::Refused
+        };
+        let mut message = self.detail;
+        let marks = [
+            (!self.code.is_empty()).then_some(self.code),
+            self.request_id.map(|it| format!("request {it}")),
+        ];
+        let marks: Vec<String> = marks.into_iter().flatten().collect();
+        if !marks.is_empty() {
+            write!(message, " ({})", marks.join(", ")).expect("a text takes more text");
+        }
+        Failure {
+            hint: self.hint,
+            ..Failure::new(exit, message)
+        }
+    }
+}
+
+/// Percent-encodes everything but RFC 3986's unreserved characters.
+fn push_encoded(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "%{byte:02X}").expect("a text takes more text");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values_cannot_change_where_a_request_goes() {
+        let request = Request::post(&["databases", "../x?y", "stop"])
+            .query("q", "a&b=ä")
+            .query_if("none", None::<&String>)
+            .query("limit", 5);
+        assert_eq!(
+            request.path_and_query,
+            "/v1/databases/..%2Fx%3Fy/stop?q=a%26b%3D%C3%A4&limit=5"
+        );
+    }
+
+    #[test]
+    fn a_problem_becomes_its_detail_its_hint_and_an_exit_code() {
+        let body = r#"{"status":404,"detail":"no such database","code":"database_not_found",
+            "hint":"`dbforge list`","request_id":"r1","type":"/problems/x","error":{}}"#;
+        let failure = Problem::of_answer(404, body).into_failure();
+        assert_eq!(failure.exit, Exit::Refused);
+        assert_eq!(
+            failure.error.unwrap().to_string(),
+            "no such database (database_not_found, request r1)"
+        );
+        assert_eq!(failure.hint.as_deref(), Some("`dbforge list`"));
+    }
+
+    #[test]
+    fn an_answer_of_another_server_is_told_by_its_status() {
+        let failure = Problem::of_answer(502, "<html>Bad Gateway</html>").into_failure();
+        assert_eq!(failure.exit, Exit::Unavailable);
+        assert_eq!(
+            failure.error.unwrap().to_string(),
+            "the gateway answered with status 502"
+        );
+    }
+}

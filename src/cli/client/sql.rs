@@ -1,0 +1,257 @@
+//! One SQL statement, and its rows as a table, as CSV or as JSON.
+use super::request::Request;
+use super::{Client, GatewayArgs};
+use crate::cli::exit::{Exit, Failure, OrExit};
+use crate::cli::output;
+use crate::cli::table::Table;
+use crate::clock::timestamp::parse_duration;
+use crate::config::Environment;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::io::{IsTerminal, Read};
+use std::time::Duration;
+
+/// The longest that a statement may ask to run; the gateway's own bound is its to say.
+const LONGEST: Duration = Duration::from_secs(600);
+/// More than the gateway takes for a statement: it, not we, is to say what is too much.
+const LARGEST_STATEMENT: u64 = 16 << 20;
+
+/// `dbforge sql`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct SqlArgs {
+    /// Name or id of the database
+    name: String,
+    /// The statement; `-` or nothing reads it from the standard input
+    sql: Option<String>,
+    /// A value for the next `?`: JSON where it is a JSON number, string, true, false or null,
+    /// else text; may be repeated
+    #[arg(long = "param", value_name = "VALUE", allow_hyphen_values = true, value_parser = parameter)]
+    params: Vec<Value>,
+    /// How rows are printed
+    #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
+    format: Format,
+    /// Refuse statements that change something
+    #[arg(long)]
+    readonly: bool,
+    /// How long the statement may run
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// At most so many rows
+    #[arg(long, value_name = "COUNT")]
+    max_rows: Option<u64>,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Aligned columns.
+    Table,
+    /// The whole answer as the gateway sent it.
+    Json,
+    /// RFC 4180 with a header line; NULL is empty, the empty text is `""`.
+    Csv,
+}
+
+#[derive(Debug, Deserialize)]
+struct QueryAnswer {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Value>>,
+    rows_affected: u64,
+    #[serde(default)]
+    truncated: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Column {
+    name: String,
+}
+
+/// Runs one statement.
+pub(in crate::cli) fn sql(args: &SqlArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let statement = match args.sql.as_deref() {
+        Some(sql) if sql != "-" => sql.to_owned(),
+        from => read_statement(from.is_some())?,
+    };
+    let query = Request::post(&["databases", &args.name, "query"])
+        .body(wanted(args, &statement))
+        .patience(args.timeout.unwrap_or(LONGEST).min(LONGEST));
+    let answer = client.send(query)?;
+    if client.json || args.format == Format::Json {
+        return output::line(&answer.text);
+    }
+    let answer: QueryAnswer = answer.read()?;
+    if answer.columns.is_empty() {
+        output::note(format_args!("rows affected: {}", answer.rows_affected));
+        return Ok(());
+    }
+    output::text(match args.format {
+        Format::Csv => csv(&answer),
+        Format::Table | Format::Json => table(&answer).to_string(),
+    })?;
+    if answer.truncated {
+        output::note("there are more rows: --max-rows asks for more, LIMIT for fewer");
+    }
+    Ok(())
+}
+
+fn wanted(args: &SqlArgs, statement: &str) -> Value {
+    let mut wanted = Map::new();
+    wanted.insert("sql".into(), statement.into());
+    if !args.params.is_empty() {
+        wanted.insert("params".into(), args.params.clone().into());
+    }
+    if args.readonly {
+        wanted.insert("readonly".into(), true.into());
+    }
+    if let Some(timeout) = args.timeout {
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        wanted.insert("timeout_ms".into(), timeout_ms.into());
+    }
+    if let Some(rows) = args.max_rows {
+        wanted.insert("max_rows".into(), rows.into());
+    }
+    wanted.into()
+}
+
+fn read_statement(asked_for: bool) -> Result<String, Failure> {
+    let input = std::io::stdin();
+    if !asked_for && input.is_terminal() {
+        return Err(Failure::new(Exit::Usage, "there is no statement")
+            .hint("write it behind the name, or pipe it in"));
+    }
+    let mut statement = String::new();
+    input
+        .lock()
+        .take(LARGEST_STATEMENT)
+        .read_to_string(&mut statement)
+        .or_exit(Exit::Usage, "the statement cannot be read")?;
+    Ok(statement)
+}
+
+fn parameter(text: &str) -> Result<Value, String> {
+    Ok(match serde_json::from_str(text) {
+        Ok(value @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_))) => value,
+        // `{"$base64":"…"}` and `{"$real":"…"}` are how the gateway writes what JSON cannot.
+        Ok(Value::Object(map)) if map.len() == 1 && map.keys().all(|it| it.starts_with('$')) => {
+            map.into()
+        }
+        _ => text.into(),
+    })
+}
+
+fn table(answer: &QueryAnswer) -> Table {
+    let mut table = Table::headed(answer.columns.iter().map(|it| &it.name));
+    for row in &answer.rows {
+        table.row(row.iter().map(|value| match value {
+            Value::Null => "NULL".to_owned(),
+            value => text_of(value),
+        }));
+    }
+    table
+}
+
+fn csv(answer: &QueryAnswer) -> String {
+    let mut out = String::new();
+    let names = answer.columns.iter().map(|it| quoted(&it.name));
+    push_record(&mut out, names);
+    for row in &answer.rows {
+        push_record(
+            &mut out,
+            row.iter().map(|value| match value {
+                Value::Null => String::new(),
+                value => quoted(&text_of(value)),
+            }),
+        );
+    }
+    out
+}
+
+fn push_record(out: &mut String, fields: impl Iterator<Item = String>) {
+    for (index, field) in fields.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        out.push_str(&field);
+    }
+    out.push_str("\r\n");
+}
+
+/// As RFC 4180 has it; the empty text is quoted, since NULL is not.
+fn quoted(text: &str) -> String {
+    let plain = !text.is_empty() && !text.contains([',', '"', '\r', '\n']);
+    if plain {
+        return text.to_owned();
+    }
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+/// A value as text: blobs as base64, reals that JSON cannot write by their names.
+fn text_of(value: &Value) -> String {
+    let inside = value.as_object().filter(|it| it.len() == 1);
+    let special = inside.and_then(|it| it.get("$base64").or_else(|| it.get("$real")));
+    match special.unwrap_or(value) {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn answer() -> QueryAnswer {
+        serde_json::from_value(json!({
+            "columns": [{"name": "id", "type": "INTEGER"}, {"name": "a,b", "type": "TEXT"}],
+            "rows": [
+                [9_007_199_254_740_993_i64, "say \"hi\"\n"],
+                [null, ""],
+                [{"$real": "Infinity"}, {"$base64": "AAE="}],
+                [1.5, "x"],
+            ],
+            "row_count": 4, "rows_affected": 0, "last_insert_rowid": 0, "elapsed_ms": 0.1,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn csv_tells_null_from_the_empty_text() {
+        assert_eq!(
+            csv(&answer()),
+            "id,\"a,b\"\r\n9007199254740993,\"say \"\"hi\"\"\n\"\r\n,\"\"\r\nInfinity,AAE=\r\n1.5,x\r\n"
+        );
+    }
+
+    #[test]
+    fn a_table_keeps_every_row_on_one_line() {
+        assert_eq!(
+            table(&answer()).to_string(),
+            "\
+id                a,b
+9007199254740993  say \"hi\"\\n
+NULL
+Infinity          AAE=
+1.5               x
+"
+        );
+    }
+
+    #[test]
+    fn a_parameter_is_json_where_it_can_be_a_value_and_text_otherwise() {
+        for (text, value) in [
+            ("42", json!(42)),
+            ("null", json!(null)),
+            ("\"42\"", json!("42")),
+            ("plain text", json!("plain text")),
+            ("[1,2]", json!("[1,2]")),
+            ("{\"a\":1}", json!("{\"a\":1}")),
+            ("{\"$base64\":\"AAE=\"}", json!({"$base64": "AAE="})),
+            ("", json!("")),
+        ] {
+            assert_eq!(parameter(text), Ok(value), "{text}");
+        }
+    }
+}

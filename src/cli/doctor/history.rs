@@ -1,0 +1,115 @@
+//! The event log, what is derived from it, and whether the files that it speaks of are there.
+use super::Finding;
+use crate::domain::database::{Condition, Database};
+use crate::domain::state::State;
+use crate::event_log::verify::{Verified, VerifyError, verify_each};
+use std::path::Path;
+
+/// What was found, and the state that the verified events lead to.
+pub(super) struct History {
+    pub(super) findings: Vec<Finding>,
+    pub(super) state: State,
+}
+
+pub(super) fn look(data_dir: &Path, forge_dir: &Path) -> History {
+    let mut state = State::default();
+    let verified = verify_each(forge_dir, |recorded| state.evolve(recorded));
+    let mut findings = vec![journal(&verified)];
+    findings.extend(copies(forge_dir, &verified));
+    // A damaged log does not say what ought to be there.
+    if verified.is_ok() {
+        findings.push(files(data_dir, &state));
+    }
+    History { findings, state }
+}
+
+fn journal(verified: &Result<Verified, VerifyError>) -> Finding {
+    match verified {
+        Ok(whole) => {
+            let seen = format!(
+                "{} events in {} commits verify",
+                whole.events, whole.commits
+            );
+            match whole.unfinished_bytes {
+                0 => Finding::ok("journal", seen),
+                bytes => Finding::ok(
+                    "journal",
+                    format!("{seen}; {bytes} bytes of an unfinished write follow"),
+                ),
+            }
+        }
+        Err(error @ VerifyError::Damaged { .. }) => Finding::fail(
+            "journal",
+            error.to_string(),
+            "keep a copy of the data folder, then start the gateway: it heals the journal from \
+             events.sled where that is whole, else it serves SQL and takes no commands",
+        ),
+        Err(VerifyError::Unreadable(error)) => Finding::fail(
+            "journal",
+            error.to_string(),
+            "nothing is known without it; ask as the user who runs the gateway, or bring it back \
+             from a copy",
+        ),
+    }
+}
+
+/// Everything here is made again from the journal, so its absence is no harm while that is whole.
+fn copies(forge_dir: &Path, verified: &Result<Verified, VerifyError>) -> Vec<Finding> {
+    let copies = [
+        (
+            "events.sled",
+            "index",
+            "the next start makes it from the journal",
+        ),
+        (
+            "control.db",
+            "read model",
+            "the next start makes it from the event log",
+        ),
+        (
+            "HEAD",
+            "head file",
+            "it is written every so often, and at every stop",
+        ),
+    ];
+    copies
+        .into_iter()
+        .map(|(file, what, without)| {
+            if forge_dir.join(file).exists() {
+                return Finding::ok(what, format!("{file} is there"));
+            }
+            let seen = format!("{file} is not there");
+            match verified {
+                Ok(whole) if whole.events == 0 => Finding::ok(what, format!("{seen} yet")),
+                Ok(_) => Finding::warn(what, seen, without),
+                Err(_) => Finding::fail(what, seen, "it cannot help to heal the journal"),
+            }
+        })
+        .collect()
+}
+
+/// Every database that the log says is in place must have its file.
+fn files(data_dir: &Path, state: &State) -> Finding {
+    let in_place: Vec<_> = state
+        .databases()
+        .filter(|it| matches!(it.condition, Condition::Ready | Condition::Stopped))
+        .collect();
+    let missing: Vec<String> = in_place
+        .iter()
+        .filter(|it| !main_file_exists(data_dir, it))
+        .map(|it| format!("{} ({})", it.name, it.id))
+        .collect();
+    if missing.is_empty() {
+        return Finding::ok("files", format!("{} databases have theirs", in_place.len()));
+    }
+    Finding::fail(
+        "files",
+        format!("missing of {}", missing.join(", ")),
+        "nothing is put in their place; bring them back from a backup, or delete the databases",
+    )
+}
+
+fn main_file_exists(data_dir: &Path, database: &Database) -> bool {
+    let folder = data_dir.join("databases").join(database.id.to_string());
+    folder.join("main.db").is_file()
+}

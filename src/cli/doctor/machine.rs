@@ -1,0 +1,83 @@
+//! What the machine offers: room on the disk, and somewhere to run workers.
+use super::Finding;
+use crate::config::{Config, RuntimeChoice};
+use crate::runtime::docker::{DockerAvailability, DockerEngine};
+use rustix::fs::statvfs;
+use std::path::Path;
+
+/// Below this, writes will soon be refused.
+const LITTLE_ROOM: u64 = 1 << 30;
+/// Below this, a journal file (64 MiB) no longer fits.
+const NO_ROOM: u64 = 128 << 20;
+
+/// Room on the disk of the data folder, or of the folder that it will be made in.
+pub(super) fn look_at_disk(data_dir: &Path) -> Finding {
+    let there = data_dir.ancestors().find(|it| it.exists());
+    let folder = there.unwrap_or(Path::new("."));
+    let free = match statvfs(folder) {
+        Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
+        Err(error) => {
+            let seen = format!("{}: {error}", folder.display());
+            return Finding::warn("disk", seen, "its free space is not known");
+        }
+    };
+    let seen = format!("{} MiB free", free >> 20);
+    match free {
+        ..NO_ROOM => Finding::fail("disk", seen, "make room: the event log needs some"),
+        NO_ROOM..LITTLE_ROOM => Finding::warn("disk", seen, "make room before it is used up"),
+        LITTLE_ROOM.. => Finding::ok("disk", seen),
+    }
+}
+
+/// Whether workers can run where the settings, or the data folder's memory, say.
+pub(super) fn look_at_runtime(config: &Config, remembered: Option<&str>) -> Finding {
+    match (config.runtime, remembered) {
+        (RuntimeChoice::Process, _) => {
+            Finding::ok("runtime", "process: workers are child processes")
+        }
+        (RuntimeChoice::Auto, Some("process")) => {
+            Finding::ok("runtime", "process: the data folder began with it")
+        }
+        (RuntimeChoice::Docker, _) => docker(config, "DBFORGE_RUNTIME says docker"),
+        (RuntimeChoice::Auto, Some(_)) => docker(config, "the data folder began with docker"),
+        (RuntimeChoice::Auto, None) => {
+            let seen = match availability(config) {
+                Ok(availability @ DockerAvailability::Available { .. }) => {
+                    format!("the first start will choose docker: {availability}")
+                }
+                Ok(availability) => format!("the first start will choose process: {availability}"),
+                Err(error) => format!("the first start will choose process: {error}"),
+            };
+            Finding::ok("runtime", seen)
+        }
+    }
+}
+
+fn docker(config: &Config, why: &str) -> Finding {
+    match availability(config) {
+        Ok(availability @ DockerAvailability::Available { .. }) => {
+            Finding::ok("runtime", format!("{why}: {availability}"))
+        }
+        Ok(availability @ DockerAvailability::NoImage { .. }) => {
+            let next = "build the image, or set DBFORGE_WORKER_IMAGE";
+            Finding::fail("runtime", format!("{why}: {availability}"), next)
+        }
+        Ok(availability @ DockerAvailability::NoEngine { .. }) => {
+            let next = "start the engine, and see that this user may speak to it; SQL on ready \
+                 databases goes on meanwhile";
+            Finding::fail("runtime", format!("{why}: {availability}"), next)
+        }
+        Err(error) => {
+            let next = "look again";
+            Finding::warn("runtime", format!("{why}: {error}"), next)
+        }
+    }
+}
+
+/// The engine's client is asynchronous; nothing else here is. Its calls are bounded in time.
+fn availability(config: &Config) -> std::io::Result<DockerAvailability> {
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(tokio.block_on(DockerEngine::local().availability(&config.worker_image)))
+}

@@ -1,0 +1,95 @@
+//! Asks a running gateway whether it is well: the container's healthcheck, so it is quick, bounded
+//! and ends with 0 or 1.
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{http, output};
+use crate::config::{Config, Environment};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// A healthy gateway answers in milliseconds; container engines give a check a few seconds.
+const LIMIT: Duration = Duration::from_secs(3);
+/// The answer is a line; more than this is another server's.
+const LARGEST_ANSWER: u64 = 64 << 10;
+
+/// `dbforge health`.
+#[derive(Debug, clap::Args)]
+pub(super) struct HealthArgs {
+    /// Where the gateway is; without it on this machine, at the port of `DBFORGE_LISTEN`
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The host name to ask for, where a proxy chooses by it
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    /// Ask whether it is ready for commands too: the event log writable, the runtime there
+    #[arg(long)]
+    ready: bool,
+}
+
+/// Asks once; within [`LIMIT`] there is an answer or the end.
+pub(super) fn health(args: &HealthArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    let unwell = |message: String| Failure::new(Exit::Refused, message);
+    let base = match &args.url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{}", own_address(environment)?),
+    };
+    let url = format!("{base}/{}", if args.ready { "readyz" } else { "healthz" });
+    let mut question = ureq::http::Request::get(&url);
+    if let Some(host) = &args.host {
+        question = question.header("Host", host);
+    }
+    let question = question
+        .body(())
+        .map_err(|it| unwell(format!("{url}: {it}")))?;
+    let agent = http::agent();
+    let question = agent
+        .configure_request(question)
+        .timeout_global(Some(LIMIT))
+        .build();
+    let mut answer = agent
+        .run(question)
+        .map_err(|it| unwell(format!("{url}: {it}")))?;
+    let body = answer
+        .body_mut()
+        .with_config()
+        .limit(LARGEST_ANSWER)
+        .read_to_string()
+        .map_err(|it| unwell(format!("{url}: {it}")))?;
+    if answer.status().is_success() {
+        output::line(body.trim_end())
+    } else {
+        Err(unwell(format!("{url} answers {}: {body}", answer.status())))
+    }
+}
+
+/// The gateway's address as this machine reaches it.
+fn own_address(environment: &dyn Environment) -> Result<SocketAddr, Failure> {
+    let config = Config::read(environment).map_err(|it| Failure::new(Exit::Refused, it))?;
+    Ok(as_reached(config.listen))
+}
+
+/// A gateway that listens everywhere is reached over the loopback.
+fn as_reached(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_that_listens_everywhere_is_asked_over_the_loopback() {
+        for (listen, reached) in [
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("[::]:80", "[::1]:80"),
+            ("10.0.0.7:1", "10.0.0.7:1"),
+        ] {
+            assert_eq!(as_reached(listen.parse().unwrap()).to_string(), reached);
+        }
+    }
+}

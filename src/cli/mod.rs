@@ -1,0 +1,129 @@
+//! The command line: what can be said to `dbforge`.
+mod client;
+mod data_dir;
+mod doctor;
+mod exit;
+mod health;
+mod http;
+mod log;
+mod output;
+mod replay;
+mod table;
+mod worker;
+
+use self::client::{databases, events, jobs, sql};
+use self::exit::Failure;
+use crate::config::{Environment, ProcessEnvironment};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::process::ExitCode;
+
+pub use self::exit::Exit;
+
+/// Databases on call, on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "dbforge", version, after_help = exit::HELP, disable_help_subcommand = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create a database
+    Create(databases::CreateArgs),
+    /// List databases
+    List(databases::ListArgs),
+    /// Show a database
+    Show(databases::ShowArgs),
+    /// Run a SQL statement and print its rows
+    Sql(sql::SqlArgs),
+    /// Take a database's worker away and refuse SQL; its data is kept
+    Stop(databases::ActionArgs),
+    /// Bring a stopped database back
+    Start(databases::ActionArgs),
+    /// Replace a database's worker by a fresh one
+    Restart(databases::ActionArgs),
+    /// Move a database to the trash
+    Delete(databases::DeleteArgs),
+    /// Bring a database back from the trash
+    Undelete(databases::ActionArgs),
+    /// List jobs, or show one
+    Jobs(jobs::JobsArgs),
+    /// List what happened
+    Events(events::EventsArgs),
+    /// Read the event log of a data folder, beside a running gateway or without one
+    #[command(subcommand)]
+    Log(log::LogCommand),
+    /// Fold an exported event log and print the state it leads to
+    Replay(replay::ReplayArgs),
+    /// Look for what is wrong with a data folder and this machine, and say what to do
+    Doctor(doctor::DoctorArgs),
+    /// Ask a running gateway whether it is well
+    Health(health::HealthArgs),
+    /// What runs inside a worker
+    #[command(subcommand)]
+    Worker(worker::WorkerCommand),
+}
+
+/// Does what the process's arguments say.
+#[must_use]
+pub fn main() -> ExitCode {
+    let line = match Line::try_parse() {
+        Ok(line) => line,
+        Err(unreadable) => return explain(&unreadable),
+    };
+    match line.command.run(&ProcessEnvironment) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            failure.exit.into()
+        }
+    }
+}
+
+/// The whole command line as it is declared; for its help texts.
+#[must_use]
+pub fn declaration() -> clap::Command {
+    Line::command()
+}
+
+/// Help and version are errors to clap, which prints them to the standard output.
+fn explain(unreadable: &clap::Error) -> ExitCode {
+    match unreadable.print() {
+        Ok(()) if !unreadable.use_stderr() => ExitCode::SUCCESS,
+        _ => Exit::Usage.into(),
+    }
+}
+
+impl Command {
+    fn run(&self, environment: &dyn Environment) -> Result<(), Failure> {
+        match self {
+            Self::Create(args) => databases::create(args, environment),
+            Self::List(args) => databases::list(args, environment),
+            Self::Show(args) => databases::show(args, environment),
+            Self::Sql(args) => sql::sql(args, environment),
+            Self::Stop(args) => databases::act("stop", args, environment),
+            Self::Start(args) => databases::act("start", args, environment),
+            Self::Restart(args) => databases::act("restart", args, environment),
+            Self::Delete(args) => databases::delete(args, environment),
+            Self::Undelete(args) => databases::act("undelete", args, environment),
+            Self::Jobs(args) => jobs::jobs(args, environment),
+            Self::Events(args) => events::events(args, environment),
+            Self::Log(command) => log::run(command, environment),
+            Self::Replay(args) => replay::replay(args),
+            Self::Doctor(args) => doctor::doctor(args, environment),
+            Self::Health(args) => health::health(args, environment),
+            Self::Worker(command) => worker::run(command),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_declaration_holds_together() {
+        declaration().debug_assert();
+    }
+}

@@ -1,0 +1,52 @@
+//! The one place that writes to the terminal: data to the standard output, remarks to the
+//! standard error.
+use crate::cli::exit::{Exit, Failure};
+use std::fmt;
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+/// Writes a line of data.
+pub(super) fn line(text: impl fmt::Display) -> Result<(), Failure> {
+    let mut lines = Lines::begin();
+    lines.line(text)?;
+    lines.end()
+}
+
+/// Writes data that ends its own lines.
+pub(super) fn text(text: impl fmt::Display) -> Result<(), Failure> {
+    write!(io::stdout().lock(), "{text}").map_err(|error| unwritable(&error))
+}
+
+/// Writes a remark. One that cannot be written has nobody who misses it.
+pub(super) fn note(text: impl fmt::Display) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// Writes many lines of data, few of them at a time to the system.
+pub(super) struct Lines(BufWriter<StdoutLock<'static>>);
+
+impl Lines {
+    /// Nobody else writes data until the end.
+    pub(super) fn begin() -> Self {
+        Self(BufWriter::new(io::stdout().lock()))
+    }
+
+    /// Writes one line.
+    pub(super) fn line(&mut self, text: impl fmt::Display) -> Result<(), Failure> {
+        writeln!(self.0, "{text}").map_err(|error| unwritable(&error))
+    }
+
+    /// Writes what is left in memory.
+    pub(super) fn end(mut self) -> Result<(), Failure> {
+        self.0.flush().map_err(|error| unwritable(&error))
+    }
+}
+
+/// A reader such as `head` that has seen enough is not news; the command ends without a word.
+fn unwritable(error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        Failure::told(Exit::Unavailable)
+    } else {
+        let message = format_args!("the output cannot be written: {error}");
+        Failure::new(Exit::Unavailable, message)
+    }
+}

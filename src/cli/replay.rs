@@ -1,0 +1,52 @@
+//! Folds an exported event log, or one written by hand, and prints the state as text.
+use crate::cli::exit::{Exit, Failure, OrExit};
+use crate::cli::output;
+use crate::domain::ids::Sequence;
+use crate::domain::state::State;
+use crate::event_log::import::{ImportError, LineError, read_export};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+/// `dbforge replay`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ReplayArgs {
+    /// What `dbforge log export` printed, or lines with `kind` and `data` at least; `-` reads the
+    /// standard input
+    file: PathBuf,
+    /// Stop behind this sequence
+    #[arg(long, value_name = "SEQUENCE")]
+    at: Option<u64>,
+}
+
+/// Prints the state that the file's events lead to. Hashes that are there are verified.
+pub(super) fn replay(args: &ReplayArgs) -> Result<(), Failure> {
+    let at = args.at.map_or(Sequence(u64::MAX), Sequence);
+    let state = if args.file == Path::new("-") {
+        fold(io::stdin().lock(), at)
+    } else {
+        let file = File::open(&args.file).or_exit(Exit::Unavailable, args.file.display())?;
+        fold(BufReader::new(file), at)
+    };
+    let state = state.map_err(|error| {
+        let exit = match error.reason {
+            LineError::Io(_) => Exit::Unavailable,
+            _ => Exit::Damage,
+        };
+        let message = format!("{}: {:#}", args.file.display(), anyhow::Error::from(error));
+        Failure::new(exit, message)
+    })?;
+    output::text(state)
+}
+
+fn fold(export: impl BufRead, at: Sequence) -> Result<State, ImportError> {
+    let mut state = State::default();
+    for recorded in read_export(export) {
+        let recorded = recorded?;
+        if recorded.sequence > at {
+            break;
+        }
+        state.evolve(&recorded);
+    }
+    Ok(state)
+}

@@ -1,0 +1,137 @@
+//! Runs the gateway: settings in, what one wants to know out, signals heard.
+use crate::app::{App, Greeting};
+use crate::cli::exit::{Exit, Failure, OrExit};
+use crate::cli::output;
+use crate::config::{Config, Environment, Overlay, SETTINGS, Setting, TraceConfig};
+use crate::telemetry;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::LazyLock;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What a process ends with that was interrupted: 128 and SIGINT's number.
+const INTERRUPTED: i32 = 130;
+
+/// The settings that were given as flags, by variable: one flag for each of [`SETTINGS`].
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings(BTreeMap<String, String>);
+
+/// The flags' names live as long as the command line that borrows them.
+static FLAGS: LazyLock<Vec<String>> = LazyLock::new(|| SETTINGS.iter().map(Setting::flag).collect());
+
+impl Args for Settings {
+    fn augment_args(command: Command) -> Command {
+        command.args(SETTINGS.iter().zip(FLAGS.iter()).map(|(setting, flag)| {
+            Arg::new(setting.variable)
+                .long(flag.as_str())
+                .value_name("VALUE")
+                .help(format!(
+                    "{} [{}={}]",
+                    setting.about, setting.variable, setting.default
+                ))
+        }))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Settings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut settings = Self::default();
+        settings.update_from_arg_matches(matches)?;
+        Ok(settings)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for setting in SETTINGS {
+            if let Some(value) = matches.get_one::<String>(setting.variable) {
+                self.0.insert(setting.variable.to_owned(), value.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Serves until SIGINT or SIGTERM; a second signal ends the process at once, which loses nothing
+/// that was acknowledged.
+pub(super) fn serve(settings: &Settings, environment: &dyn Environment) -> Result<(), Failure> {
+    let environment = Overlay {
+        flags: settings.0.clone(),
+        below: environment,
+    };
+    let traces =
+        TraceConfig::read(&environment).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let config = Config::read(&environment).map_err(|error| Failure::new(Exit::Usage, error))?;
+    telemetry::start(&traces).or_exit(Exit::Usage, "DBFORGE_LOG is no filter")?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .or_exit(Exit::Unavailable, "tokio does not start")?
+        .block_on(serve_until_told(config))
+}
+
+async fn serve_until_told(config: Config) -> Result<(), Failure> {
+    let mut told = Told::listen().or_exit(Exit::Unavailable, "signals cannot be heard")?;
+    // Boxed: starting holds every part of the forge at once.
+    let app = Box::pin(App::start(config))
+        .await
+        .or_exit(Exit::Unavailable, "the forge does not start")?;
+    output::text(greeting(app.address, &app.greeting))?;
+    told.to_stop().await;
+    output::note("stopping: what runs is finished first; tell it again to end at once");
+    tokio::select! {
+        () = app.stop() => Ok(()),
+        () = told.to_stop() => std::process::exit(INTERRUPTED),
+    }
+}
+
+/// SIGINT and SIGTERM.
+struct Told {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Told {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn to_stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn greeting(address: SocketAddr, greeting: &Greeting) -> String {
+    let Greeting {
+        data_dir,
+        runtime,
+        runtime_reason,
+        fresh_root_token,
+        read_only,
+    } = greeting;
+    let mut lines = vec![
+        format!("url      http://{address}"),
+        format!("docs     http://{address}/docs"),
+        format!("data     {}", data_dir.display()),
+        format!("runtime  {runtime}: {runtime_reason}"),
+    ];
+    let kept = data_dir.join(".forge").join("root-token");
+    if let Some(token) = fresh_root_token {
+        lines.push(format!("token    {token}"));
+        lines.push(format!("         kept in {}", kept.display()));
+    }
+    if let Some(reason) = read_only {
+        lines.push(format!("READ-ONLY: {reason}"));
+        lines.push("SQL is served, commands are refused; `dbforge doctor` explains".to_owned());
+    }
+    lines.join("\n") + "\n"
+}
