@@ -39,6 +39,7 @@ pub use self::serve::serve;
 
 use crate::clock::Stopwatch;
 use crate::control::ControlPlane;
+use crate::data::DataPlane;
 use crate::jobs::observed::ObservedWorkers;
 use crate::projections::control_db::ControlDb;
 use crate::runtime::Runtime;
@@ -90,6 +91,8 @@ pub struct Gateway {
     pub control: Arc<ControlPlane>,
     /// Answers lists and searches.
     pub control_db: Arc<ControlDb>,
+    /// Serves SQL, owns the files.
+    pub data: Arc<DataPlane>,
     /// Runs the workers.
     pub runtime: Arc<dyn Runtime>,
     /// The workers as they were last seen.
@@ -113,6 +116,7 @@ impl Gateway {
     pub fn new(
         control: Arc<ControlPlane>,
         control_db: Arc<ControlDb>,
+        data: Arc<DataPlane>,
         runtime: Arc<dyn Runtime>,
         workers: Arc<ObservedWorkers>,
         root_token: RootToken,
@@ -121,6 +125,7 @@ impl Gateway {
         Self {
             control,
             control_db,
+            data,
             runtime,
             workers,
             root_token,
