@@ -9,8 +9,11 @@ mod engine_contract;
 mod event_log_contract;
 mod event_log_damage;
 mod event_log_import;
+#[path = "../shared/gateway_process.rs"]
+mod gateway_process;
 mod http_ground;
 mod http_support;
+mod kill;
 mod lifecycle;
 mod projections_databases;
 mod projections_history;
