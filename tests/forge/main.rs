@@ -22,6 +22,7 @@ mod projections_rebuild;
 mod projections_support;
 mod reconciling;
 mod recovery;
+mod replay;
 mod runtime_contract;
 mod runtime_faults;
 mod sql_answers;
