@@ -2,6 +2,7 @@
 //!
 //! The rooms and their floors are drawn in `docs/ARCHITECTURE.md`; `tests/architecture.rs` keeps
 //! them apart.
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
