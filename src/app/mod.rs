@@ -151,6 +151,7 @@ impl App {
         let gateway = Arc::new(Gateway::new(
             control.clone(),
             control_db.clone(),
+            workshop.data.clone(),
             chosen.runtime.clone(),
             workshop.observed.clone(),
             root_token,

@@ -112,7 +112,7 @@ pub(super) async fn list_databases(
     caller: Caller,
     StrictQuery(asked): StrictQuery<ListParameters>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Read)?;
+    caller.require_sight()?;
     let state = asked
         .state
         .as_deref()
@@ -146,7 +146,7 @@ pub(super) async fn get_database(
     PathParts(db): PathParts<String>,
     StrictQuery(parameters): StrictQuery<ReadParameters>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Read)?;
+    caller.require_sight()?;
     let present = gateway.present_at(parameters.min_sequence).await?;
     let database = caller.find_database(&present.state, &db)?;
     let answer = gateway.show_database(database);
