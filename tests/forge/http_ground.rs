@@ -119,6 +119,13 @@ async fn what_is_not_served_says_so() {
         let said = forge.get(path).await.problem(404, "route_not_found");
         assert!(said.contains(path) && said.contains("/docs"), "{said}");
     }
+    let long = format!("/v1/databases/{}", "x".repeat(10_000));
+    let answer = forge.get(&long).await;
+    answer.problem(404, "database_not_found");
+    assert!(
+        answer.text.len() < 6000,
+        "what was sent is not repeated for ever"
+    );
     let answer = forge.send("PUT", "/v1/databases", "").await;
     answer.problem(405, "method_not_allowed");
     assert_eq!(answer.header("allow"), "GET,HEAD,POST");

@@ -15,7 +15,7 @@ struct Served {
     forge: HttpForge,
     address: SocketAddr,
     stop: CancellationToken,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
 }
 
 impl Served {
@@ -39,7 +39,7 @@ impl Served {
 
     async fn ended(self) {
         let ended = tokio::time::timeout(PATIENCE, self.serving).await;
-        ended.unwrap().unwrap().unwrap();
+        ended.unwrap().unwrap();
         assert!(TcpStream::connect(self.address).await.is_err());
     }
 }
