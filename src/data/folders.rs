@@ -88,6 +88,12 @@ impl Folders {
         opened().map_err(failed("open the folder of databases"))
     }
 
+    /// The folder that holds the living ones: on the one filesystem that holds everything.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.living
+    }
+
     /// The folder of a living database.
     #[must_use]
     pub fn living(&self, database: DatabaseId) -> PathBuf {

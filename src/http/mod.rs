@@ -11,6 +11,7 @@ mod database_view;
 mod databases;
 mod documents;
 mod engines;
+mod entrance;
 mod error;
 mod events;
 mod extract;
@@ -23,11 +24,13 @@ mod lists;
 mod metrics;
 mod mutation;
 mod observe;
+mod original;
 mod plans;
 mod refusals;
 mod reply;
 mod router;
 mod serve;
+mod sql;
 mod state;
 mod tokens;
 
@@ -67,6 +70,10 @@ pub struct HttpConfig {
     pub header_timeout: Duration,
     /// How long requests may go on once the gateway is told to stop.
     pub drain_timeout: Duration,
+    /// How long SQL waits for a database that is being created, or whose files a job has.
+    pub ready_wait: Duration,
+    /// How long the original's routes wait for a job.
+    pub original_wait: Duration,
 }
 
 impl Default for HttpConfig {
@@ -81,6 +88,9 @@ impl Default for HttpConfig {
             connection_limit: 10_000,
             header_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(20),
+            ready_wait: Duration::from_secs(5),
+            // Clients of the original give up after 30 s.
+            original_wait: Duration::from_secs(25),
         }
     }
 }

@@ -138,6 +138,11 @@ async fn what_is_not_served_says_so() {
 async fn a_parameter_that_is_not_known_is_named() {
     let forge = HttpForge::new().await;
     for (method, path, is_open) in operations(&forge).await {
+        // The original ignored what it did not know, or took it for a column.
+        let originals = ["/admin/", "/api/", "/health"];
+        if originals.iter().any(|it| path.starts_with(it)) && path != "/healthz" {
+            continue;
+        }
         let path = format!("{path}?mispelt=1");
         // What a create needs in its body, so that only the parameter is wrong.
         let body = match (method.as_str(), path.starts_with("/v1/tokens")) {

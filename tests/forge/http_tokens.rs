@@ -1,6 +1,7 @@
 //! Tokens through HTTP: made, used within their scopes and patterns, revoked.
 use crate::http_support::{Answer, HttpForge};
 use crate::support::with_snapshots_in;
+use dbforge::http::HttpConfig;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -188,7 +189,11 @@ async fn a_token_sees_and_touches_only_what_its_patterns_cover() {
 
 #[tokio::test]
 async fn each_scope_opens_its_own_routes() {
-    let forge = HttpForge::new().await;
+    let config = HttpConfig {
+        original_wait: Duration::ZERO,
+        ..HttpConfig::default()
+    };
+    let forge = HttpForge::with(config).await;
     let description = forge.ask("GET", "/openapi.json").empty().await.json();
     let mut table = String::new();
     let mut tokens = Vec::new();
@@ -213,6 +218,9 @@ async fn each_scope_opens_its_own_routes() {
                 let body = match operation["operationId"].as_str() {
                     Some("create_token") => r#"{"name":"n","scopes":[],"databases":[]}"#,
                     Some("create_database") => r#"{"name":"!"}"#,
+                    Some("query_database" | "run_original_query") => r#"{"sql":"SELECT 1"}"#,
+                    Some("create_original_table") => r#"{"table_name":"t","columns":[]}"#,
+                    Some("insert_original_rows") => r#"{"rows":[]}"#,
                     _ => "",
                 };
                 let answer = forge.ask(&method, &url).token(token).body(body).await;
