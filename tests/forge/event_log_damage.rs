@@ -530,3 +530,27 @@ proptest! {
         has_lost_nothing(copy.path(), &small().events);
     }
 }
+
+#[test]
+fn a_larger_index_cut_anywhere_is_made_again_and_its_panics_are_caught() {
+    let folder = TempFolder::new();
+    let (log, _) = open(folder.path());
+    append_pairs(&log, 700);
+    log.close();
+    let expected = events(&log);
+    drop(log);
+    let files = files_below(folder.path());
+    let mut panicked = false;
+    for part in 1..6 {
+        let copy = TempFolder::new();
+        write_files(&files, copy.path());
+        change(&copy.path().join("events.sled/db"), |bytes| {
+            bytes.truncate(bytes.len() * part / 6);
+        });
+        let report = has_lost_nothing(copy.path(), &expected);
+        panicked |= report
+            .healed()
+            .is_some_and(|it| it.contains("sled panicked"));
+    }
+    assert!(panicked, "one of these cuts makes sled panic");
+}

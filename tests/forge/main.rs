@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod codec;
 mod event_log_contract;
+mod event_log_crash;
 mod event_log_damage;
 mod event_log_import;
 mod support;
