@@ -5,8 +5,10 @@
 )]
 mod codec;
 mod control;
+mod damaged_log;
 mod engine_contract;
 mod event_log_contract;
+mod event_log_crash;
 mod event_log_damage;
 mod event_log_import;
 #[path = "../shared/gateway_process.rs"]
