@@ -374,8 +374,9 @@ async fn a_trigger_or_view_that_calls_what_nobody_may_is_not_made() {
         "CREATE VIEW x AS SELECT load_extension('x')",
         "CREATE VIEW x AS SELECT * FROM dbstat",
     ] {
-        let error = sql.ask(question).await.unwrap_err();
-        assert!(matches!(error, QueryError::NotAllowed { .. }), "{question}: {error}");
+        let result = sql.ask(question).await;
+        let refused = matches!(result, Err(QueryError::NotAllowed { .. }));
+        assert!(refused, "{question}: {result:?}");
     }
     sql.ask("INSERT INTO t VALUES (1)").await.unwrap();
     sql.ask("CREATE VIEW later AS SELECT * FROM not_there_yet")
