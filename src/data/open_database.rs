@@ -117,7 +117,10 @@ impl OpenDatabase {
     }
 
     /// A turn to read on a thread of its own. Waits for it, in a queue that is bounded.
-    pub(super) async fn turn(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, QueryError> {
+    pub(super) async fn turn(
+        &self,
+        deadline: Deadline,
+    ) -> Result<OwnedSemaphorePermit, QueryError> {
         struct Waiting<'w>(&'w AtomicUsize);
         impl Drop for Waiting<'_> {
             fn drop(&mut self) {

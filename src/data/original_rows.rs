@@ -277,13 +277,26 @@ fn is_type(kind: &str) -> bool {
         None => (kind, Some("0")),
     };
     const KEYWORDS: &[&str] = &[
-        "primary", "unique", "not", "null", "check", "default", "collate", "references",
-        "constraint", "generated", "as",
+        "primary",
+        "unique",
+        "not",
+        "null",
+        "check",
+        "default",
+        "collate",
+        "references",
+        "constraint",
+        "generated",
+        "as",
     ];
     words.split_whitespace().all(|word| {
-        word.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
+        word.chars()
+            .all(|it| it.is_ascii_alphanumeric() || it == '_')
             && !KEYWORDS.contains(&word.to_ascii_lowercase().as_str())
-    }) && size.is_some_and(|it| it.chars().all(|c| c.is_ascii_digit() || c == ',' || c == ' '))
+    }) && size.is_some_and(|it| {
+        it.chars()
+            .all(|c| c.is_ascii_digit() || c == ',' || c == ' ')
+    })
 }
 
 /// A value as SQL writes it; there are no parameters in a schema.

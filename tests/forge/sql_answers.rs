@@ -94,7 +94,10 @@ async fn the_original_shape_is_exact_to_the_letter() {
             "SELECT a, b FROM t",
             r#"{"data":[{"a":1,"b":"AP8="},{"a":2,"b":null}],"rows_affected":2}"#,
         ),
-        ("SELECT a FROM t WHERE a > 9", r#"{"data":[],"rows_affected":0}"#),
+        (
+            "SELECT a FROM t WHERE a > 9",
+            r#"{"data":[],"rows_affected":0}"#,
+        ),
         (
             "UPDATE t SET b = 3 RETURNING a",
             r#"{"data":[{"a":1},{"a":2}],"rows_affected":2}"#,
@@ -104,14 +107,20 @@ async fn the_original_shape_is_exact_to_the_letter() {
             .request(&sql.target, question, Params::None, options)
             .await
             .unwrap();
-        assert_eq!(str::from_utf8(&answer.body).unwrap(), expected, "{question}");
+        assert_eq!(
+            str::from_utf8(&answer.body).unwrap(),
+            expected,
+            "{question}"
+        );
     }
 }
 
 #[tokio::test]
 async fn rows_come_from_every_statement_that_returns_any() {
     let sql = Sql::new();
-    sql.ask("CREATE TABLE t (a INTEGER PRIMARY KEY, b)").await.unwrap();
+    sql.ask("CREATE TABLE t (a INTEGER PRIMARY KEY, b)")
+        .await
+        .unwrap();
     let returning = "INSERT INTO t (b) VALUES ('x'), ('y') RETURNING a, b";
     let answer = sql.ask(returning).await.unwrap();
     assert_eq!(answer["rows"], json!([[1, "x"], [2, "y"]]));
@@ -121,7 +130,10 @@ async fn rows_come_from_every_statement_that_returns_any() {
                 WHERE a IN big RETURNING b";
     assert_eq!(sql.rows(with).await, json!([["z"]]));
     assert_eq!(sql.rows("PRAGMA user_version").await, json!([[0]]));
-    let plan = sql.ask("EXPLAIN QUERY PLAN DELETE FROM t WHERE b = 1").await.unwrap();
+    let plan = sql
+        .ask("EXPLAIN QUERY PLAN DELETE FROM t WHERE b = 1")
+        .await
+        .unwrap();
     assert_eq!(plan["row_count"], 1);
     assert_eq!(sql.rows("SELECT count(*) FROM t").await, json!([[2]]));
 }
@@ -159,7 +171,10 @@ async fn a_result_past_its_cap_is_cut_when_asked_and_refused_when_not() {
         ..read_write()
     };
     let refused = sql.ask_as(endless, options).await.unwrap_err();
-    assert!(matches!(refused, QueryError::ResultTooLarge { .. }), "{refused}");
+    assert!(
+        matches!(refused, QueryError::ResultTooLarge { .. }),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -167,9 +182,21 @@ async fn a_wrong_name_is_answered_with_the_nearest_right_one() {
     let sql = Sql::new();
     sql.ask("CREATE TABLE users (id, email)").await.unwrap();
     for (question, message, hint) in [
-        ("SELECT * FROM usrs", "no such table: usrs", "did you mean \"users\"?"),
-        ("INSERT INTO usrs VALUES (1)", "no such table: usrs", "did you mean \"users\"?"),
-        ("SELECT emial FROM users", "no such column: emial", "did you mean \"email\"?"),
+        (
+            "SELECT * FROM usrs",
+            "no such table: usrs",
+            "did you mean \"users\"?",
+        ),
+        (
+            "INSERT INTO usrs VALUES (1)",
+            "no such table: usrs",
+            "did you mean \"users\"?",
+        ),
+        (
+            "SELECT emial FROM users",
+            "no such column: emial",
+            "did you mean \"email\"?",
+        ),
     ] {
         let error = sql.ask(question).await.unwrap_err();
         assert_eq!(error.to_string(), format!("SQL Error: {message}"));
@@ -223,7 +250,9 @@ async fn what_may_only_read_cannot_change_anything_by_any_word() {
             let error = sql.ask_as(write, options).await.unwrap_err();
             let refused = matches!(
                 error,
-                QueryError::ReadOnly | QueryError::NotAllowed { .. } | QueryError::InvalidRequest { .. }
+                QueryError::ReadOnly
+                    | QueryError::NotAllowed { .. }
+                    | QueryError::InvalidRequest { .. }
             );
             assert!(refused, "{write}: {error}");
         }
@@ -235,7 +264,9 @@ async fn what_may_only_read_cannot_change_anything_by_any_word() {
 #[tokio::test]
 async fn a_read_that_grows_long_leaves_the_fast_lane_and_still_answers() {
     let sql = Sql::new();
-    sql.ask("CREATE TABLE t (a INTEGER PRIMARY KEY, b)").await.unwrap();
+    sql.ask("CREATE TABLE t (a INTEGER PRIMARY KEY, b)")
+        .await
+        .unwrap();
     let fill = "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c \
                 LIMIT 200000) SELECT x, x % 7 FROM c";
     sql.ask(fill).await.unwrap();

@@ -119,7 +119,9 @@ async fn what_was_acknowledged_moves_with_the_main_file_alone() {
     // The step moves the file away and another one, with other rows, in its place.
     let other = create(&sql.plane);
     sql.ask_of(&other, "CREATE TABLE t (a)").await.unwrap();
-    sql.ask_of(&other, "INSERT INTO t VALUES (8)").await.unwrap();
+    sql.ask_of(&other, "INSERT INTO t VALUES (8)")
+        .await
+        .unwrap();
     drop(sql.plane.take(other.database, soon()).await.unwrap());
     folders.ensure_trashed(database).unwrap();
     fs::rename(folders.living(other.database), folders.living(database)).unwrap();

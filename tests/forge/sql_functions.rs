@@ -1,12 +1,13 @@
 //! The functions that replace SQLite's own answer as SQLite's own do.
 use crate::sql_support::Sql;
+use dbforge::clock::Stopwatch;
 use dbforge::data::Param;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rusqlite::Connection;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Values that meet often: few letters, some of several bytes, digits, NUL, and no text at all.
 fn value() -> impl Strategy<Value = Param> {
@@ -69,7 +70,8 @@ fn every_replaced_function_says_what_sqlites_own_says() {
     let plain = Connection::open_in_memory().unwrap();
     let same = |call: &str, values: Vec<Param>| {
         // hex() shows bytes that are no UTF-8, typeof() what they are taken for.
-        let question = format!("SELECT quote(hex({call}) || ' ' || typeof({call}) || ({call} IS NULL))");
+        let question =
+            format!("SELECT quote(hex({call}) || ' ' || typeof({call}) || ({call} IS NULL))");
         let expected = plainly(&plain, &question, &values);
         let request = dbforge::data::Params::Positional(values.clone());
         let answer = tokio.block_on(sql.request(
@@ -120,7 +122,7 @@ async fn a_megabyte_takes_none_of_them_long() {
         format!("length(rtrim({long}, {half} || 'a'))"),
         format!("length(unhex({long}, {half}))"),
     ] {
-        let started = Instant::now();
+        let started = Stopwatch::start();
         sql.ask(&format!("SELECT {call}")).await.unwrap();
         let took = started.elapsed();
         assert!(took < Duration::from_secs(1), "{call} took {took:?}");
@@ -131,7 +133,9 @@ async fn a_megabyte_takes_none_of_them_long() {
 async fn a_result_that_no_value_can_hold_is_refused_before_it_is_made() {
     let sql = Sql::new();
     let error = sql
-        .ask("SELECT replace(replace(hex(zeroblob(499990)), '0', 'ab'), 'a', hex(zeroblob(499990)))")
+        .ask(
+            "SELECT replace(replace(hex(zeroblob(499990)), '0', 'ab'), 'a', hex(zeroblob(499990)))",
+        )
         .await
         .unwrap_err();
     assert_eq!(error.to_string(), "SQL Error: string or blob too big");

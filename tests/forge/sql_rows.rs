@@ -36,7 +36,12 @@ async fn a_table_is_made_filled_read_and_listed() {
             Some(1),
             r#"{"data":[{"id":2,"name":"Bob","age":18}],"rows_affected":1}"#,
         ),
-        (&filter[..], Some(0), None, r#"{"data":[],"rows_affected":0}"#),
+        (
+            &filter[..],
+            Some(0),
+            None,
+            r#"{"data":[],"rows_affected":0}"#,
+        ),
         (
             &[],
             None,
@@ -67,7 +72,10 @@ async fn rows_of_which_one_is_wrong_leave_nothing_behind() {
         .await
         .unwrap_err();
     assert_eq!(error.statement, 2);
-    assert!(matches!(error.error, QueryError::Constraint { .. }), "{error}");
+    assert!(
+        matches!(error.error, QueryError::Constraint { .. }),
+        "{error}"
+    );
     let facts = schema(&sql.plane, &guard, &sql.target).await.unwrap();
     assert_eq!(facts.tables[0].row_count, 0);
 }
@@ -82,9 +90,17 @@ async fn a_name_cannot_carry_sql() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("no such column"), "{error}");
-    let error = select_rows(&sql.plane, &guard, &sql.target, "t\"; DROP TABLE t --", &[], None, None)
-        .await
-        .unwrap_err();
+    let error = select_rows(
+        &sql.plane,
+        &guard,
+        &sql.target,
+        "t\"; DROP TABLE t --",
+        &[],
+        None,
+        None,
+    )
+    .await
+    .unwrap_err();
     assert!(error.to_string().contains("no such table"), "{error}");
     sql.ask("SELECT * FROM t").await.unwrap();
 }

@@ -37,7 +37,11 @@ async fn writer(sql: Arc<Sql>, number: u64) -> Vec<u64> {
                 read_write(),
                 true,
             ),
-            _ => (format!("INSERT INTO t (id) VALUES ({id})"), read_write(), false),
+            _ => (
+                format!("INSERT INTO t (id) VALUES ({id})"),
+                read_write(),
+                false,
+            ),
         };
         let result = sql
             .request(&sql.target, &question, Params::None, options)
@@ -150,8 +154,15 @@ async fn a_batch_is_kept_whole_or_not_at_all() {
         .await
         .unwrap_err();
     assert_eq!(error.statement, 2);
-    assert!(matches!(error.error, QueryError::Constraint { .. }), "{error}");
-    assert_eq!(sql.rows("SELECT name FROM sqlite_schema WHERE name = 'u'").await, json!([]));
+    assert!(
+        matches!(error.error, QueryError::Constraint { .. }),
+        "{error}"
+    );
+    assert_eq!(
+        sql.rows("SELECT name FROM sqlite_schema WHERE name = 'u'")
+            .await,
+        json!([])
+    );
     assert_eq!(sql.rows("SELECT a FROM t").await, json!([]));
 
     let answers = sql
@@ -180,7 +191,9 @@ async fn a_database_that_is_full_refuses_writes_goes_on_reading_and_can_be_empti
     sql.target.size_bytes = 256 << 10;
     let error = sql.ask(too_much).await.unwrap_err();
     assert_eq!(error, QueryError::QuotaExceeded);
-    sql.ask("DELETE FROM t").await.expect("deleting needs no room");
+    sql.ask("DELETE FROM t")
+        .await
+        .expect("deleting needs no room");
 }
 
 #[tokio::test]
@@ -196,12 +209,17 @@ async fn a_line_that_is_full_turns_away() {
     assert!(matches!(error, QueryError::Overloaded { .. }), "{error}");
     assert!(error.is_retryable());
 
-    let long = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c";
+    let long =
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c";
     let (first, second) = tokio::join!(
         sql.ask_as(long, within(Duration::from_millis(200))),
         sql.ask_as(long, within(Duration::from_millis(200)))
     );
     let errors = [first.unwrap_err(), second.unwrap_err()];
     assert_eq!(errors[0], QueryError::Timeout { timeout_ms: 200 });
-    assert!(matches!(errors[1], QueryError::Overloaded { .. }), "{}", errors[1]);
+    assert!(
+        matches!(errors[1], QueryError::Overloaded { .. }),
+        "{}",
+        errors[1]
+    );
 }

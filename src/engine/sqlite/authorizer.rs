@@ -295,22 +295,27 @@ mod tests {
 
     /// Functions of this build that nobody may call.
     const REFUSED_FUNCTIONS: &[&str] = &[
-        "fts3_tokenizer",             // takes pointers
-        "fts5",                       // gives pointers
-        "fts5_source_id",             // tells about the build
-        "load_extension",             // runs code
-        "matchinfo",                  // of FTS3
-        "offsets",                    // of FTS3
-        "optimize",                   // of FTS3
-        "rtreecheck",                 // a whole check in one call
-        "sqlite_compileoption_get",   // tells about the build
-        "sqlite_compileoption_used",  // tells about the build
-        "sqlite_log",                 // writes to the operator's log
-        "sqlite_source_id",           // tells about the build
+        "fts3_tokenizer",            // takes pointers
+        "fts5",                      // gives pointers
+        "fts5_source_id",            // tells about the build
+        "load_extension",            // runs code
+        "matchinfo",                 // of FTS3
+        "offsets",                   // of FTS3
+        "optimize",                  // of FTS3
+        "rtreecheck",                // a whole check in one call
+        "sqlite_compileoption_get",  // tells about the build
+        "sqlite_compileoption_used", // tells about the build
+        "sqlite_log",                // writes to the operator's log
+        "sqlite_source_id",          // tells about the build
     ];
     /// Modules of this build that nobody may use.
     const REFUSED_MODULES: &[&str] = &[
-        "dbstat", "fts3", "fts3tokenize", "fts4", "fts4aux", "fts5vocab",
+        "dbstat",
+        "fts3",
+        "fts3tokenize",
+        "fts4",
+        "fts4aux",
+        "fts5vocab",
     ];
 
     fn names(question: &str) -> Vec<String> {

@@ -24,7 +24,11 @@ impl SqliteConnection {
                 self.recorder.take();
                 // Whether it can be prepared at all is the client's affair: a trigger may name
                 // tables that come later.
-                let message = self.inner.prepare(&use_of_it).err().map(|it| it.to_string());
+                let message = self
+                    .inner
+                    .prepare(&use_of_it)
+                    .err()
+                    .map(|it| it.to_string());
                 if let Some(Refused::NotAllowed(what)) = self.recorder.take().refused {
                     return Err(SqlError::NotAllowed { what });
                 }

@@ -135,9 +135,9 @@ impl SqlError {
             ErrorCode::CannotOpen => Self::DataMissing,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged,
             ErrorCode::SystemIoFailure => match code.extended_code {
-                ffi::SQLITE_IOERR_FSYNC
-                | ffi::SQLITE_IOERR_DIR_FSYNC
-                | ffi::SQLITE_IOERR_CLOSE => Self::OutcomeUnknown,
+                ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC | ffi::SQLITE_IOERR_CLOSE => {
+                    Self::OutcomeUnknown
+                }
                 code => Self::Io { code },
             },
             ErrorCode::OutOfMemory => Self::Sql {

@@ -165,4 +165,3 @@ impl ToSql for Text {
         Ok(ToSqlOutput::Borrowed(ValueRef::Text(&self.0)))
     }
 }
-

@@ -229,9 +229,7 @@ impl<'de> Visitor<'de> for ParamVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Param, A::Error> {
         let unknown = || de::Error::invalid_type(de::Unexpected::Map, &self);
-        let (form, text) = object
-            .next_entry::<String, String>()?
-            .ok_or_else(unknown)?;
+        let (form, text) = object.next_entry::<String, String>()?.ok_or_else(unknown)?;
         let value = match form.as_str() {
             "$base64" => STANDARD.decode(&text).map(Param::Blob).map_err(|_| {
                 de::Error::custom("the text under $base64 is no base64 with padding")

@@ -3,6 +3,7 @@ use super::answer::{AnswerWriter, Form, Totals};
 use super::authorizer::{Refused, Role, Seen};
 use super::connection::SqliteConnection;
 use super::error::SqlError;
+use super::memory::{Budget, STATEMENT_BYTES};
 use super::parameters::Params;
 use super::{c_calls, hint};
 use crate::clock::Stopwatch;
@@ -54,7 +55,9 @@ impl SqliteConnection {
     /// Whatever the statement deserves; the connection may be spoiled by it.
     pub fn run(&mut self, statement: &Statement, form: &Form) -> Result<Answer, SqlError> {
         self.recorder.take();
+        let budget = Budget::of(STATEMENT_BYTES);
         let result = run(self, statement, form);
+        drop(budget);
         let seen = self.recorder.take();
         let result = match result {
             Ok(mut answer) => {
@@ -81,13 +84,20 @@ impl SqliteConnection {
     /// Makes the error the one the client should see.
     fn explain(&self, error: SqlError, seen: &Seen) -> SqlError {
         match (&seen.refused, error) {
-            (Some(Refused::NotAllowed(what)), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
-                SqlError::NotAllowed { what: what.clone() }
-            }
+            (
+                Some(Refused::NotAllowed(what)),
+                SqlError::Sql { .. } | SqlError::NotAllowed { .. },
+            ) => SqlError::NotAllowed { what: what.clone() },
             (Some(Refused::NeedsWriter), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
                 SqlError::NeedsWriter
             }
-            (None, SqlError::Sql { message, hint: None }) => {
+            (
+                None,
+                SqlError::Sql {
+                    message,
+                    hint: None,
+                },
+            ) => {
                 let hint = self.as_house(|house| hint::for_message(house, &message));
                 SqlError::Sql { message, hint }
             }
@@ -161,10 +171,7 @@ fn run(
 }
 
 /// Prepares a statement, or takes it from the cache.
-fn prepare<'c>(
-    sqlite: &'c Connection,
-    sql: &str,
-) -> Result<CachedStatement<'c>, rusqlite::Error> {
+fn prepare<'c>(sqlite: &'c Connection, sql: &str) -> Result<CachedStatement<'c>, rusqlite::Error> {
     let sql = sql.trim_end_matches(|it: char| it == ';' || it.is_ascii_whitespace());
     if sql.contains(';') {
         refuse_several(sqlite, sql)?;
