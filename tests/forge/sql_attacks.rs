@@ -407,6 +407,35 @@ async fn a_trigger_or_view_that_calls_what_nobody_may_is_not_made() {
 }
 
 #[tokio::test]
+async fn the_schema_and_the_insides_of_an_index_cannot_be_written_as_rows() {
+    let sql = Sql::new();
+    sql.ask("CREATE VIRTUAL TABLE f USING fts5(x)")
+        .await
+        .unwrap();
+    for question in [
+        "UPDATE f_data SET block = x'00'",
+        "DELETE FROM f_content",
+        "INSERT INTO sqlite_schema VALUES ('table', 'x', 'x', 2, 'CREATE TABLE x (a)')",
+        "UPDATE sqlite_schema SET sql = ''",
+    ] {
+        let error = sql.ask(question).await.unwrap_err();
+        assert!(error.to_string().contains("may not be modified"), "{error}");
+    }
+    sql.ask("INSERT INTO f VALUES ('a word')").await.unwrap();
+    let found = sql.rows("SELECT x FROM f WHERE f MATCH 'word'").await;
+    assert_eq!(found, json!([["a word"]]));
+}
+
+#[tokio::test]
+async fn no_value_is_longer_than_a_whole_answer() {
+    let sql = Sql::new();
+    sql.ask("SELECT length(zeroblob(4194304))").await.unwrap();
+    let error = sql.ask("SELECT length(zeroblob(4194305))").await;
+    let error = error.unwrap_err().to_string();
+    assert_eq!(error, "SQL Error: string or blob too big");
+}
+
+#[tokio::test]
 async fn ten_thousand_statements_in_one_are_refused_without_a_stack_to_overflow() {
     let sql = Sql::new();
     for many in ["SELECT 1;".repeat(11_000), "SELECT 1;;".repeat(9_000)] {
