@@ -34,9 +34,9 @@ pub(in crate::cli) struct JobsArgs {
     /// One job; its attempts are shown too
     #[arg(value_name = "ID", conflicts_with_all = ["state", "database", "kind"])]
     id: Option<String>,
-    /// Only those in this state
-    #[arg(long, value_parser = state_words())]
-    state: Option<String>,
+    /// Only those in this state; several are separated by commas
+    #[arg(long, value_delimiter = ',', value_parser = state_words())]
+    state: Vec<String>,
     /// Only those of this database: a name or an id
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
@@ -80,10 +80,11 @@ pub(in crate::cli) fn jobs(args: &JobsArgs, environment: &dyn Environment) -> Re
         let answer = client.send(Request::get(&["jobs", id]))?;
         return print_in_full(&client, &answer);
     }
+    let states = (!args.state.is_empty()).then(|| args.state.join(","));
     let mut latest = pages::fetch(&client, Some(args.limit), || {
         Request::get(&["jobs"])
             .query("order", "desc")
-            .query_if("state", args.state.as_ref())
+            .query_if("state", states.as_ref())
             .query_if("database", args.database.as_ref())
             .query_if("kind", args.kind.as_ref())
     })?;
