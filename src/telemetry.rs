@@ -1,17 +1,22 @@
 //! Traces: one line per thing that happened, with the same dotted fields everywhere.
 use crate::config::{LogFormat, TraceConfig};
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+
+/// Crates that say at every start what nobody needs to know.
+const CHATTY: &str = "tokio_cron_scheduler=warn";
 
 /// Starts writing traces to the standard error.
 ///
 /// # Errors
 /// When the filter cannot be read.
 pub fn start(config: &TraceConfig) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(&config.filter)?;
+    let filter = EnvFilter::builder().parse(format!("{CHATTY},{}", config.filter))?;
     let traces = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     let started = match config.format {
         LogFormat::Text => traces.try_init(),

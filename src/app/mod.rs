@@ -1,24 +1,25 @@
 //! Builds the forge from its settings; starts it and stops it.
+mod bounds;
 mod identity;
 mod runtime_choice;
 
 use crate::clock::{Clock, IdSource, RandomIds, SystemClock};
 use crate::config::Config;
 use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError};
-use crate::data::{DataConfig, DataPlane};
+use crate::data::DataPlane;
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, InstanceId};
 use crate::event_log::canonical::export_line;
-use crate::event_log::disk::{DiskEventLog, OpenError, OpenReport};
+use crate::event_log::disk::{DiskEventLog, OpenError, OpenReport, Settings};
 use crate::event_log::{EventLog, ReadError};
-use crate::http::{self, Gateway, HttpConfig};
+use crate::http::{self, Gateway};
 use crate::jobs::Workshop;
 use crate::jobs::observed::ObservedWorkers;
 use crate::jobs::reconciler::Reconciler;
 use crate::jobs::retention;
 use crate::jobs::runner::Runner;
 use crate::jobs::schedule::AlarmClock;
-use crate::projections::control_db::ControlDb;
+use crate::projections::control_db::{ControlDb, Opening};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -113,7 +114,7 @@ impl App {
         let data_dir = identity::prepare_data_dir(&config.data_dir)?;
         let forge_dir = data_dir.join(".forge");
 
-        let (log, report) = DiskEventLog::open(&forge_dir)?;
+        let (log, report) = DiskEventLog::open(&forge_dir, Settings::default())?;
         let log: Arc<dyn EventLog> = Arc::new(log);
         let control_db = open_control_db(&forge_dir, log.clone())?;
         let listener = control_db.clone();
@@ -133,7 +134,13 @@ impl App {
             identity::root_token(&forge_dir, config.root_token.as_ref())?;
 
         let chosen = runtime_choice::choose(&config, &data_dir, &control, instance).await?;
-        let data = Arc::new(DataPlane::new(data_config(&config, data_dir.clone())));
+        let data = DataPlane::open(&data_dir, bounds::of_sql(&config)).map_err(|error| {
+            StartError::DataFolder {
+                folder: data_dir.clone(),
+                source: io::Error::other(error.to_string()),
+            }
+        })?;
+        let data = Arc::new(data);
 
         let workshop = Arc::new(Workshop {
             control: control.clone(),
@@ -144,11 +151,10 @@ impl App {
         let gateway = Arc::new(Gateway::new(
             control.clone(),
             control_db.clone(),
-            data.clone(),
             chosen.runtime.clone(),
             workshop.observed.clone(),
             root_token,
-            http_config(&config),
+            bounds::of_http(&config),
         ));
         let (address, stop_serving, serving) = serve(&config, gateway).await?;
         let (alarm_clock, stop_working, working) = work(&workshop).await?;
@@ -192,14 +198,13 @@ impl App {
     }
 }
 
-fn open_control_db(
-    forge_dir: &Path,
-    log: Arc<dyn EventLog>,
-) -> Result<Arc<ControlDb>, StartError> {
+fn open_control_db(forge_dir: &Path, log: Arc<dyn EventLog>) -> Result<Arc<ControlDb>, StartError> {
     let file = forge_dir.join("control.db");
     let (control_db, opening) = ControlDb::open(&file, log, export_line)
         .map_err(|error| StartError::ControlDb(error.to_string()))?;
-    tracing::info!("the read model is there: {opening}");
+    if let Opening::Replaced(reason) = opening {
+        tracing::warn!("control.db is built again from the log: {reason}");
+    }
     Ok(Arc::new(control_db))
 }
 
@@ -213,8 +218,7 @@ async fn found(
         let submission = Submission::new(command, Actor::named("forge"), control.fresh_request());
         control.submit(submission)
     };
-    if let Some(detail) = &report.healed {
-        let detail = detail.clone();
+    if let Some(detail) = report.healed() {
         submit(Command::RecordHealing { detail }).await?;
     }
     if let Some(instance) = control.present().state.instance {
@@ -223,7 +227,10 @@ async fn found(
     let instance = config.instance.map(InstanceId);
     submit(Command::FoundForge { instance }).await?;
     let present = control.present();
-    Ok(present.state.instance.expect("a founded forge has an identity"))
+    Ok(present
+        .state
+        .instance
+        .expect("a founded forge has an identity"))
 }
 
 async fn serve(
@@ -234,7 +241,9 @@ async fn serve(
         address: config.listen,
         source,
     };
-    let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
     let stop = CancellationToken::new();
     let mut serving = JoinSet::new();
@@ -254,9 +263,7 @@ async fn work(
     let stop = CancellationToken::new();
     let mut working = JoinSet::new();
     working.spawn(Arc::new(Runner::new(workshop.clone())).run(stop.clone()));
-    working.spawn(
-        Arc::new(Reconciler::new(workshop.clone())).run(wake_reconciler, stop.clone()),
-    );
+    working.spawn(Arc::new(Reconciler::new(workshop.clone())).run(wake_reconciler, stop.clone()));
     working.spawn(retention::run(
         workshop.control.clone(),
         wake_retention,

@@ -9,7 +9,7 @@ use crate::runtime::docker::{DockerAvailability, DockerConfig, DockerEngine, Doc
 use crate::runtime::process::ProcessRuntime;
 use crate::runtime::{Runtime, WorkerSpec};
 use rustix::process::{getegid, geteuid};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -36,18 +36,20 @@ pub(super) async fn choose(
         (RuntimeChoice::Docker, _) => (Kind::Docker, "DBFORGE_RUNTIME says so".to_owned()),
         (RuntimeChoice::Process, _) => (Kind::Process, "DBFORGE_RUNTIME says so".to_owned()),
         (RuntimeChoice::Auto, Some("docker")) => {
-            let reason = "this data folder's workers are containers; DBFORGE_RUNTIME can change that";
+            let reason =
+                "this data folder's workers are containers; DBFORGE_RUNTIME can change that";
             (Kind::Docker, reason.to_owned())
         }
         (RuntimeChoice::Auto, Some(_)) => {
-            let reason = "this data folder's workers are processes; DBFORGE_RUNTIME can change that";
+            let reason =
+                "this data folder's workers are processes; DBFORGE_RUNTIME can change that";
             (Kind::Process, reason.to_owned())
         }
         (RuntimeChoice::Auto, None) => {
             let availability = engine.availability(&config.worker_image).await;
             let kind = match availability {
-                DockerAvailability::Ready { .. } => Kind::Docker,
-                DockerAvailability::Away { .. } | DockerAvailability::NoImage { .. } => {
+                DockerAvailability::Available { .. } => Kind::Docker,
+                DockerAvailability::NoEngine { .. } | DockerAvailability::NoImage { .. } => {
                     Kind::Process
                 }
             };
@@ -96,13 +98,9 @@ fn process(data_dir: &Path, control: &ControlPlane, instance: InstanceId) -> Pro
         .databases()
         .filter(|it| it.condition == Condition::Ready && it.worker.is_some());
     ProcessRuntime::new(with_worker.map(|it| {
-        let folder = database_folder(data_dir, &it.id.to_string());
+        let folder = data_dir.join("databases").join(it.id.to_string());
         WorkerSpec::of(it, instance, folder, nobody)
     }))
-}
-
-fn database_folder(data_dir: &Path, id: &str) -> PathBuf {
-    data_dir.join("databases").join(id)
 }
 
 /// The user and group that own databases' folders and run workers: the gateway's own, or, when

@@ -33,6 +33,18 @@ pub enum JobKind {
 }
 
 impl JobKind {
+    /// The words of all kinds.
+    pub const WORDS: &[&'static str] = &[
+        "create_database",
+        "stop_database",
+        "start_database",
+        "delete_database",
+        "purge_database",
+        "undelete_database",
+        "restart_worker",
+        "repair_worker",
+    ];
+
     /// The word shown in the API: `create_database`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {

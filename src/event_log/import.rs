@@ -175,7 +175,8 @@ impl Importer {
         line.agrees_with(&event)?;
         let is_first = self.head.sequence == Sequence(0);
         let sequence = line.sequence.unwrap_or(self.head.sequence.next());
-        if sequence == Sequence(0) || (!is_first && sequence != self.head.sequence.next()) {
+        let is_impossible = [0, u64::MAX].contains(&sequence.0);
+        if is_impossible || (!is_first && sequence != self.head.sequence.next()) {
             return Err(wrong("sequence", self.head.sequence.next()));
         }
         let previous_hash = match (&line.previous_hash, is_first) {

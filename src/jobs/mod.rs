@@ -12,7 +12,7 @@ mod steps;
 
 use crate::control::ControlPlane;
 use crate::data::DataPlane;
-use crate::data::gate::ExclusiveGuard;
+use crate::data::ExclusiveGuard;
 use crate::domain::database::Database;
 use crate::domain::job::{Job, JobError, JobErrorCode, StepOutcome};
 use crate::runtime::{Runtime, RuntimeError};

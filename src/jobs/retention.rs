@@ -1,4 +1,5 @@
 //! What time ends: databases past their ttl go to the trash, trash past its time is purged.
+use crate::clock::timestamp::Timestamp;
 use crate::control::{ControlPlane, Submission};
 use crate::domain::command::Command;
 use crate::domain::database::{Condition, Database};
@@ -6,7 +7,6 @@ use crate::domain::ids::Actor;
 use crate::domain::job::JobKind;
 use crate::domain::state::State;
 use std::sync::Arc;
-use crate::clock::timestamp::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 

@@ -75,7 +75,10 @@ impl Runner {
                 () = tokio::time::sleep(LONGEST_NAP) => {}
             }
         }
-        if tokio::time::timeout(DRAIN_TIME, running.join_all()).await.is_err() {
+        if tokio::time::timeout(DRAIN_TIME, running.join_all())
+            .await
+            .is_err()
+        {
             tracing::warn!("some jobs are unfinished; they go on at the next start");
         }
     }

@@ -26,6 +26,7 @@ async fn until_told_to_end() -> io::Result<()> {
     let mut child = signal(SignalKind::child())?;
     // Printed when the handlers are there: who reads it may stop us from then on.
     writeln!(io::stdout(), "worker: ready")?;
+    bury_the_dead(); // those who died before the handlers were there
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),

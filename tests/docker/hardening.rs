@@ -1,5 +1,5 @@
 //! What the engine says of a worker's walls, one by one.
-use crate::runtime_contract::contract::{TestForge, until_healthy};
+use crate::runtime_contract::contract::{TestForge, ids, until_healthy};
 use crate::support::{DockerForge, docker};
 use bollard::models::{ContainerInspectResponse, HostConfig, RestartPolicyNameEnum};
 use dbforge::runtime::docker::{DockerEngine, DockerRuntime};
@@ -175,15 +175,17 @@ async fn a_missing_folder_is_refused_and_not_made() {
 }
 
 #[tokio::test]
-async fn a_folder_outside_the_data_folder_is_refused() {
+async fn a_folder_outside_the_data_folder_is_refused_and_costs_no_worker() {
     let forge = DockerForge::new().await;
-    let spec = WorkerSpec {
+    let spec = forge.spec("shop");
+    let id = forge.runtime().ensure_running(&spec).await.unwrap();
+    let elsewhere = WorkerSpec {
         folder: "/etc".into(),
-        ..forge.spec("shop")
+        ..spec
     };
-    let refusal = forge.runtime().ensure_running(&spec).await.unwrap_err();
-    assert!(!refusal.is_transient(), "{refusal}");
-    assert_eq!(forge.runtime().list().await.unwrap(), []);
+    let refusal = forge.runtime().ensure_running(&elsewhere).await;
+    assert!(!refusal.unwrap_err().is_transient());
+    assert_eq!(ids(&forge).await, [id]);
 }
 
 #[tokio::test]

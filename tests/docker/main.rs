@@ -4,9 +4,13 @@
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
 mod engine_away;
+#[path = "../shared/gateway_process.rs"]
+mod gateway_process;
 mod hardening;
 mod meddling;
 mod own_container;
 mod runtime_contract;
+mod stack;
 mod start_times;
 mod support;
+mod whole_forge;

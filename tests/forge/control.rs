@@ -1,5 +1,5 @@
 //! The one writer: once for each key, on what was seen, all or nothing.
-use crate::support::{TestForge, create};
+use crate::test_forge::{TestForge, create};
 use dbforge::control::{ControlConfig, ControlPlane, Submission, SubmitError};
 use dbforge::domain::command::Command;
 use dbforge::domain::event::Stream;
@@ -34,7 +34,10 @@ async fn the_same_key_and_request_is_the_same_job_also_after_a_restart() {
 
     let forge = forge.restart();
     let later = keyed(&forge, create("shop"), "k", "f");
-    assert_eq!(forge.control.submit(later).await.unwrap().job(), first.job());
+    assert_eq!(
+        forge.control.submit(later).await.unwrap().job(),
+        first.job()
+    );
 }
 
 #[tokio::test]
@@ -64,7 +67,10 @@ async fn a_command_on_what_has_changed_since_is_refused() {
     let forge = TestForge::new().await;
     let database = forge.ready("shop").await;
     let seen = forge.database(database).sequence;
-    forge.submit(Command::StopDatabase { database }).await.unwrap();
+    forge
+        .submit(Command::StopDatabase { database })
+        .await
+        .unwrap();
     let request = forge.control.fresh_request();
     let delete = Command::DeleteDatabase { database };
     let mut submission = Submission::new(delete, Actor::named("root"), request);
@@ -86,11 +92,17 @@ async fn a_plan_changes_nothing() {
 async fn time_never_goes_back_in_the_log() {
     let forge = TestForge::new().await;
     forge.ready("shop").await;
-    forge.kept.clock.set(dbforge::clock::timestamp::Timestamp::from_millis(5));
+    forge
+        .kept
+        .clock
+        .set(dbforge::clock::timestamp::Timestamp::from_millis(5));
     forge.ready("other").await;
     let events = forge.kept.log.read_after(Sequence(0), usize::MAX).unwrap();
     assert!(events.is_sorted_by_key(|it| it.commit.time));
-    let dense = events.iter().zip(1..).all(|(it, place)| it.sequence.0 == place);
+    let dense = events
+        .iter()
+        .zip(1..)
+        .all(|(it, place)| it.sequence.0 == place);
     assert!(dense, "no sequence is left out");
 }
 
@@ -143,15 +155,14 @@ impl EventLog for FullDisk {
 
 #[tokio::test]
 async fn what_was_not_kept_has_not_happened() {
-    let kept = crate::support::Kept::new();
+    let kept = crate::test_forge::Kept::new();
     let log = Arc::new(FullDisk::default());
     let config = ControlConfig {
         trash_retention: Duration::from_secs(1),
         queue_bound: 10,
     };
     let listener = Box::new(|_| {});
-    let control =
-        ControlPlane::start(log.clone(), kept.clock, kept.ids, config, listener).unwrap();
+    let control = ControlPlane::start(log.clone(), kept.clock, kept.ids, config, listener).unwrap();
     let submit = |name: &str| {
         let request = control.fresh_request();
         control.submit(Submission::new(create(name), Actor::named("root"), request))

@@ -32,9 +32,15 @@ fn a_gateway_killed_in_the_middle_of_creates_loses_nothing_that_it_acknowledged(
         .unwrap()
         .map(|it| it.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(folders, texts(&databases, "id"), "no folder without a database");
+    assert_eq!(
+        folders,
+        texts(&databases, "id"),
+        "no folder without a database"
+    );
     let taken = names.first().unwrap();
-    let (status, _) = gateway.post("/v1/databases", &json!({"name": taken})).unwrap();
+    let (status, _) = gateway
+        .post("/v1/databases", &json!({"name": taken}))
+        .unwrap();
     assert_eq!(status, 409, "a name is taken as the log says");
     assert!(gateway.stop());
     assert_log_verifies(folder.path());
@@ -45,7 +51,9 @@ fn rows_that_were_acknowledged_survive_a_kill() {
     let folder = TempDir::new().unwrap();
     let gateway = GatewayProcess::start(folder.path());
     let create = json!({"name": "shop"});
-    gateway.post("/admin/databases/spawn/shop", &create).unwrap();
+    gateway
+        .post("/admin/databases/spawn/shop", &create)
+        .unwrap();
     let query = "/v1/databases/shop/query";
     let sql = "CREATE TABLE t(id INTEGER PRIMARY KEY)";
     let (status, body) = gateway.post(query, &json!({ "sql": sql })).unwrap();
@@ -82,7 +90,10 @@ fn rows_that_were_acknowledged_survive_a_kill() {
     let written = written.into_inner().unwrap();
     assert!(written.len() > 100, "the clients did something");
     for id in written {
-        assert!(kept.contains(&(id as u64)), "row {id} was acknowledged and is gone");
+        assert!(
+            kept.contains(&(id as u64)),
+            "row {id} was acknowledged and is gone"
+        );
     }
 }
 

@@ -1,5 +1,5 @@
 //! Databases come, rest, go and come back.
-use crate::support::{TestForge, create};
+use crate::test_forge::{TestForge, create};
 use dbforge::domain::command::Command;
 use dbforge::domain::database::DatabaseState;
 use dbforge::domain::job::JobState;
@@ -21,13 +21,19 @@ async fn a_created_database_has_a_folder_and_a_worker() {
 async fn a_stopped_database_keeps_its_files_and_loses_its_worker() {
     let forge = TestForge::new().await;
     let database = forge.ready("shop").await;
-    forge.submit(Command::StopDatabase { database }).await.unwrap();
+    forge
+        .submit(Command::StopDatabase { database })
+        .await
+        .unwrap();
     forge.settle().await;
     assert_eq!(forge.database(database).state(), DatabaseState::Stopped);
     assert!(forge.kept.engine.names().is_empty());
     assert_eq!(forge.folders("databases").len(), 1);
 
-    forge.submit(Command::StartDatabase { database }).await.unwrap();
+    forge
+        .submit(Command::StartDatabase { database })
+        .await
+        .unwrap();
     forge.settle().await;
     assert_eq!(forge.database(database).state(), DatabaseState::Ready);
     assert_eq!(forge.kept.engine.names().len(), 1);
@@ -37,14 +43,20 @@ async fn a_stopped_database_keeps_its_files_and_loses_its_worker() {
 async fn a_deleted_database_waits_in_the_trash_and_comes_back() {
     let forge = TestForge::new().await;
     let database = forge.ready("shop").await;
-    forge.submit(Command::DeleteDatabase { database }).await.unwrap();
+    forge
+        .submit(Command::DeleteDatabase { database })
+        .await
+        .unwrap();
     forge.settle().await;
     assert_eq!(forge.database(database).state(), DatabaseState::Trashed);
     assert!(forge.folders("databases").is_empty());
     assert_eq!(forge.folders("trash"), [database.to_string()]);
     assert!(forge.kept.engine.names().is_empty());
 
-    forge.submit(Command::UndeleteDatabase { database }).await.unwrap();
+    forge
+        .submit(Command::UndeleteDatabase { database })
+        .await
+        .unwrap();
     forge.settle().await;
     assert_eq!(forge.database(database).state(), DatabaseState::Ready);
     assert_eq!(forge.folders("databases"), [database.to_string()]);
@@ -60,7 +72,10 @@ async fn a_purged_database_leaves_nothing_and_frees_its_name() {
     forge.submit(delete).await.unwrap();
     forge.settle().await;
     for database in [living, trashed] {
-        forge.submit(Command::PurgeDatabase { database }).await.unwrap();
+        forge
+            .submit(Command::PurgeDatabase { database })
+            .await
+            .unwrap();
     }
     forge.settle().await;
     assert!(!forge.exists(living) && !forge.exists(trashed));
@@ -74,7 +89,10 @@ async fn a_restarted_worker_is_another_one() {
     let forge = TestForge::new().await;
     let database = forge.ready("shop").await;
     let before = forge.database(database).worker.clone();
-    forge.submit(Command::RestartWorker { database }).await.unwrap();
+    forge
+        .submit(Command::RestartWorker { database })
+        .await
+        .unwrap();
     forge.settle().await;
     assert_ne!(forge.database(database).worker, before);
     assert_eq!(forge.kept.engine.names().len(), 1);
@@ -104,7 +122,10 @@ async fn time_moves_what_expired_to_the_trash_and_purges_the_trash() {
     dbforge::jobs::retention::submit_due(&forge.control).await;
     forge.settle().await;
     assert!(!forge.exists(database));
-    assert!(forge.exists(stopped), "a stopped database never ends by itself");
+    assert!(
+        forge.exists(stopped),
+        "a stopped database never ends by itself"
+    );
 }
 
 #[tokio::test]

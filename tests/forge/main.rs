@@ -3,9 +3,35 @@
     clippy::unwrap_used,
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
+mod codec;
+mod control;
+mod engine_contract;
+mod event_log_contract;
+mod event_log_damage;
+mod event_log_import;
+#[path = "../shared/gateway_process.rs"]
+mod gateway_process;
+mod http_ground;
+mod http_support;
+mod kill;
+mod lifecycle;
+mod projections_databases;
+mod projections_history;
 mod projections_lists;
 mod projections_rebuild;
 mod projections_support;
+mod reconciling;
+mod recovery;
+mod replay;
 mod runtime_contract;
 mod runtime_faults;
+mod sql_answers;
+mod sql_attacks;
+mod sql_files;
+mod sql_functions;
+mod sql_rows;
+mod sql_support;
+mod sql_writes;
+mod support;
+mod test_forge;
 mod worker;

@@ -1,10 +1,11 @@
 //! The read model may be deleted, damaged or left behind at any time: it comes back from the log.
-use crate::projections_support::{Folder, History, VecLog, contents, export_line, follow, soon};
+use crate::projections_history::History;
+use crate::projections_support::{Folder, VecLog, contents, export_line, first, follow, soon};
 use dbforge::clock::Deadline;
 use dbforge::domain::ids::Sequence;
-use dbforge::domain::recorded::RecordedEvent;
+use dbforge::domain::recorded::{NewCommit, RecordedEvent};
 use dbforge::event_log::EventLog;
-use dbforge::projections::control_db::{ControlDb, EventFilter, Opening, PageRequest, QueryError};
+use dbforge::projections::control_db::{ControlDb, EventFilter, Opening, QueryError};
 use rusqlite::Connection;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -28,11 +29,10 @@ fn beside(folder: &Folder, suffix: &str) -> PathBuf {
 async fn read_all(control_db: &ControlDb, log: &VecLog) -> usize {
     let deadline = soon();
     loop {
-        let page = PageRequest {
-            limit: 1000,
-            cursor: None,
-        };
-        match control_db.list_events(EventFilter::default(), page).await {
+        match control_db
+            .list_events(EventFilter::default(), first(1000))
+            .await
+        {
             Ok(page) => return page.items.len(),
             Err(QueryError::Unavailable { .. }) if !deadline.has_passed() => {
                 tokio::task::yield_now().await;
@@ -57,7 +57,7 @@ async fn built_again_from_any_prefix_it_equals_what_followed_live() {
     for events in commits(&history) {
         let header = (*events[0].commit).clone();
         let new = events.iter().map(|it| it.event.clone()).collect();
-        let commit = dbforge::domain::recorded::NewCommit {
+        let commit = NewCommit {
             header,
             events: new,
         };
@@ -246,6 +246,29 @@ async fn deleted_while_in_use_it_is_built_again() {
         .await
         .unwrap();
     assert_eq!(contents(&folder.file()), before);
+}
+
+#[tokio::test]
+async fn damage_that_following_finds_is_built_again_and_readers_see_the_new_file() {
+    let mut history = History::eventful();
+    let folder = Folder::new();
+    let (control_db, _) = follow(&folder, &history.log).await;
+    let before = read_all(&control_db, &history.log).await;
+    let vandal = Connection::open(folder.file()).unwrap();
+    vandal.execute_batch("DROP TABLE labels").unwrap();
+    drop(vandal);
+    let head = history.log.head().sequence;
+    history.create("one-more", &[]);
+    let new = history.log.read_after(head, 10).unwrap();
+    let expected = before + new.len();
+    control_db.publish(new.into());
+    let now = history.log.head().sequence;
+    control_db.wait_for(now, soon()).await.unwrap();
+    assert_eq!(read_all(&control_db, &history.log).await, expected);
+    assert!(beside(&folder, ".set-aside").exists());
+    let whole = Folder::new();
+    let _whole = follow(&whole, &history.log).await;
+    assert_eq!(contents(&folder.file()), contents(&whole.file()));
 }
 
 #[tokio::test]

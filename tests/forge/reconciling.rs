@@ -1,5 +1,5 @@
 //! What should run, runs; what cannot be seen is left alone.
-use crate::support::{INSTANCE, TestForge};
+use crate::test_forge::{INSTANCE, TestForge};
 use dbforge::domain::command::{Command, DatabaseChange};
 use dbforge::domain::database::{DatabaseState, Limits};
 use dbforge::jobs::reconciler::{Finding, PassError};
@@ -18,10 +18,16 @@ async fn a_forge_as_it_should_be_asks_for_nothing() {
 async fn a_missing_worker_is_brought_back_once_it_was_missing_twice() {
     let forge = TestForge::new().await;
     let database = forge.ready("shop").await;
-    forge.kept.engine.meddle(INSTANCE, database, Meddling::Remove);
+    forge
+        .kept
+        .engine
+        .meddle(INSTANCE, database, Meddling::Remove);
     assert_eq!(forge.reconcile().await, []);
     let findings = forge.reconcile().await;
-    assert!(matches!(findings[..], [Finding::Repair { .. }]), "{findings:?}");
+    assert!(
+        matches!(findings[..], [Finding::Repair { .. }]),
+        "{findings:?}"
+    );
     assert_eq!(forge.kept.engine.names().len(), 1);
     assert_eq!(forge.reconcile().await, []);
 }
@@ -33,7 +39,10 @@ async fn an_exited_paused_or_failing_worker_is_replaced() {
         let database = forge.ready("shop").await;
         forge.kept.engine.meddle(INSTANCE, database, meddling);
         let findings = forge.reconcile().await;
-        assert!(matches!(findings[..], [Finding::Repair { .. }]), "{findings:?}");
+        assert!(
+            matches!(findings[..], [Finding::Repair { .. }]),
+            "{findings:?}"
+        );
         assert_eq!(forge.reconcile().await, []);
     }
 }
@@ -42,7 +51,10 @@ async fn an_exited_paused_or_failing_worker_is_replaced() {
 async fn a_renamed_worker_is_the_same_worker() {
     let forge = TestForge::new().await;
     let database = forge.ready("shop").await;
-    forge.kept.engine.meddle(INSTANCE, database, Meddling::Rename("other".to_owned()));
+    forge
+        .kept
+        .engine
+        .meddle(INSTANCE, database, Meddling::Rename("other".to_owned()));
     assert_eq!(forge.reconcile().await, []);
 }
 
@@ -58,7 +70,10 @@ async fn a_worker_that_always_ends_is_left_alone_in_the_end() {
     assert_eq!(forge.database(database).state(), DatabaseState::Degraded);
     assert_eq!(forge.reconcile().await, []);
 
-    forge.submit(Command::RestartWorker { database }).await.unwrap();
+    forge
+        .submit(Command::RestartWorker { database })
+        .await
+        .unwrap();
     forge.settle().await;
     assert_eq!(forge.database(database).state(), DatabaseState::Ready);
 }
@@ -106,7 +121,10 @@ async fn foreign_containers_are_never_touched() {
     let foreign = forge.database(database).worker_name() + "-somebody-elses";
     forge.kept.engine.place_foreign(&foreign);
     forge.reconcile().await;
-    forge.submit(Command::PurgeDatabase { database }).await.unwrap();
+    forge
+        .submit(Command::PurgeDatabase { database })
+        .await
+        .unwrap();
     forge.settle().await;
     assert_eq!(forge.kept.engine.names(), [foreign]);
 }

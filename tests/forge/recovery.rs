@@ -1,5 +1,5 @@
 //! A crash at any moment loses nothing that was accepted, and everything settles.
-use crate::support::{Kept, TestForge};
+use crate::test_forge::{Kept, TestForge};
 use dbforge::domain::command::Command;
 use dbforge::domain::database::DatabaseState;
 use dbforge::domain::ids::{DatabaseId, JobId, Sequence};
@@ -136,7 +136,11 @@ async fn every_step_run_twice_is_the_same_as_once() {
 #[tokio::test]
 async fn a_lost_reply_at_every_call_changes_nothing() {
     for fault in [Fault::LostReply, Fault::Failed, Fault::Unavailable] {
-        for action in [Action::EnsureRunning, Action::EnsureRemoved, Action::Inspect] {
+        for action in [
+            Action::EnsureRunning,
+            Action::EnsureRemoved,
+            Action::Inspect,
+        ] {
             for (what, before) in STORIES {
                 let forge = told(before).await;
                 forge.kept.engine.fail_next(action, fault, 1);
@@ -168,7 +172,11 @@ async fn a_refused_worker_undoes_what_was_done() {
                 assert_eq!(error.code, JobErrorCode::RuntimeRefused, "{when}");
                 assert_eq!(outcome(&forge), untouched, "{when}");
             } else {
-                assert_eq!(job.state, JobState::Succeeded, "{when}: it needed no such call");
+                assert_eq!(
+                    job.state,
+                    JobState::Succeeded,
+                    "{when}: it needed no such call"
+                );
             }
         }
     }
@@ -219,16 +227,18 @@ async fn every_prefix_of_a_log_settles_after_a_restart() {
         let folders = prefix.workshop.data.folders();
         if state.condition != dbforge::domain::database::Condition::Creating {
             folders.ensure_reserved(database).unwrap();
-            let engine = dbforge::engine::registry::engine(&state.engine).unwrap();
+            let engine = dbforge::engine::registry::find(&state.engine.0).unwrap();
             engine
-                .create_file(&folders.of(database), state.durability)
+                .create_file(&folders.living(database), state.durability)
                 .unwrap();
             if !state.is_living() {
                 folders.ensure_trashed(database).unwrap();
             }
         }
-        prefix.reconcile().await;
-        prefix.reconcile().await;
+        // One look while a job still works on it, one that finds its worker missing, one more.
+        for _ in 0..3 {
+            prefix.reconcile().await;
+        }
         assert_consistent(&prefix, &format!("after event {end}"));
     }
 }

@@ -1,29 +1,16 @@
-//! What every test shares: a forge on real files with a clock and an engine that do as told.
+//! What every test shares.
 use dbforge::clock::timestamp::Timestamp;
-use dbforge::clock::{CountingIds, ManualClock};
-use dbforge::control::{Accepted, ControlConfig, ControlPlane, Submission, SubmitError};
-use dbforge::data::{DataConfig, DataPlane};
-use dbforge::domain::command::{Command, CreateDatabase};
-use dbforge::domain::database::{Database, Durability, EngineName, Labels, Limits};
-use dbforge::domain::event::EventKind;
-use dbforge::domain::ids::{Actor, DatabaseId, InstanceId, JobId, Sequence};
-use dbforge::domain::job::Job;
-use dbforge::domain::name::DatabaseName;
-use dbforge::event_log::EventLog;
-use dbforge::event_log::canonical::export_line;
-use dbforge::event_log::memory::MemoryEventLog;
-use dbforge::jobs::Workshop;
-use dbforge::jobs::observed::ObservedWorkers;
-use dbforge::jobs::reconciler::{Finding, Reconciler};
-use dbforge::jobs::runner::Runner;
-use dbforge::projections::control_db::ControlDb;
-use dbforge::runtime::simulated::{SimulatedEngine, SimulatedRuntime};
-use std::sync::Arc;
-use std::time::Duration;
-use tempfile::TempDir;
+use dbforge::domain::event::{DatabaseReady, DatabaseStopped, Event};
+use dbforge::domain::ids::{Actor, CommitId, DatabaseId, RequestId};
+use dbforge::domain::recorded::{CommitHeader, Idempotency, NewCommit};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// 2026-03-01T12:00:00Z, when most tests happen.
+pub(crate) const NOON: i64 = 1_772_366_400_000;
 
 /// Runs `check` with its snapshots kept in `snapshots/<folder>/` at the top of the repository.
 pub(crate) fn with_snapshots_in(folder: &str, check: impl FnOnce()) {
@@ -31,191 +18,112 @@ pub(crate) fn with_snapshots_in(folder: &str, check: impl FnOnce()) {
     settings.set_snapshot_path(format!("{ROOT}/snapshots/{folder}"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    settings.set_sort_maps(true);
     settings.bind(check);
 }
 
-/// The text of `tests/fixtures/<path>`.
-pub(crate) fn fixture(path: &str) -> String {
-    std::fs::read_to_string(format!("{ROOT}/tests/fixtures/{path}")).unwrap()
-}
+/// A folder of its own for one test; removed when the test is done with it.
+pub(crate) struct TempFolder(PathBuf);
 
-/// Everything of a forge but its HTTP: dropped and started again, it goes on where it was.
-pub(crate) struct TestForge {
-    pub(crate) kept: Kept,
-    pub(crate) control: Arc<ControlPlane>,
-    pub(crate) control_db: Arc<ControlDb>,
-    pub(crate) workshop: Arc<Workshop>,
-    pub(crate) runner: Runner,
-    pub(crate) reconciler: Reconciler,
-}
-
-/// What outlives a restart: the log, the files, the engine, the time.
-#[derive(Clone)]
-pub(crate) struct Kept {
-    pub(crate) log: Arc<dyn EventLog>,
-    pub(crate) folder: Arc<TempDir>,
-    pub(crate) engine: Arc<SimulatedEngine>,
-    pub(crate) clock: Arc<ManualClock>,
-    pub(crate) ids: Arc<CountingIds>,
-}
-
-pub(crate) const INSTANCE: InstanceId = InstanceId(Uuid::from_u128(0xf0));
-
-impl Kept {
+impl TempFolder {
     pub(crate) fn new() -> Self {
-        Self {
-            log: Arc::new(MemoryEventLog::default()),
-            folder: Arc::new(TempDir::new().unwrap()),
-            engine: Arc::default(),
-            clock: Arc::new(ManualClock::at(Timestamp::from_millis(1_772_366_400_000))),
-            ids: Arc::default(),
-        }
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let process = std::process::id();
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{process}-{count}"));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 }
 
-impl TestForge {
-    /// A founded forge without databases.
-    pub(crate) async fn new() -> Self {
-        let forge = Self::start(Kept::new());
-        let instance = Some(INSTANCE);
-        forge.submit(Command::FoundForge { instance }).await.unwrap();
-        let runtime = "simulated".to_owned();
-        forge.submit(Command::ChooseRuntime { runtime }).await.unwrap();
-        forge
+impl Drop for TempFolder {
+    fn drop(&mut self) {
+        // A failing test has better things to say than that its folder is still there.
+        let _ = std::fs::remove_dir_all(&self.0);
     }
+}
 
-    /// A forge on what an earlier one has left.
-    pub(crate) fn start(kept: Kept) -> Self {
-        let control_db = kept.folder.path().join("control.db");
-        let (control_db, _) = ControlDb::open(&control_db, kept.log.clone(), export_line).unwrap();
-        let control_db = Arc::new(control_db);
-        let listener = control_db.clone();
-        let control = ControlPlane::start(
-            kept.log.clone(),
-            kept.clock.clone(),
-            kept.ids.clone(),
-            ControlConfig {
-                trash_retention: Duration::from_secs(7 * 86_400),
-                queue_bound: 1000,
-            },
-            Box::new(move |events| listener.publish(events)),
-        );
-        let control = Arc::new(control.unwrap());
-        let runtime = SimulatedRuntime::new(kept.engine.clone(), INSTANCE);
-        let data = DataPlane::new(DataConfig::at(kept.folder.path().to_owned()));
-        let workshop = Arc::new(Workshop {
-            control: control.clone(),
-            runtime: Arc::new(runtime),
-            data: Arc::new(data),
-            observed: Arc::new(ObservedWorkers::default()),
-        });
-        Self {
-            kept,
-            control,
-            control_db,
-            runner: Runner::new(workshop.clone()),
-            reconciler: Reconciler::new(workshop.clone()),
-            workshop,
+/// Every file below a folder, by its path from there.
+pub(crate) fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = PathBuf::from(path.file_name().unwrap());
+        if path.is_dir() {
+            let below = files_below(&path);
+            files.extend(below.into_iter().map(|(it, bytes)| (name.join(it), bytes)));
+        } else {
+            files.push((name, std::fs::read(&path).unwrap()));
         }
     }
+    files
+}
 
-    /// Drops this forge and starts another on what it leaves.
-    pub(crate) fn restart(self) -> Self {
-        let kept = self.kept.clone();
-        self.control.stop();
-        drop(self);
-        Self::start(kept)
+/// Writes files below a folder, which is made where it is missing.
+pub(crate) fn write_files(files: &[(PathBuf, Vec<u8>)], folder: &Path) {
+    for (path, bytes) in files {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
     }
+}
 
-    pub(crate) async fn submit(&self, command: Command) -> Result<Accepted, SubmitError> {
-        let request = self.control.fresh_request();
-        let submission = Submission::new(command, Actor::named("root"), request);
-        self.control.submit(submission).await
+/// The UUID whose last digits are `n`.
+pub(crate) fn uuid(n: u64) -> Uuid {
+    Uuid::from_u64_pair(0x7000, (1 << 63) | n)
+}
+
+/// The database whose id ends with `n`.
+pub(crate) fn database(n: u64) -> DatabaseId {
+    DatabaseId(uuid(n))
+}
+
+/// The header of the commit whose ids end with `n`, one second after that of `n - 1`.
+pub(crate) fn header(n: u64) -> CommitHeader {
+    CommitHeader {
+        time: Timestamp::from_millis(NOON + 1000 * i64::try_from(n).unwrap()),
+        id: CommitId(uuid(n)),
+        actor: Actor::named("root"),
+        request: RequestId(uuid(n)),
+        correlation: RequestId(uuid(n)),
+        causation: None,
+        idempotency: None,
     }
+}
 
-    pub(crate) async fn request(&self, name: &str) -> (DatabaseId, JobId) {
-        let accepted = self.submit(create(name)).await.unwrap();
-        (accepted.database().unwrap(), accepted.job().unwrap())
-    }
+/// A commit of these events.
+pub(crate) fn commit(n: u64, events: Vec<Event>) -> NewCommit {
+    let header = header(n);
+    NewCommit { header, events }
+}
 
-    /// A database that is ready, with its worker.
-    pub(crate) async fn ready(&self, name: &str) -> DatabaseId {
-        let (database, _) = self.request(name).await;
-        self.settle().await;
-        assert!(self.exists(database), "`{name}` was created");
-        database
-    }
+/// A commit that says that this database is ready.
+pub(crate) fn ready(n: u64, of: u64) -> NewCommit {
+    let database = database(of);
+    commit(n, vec![DatabaseReady { database }.into()])
+}
 
-    /// Runs jobs until none is due, moving the clock to each retry, for at most an hour.
-    pub(crate) async fn settle(&self) {
-        for _ in 0..3600 {
-            self.runner.run_until_idle().await.unwrap();
-            let present = self.control.present();
-            let waits = present.state.jobs().any(|it| it.retry_at.is_some());
-            if !waits {
-                return;
+/// A commit of two events of two databases, with an idempotency key.
+pub(crate) fn keyed(n: u64, key: &str) -> NewCommit {
+    let mut commit = commit(
+        n,
+        vec![
+            DatabaseReady {
+                database: database(1),
             }
-            self.kept.clock.advance(Duration::from_secs(1));
-        }
-        panic!("a job waits for ever");
-    }
-
-    pub(crate) fn database(&self, id: DatabaseId) -> Arc<Database> {
-        let present = self.control.present();
-        present.state.database(id).unwrap().clone()
-    }
-
-    pub(crate) fn exists(&self, id: DatabaseId) -> bool {
-        self.control.present().state.database(id).is_some()
-    }
-
-    /// A job, finished or not.
-    pub(crate) async fn job(&self, id: JobId) -> Job {
-        let present = self.control.present();
-        if let Some(job) = present.state.job(id) {
-            return job.as_ref().clone();
-        }
-        let deadline = dbforge::clock::Deadline::after(Duration::from_secs(10));
-        let sequence = present.head.sequence;
-        self.control_db.wait_for(sequence, deadline).await.unwrap();
-        self.control_db.job(id).await.unwrap().unwrap()
-    }
-
-    /// The kinds of all events behind `after`.
-    pub(crate) fn kinds_after(&self, after: Sequence) -> Vec<EventKind> {
-        let events = self.kept.log.read_after(after, usize::MAX).unwrap();
-        events.iter().map(|it| it.event.kind()).collect()
-    }
-
-    /// The names of all folders in `databases/` or `trash/`.
-    pub(crate) fn folders(&self, room: &str) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.kept.folder.path().join(room)) else {
-            return Vec::new();
-        };
-        let mut names: Vec<String> = entries
-            .map(|it| it.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-
-    /// Lets the reconciler look, and runs what it asks for.
-    pub(crate) async fn reconcile(&self) -> Vec<Finding> {
-        let findings = self.reconciler.pass().await.unwrap();
-        self.settle().await;
-        findings
-    }
-}
-
-pub(crate) fn create(name: &str) -> Command {
-    Command::CreateDatabase(CreateDatabase {
-        name: Some(DatabaseName::parse(name).unwrap()),
-        engine: EngineName("sqlite".into()),
-        durability: Durability::Full,
-        labels: Labels::new(),
-        limits: Limits::default(),
-        protected: false,
-        ttl: None,
-    })
+            .into(),
+            DatabaseStopped {
+                database: database(2),
+            }
+            .into(),
+        ],
+    );
+    commit.header.idempotency = Some(Idempotency {
+        key: key.to_owned(),
+        fingerprint: "ab".repeat(32),
+    });
+    commit
 }

@@ -219,6 +219,11 @@ impl SqliteConnection {
         self.is_spoiled
     }
 
+    /// Sees to it that it is not used for another request.
+    pub fn spoil(&mut self) {
+        self.is_spoiled = true;
+    }
+
     /// Whether no transaction is open: also after one that SQLite ended itself.
     #[must_use]
     pub fn is_autocommit(&self) -> bool {

@@ -11,8 +11,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Commits per write while a journal is written again: fewer syncs, and little memory.
-const COMMITS_PER_WRITE: usize = 256;
+/// Bytes per write while a journal is written again: few syncs, and little memory.
+const BYTES_PER_WRITE: usize = 1 << 20;
 
 /// Ends an exchange of journals that a crash interrupted.
 ///
@@ -52,20 +52,20 @@ pub(super) fn rewrite_journal(
         offset: 0,
     };
     let mut writer = JournalWriter::open(&new, segment_bytes, start)?;
-    let mut group: Vec<Vec<u8>> = Vec::with_capacity(COMMITS_PER_WRITE);
-    let mut bodies = salvaged.bodies();
-    loop {
-        for body in bodies.by_ref().take(COMMITS_PER_WRITE) {
-            group.push(body.map_err(io::Error::other)?);
+    let bytes_per_write = BYTES_PER_WRITE.min(usize::try_from(segment_bytes).unwrap_or(usize::MAX));
+    let mut group: Vec<Vec<u8>> = Vec::new();
+    let mut bytes = 0;
+    for body in salvaged.bodies() {
+        let body = body.map_err(io::Error::other)?;
+        if bytes + body.len() > bytes_per_write {
+            append(&mut writer, &group)?;
+            group.clear();
+            bytes = 0;
         }
-        if group.is_empty() {
-            break;
-        }
-        writer
-            .append(group.iter().map(Vec::as_slice))
-            .map_err(io::Error::other)?;
-        group.clear();
+        bytes += body.len();
+        group.push(body);
     }
+    append(&mut writer, &group)?;
     let aside = if places.journal.exists() {
         let aside = free_name(&places.folder, "journal.damaged");
         fs::rename(&places.journal, &aside)?;
@@ -97,6 +97,16 @@ pub(super) fn move_index_aside(places: &Places) -> io::Result<PathBuf> {
     }
     segment::sync_folder(&places.folder)?;
     Ok(aside)
+}
+
+fn append(writer: &mut JournalWriter, group: &[Vec<u8>]) -> io::Result<()> {
+    if group.is_empty() {
+        return Ok(());
+    }
+    writer
+        .append(group.iter().map(Vec::as_slice))
+        .map(|_| ())
+        .map_err(io::Error::other)
 }
 
 fn new_journal(places: &Places) -> PathBuf {

@@ -146,6 +146,9 @@ impl EventLog for DiskEventLog {
 
     fn read_after(&self, after: Sequence, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
         let span = self.span(after, limit);
+        if span.is_empty() {
+            return Ok(Vec::new());
+        }
         match &self.history {
             History::Whole(log) => log.read_after(span),
             History::Salvaged(log) => reads::all(log.commits_from(after.0 + 1), span),
@@ -160,6 +163,9 @@ impl EventLog for DiskEventLog {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         let span = self.span(after, limit);
+        if span.is_empty() {
+            return Ok(Vec::new());
+        }
         match &self.history {
             History::Whole(log) => log.read_stream(stream, span),
             History::Salvaged(log) => reads::of_stream(log.commits_from(after.0 + 1), stream, span),
@@ -173,6 +179,9 @@ impl EventLog for DiskEventLog {
         key: &str,
     ) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
         let end = self.head().sequence.0;
+        if end == 0 {
+            return Ok(None);
+        }
         match &self.history {
             History::Whole(log) => log.find_idempotent(actor, key, end),
             History::Salvaged(log) => reads::with_key(log.commits_from(1), actor, key, end),

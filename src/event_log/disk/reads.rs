@@ -14,7 +14,13 @@ pub(super) struct Span {
     pub(super) limit: usize,
 }
 
-/// The events of a span; `commits` begin at or before its first one.
+impl Span {
+    pub(super) fn is_empty(&self) -> bool {
+        self.after >= self.end || self.limit == 0
+    }
+}
+
+/// The events of a span that is not empty; `commits` begin at or before its first one.
 ///
 /// # Errors
 /// When a commit cannot be read, or one is missing.
@@ -26,9 +32,6 @@ pub(super) fn all(
         .unwrap_or(usize::MAX)
         .min(span.limit);
     let mut found = Vec::new();
-    if wanted == 0 {
-        return Ok(found);
-    }
     let mut next = span.after + 1;
     for commit in commits {
         for recorded in commit? {

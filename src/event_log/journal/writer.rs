@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// A segment is sealed before it grows beyond this; large enough that a long history is a
+/// A segment is sealed before it grows beyond this, unless one group is larger. Large enough that a long history is a
 /// handful of files, small enough to be read into memory at once.
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
 

@@ -3,8 +3,7 @@
 //! Those that move or remove files hold the database's gate: SQL is drained first, and the gate
 //! stays shut until the outcome is in the log.
 use crate::clock::Deadline;
-use crate::data::folders::FolderError;
-use crate::data::gate::{ExclusiveGuard, GateError};
+use crate::data::{ExclusiveGuard, FolderError, GateError};
 use crate::domain::database::Condition;
 use crate::domain::job::{JobErrorCode, StepOutcome};
 use crate::engine::{Engine, FileError, registry};

@@ -38,7 +38,10 @@ pub(in crate::jobs) const REMOVE_WORKER: Step = Step {
 fn ensure_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let workshop = &context.workshop;
-        let worker = workshop.runtime.ensure_running(&context.worker_spec()).await?;
+        let worker = workshop
+            .runtime
+            .ensure_running(&context.worker_spec())
+            .await?;
         workshop
             .observed
             .note(context.database.id, Some(WorkerState::Starting));
@@ -59,7 +62,10 @@ fn await_healthy(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
             match state {
                 Some(WorkerState::Healthy) => return Ok(Done::with(StepOutcome::Nothing)),
                 None | Some(WorkerState::Exited) => {
-                    workshop.runtime.ensure_running(&context.worker_spec()).await?;
+                    workshop
+                        .runtime
+                        .ensure_running(&context.worker_spec())
+                        .await?;
                 }
                 Some(WorkerState::Starting | WorkerState::Unhealthy) => {}
             }

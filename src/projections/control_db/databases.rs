@@ -208,3 +208,22 @@ fn database_in(row: &Row<'_>) -> Result<Database, StorageError> {
     let document = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
     Ok(serde_json::from_str(document)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::projections::control_db::listing::tests::assert_walks;
+
+    #[test]
+    fn the_most_selective_part_of_a_filter_chooses_the_index() {
+        let mut filter = DatabaseFilter {
+            name_part: Some("shop".into()),
+            ..DatabaseFilter::default()
+        };
+        assert_walks(&listing(&filter), "databases_kept");
+        filter.state = Some(DatabaseState::Ready);
+        assert_walks(&listing(&filter), "databases_by_state");
+        filter.label = Some(("team".into(), "blue".into()));
+        assert_walks(&listing(&filter), "labels");
+    }
+}

@@ -172,3 +172,29 @@ fn shown(row: &Row<'_>) -> Result<ShownEvent, StorageError> {
         json: RawValue::from_string(row.get(1)?)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::projections::control_db::listing::tests::assert_walks;
+    use uuid::Uuid;
+
+    #[test]
+    fn the_most_selective_part_of_a_filter_chooses_the_index() {
+        let mut filter = EventFilter::default();
+        let walks = |filter: &EventFilter, index| {
+            assert_walks(&listing(filter, 1..=u64::MAX), index);
+        };
+        walks(&filter, "INTEGER PRIMARY KEY");
+        filter.kind = Some(EventKind::JobFailed);
+        walks(&filter, "events_by_kind");
+        filter.actor = Some(Actor::named("root"));
+        walks(&filter, "events_by_actor_and_kind");
+        filter.kind = None;
+        walks(&filter, "events_by_actor ");
+        filter.database = Some(DatabaseId(Uuid::nil()));
+        walks(&filter, "events_by_database");
+        filter.job = Some(JobId(Uuid::nil()));
+        walks(&filter, "events_by_job");
+    }
+}

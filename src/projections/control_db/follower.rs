@@ -129,6 +129,8 @@ impl Follower {
     ) -> Result<(), StorageError> {
         if self.projector.is_none() {
             self.projector = Some(Projector::replace(&self.path, self.export_line)?);
+            // Only now: a reader that came in between would have kept the old file open.
+            self.readers.renew();
         }
         let projector = self.projector.as_mut().expect("it was made just now");
         projector.follow(events)?;
@@ -157,7 +159,6 @@ impl Follower {
         );
         self.rebuilds += 1;
         self.projector = None;
-        self.readers.renew();
         self.position.send_modify(|it| {
             it.sequence = Sequence(0);
             it.is_catching_up = true;

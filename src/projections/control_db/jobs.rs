@@ -138,3 +138,27 @@ fn job_in(row: &Row<'_>) -> Result<Job, StorageError> {
     let document = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
     Ok(serde_json::from_str(document)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::projections::control_db::listing::tests::assert_walks;
+    use uuid::Uuid;
+
+    #[test]
+    fn the_most_selective_part_of_a_filter_chooses_the_index() {
+        let mut filter = JobFilter::default();
+        let walks = |filter: &JobFilter, index| assert_walks(&listing(filter, 1), index);
+        walks(&filter, "INTEGER PRIMARY KEY");
+        filter.kinds = vec!["create_database".into()];
+        walks(&filter, "jobs_by_kind");
+        filter.kinds.clear();
+        filter.actor = Some(Actor::named("root"));
+        walks(&filter, "jobs_by_actor");
+        filter.states = vec![JobState::Queued];
+        walks(&filter, "jobs_by_state");
+        filter.database = Some(DatabaseId(Uuid::nil()));
+        filter.states.clear();
+        walks(&filter, "jobs_by_database");
+    }
+}

@@ -147,3 +147,28 @@ pub(super) fn sequence_in(row: &Row<'_>, column: usize) -> Result<Sequence, Stor
         .map(Sequence)
         .map_err(|_| StorageError::Untrue(format!("{number} is no sequence")))
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::projections::control_db::storage::migrate;
+
+    /// Asserts that SQLite walks along `index` and sorts nothing, in both orders.
+    #[track_caller]
+    pub(in crate::projections::control_db) fn assert_walks(listing: &Listing, index: &str) {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        for order in [Order::Ascending, Order::Descending] {
+            let sql = format!("EXPLAIN QUERY PLAN {}", listing.sql(order));
+            let mut statement = connection.prepare(&sql).unwrap();
+            let values = params_from_iter(listing.values(3, 9, 50));
+            let plan = statement.query_map(values, |row| row.get(3)).unwrap();
+            let plan: Vec<String> = plan.map(Result::unwrap).collect();
+            let plan = plan.join("; ");
+            let walk = plan.split(';').next().unwrap();
+            assert!(walk.contains("SEARCH") && walk.contains(index), "{plan}");
+            assert!(!plan.contains("SCAN") && !plan.contains("SORT"), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
+}

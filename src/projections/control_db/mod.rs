@@ -224,10 +224,11 @@ impl ControlDb {
         question: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, QueryError> {
         let mut position = self.position.clone();
-        let caught_up = position.wait_for(|it| !it.is_catching_up);
+        // What is waited for is a lock's guard, which must not be held while the question is asked.
+        let caught_up = async { position.wait_for(|it| !it.is_catching_up).await.is_ok() };
         match tokio::time::timeout(CATCH_UP_WAIT, caught_up).await {
-            Ok(Ok(_)) => self.readers.ask(question).await,
-            Ok(Err(_)) | Err(_) => {
+            Ok(true) => self.readers.ask(question).await,
+            Ok(false) | Err(_) => {
                 let Position {
                     sequence, trouble, ..
                 } = self.position();

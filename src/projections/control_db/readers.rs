@@ -78,7 +78,7 @@ impl Readers {
         .map_err(|error| unavailable(&error.to_string()))?
     }
 
-    /// Forgets the connections to a file that is being replaced.
+    /// Forgets the connections to a file that has been replaced.
     pub(super) fn renew(&self) {
         let mut idle = self.idle();
         idle.generation += 1;

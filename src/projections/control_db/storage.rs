@@ -88,8 +88,9 @@ impl StorageError {
 
 /// Creates the file: readable by its owner alone, empty but for its tables.
 pub(super) fn create(path: &Path) -> Result<Connection, StorageError> {
-    // What a deleted file left behind belongs to nothing.
-    remove_companions(path)?;
+    // What a file that is gone left behind belongs to nothing.
+    unless_missing(fs::remove_file(with_suffix(path, "-wal")))?;
+    unless_missing(fs::remove_file(with_suffix(path, "-shm")))?;
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -130,11 +131,11 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StorageError> {
 
 /// Renames the file to `control.db.set-aside`, for a person to look at; one is kept.
 pub(super) fn set_aside(path: &Path) -> io::Result<()> {
-    unless_missing(fs::rename(path, with_suffix(path, ".set-aside")))?;
-    remove_companions(path)
+    unless_missing(fs::rename(path, with_suffix(path, ".set-aside")))
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
+/// Brings the tables up to today's.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found as usize > MIGRATIONS.len() {
         return Err(StorageError::Newer { found });
@@ -148,11 +149,6 @@ fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
         }
     }
     Ok(())
-}
-
-fn remove_companions(path: &Path) -> io::Result<()> {
-    unless_missing(fs::remove_file(with_suffix(path, "-wal")))?;
-    unless_missing(fs::remove_file(with_suffix(path, "-shm")))
 }
 
 fn unless_missing(done: io::Result<()>) -> io::Result<()> {

@@ -14,6 +14,7 @@ pub use recipe::DockerConfig;
 use super::{Runtime, RuntimeError, Worker, WorkerSpec, WorkerState};
 use crate::domain::ids::DatabaseId;
 use async_trait::async_trait;
+use bollard::models::ContainerCreateBody;
 use engine::{Answer, NAME, QUICK, refused};
 use found::{Found, Life, Verdict};
 use futures_util::stream::BoxStream;
@@ -75,8 +76,11 @@ impl DockerRuntime {
     }
 
     /// Makes and starts a container.
-    async fn make(&self, spec: &WorkerSpec) -> Result<String, RuntimeError> {
-        let body = recipe::container(&self.config, spec)?;
+    async fn make(
+        &self,
+        spec: &WorkerSpec,
+        body: ContainerCreateBody,
+    ) -> Result<String, RuntimeError> {
         let _turn = turn(&self.starts, "start a worker").await?;
         match self.engine.create(&spec.name, body).await {
             Ok(id) => {
@@ -124,21 +128,20 @@ impl DockerRuntime {
             .map_err(|answer| answer.into_error("start a worker"))
     }
 
-    /// Whether a running container is fit, before the engine has checked it for the first time.
+    /// Checks a running container before the engine has done so for the first time.
     ///
     /// The engine's first check comes one interval after the start, and the interval is long so
     /// that idle workers cost little (see [`recipe`]). Nobody who creates a database is to wait
     /// that long: so the first check is ours.
-    async fn first_check(&self, id: &str) -> Result<bool, RuntimeError> {
+    async fn first_check(&self, id: &str) -> Result<(), RuntimeError> {
         if self.has_answered(id) {
-            return Ok(true);
+            return Ok(());
         }
         let _turn = turn(&self.checks, "check a worker").await?;
-        let fit = self.engine.exec(id, recipe::HEALTH_COMMAND).await?;
-        if fit {
+        if self.engine.exec(id, recipe::HEALTH_COMMAND).await? {
             self.answered().insert(id.to_owned());
         }
-        Ok(fit)
+        Ok(())
     }
 
     fn has_answered(&self, id: &str) -> bool {
@@ -175,6 +178,8 @@ impl Runtime for DockerRuntime {
             let other = format!("it is of another forge, {}", spec.instance);
             return Err(refused("run a worker", other));
         }
+        // First, so that a spec that cannot be met costs no worker that runs.
+        let body = recipe::container(&self.config, spec)?;
         let found = self.containers_of(spec.database).await?;
         let (kept, others) = found::choose(found, &spec.hash());
         for other in others {
@@ -187,7 +192,7 @@ impl Runtime for DockerRuntime {
                 self.start(&container.id).await?;
                 Ok(container.id)
             }
-            None => self.make(spec).await,
+            None => self.make(spec, body).await,
         }
     }
 

@@ -59,7 +59,9 @@ impl GatewayProcess {
             agent,
         };
         gateway.poll("the gateway is ready", || {
-            gateway.get("/readyz").is_some_and(|(status, _)| status == 200)
+            gateway
+                .get("/readyz")
+                .is_some_and(|(status, _)| status == 200)
         });
         gateway
     }
@@ -115,9 +117,7 @@ impl Drop for GatewayProcess {
     }
 }
 
-fn answer(
-    result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-) -> Option<(u16, Value)> {
+fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Option<(u16, Value)> {
     let mut response = result.ok()?;
     let status = response.status().as_u16();
     let text = response.body_mut().read_to_string().ok()?;

@@ -1,0 +1,92 @@
+//! The bounds of the data plane, each with its default and its reason.
+use std::time::Duration;
+
+/// Every bound on SQL. The defaults suit a machine of two to eight cores.
+#[derive(Debug, Clone)]
+pub struct DataConfig {
+    /// Who owns the folders of databases, when the gateway is root: user and group of the workers.
+    pub owner: Option<(u32, u32)>,
+    /// Most bytes of one statement. 100 kB: longer ones are data, which belongs in parameters.
+    pub max_statement_bytes: usize,
+    /// Most statements of one batch. 1,000: as many rows as one insert may carry.
+    pub max_batch_statements: usize,
+    /// Rows of a JSON answer when the caller names no number. 10,000.
+    pub default_max_rows: u64,
+    /// Most rows of a JSON answer that a caller may ask for. 100,000.
+    pub largest_max_rows: u64,
+    /// Bytes of a JSON answer when the caller names no number. 4 MiB.
+    pub default_max_bytes: usize,
+    /// Most bytes of a JSON answer that a caller may ask for. 64 MiB: it is held in memory.
+    pub largest_max_bytes: usize,
+    /// A statement's time when the caller names none. 5 s.
+    pub default_timeout: Duration,
+    /// Most time that a caller may ask for. 60 s.
+    pub largest_timeout: Duration,
+    /// Past its deadline and this much more, a statement is answered for and its thread written
+    /// off. 250 ms: interrupting takes far less where it works at all.
+    pub stuck_grace: Duration,
+    /// Threads for SQL that may take long. 32: more than a few databases can fill.
+    pub threads: usize,
+    /// Most threads that are replaced while a statement that nothing stops holds them. 8.
+    pub max_stuck: usize,
+    /// Threads that one database's reads may have at a time. 4: others have theirs.
+    pub readers_per_database: usize,
+    /// Reads of one database that may wait for one. 512.
+    pub waiting_reads: usize,
+    /// Writes of one database that may wait. 1,024.
+    pub waiting_writes: usize,
+    /// Most writes that one commit makes lasting. 128.
+    pub group_requests: usize,
+    /// Most work in one commit before it is made lasting. 2 ms: about ten syncs of a disk, so a
+    /// group wins, and its first member does not wait long for its last.
+    pub group_time: Duration,
+    /// How long a drain of one database's writes keeps its thread while others wait for one.
+    /// 50 ms.
+    pub drain_time: Duration,
+    /// How long a read that was always short may take on the thread that serves HTTP before it is
+    /// cut and run elsewhere. 1 ms.
+    pub inline_slice: Duration,
+    /// A read this short, preparing included, may run on the thread that serves HTTP the next
+    /// time. 300 µs.
+    pub inline_after: Duration,
+    /// Statements of one database that are remembered as short or long. 256.
+    pub remembered_statements: usize,
+    /// Prepared statements that one connection keeps. 64.
+    pub cached_statements: usize,
+    /// Most open connections on all databases; each has two or three files. 300: within the usual
+    /// limit of 1,024 files.
+    pub max_connections: usize,
+    /// A WAL larger than this is brought into the main file and cut, waiting for readers. 32 MiB.
+    pub wal_bytes: u64,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            owner: None,
+            max_statement_bytes: 100_000,
+            max_batch_statements: 1_000,
+            default_max_rows: 10_000,
+            largest_max_rows: 100_000,
+            default_max_bytes: 4 << 20,
+            largest_max_bytes: 64 << 20,
+            default_timeout: Duration::from_secs(5),
+            largest_timeout: Duration::from_secs(60),
+            stuck_grace: Duration::from_millis(250),
+            threads: 32,
+            max_stuck: 8,
+            readers_per_database: 4,
+            waiting_reads: 512,
+            waiting_writes: 1_024,
+            group_requests: 128,
+            group_time: Duration::from_millis(2),
+            drain_time: Duration::from_millis(50),
+            inline_slice: Duration::from_millis(1),
+            inline_after: Duration::from_micros(300),
+            remembered_statements: 256,
+            cached_statements: 64,
+            max_connections: 300,
+            wal_bytes: 32 << 20,
+        }
+    }
+}

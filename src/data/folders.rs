@@ -1,0 +1,271 @@
+//! The folders of databases: reserved, trashed, restored, purged.
+//!
+//! Every call blocks, may be repeated, and may be cut off anywhere and run again. What moves moves
+//! by one rename inside one filesystem. A folder that is in a place already is never written over.
+use crate::domain::ids::DatabaseId;
+use crate::engine::sqlite::{MAIN_FILE, WAL_FILE};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, chown};
+use std::path::{Path, PathBuf};
+
+/// Where the folders of databases are.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    living: PathBuf,
+    trash: PathBuf,
+    owner: Option<(u32, u32)>,
+}
+
+/// Where one database's folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Among the living.
+    Living,
+    /// In the trash.
+    Trash,
+    /// Nowhere.
+    Nowhere,
+}
+
+/// Why a folder is not where it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// It is neither where it was nor where it should go.
+    #[error("the folder of database {database} is missing")]
+    Missing {
+        /// Whose.
+        database: DatabaseId,
+    },
+    /// It is in both places. Nothing was touched: a person has to look.
+    #[error("database {database} has a folder among the living and one in the trash")]
+    InTwoPlaces {
+        /// Whose.
+        database: DatabaseId,
+    },
+    /// The disk refused.
+    #[error("could not {action}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl FolderError {
+    /// Whether the same call may work later without anybody doing anything.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Io { .. })
+    }
+}
+
+/// A folder on its way in or out begins with one of these, so that none is taken for a database.
+const RESERVING: &str = ".reserving-";
+const PURGING: &str = ".purging-";
+
+impl Folders {
+    /// The folders under `data_dir`; makes what is missing of `databases/` and `trash/`. The
+    /// folders of databases are given to `owner` (user, group).
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn open(data_dir: &Path, owner: Option<(u32, u32)>) -> Result<Self, FolderError> {
+        let opened = || -> io::Result<Self> {
+            for name in ["databases", "trash"] {
+                ensure_folder(&data_dir.join(name), 0o711)?;
+            }
+            sync(data_dir)?;
+            // SQLite follows no link anywhere in a path, so ours has none.
+            let data_dir = data_dir.canonicalize()?;
+            Ok(Self {
+                living: data_dir.join("databases"),
+                trash: data_dir.join("trash"),
+                owner,
+            })
+        };
+        opened().map_err(failed("open the folder of databases"))
+    }
+
+    /// The folder of a living database.
+    #[must_use]
+    pub fn living(&self, database: DatabaseId) -> PathBuf {
+        self.living.join(database.to_string())
+    }
+
+    /// The folder of a database in the trash.
+    #[must_use]
+    pub fn trashed(&self, database: DatabaseId) -> PathBuf {
+        self.trash.join(database.to_string())
+    }
+
+    /// Where a database's folder is.
+    ///
+    /// # Errors
+    /// When the disk refuses to tell, or it is in two places.
+    pub fn place(&self, database: DatabaseId) -> Result<Place, FolderError> {
+        let look = |it: &Path| it.try_exists().map_err(failed("look for a folder"));
+        match (
+            look(&self.living(database))?,
+            look(&self.trashed(database))?,
+        ) {
+            (true, false) => Ok(Place::Living),
+            (false, true) => Ok(Place::Trash),
+            (false, false) => Ok(Place::Nowhere),
+            (true, true) => Err(FolderError::InTwoPlaces { database }),
+        }
+    }
+
+    /// Bytes of a living database's files; 0 when it has none yet.
+    #[must_use]
+    pub fn size_bytes(&self, database: DatabaseId) -> u64 {
+        let folder = self.living(database);
+        [MAIN_FILE, WAL_FILE]
+            .iter()
+            .filter_map(|it| folder.join(it).metadata().ok())
+            .map(|it| it.len())
+            .sum()
+    }
+
+    /// Every database that has a living folder. Names that are no database's are left out.
+    ///
+    /// # Errors
+    /// When the list cannot be read to its end.
+    pub fn list_living(&self) -> Result<Vec<DatabaseId>, FolderError> {
+        list(&self.living).map_err(failed("list the folders of databases"))
+    }
+
+    /// Every database that has a folder in the trash.
+    ///
+    /// # Errors
+    /// When the list cannot be read to its end.
+    pub fn list_trashed(&self) -> Result<Vec<DatabaseId>, FolderError> {
+        list(&self.trash).map_err(failed("list the trash"))
+    }
+
+    /// Makes sure that the database has a living folder, 0700, its owner's.
+    ///
+    /// # Errors
+    /// When the disk refuses, or the database is in the trash.
+    pub fn ensure_reserved(&self, database: DatabaseId) -> Result<PathBuf, FolderError> {
+        let folder = self.living(database);
+        match self.place(database)? {
+            Place::Living => return Ok(folder),
+            Place::Trash => return Err(FolderError::InTwoPlaces { database }),
+            Place::Nowhere => {}
+        }
+        let new = self.living.join(format!("{RESERVING}{database}"));
+        let reserved = || -> io::Result<()> {
+            ensure_folder(&new, 0o700)?;
+            if let Some((user, group)) = self.owner {
+                chown(&new, Some(user), Some(group))?;
+            }
+            sync(&new)?;
+            fs::rename(&new, &folder)?;
+            sync(&self.living)
+        };
+        reserved().map_err(failed("reserve the database's folder"))?;
+        Ok(folder)
+    }
+
+    /// Makes sure that the database is in the trash.
+    ///
+    /// # Errors
+    /// When the disk refuses, or there is nothing to move.
+    pub fn ensure_trashed(&self, database: DatabaseId) -> Result<(), FolderError> {
+        match self.place(database)? {
+            Place::Trash => self.sync_both(),
+            Place::Living => self.move_folder(&self.living(database), &self.trashed(database)),
+            Place::Nowhere => Err(FolderError::Missing { database }),
+        }
+    }
+
+    /// Makes sure that the database is out of the trash.
+    ///
+    /// # Errors
+    /// When the disk refuses, or there is nothing to move.
+    pub fn ensure_restored(&self, database: DatabaseId) -> Result<(), FolderError> {
+        match self.place(database)? {
+            Place::Living => self.sync_both(),
+            Place::Trash => self.move_folder(&self.trashed(database), &self.living(database)),
+            Place::Nowhere => Err(FolderError::Missing { database }),
+        }
+    }
+
+    /// Makes sure that nothing is left of the database, wherever it is.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn ensure_purged(&self, database: DatabaseId) -> Result<(), FolderError> {
+        let purged = || -> io::Result<()> {
+            // Out of sight first: half a database must never be found in its place.
+            for (room, folder) in [
+                (&self.living, self.living(database)),
+                (&self.trash, self.trashed(database)),
+            ] {
+                let going = room.join(format!("{PURGING}{database}"));
+                absent_is_fine(fs::remove_dir_all(&going))?;
+                absent_is_fine(fs::rename(&folder, &going))?;
+                sync(room)?;
+                absent_is_fine(fs::remove_dir_all(&going))?;
+            }
+            absent_is_fine(fs::remove_dir_all(
+                self.living.join(format!("{RESERVING}{database}")),
+            ))?;
+            sync(&self.living)?;
+            sync(&self.trash)
+        };
+        purged().map_err(failed("purge the database's folder"))
+    }
+
+    fn move_folder(&self, from: &Path, to: &Path) -> Result<(), FolderError> {
+        fs::rename(from, to).map_err(failed("move the database's folder"))?;
+        self.sync_both()
+    }
+
+    /// An earlier try may have been cut off between the move and this.
+    fn sync_both(&self) -> Result<(), FolderError> {
+        sync(&self.living)
+            .and_then(|()| sync(&self.trash))
+            .map_err(failed("sync the folder of databases"))
+    }
+}
+
+fn failed(action: &'static str) -> impl FnOnce(io::Error) -> FolderError {
+    move |source| FolderError::Io { action, source }
+}
+
+fn ensure_folder(folder: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        other => other,
+    }
+}
+
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn list(folder: &Path) -> io::Result<Vec<DatabaseId>> {
+    let mut databases = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let name = name.to_str().unwrap_or_default();
+        // A UUID has other spellings; only ours is a database's folder.
+        databases.extend(
+            name.parse()
+                .ok()
+                .filter(|it: &DatabaseId| it.to_string() == name),
+        );
+    }
+    databases.sort_unstable();
+    Ok(databases)
+}

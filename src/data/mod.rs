@@ -1,0 +1,335 @@
+//! SQL and row operations on ready databases. Writes no events.
+//!
+//! A request goes through [`DataPlane::enter`], whose caller then looks at the state once more, to
+//! [`DataPlane::query`]. Reads run on any of a database's readers: a short one on the thread that
+//! serves HTTP, others on a thread of their own. Writes stand in one line per database and are
+//! kept in groups, one commit for each group. A step that moves files [`DataPlane::take`]s the
+//! database alone.
+mod bench;
+mod config;
+mod folders;
+mod gate;
+mod lanes;
+mod open_database;
+mod open_databases;
+pub mod original_rows;
+mod query;
+mod reads;
+mod threads;
+mod write_group;
+mod write_queue;
+mod writes;
+
+pub use crate::engine::sqlite::{Int64Form, MAX_PARAMETERS, Param, Params, Shape};
+pub use config::DataConfig;
+pub use folders::{FolderError, Folders, Place};
+pub use gate::{ExclusiveGuard, GateError, SharedGuard};
+pub use query::{
+    Access, BatchError, BatchStatement, QueryAnswer, QueryError, QueryOptions, QueryRequest, Target,
+};
+
+use crate::clock::Deadline;
+use crate::domain::ids::DatabaseId;
+use crate::engine::Engine;
+use crate::engine::sqlite::{Form, Sqlite, Statement};
+use gate::Gates;
+use open_database::OpenDatabase;
+use open_databases::OpenDatabases;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use threads::Threads;
+
+/// Serves SQL on the databases under one data folder. Clones are the same plane.
+#[derive(Debug, Clone)]
+pub struct DataPlane {
+    config: Arc<DataConfig>,
+    folders: Arc<Folders>,
+    gates: Arc<Gates>,
+    open: Arc<OpenDatabases>,
+    threads: Arc<Threads>,
+}
+
+/// How the data plane is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataPlaneHealth {
+    /// Connections that are open.
+    pub connections: usize,
+    /// Threads that are held by a statement that nothing stops.
+    pub stuck_threads: usize,
+}
+
+impl DataPlane {
+    /// A data plane on `data_dir`, which must exist.
+    ///
+    /// # Errors
+    /// When the folders of databases cannot be made or reached.
+    pub fn open(data_dir: &Path, config: DataConfig) -> Result<Self, FolderError> {
+        let folders = Folders::open(data_dir, config.owner)?;
+        Ok(Self {
+            threads: Threads::new(config.threads, config.max_stuck),
+            config: Arc::new(config),
+            folders: Arc::new(folders),
+            gates: Arc::default(),
+            open: Arc::default(),
+        })
+    }
+
+    /// Goes into a database together with others. Who entered looks at the state again: what it
+    /// saw before may have changed while it waited.
+    ///
+    /// # Errors
+    /// [`GateError::Closed`] when a step on its files takes longer than `deadline`.
+    pub async fn enter(
+        &self,
+        database: DatabaseId,
+        deadline: Deadline,
+    ) -> Result<SharedGuard, GateError> {
+        self.gates.enter(database, deadline).await
+    }
+
+    /// Takes a database's files alone: waits until all SQL on it has ended, closes it, and brings
+    /// everything into its main file.
+    ///
+    /// # Errors
+    /// When SQL does not end before `deadline`, or the file cannot be settled. The caller has to
+    /// let the files be, and may try again.
+    pub async fn take(
+        &self,
+        database: DatabaseId,
+        deadline: Deadline,
+    ) -> Result<ExclusiveGuard, GateError> {
+        let guard = self.gates.take(database, deadline).await?;
+        let open = self.open.take(database);
+        let folder = self.folders.living(database);
+        let settled = tokio::task::spawn_blocking(move || {
+            drop(open);
+            Sqlite.settle(&folder)
+        });
+        match settled.await {
+            Ok(Ok(())) => Ok(guard),
+            Ok(Err(error)) => Err(GateError::NotSettled {
+                reason: error.to_string(),
+            }),
+            Err(error) => Err(GateError::NotSettled {
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    /// Runs one statement on the database behind `guard`.
+    ///
+    /// # Errors
+    /// What [`QueryError`] lists; nothing of the statement is kept then, but for
+    /// [`QueryError::OutcomeUnknown`].
+    pub async fn query(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        request: QueryRequest,
+    ) -> Result<QueryAnswer, QueryError> {
+        let options = request.options;
+        let call = self.call(&options);
+        self.refuse_early(&request.sql)?;
+        let open = self.open_behind(guard, target)?;
+        let statement = Statement {
+            sql: request.sql.into(),
+            params: request.params,
+        };
+        if !begins_like_a_write(&statement.sql) {
+            match self.read(guard, &open, &call, &statement).await {
+                Err(QueryError::ReadOnly) if options.may_write() => {}
+                other => return other,
+            }
+        } else if !options.may_write() {
+            return Err(QueryError::ReadOnly);
+        }
+        let mut answers = self
+            .write(guard, &open, &call, vec![statement])
+            .await
+            .map_err(|it| it.error)?;
+        Ok(answers.pop().expect("one answer for one statement").into())
+    }
+
+    /// Runs statements in order, in one transaction: all of them are kept, or none.
+    ///
+    /// # Errors
+    /// The first failure, with the place of its statement.
+    pub async fn batch(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        statements: Vec<BatchStatement>,
+        options: QueryOptions,
+    ) -> Result<Vec<QueryAnswer>, BatchError> {
+        let at = |statement, error| BatchError { statement, error };
+        if !options.may_write() {
+            return Err(at(0, QueryError::ReadOnly));
+        }
+        if statements.len() > self.config.max_batch_statements {
+            return Err(at(
+                0,
+                QueryError::PayloadTooLarge {
+                    what: "the batch",
+                    limit: format!("{} statements", self.config.max_batch_statements),
+                },
+            ));
+        }
+        for (index, statement) in statements.iter().enumerate() {
+            self.refuse_early(&statement.sql)
+                .map_err(|it| at(index, it))?;
+        }
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let open = self.open_behind(guard, target).map_err(|it| at(0, it))?;
+        let statements = statements
+            .into_iter()
+            .map(|it| Statement {
+                sql: it.sql,
+                params: it.params,
+            })
+            .collect();
+        let answers = self
+            .write(guard, &open, &self.call(&options), statements)
+            .await?;
+        Ok(answers.into_iter().map(Into::into).collect())
+    }
+
+    /// The folders of databases, for the steps that move them.
+    #[must_use]
+    pub fn folders(&self) -> &Folders {
+        &self.folders
+    }
+
+    /// The bounds it works within.
+    #[must_use]
+    pub fn config(&self) -> &DataConfig {
+        &self.config
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn health(&self) -> DataPlaneHealth {
+        DataPlaneHealth {
+            connections: self.open.connections(),
+            stuck_threads: self.threads.stuck(),
+        }
+    }
+
+    /// Closes what is open and idle; called once, at shutdown, when requests have ended. What
+    /// still runs closes when it ends.
+    pub async fn close(&self) {
+        let open = self.open.take_all();
+        // Closing brings the WAL into the main file, which syncs; a failure there loses nothing,
+        // since what was answered is in the WAL.
+        let _ = tokio::task::spawn_blocking(move || drop(open)).await;
+    }
+
+    fn open_behind(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+    ) -> Result<Arc<OpenDatabase>, QueryError> {
+        assert_eq!(
+            guard.database(),
+            target.database,
+            "SQL runs behind the gate of its own database"
+        );
+        let open = self.open.get(guard, target, &self.folders, &self.config);
+        if let Some(reason) = open.bench.reason() {
+            return Err(QueryError::Benched { reason });
+        }
+        if self.open.connections() >= self.config.max_connections {
+            let closing = self.open.take_oldest(&self.gates);
+            tokio::task::spawn_blocking(move || drop(closing));
+        }
+        Ok(open)
+    }
+
+    fn refuse_early(&self, sql: &str) -> Result<(), QueryError> {
+        if sql.len() > self.config.max_statement_bytes {
+            return Err(QueryError::PayloadTooLarge {
+                what: "the statement",
+                limit: format!("{} bytes", self.config.max_statement_bytes),
+            });
+        }
+        if sql.contains('\0') {
+            return Err(QueryError::InvalidRequest {
+                message: "the statement holds a NUL byte".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn call(&self, options: &QueryOptions) -> Call {
+        let config = &self.config;
+        let timeout = options
+            .timeout
+            .unwrap_or(config.default_timeout)
+            .min(config.largest_timeout);
+        Call {
+            deadline: Deadline::after(timeout),
+            timeout,
+            form: Form {
+                shape: options.shape,
+                int64: options.int64,
+                max_rows: options
+                    .max_rows
+                    .unwrap_or(config.default_max_rows)
+                    .min(config.largest_max_rows),
+                may_truncate: options.max_rows.is_some(),
+                max_bytes: options
+                    .max_bytes
+                    .unwrap_or(config.default_max_bytes)
+                    .min(config.largest_max_bytes),
+            },
+        }
+    }
+}
+
+/// What holds for one request on its way.
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    deadline: Deadline,
+    timeout: Duration,
+    form: Form,
+}
+
+/// Whether to try the line of writes first. A guess that saves a detour: a reader refuses what
+/// writes, and the line takes what reads.
+fn begins_like_a_write(sql: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "insert", "update", "delete", "replace", "create", "drop", "alter", "reindex", "analyze",
+    ];
+    let word = sql
+        .trim_start()
+        .split(|it: char| !it.is_ascii_alphabetic())
+        .next()
+        .unwrap_or_default();
+    WORDS.iter().any(|it| it.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_sent_by_its_first_word() {
+        for write in [
+            "INSERT INTO t VALUES (1)",
+            " \n delete from t",
+            "Create\tTable x(a)",
+        ] {
+            assert!(begins_like_a_write(write), "{write}");
+        }
+        for read in [
+            "SELECT 1",
+            "",
+            "with x as (select 1) insert into t select * from x",
+            "INSERTED",
+        ] {
+            assert!(!begins_like_a_write(read), "{read}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! One database with its open connections.
+use super::bench::Bench;
+use super::config::DataConfig;
+use super::lanes::Lanes;
+use super::query::{QueryError, Target};
+use super::write_queue::WriteQueue;
+use crate::clock::Deadline;
+use crate::domain::database::Durability;
+use crate::engine::sqlite::{Profile, Role, SqlError, SqliteConnection};
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// One database of one generation. Connections are opened when they are needed.
+#[derive(Debug)]
+pub(super) struct OpenDatabase {
+    pub(super) generation: u64,
+    pub(super) lanes: Lanes,
+    pub(super) bench: Arc<Bench>,
+    pub(super) writes: WriteQueue,
+    /// When it was last used, counted in uses of any database.
+    pub(super) last_used: AtomicU64,
+    folder: PathBuf,
+    durability: Durability,
+    size_bytes: AtomicU64,
+    cached_statements: usize,
+    /// Readers that rest; the last one to rest is the first to work, its pages being at hand.
+    readers: Mutex<Vec<Handle>>,
+    most_readers: usize,
+    /// Turns of reads that have a thread of their own.
+    turns: Arc<Semaphore>,
+    waiting_reads: AtomicUsize,
+    most_waiting_reads: usize,
+    writer: Mutex<Option<Writer>>,
+    open_connections: Arc<AtomicUsize>,
+}
+
+/// A connection that is counted while it is open.
+#[derive(Debug)]
+pub(super) struct Handle {
+    sqlite: SqliteConnection,
+    _counted: Counted,
+}
+
+/// The one connection that writes.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) handle: Handle,
+    /// The size that it was opened for.
+    size_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl OpenDatabase {
+    pub(super) fn new(
+        folder: PathBuf,
+        generation: u64,
+        target: &Target,
+        config: &DataConfig,
+        open_connections: &Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            generation,
+            lanes: Lanes::new(config.remembered_statements),
+            bench: Arc::default(),
+            writes: WriteQueue::new(config.waiting_writes),
+            last_used: AtomicU64::new(0),
+            folder,
+            durability: target.durability,
+            size_bytes: AtomicU64::new(target.size_bytes),
+            cached_statements: config.cached_statements,
+            readers: Mutex::default(),
+            most_readers: config.readers_per_database,
+            turns: Arc::new(Semaphore::new(config.readers_per_database)),
+            waiting_reads: AtomicUsize::new(0),
+            most_waiting_reads: config.waiting_reads,
+            writer: Mutex::new(None),
+            open_connections: Arc::clone(open_connections),
+        }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The size that the state knows now; the writer is opened anew when it changed.
+    pub(super) fn may_grow_to(&self, size_bytes: u64) {
+        self.size_bytes.store(size_bytes, Ordering::Relaxed);
+    }
+
+    /// A reader that rests, if one does.
+    pub(super) fn resting_reader(&self) -> Option<Handle> {
+        self.lock_readers().pop()
+    }
+
+    /// A reader: one that rests, or a new one. Blocks.
+    pub(super) fn reader(&self) -> Result<Handle, SqlError> {
+        match self.resting_reader() {
+            Some(reader) => Ok(reader),
+            None => self.open(Role::Reader, self.size_bytes.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Lets a reader rest, if it may be used again and there are not enough.
+    pub(super) fn rest(&self, reader: Handle) {
+        if reader.is_spoiled() {
+            return;
+        }
+        let mut readers = self.lock_readers();
+        if readers.len() < self.most_readers {
+            readers.push(reader);
+        }
+    }
+
+    /// A turn to read on a thread of its own. Waits for it, in a queue that is bounded.
+    pub(super) async fn turn(
+        &self,
+        deadline: Deadline,
+    ) -> Result<OwnedSemaphorePermit, QueryError> {
+        struct Waiting<'w>(&'w AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        let overloaded = || QueryError::Overloaded {
+            what: "reads of this database",
+        };
+        if let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() {
+            return Ok(turn);
+        }
+        let others = self.waiting_reads.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting_reads);
+        if others >= self.most_waiting_reads {
+            return Err(overloaded());
+        }
+        let waiting = Arc::clone(&self.turns).acquire_owned();
+        match tokio::time::timeout_at(deadline.instant(), waiting).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(overloaded()),
+        }
+    }
+
+    /// The place of the one writer, for the thread that drains the queue of writes.
+    pub(super) fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writer in its place: the one that is there, if it can be used, or a new one.
+    pub(super) fn ready_writer<'w>(
+        &self,
+        place: &'w mut Option<Writer>,
+    ) -> Result<&'w mut SqliteConnection, SqlError> {
+        let size_bytes = self.size_bytes.load(Ordering::Relaxed);
+        let is_usable = |it: &Writer| {
+            // One that a panic left in a transaction is not.
+            !it.handle.is_spoiled() && it.handle.is_autocommit() && it.size_bytes == size_bytes
+        };
+        if !place.as_ref().is_some_and(is_usable) {
+            *place = None;
+        }
+        let writer = match place.take() {
+            Some(writer) => writer,
+            None => Writer {
+                handle: self.open(Role::Writer, size_bytes)?,
+                size_bytes,
+            },
+        };
+        Ok(&mut place.insert(writer).handle)
+    }
+
+    fn open(&self, role: Role, size_bytes: u64) -> Result<Handle, SqlError> {
+        let profile = Profile {
+            role,
+            durability: self.durability,
+            size_bytes,
+            cached_statements: self.cached_statements,
+        };
+        let sqlite = SqliteConnection::open(&self.folder, profile)?;
+        self.open_connections.fetch_add(1, Ordering::Relaxed);
+        Ok(Handle {
+            sqlite,
+            _counted: Counted(Arc::clone(&self.open_connections)),
+        })
+    }
+
+    fn lock_readers(&self) -> MutexGuard<'_, Vec<Handle>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deref for Handle {
+    type Target = SqliteConnection;
+    fn deref(&self) -> &SqliteConnection {
+        &self.sqlite
+    }
+}
+
+impl DerefMut for Handle {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.sqlite
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

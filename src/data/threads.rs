@@ -1,0 +1,157 @@
+//! Seats: the threads that SQL may hold, and what happens when one does not come back.
+//!
+//! Some of SQLite's work cannot be stopped from outside. Its thread is then written off: who
+//! waited is answered, the seat is given to others, and the database rests until the thread is
+//! back. How many are written off at a time is bounded.
+use super::bench::Bench;
+use crate::clock::Deadline;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// All seats.
+#[derive(Debug)]
+pub(super) struct Threads {
+    free: Arc<Semaphore>,
+    stuck: AtomicUsize,
+    max_stuck: usize,
+}
+
+/// One seat, taken for one database.
+#[derive(Debug)]
+pub(super) struct Seat {
+    state: Mutex<State>,
+    threads: Arc<Threads>,
+    bench: Arc<Bench>,
+}
+
+#[derive(Debug)]
+enum State {
+    Taken(OwnedSemaphorePermit),
+    /// Its thread does not come back; the permit is kept where too many did not.
+    WrittenOff {
+        _kept: Option<OwnedSemaphorePermit>,
+    },
+    Left,
+}
+
+/// On the thread that sits; leaves when dropped.
+#[derive(Debug)]
+pub(super) struct Sitting(Arc<Seat>);
+
+impl Threads {
+    pub(super) fn new(seats: usize, max_stuck: usize) -> Arc<Self> {
+        Arc::new(Self {
+            free: Arc::new(Semaphore::new(seats)),
+            stuck: AtomicUsize::new(0),
+            max_stuck,
+        })
+    }
+
+    /// A seat, if one is free.
+    pub(super) fn try_take(self: &Arc<Self>, bench: &Arc<Bench>) -> Option<Arc<Seat>> {
+        let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
+        Some(self.seat(permit, bench))
+    }
+
+    /// A seat, if one is free before `deadline`.
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        bench: &Arc<Bench>,
+        deadline: Deadline,
+    ) -> Option<Arc<Seat>> {
+        if let Some(seat) = self.try_take(bench) {
+            return Some(seat);
+        }
+        let waiting = Arc::clone(&self.free).acquire_owned();
+        let permit = tokio::time::timeout_at(deadline.instant(), waiting).await;
+        Some(self.seat(permit.ok()?.ok()?, bench))
+    }
+
+    /// How many threads do not come back at the moment.
+    pub(super) fn stuck(&self) -> usize {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    fn seat(self: &Arc<Self>, permit: OwnedSemaphorePermit, bench: &Arc<Bench>) -> Arc<Seat> {
+        Arc::new(Seat {
+            state: Mutex::new(State::Taken(permit)),
+            threads: Arc::clone(self),
+            bench: Arc::clone(bench),
+        })
+    }
+}
+
+impl Seat {
+    /// On the thread: sits down.
+    pub(super) fn sit(self: &Arc<Self>) -> Sitting {
+        Sitting(Arc::clone(self))
+    }
+
+    /// Gives the thread up, and rests its database until it is back. Nothing, when it is back.
+    pub(super) fn write_off(&self) {
+        let mut state = self.lock();
+        match std::mem::replace(&mut *state, State::Left) {
+            State::Taken(permit) => {
+                let others = self.threads.stuck.fetch_add(1, Ordering::Relaxed);
+                *state = State::WrittenOff {
+                    _kept: (others >= self.threads.max_stuck).then_some(permit),
+                };
+                self.bench.a_thread_is_stuck();
+            }
+            other => *state = other,
+        }
+    }
+
+    fn leave(&self) {
+        let mut state = self.lock();
+        if let State::WrittenOff { .. } = std::mem::replace(&mut *state, State::Left) {
+            self.threads.stuck.fetch_sub(1, Ordering::Relaxed);
+            self.bench.a_thread_is_back();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Sitting {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_does_not_come_back_is_replaced_and_its_database_rests_until_it_does() {
+        let threads = Threads::new(1, 1);
+        let (bench, other) = (Arc::new(Bench::default()), Arc::new(Bench::default()));
+        let stuck = threads.try_take(&bench).unwrap();
+        let sitting = stuck.sit();
+        assert!(threads.try_take(&other).is_none(), "the only seat is taken");
+
+        stuck.write_off();
+        stuck.write_off();
+        assert_eq!(threads.stuck(), 1, "once");
+        assert!(bench.reason().is_some());
+        assert!(other.reason().is_none());
+        let second = threads.try_take(&other).expect("its seat is free");
+
+        let second_sitting = second.sit();
+        second.write_off();
+        assert!(
+            threads.try_take(&bench).is_none(),
+            "past the bound no thread is replaced"
+        );
+
+        drop(second_sitting);
+        drop(sitting);
+        assert_eq!(threads.stuck(), 0);
+        assert!(bench.reason().is_none() && other.reason().is_none());
+        assert!(threads.try_take(&bench).is_some());
+    }
+}

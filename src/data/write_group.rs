@@ -1,0 +1,230 @@
+//! One commit for many requests.
+//!
+//! Each request has a savepoint of its own, so that a failure touches nobody else. Three things
+//! break through savepoints and end the whole transaction: a write that is interrupted, `OR
+//! ROLLBACK`, and a disk or memory that is full. Then the culprit is answered, and its neighbours,
+//! none of whom has been answered, run again without it.
+use super::lanes::{Lane, Lanes};
+use super::write_queue::WriteRequest;
+use crate::clock::{Deadline, Stopwatch};
+use crate::engine::sqlite::{Answer, Hold, SqlError, SqliteConnection};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What came of one transaction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct GroupEnd {
+    /// The disk failed in the middle of the commit: nobody knows what was kept.
+    pub(super) outcome_is_unknown: bool,
+}
+
+type Kept = Vec<(WriteRequest, Vec<Answer>)>;
+
+/// Runs requests from the front of `waiting` in one transaction and answers those that it kept or
+/// refused. Who is to run again is in front of `waiting` afterwards.
+///
+/// Every call answers, drops or marks as long at least one request: calling it until `waiting` is
+/// empty ends.
+pub(super) fn run_group(
+    sqlite: &mut SqliteConnection,
+    waiting: &mut VecDeque<WriteRequest>,
+    group_time: Duration,
+    lanes: &Lanes,
+) -> GroupEnd {
+    let Some(first) = next_wanted(waiting) else {
+        return GroupEnd::default();
+    };
+    sqlite.hold(hold_for(&first, None));
+    let begun = sqlite.command("BEGIN IMMEDIATE");
+    sqlite.release();
+    if let Err(error) = begun {
+        first.fail(0, error);
+        return GroupEnd::default();
+    }
+    waiting.push_front(first);
+
+    let stopwatch = Stopwatch::start();
+    let mut kept: Kept = Vec::new();
+    while let Some(mut request) = next_wanted(waiting) {
+        let has_neighbours = !kept.is_empty();
+        if has_neighbours && (request.alone || stopwatch.elapsed() > group_time) {
+            waiting.push_front(request);
+            break;
+        }
+        let slice = has_neighbours.then(|| Deadline::after(group_time));
+        match run_request(sqlite, &request, slice) {
+            Ok(answers) => {
+                let alone = request.alone;
+                learn_it_was_short(&request, &answers, group_time, lanes);
+                kept.push((request, answers));
+                if alone {
+                    break;
+                }
+            }
+            Err((statement, error)) => {
+                if error == SqlError::SliceOver {
+                    request.alone = true;
+                    lanes.learn(lanes.epoch(), &request.statements[0].sql, Some(Lane::Slow));
+                    waiting.push_front(request);
+                } else {
+                    request.fail(statement, error);
+                }
+                if sqlite.is_autocommit() || sqlite.is_spoiled() {
+                    roll_back(sqlite);
+                    run_again(kept, waiting);
+                    return GroupEnd::default();
+                }
+            }
+        }
+    }
+    commit(sqlite, kept, waiting, lanes)
+}
+
+/// The next request that somebody waits for and that has time left.
+fn next_wanted(waiting: &mut VecDeque<WriteRequest>) -> Option<WriteRequest> {
+    while let Some(request) = waiting.pop_front() {
+        if request.ticket.is_abandoned() {
+            continue;
+        }
+        if request.deadline.has_passed() {
+            request.fail(0, SqlError::Timeout);
+            continue;
+        }
+        return Some(request);
+    }
+    None
+}
+
+fn hold_for(request: &WriteRequest, slice: Option<Deadline>) -> Hold {
+    Hold {
+        deadline: request.deadline,
+        ticket: Some(Arc::clone(&request.ticket)),
+        slice,
+        may_wait: true,
+    }
+}
+
+/// Runs one request in its savepoint. Where it fails, its savepoint is undone if there still is a
+/// transaction; where that fails too, there is none.
+fn run_request(
+    sqlite: &mut SqliteConnection,
+    request: &WriteRequest,
+    slice: Option<Deadline>,
+) -> Result<Vec<Answer>, (usize, SqlError)> {
+    sqlite.command("SAVEPOINT request").map_err(|it| (0, it))?;
+    sqlite.hold(hold_for(request, slice));
+    let mut answers = Vec::with_capacity(request.statements.len());
+    let mut failure = None;
+    for (index, statement) in request.statements.iter().enumerate() {
+        match sqlite.run(statement, &request.form) {
+            Ok(answer) => answers.push(answer),
+            Err(error) => {
+                failure = Some((index, error));
+                break;
+            }
+        }
+    }
+    sqlite.release();
+    if failure.is_none() && sqlite.has_deferred_violations() {
+        // Left alone it would pass RELEASE and fail the COMMIT of all.
+        let message = "FOREIGN KEY constraint failed".to_owned();
+        failure = Some((answers.len() - 1, SqlError::Constraint { message }));
+    }
+    match failure {
+        None => match sqlite.command("RELEASE request") {
+            Ok(()) => Ok(answers),
+            Err(error) => {
+                roll_back(sqlite);
+                Err((0, error))
+            }
+        },
+        Some(failure) => {
+            if !sqlite.is_autocommit() {
+                let undone = sqlite
+                    .command("ROLLBACK TO request")
+                    .and_then(|()| sqlite.command("RELEASE request"));
+                if undone.is_err() {
+                    roll_back(sqlite);
+                }
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Makes everything lasting and answers, or nothing of it.
+fn commit(
+    sqlite: &mut SqliteConnection,
+    kept: Kept,
+    waiting: &mut VecDeque<WriteRequest>,
+    lanes: &Lanes,
+) -> GroupEnd {
+    if kept.is_empty() {
+        roll_back(sqlite);
+        return GroupEnd::default();
+    }
+    let claimed: Vec<bool> = kept.iter().map(|(it, _)| it.ticket.claim()).collect();
+    if claimed.contains(&false) {
+        // Somebody was told that nothing of it is kept.
+        roll_back(sqlite);
+        for ((request, _), _) in kept.iter().zip(claimed).filter(|(_, claimed)| *claimed) {
+            request.ticket.unclaim();
+        }
+        run_again(kept, waiting);
+        return GroupEnd::default();
+    }
+    let committed = sqlite.command("COMMIT");
+    if kept
+        .iter()
+        .flat_map(|(_, answers)| answers)
+        .any(|it| it.traits.changes_schema)
+    {
+        lanes.forget_all();
+    }
+    match committed {
+        Ok(()) => {
+            for (request, answers) in kept {
+                let _ = request.answer.send(Ok(answers));
+            }
+            GroupEnd::default()
+        }
+        Err(error) => {
+            roll_back(sqlite);
+            for (request, _) in kept {
+                request.fail(0, error.clone());
+            }
+            GroupEnd {
+                outcome_is_unknown: error == SqlError::OutcomeUnknown,
+            }
+        }
+    }
+}
+
+/// In front again, in the order they came.
+fn run_again(kept: Kept, waiting: &mut VecDeque<WriteRequest>) {
+    for (request, _) in kept.into_iter().rev() {
+        waiting.push_front(request);
+    }
+}
+
+/// Ends the transaction, if SQLite has not done so. Should even that fail, the connection is
+/// spoiled and closing it ends the transaction.
+fn roll_back(sqlite: &mut SqliteConnection) {
+    if !sqlite.is_autocommit() && sqlite.command("ROLLBACK").is_err() {
+        sqlite.spoil();
+    }
+}
+
+fn learn_it_was_short(
+    request: &WriteRequest,
+    answers: &[Answer],
+    group_time: Duration,
+    lanes: &Lanes,
+) {
+    let took: Duration = answers.iter().map(|it| it.elapsed).sum();
+    let sql = &request.statements[0].sql;
+    if took < group_time && lanes.is_slow(sql) {
+        lanes.learn(lanes.epoch(), sql, None);
+    }
+}

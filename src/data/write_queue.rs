@@ -1,0 +1,149 @@
+//! The one queue of a database's writes.
+use super::gate::SharedGuard;
+use super::query::{BatchError, QueryError};
+use super::threads::Seat;
+use crate::clock::Deadline;
+use crate::engine::sqlite::{Answer, Form, Leash, SqlError, Statement, Ticket};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// What becomes of a write.
+pub(super) type WriteResult = Result<Vec<Answer>, BatchError>;
+
+/// One request that may change the database: all of its statements are kept, or none.
+#[derive(Debug)]
+pub(super) struct WriteRequest {
+    pub(super) statements: Vec<Statement>,
+    pub(super) form: Form,
+    pub(super) deadline: Deadline,
+    pub(super) timeout: Duration,
+    pub(super) ticket: Arc<Ticket>,
+    /// Known to be long: it has a commit of its own.
+    pub(super) alone: bool,
+    pub(super) answer: oneshot::Sender<WriteResult>,
+    /// Nobody moves the files while it waits or runs.
+    pub(super) _guard: SharedGuard,
+}
+
+/// Writes that wait, and the thread that drains them.
+#[derive(Debug)]
+pub(super) struct WriteQueue {
+    most: usize,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    waiting: VecDeque<WriteRequest>,
+    /// Whether a thread drains it, or is on its way.
+    is_drained: bool,
+    /// What runs on that thread.
+    running: Option<Running>,
+}
+
+/// The thread that drains, seen from outside.
+#[derive(Debug, Clone)]
+pub(super) struct Running {
+    pub(super) leash: Arc<Leash>,
+    pub(super) seat: Arc<Seat>,
+}
+
+impl WriteRequest {
+    /// Answers that it failed. Who went away is not told.
+    pub(super) fn fail(self, statement: usize, error: SqlError) {
+        let error = QueryError::from_sql(error, self.timeout);
+        let _ = self.answer.send(Err(BatchError { statement, error }));
+    }
+}
+
+/// On the thread that drains a queue.
+#[derive(Debug)]
+pub(super) struct Drainer<'q>(&'q WriteQueue);
+
+impl Drop for Drainer<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut inside = self.0.lock();
+            inside.is_drained = false;
+            inside.running = None;
+        }
+    }
+}
+
+impl WriteQueue {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            inside: Mutex::default(),
+        }
+    }
+
+    /// Puts a request in line. `true` when the caller has to send a thread.
+    pub(super) fn push(&self, request: WriteRequest) -> Result<bool, QueryError> {
+        let mut inside = self.lock();
+        if inside.waiting.len() >= self.most {
+            return Err(QueryError::Overloaded {
+                what: "writes of this database",
+            });
+        }
+        inside.waiting.push_back(request);
+        Ok(!std::mem::replace(&mut inside.is_drained, true))
+    }
+
+    /// Fills `group` up to `most` requests. `false` when there are none at all: the thread is then
+    /// free, and the next request sends one.
+    pub(super) fn fill(&self, group: &mut VecDeque<WriteRequest>, most: usize) -> bool {
+        let mut inside = self.lock();
+        let room = most.saturating_sub(group.len()).min(inside.waiting.len());
+        group.extend(inside.waiting.drain(..room));
+        if group.is_empty() {
+            inside.is_drained = false;
+        }
+        !group.is_empty()
+    }
+
+    /// Puts requests back in front, for the next thread.
+    pub(super) fn put_back(&self, group: VecDeque<WriteRequest>) {
+        let mut inside = self.lock();
+        for request in group.into_iter().rev() {
+            inside.waiting.push_front(request);
+        }
+    }
+
+    /// A thread that panics leaves the line to the next one.
+    pub(super) fn drainer(&self) -> Drainer<'_> {
+        Drainer(self)
+    }
+
+    /// Says what runs, for who watches.
+    pub(super) fn runs(&self, running: Option<Running>) {
+        self.lock().running = running;
+    }
+
+    /// Writes the thread off if a statement on it outlived its deadline by `grace`, and answers
+    /// everybody who waits behind it.
+    pub(super) fn write_off_if_stuck(&self, grace: Duration) {
+        let behind = {
+            let mut inside = self.lock();
+            match &inside.running {
+                Some(it) if it.leash.is_overstayed(grace) => it.seat.write_off(),
+                _ => return,
+            }
+            std::mem::take(&mut inside.waiting)
+        };
+        for request in behind {
+            let _ = request.answer.send(Err(BatchError {
+                statement: 0,
+                error: QueryError::Benched {
+                    reason: "a statement before this one does not end; this one was not run",
+                },
+            }));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

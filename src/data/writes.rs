@@ -1,0 +1,221 @@
+//! Writes: in line, then drained by one thread in groups.
+use super::open_database::OpenDatabase;
+use super::query::{BatchError, QueryError};
+use super::threads::{Seat, Threads};
+use super::write_group::run_group;
+use super::write_queue::{Running, WriteRequest};
+use super::{Call, DataPlane, SharedGuard};
+use crate::clock::{Deadline, Stopwatch};
+use crate::engine::sqlite::{Answer, Hold, SqliteConnection, Statement, Ticket, WAL_FILE};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+impl DataPlane {
+    /// Runs statements on the writer, all or none.
+    pub(super) async fn write(
+        &self,
+        guard: &SharedGuard,
+        open: &Arc<OpenDatabase>,
+        call: &Call,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<Answer>, BatchError> {
+        let failed = |error| BatchError {
+            statement: 0,
+            error,
+        };
+        let ticket = Arc::new(Ticket::default());
+        let (answer, mut answered) = oneshot::channel();
+        let is_first = open
+            .writes
+            .push(WriteRequest {
+                alone: open.lanes.is_slow(&statements[0].sql),
+                statements,
+                form: call.form,
+                deadline: call.deadline,
+                timeout: call.timeout,
+                ticket: Arc::clone(&ticket),
+                answer,
+                _guard: guard.clone(),
+            })
+            .map_err(failed)?;
+        if is_first {
+            self.send_a_thread(open);
+        }
+
+        let grace = self.config.stuck_grace;
+        let mut waiting = Waiting {
+            ticket,
+            open: Arc::clone(open),
+            deadline: call.deadline,
+            grace,
+            is_over: false,
+        };
+        let last = call.deadline.extended(grace).instant();
+        let result = match tokio::time::timeout_at(last, &mut answered).await {
+            Ok(answered) => answered,
+            Err(_) if waiting.ticket.abandon() => {
+                waiting.is_over = true;
+                open.writes.write_off_if_stuck(grace);
+                return Err(failed(QueryError::timeout(call.timeout)));
+            }
+            // It is being made lasting at this moment: the answer is near, and it is the truth.
+            Err(_) => match tokio::time::timeout(COMMIT_PATIENCE, &mut answered).await {
+                Ok(answered) => answered,
+                Err(_) => return Err(failed(QueryError::OutcomeUnknown)),
+            },
+        };
+        waiting.is_over = true;
+        result.unwrap_or_else(|_| {
+            Err(failed(QueryError::Broken {
+                reason: "the thread of this database's writes ended; nothing was kept".to_owned(),
+            }))
+        })
+    }
+
+    /// Sends a thread that drains the database's line.
+    fn send_a_thread(&self, open: &Arc<OpenDatabase>) {
+        let drain = Drain {
+            open: Arc::clone(open),
+            threads: Arc::clone(&self.threads),
+            group_requests: self.config.group_requests,
+            group_time: self.config.group_time,
+            drain_time: self.config.drain_time,
+            wal_bytes: self.config.wal_bytes,
+        };
+        drain.start();
+    }
+}
+
+/// A commit that takes longer than this past its deadline has a disk that does not answer.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long cutting the WAL waits for readers; who cannot be waited for now is later.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(10);
+
+/// Drains the line of one database.
+struct Drain {
+    open: Arc<OpenDatabase>,
+    threads: Arc<Threads>,
+    group_requests: usize,
+    group_time: Duration,
+    drain_time: Duration,
+    wal_bytes: u64,
+}
+
+impl Drain {
+    fn start(self) {
+        if let Some(seat) = self.threads.try_take(&self.open.bench) {
+            tokio::task::spawn_blocking(move || self.run(&seat));
+            return;
+        }
+        tokio::spawn(async move {
+            // No request in line waits longer than its own deadline, and there is one such wait
+            // for each database: the line's, not the request's.
+            loop {
+                let deadline = Deadline::after(SEAT_PATIENCE);
+                if let Some(seat) = self.threads.take(&self.open.bench, deadline).await {
+                    tokio::task::spawn_blocking(move || self.run(&seat));
+                    return;
+                }
+            }
+        });
+    }
+
+    fn run(self, seat: &Arc<Seat>) {
+        if self.drains_all(seat) {
+            return;
+        }
+        self.start();
+    }
+
+    /// Drains the line. `false` when it gives its thread back before the line is empty.
+    fn drains_all(&self, seat: &Arc<Seat>) -> bool {
+        let _sitting = seat.sit();
+        let _drainer = self.open.writes.drainer();
+        let stopwatch = Stopwatch::start();
+        let mut group = VecDeque::new();
+        let mut place = self.open.writer();
+        while self.open.writes.fill(&mut group, self.group_requests) {
+            match self.open.ready_writer(&mut place) {
+                Ok(writer) => self.run_group(seat, writer, &mut group),
+                Err(error) => {
+                    // Nobody in line will fare better: the file is missing, or cannot be opened.
+                    for request in group.drain(..) {
+                        request.fail(0, error.clone());
+                    }
+                }
+            }
+            if stopwatch.elapsed() > self.drain_time {
+                // Others wait for a thread, too.
+                self.open.writes.put_back(group);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn run_group(
+        &self,
+        seat: &Arc<Seat>,
+        writer: &mut SqliteConnection,
+        group: &mut VecDeque<WriteRequest>,
+    ) {
+        self.open.writes.runs(Some(Running {
+            leash: Arc::clone(writer.leash()),
+            seat: Arc::clone(seat),
+        }));
+        let end = run_group(writer, group, self.group_time, &self.open.lanes);
+        self.open.writes.runs(None);
+        if end.outcome_is_unknown {
+            self.open.bench.the_disk_failed();
+        }
+        let wal = self.open.folder().join(WAL_FILE);
+        if !writer.is_spoiled() && wal.metadata().is_ok_and(|it| it.len() > self.wal_bytes) {
+            cut_wal(writer);
+        }
+    }
+}
+
+/// Brings the WAL into the main file and cuts it. Readers that are still on it make it wait for
+/// the next time: they end by their deadlines.
+fn cut_wal(writer: &mut SqliteConnection) {
+    writer.hold(Hold {
+        deadline: Deadline::after(CHECKPOINT_PATIENCE),
+        ticket: None,
+        slice: None,
+        may_wait: true,
+    });
+    let _ = writer.command("PRAGMA wal_checkpoint(TRUNCATE)");
+    writer.release();
+}
+
+/// One wait for a seat; then the next begins.
+const SEAT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who waits for a write. When it goes away, the write is cut or not begun.
+struct Waiting {
+    ticket: Arc<Ticket>,
+    open: Arc<OpenDatabase>,
+    deadline: Deadline,
+    grace: Duration,
+    is_over: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        self.ticket.abandon();
+        let (open, grace) = (Arc::clone(&self.open), self.grace);
+        let last = self.deadline.extended(grace).instant();
+        if let Ok(tokio) = tokio::runtime::Handle::try_current() {
+            tokio.spawn(async move {
+                tokio::time::sleep_until(last).await;
+                open.writes.write_off_if_stuck(grace);
+            });
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What the bodies of lifecycle calls may hold.
+use super::error::Problem;
+use super::refusals::sentence;
+use crate::clock::timestamp::parse_duration;
+use crate::domain::command::{CreateDatabase, DatabaseChange};
+use crate::domain::database::{Durability, EngineName, Labels, Limits};
+use crate::domain::name::DatabaseName;
+use crate::engine::registry;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use std::fmt;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// The engine of a database whose creator named none.
+const DEFAULT_ENGINE: &str = "sqlite";
+
+/// What a new database is to be.
+#[derive(Debug, serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CreateDatabase)]
+pub(super) struct CreateBody {
+    /// Letters, digits, `_`, `.` and `-`, at most 63; one is made when none is given.
+    #[schema(example = "shop")]
+    pub(super) name: Option<String>,
+    /// `sqlite` when none is given.
+    engine: Option<String>,
+    /// When it goes to the trash by itself, from now: `2h`, `30s`, or seconds.
+    #[schema(value_type = Option<String>, example = "2h")]
+    ttl: Option<Span>,
+    /// The owner's own key-value marks.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    labels: Option<Labels>,
+    limits: Option<LimitsBody>,
+    /// `full`, or `relaxed` for faster writes that a loss of power may take back.
+    #[schema(value_type = Option<String>, example = "full")]
+    durability: Option<Durability>,
+    /// Whether it refuses to be deleted.
+    protect: Option<bool>,
+}
+
+/// New settings; what is left out stays.
+#[derive(Debug, serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ChangeDatabase)]
+pub(super) struct ChangeBody {
+    /// When it goes to the trash by itself, from now: `2h`, `30s`, or seconds; null for never.
+    #[serde(default, deserialize_with = "null_or_value")]
+    #[schema(value_type = Option<String>, example = "2h")]
+    ttl: Option<Option<Span>>,
+    /// The owner's own key-value marks, all of them.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    labels: Option<Labels>,
+    limits: Option<LimitsBody>,
+    /// Whether it refuses to be deleted.
+    protect: Option<bool>,
+}
+
+/// What a database may use; what is left out keeps its default or its value.
+#[derive(Debug, serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = LimitsInput)]
+struct LimitsBody {
+    /// Most bytes its file may grow to.
+    size_bytes: Option<u64>,
+    /// Most bytes of memory for its worker.
+    memory_bytes: Option<u64>,
+    /// Thousandths of a processor for its worker.
+    cpu_millis: Option<u32>,
+}
+
+impl CreateBody {
+    /// The command that these words are for.
+    pub(super) fn command(&self) -> Result<CreateDatabase, Problem> {
+        let name = self.name.as_deref().map(DatabaseName::parse).transpose();
+        let limits = Limits::default();
+        let engine = self.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
+        if registry::find(engine).is_none() {
+            let known: Vec<_> = registry::all().iter().map(|it| it.name()).collect();
+            return Err(Problem::invalid(format!("There is no engine `{engine}`."))
+                .hint(format!("there is {}", known.join(", "))));
+        }
+        Ok(CreateDatabase {
+            name: name.map_err(|error| Problem::invalid(sentence(&error)))?,
+            engine: EngineName(engine.to_owned()),
+            durability: self.durability.unwrap_or_default(),
+            labels: self.labels.clone().unwrap_or_default(),
+            limits: self.limits.as_ref().map_or(limits, |it| it.over(limits)),
+            protected: self.protect.unwrap_or(false),
+            ttl: self.ttl.map(|it| it.0),
+        })
+    }
+}
+
+impl ChangeBody {
+    /// The change that these words are for, of a database with these limits.
+    pub(super) fn change(&self, limits: Limits) -> DatabaseChange {
+        DatabaseChange {
+            labels: self.labels.clone(),
+            limits: self.limits.as_ref().map(|it| it.over(limits)),
+            protected: self.protect,
+            ttl: self.ttl.map(|it| it.map(|it| it.0)),
+        }
+    }
+}
+
+impl LimitsBody {
+    fn over(&self, limits: Limits) -> Limits {
+        Limits {
+            size_bytes: self.size_bytes.unwrap_or(limits.size_bytes),
+            memory_bytes: self.memory_bytes.unwrap_or(limits.memory_bytes),
+            cpu_millis: self.cpu_millis.unwrap_or(limits.cpu_millis),
+        }
+    }
+}
+
+/// A duration: `2h`, `30s`, or seconds as a number or as a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SpanVisitor)
+    }
+}
+
+struct SpanVisitor;
+
+impl Visitor<'_> for SpanVisitor {
+    type Value = Span;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration such as \"30s\", \"2h\" or a whole number of seconds")
+    }
+
+    fn visit_u64<E: Error>(self, seconds: u64) -> Result<Span, E> {
+        self.visit_str(&seconds.to_string())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
+        parse_duration(text).map(Span).map_err(E::custom)
+    }
+}
+
+/// Tells `null` from nothing.
+fn null_or_value<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(text: &str) -> Result<DatabaseChange, serde_json::Error> {
+        let body: ChangeBody = serde_json::from_str(text)?;
+        Ok(body.change(Limits::default()))
+    }
+
+    #[test]
+    fn a_ttl_may_be_left_out_taken_away_or_set() {
+        let seconds = |n| Some(Some(Duration::from_secs(n)));
+        assert_eq!(change("{}").unwrap().ttl, None);
+        assert_eq!(change("{\"ttl\":null}").unwrap().ttl, Some(None));
+        assert_eq!(change("{\"ttl\":\"2h\"}").unwrap().ttl, seconds(7200));
+        assert_eq!(change("{\"ttl\":90}").unwrap().ttl, seconds(90));
+        for wrong in ["-1", "1.5", "true", "\"soon\"", "99999999999"] {
+            let error = change(&format!("{{\"ttl\":{wrong}}}")).unwrap_err();
+            assert!(error.to_string().contains("duration"), "{error}");
+        }
+    }
+
+    #[test]
+    fn limits_that_are_left_out_stay() {
+        let limits = change("{\"limits\":{\"cpu_millis\":100}}").unwrap().limits;
+        let expected = Limits {
+            cpu_millis: 100,
+            ..Limits::default()
+        };
+        assert_eq!(limits, Some(expected));
+    }
+}

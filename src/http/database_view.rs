@@ -1,0 +1,123 @@
+//! Databases as the API shows them.
+use super::Gateway;
+use crate::clock::timestamp::Timestamp;
+use crate::domain::database::{Condition, Database, Durability, Labels, Limits};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A database.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Database)]
+pub(super) struct DatabaseView {
+    #[schema(value_type = String, format = Uuid)]
+    id: String,
+    name: String,
+    /// The host name it answers to.
+    #[schema(example = "shop.db.localhost")]
+    host: String,
+    engine: String,
+    #[schema(value_type = String, example = "ready")]
+    state: &'static str,
+    /// What is dedicated to it; null while it is to have none.
+    worker: Option<WorkerView>,
+    /// The size of its file; null where there is none.
+    size_bytes: Option<u64>,
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    labels: Labels,
+    limits: LimitsView,
+    /// What an answered write survives: `full` is a loss of power.
+    #[schema(value_type = String, example = "full")]
+    durability: Durability,
+    /// When it goes to the trash by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// When the trash lets go of it; only while it is there.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purge_at: Option<Timestamp>,
+    /// Why its worker cannot be kept running; only while that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degraded: Option<String>,
+    protected: bool,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// The last event about it; its `ETag` is `"e<sequence>"`.
+    sequence: u64,
+}
+
+/// A worker.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Worker)]
+struct WorkerView {
+    /// Its id under the runtime; null until it runs for the first time.
+    id: Option<String>,
+    /// `starting`, `healthy`, `unhealthy`, `exited` or `missing`.
+    state: &'static str,
+}
+
+/// What a database may use.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Limits)]
+struct LimitsView {
+    /// Most bytes its file may grow to.
+    size_bytes: u64,
+    /// Most bytes of memory for its worker.
+    memory_bytes: u64,
+    /// Thousandths of a processor for its worker.
+    cpu_millis: u32,
+}
+
+impl Gateway {
+    /// The database, with what was last seen of its worker and its file.
+    pub(super) fn view(&self, database: &Database, size_bytes: Option<u64>) -> DatabaseView {
+        let Limits {
+            size_bytes: largest,
+            memory_bytes,
+            cpu_millis,
+        } = database.limits;
+        DatabaseView {
+            id: database.id.to_string(),
+            name: database.name.to_string(),
+            host: format!("{}.{}", database.dns_label, self.config.domain),
+            engine: database.engine.to_string(),
+            state: database.state().as_str(),
+            worker: self.worker_of(database),
+            size_bytes,
+            labels: database.labels.clone(),
+            limits: LimitsView {
+                size_bytes: largest,
+                memory_bytes,
+                cpu_millis,
+            },
+            durability: database.durability,
+            expires_at: database.expires_at,
+            purge_at: match database.condition {
+                Condition::Trashed { purge_at } => Some(purge_at),
+                Condition::Creating | Condition::Ready | Condition::Stopped => None,
+            },
+            degraded: database.degraded.clone(),
+            protected: database.protected,
+            created_at: database.created_at,
+            sequence: database.sequence.0,
+        }
+    }
+
+    /// The size of its file, while it is there.
+    pub(super) async fn size_of(&self, database: &Database) -> Option<u64> {
+        None
+    }
+
+    /// Its worker: what the log knows of it, and how it was last seen.
+    fn worker_of(&self, database: &Database) -> Option<WorkerView> {
+        let state = match (self.workers.get(database.id), &database.worker) {
+            (Some(seen), _) => seen.as_str(),
+            (None, Some(_)) => "missing",
+            (None, None) => match database.condition {
+                Condition::Creating | Condition::Ready => "starting",
+                Condition::Stopped | Condition::Trashed { .. } => return None,
+            },
+        };
+        let id = database.worker.clone();
+        Some(WorkerView { id, state })
+    }
+}

@@ -1,0 +1,338 @@
+//! Databases: created, looked at, changed, deleted.
+use super::Gateway;
+use super::auth::Caller;
+use super::bodies::{ChangeBody, CreateBody};
+use super::database_view::DatabaseView;
+use super::error::Problem;
+use super::extract::{NoFields, PathParts, StrictQuery};
+use super::job_answers::mark_replayed;
+use super::job_view::JobView;
+use super::lists::{Direction, List, known_word, page_answer, page_request, visible_page};
+use super::mutation::Mutation;
+use super::plans::{DryRun, PlanView};
+use super::reply::{self, Marked};
+use crate::domain::command::Command;
+use crate::domain::database::{Database, DatabaseState};
+use crate::domain::ids::DatabaseId;
+use crate::domain::state::State as ForgeState;
+use crate::domain::token::Scope;
+use crate::projections::control_db::{DatabaseFilter, Page};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::IntoParams;
+
+/// Which databases are wanted.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParameters {
+    /// Those in this state: `ready`.
+    state: Option<String>,
+    /// Those that carry this label: `team=red`.
+    label: Option<String>,
+    /// Those with this in their name.
+    q: Option<String>,
+    /// Most databases of the page: 1 to 1000, else 50.
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// `asc` for the oldest first, `desc` for the newest.
+    #[param(inline)]
+    order: Option<Direction>,
+    /// Answer once the log has reached this sequence.
+    min_sequence: Option<u64>,
+}
+
+/// How a single thing is read.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReadParameters {
+    /// Answer once the log has reached this sequence.
+    pub(super) min_sequence: Option<u64>,
+}
+
+/// How a lifecycle call is meant.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CommandParameters {
+    /// `plan` to see what would happen instead.
+    #[param(inline)]
+    pub(super) dry_run: Option<DryRun>,
+}
+
+/// How a database is deleted.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeleteParameters {
+    /// `true` to remove it for good, from the trash too; needs the scope `admin`.
+    #[serde(default)]
+    purge: bool,
+    /// `plan` to see what would happen instead.
+    #[param(inline)]
+    dry_run: Option<DryRun>,
+}
+
+/// Create a database
+///
+/// Answers SQL some milliseconds later; the job ends once its worker is healthy.
+#[utoipa::path(post, path = "/v1/databases", tag = "databases",
+    params(CommandParameters), request_body = CreateBody,
+    responses((status = 202, body = JobView), (status = 201, body = JobView),
+        (status = 200, description = "With `dry_run=plan`", body = PlanView)))]
+pub(super) async fn create_database(
+    State(gateway): State<Arc<Gateway>>,
+    StrictQuery(parameters): StrictQuery<CommandParameters>,
+    mutation: Mutation<CreateBody>,
+) -> Result<Response, Problem> {
+    mutation.caller.require(Scope::Manage)?;
+    match &mutation.body.name {
+        Some(name) => mutation.caller.require_name(name)?,
+        // Whether a made name is covered is not known before it is made.
+        None => mutation.caller.require_all()?,
+    }
+    let command = Command::CreateDatabase(mutation.body.command()?);
+    gateway
+        .answer_lifecycle(&mutation, parameters.dry_run, |_| Ok(command))
+        .await
+}
+
+/// List databases
+///
+/// Those in the trash too, until they are purged.
+#[utoipa::path(get, path = "/v1/databases", tag = "databases", params(ListParameters),
+    responses((status = 200, body = List<DatabaseView>)))]
+pub(super) async fn list_databases(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    StrictQuery(asked): StrictQuery<ListParameters>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Read)?;
+    let state = asked
+        .state
+        .as_deref()
+        .map(|word| known_word("state", word, DatabaseState::ALL, DatabaseState::as_str));
+    let filter = DatabaseFilter {
+        state: state.transpose()?,
+        label: asked.label.as_deref().map(label).transpose()?,
+        name_part: asked.q,
+        order: asked.order.into(),
+    };
+    let request = page_request(asked.limit, asked.cursor)?;
+    gateway.listed_at(asked.min_sequence).await?;
+    let page = visible_page(
+        request,
+        |it: &Database| caller.covers(it.name.as_str()),
+        |request| gateway.control_db.list_databases(filter.clone(), request),
+    )
+    .await?;
+    let mut views = Vec::with_capacity(page.items.len());
+    for database in &page.items {
+        views.push(gateway.view(database, gateway.size_of(database).await));
+    }
+    let page = Page {
+        items: views,
+        next_cursor: page.next_cursor,
+        as_of: page.as_of,
+    };
+    Ok(page_answer(page, |it| it))
+}
+
+/// Look at a database
+///
+/// The living one of that name, else the latest of it in the trash, else the one with that id.
+#[utoipa::path(get, path = "/v1/databases/{db}", tag = "databases",
+    params(("db" = String, Path, description = "Name or id"), ReadParameters),
+    responses((status = 200, body = DatabaseView)))]
+pub(super) async fn get_database(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    PathParts(db): PathParts<String>,
+    StrictQuery(parameters): StrictQuery<ReadParameters>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Read)?;
+    let present = gateway.present_at(parameters.min_sequence).await?;
+    let database = caller.find_database(&present.state, &db)?;
+    let answer = gateway.show_database(database).await;
+    Ok(answer.seen(present.head.sequence))
+}
+
+/// Change a database's settings
+#[utoipa::path(patch, path = "/v1/databases/{db}", tag = "databases",
+    params(("db" = String, Path, description = "Name or id"), CommandParameters),
+    request_body = ChangeBody,
+    responses((status = 200, body = DatabaseView)))]
+pub(super) async fn change_database(
+    State(gateway): State<Arc<Gateway>>,
+    PathParts(db): PathParts<String>,
+    StrictQuery(parameters): StrictQuery<CommandParameters>,
+    mutation: Mutation<ChangeBody>,
+) -> Result<Response, Problem> {
+    mutation.caller.require(Scope::Manage)?;
+    let command = |state: &ForgeState| {
+        let found = mutation.caller.find_database(state, &db)?;
+        Ok(Command::ChangeDatabase {
+            database: found.id,
+            change: mutation.body.change(found.limits),
+        })
+    };
+    if parameters.dry_run.is_some() {
+        let command = command(&gateway.control.present().state)?;
+        return gateway.answer_with_plan(&mutation, &command).await;
+    }
+    let accepted = gateway.carry_out(&mutation, command).await?;
+    let present = gateway.control.present();
+    // Where nothing was different there is no event that names the database.
+    let changed = accepted
+        .database()
+        .and_then(|it| present.state.database(it));
+    let database = match changed {
+        Some(database) => database,
+        None => mutation.caller.find_database(&present.state, &db)?,
+    };
+    let answer = gateway.show_database(database).await;
+    Ok(mark_replayed(answer, &accepted).seen(present.head.sequence))
+}
+
+/// Delete a database
+///
+/// To the trash, from where `undelete` brings it back; its name becomes free.
+#[utoipa::path(delete, path = "/v1/databases/{db}", tag = "databases",
+    params(("db" = String, Path, description = "Name or id"), DeleteParameters),
+    responses((status = 202, body = JobView), (status = 200, body = JobView)))]
+pub(super) async fn delete_database(
+    State(gateway): State<Arc<Gateway>>,
+    PathParts(db): PathParts<String>,
+    StrictQuery(parameters): StrictQuery<DeleteParameters>,
+    mutation: Mutation<NoFields>,
+) -> Result<Response, Problem> {
+    let (scope, command): (_, fn(DatabaseId) -> Command) = if parameters.purge {
+        (Scope::Admin, |database| Command::PurgeDatabase { database })
+    } else {
+        (Scope::Manage, |database| Command::DeleteDatabase {
+            database,
+        })
+    };
+    mutation.caller.require(scope)?;
+    let found = |state: &ForgeState| {
+        let database = mutation.caller.find_database(state, &db)?;
+        Ok(command(database.id))
+    };
+    gateway
+        .answer_lifecycle(&mutation, parameters.dry_run, found)
+        .await
+}
+
+/// Stop a database
+///
+/// Removes its worker and refuses SQL; the data is kept.
+#[utoipa::path(post, path = "/v1/databases/{db}/stop", tag = "databases",
+    params(("db" = String, Path, description = "Name or id"), CommandParameters),
+    request_body = Option<NoFields>,
+    responses((status = 202, body = JobView), (status = 200, body = JobView)))]
+pub(super) async fn stop_database(
+    State(gateway): State<Arc<Gateway>>,
+    PathParts(db): PathParts<String>,
+    StrictQuery(parameters): StrictQuery<CommandParameters>,
+    mutation: Mutation<NoFields>,
+) -> Result<Response, Problem> {
+    let command = |database| Command::StopDatabase { database };
+    gateway.act_on(&db, &mutation, &parameters, command).await
+}
+
+/// Start a stopped database
+#[utoipa::path(post, path = "/v1/databases/{db}/start", tag = "databases",
+    params(("db" = String, Path, description = "Name or id"), CommandParameters),
+    request_body = Option<NoFields>,
+    responses((status = 202, body = JobView), (status = 200, body = JobView)))]
+pub(super) async fn start_database(
+    State(gateway): State<Arc<Gateway>>,
+    PathParts(db): PathParts<String>,
+    StrictQuery(parameters): StrictQuery<CommandParameters>,
+    mutation: Mutation<NoFields>,
+) -> Result<Response, Problem> {
+    let command = |database| Command::StartDatabase { database };
+    gateway.act_on(&db, &mutation, &parameters, command).await
+}
+
+/// Replace a database's worker by a fresh one
+#[utoipa::path(post, path = "/v1/databases/{db}/restart", tag = "databases",
+    params(("db" = String, Path, description = "Name or id"), CommandParameters),
+    request_body = Option<NoFields>,
+    responses((status = 202, body = JobView), (status = 200, body = JobView)))]
+pub(super) async fn restart_database(
+    State(gateway): State<Arc<Gateway>>,
+    PathParts(db): PathParts<String>,
+    StrictQuery(parameters): StrictQuery<CommandParameters>,
+    mutation: Mutation<NoFields>,
+) -> Result<Response, Problem> {
+    let command = |database| Command::RestartWorker { database };
+    gateway.act_on(&db, &mutation, &parameters, command).await
+}
+
+/// Bring a database back from the trash
+#[utoipa::path(post, path = "/v1/databases/{db}/undelete", tag = "databases",
+    params(("db" = String, Path, description = "Name or id"), CommandParameters),
+    request_body = Option<NoFields>,
+    responses((status = 202, body = JobView), (status = 200, body = JobView)))]
+pub(super) async fn undelete_database(
+    State(gateway): State<Arc<Gateway>>,
+    PathParts(db): PathParts<String>,
+    StrictQuery(parameters): StrictQuery<CommandParameters>,
+    mutation: Mutation<NoFields>,
+) -> Result<Response, Problem> {
+    let command = |database| Command::UndeleteDatabase { database };
+    gateway.act_on(&db, &mutation, &parameters, command).await
+}
+
+impl Gateway {
+    /// Answers a call that does one thing to one database.
+    async fn act_on(
+        &self,
+        db: &str,
+        mutation: &Mutation<NoFields>,
+        parameters: &CommandParameters,
+        command: fn(DatabaseId) -> Command,
+    ) -> Result<Response, Problem> {
+        mutation.caller.require(Scope::Manage)?;
+        let found = |state: &ForgeState| {
+            let database = mutation.caller.find_database(state, db)?;
+            Ok(command(database.id))
+        };
+        self.answer_lifecycle(mutation, parameters.dry_run, found)
+            .await
+    }
+
+    /// Answers a command that becomes a job, or shows what it would do.
+    async fn answer_lifecycle<T>(
+        &self,
+        mutation: &Mutation<T>,
+        dry_run: Option<DryRun>,
+        command: impl FnOnce(&ForgeState) -> Result<Command, Problem>,
+    ) -> Result<Response, Problem> {
+        if dry_run == Some(DryRun::Plan) {
+            let command = command(&self.control.present().state)?;
+            return self.answer_with_plan(mutation, &command).await;
+        }
+        let accepted = self.carry_out(mutation, command).await?;
+        self.answer_with_job(mutation, &accepted).await
+    }
+
+    async fn show_database(&self, database: &Database) -> Response {
+        let view = self.view(database, self.size_of(database).await);
+        reply::json(StatusCode::OK, &view).etag(database.sequence)
+    }
+}
+
+/// `team=red`: a label's key and value.
+fn label(text: &str) -> Result<(String, String), Problem> {
+    let (key, value) = text.split_once('=').ok_or_else(|| {
+        Problem::invalid("`label` is written as key and value: `label=team=red`.")
+    })?;
+    Ok((key.to_owned(), value.to_owned()))
+}

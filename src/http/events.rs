@@ -1,0 +1,258 @@
+//! The history: events listed, single, and exported whole.
+use super::Gateway;
+use super::auth::Caller;
+use super::databases::ReadParameters;
+use super::error::{ErrorCode, Problem};
+use super::extract::{NoParameters, PathParts, StrictQuery};
+use super::jobs::past_database;
+use super::lists::{Direction, List, known_word, page_answer, page_request};
+use super::reply::{self, Marked};
+use crate::clock::timestamp::Timestamp;
+use crate::domain::event::EventKind;
+use crate::domain::ids::{Actor, JobId, Sequence};
+use crate::domain::recorded::RecordedEvent;
+use crate::domain::token::Scope;
+use crate::event_log::canonical::export_line;
+use crate::event_log::{EventLog, ReadError};
+use crate::projections::control_db::EventFilter;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// Events of an export that are in memory at once.
+const EXPORT_CHUNK: usize = 1000;
+
+/// Which events are wanted.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParameters {
+    /// Those behind this sequence.
+    after: Option<u64>,
+    /// Those about this database, by name or id.
+    database: Option<String>,
+    /// Those of this kind: `database_ready`.
+    kind: Option<String>,
+    /// Those that this actor caused: `root`, `token/ci`.
+    actor: Option<String>,
+    /// Those about this job.
+    job: Option<String>,
+    /// Those of this moment and later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// Those before this moment.
+    #[param(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// Most events of the page: 1 to 1000, else 50.
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// `asc` for the oldest first, `desc` for the newest.
+    #[param(inline)]
+    order: Option<Direction>,
+    /// Answer once the log has reached this sequence.
+    min_sequence: Option<u64>,
+}
+
+/// Something that happened; `hash` covers the rest and the hash before it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Event)]
+pub(super) struct EventView {
+    /// Its place in the whole log: the first is 1, and none is left out.
+    sequence: u64,
+    #[schema(value_type = String, format = DateTime)]
+    time: Timestamp,
+    #[schema(example = "database_ready")]
+    kind: String,
+    /// What it is kept and read with: `forge` or `database/<id>`.
+    stream: String,
+    /// The database's id.
+    database: Option<String>,
+    job: Option<String>,
+    #[schema(example = "token/ci")]
+    actor: String,
+    request_id: String,
+    /// The request at the beginning of the chain of causes.
+    correlation: String,
+    /// What was decided and stored together.
+    commit: String,
+    /// The event that caused it.
+    causation: Option<u64>,
+    schema_version: u16,
+    #[schema(value_type = Object)]
+    data: serde_json::Value,
+    previous_hash: String,
+    hash: String,
+}
+
+/// The end of the log.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Head {
+    sequence: u64,
+    /// SHA-256 over the whole history, in hex.
+    hash: String,
+    #[schema(value_type = String, format = DateTime)]
+    time: Timestamp,
+}
+
+/// List events
+///
+/// By ascending sequence. Needs the scope `audit` on every database, or on the one that
+/// `database` names.
+#[utoipa::path(get, path = "/v1/events", tag = "history", params(ListParameters),
+    responses((status = 200, body = List<EventView>)))]
+pub(super) async fn list_events(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    StrictQuery(asked): StrictQuery<ListParameters>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Audit)?;
+    let kind = asked
+        .kind
+        .as_deref()
+        .map(|word| known_word("kind", word, EventKind::ALL, EventKind::as_str));
+    let job = asked.job.as_deref().map(str::parse::<JobId>).transpose();
+    let job = job.map_err(|_| Problem::invalid("`job` is no id: ids are UUIDs."))?;
+    let request = page_request(asked.limit, asked.cursor)?;
+    let present = gateway.listed_at(asked.min_sequence).await?;
+    let database = match &asked.database {
+        // A database that is gone has no name by which it could be covered.
+        Some(reference) if present.state.find_database(reference).is_some() => {
+            Some(past_database(&caller, &present.state, reference)?)
+        }
+        Some(reference) => {
+            caller.require_all()?;
+            Some(past_database(&caller, &present.state, reference)?)
+        }
+        None => {
+            caller.require_all()?;
+            None
+        }
+    };
+    let filter = EventFilter {
+        after: asked.after.map(Sequence),
+        database,
+        kind: kind.transpose()?,
+        actor: asked.actor.map(Actor),
+        job,
+        since: asked.since,
+        until: asked.until,
+        order: asked.order.into(),
+    };
+    let page = gateway.control_db.list_events(filter, request).await?;
+    Ok(page_answer(page, |it| it.json))
+}
+
+/// Look at an event
+#[utoipa::path(get, path = "/v1/events/{sequence}", tag = "history",
+    params(("sequence" = u64, Path, description = "Its place in the log"), ReadParameters),
+    responses((status = 200, body = EventView)))]
+pub(super) async fn get_event(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    PathParts(reference): PathParts<String>,
+    StrictQuery(parameters): StrictQuery<ReadParameters>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Audit)?;
+    caller.require_all()?;
+    let none = || {
+        Problem::new(
+            ErrorCode::EventNotFound,
+            format!("There is no event `{reference}`."),
+        )
+        .hint("GET /v1/audit/head has the last one's sequence")
+    };
+    let sequence = reference.parse().map(Sequence).map_err(|_| none())?;
+    let present = gateway.listed_at(parameters.min_sequence).await?;
+    let event = gateway.control_db.event(sequence).await?;
+    let event = event.ok_or_else(none)?;
+    let answer = reply::json(StatusCode::OK, &event.json);
+    Ok(answer.etag(sequence).seen(present.head.sequence))
+}
+
+/// The end of the log
+///
+/// Its hash covers the whole history: kept elsewhere, it proves later that nothing was changed.
+#[utoipa::path(get, path = "/v1/audit/head", tag = "history", params(ReadParameters),
+    responses((status = 200, body = Head)))]
+pub(super) async fn get_head(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    StrictQuery(parameters): StrictQuery<ReadParameters>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Audit)?;
+    let head = gateway.present_at(parameters.min_sequence).await?.head;
+    let body = Head {
+        sequence: head.sequence.0,
+        hash: hex::encode(head.hash),
+        time: head.time,
+    };
+    Ok(reply::json(StatusCode::OK, &body).seen(head.sequence))
+}
+
+/// Export the history
+///
+/// One event a line, from the first to the last; `dbforge replay` folds it, and twenty lines of
+/// any language verify it.
+#[utoipa::path(get, path = "/v1/audit/export", tag = "history",
+    responses((status = 200, body = String, content_type = "application/x-ndjson")))]
+pub(super) async fn export_events(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    _: StrictQuery<NoParameters>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Audit)?;
+    caller.require_all()?;
+    let end = gateway.control.present().head.sequence;
+    let log = gateway.control.log().clone();
+    let lines = stream::try_unfold(Sequence(0), move |after| {
+        let log = log.clone();
+        async move { read_lines(log, after, end).await }
+    });
+    let ndjson = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    let response = (ndjson, Body::from_stream(lines)).into_response();
+    Ok(response.seen(end))
+}
+
+/// The next lines of an export and where they end; none once `end` is reached.
+async fn read_lines(
+    log: Arc<dyn EventLog>,
+    after: Sequence,
+    end: Sequence,
+) -> Result<Option<(Bytes, Sequence)>, ReadError> {
+    let left = usize::try_from(end.0.saturating_sub(after.0)).unwrap_or(usize::MAX);
+    if left == 0 {
+        return Ok(None);
+    }
+    let limit = left.min(EXPORT_CHUNK);
+    let read = move || {
+        let events = log.read_after(after, limit)?;
+        let last = events.last().map(|it| it.sequence);
+        Ok((lines(&events), last))
+    };
+    let failed = |reason: String| {
+        tracing::error!(reason, "an export broke off");
+        ReadError { after, reason }
+    };
+    let read: Result<_, ReadError> = tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    let (lines, last) = read.map_err(|error| failed(error.reason))?;
+    let last = last.ok_or_else(|| failed("the log is shorter than it was".into()))?;
+    Ok(Some((lines, last)))
+}
+
+fn lines(events: &[RecordedEvent]) -> Bytes {
+    let mut text = String::new();
+    for event in events {
+        text.push_str(&export_line(event));
+        text.push('\n');
+    }
+    text.into()
+}

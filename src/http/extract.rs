@@ -1,0 +1,204 @@
+//! Reads requests strictly: what is not known is an error that names it.
+use super::Gateway;
+use super::error::{ErrorCode, Problem};
+use super::refusals::sentence;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use std::error::Error as _;
+use std::sync::Arc;
+
+/// Deepest nesting of objects and lists in a body: far deeper than any route needs, far from
+/// what a stack could feel.
+const MAX_JSON_DEPTH: usize = 32;
+
+/// A JSON object of a known shape. An empty body reads as `{}`.
+pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = read_body(gateway, &parts.headers, body).await?;
+        parse_object(&parts.headers, &bytes).map(Self)
+    }
+}
+
+/// Query parameters of a known shape.
+pub(super) struct StrictQuery<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Gateway>> for StrictQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        Query::try_from_uri(&parts.uri)
+            .map(|Query(it)| Self(it))
+            .map_err(|rejection: QueryRejection| {
+                let cause = rejection.source().map(ToString::to_string);
+                let cause = cause.unwrap_or_else(|| rejection.body_text());
+                Problem::invalid(format!("The query parameters are wrong: {cause}."))
+                    .hint("GET /openapi.json lists the parameters of every route")
+            })
+    }
+}
+
+/// For routes that take no query parameters.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoParameters {}
+
+/// For routes that take a body without fields.
+#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoFields {}
+
+/// The variable parts of the path, decoded.
+pub(super) struct PathParts<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Gateway>> for PathParts<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        gateway: &Arc<Gateway>,
+    ) -> Result<Self, Problem> {
+        Path::from_request_parts(parts, gateway)
+            .await
+            .map(|Path(it)| Self(it))
+            .map_err(|rejection: PathRejection| Problem::invalid(sentence(&rejection.body_text())))
+    }
+}
+
+/// The whole body, within the bounds of size and time.
+pub(super) async fn read_body(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Bytes, Problem> {
+    let limit = gateway.config.body_limit;
+    let too_large = || {
+        Problem::new(
+            ErrorCode::PayloadTooLarge,
+            format!("The body has more than {limit} bytes."),
+        )
+    };
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|it| it > limit as u64) {
+        return Err(too_large());
+    }
+    let whole = Limited::new(body, limit).collect();
+    match tokio::time::timeout(gateway.config.body_timeout, whole).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => Err(Problem::invalid(format!("The body broke off: {error}."))),
+        Err(_) => Err(Problem::new(
+            ErrorCode::RequestTimeout,
+            format!(
+                "The body did not arrive within {} s.",
+                gateway.config.body_timeout.as_secs_f64()
+            ),
+        )),
+    }
+}
+
+/// A JSON object of a known shape from the bytes of a body.
+pub(super) fn parse_object<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Result<T, Problem> {
+    if bytes.is_empty() {
+        return parse(b"{}");
+    }
+    check_content_type(headers)?;
+    // A list would fill a struct's fields by their order.
+    if bytes
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|it| *it == b'[')
+    {
+        return Err(Problem::invalid(
+            "The body is a JSON list; it must be an object.",
+        ));
+    }
+    check_depth(bytes)?;
+    parse(bytes)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        Category::Data => Problem::invalid(format!("The body is not as expected: {error}.")),
+        Category::Syntax | Category::Eof | Category::Io => {
+            Problem::invalid(format!("The body is not valid JSON: {error}."))
+        }
+    })
+}
+
+/// A body without a content type is read as JSON, one that says it is something else is not.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let text = value.to_str().unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    let is_json = essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"));
+    if is_json {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ErrorCode::UnsupportedMediaType,
+        format!("This route reads JSON, not `{essence}`."),
+    )
+    .hint("send `Content-Type: application/json`"))
+}
+
+/// Counts brackets outside of strings, before anything is built from them.
+fn check_depth(bytes: &[u8]) -> Result<(), Problem> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_JSON_DEPTH {
+            return Err(Problem::invalid(format!(
+                "The body is nested deeper than {MAX_JSON_DEPTH} levels."
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_in_strings_are_no_nesting() {
+        let text = format!("\"{}\\\"{}\"", "[".repeat(40), "{".repeat(40));
+        assert!(check_depth(text.as_bytes()).is_ok());
+        assert!(check_depth("[".repeat(32).as_bytes()).is_ok());
+        assert!(check_depth("[".repeat(33).as_bytes()).is_err());
+    }
+}

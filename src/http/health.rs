@@ -1,0 +1,191 @@
+//! Whether the forge lives, whether it is ready, and its numbers.
+use super::auth::Caller;
+use super::error::Problem;
+use super::extract::{NoParameters, StrictQuery};
+use super::metrics::{header, line};
+use super::{Gateway, reply};
+use crate::clock::Deadline;
+use crate::domain::database::DatabaseState;
+use crate::domain::job::JobState;
+use crate::domain::token::Scope;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use utoipa::ToSchema;
+
+/// How long one look at the runtime is good for: probes of many watchers are one ping.
+const RUNTIME_CACHED: Duration = Duration::from_secs(2);
+/// How long the runtime may take to answer a ping.
+const RUNTIME_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the last ping of the runtime showed, and until when that is good enough.
+#[derive(Default)]
+pub(super) struct RuntimeHealth(Mutex<Option<(bool, Deadline)>>);
+
+impl Gateway {
+    /// Whether the runtime answers, as of at most two seconds ago.
+    pub(super) async fn runtime_answers(&self) -> bool {
+        let mut last = self.runtime_health.0.lock().await;
+        if let Some((answers, good_until)) = *last
+            && !good_until.has_passed()
+        {
+            return answers;
+        }
+        let ping = tokio::time::timeout(RUNTIME_PATIENCE, self.runtime.ping()).await;
+        let answers = match ping {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the runtime is not reachable");
+                false
+            }
+            Err(_) => {
+                tracing::warn!("the runtime did not answer a ping in time");
+                false
+            }
+        };
+        *last = Some((answers, Deadline::after(RUNTIME_CACHED)));
+        answers
+    }
+}
+
+/// The process answers.
+#[derive(Serialize, ToSchema)]
+struct Alive {
+    #[schema(example = "alive")]
+    status: &'static str,
+}
+
+/// What the forge needs to take commands.
+#[derive(Serialize, ToSchema)]
+struct Readiness {
+    /// `ready` or `not_ready`.
+    status: &'static str,
+    checks: Checks,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Checks {
+    /// Whether the event log takes events.
+    event_log: Check,
+    /// Whether the runtime answers.
+    runtime: Check,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Check {
+    ok: bool,
+    /// What was looked at, and what was seen.
+    detail: String,
+}
+
+/// Whether the process lives
+///
+/// Looks at nothing else: SQL may be served while commands are not.
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()),
+    responses((status = 200, body = Alive)))]
+pub(super) async fn check_health(_: StrictQuery<NoParameters>) -> Response {
+    reply::json(StatusCode::OK, &Alive { status: "alive" })
+}
+
+/// Whether the forge takes commands
+///
+/// The event log is writable and the runtime answers.
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()),
+    responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
+pub(super) async fn check_readiness(
+    State(gateway): State<Arc<Gateway>>,
+    _: StrictQuery<NoParameters>,
+) -> Response {
+    let writable = gateway.control.present().read_only.is_none();
+    let answers = gateway.runtime_answers().await;
+    let said = |ok, yes: &str, no: &str| if ok { yes.to_owned() } else { no.to_owned() };
+    let name = gateway.runtime.name();
+    let readiness = Readiness {
+        status: if writable && answers {
+            "ready"
+        } else {
+            "not_ready"
+        },
+        checks: Checks {
+            event_log: Check {
+                ok: writable,
+                detail: said(writable, "takes events", "is read-only"),
+            },
+            runtime: Check {
+                ok: answers,
+                detail: format!("{name} {}", said(answers, "answers", "does not answer")),
+            },
+        },
+    };
+    let status = if writable && answers {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    reply::json(status, &readiness)
+}
+
+/// Numbers for Prometheus
+///
+/// Counted since the start, or true now.
+#[utoipa::path(get, path = "/metrics", tag = "health",
+    responses((status = 200, body = String, content_type = "text/plain")))]
+pub(super) async fn show_metrics(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    _: StrictQuery<NoParameters>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Read)?;
+    let mut text = String::new();
+    gateway.metrics.write(&mut text);
+    write_present(&gateway, &mut text);
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    Ok(([("content-type", content_type)], text).into_response())
+}
+
+fn write_present(gateway: &Gateway, text: &mut String) {
+    let present = gateway.control.present();
+    let mut gauge = |name: &str, help: &str, values: &[(String, String)]| {
+        header(text, name, "gauge", help);
+        for (labels, value) in values {
+            line(text, name, labels, value);
+        }
+    };
+    let one = |value: String| [(String::new(), value)];
+    let by_state = |state: &str, count: usize| (format!("state=\"{state}\""), count.to_string());
+
+    let databases: Vec<DatabaseState> = present.state.databases().map(|it| it.state()).collect();
+    let count = |state: &DatabaseState| databases.iter().filter(|it| *it == state).count();
+    let databases: Vec<_> = DatabaseState::ALL
+        .iter()
+        .map(|it| by_state(it.as_str(), count(it)))
+        .collect();
+    gauge("dbforge_databases", "Databases by state.", &databases);
+
+    let count = |state: &JobState| present.state.jobs().filter(|it| it.state == *state).count();
+    let jobs: Vec<_> = JobState::ALL
+        .iter()
+        .filter(|it| !it.is_final())
+        .map(|it| by_state(it.as_str(), count(it)))
+        .collect();
+    gauge("dbforge_unfinished_jobs", "Unfinished jobs.", &jobs);
+
+    let sequence = present.head.sequence.to_string();
+    gauge("dbforge_log_sequence", "The last event.", &one(sequence));
+    let read_only = u8::from(present.read_only.is_some()).to_string();
+    let help = "Whether the event log takes no events.";
+    gauge("dbforge_log_read_only", help, &one(read_only));
+    let busy = gateway.config.in_flight_limit - gateway.in_flight.available_permits();
+    let help = "Requests being worked on.";
+    gauge("dbforge_http_in_flight", help, &one(busy.to_string()));
+    let uptime = format!("{:.3}", gateway.uptime().as_secs_f64());
+    gauge(
+        "dbforge_uptime_seconds",
+        "Time since the start.",
+        &one(uptime),
+    );
+}

@@ -1,0 +1,135 @@
+//! Jobs as the API shows them.
+use super::error::{Problem, ProblemBody};
+use crate::clock::timestamp::Timestamp;
+use crate::domain::job::{Attempt, Job, JobError, JobState};
+use crate::domain::state::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Slow work on one database.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Job)]
+pub(super) struct JobView {
+    #[schema(value_type = String, format = Uuid)]
+    id: String,
+    /// What it does: `create_database`.
+    kind: &'static str,
+    /// The database's name.
+    database: String,
+    #[schema(value_type = String, example = "running")]
+    state: JobState,
+    /// How many jobs of the same database begin before it; only while it is queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_position: Option<usize>,
+    /// How far it is; only while it is being done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<Progress>,
+    attempts: Vec<AttemptView>,
+    /// Why it did not reach its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<ProblemBody>,
+    /// Who asked for it.
+    #[schema(example = "token/ci")]
+    actor: String,
+    /// The request that asked for it.
+    request_id: String,
+    /// The last event about it.
+    sequence: u64,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    started_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    finished_at: Option<Timestamp>,
+}
+
+/// How far a job is.
+#[derive(Debug, Serialize, ToSchema)]
+struct Progress {
+    /// The step it is in; `undoing` while what it did is taken back.
+    #[schema(example = "ensure_worker")]
+    phase: String,
+    /// Steps that ended well.
+    done: usize,
+    /// What is counted: `steps`.
+    unit: &'static str,
+}
+
+/// One try at a job.
+#[derive(Debug, Serialize, ToSchema)]
+struct AttemptView {
+    /// 1 for the first.
+    number: u32,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<AttemptError>,
+}
+
+/// Why an attempt did not succeed.
+#[derive(Debug, Serialize, ToSchema)]
+struct AttemptError {
+    #[schema(example = "runtime_unavailable")]
+    code: &'static str,
+    detail: String,
+}
+
+impl JobView {
+    /// The job, with its place in the queue as `state` has it.
+    pub(super) fn of(job: &Job, state: &State) -> Self {
+        let has_ended_badly = matches!(job.state, JobState::Failed | JobState::Stuck);
+        let error = job.error.as_ref().filter(|_| has_ended_badly);
+        Self {
+            id: job.id.to_string(),
+            kind: job.kind.as_str(),
+            database: job.database_name.to_string(),
+            state: job.state,
+            queue_position: queue_position(job, state),
+            progress: progress(job),
+            attempts: job.attempts.iter().map(AttemptView::of).collect(),
+            problem: error.map(|it| Problem::from(it).body(None)),
+            actor: job.actor.to_string(),
+            request_id: job.request.to_string(),
+            sequence: job.sequence.0,
+            created_at: job.created_at,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+        }
+    }
+}
+
+impl AttemptView {
+    fn of(attempt: &Attempt) -> Self {
+        let error = |it: &JobError| AttemptError {
+            code: Problem::from(it).code().as_str(),
+            detail: it.detail.clone(),
+        };
+        Self {
+            number: attempt.number,
+            started_at: attempt.started_at,
+            ended_at: attempt.ended_at,
+            error: attempt.error.as_ref().map(error),
+        }
+    }
+}
+
+fn queue_position(job: &Job, state: &State) -> Option<usize> {
+    let queue = &state.database(job.database)?.queue;
+    let in_front = queue.iter().take_while(|it| it.id != job.id);
+    (job.state == JobState::Queued).then(|| in_front.filter(|it| !it.started).count())
+}
+
+fn progress(job: &Job) -> Option<Progress> {
+    let phase = match &job.step {
+        _ if job.compensating => "undoing".to_owned(),
+        Some(step) => step.name.to_string(),
+        None => return None,
+    };
+    (job.state == JobState::Running).then_some(Progress {
+        phase,
+        done: job.finished_steps.len(),
+        unit: "steps",
+    })
+}

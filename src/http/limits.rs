@@ -1,0 +1,34 @@
+//! Bounds on requests: how many at once, how long each.
+use super::Gateway;
+use super::error::{ErrorCode, Problem};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::sync::Arc;
+
+/// Lets a request through when there is room for it, and ends it when it takes too long.
+pub(super) async fn bounded(
+    State(gateway): State<Arc<Gateway>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let Ok(_room) = gateway.in_flight.try_acquire() else {
+        return Err(Problem::new(
+            ErrorCode::Overloaded,
+            format!(
+                "{} requests are being worked on; that is as many as this gateway takes.",
+                gateway.config.in_flight_limit
+            ),
+        ));
+    };
+    let limit = gateway.config.request_timeout;
+    tokio::time::timeout(limit, next.run(request))
+        .await
+        .map_err(|_| {
+            tracing::warn!("a request was given up after {} s", limit.as_secs_f64());
+            Problem::new(
+                ErrorCode::TimedOut,
+                format!("The work did not end within {} s.", limit.as_secs_f64()),
+            )
+        })
+}

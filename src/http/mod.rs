@@ -1,0 +1,141 @@
+//! HTTP in, commands and questions out, answers back.
+
+#![expect(
+    unused_qualifications,
+    reason = "utoipa's macro writes the paths of its traits out for every parameter"
+)]
+
+mod auth;
+mod bodies;
+mod database_view;
+mod databases;
+mod documents;
+mod engines;
+mod error;
+mod events;
+mod extract;
+mod health;
+mod job_answers;
+mod job_view;
+mod jobs;
+mod limits;
+mod lists;
+mod metrics;
+mod mutation;
+mod observe;
+mod plans;
+mod refusals;
+mod reply;
+mod router;
+mod serve;
+mod state;
+mod tokens;
+
+pub use self::auth::RootToken;
+pub use self::error::{ErrorCode, Problem};
+pub use self::metrics::Metrics;
+pub use self::router::router;
+pub use self::serve::serve;
+
+use crate::clock::Stopwatch;
+use crate::control::ControlPlane;
+use crate::jobs::observed::ObservedWorkers;
+use crate::projections::control_db::ControlDb;
+use crate::runtime::Runtime;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Bounds of the HTTP side.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Databases answer to `{label}.{domain}`.
+    pub domain: String,
+    /// Most bytes of a body, where a route does not say otherwise.
+    pub body_limit: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// How long a request may take in all.
+    pub request_timeout: Duration,
+    /// Requests that may be worked on at once.
+    pub in_flight_limit: usize,
+    /// Connections that may be open at once; others wait to be accepted.
+    pub connection_limit: usize,
+    /// How long a request's head may take to arrive, and how long an idle connection is kept.
+    pub header_timeout: Duration,
+    /// How long requests may go on once the gateway is told to stop.
+    pub drain_timeout: Duration,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            domain: "db.localhost".into(),
+            body_limit: 1 << 20,
+            body_timeout: Duration::from_secs(30),
+            // Longer than the longest wait and the longest statement, which are 60 s.
+            request_timeout: Duration::from_secs(75),
+            in_flight_limit: 1024,
+            connection_limit: 10_000,
+            header_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What handlers work with; built once, shared by all requests.
+pub struct Gateway {
+    /// Takes commands, knows the present.
+    pub control: Arc<ControlPlane>,
+    /// Answers lists and searches.
+    pub control_db: Arc<ControlDb>,
+    /// Runs the workers.
+    pub runtime: Arc<dyn Runtime>,
+    /// The workers as they were last seen.
+    pub workers: Arc<ObservedWorkers>,
+    /// The token that may do everything.
+    pub root_token: RootToken,
+    /// Bounds.
+    pub config: HttpConfig,
+    /// What was counted since the start.
+    pub metrics: Metrics,
+    in_flight: Semaphore,
+    /// Whoever waits for something answers now.
+    stopping: CancellationToken,
+    runtime_health: health::RuntimeHealth,
+    started: Stopwatch,
+}
+
+impl Gateway {
+    /// A gateway that has answered nothing yet.
+    #[must_use]
+    pub fn new(
+        control: Arc<ControlPlane>,
+        control_db: Arc<ControlDb>,
+        runtime: Arc<dyn Runtime>,
+        workers: Arc<ObservedWorkers>,
+        root_token: RootToken,
+        config: HttpConfig,
+    ) -> Self {
+        Self {
+            control,
+            control_db,
+            runtime,
+            workers,
+            root_token,
+            in_flight: Semaphore::new(config.in_flight_limit),
+            config,
+            metrics: Metrics::default(),
+            stopping: CancellationToken::new(),
+            runtime_health: health::RuntimeHealth::default(),
+            started: Stopwatch::start(),
+        }
+    }
+
+    /// Time since the start.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+}

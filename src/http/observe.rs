@@ -1,0 +1,87 @@
+//! Around every request: its id, its span, its time, its count, and problems written out.
+use super::Gateway;
+use super::error::{ErrorCode, Problem};
+use crate::clock::Stopwatch;
+use crate::domain::ids::RequestId;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::any::Any;
+use std::sync::Arc;
+use tracing::Instrument;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// The outermost layer.
+pub(super) async fn observe(
+    State(gateway): State<Arc<Gateway>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let stopwatch = Stopwatch::start();
+    let id = taken_id(request.headers()).unwrap_or_else(|| gateway.control.fresh_request());
+    request.extensions_mut().insert(id);
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = tracing::info_span!(
+        "request",
+        request.id = %id,
+        http.method = %method,
+        http.route = route,
+        trace.id = trace_id(request.headers()),
+    );
+
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let problem = response.extensions_mut().remove::<Problem>();
+    if let Some(problem) = &problem {
+        response = problem.write(id.to_string(), response.headers());
+    }
+    let elapsed = stopwatch.elapsed();
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, header_value(&id.to_string()));
+    let timing = format!("total;dur={:.3}", elapsed.as_secs_f64() * 1000.0);
+    headers.append(SERVER_TIMING, header_value(&timing));
+
+    let status = response.status().as_u16();
+    let code = problem.map(|it| it.code());
+    gateway.metrics.count(&method, route, status, code, elapsed);
+    tracing::debug!(
+        parent: &span,
+        http.status = status,
+        error.code = code.map(ErrorCode::as_str),
+        duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        "{method} {route} answered {status}"
+    );
+    response
+}
+
+/// The answer to a request whose handler panicked: a bug, which must not take others with it.
+pub(super) fn after_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
+    let message = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a text");
+    axum::response::IntoResponse::into_response(Problem::internal(message))
+}
+
+/// The caller's own id, where it is a UUID.
+fn taken_id(headers: &HeaderMap) -> Option<RequestId> {
+    headers.get(REQUEST_ID)?.to_str().ok()?.parse().ok()
+}
+
+/// The trace id of a W3C `traceparent` (`00-<32 hex>-<16 hex>-<2 hex>`).
+fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let mut parts = text.split('-');
+    let (_version, trace) = (parts.next()?, parts.next()?);
+    let is_hex = trace.bytes().all(|it| it.is_ascii_hexdigit());
+    (trace.len() == 32 && is_hex && parts.count() >= 2).then_some(trace)
+}
+
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("ids and times are visible ASCII")
+}

@@ -1,0 +1,163 @@
+//! `?dry_run=plan`: what a command would bring about, without bringing it about.
+use super::Gateway;
+use super::error::Problem;
+use super::mutation::Mutation;
+use super::reply::{self, Marked};
+use crate::domain::command::Command;
+use crate::domain::database::Database;
+use crate::domain::event::Event;
+use crate::domain::job::JobKind;
+use crate::domain::state::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
+
+/// Asks what would happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DryRun {
+    /// Answer with the plan.
+    Plan,
+}
+
+/// What a command would bring about now. Ids in it are examples: the command itself makes others.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Plan)]
+pub(super) struct PlanView {
+    /// The event that it rests on.
+    base_sequence: u64,
+    events: Vec<PlannedEvent>,
+    effects: Vec<Effect>,
+    warnings: Vec<String>,
+}
+
+/// An event that would be written at once; those of the job's steps come later.
+#[derive(Serialize, ToSchema)]
+struct PlannedEvent {
+    #[schema(example = "job_enqueued")]
+    kind: &'static str,
+    #[schema(example = "forge")]
+    stream: String,
+    #[schema(value_type = Object)]
+    data: Data,
+}
+
+/// What would be done to workers and files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+struct Effect {
+    /// `worker` or `file`.
+    on: &'static str,
+    #[schema(example = "remove")]
+    action: &'static str,
+    what: String,
+    /// How much of the disk it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+}
+
+struct Data(Event);
+
+impl Serialize for Data {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize_data(serializer)
+    }
+}
+
+impl Gateway {
+    /// Answers with what the command would bring about.
+    pub(super) async fn answer_with_plan<T>(
+        &self,
+        mutation: &Mutation<T>,
+        command: &Command,
+    ) -> Result<Response, Problem> {
+        self.check_if_match(mutation, command)?;
+        let present = self.control.present();
+        let events = self.control.plan(command)?;
+        let database = command.database().and_then(|it| present.state.database(it));
+        let bytes = match database {
+            Some(database) => self.size_of(database).await,
+            None => None,
+        };
+        let plan = PlanView {
+            base_sequence: present.head.sequence.0,
+            effects: effects(&events, &present.state, bytes),
+            warnings: warnings(&events, database.map(AsRef::as_ref)),
+            events: events
+                .into_iter()
+                .map(|event| PlannedEvent {
+                    kind: event.kind().as_str(),
+                    stream: event.stream().to_string(),
+                    data: Data(event),
+                })
+                .collect(),
+        };
+        Ok(reply::json(StatusCode::OK, &plan).seen(present.head.sequence))
+    }
+}
+
+/// What the jobs among the events would do, in the order of their steps.
+fn effects(events: &[Event], state: &State, bytes: Option<u64>) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for event in events {
+        let Event::JobEnqueued(it) = event else {
+            continue;
+        };
+        let known = state.database(it.database).map(|it| it.worker_name());
+        let worker = known.unwrap_or_else(|| format!("of {}", it.database_name));
+        let worker = |action| Effect {
+            on: "worker",
+            action,
+            what: worker.clone(),
+            bytes: None,
+        };
+        let file = |action| Effect {
+            on: "file",
+            action,
+            what: format!("the files of {}", it.database_name),
+            bytes,
+        };
+        effects.extend(match &it.kind {
+            JobKind::CreateDatabase => vec![file("create"), worker("start")],
+            JobKind::StopDatabase => vec![worker("remove")],
+            JobKind::StartDatabase => vec![worker("start")],
+            JobKind::DeleteDatabase => vec![worker("remove"), file("move to the trash")],
+            JobKind::PurgeDatabase => vec![worker("remove"), file("remove")],
+            JobKind::UndeleteDatabase => vec![file("move out of the trash"), worker("start")],
+            JobKind::RestartWorker | JobKind::RepairWorker { .. } => vec![worker("replace")],
+        });
+    }
+    effects
+}
+
+/// What somebody would want to know before they say yes.
+fn warnings(events: &[Event], database: Option<&Database>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for event in events {
+        let Event::JobEnqueued(it) = event else {
+            continue;
+        };
+        let name = &it.database_name;
+        match &it.kind {
+            JobKind::PurgeDatabase => {
+                warnings.push(format!("Nothing brings `{name}` back after a purge."));
+            }
+            JobKind::DeleteDatabase => warnings.push(format!(
+                "The name `{name}` becomes free for others; `undelete` needs it back."
+            )),
+            JobKind::StopDatabase => {
+                warnings.push(format!("SQL on `{name}` is refused until it is started."));
+            }
+            JobKind::CreateDatabase
+            | JobKind::StartDatabase
+            | JobKind::UndeleteDatabase
+            | JobKind::RestartWorker
+            | JobKind::RepairWorker { .. } => {}
+        }
+    }
+    let in_front = database.map_or(0, |it| it.queue.len());
+    if in_front > 0 && !events.is_empty() {
+        warnings.push(format!("Unfinished jobs in front of it: {in_front}."));
+    }
+    warnings
+}

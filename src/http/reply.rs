@@ -1,0 +1,102 @@
+//! Answers of the control plane: JSON that says which sequence it has seen.
+use super::Gateway;
+use super::error::{ErrorCode, Problem};
+use crate::clock::Deadline;
+use crate::control::Present;
+use crate::domain::ids::Sequence;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+
+const SEQUENCE: HeaderName = HeaderName::from_static("x-dbforge-sequence");
+/// How long a read waits for the `min_sequence` it asks for: a write elsewhere is on its way.
+const MIN_SEQUENCE_WAIT: Duration = Duration::from_secs(5);
+
+/// A JSON answer; compact, as every answer is.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(body) => {
+            let json = HeaderValue::from_static("application/json");
+            (status, [(header::CONTENT_TYPE, json)], body).into_response()
+        }
+        Err(error) => Problem::internal(error).into_response(),
+    }
+}
+
+/// What a control-plane answer says about itself besides its body.
+pub(super) trait Marked {
+    /// The end of the log that the answer has seen.
+    fn seen(self, sequence: Sequence) -> Self;
+    /// The last event about the resource that is shown.
+    fn etag(self, sequence: Sequence) -> Self;
+    /// One more header, of visible ASCII.
+    fn with(self, name: HeaderName, value: &str) -> Self;
+}
+
+impl Marked for Response {
+    fn seen(mut self, sequence: Sequence) -> Self {
+        self.headers_mut().insert(SEQUENCE, sequence.0.into());
+        self
+    }
+
+    fn etag(self, sequence: Sequence) -> Self {
+        self.with(header::ETAG, &format!("\"e{sequence}\""))
+    }
+
+    fn with(mut self, name: HeaderName, value: &str) -> Self {
+        match HeaderValue::from_str(value) {
+            Ok(value) => {
+                self.headers_mut().insert(name, value);
+                self
+            }
+            Err(error) => Problem::internal(error).into_response(),
+        }
+    }
+}
+
+/// Gives every control-plane answer a sequence. Where a handler has not said which it saw, it is
+/// what was true before the handler began: it saw at least that.
+pub(super) async fn note_sequence(
+    State(gateway): State<Arc<Gateway>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let before = gateway.control.present().head.sequence;
+    let response = next.run(request).await;
+    if response.headers().contains_key(SEQUENCE) {
+        return response;
+    }
+    response.seen(before)
+}
+
+impl Gateway {
+    /// What is true now, once the log has reached the sequence that the caller asks for.
+    pub(super) async fn present_at(
+        &self,
+        min_sequence: Option<u64>,
+    ) -> Result<Arc<Present>, Problem> {
+        let wanted = Sequence(min_sequence.unwrap_or(0));
+        let deadline = Deadline::after(MIN_SEQUENCE_WAIT);
+        let mut changes = self.control.changes();
+        loop {
+            let present = changes.borrow_and_update().clone();
+            if present.head.sequence >= wanted {
+                return Ok(present);
+            }
+            let change = tokio::time::timeout_at(deadline.instant(), changes.changed()).await;
+            if !matches!(change, Ok(Ok(()))) {
+                return Err(Problem::new(
+                    ErrorCode::SequenceNotReached,
+                    format!(
+                        "The log ends at {}, not yet at {wanted}.",
+                        present.head.sequence
+                    ),
+                ));
+            }
+        }
+    }
+}

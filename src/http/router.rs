@@ -1,0 +1,90 @@
+//! Every route, and what lies around them.
+use super::auth::authenticate;
+use super::limits::bounded;
+use super::observe::{after_panic, observe};
+use super::reply::note_sequence;
+use super::{Gateway, databases, documents, engines, events, health, jobs, state, tokens};
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use std::sync::Arc;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+type Routes = OpenApiRouter<Arc<Gateway>>;
+
+/// The service that answers every request.
+pub fn router(gateway: &Arc<Gateway>) -> Router {
+    let sequenced = from_fn_with_state(gateway.clone(), note_sequence);
+    let authenticated = from_fn_with_state(gateway.clone(), authenticate);
+    let bounded = from_fn_with_state(gateway.clone(), bounded);
+    let observed = from_fn_with_state(gateway.clone(), observe);
+
+    let guarded = control_routes()
+        .route_layer(sequenced)
+        .merge(number_routes())
+        .route_layer(authenticated);
+    let work = open_routes().merge(guarded).route_layer(bounded);
+    // Whoever watches the forge is answered when it is full, too.
+    let all = Routes::with_openapi(documents::base())
+        .merge(work)
+        .merge(probe_routes());
+    let (router, mut openapi) = all.split_for_parts();
+    documents::describe_problems(&mut openapi);
+    router
+        .with_state(gateway.clone())
+        .merge(documents::documents(&openapi))
+        .fallback(documents::no_route)
+        .method_not_allowed_fallback(documents::no_method)
+        .layer(CatchPanicLayer::custom(after_panic))
+        .layer(observed)
+}
+
+/// Answered without a token; the bound on requests does not hold them back.
+fn probe_routes() -> Routes {
+    Routes::new()
+        .routes(routes!(health::check_health))
+        .routes(routes!(health::check_readiness))
+}
+
+/// Answered without a token.
+fn open_routes() -> Routes {
+    Routes::new()
+        .routes(routes!(documents::greet))
+        .routes(routes!(documents::show_problem))
+}
+
+/// The forge's own numbers.
+fn number_routes() -> Routes {
+    Routes::new().routes(routes!(health::show_metrics))
+}
+
+/// Commands, and questions about what came of them: every answer carries a sequence.
+fn control_routes() -> Routes {
+    Routes::new()
+        .routes(routes!(
+            databases::list_databases,
+            databases::create_database
+        ))
+        .routes(routes!(
+            databases::get_database,
+            databases::change_database,
+            databases::delete_database
+        ))
+        .routes(routes!(databases::stop_database))
+        .routes(routes!(databases::start_database))
+        .routes(routes!(databases::restart_database))
+        .routes(routes!(databases::undelete_database))
+        .routes(routes!(engines::list_engines))
+        .routes(routes!(jobs::list_jobs))
+        .routes(routes!(jobs::get_job))
+        .routes(routes!(jobs::cancel_job))
+        .routes(routes!(jobs::retry_job))
+        .routes(routes!(tokens::list_tokens, tokens::create_token))
+        .routes(routes!(tokens::revoke_token))
+        .routes(routes!(events::list_events))
+        .routes(routes!(events::get_event))
+        .routes(routes!(events::get_head))
+        .routes(routes!(events::export_events))
+        .routes(routes!(state::get_state))
+}

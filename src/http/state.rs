@@ -1,0 +1,93 @@
+//! Everything that is true now, at once.
+use super::Gateway;
+use super::auth::Caller;
+use super::database_view::DatabaseView;
+use super::error::Problem;
+use super::extract::StrictQuery;
+use super::job_view::JobView;
+use super::reply::{self, Marked};
+use super::tokens::TokenView;
+use crate::domain::token::Scope;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// How the state is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Json,
+    Text,
+}
+
+/// How the state is wanted.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct StateParameters {
+    /// `text` for what `dbforge replay` prints; else `Accept` decides.
+    #[param(inline)]
+    format: Option<Format>,
+    /// Answer once the log has reached this sequence.
+    min_sequence: Option<u64>,
+}
+
+/// The fold of all events.
+#[derive(Serialize, ToSchema)]
+#[schema(as = State)]
+pub(super) struct StateView {
+    /// The last event in it.
+    as_of: u64,
+    /// Living and trashed databases, oldest first.
+    databases: Vec<DatabaseView>,
+    /// Unfinished jobs, oldest first.
+    jobs: Vec<JobView>,
+    /// Accepted tokens, oldest first.
+    tokens: Vec<TokenView>,
+}
+
+/// Everything that is true now
+#[utoipa::path(get, path = "/v1/state", tag = "history", params(StateParameters),
+    responses((status = 200, content((StateView = "application/json"), (String = "text/plain")))))]
+pub(super) async fn get_state(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    headers: HeaderMap,
+    StrictQuery(parameters): StrictQuery<StateParameters>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Audit)?;
+    caller.require_all()?;
+    let present = gateway.present_at(parameters.min_sequence).await?;
+    let state = &present.state;
+    let format = parameters.format.unwrap_or_else(|| accepted(&headers));
+    if format == Format::Text {
+        let text = state.to_string().into_response();
+        return Ok(text.seen(present.head.sequence));
+    }
+    let mut databases = Vec::new();
+    for database in state.databases() {
+        databases.push(gateway.view(database, gateway.size_of(database).await));
+    }
+    let view = StateView {
+        as_of: present.head.sequence.0,
+        databases,
+        jobs: state.jobs().map(|it| JobView::of(it, state)).collect(),
+        tokens: state
+            .tokens()
+            .map(|it| TokenView::from(it.as_ref()))
+            .collect(),
+    };
+    Ok(reply::json(StatusCode::OK, &view).seen(present.head.sequence))
+}
+
+/// Text where it is asked for by name and JSON is not.
+fn accepted(headers: &HeaderMap) -> Format {
+    let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    match accept.unwrap_or_default() {
+        it if it.contains("text/plain") && !it.contains("json") => Format::Text,
+        _ => Format::Json,
+    }
+}

@@ -1,0 +1,202 @@
+//! Tokens: made, listed, revoked.
+use super::Gateway;
+use super::auth::{Caller, SECRET_PREFIX};
+use super::bodies::Span;
+use super::error::{ErrorCode, Problem};
+use super::extract::{NoFields, NoParameters, PathParts, StrictQuery};
+use super::job_answers::mark_replayed;
+use super::lists::{Direction, List, page_answer, page_request};
+use super::mutation::Mutation;
+use super::reply::{self, Marked};
+use crate::clock::timestamp::Timestamp;
+use crate::domain::command::Command;
+use crate::domain::ids::TokenId;
+use crate::domain::token::{Scope, Token};
+use crate::projections::control_db::{ShownToken, TokenFilter};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// Random bytes of a secret: too many to guess.
+const SECRET_BYTES: usize = 32;
+
+/// Which tokens are wanted.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParameters {
+    /// Most tokens of the page: 1 to 1000, else 50.
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// `asc` for the oldest first, `desc` for the newest.
+    #[param(inline)]
+    order: Option<Direction>,
+    /// Answer once the log has reached this sequence.
+    min_sequence: Option<u64>,
+}
+
+/// What a new token may do.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CreateToken)]
+pub(super) struct TokenBody {
+    /// What its commands are signed with: `token/<name>`.
+    #[schema(example = "ci")]
+    name: String,
+    /// `read`, `write`, `manage`, `audit`, `admin`.
+    #[schema(value_type = Vec<String>, example = json!(["read", "write"]))]
+    scopes: Vec<Scope>,
+    /// Names or patterns of the databases it may touch; `*` for all.
+    #[schema(example = json!(["shop", "pr-*"]))]
+    databases: Vec<String>,
+    /// When it ends by itself, from now: `30d`, `2h`, or seconds.
+    #[schema(value_type = Option<String>, example = "30d")]
+    expires_in: Option<Span>,
+}
+
+/// A bearer credential.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token)]
+pub(super) struct TokenView {
+    #[schema(value_type = String, format = Uuid)]
+    id: String,
+    /// The secret; shown when it is made, and never again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    name: String,
+    #[schema(value_type = Vec<String>)]
+    scopes: Vec<Scope>,
+    databases: Vec<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<ShownToken> for TokenView {
+    fn from(token: ShownToken) -> Self {
+        Self {
+            id: token.id.to_string(),
+            token: None,
+            name: token.name,
+            scopes: token.scopes,
+            databases: token.databases,
+            expires_at: token.expires_at,
+            created_at: token.created_at,
+        }
+    }
+}
+
+impl From<&Token> for TokenView {
+    fn from(token: &Token) -> Self {
+        Self {
+            id: token.id.to_string(),
+            token: None,
+            name: token.name.clone(),
+            scopes: token.scopes.clone(),
+            databases: token.databases.clone(),
+            expires_at: token.expires_at,
+            created_at: token.created_at,
+        }
+    }
+}
+
+/// List tokens
+///
+/// Those that were not revoked, without their secrets.
+#[utoipa::path(get, path = "/v1/tokens", tag = "tokens", params(ListParameters),
+    responses((status = 200, body = List<TokenView>)))]
+pub(super) async fn list_tokens(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    StrictQuery(asked): StrictQuery<ListParameters>,
+) -> Result<Response, Problem> {
+    require_keeper(&caller)?;
+    let request = page_request(asked.limit, asked.cursor)?;
+    gateway.listed_at(asked.min_sequence).await?;
+    let filter = TokenFilter {
+        include_revoked: false,
+        order: asked.order.into(),
+    };
+    let page = gateway.control_db.list_tokens(filter, request).await?;
+    Ok(page_answer(page, TokenView::from))
+}
+
+/// Make a token
+///
+/// The answer alone shows its secret: the forge keeps a hash of it.
+#[utoipa::path(post, path = "/v1/tokens", tag = "tokens", request_body = TokenBody,
+    responses((status = 201, body = TokenView)))]
+pub(super) async fn create_token(
+    State(gateway): State<Arc<Gateway>>,
+    _: StrictQuery<NoParameters>,
+    mutation: Mutation<TokenBody>,
+) -> Result<Response, Problem> {
+    require_keeper(&mutation.caller)?;
+    let secret = fresh_secret()?;
+    let wanted = &mutation.body;
+    let command = Command::IssueToken {
+        name: wanted.name.clone(),
+        hash: hex::encode(Sha256::digest(&secret)),
+        scopes: wanted.scopes.clone(),
+        databases: wanted.databases.clone(),
+        expires_in: wanted.expires_in.map(|it| it.0),
+    };
+    let accepted = gateway.carry_out(&mutation, |_| Ok(command)).await?;
+    let issued = accepted.events.iter().find_map(Token::begun_by);
+    let issued = issued.ok_or_else(|| Problem::internal("a token was issued without an event"))?;
+    let view = TokenView {
+        // The secret that an earlier request with the same key was given is not known any more.
+        token: (!accepted.replayed).then_some(secret),
+        ..TokenView::from(&issued)
+    };
+    let answer = reply::json(StatusCode::CREATED, &view)
+        .with(header::LOCATION, &format!("/v1/tokens/{}", issued.id))
+        .with(header::CACHE_CONTROL, "no-store")
+        .etag(issued.sequence)
+        .seen(accepted.sequence);
+    Ok(mark_replayed(answer, &accepted))
+}
+
+/// Revoke a token
+///
+/// It is accepted no longer, from the answer on.
+#[utoipa::path(delete, path = "/v1/tokens/{id}", tag = "tokens",
+    params(("id" = String, Path, description = "The token's id")),
+    responses((status = 204, description = "It is revoked")))]
+pub(super) async fn revoke_token(
+    State(gateway): State<Arc<Gateway>>,
+    PathParts(id): PathParts<String>,
+    _: StrictQuery<NoParameters>,
+    mutation: Mutation<NoFields>,
+) -> Result<Response, Problem> {
+    require_keeper(&mutation.caller)?;
+    let token: TokenId = id.parse().map_err(|_| {
+        let detail = format!("There is no token `{id}`.");
+        Problem::new(ErrorCode::TokenNotFound, detail)
+            .hint("GET /v1/tokens lists them; a token is revoked by its id")
+    })?;
+    let command = |_: &_| Ok(Command::RevokeToken { token });
+    let accepted = gateway.carry_out(&mutation, command).await?;
+    let answer = StatusCode::NO_CONTENT.into_response();
+    Ok(mark_replayed(answer, &accepted).seen(accepted.sequence))
+}
+
+/// Who keeps tokens could give themselves any right, so they must have all.
+fn require_keeper(caller: &Caller) -> Result<(), Problem> {
+    caller.require(Scope::Admin)?;
+    caller.require_all()
+}
+
+fn fresh_secret() -> Result<String, Problem> {
+    let mut random = [0_u8; SECRET_BYTES];
+    getrandom::fill(&mut random).map_err(Problem::internal)?;
+    Ok(format!("{SECRET_PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
+}

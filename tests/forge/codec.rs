@@ -1,0 +1,282 @@
+//! The stored form of every event, byte for byte.
+use crate::support::{NOON, database, header, uuid, with_snapshots_in};
+use dbforge::clock::timestamp::Timestamp;
+use dbforge::domain::database::{Durability, EngineName, Labels, Limits};
+use dbforge::domain::event::*;
+use dbforge::domain::ids::{InstanceId, JobId, Sequence, TokenId};
+use dbforge::domain::job::{JobError, JobErrorCode, JobKind, StepName, StepOutcome};
+use dbforge::domain::name::DatabaseName;
+use dbforge::domain::recorded::{Idempotency, NewCommit, RecordedEvent};
+use dbforge::domain::token::Scope;
+use dbforge::event_log::EventLog;
+use dbforge::event_log::canonical::canonical_json;
+use dbforge::event_log::codec::{decode_commit, encode_commit};
+use dbforge::event_log::memory::MemoryEventLog;
+use proptest::prelude::*;
+
+/// One event of each kind. A new kind does not compile without one.
+pub(crate) fn sample(kind: EventKind) -> Event {
+    let database = database(0xdb);
+    let job = JobId(uuid(0x10b));
+    let later = Timestamp::from_millis(NOON + 3_600_000);
+    let labels: Labels = [("team", "shop"), ("branch", "ä/1")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    let limits = Limits::default();
+    let name = DatabaseName::parse("Shop.EU_1").unwrap();
+    let step = StepName("ensure_worker".to_owned());
+    let worker = "db-worker-Shop.EU_1-0000000000db".to_owned();
+    let error = JobError {
+        code: JobErrorCode::RuntimeUnavailable,
+        detail: "the engine at \"unix\" does not answer".to_owned(),
+    };
+    match kind {
+        EventKind::ForgeFounded => ForgeFounded {
+            instance: InstanceId(uuid(0xf)),
+        }
+        .into(),
+        EventKind::RuntimeChosen => RuntimeChosen {
+            runtime: "docker".to_owned(),
+        }
+        .into(),
+        EventKind::DatabaseRequested => DatabaseRequested {
+            database,
+            name,
+            dns_label: "shop-eu-1".to_owned(),
+            engine: EngineName("sqlite".to_owned()),
+            durability: Durability::Relaxed,
+            labels,
+            limits,
+            protected: true,
+            expires_at: Some(later),
+        }
+        .into(),
+        EventKind::DatabaseReady => DatabaseReady { database }.into(),
+        EventKind::DatabaseAbandoned => DatabaseAbandoned { database }.into(),
+        EventKind::DatabaseStopped => DatabaseStopped { database }.into(),
+        EventKind::DatabaseStarted => DatabaseStarted { database }.into(),
+        EventKind::DatabaseTrashed => DatabaseTrashed {
+            database,
+            purge_at: later,
+        }
+        .into(),
+        EventKind::DatabaseUndeleted => {
+            let dns_label = "shop-eu-1-2".to_owned();
+            DatabaseUndeleted {
+                database,
+                dns_label,
+            }
+            .into()
+        }
+        EventKind::DatabasePurged => DatabasePurged { database }.into(),
+        EventKind::DatabaseChanged => DatabaseChanged {
+            database,
+            labels,
+            limits,
+            protected: false,
+            expires_at: None,
+        }
+        .into(),
+        EventKind::DatabaseDegraded => {
+            let reason = "5 restarts in 10 minutes\n".to_owned();
+            DatabaseDegraded { database, reason }.into()
+        }
+        EventKind::WorkerStarted => WorkerStarted { database, worker }.into(),
+        EventKind::WorkerRemoved => WorkerRemoved { database }.into(),
+        EventKind::JobEnqueued => JobEnqueued {
+            job,
+            database,
+            database_name: name,
+            kind: JobKind::RepairWorker {
+                finding: "worker exited".to_owned(),
+            },
+        }
+        .into(),
+        EventKind::JobStarted => JobStarted {
+            job,
+            database,
+            attempt: 2,
+            deadline: later,
+        }
+        .into(),
+        EventKind::StepStarted => StepStarted {
+            job,
+            database,
+            step,
+        }
+        .into(),
+        EventKind::StepFinished => {
+            let outcome = StepOutcome::WorkerStarted { worker };
+            StepFinished {
+                job,
+                database,
+                step,
+                outcome,
+            }
+            .into()
+        }
+        EventKind::JobRetryScheduled => JobRetryScheduled {
+            job,
+            database,
+            error,
+            retry_at: later,
+        }
+        .into(),
+        EventKind::JobCompensating => JobCompensating {
+            job,
+            database,
+            error: Some(error),
+        }
+        .into(),
+        EventKind::StepUndone => StepUndone {
+            job,
+            database,
+            step,
+        }
+        .into(),
+        EventKind::JobSucceeded => JobSucceeded { job, database }.into(),
+        EventKind::JobFailed => JobFailed {
+            job,
+            database,
+            error,
+        }
+        .into(),
+        EventKind::JobStuck => JobStuck {
+            job,
+            database,
+            error,
+        }
+        .into(),
+        EventKind::JobCancelRequested => JobCancelRequested { job, database }.into(),
+        EventKind::JobCancelled => JobCancelled { job, database }.into(),
+        EventKind::TokenIssued => TokenIssued {
+            token: TokenId(uuid(0x70)),
+            name: "ci".to_owned(),
+            hash: "0f".repeat(32),
+            scopes: vec![Scope::Read, Scope::Admin],
+            databases: vec!["pr-*".to_owned()],
+            expires_at: None,
+        }
+        .into(),
+        EventKind::TokenRevoked => TokenRevoked {
+            token: TokenId(uuid(0x70)),
+        }
+        .into(),
+        EventKind::LogHealed => {
+            let detail = "the journal was written again".to_owned();
+            LogHealed { detail }.into()
+        }
+        EventKind::JobReleased => JobReleased { job, database }.into(),
+    }
+}
+
+/// That event as the first of a log; every other one has the optional parts of a commit too.
+fn recorded(kind: EventKind) -> RecordedEvent {
+    let mut header = header(kind.number().into());
+    if kind.number() % 2 == 0 {
+        header.causation = Some(Sequence(7));
+        header.idempotency = Some(Idempotency {
+            key: "k-1".to_owned(),
+            fingerprint: "ab".repeat(32),
+        });
+    }
+    let events = vec![sample(kind)];
+    let log = MemoryEventLog::default();
+    let appended = log.append(Sequence(0), vec![NewCommit { header, events }]);
+    appended.unwrap().pop().unwrap()
+}
+
+#[test]
+fn every_event_is_stored_as_it_always_was() {
+    for kind in EventKind::ALL {
+        let recorded = recorded(*kind);
+        assert_eq!(recorded.event.kind(), *kind);
+        let bytes = encode_commit(std::slice::from_ref(&recorded)).unwrap();
+        let shown = format!(
+            "stored:\n{}\n\ncanonical:\n{}\n\nhash: {}",
+            hex_lines(&bytes),
+            canonical_json(&recorded),
+            hex::encode(recorded.hash)
+        );
+        with_snapshots_in("codec", || insta::assert_snapshot!(kind.as_str(), shown));
+    }
+}
+
+#[test]
+fn every_event_is_read_back_as_it_was_stored() {
+    for kind in EventKind::ALL {
+        let recorded = recorded(*kind);
+        let bytes = encode_commit(std::slice::from_ref(&recorded)).unwrap();
+        let read = decode_commit(&bytes, recorded.previous_hash).unwrap();
+        assert_eq!(read, [recorded]);
+    }
+}
+
+#[test]
+fn every_kind_has_a_number_and_a_word_of_its_own() {
+    for kind in EventKind::ALL {
+        assert_eq!(EventKind::from_number(kind.number()), Some(*kind));
+        assert_eq!(EventKind::from_word(kind.as_str()), Some(*kind));
+    }
+}
+
+#[test]
+fn an_event_of_a_later_program_is_refused_by_name() {
+    let recorded = recorded(EventKind::LogHealed);
+    let bytes = encode_commit(std::slice::from_ref(&recorded)).unwrap();
+    let known = EventKind::LogHealed.number().to_le_bytes();
+    let at = find(&bytes, &[known, 1_u16.to_le_bytes()].concat());
+    for (offset, shown) in [(0, "event kind 999"), (2, "schema version 999")] {
+        let mut later = bytes.clone();
+        later[at + offset..at + offset + 2].copy_from_slice(&999_u16.to_le_bytes());
+        let error = decode_commit(&later, recorded.previous_hash).unwrap_err();
+        assert!(error.to_string().contains(shown), "{error}");
+    }
+}
+
+#[test]
+fn bytes_behind_a_commit_and_cut_commits_are_refused() {
+    let recorded = recorded(EventKind::DatabaseRequested);
+    let mut bytes = encode_commit(std::slice::from_ref(&recorded)).unwrap();
+    bytes.push(0);
+    for end in (0..bytes.len() - 1).chain([bytes.len()]) {
+        assert!(
+            decode_commit(&bytes[..end], recorded.previous_hash).is_err(),
+            "{end}"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_are_no_commit_and_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        prop_assert!(decode_commit(&bytes, [0; 32]).is_err());
+    }
+
+    /// Lengths are where trusting a byte costs memory: every one of them is hit by a flip of
+    /// some byte to some value.
+    #[test]
+    fn a_changed_commit_is_an_error_or_a_commit_and_no_panic(
+        kind in proptest::sample::select(EventKind::ALL),
+        at in any::<proptest::sample::Index>(),
+        value in any::<u8>(),
+    ) {
+        let recorded = recorded(kind);
+        let mut bytes = encode_commit(std::slice::from_ref(&recorded)).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] = value;
+        if let Ok(events) = decode_commit(&bytes, recorded.previous_hash) {
+            prop_assert_eq!(encode_commit(&events).unwrap().len(), bytes.len());
+        }
+    }
+}
+
+fn hex_lines(bytes: &[u8]) -> String {
+    let lines: Vec<String> = bytes.chunks(32).map(hex::encode).collect();
+    lines.join("\n")
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> usize {
+    let mut windows = bytes.windows(wanted.len());
+    windows.position(|it| it == wanted).unwrap()
+}

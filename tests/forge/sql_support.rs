@@ -1,0 +1,150 @@
+//! A data plane on a folder of its own, with one database, and short ways to ask it.
+use dbforge::clock::Deadline;
+use dbforge::data::{
+    Access, DataConfig, DataPlane, Params, QueryAnswer, QueryError, QueryOptions, QueryRequest,
+    Target,
+};
+use dbforge::domain::database::Durability;
+use dbforge::domain::ids::DatabaseId;
+use dbforge::engine::registry;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A folder that is gone when the test is.
+#[derive(Debug)]
+pub(crate) struct TempFolder(PathBuf);
+
+impl TempFolder {
+    pub(crate) fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("dbforge-{}", Uuid::new_v4()));
+        fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempFolder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A data plane with databases.
+pub(crate) struct Sql {
+    pub(crate) plane: DataPlane,
+    pub(crate) target: Target,
+    /// Holds the data folder, and beside it nothing.
+    pub(crate) home: TempFolder,
+}
+
+impl Sql {
+    /// With every bound at its default.
+    pub(crate) fn new() -> Self {
+        Self::with(DataConfig::default())
+    }
+
+    pub(crate) fn with(config: DataConfig) -> Self {
+        let home = TempFolder::new();
+        let data_dir = home.path().join("data");
+        fs::create_dir(&data_dir).unwrap();
+        let plane = DataPlane::open(&data_dir, config).unwrap();
+        let target = create(&plane);
+        Self {
+            plane,
+            target,
+            home,
+        }
+    }
+
+    /// The same data plane, speaking of another database.
+    pub(crate) async fn ask_of(&self, target: &Target, sql: &str) -> Result<Value, QueryError> {
+        let answer = self
+            .request(target, sql, Params::None, read_write())
+            .await?;
+        Ok(serde_json::from_slice(&answer.body).unwrap())
+    }
+
+    pub(crate) async fn ask(&self, sql: &str) -> Result<Value, QueryError> {
+        self.ask_of(&self.target, sql).await
+    }
+
+    /// The rows alone.
+    pub(crate) async fn rows(&self, sql: &str) -> Value {
+        self.ask(sql).await.unwrap()["rows"].take()
+    }
+
+    /// `params` as JSON.
+    pub(crate) async fn ask_with(&self, sql: &str, params: &str) -> Result<Value, QueryError> {
+        let params = serde_json::from_str(params).unwrap();
+        let answer = self
+            .request(&self.target, sql, params, read_write())
+            .await?;
+        Ok(serde_json::from_slice(&answer.body).unwrap())
+    }
+
+    pub(crate) async fn ask_as(
+        &self,
+        sql: &str,
+        options: QueryOptions,
+    ) -> Result<Value, QueryError> {
+        let answer = self
+            .request(&self.target, sql, Params::None, options)
+            .await?;
+        Ok(serde_json::from_slice(&answer.body).unwrap())
+    }
+
+    pub(crate) async fn request(
+        &self,
+        target: &Target,
+        sql: &str,
+        params: Params,
+        options: QueryOptions,
+    ) -> Result<QueryAnswer, QueryError> {
+        let guard = self.plane.enter(target.database, soon()).await.unwrap();
+        let request = QueryRequest {
+            sql: sql.to_owned(),
+            params,
+            options,
+        };
+        self.plane.query(&guard, target, request).await
+    }
+}
+
+/// A new database of the plane's, ready for SQL.
+pub(crate) fn create(plane: &DataPlane) -> Target {
+    let database = DatabaseId(Uuid::new_v4());
+    let folder = plane.folders().ensure_reserved(database).unwrap();
+    let engine = registry::find("sqlite").unwrap();
+    engine.create_file(&folder, Durability::Full).unwrap();
+    Target {
+        database,
+        durability: Durability::Full,
+        size_bytes: 64 << 20,
+    }
+}
+
+pub(crate) fn read_write() -> QueryOptions {
+    QueryOptions::for_access(Access::ReadWrite)
+}
+
+pub(crate) fn read_only() -> QueryOptions {
+    QueryOptions::for_access(Access::ReadOnly)
+}
+
+pub(crate) fn within(timeout: Duration) -> QueryOptions {
+    QueryOptions {
+        timeout: Some(timeout),
+        ..read_write()
+    }
+}
+
+/// Far enough for anything that is not stuck.
+pub(crate) fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}

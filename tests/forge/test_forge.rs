@@ -1,0 +1,203 @@
+//! A forge on real files with a clock and an engine that do as told.
+use dbforge::clock::timestamp::Timestamp;
+use dbforge::clock::{CountingIds, ManualClock};
+use dbforge::control::{Accepted, ControlConfig, ControlPlane, Submission, SubmitError};
+use dbforge::data::{DataConfig, DataPlane};
+use dbforge::domain::command::{Command, CreateDatabase};
+use dbforge::domain::database::{Database, Durability, EngineName, Labels, Limits};
+use dbforge::domain::ids::{Actor, DatabaseId, InstanceId, JobId};
+use dbforge::domain::job::Job;
+use dbforge::domain::name::DatabaseName;
+use dbforge::event_log::EventLog;
+use dbforge::event_log::canonical::export_line;
+use dbforge::event_log::memory::MemoryEventLog;
+use dbforge::jobs::Workshop;
+use dbforge::jobs::observed::ObservedWorkers;
+use dbforge::jobs::reconciler::{Finding, Reconciler};
+use dbforge::jobs::runner::Runner;
+use dbforge::projections::control_db::ControlDb;
+use dbforge::runtime::simulated::{SimulatedEngine, SimulatedRuntime};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Everything of a forge but its HTTP: dropped and started again, it goes on where it was.
+pub(crate) struct TestForge {
+    pub(crate) kept: Kept,
+    pub(crate) control: Arc<ControlPlane>,
+    pub(crate) control_db: Arc<ControlDb>,
+    pub(crate) workshop: Arc<Workshop>,
+    pub(crate) runner: Runner,
+    pub(crate) reconciler: Reconciler,
+}
+
+/// What outlives a restart: the log, the files, the engine, the time.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) folder: Arc<TempDir>,
+    pub(crate) engine: Arc<SimulatedEngine>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) ids: Arc<CountingIds>,
+}
+
+pub(crate) const INSTANCE: InstanceId = InstanceId(Uuid::from_u128(0xf0));
+
+impl Kept {
+    pub(crate) fn new() -> Self {
+        Self {
+            log: Arc::new(MemoryEventLog::default()),
+            folder: Arc::new(TempDir::new().unwrap()),
+            engine: Arc::default(),
+            clock: Arc::new(ManualClock::at(Timestamp::from_millis(1_772_366_400_000))),
+            ids: Arc::default(),
+        }
+    }
+}
+
+impl TestForge {
+    /// A founded forge without databases.
+    pub(crate) async fn new() -> Self {
+        let forge = Self::start(Kept::new());
+        let instance = Some(INSTANCE);
+        forge
+            .submit(Command::FoundForge { instance })
+            .await
+            .unwrap();
+        let runtime = "simulated".to_owned();
+        forge
+            .submit(Command::ChooseRuntime { runtime })
+            .await
+            .unwrap();
+        forge
+    }
+
+    /// A forge on what an earlier one has left.
+    pub(crate) fn start(kept: Kept) -> Self {
+        let control_db = kept.folder.path().join("control.db");
+        let (control_db, _) = ControlDb::open(&control_db, kept.log.clone(), export_line).unwrap();
+        let control_db = Arc::new(control_db);
+        let listener = control_db.clone();
+        let control = ControlPlane::start(
+            kept.log.clone(),
+            kept.clock.clone(),
+            kept.ids.clone(),
+            ControlConfig {
+                trash_retention: Duration::from_secs(7 * 86_400),
+                queue_bound: 1000,
+            },
+            Box::new(move |events| listener.publish(events)),
+        );
+        let control = Arc::new(control.unwrap());
+        let runtime = SimulatedRuntime::new(kept.engine.clone(), INSTANCE);
+        let data = DataPlane::open(kept.folder.path(), DataConfig::default()).unwrap();
+        let workshop = Arc::new(Workshop {
+            control: control.clone(),
+            runtime: Arc::new(runtime),
+            data: Arc::new(data),
+            observed: Arc::new(ObservedWorkers::default()),
+        });
+        Self {
+            kept,
+            control,
+            control_db,
+            runner: Runner::new(workshop.clone()),
+            reconciler: Reconciler::new(workshop.clone()),
+            workshop,
+        }
+    }
+
+    /// Drops this forge and starts another on what it leaves.
+    pub(crate) fn restart(self) -> Self {
+        let kept = self.kept.clone();
+        self.control.stop();
+        drop(self);
+        Self::start(kept)
+    }
+
+    pub(crate) async fn submit(&self, command: Command) -> Result<Accepted, SubmitError> {
+        let request = self.control.fresh_request();
+        let submission = Submission::new(command, Actor::named("root"), request);
+        self.control.submit(submission).await
+    }
+
+    pub(crate) async fn request(&self, name: &str) -> (DatabaseId, JobId) {
+        let accepted = self.submit(create(name)).await.unwrap();
+        (accepted.database().unwrap(), accepted.job().unwrap())
+    }
+
+    /// A database that is ready, with its worker.
+    pub(crate) async fn ready(&self, name: &str) -> DatabaseId {
+        let (database, _) = self.request(name).await;
+        self.settle().await;
+        assert!(self.exists(database), "`{name}` was created");
+        database
+    }
+
+    /// Runs jobs until none is due, moving the clock to each retry, for at most an hour.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..3600 {
+            self.runner.run_until_idle().await.unwrap();
+            let present = self.control.present();
+            let waits = present.state.jobs().any(|it| it.retry_at.is_some());
+            if !waits {
+                return;
+            }
+            self.kept.clock.advance(Duration::from_secs(1));
+        }
+        panic!("a job waits for ever");
+    }
+
+    pub(crate) fn database(&self, id: DatabaseId) -> Arc<Database> {
+        let present = self.control.present();
+        present.state.database(id).unwrap().clone()
+    }
+
+    pub(crate) fn exists(&self, id: DatabaseId) -> bool {
+        self.control.present().state.database(id).is_some()
+    }
+
+    /// A job, finished or not.
+    pub(crate) async fn job(&self, id: JobId) -> Job {
+        let present = self.control.present();
+        if let Some(job) = present.state.job(id) {
+            return job.as_ref().clone();
+        }
+        let deadline = dbforge::clock::Deadline::after(Duration::from_secs(10));
+        let sequence = present.head.sequence;
+        self.control_db.wait_for(sequence, deadline).await.unwrap();
+        self.control_db.job(id).await.unwrap().unwrap()
+    }
+
+    /// The names of all folders in `databases/` or `trash/`.
+    pub(crate) fn folders(&self, room: &str) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.kept.folder.path().join(room)) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = entries
+            .map(|it| it.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Lets the reconciler look, and runs what it asks for.
+    pub(crate) async fn reconcile(&self) -> Vec<Finding> {
+        let findings = self.reconciler.pass().await.unwrap();
+        self.settle().await;
+        findings
+    }
+}
+
+pub(crate) fn create(name: &str) -> Command {
+    Command::CreateDatabase(CreateDatabase {
+        name: Some(DatabaseName::parse(name).unwrap()),
+        engine: EngineName("sqlite".into()),
+        durability: Durability::Full,
+        labels: Labels::new(),
+        limits: Limits::default(),
+        protected: false,
+        ttl: None,
+    })
+}
