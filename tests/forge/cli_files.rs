@@ -74,7 +74,10 @@ fn an_export_replays_to_the_state_that_its_events_lead_to() {
 #[test]
 fn a_log_written_by_hand_replays_too() {
     let state = Dbforge::with(&["replay", "-"]).fed(HISTORY).well();
-    assert!(state.contains("files       in the trash until 2026-03-01"), "{state}");
+    assert!(
+        state.contains("files       in the trash until 2026-03-01"),
+        "{state}"
+    );
 }
 
 #[test]
@@ -111,7 +114,10 @@ fn damage_in_the_journal_is_told_with_its_place_and_everything_before_it_is_expo
     let folder = data_folder();
     flip(&journal_of(&folder));
     let said = on(&folder, &["log", "verify"]).badly(4);
-    assert!(said.contains("damaged at byte") && said.contains("hint:"), "{said}");
+    assert!(
+        said.contains("damaged at byte") && said.contains("hint:"),
+        "{said}"
+    );
 
     let export = on(&folder, &["log", "export"]);
     assert_eq!(export.code, 4, "{export:?}");
@@ -123,7 +129,8 @@ fn damage_in_the_journal_is_told_with_its_place_and_everything_before_it_is_expo
 #[test]
 fn reading_the_log_needs_no_lock_and_changes_nothing() {
     let folder = data_folder();
-    let (_held, _) = DiskEventLog::open(&folder.path().join(".forge"), Settings::default()).unwrap();
+    let (_held, _) =
+        DiskEventLog::open(&folder.path().join(".forge"), Settings::default()).unwrap();
     let before = fs::read(journal_of(&folder)).unwrap();
     on(&folder, &["log", "export"]).well();
     on(&folder, &["log", "verify"]).well();
@@ -169,7 +176,9 @@ fn the_doctor_finds_damage_missing_parts_and_open_secrets() {
     assert_eq!(ended.code, 4, "{ended:?}");
     let verdict = |what: &str| {
         let line = ended.out.lines().find(|it| it[6..].starts_with(what));
-        line.unwrap_or_else(|| panic!("{what}: {ended:?}"))[..4].trim().to_owned()
+        line.unwrap_or_else(|| panic!("{what}: {ended:?}"))[..4]
+            .trim()
+            .to_owned()
     };
     assert_eq!(verdict("root token"), "fail");
     assert_eq!(verdict("index"), "warn");
@@ -181,7 +190,10 @@ fn the_doctor_finds_damage_missing_parts_and_open_secrets() {
     flip(&journal_of(&folder));
     let ended = on(&folder, &["doctor"]);
     let line = ended.out.lines().find(|it| it.contains("journal")).unwrap();
-    assert!(line.starts_with("fail") && line.contains("damaged at byte"), "{line}");
+    assert!(
+        line.starts_with("fail") && line.contains("damaged at byte"),
+        "{line}"
+    );
 }
 
 #[test]

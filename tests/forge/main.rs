@@ -3,6 +3,10 @@
     clippy::unwrap_used,
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
+mod cli_files;
+mod cli_gateway;
+mod cli_help;
+mod cli_support;
 mod codec;
 mod control;
 mod engine_contract;
