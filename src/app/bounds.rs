@@ -27,6 +27,7 @@ pub(super) fn of_http(config: &Config) -> HttpConfig {
         in_flight_limit: http.max_requests,
         connection_limit: http.max_connections,
         drain_timeout: http.stop_grace,
+        ready_wait: http.ready_wait,
         ..HttpConfig::default()
     }
 }

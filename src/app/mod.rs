@@ -42,7 +42,7 @@ pub struct App {
     alarm_clock: AlarmClock,
     stop_serving: CancellationToken,
     stop_working: CancellationToken,
-    serving: JoinSet<io::Result<()>>,
+    serving: JoinSet<()>,
     working: JoinSet<()>,
 }
 
@@ -151,6 +151,7 @@ impl App {
         let gateway = Arc::new(Gateway::new(
             control.clone(),
             control_db.clone(),
+            workshop.data.clone(),
             chosen.runtime.clone(),
             workshop.observed.clone(),
             root_token,
@@ -181,11 +182,7 @@ impl App {
     /// of it is bounded in time.
     pub async fn stop(mut self) {
         self.stop_serving.cancel();
-        while let Some(served) = self.serving.join_next().await {
-            if let Ok(Err(error)) = served {
-                tracing::warn!(%error, "serving ended with an error");
-            }
-        }
+        while self.serving.join_next().await.is_some() {}
         self.alarm_clock.stop().await;
         self.stop_working.cancel();
         while self.working.join_next().await.is_some() {}
@@ -236,7 +233,7 @@ async fn found(
 async fn serve(
     config: &Config,
     gateway: Arc<Gateway>,
-) -> Result<(SocketAddr, CancellationToken, JoinSet<io::Result<()>>), StartError> {
+) -> Result<(SocketAddr, CancellationToken, JoinSet<()>), StartError> {
     let listen_error = |source| StartError::Listen {
         address: config.listen,
         source,

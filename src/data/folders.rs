@@ -88,6 +88,12 @@ impl Folders {
         opened().map_err(failed("open the folder of databases"))
     }
 
+    /// The folder that holds the living ones: on the one filesystem that holds everything.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.living
+    }
+
     /// The folder of a living database.
     #[must_use]
     pub fn living(&self, database: DatabaseId) -> PathBuf {
@@ -117,13 +123,13 @@ impl Folders {
         }
     }
 
-    /// Bytes of a living database's files; 0 when it has none yet.
+    /// Bytes of a database's files, living or in the trash; 0 when it has none.
     #[must_use]
     pub fn size_bytes(&self, database: DatabaseId) -> u64 {
-        let folder = self.living(database);
-        [MAIN_FILE, WAL_FILE]
+        [self.living(database), self.trashed(database)]
             .iter()
-            .filter_map(|it| folder.join(it).metadata().ok())
+            .flat_map(|folder| [MAIN_FILE, WAL_FILE].map(|it| folder.join(it)))
+            .filter_map(|it| it.metadata().ok())
             .map(|it| it.len())
             .sum()
     }

@@ -73,6 +73,18 @@ impl Caller {
         }
     }
 
+    /// Goes on only for who may look at databases and jobs: who manages them looks at what came of
+    /// it, too.
+    ///
+    /// # Errors
+    /// When the token carries neither scope.
+    pub(super) fn require_sight(&self) -> Result<(), Problem> {
+        if self.has_scope(Scope::Manage) {
+            return Ok(());
+        }
+        self.require(Scope::Read)
+    }
+
     /// Whether a scope is carried.
     pub(super) fn has_scope(&self, scope: Scope) -> bool {
         self.require(scope).is_ok()

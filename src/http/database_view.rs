@@ -69,7 +69,7 @@ struct LimitsView {
 
 impl Gateway {
     /// The database, with what was last seen of its worker and its file.
-    pub(super) fn view(&self, database: &Database, size_bytes: Option<u64>) -> DatabaseView {
+    pub(super) fn view(&self, database: &Database) -> DatabaseView {
         let Limits {
             size_bytes: largest,
             memory_bytes,
@@ -82,7 +82,7 @@ impl Gateway {
             engine: database.engine.to_string(),
             state: database.state().as_str(),
             worker: self.worker_of(database),
-            size_bytes,
+            size_bytes: self.size_of(database),
             labels: database.labels.clone(),
             limits: LimitsView {
                 size_bytes: largest,
@@ -102,9 +102,10 @@ impl Gateway {
         }
     }
 
-    /// The size of its file, while it is there.
-    pub(super) async fn size_of(&self, database: &Database) -> Option<u64> {
-        None
+    /// The size of its files, while it has some. A look at a folder or two: too little to leave
+    /// the thread for.
+    pub(super) fn size_of(&self, database: &Database) -> Option<u64> {
+        Some(self.data.folders().size_bytes(database.id)).filter(|it| *it > 0)
     }
 
     /// Its worker: what the log knows of it, and how it was last seen.

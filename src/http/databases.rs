@@ -16,7 +16,7 @@ use crate::domain::database::{Database, DatabaseState};
 use crate::domain::ids::DatabaseId;
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::Scope;
-use crate::projections::control_db::{DatabaseFilter, Page};
+use crate::projections::control_db::DatabaseFilter;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -112,7 +112,7 @@ pub(super) async fn list_databases(
     caller: Caller,
     StrictQuery(asked): StrictQuery<ListParameters>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Read)?;
+    caller.require_sight()?;
     let state = asked
         .state
         .as_deref()
@@ -131,16 +131,7 @@ pub(super) async fn list_databases(
         |request| gateway.control_db.list_databases(filter.clone(), request),
     )
     .await?;
-    let mut views = Vec::with_capacity(page.items.len());
-    for database in &page.items {
-        views.push(gateway.view(database, gateway.size_of(database).await));
-    }
-    let page = Page {
-        items: views,
-        next_cursor: page.next_cursor,
-        as_of: page.as_of,
-    };
-    Ok(page_answer(page, |it| it))
+    Ok(page_answer(page, |it| gateway.view(&it)))
 }
 
 /// Look at a database
@@ -155,10 +146,10 @@ pub(super) async fn get_database(
     PathParts(db): PathParts<String>,
     StrictQuery(parameters): StrictQuery<ReadParameters>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Read)?;
+    caller.require_sight()?;
     let present = gateway.present_at(parameters.min_sequence).await?;
     let database = caller.find_database(&present.state, &db)?;
-    let answer = gateway.show_database(database).await;
+    let answer = gateway.show_database(database);
     Ok(answer.seen(present.head.sequence))
 }
 
@@ -183,7 +174,7 @@ pub(super) async fn change_database(
     };
     if parameters.dry_run.is_some() {
         let command = command(&gateway.control.present().state)?;
-        return gateway.answer_with_plan(&mutation, &command).await;
+        return gateway.answer_with_plan(&mutation, &command);
     }
     let accepted = gateway.carry_out(&mutation, command).await?;
     let present = gateway.control.present();
@@ -195,7 +186,7 @@ pub(super) async fn change_database(
         Some(database) => database,
         None => mutation.caller.find_database(&present.state, &db)?,
     };
-    let answer = gateway.show_database(database).await;
+    let answer = gateway.show_database(database);
     Ok(mark_replayed(answer, &accepted).seen(present.head.sequence))
 }
 
@@ -317,15 +308,14 @@ impl Gateway {
     ) -> Result<Response, Problem> {
         if dry_run == Some(DryRun::Plan) {
             let command = command(&self.control.present().state)?;
-            return self.answer_with_plan(mutation, &command).await;
+            return self.answer_with_plan(mutation, &command);
         }
         let accepted = self.carry_out(mutation, command).await?;
         self.answer_with_job(mutation, &accepted).await
     }
 
-    async fn show_database(&self, database: &Database) -> Response {
-        let view = self.view(database, self.size_of(database).await);
-        reply::json(StatusCode::OK, &view).etag(database.sequence)
+    fn show_database(&self, database: &Database) -> Response {
+        reply::json(StatusCode::OK, &self.view(database)).etag(database.sequence)
     }
 }
 

@@ -32,6 +32,8 @@ const OPENAPI: &str = "/openapi.json";
         (name = "jobs", description = "Slow work, followed and cancelled"),
         (name = "history", description = "Everything that happened, and what is true now"),
         (name = "tokens", description = "Who may do what"),
+        (name = "sql", description = "Statements on ready databases"),
+        (name = "original", description = "The routes of the original, unchanged"),
         (name = "health", description = "Whether the forge is well"),
     )
 )]

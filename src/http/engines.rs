@@ -3,7 +3,6 @@ use super::auth::Caller;
 use super::error::Problem;
 use super::extract::{NoParameters, StrictQuery};
 use super::reply;
-use crate::domain::token::Scope;
 use crate::engine::registry;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -31,7 +30,7 @@ pub(super) async fn list_engines(
     caller: Caller,
     _: StrictQuery<NoParameters>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Read)?;
+    caller.require_sight()?;
     let engines = registry::all().iter();
     let data = engines.map(|it| EngineView { name: it.name() }).collect();
     Ok(reply::json(StatusCode::OK, &Engines { data }))

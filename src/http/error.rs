@@ -203,6 +203,9 @@ impl fmt::Display for ErrorCode {
 /// How long a client waits at least before it tries again, unless something better is known.
 const RETRY_AFTER_S: u32 = 1;
 
+/// Most characters of a detail: it may repeat what the client sent.
+const MAX_DETAIL: usize = 2000;
+
 /// An answer that says no, and what to do next.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -215,9 +218,14 @@ impl Problem {
     /// A problem of a sort, in a sentence that says what failed and for what.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL) {
+            detail.truncate(end);
+            detail.push('…');
+        }
         Self {
             code,
-            detail: detail.into(),
+            detail,
             hint: None,
         }
     }

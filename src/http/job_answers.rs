@@ -130,7 +130,7 @@ fn has_ended(job: &Job) -> bool {
 }
 
 /// Why a job that has ended did not reach its end.
-fn problem_of(job: &Job) -> Option<Problem> {
+pub(super) fn problem_of(job: &Job) -> Option<Problem> {
     let look = format!("look at GET /v1/jobs/{}", job.id);
     match job.state {
         JobState::Queued | JobState::Running | JobState::RetryWait | JobState::Succeeded => None,

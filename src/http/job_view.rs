@@ -3,6 +3,7 @@ use super::error::{Problem, ProblemBody};
 use crate::clock::timestamp::Timestamp;
 use crate::domain::job::{Attempt, Job, JobError, JobState};
 use crate::domain::state::State;
+use crate::jobs::kinds::steps;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -51,6 +52,8 @@ struct Progress {
     phase: String,
     /// Steps that ended well.
     done: usize,
+    /// Steps of this kind of job.
+    total: usize,
     /// What is counted: `steps`.
     unit: &'static str,
 }
@@ -130,6 +133,7 @@ fn progress(job: &Job) -> Option<Progress> {
     (job.state == JobState::Running).then_some(Progress {
         phase,
         done: job.finished_steps.len(),
+        total: steps(&job.kind).len(),
         unit: "steps",
     })
 }

@@ -69,7 +69,7 @@ pub(super) async fn list_jobs(
     caller: Caller,
     StrictQuery(asked): StrictQuery<ListParameters>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Read)?;
+    caller.require_sight()?;
     let words = |text: Option<&String>| -> Vec<String> {
         let words = text.iter().flat_map(|it| it.split(','));
         words.map(|it| it.trim().to_owned()).collect()
@@ -113,7 +113,7 @@ pub(super) async fn get_job(
     PathParts(id): PathParts<String>,
     StrictQuery(parameters): StrictQuery<JobParameters>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Read)?;
+    caller.require_sight()?;
     gateway.present_at(parameters.min_sequence).await?;
     let mut job = gateway.visible_job(&caller, &id).await?;
     if let Some(Span(wait)) = parameters.wait {

@@ -36,6 +36,12 @@ impl RouteCounts {
     pub fn total(&self) -> u64 {
         self.statuses.values().sum()
     }
+
+    /// All their durations together.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.seconds
+    }
 }
 
 impl Metrics {

@@ -11,6 +11,7 @@ mod database_view;
 mod databases;
 mod documents;
 mod engines;
+mod entrance;
 mod error;
 mod events;
 mod extract;
@@ -23,11 +24,13 @@ mod lists;
 mod metrics;
 mod mutation;
 mod observe;
+mod original;
 mod plans;
 mod refusals;
 mod reply;
 mod router;
 mod serve;
+mod sql;
 mod state;
 mod tokens;
 
@@ -39,6 +42,7 @@ pub use self::serve::serve;
 
 use crate::clock::Stopwatch;
 use crate::control::ControlPlane;
+use crate::data::DataPlane;
 use crate::jobs::observed::ObservedWorkers;
 use crate::projections::control_db::ControlDb;
 use crate::runtime::Runtime;
@@ -66,6 +70,10 @@ pub struct HttpConfig {
     pub header_timeout: Duration,
     /// How long requests may go on once the gateway is told to stop.
     pub drain_timeout: Duration,
+    /// How long SQL waits for a database that is being created, or whose files a job has.
+    pub ready_wait: Duration,
+    /// How long the original's routes wait for a job.
+    pub original_wait: Duration,
 }
 
 impl Default for HttpConfig {
@@ -80,6 +88,9 @@ impl Default for HttpConfig {
             connection_limit: 10_000,
             header_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(20),
+            ready_wait: Duration::from_secs(5),
+            // Clients of the original give up after 30 s.
+            original_wait: Duration::from_secs(25),
         }
     }
 }
@@ -90,6 +101,8 @@ pub struct Gateway {
     pub control: Arc<ControlPlane>,
     /// Answers lists and searches.
     pub control_db: Arc<ControlDb>,
+    /// Serves SQL, owns the files.
+    pub data: Arc<DataPlane>,
     /// Runs the workers.
     pub runtime: Arc<dyn Runtime>,
     /// The workers as they were last seen.
@@ -113,6 +126,7 @@ impl Gateway {
     pub fn new(
         control: Arc<ControlPlane>,
         control_db: Arc<ControlDb>,
+        data: Arc<DataPlane>,
         runtime: Arc<dyn Runtime>,
         workers: Arc<ObservedWorkers>,
         root_token: RootToken,
@@ -121,6 +135,7 @@ impl Gateway {
         Self {
             control,
             control_db,
+            data,
             runtime,
             workers,
             root_token,

@@ -66,7 +66,7 @@ impl Serialize for Data {
 
 impl Gateway {
     /// Answers with what the command would bring about.
-    pub(super) async fn answer_with_plan<T>(
+    pub(super) fn answer_with_plan<T>(
         &self,
         mutation: &Mutation<T>,
         command: &Command,
@@ -75,10 +75,7 @@ impl Gateway {
         let present = self.control.present();
         let events = self.control.plan(command)?;
         let database = command.database().and_then(|it| present.state.database(it));
-        let bytes = match database {
-            Some(database) => self.size_of(database).await,
-            None => None,
-        };
+        let bytes = database.and_then(|it| self.size_of(it));
         let plan = PlanView {
             base_sequence: present.head.sequence.0,
             effects: effects(&events, &present.state, bytes),

@@ -3,7 +3,9 @@ use super::auth::authenticate;
 use super::limits::bounded;
 use super::observe::{after_panic, observe};
 use super::reply::note_sequence;
-use super::{Gateway, databases, documents, engines, events, health, jobs, state, tokens};
+use super::{
+    Gateway, databases, documents, engines, events, health, jobs, original, sql, state, tokens,
+};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use std::sync::Arc;
@@ -23,6 +25,8 @@ pub fn router(gateway: &Arc<Gateway>) -> Router {
     let guarded = control_routes()
         .route_layer(sequenced)
         .merge(number_routes())
+        .routes(routes!(sql::query_database))
+        .merge(original::data_routes())
         .route_layer(authenticated);
     let work = open_routes().merge(guarded).route_layer(bounded);
     // Whoever watches the forge is answered when it is full, too.
@@ -87,4 +91,5 @@ fn control_routes() -> Routes {
         .routes(routes!(events::get_head))
         .routes(routes!(events::export_events))
         .routes(routes!(state::get_state))
+        .merge(original::control_routes())
 }

@@ -6,7 +6,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,14 +23,7 @@ const HEAD_LIMIT: usize = 64 << 10;
 
 /// Answers requests until `stop`; then takes no more connections, lets requests end within
 /// the drain time, and gives up those that do not.
-///
-/// # Errors
-/// When the listener is no longer usable.
-pub async fn serve(
-    listener: TcpListener,
-    gateway: Arc<Gateway>,
-    stop: CancellationToken,
-) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(gateway.config.connection_limit));
     let app = router(&gateway);
     let mut connections = JoinSet::new();
@@ -55,7 +47,6 @@ pub async fn serve(
         tracing::warn!("requests were given up that went on for {drain:?} after the stop");
     }
     connections.shutdown().await;
-    Ok(())
 }
 
 /// The next connection, once there is room for one.

@@ -67,13 +67,9 @@ pub(super) async fn get_state(
         let text = state.to_string().into_response();
         return Ok(text.seen(present.head.sequence));
     }
-    let mut databases = Vec::new();
-    for database in state.databases() {
-        databases.push(gateway.view(database, gateway.size_of(database).await));
-    }
     let view = StateView {
         as_of: present.head.sequence.0,
-        databases,
+        databases: state.databases().map(|it| gateway.view(it)).collect(),
         jobs: state.jobs().map(|it| JobView::of(it, state)).collect(),
         tokens: state
             .tokens()

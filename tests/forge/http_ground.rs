@@ -1,10 +1,9 @@
 //! What holds for every route: tokens, problems, strictness, bounds, headers.
-use crate::http_support::{HttpForge, ROOT, with_snapshots_in};
+use crate::http_support::{HttpForge, ROOT};
+use crate::support::with_snapshots_in;
 use axum::http::StatusCode;
-use dbforge::event_log::memory::MemoryEventLog;
 use dbforge::http::{ErrorCode, HttpConfig};
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Every operation of the description: method, path with its variables filled in, and whether it
@@ -120,6 +119,13 @@ async fn what_is_not_served_says_so() {
         let said = forge.get(path).await.problem(404, "route_not_found");
         assert!(said.contains(path) && said.contains("/docs"), "{said}");
     }
+    let long = format!("/v1/databases/{}", "x".repeat(10_000));
+    let answer = forge.get(&long).await;
+    answer.problem(404, "database_not_found");
+    assert!(
+        answer.text.len() < 6000,
+        "what was sent is not repeated for ever"
+    );
     let answer = forge.send("PUT", "/v1/databases", "").await;
     answer.problem(405, "method_not_allowed");
     assert_eq!(answer.header("allow"), "GET,HEAD,POST");
@@ -132,6 +138,11 @@ async fn what_is_not_served_says_so() {
 async fn a_parameter_that_is_not_known_is_named() {
     let forge = HttpForge::new().await;
     for (method, path, is_open) in operations(&forge).await {
+        // The original ignored what it did not know, or took it for a column.
+        let originals = ["/admin/", "/api/", "/health"];
+        if originals.iter().any(|it| path.starts_with(it)) && path != "/healthz" {
+            continue;
+        }
         let path = format!("{path}?mispelt=1");
         // What a create needs in its body, so that only the parameter is wrong.
         let body = match (method.as_str(), path.starts_with("/v1/tokens")) {
@@ -171,6 +182,7 @@ async fn a_parameter_that_is_not_known_is_named() {
 #[tokio::test]
 async fn a_body_that_is_wrong_says_what_is_wrong_and_where() {
     let forge = HttpForge::new().await;
+    let before = forge.control.present().head;
     let deep = format!("{{\"labels\":{}", "[".repeat(40));
     for (body, part) in [
         (r#"{"nmae":"a"}"#, "`nmae`"),
@@ -199,11 +211,7 @@ async fn a_body_that_is_wrong_says_what_is_wrong_and_where() {
         let said = answer.problem(400, "invalid_request");
         assert!(said.contains(part), "{body}: {said}");
     }
-    assert_eq!(
-        forge.control.present().head.sequence.0,
-        0,
-        "nothing happened"
-    );
+    assert_eq!(forge.control.present().head, before, "nothing happened");
 }
 
 #[tokio::test]
@@ -212,7 +220,7 @@ async fn a_body_of_another_type_or_of_too_many_bytes_is_not_read() {
         body_limit: 1000,
         ..HttpConfig::default()
     };
-    let forge = HttpForge::with(Arc::new(MemoryEventLog::default()), config).await;
+    let forge = HttpForge::with(config).await;
     let post = || forge.ask("POST", "/v1/databases").token(ROOT);
     for wrong in [
         "text/plain",
@@ -270,7 +278,7 @@ async fn a_request_keeps_its_id_or_gets_one() {
         .body("{}")
         .await;
     assert_eq!(created.json()["request_id"], id);
-    let event = forge.get("/v1/events/1").await.json();
+    let event = forge.get("/v1/events/3").await.json();
     assert_eq!(event["request_id"], id);
 }
 
@@ -280,7 +288,7 @@ async fn a_full_gateway_turns_work_away_and_still_answers_probes() {
         in_flight_limit: 0,
         ..HttpConfig::default()
     };
-    let forge = HttpForge::with(Arc::new(MemoryEventLog::default()), config).await;
+    let forge = HttpForge::with(config).await;
     let answer = forge.get("/v1/databases").await;
     answer.problem(503, "overloaded");
     assert_eq!(answer.header("retry-after"), "1");
@@ -294,7 +302,7 @@ async fn a_request_that_takes_too_long_is_given_up() {
         request_timeout: Duration::from_millis(50),
         ..HttpConfig::default()
     };
-    let forge = HttpForge::with(Arc::new(MemoryEventLog::default()), config).await;
+    let forge = HttpForge::with(config).await;
     let created = forge.post("/v1/databases", "{}").await.json();
     let path = format!("/v1/jobs/{}?wait=60", created["id"].as_str().unwrap());
     forge.get(&path).await.problem(504, "timed_out");
@@ -308,7 +316,7 @@ async fn readiness_tells_of_the_log_and_of_the_runtime() {
     with_snapshots_in("http", || insta::assert_snapshot!("ready", ready.text));
 
     let forge = HttpForge::new().await;
-    forge.engine.set_away(true);
+    forge.kept.engine.set_away(true);
     let away = forge.ask("GET", "/readyz").empty().await;
     assert_eq!(away.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(away.json()["checks"]["event_log"]["ok"], true);
@@ -324,7 +332,8 @@ async fn readiness_tells_of_the_log_and_of_the_runtime() {
 #[tokio::test]
 async fn the_numbers_are_counted() {
     let forge = HttpForge::new().await;
-    forge.ready("shop").await;
+    forge.post("/v1/databases", "{}").await;
+    forge.settle().await;
     forge.get("/v1/databases/none").await;
     let numbers = forge.get("/metrics").await.text;
     for line in [

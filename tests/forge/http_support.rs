@@ -1,80 +1,63 @@
 //! A forge behind its router, and people who talk to it.
+use crate::test_forge::{Kept, TestForge};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use dbforge::clock::timestamp::Timestamp;
-use dbforge::clock::{CountingIds, ManualClock};
-use dbforge::control::{ControlConfig, ControlPlane, Submission};
-use dbforge::domain::command::Command;
-use dbforge::domain::ids::{Actor, InstanceId};
-use dbforge::domain::job::{JobKind, StepName, StepOutcome};
-use dbforge::event_log::EventLog;
-use dbforge::event_log::canonical::export_line;
-use dbforge::event_log::memory::MemoryEventLog;
 use dbforge::http::{Gateway, HttpConfig, RootToken, router};
-use dbforge::jobs::observed::ObservedWorkers;
-use dbforge::projections::control_db::ControlDb;
-use dbforge::runtime::simulated::{SimulatedEngine, SimulatedRuntime};
 use serde_json::Value;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
-use tempfile::TempDir;
 use tower::ServiceExt;
-use uuid::Uuid;
 
+/// The root token's secret.
 pub(crate) const ROOT: &str = "dbf_root";
-const INSTANCE: InstanceId = InstanceId(Uuid::from_u128(0xf0));
 
-/// A forge that is asked through HTTP alone.
+/// A forge that is asked through its router.
 pub(crate) struct HttpForge {
-    pub(crate) control: Arc<ControlPlane>,
-    pub(crate) clock: Arc<ManualClock>,
-    pub(crate) engine: Arc<SimulatedEngine>,
+    pub(crate) forge: TestForge,
     pub(crate) gateway: Arc<Gateway>,
-    pub(crate) router: Router,
-    _folder: TempDir,
+    router: Router,
+}
+
+impl Deref for HttpForge {
+    type Target = TestForge;
+
+    fn deref(&self) -> &TestForge {
+        &self.forge
+    }
 }
 
 impl HttpForge {
+    /// A founded forge without databases.
     pub(crate) async fn new() -> Self {
-        Self::with(Arc::new(MemoryEventLog::default()), HttpConfig::default()).await
+        Self::with(HttpConfig::default()).await
     }
 
-    pub(crate) async fn with(log: Arc<dyn EventLog>, config: HttpConfig) -> Self {
-        let folder = TempDir::new().unwrap();
-        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_772_366_400_000)));
-        let path = folder.path().join("control.db");
-        let (control_db, _) = ControlDb::open(&path, log.clone(), export_line).unwrap();
-        let control_db = Arc::new(control_db);
-        let listener = control_db.clone();
-        let control = ControlPlane::start(
-            log,
-            clock.clone(),
-            Arc::new(CountingIds::default()),
-            ControlConfig {
-                trash_retention: Duration::from_secs(7 * 86_400),
-                queue_bound: 100,
-            },
-            Box::new(move |events| listener.publish(events)),
-        );
-        let control = Arc::new(control.unwrap());
-        let engine: Arc<SimulatedEngine> = Arc::default();
-        let runtime = Arc::new(SimulatedRuntime::new(engine.clone(), INSTANCE));
+    /// The same under other bounds.
+    pub(crate) async fn with(config: HttpConfig) -> Self {
+        Self::before(TestForge::new().await, config)
+    }
+
+    /// A forge on what an earlier one has left.
+    pub(crate) fn start(kept: Kept) -> Self {
+        Self::before(TestForge::start(kept), HttpConfig::default())
+    }
+
+    fn before(forge: TestForge, config: HttpConfig) -> Self {
         let gateway = Arc::new(Gateway::new(
-            control.clone(),
-            control_db,
-            runtime,
-            Arc::new(ObservedWorkers::default()),
+            forge.control.clone(),
+            forge.control_db.clone(),
+            forge.workshop.data.clone(),
+            forge.workshop.runtime.clone(),
+            forge.workshop.observed.clone(),
             RootToken::from_secret(ROOT),
             config,
         ));
+        let router = router(&gateway);
         Self {
-            router: router(&gateway),
-            control,
-            clock,
-            engine,
+            forge,
             gateway,
-            _folder: folder,
+            router,
         }
     }
 
@@ -108,71 +91,6 @@ impl HttpForge {
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
         answer.json()["token"].as_str().unwrap().to_owned()
     }
-
-    /// A database that is ready.
-    pub(crate) async fn ready(&self, name: &str) {
-        let body = format!(r#"{{"name":"{name}"}}"#);
-        let answer = self.post("/v1/databases", &body).await;
-        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
-        self.settle().await;
-    }
-}
-
-impl HttpForge {
-    /// Plays the runner: every job ends well.
-    pub(crate) async fn settle(&self) {
-        loop {
-            let first = self.control.present().state.first_jobs().next().cloned();
-            let Some(job) = first else { return };
-            let outcomes = match job.kind {
-                JobKind::CreateDatabase => vec![StepOutcome::FilesCreated, worker_started()],
-                JobKind::StopDatabase => vec![StepOutcome::WorkerRemoved, StepOutcome::Stopped],
-                JobKind::StartDatabase => vec![worker_started(), StepOutcome::Started],
-                JobKind::DeleteDatabase => vec![StepOutcome::WorkerRemoved, StepOutcome::Trashed],
-                JobKind::PurgeDatabase => vec![StepOutcome::Purged],
-                JobKind::UndeleteDatabase => vec![StepOutcome::Undeleted, worker_started()],
-                JobKind::RestartWorker | JobKind::RepairWorker { .. } => vec![worker_started()],
-            };
-            let step = |number: usize| StepName(format!("step_{number}"));
-            self.run(Command::StartJob {
-                job: job.id,
-                step: Some(step(1)),
-                time_limit: Duration::from_secs(60),
-            })
-            .await;
-            let last = outcomes.len();
-            for (number, outcome) in (1..).zip(outcomes) {
-                self.run(Command::FinishStep {
-                    job: job.id,
-                    step: step(number),
-                    outcome,
-                    next: (number < last).then(|| step(number + 1)),
-                })
-                .await;
-            }
-        }
-    }
-
-    pub(crate) async fn run(&self, command: Command) {
-        let request = self.control.fresh_request();
-        let submission = Submission::new(command, Actor::named("runner"), request);
-        self.control.submit(submission).await.unwrap();
-    }
-}
-
-fn worker_started() -> StepOutcome {
-    let worker = "worker-1".to_owned();
-    StepOutcome::WorkerStarted { worker }
-}
-
-/// Runs `check` with its snapshots kept in `snapshots/<folder>/` at the top of the repository.
-pub(crate) fn with_snapshots_in(folder: &str, check: impl FnOnce()) {
-    let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path(format!("{}/snapshots/{folder}", env!("CARGO_MANIFEST_DIR")));
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.set_sort_maps(true);
-    settings.bind(check);
 }
 
 /// A request that is being written.

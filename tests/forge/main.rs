@@ -15,8 +15,18 @@ mod event_log_damage;
 mod event_log_import;
 #[path = "../shared/gateway_process.rs"]
 mod gateway_process;
+mod http_databases;
+mod http_faults;
 mod http_ground;
+mod http_history;
+mod http_jobs;
+mod http_original;
+mod http_original_admin;
+mod http_repeats;
+mod http_serving;
+mod http_sql;
 mod http_support;
+mod http_tokens;
 mod kill;
 mod lifecycle;
 mod projections_databases;

@@ -1,0 +1,231 @@
+//! One statement on one database.
+use super::Gateway;
+use super::auth::Caller;
+use super::entrance::Entered;
+use super::error::{ErrorCode, Problem};
+use super::extract::{JsonBody, NoParameters, PathParts, StrictQuery};
+use super::refusals::sentence;
+use crate::clock::Stopwatch;
+use crate::data::{
+    Access, DataConfig, Int64Form, Params, QueryAnswer, QueryError, QueryOptions, QueryRequest,
+    Shape,
+};
+use crate::domain::token::Scope;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// One statement, and how its answer is to look.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QueryBody {
+    /// One SQL statement.
+    #[schema(example = "SELECT name FROM customers WHERE id = ?1")]
+    sql: String,
+    /// Values for its parameters: a list, or an object by name.
+    #[serde(default)]
+    #[schema(value_type = Object, example = json!([7]))]
+    params: Params,
+    /// Refuse the statement if it would change something.
+    #[serde(default)]
+    readonly: bool,
+    /// Most milliseconds that it may take; 5,000 when not given, at most 60,000.
+    timeout_ms: Option<u64>,
+    /// Rows after which the answer ends and says `truncated`. When not given, a result of more
+    /// than 10,000 rows is refused.
+    max_rows: Option<u64>,
+    /// Most bytes of the answer; 4 MiB when not given, at most 64 MiB. A larger one is refused.
+    max_bytes: Option<u64>,
+    /// How integers beyond ±(2^53 − 1) are written.
+    #[serde(default)]
+    int64: Int64Word,
+    /// Rows as lists or as objects.
+    #[serde(default)]
+    shape: ShapeWord,
+}
+
+#[derive(Default, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Int64Word {
+    #[default]
+    Number,
+    String,
+}
+
+#[derive(Default, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ShapeWord {
+    #[default]
+    Rows,
+    Objects,
+}
+
+impl QueryBody {
+    fn into_request(self, access: Access, bounds: &DataConfig) -> Result<QueryRequest, Problem> {
+        let longest_ms = u64::try_from(bounds.largest_timeout.as_millis()).unwrap_or(u64::MAX);
+        check_bound("timeout_ms", self.timeout_ms, longest_ms)?;
+        check_bound("max_rows", self.max_rows, bounds.largest_max_rows)?;
+        let max_bytes = self
+            .max_bytes
+            .map(|it| usize::try_from(it).unwrap_or(usize::MAX));
+        check_bound("max_bytes", self.max_bytes, bounds.largest_max_bytes as u64)?;
+        Ok(QueryRequest {
+            sql: self.sql,
+            params: self.params,
+            options: QueryOptions {
+                readonly: self.readonly,
+                timeout: self.timeout_ms.map(Duration::from_millis),
+                max_rows: self.max_rows,
+                max_bytes,
+                int64: match self.int64 {
+                    Int64Word::Number => Int64Form::Number,
+                    Int64Word::String => Int64Form::Text,
+                },
+                shape: match self.shape {
+                    ShapeWord::Rows => Shape::Rows,
+                    ShapeWord::Objects => Shape::Objects,
+                },
+                ..QueryOptions::for_access(access)
+            },
+        })
+    }
+}
+
+fn check_bound(name: &str, value: Option<u64>, most: u64) -> Result<(), Problem> {
+    match value {
+        Some(it) if it < 1 || it > most => Err(Problem::invalid(format!(
+            "`{name}` is 1 to {most}; {it} is outside."
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What an answer to a statement holds; it is written by the engine.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes bytes that the engine writes itself")]
+pub(super) struct QueryResult {
+    columns: Vec<QueryColumn>,
+    /// Lists in the order of the columns, or objects.
+    #[schema(value_type = Vec<Object>)]
+    rows: (),
+    row_count: u64,
+    rows_affected: u64,
+    last_insert_rowid: Option<i64>,
+    /// Whether there were more rows than asked for.
+    truncated: bool,
+    elapsed_ms: f64,
+}
+
+/// One column of an answer.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes bytes that the engine writes itself")]
+struct QueryColumn {
+    name: String,
+    /// As the table declares it; null for what is computed.
+    r#type: Option<String>,
+}
+
+/// Run one statement
+///
+/// Waits a few seconds for a database that is being created or started. A token with the scope
+/// `read` alone can change nothing.
+#[utoipa::path(post, path = "/v1/databases/{db}/query", tag = "sql",
+    params(("db" = String, Path, description = "A name or an id")),
+    request_body = QueryBody,
+    responses((status = 200, body = QueryResult)))]
+pub(super) async fn query_database(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    PathParts(reference): PathParts<String>,
+    _: StrictQuery<NoParameters>,
+    JsonBody(body): JsonBody<QueryBody>,
+) -> Result<Response, Problem> {
+    let access = sql_access(&caller)?;
+    let request = body.into_request(access, gateway.data.config())?;
+    let entered = gateway.enter(&caller, &reference).await?;
+    Ok(gateway.run(&entered, request).await?)
+}
+
+/// What the caller's statements may do.
+///
+/// # Errors
+/// When the token may not even read.
+pub(super) fn sql_access(caller: &Caller) -> Result<Access, Problem> {
+    if caller.has_scope(Scope::Write) {
+        return Ok(Access::ReadWrite);
+    }
+    caller.require(Scope::Read)?;
+    Ok(Access::ReadOnly)
+}
+
+impl Gateway {
+    /// Runs one statement on a database that was entered. Dropped before it ends, it ends the
+    /// statement too.
+    pub(super) async fn run(
+        &self,
+        entered: &Entered,
+        request: QueryRequest,
+    ) -> Result<Response, QueryError> {
+        let stopwatch = Stopwatch::start();
+        let answer = self
+            .data
+            .query(&entered.guard, &entered.target, request)
+            .await?;
+        Ok(written(answer, stopwatch.elapsed()))
+    }
+}
+
+/// The engine's bytes as they are, with how long they waited and how long they took.
+pub(super) fn written(answer: QueryAnswer, total: Duration) -> Response {
+    let milliseconds = |it: Duration| it.as_secs_f64() * 1_000.0;
+    let timing = format!(
+        "queue;dur={:.3}, exec;dur={:.3}",
+        milliseconds(total.saturating_sub(answer.elapsed)),
+        milliseconds(answer.elapsed),
+    );
+    let timing = HeaderValue::from_str(&timing).expect("numbers are visible ASCII");
+    let json = HeaderValue::from_static("application/json");
+    let headers = [(header::CONTENT_TYPE, json), (SERVER_TIMING, timing)];
+    (headers, answer.body).into_response()
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        let code = match &error {
+            QueryError::InvalidRequest { .. } => ErrorCode::InvalidRequest,
+            QueryError::Sql { .. } => ErrorCode::SqlError,
+            QueryError::NotAllowed { .. } => ErrorCode::StatementNotAllowed,
+            QueryError::ReadOnly => ErrorCode::ReadOnly,
+            QueryError::Constraint { .. } => ErrorCode::ConstraintViolation,
+            QueryError::ParameterMismatch { .. } => ErrorCode::ParameterMismatch,
+            QueryError::PayloadTooLarge { .. } => ErrorCode::PayloadTooLarge,
+            QueryError::ResultTooLarge { .. } => ErrorCode::ResultTooLarge,
+            QueryError::Timeout { .. } => ErrorCode::StatementTimeout,
+            QueryError::Locked => ErrorCode::DatabaseLocked,
+            QueryError::QuotaExceeded => ErrorCode::QuotaExceeded,
+            QueryError::DiskFull => ErrorCode::DiskFull,
+            QueryError::DataMissing => ErrorCode::DataMissing,
+            QueryError::Overloaded { .. } | QueryError::Benched { .. } => ErrorCode::Overloaded,
+            QueryError::OutcomeUnknown | QueryError::Broken { .. } => {
+                tracing::error!(%error, "a database's file is not as it should be");
+                ErrorCode::Internal
+            }
+        };
+        // SQLite's own words stay as they are: clients compare them.
+        let detail = match &error {
+            QueryError::Sql { .. } | QueryError::Constraint { .. } => error.to_string(),
+            other => sentence(other),
+        };
+        let problem = Self::new(code, detail);
+        match error.hint() {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    }
+}

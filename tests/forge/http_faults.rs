@@ -1,0 +1,204 @@
+//! What a client sees when a part of the forge does not work.
+use crate::http_support::{HttpForge, ROOT};
+use crate::test_forge::{INSTANCE, Kept};
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use dbforge::domain::command::Command;
+use dbforge::domain::event::Stream;
+use dbforge::domain::ids::{Actor, DatabaseId, Sequence};
+use dbforge::domain::recorded::{Head, NewCommit, RecordedEvent};
+use dbforge::event_log::memory::MemoryEventLog;
+use dbforge::event_log::{AppendError, EventLog, ReadError};
+use dbforge::http::{Gateway, HttpConfig, RootToken, router};
+use dbforge::runtime::{Runtime, RuntimeError, Worker, WorkerSpec};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use std::sync::{Arc, Mutex};
+use tower::ServiceExt;
+
+/// A log that can be told to refuse.
+#[derive(Default)]
+struct FaultyLog {
+    kept: MemoryEventLog,
+    fault: Mutex<Option<AppendError>>,
+}
+
+impl FaultyLog {
+    fn set(&self, fault: AppendError) {
+        *self.fault.lock().unwrap() = Some(fault);
+    }
+}
+
+impl EventLog for FaultyLog {
+    fn append(
+        &self,
+        expected_end: Sequence,
+        commits: Vec<NewCommit>,
+    ) -> Result<Vec<RecordedEvent>, AppendError> {
+        match self.fault.lock().unwrap().clone() {
+            Some(fault) => Err(fault),
+            None => self.kept.append(expected_end, commits),
+        }
+    }
+
+    fn read_after(&self, after: Sequence, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.kept.read_after(after, limit)
+    }
+
+    fn read_stream(
+        &self,
+        stream: Stream,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.kept.read_stream(stream, after, limit)
+    }
+
+    fn find_idempotent(
+        &self,
+        actor: &Actor,
+        key: &str,
+    ) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
+        self.kept.find_idempotent(actor, key)
+    }
+
+    fn head(&self) -> Head {
+        self.kept.head()
+    }
+
+    fn read_only(&self) -> Option<String> {
+        match self.fault.lock().unwrap().clone() {
+            Some(AppendError::ReadOnly { reason }) => Some(reason),
+            _ => None,
+        }
+    }
+
+    fn close(&self) {}
+}
+
+#[tokio::test]
+async fn a_log_that_takes_no_events_refuses_commands_and_answers_questions() {
+    let log = Arc::new(FaultyLog::default());
+    let mut kept = Kept::new();
+    kept.log = log.clone();
+    let forge = HttpForge::start(kept);
+    let instance = Some(INSTANCE);
+    let founded = forge.submit(Command::FoundForge { instance }).await;
+    founded.unwrap();
+    forge.ready("shop").await;
+
+    log.set(AppendError::DiskFull);
+    let full = forge.post("/v1/databases", "{}").await;
+    full.problem(507, "disk_full");
+    let reason = "an fsync failed".to_owned();
+    log.set(AppendError::ReadOnly { reason });
+    for (method, path, body) in [
+        ("POST", "/v1/databases", "{}"),
+        ("DELETE", "/v1/databases/shop", ""),
+        ("POST", "/v1/databases/shop/stop", ""),
+        ("PATCH", "/v1/databases/shop", r#"{"protect":true}"#),
+    ] {
+        let said = forge
+            .send(method, path, body)
+            .await
+            .problem(503, "log_read_only");
+        assert!(said.contains("an fsync failed"), "{said}");
+    }
+    for path in [
+        "/v1/databases/shop",
+        "/v1/events",
+        "/v1/jobs",
+        "/v1/audit/export",
+    ] {
+        assert_eq!(forge.get(path).await.status, StatusCode::OK, "{path}");
+    }
+    let ready = forge.get("/readyz").await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ready.json()["checks"]["event_log"]["ok"], false);
+    assert_eq!(forge.get("/healthz").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_full_queue_takes_deletes_and_cancels_only() {
+    let forge = HttpForge::new().await;
+    forge.ready("shop").await;
+    for _ in 0..1000 {
+        let answer = forge.post("/v1/databases/shop/restart", "").await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
+    }
+    let full = forge.post("/v1/databases/shop/restart", "").await;
+    full.problem(503, "overloaded");
+    assert_eq!(full.header("retry-after"), "1");
+    let delete = forge.send("DELETE", "/v1/databases/shop", "").await;
+    assert_eq!(delete.status, StatusCode::ACCEPTED, "{}", delete.text);
+    let path = format!("/v1/jobs/{}/cancel", delete.json()["id"].as_str().unwrap());
+    assert_eq!(forge.post(&path, "").await.status, StatusCode::OK);
+}
+
+/// A runtime with a bug in it.
+struct BrokenRuntime;
+
+#[async_trait]
+impl Runtime for BrokenRuntime {
+    fn name(&self) -> &'static str {
+        "broken"
+    }
+
+    async fn ping(&self) -> Result<(), RuntimeError> {
+        panic!("the ping met a bug");
+    }
+
+    async fn ensure_running(&self, _: &WorkerSpec) -> Result<String, RuntimeError> {
+        Ok(String::new())
+    }
+
+    async fn ensure_removed(&self, _: DatabaseId) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
+    async fn inspect(&self, _: DatabaseId) -> Result<Option<Worker>, RuntimeError> {
+        Ok(None)
+    }
+
+    async fn list(&self) -> Result<Vec<Worker>, RuntimeError> {
+        Ok(Vec::new())
+    }
+
+    fn changes(&self) -> BoxStream<'static, ()> {
+        stream::empty().boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_bug_in_one_request_is_an_answer_and_takes_no_other_with_it() {
+    let forge = HttpForge::new().await;
+    let gateway = Arc::new(Gateway::new(
+        forge.control.clone(),
+        forge.control_db.clone(),
+        forge.workshop.data.clone(),
+        Arc::new(BrokenRuntime),
+        forge.workshop.observed.clone(),
+        RootToken::from_secret(ROOT),
+        HttpConfig::default(),
+    ));
+    let router = router(&gateway);
+    let get = async |path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 10_000)
+            .await
+            .unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    for _ in 0..2 {
+        let (status, body) = get("/readyz").await;
+        assert_eq!(status, 500);
+        assert!(body.contains("\"code\":\"internal\""), "{body}");
+        assert!(
+            body.contains("request_id") && !body.contains("met a bug"),
+            "{body}"
+        );
+        assert_eq!(get("/healthz").await.0, 200);
+    }
+}
