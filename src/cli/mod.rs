@@ -32,6 +32,7 @@ struct Line {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway until it is told to stop
+    #[command(after_help = "A flag wins over the variable behind it.")]
     Serve(serve::Settings),
     /// Create a database
     Create(databases::CreateArgs),

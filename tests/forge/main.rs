@@ -7,6 +7,7 @@ mod cli_files;
 mod cli_gateway;
 mod cli_help;
 mod cli_support;
+mod cli_waiting;
 mod codec;
 mod control;
 mod engine_contract;

@@ -95,46 +95,50 @@ pub(in crate::cli) fn jobs(args: &JobsArgs, environment: &dyn Environment) -> Re
 /// Sends a command that begins a job, waits for the job's end, and prints the job.
 pub(super) fn carry_out(client: &Client, wait: &WaitArgs, command: Request) -> Result<(), Failure> {
     let mut answer = client.send(command)?;
-    let mut job: Job = answer.read()?;
     if !wait.no_wait {
-        let deadline = Deadline::after(wait.wait);
-        while !is_over(job.state) {
-            answer = ask_again(client, &job.id, deadline)?;
-            job = answer.read()?;
-        }
+        answer = follow(client, answer, Deadline::after(wait.wait))?;
     }
     print(client, &answer)?;
-    match job.problem {
-        Some(problem) if is_over(job.state) && job.state != JobState::Succeeded => {
-            Err(problem.into_failure())
-        }
+    match answer.read()? {
+        Job {
+            state: JobState::Failed | JobState::Stuck | JobState::Cancelled,
+            problem,
+            id,
+        } => Err(match problem {
+            Some(problem) => problem.into_failure(Exit::Refused),
+            None => Failure::new(Exit::Refused, format_args!("job {id} was cancelled")),
+        }),
         _ => Ok(()),
     }
 }
 
-/// Nothing happens to a stuck job until a person has looked.
-fn is_over(state: JobState) -> bool {
-    state.is_final() || state == JobState::Stuck
-}
-
-fn ask_again(client: &Client, id: &str, deadline: Deadline) -> Result<Answer, Failure> {
-    let left = deadline.remaining();
-    if left.is_zero() {
-        let message = format!("job {id} has not ended yet; it goes on");
-        return Err(Failure::new(Exit::Unavailable, message)
-            .hint(format!("`dbforge jobs {id}` shows where it stands")));
+/// Asks for the job until it has ended.
+fn follow(client: &Client, mut answer: Answer, deadline: Deadline) -> Result<Answer, Failure> {
+    loop {
+        let job: Job = answer.read()?;
+        // Nothing happens to a stuck job until a person has looked.
+        if job.state.is_final() || job.state == JobState::Stuck {
+            return Ok(answer);
+        }
+        let left = deadline.remaining();
+        if left.is_zero() {
+            let id = job.id;
+            let message = format!("job {id} has not ended yet; it goes on");
+            return Err(Failure::new(Exit::Unavailable, message)
+                .hint(format!("`dbforge jobs {id}` shows where it stands")));
+        }
+        let patience = left.min(WAIT_PER_REQUEST);
+        let asked = Stopwatch::start();
+        answer = client.send(
+            Request::get(&["jobs", &job.id])
+                .query("wait", patience.as_secs().max(1))
+                .patience(patience),
+        )?;
+        let job: Job = answer.read()?;
+        if !job.state.is_final() && asked.elapsed() < PAUSE {
+            std::thread::sleep(PAUSE.min(deadline.remaining()));
+        }
     }
-    let patience = left.min(WAIT_PER_REQUEST);
-    let asked = Stopwatch::start();
-    let answer = client.send(
-        Request::get(&["jobs", id])
-            .query("wait", patience.as_secs().max(1))
-            .patience(patience),
-    )?;
-    if asked.elapsed() < PAUSE {
-        std::thread::sleep(PAUSE.min(deadline.remaining()));
-    }
-    Ok(answer)
 }
 
 fn print(client: &Client, job: &Answer) -> Result<(), Failure> {

@@ -117,7 +117,7 @@ impl Client {
         if status < 400 {
             return Ok(Answer { text });
         }
-        let failure = Problem::of_answer(status, &text).into_failure();
+        let failure = Problem::of_answer(status, &text).into_answered();
         Err(match (status, &self.token) {
             (401, None) => failure.hint("no token was sent: set DBFORGE_TOKEN"),
             _ => failure,
