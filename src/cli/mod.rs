@@ -1,10 +1,10 @@
 //! The command line: what can be said to `dbforge`.
+mod agent;
 mod client;
 mod data_dir;
 mod doctor;
 mod exit;
 mod health;
-mod http;
 mod log;
 mod output;
 mod replay;
