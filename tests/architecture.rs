@@ -15,7 +15,8 @@ const FLOORS: &[&[&str]] = &[
     &["jobs"],
     &["http"],
     &["app"],
-    &["cli", "main"],
+    &["cli"],
+    &["main"],
 ];
 
 /// Outside crates that are met in one place, and where.

@@ -12,7 +12,8 @@ Exit codes:
   3  unavailable: the gateway does not answer, answers 5xx or does not start; a job is not done
      in time; a file cannot be read
   4  damage: log verify, replay or doctor found something broken
-`health` and `worker health` end with 0 or 1, as container engines expect it.";
+`health` and `worker health` end with 0 or 1, as container engines expect it; `serve` ends with
+130 when it is told twice to stop.";
 
 /// Why a command did not do what it was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Asks a running gateway whether it is well: the container's healthcheck, so it is quick, bounded
 //! and ends with 0 or 1.
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{http, output};
+use crate::cli::{agent, output};
 use crate::config::{Config, Environment};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(super) fn health(args: &HealthArgs, environment: &dyn Environment) -> Result
     let question = question
         .body(())
         .map_err(|it| unwell(format!("{url}: {it}")))?;
-    let agent = http::agent();
+    let agent = agent::new();
     let question = agent
         .configure_request(question)
         .timeout_global(Some(LIMIT))

@@ -1,14 +1,16 @@
 //! The command line: what can be said to `dbforge`.
+mod agent;
 mod client;
 mod data_dir;
 mod doctor;
 mod exit;
 mod health;
-mod http;
 mod log;
 mod output;
 mod replay;
+mod serve;
 mod table;
+mod token;
 mod worker;
 
 use self::client::{databases, events, jobs, sql};
@@ -29,6 +31,9 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the gateway until it is told to stop
+    #[command(after_help = "A flag wins over the variable behind it.")]
+    Serve(serve::Settings),
     /// Create a database
     Create(databases::CreateArgs),
     /// List databases
@@ -51,6 +56,9 @@ enum Command {
     Jobs(jobs::JobsArgs),
     /// List what happened
     Events(events::EventsArgs),
+    /// Make, list and revoke tokens; replace the root token
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Read the event log of a data folder, beside a running gateway or without one
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -98,6 +106,7 @@ fn explain(unreadable: &clap::Error) -> ExitCode {
 impl Command {
     fn run(&self, environment: &dyn Environment) -> Result<(), Failure> {
         match self {
+            Self::Serve(settings) => serve::serve(settings, environment),
             Self::Create(args) => databases::create(args, environment),
             Self::List(args) => databases::list(args, environment),
             Self::Show(args) => databases::show(args, environment),
@@ -109,6 +118,7 @@ impl Command {
             Self::Undelete(args) => databases::act("undelete", args, environment),
             Self::Jobs(args) => jobs::jobs(args, environment),
             Self::Events(args) => events::events(args, environment),
+            Self::Token(command) => token::run(command, environment),
             Self::Log(command) => log::run(command, environment),
             Self::Replay(args) => replay::replay(args),
             Self::Doctor(args) => doctor::doctor(args, environment),

@@ -18,7 +18,8 @@ const INTERRUPTED: i32 = 130;
 pub(super) struct Settings(BTreeMap<String, String>);
 
 /// The flags' names live as long as the command line that borrows them.
-static FLAGS: LazyLock<Vec<String>> = LazyLock::new(|| SETTINGS.iter().map(Setting::flag).collect());
+static FLAGS: LazyLock<Vec<String>> =
+    LazyLock::new(|| SETTINGS.iter().map(Setting::flag).collect());
 
 impl Args for Settings {
     fn augment_args(command: Command) -> Command {
@@ -74,27 +75,31 @@ pub(super) fn serve(settings: &Settings, environment: &dyn Environment) -> Resul
 }
 
 async fn serve_until_told(config: Config) -> Result<(), Failure> {
-    let mut told = Told::listen().or_exit(Exit::Unavailable, "signals cannot be heard")?;
+    let mut signals =
+        StopSignals::listen().or_exit(Exit::Unavailable, "signals cannot be heard")?;
     // Boxed: starting holds every part of the forge at once.
-    let app = Box::pin(App::start(config))
-        .await
-        .or_exit(Exit::Unavailable, "the forge does not start")?;
+    let app = tokio::select! {
+        started = Box::pin(App::start(config)) => started,
+        // Nobody has been answered yet, so there is nothing to finish.
+        () = signals.next() => std::process::exit(INTERRUPTED),
+    };
+    let app = app.or_exit(Exit::Unavailable, "the forge does not start")?;
     output::text(greeting(app.address, &app.greeting))?;
-    told.to_stop().await;
+    signals.next().await;
     output::note("stopping: what runs is finished first; tell it again to end at once");
     tokio::select! {
         () = app.stop() => Ok(()),
-        () = told.to_stop() => std::process::exit(INTERRUPTED),
+        () = signals.next() => std::process::exit(INTERRUPTED),
     }
 }
 
 /// SIGINT and SIGTERM.
-struct Told {
+struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
 }
 
-impl Told {
+impl StopSignals {
     fn listen() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -102,7 +107,7 @@ impl Told {
         })
     }
 
-    async fn to_stop(&mut self) {
+    async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -3,6 +3,11 @@
     clippy::unwrap_used,
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
+mod cli_files;
+mod cli_gateway;
+mod cli_help;
+mod cli_support;
+mod cli_waiting;
 mod codec;
 mod control;
 mod damaged_log;

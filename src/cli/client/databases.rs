@@ -7,6 +7,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output;
 use crate::cli::table::{Table, cell};
 use crate::config::Environment;
+use crate::domain::database::DatabaseState;
 use serde_json::{Map, Value};
 
 const COLUMNS: &Columns = &[
@@ -41,8 +42,8 @@ pub(in crate::cli) struct CreateArgs {
 /// `dbforge list`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ListArgs {
-    /// Only those in this state, such as ready or trashed
-    #[arg(long)]
+    /// Only those in this state
+    #[arg(long, value_parser = state_words())]
     state: Option<String>,
     /// Only those with this mark
     #[arg(long, value_name = "KEY=VALUE")]
@@ -83,6 +84,10 @@ pub(in crate::cli) struct DeleteArgs {
     wait: WaitArgs,
     #[command(flatten)]
     gateway: GatewayArgs,
+}
+
+fn state_words() -> clap::builder::PossibleValuesParser {
+    DatabaseState::ALL.iter().map(|it| it.as_str()).into()
 }
 
 /// Creates a database.

@@ -34,9 +34,9 @@ pub(in crate::cli) struct JobsArgs {
     /// One job; its attempts are shown too
     #[arg(value_name = "ID", conflicts_with_all = ["state", "database", "kind"])]
     id: Option<String>,
-    /// Only those in this state
-    #[arg(long, value_parser = state_words())]
-    state: Option<String>,
+    /// Only those in this state; several are separated by commas
+    #[arg(long, value_delimiter = ',', value_parser = state_words())]
+    state: Vec<String>,
     /// Only those of this database: a name or an id
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
@@ -80,10 +80,11 @@ pub(in crate::cli) fn jobs(args: &JobsArgs, environment: &dyn Environment) -> Re
         let answer = client.send(Request::get(&["jobs", id]))?;
         return print_in_full(&client, &answer);
     }
+    let states = (!args.state.is_empty()).then(|| args.state.join(","));
     let mut latest = pages::fetch(&client, Some(args.limit), || {
         Request::get(&["jobs"])
             .query("order", "desc")
-            .query_if("state", args.state.as_ref())
+            .query_if("state", states.as_ref())
             .query_if("database", args.database.as_ref())
             .query_if("kind", args.kind.as_ref())
     })?;
@@ -94,46 +95,50 @@ pub(in crate::cli) fn jobs(args: &JobsArgs, environment: &dyn Environment) -> Re
 /// Sends a command that begins a job, waits for the job's end, and prints the job.
 pub(super) fn carry_out(client: &Client, wait: &WaitArgs, command: Request) -> Result<(), Failure> {
     let mut answer = client.send(command)?;
-    let mut job: Job = answer.read()?;
     if !wait.no_wait {
-        let deadline = Deadline::after(wait.wait);
-        while !is_over(job.state) {
-            answer = ask_again(client, &job.id, deadline)?;
-            job = answer.read()?;
-        }
+        answer = follow(client, answer, Deadline::after(wait.wait))?;
     }
     print(client, &answer)?;
-    match job.problem {
-        Some(problem) if is_over(job.state) && job.state != JobState::Succeeded => {
-            Err(problem.into_failure())
-        }
+    match answer.read()? {
+        Job {
+            state: JobState::Failed | JobState::Stuck | JobState::Cancelled,
+            problem,
+            id,
+        } => Err(match problem {
+            Some(problem) => problem.into_failure(Exit::Refused),
+            None => Failure::new(Exit::Refused, format_args!("job {id} was cancelled")),
+        }),
         _ => Ok(()),
     }
 }
 
-/// Nothing happens to a stuck job until a person has looked.
-fn is_over(state: JobState) -> bool {
-    state.is_final() || state == JobState::Stuck
-}
-
-fn ask_again(client: &Client, id: &str, deadline: Deadline) -> Result<Answer, Failure> {
-    let left = deadline.remaining();
-    if left.is_zero() {
-        let message = format!("job {id} has not ended yet; it goes on");
-        return Err(Failure::new(Exit::Unavailable, message)
-            .hint(format!("`dbforge jobs {id}` shows where it stands")));
+/// Asks for the job until it has ended.
+fn follow(client: &Client, mut answer: Answer, deadline: Deadline) -> Result<Answer, Failure> {
+    loop {
+        let job: Job = answer.read()?;
+        // Nothing happens to a stuck job until a person has looked.
+        if job.state.is_final() || job.state == JobState::Stuck {
+            return Ok(answer);
+        }
+        let left = deadline.remaining();
+        if left.is_zero() {
+            let id = job.id;
+            let message = format!("job {id} has not ended yet; it goes on");
+            return Err(Failure::new(Exit::Unavailable, message)
+                .hint(format!("`dbforge jobs {id}` shows where it stands")));
+        }
+        let patience = left.min(WAIT_PER_REQUEST);
+        let asked = Stopwatch::start();
+        answer = client.send(
+            Request::get(&["jobs", &job.id])
+                .query("wait", patience.as_secs().max(1))
+                .patience(patience),
+        )?;
+        let job: Job = answer.read()?;
+        if !job.state.is_final() && asked.elapsed() < PAUSE {
+            std::thread::sleep(PAUSE.min(deadline.remaining()));
+        }
     }
-    let patience = left.min(WAIT_PER_REQUEST);
-    let asked = Stopwatch::start();
-    let answer = client.send(
-        Request::get(&["jobs", id])
-            .query("wait", patience.as_secs().max(1))
-            .patience(patience),
-    )?;
-    if asked.elapsed() < PAUSE {
-        std::thread::sleep(PAUSE.min(deadline.remaining()));
-    }
-    Ok(answer)
 }
 
 fn print(client: &Client, job: &Answer) -> Result<(), Failure> {

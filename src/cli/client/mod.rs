@@ -8,8 +8,8 @@ pub(super) mod sql;
 pub(super) mod tokens;
 
 use self::request::{Answer, Problem, Request};
+use crate::cli::agent;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::http;
 use crate::cli::output;
 use crate::config::{ClientConfig, Environment, Overlay, Secret};
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl Client {
             None => None,
         };
         Ok(Self {
-            agent: http::agent(),
+            agent: agent::new(),
             url: config.url,
             token,
             verbose: args.verbose,
@@ -117,7 +117,7 @@ impl Client {
         if status < 400 {
             return Ok(Answer { text });
         }
-        let failure = Problem::of_answer(status, &text).into_failure();
+        let failure = Problem::of_answer(status, &text).into_answered();
         Err(match (status, &self.token) {
             (401, None) => failure.hint("no token was sent: set DBFORGE_TOKEN"),
             _ => failure,

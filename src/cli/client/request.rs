@@ -123,13 +123,18 @@ impl Problem {
         problem
     }
 
-    /// How a command ends that met it.
-    pub(super) fn into_failure(self) -> Failure {
+    /// How a command ends that met it as the answer to its request.
+    pub(super) fn into_answered(self) -> Failure {
         let exit = if self.status >= 500 {
             Exit::Unavailable
         } else {
             Exit::Refused
         };
+        self.into_failure(exit)
+    }
+
+    /// How a command ends that met it.
+    pub(super) fn into_failure(self, exit: Exit) -> Failure {
         let mut message = self.detail;
         let marks = [
             (!self.code.is_empty()).then_some(self.code),
@@ -177,7 +182,7 @@ mod tests {
     fn a_problem_becomes_its_detail_its_hint_and_an_exit_code() {
         let body = r#"{"status":404,"detail":"no such database","code":"database_not_found",
             "hint":"`dbforge list`","request_id":"r1","type":"/problems/x","error":{}}"#;
-        let failure = Problem::of_answer(404, body).into_failure();
+        let failure = Problem::of_answer(404, body).into_answered();
         assert_eq!(failure.exit, Exit::Refused);
         assert_eq!(
             failure.error.unwrap().to_string(),
@@ -188,7 +193,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_another_server_is_told_by_its_status() {
-        let failure = Problem::of_answer(502, "<html>Bad Gateway</html>").into_failure();
+        let failure = Problem::of_answer(502, "<html>Bad Gateway</html>").into_answered();
         assert_eq!(failure.exit, Exit::Unavailable);
         assert_eq!(
             failure.error.unwrap().to_string(),

@@ -35,11 +35,14 @@ pub(super) fn look_at_runtime(config: &Config, remembered: Option<&str>) -> Find
         (RuntimeChoice::Process, _) => {
             Finding::ok("runtime", "process: workers are child processes")
         }
-        (RuntimeChoice::Auto, Some("process")) => {
-            Finding::ok("runtime", "process: the data folder began with it")
-        }
         (RuntimeChoice::Docker, _) => docker(config, "DBFORGE_RUNTIME says docker"),
-        (RuntimeChoice::Auto, Some(_)) => docker(config, "the data folder began with docker"),
+        (RuntimeChoice::Auto, Some("docker")) => {
+            docker(config, "the data folder's workers are containers")
+        }
+        (RuntimeChoice::Auto, Some(_)) => Finding::ok(
+            "runtime",
+            "process: the data folder's workers are processes",
+        ),
         (RuntimeChoice::Auto, None) => {
             let seen = match availability(config) {
                 Ok(availability @ DockerAvailability::Available { .. }) => {

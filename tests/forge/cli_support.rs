@@ -1,0 +1,84 @@
+//! The program, run as somebody at a terminal or a script runs it.
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What a command left behind.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ended {
+    /// The standard output of a command that did what it was told.
+    #[track_caller]
+    pub(crate) fn well(self) -> String {
+        assert_eq!(self.code, 0, "{self:#?}");
+        self.out
+    }
+
+    /// The standard error of a command that ended with `code` and printed no data.
+    #[track_caller]
+    pub(crate) fn badly(self, code: i32) -> String {
+        assert_eq!((self.code, self.out.as_str()), (code, ""), "{self:#?}");
+        self.err
+    }
+}
+
+/// A run of `dbforge` in which no setting of the surroundings counts.
+pub(crate) struct Dbforge(Command);
+
+impl Dbforge {
+    pub(crate) fn with(args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dbforge"));
+        command.args(args).current_dir(env!("CARGO_TARGET_TMPDIR"));
+        for (variable, _) in std::env::vars() {
+            if variable.starts_with("DBFORGE_") {
+                command.env_remove(variable);
+            }
+        }
+        Self(command)
+    }
+
+    pub(crate) fn setting(mut self, variable: &str, value: &str) -> Self {
+        self.0.env(variable, value);
+        self
+    }
+
+    pub(crate) fn data_dir(self, folder: &Path) -> Self {
+        self.setting("DBFORGE_DATA_DIR", folder.to_str().unwrap())
+    }
+
+    pub(crate) fn run(self) -> Ended {
+        self.fed("")
+    }
+
+    /// Runs it with `input` on its standard input.
+    pub(crate) fn fed(mut self, input: &str) -> Ended {
+        let mut child = self
+            .0
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.to_owned();
+        // A program that does not want its input closes the pipe, which is not this one's fault.
+        let feeding = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+        let output = child.wait_with_output().unwrap();
+        feeding.join().unwrap();
+        Ended {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Runs `dbforge` to its end.
+pub(crate) fn dbforge(args: &[&str]) -> Ended {
+    Dbforge::with(args).run()
+}
