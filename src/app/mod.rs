@@ -116,6 +116,8 @@ impl App {
 
         let (log, report) = DiskEventLog::open(&forge_dir, Settings::default())?;
         let log: Arc<dyn EventLog> = Arc::new(log);
+        // Before control.db: it sets what SQLite takes over only before its first use.
+        let data = Arc::new(open_data(&data_dir, &config)?);
         let control_db = open_control_db(&forge_dir, log.clone())?;
         let listener = control_db.clone();
         let control = Arc::new(ControlPlane::start(
@@ -134,14 +136,6 @@ impl App {
             identity::root_token(&forge_dir, config.root_token.as_ref())?;
 
         let chosen = runtime_choice::choose(&config, &data_dir, &control, instance).await?;
-        let data = DataPlane::open(&data_dir, bounds::of_sql(&config)).map_err(|error| {
-            StartError::DataFolder {
-                folder: data_dir.clone(),
-                source: io::Error::other(error.to_string()),
-            }
-        })?;
-        let data = Arc::new(data);
-
         let workshop = Arc::new(Workshop {
             control: control.clone(),
             runtime: chosen.runtime.clone(),
@@ -193,6 +187,13 @@ impl App {
             tracing::error!("closing the event log panicked");
         }
     }
+}
+
+fn open_data(data_dir: &Path, config: &Config) -> Result<DataPlane, StartError> {
+    DataPlane::open(data_dir, bounds::of_sql(config)).map_err(|error| StartError::DataFolder {
+        folder: data_dir.to_owned(),
+        source: io::Error::other(error.to_string()),
+    })
 }
 
 fn open_control_db(forge_dir: &Path, log: Arc<dyn EventLog>) -> Result<Arc<ControlDb>, StartError> {
