@@ -31,7 +31,7 @@ pub use query::{
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
 use crate::engine::Engine;
-use crate::engine::sqlite::{Form, Sqlite, Statement};
+use crate::engine::sqlite::{self, Form, Sqlite, Statement};
 use gate::Gates;
 use open_database::OpenDatabase;
 use open_databases::OpenDatabases;
@@ -65,6 +65,9 @@ impl DataPlane {
     /// # Errors
     /// When the folders of databases cannot be made or reached.
     pub fn open(data_dir: &Path, config: DataConfig) -> Result<Self, FolderError> {
+        if !sqlite::set_up_process() {
+            tracing::warn!("SQLite was in use before: a statement's memory is not bounded");
+        }
         let folders = Folders::open(data_dir, config.owner)?;
         Ok(Self {
             threads: Threads::new(config.threads, config.max_stuck),

@@ -228,3 +228,105 @@ fn learn_it_was_short(
         lanes.learn(lanes.epoch(), sql, None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::gate::Gates;
+    use crate::data::write_queue::WriteResult;
+    use crate::domain::database::Durability;
+    use crate::domain::ids::DatabaseId;
+    use crate::engine::Engine as _;
+    use crate::engine::sqlite::{Form, Int64Form, Profile, Role, Shape, Sqlite, Statement, Ticket};
+    use std::path::PathBuf;
+    use tokio::sync::oneshot;
+    use uuid::Uuid;
+
+    struct TempFolder(PathBuf);
+
+    impl Drop for TempFolder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn database() -> (TempFolder, SqliteConnection) {
+        let folder = std::env::temp_dir().join(format!("dbforge-{}", Uuid::new_v4()));
+        std::fs::create_dir(&folder).unwrap();
+        Sqlite.create_file(&folder, Durability::Full).unwrap();
+        let profile = Profile {
+            role: Role::Writer,
+            durability: Durability::Full,
+            size_bytes: 1 << 20,
+            cached_statements: 8,
+        };
+        let sqlite = SqliteConnection::open(&folder, profile).unwrap();
+        (TempFolder(folder), sqlite)
+    }
+
+    fn request(sql: &str) -> (WriteRequest, oneshot::Receiver<WriteResult>) {
+        let (answer, answered) = oneshot::channel();
+        let timeout = Duration::from_secs(20);
+        let request = WriteRequest {
+            statements: vec![Statement {
+                sql: sql.into(),
+                ..Statement::default()
+            }],
+            form: Form {
+                shape: Shape::Rows,
+                int64: Int64Form::Number,
+                max_rows: 10,
+                may_truncate: true,
+                max_bytes: 10_000,
+            },
+            deadline: Deadline::after(timeout),
+            timeout,
+            ticket: Arc::new(Ticket::default()),
+            alone: false,
+            answer,
+            _guard: Gates::default()
+                .try_enter(DatabaseId(Uuid::nil()))
+                .expect("nobody is alone behind a new gate"),
+        };
+        (request, answered)
+    }
+
+    fn run(sqlite: &mut SqliteConnection, sql: &str) -> Vec<Answer> {
+        let (request, mut answered) = request(sql);
+        let mut waiting = VecDeque::from([request]);
+        let lanes = Lanes::new(8);
+        run_group(sqlite, &mut waiting, Duration::from_secs(1), &lanes);
+        answered.try_recv().unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_request_given_up_before_the_commit_is_not_in_it_and_its_neighbour_is() {
+        let (_folder, mut sqlite) = database();
+        run(&mut sqlite, "CREATE TABLE t (a)");
+        let lanes = Lanes::new(8);
+        let (given_up, mut never) = request("INSERT INTO t VALUES ('given up')");
+        let (neighbour, mut answered) = request("INSERT INTO t VALUES ('kept')");
+
+        sqlite.command("BEGIN IMMEDIATE").unwrap();
+        let kept = vec![given_up, neighbour]
+            .into_iter()
+            .map(|it| {
+                let answers = run_request(&mut sqlite, &it, None).unwrap();
+                (it, answers)
+            })
+            .collect::<Kept>();
+        assert!(kept[0].0.ticket.abandon());
+        let mut waiting = VecDeque::new();
+        commit(&mut sqlite, kept, &mut waiting, &lanes);
+        assert!(answered.try_recv().is_err(), "nobody is answered yet");
+
+        while !waiting.is_empty() {
+            run_group(&mut sqlite, &mut waiting, Duration::from_secs(1), &lanes);
+        }
+        answered.try_recv().unwrap().unwrap();
+        assert!(never.try_recv().is_err());
+        let rows = run(&mut sqlite, "SELECT a FROM t");
+        let body = String::from_utf8(rows[0].body.clone()).unwrap();
+        assert!(body.contains(r#""rows":[["kept"]]"#), "{body}");
+    }
+}

@@ -4,6 +4,7 @@
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
 mod engine_away;
+#[expect(dead_code, reason = "shared with the other tests, which use all of it")]
 #[path = "../shared/gateway_process.rs"]
 mod gateway_process;
 mod hardening;

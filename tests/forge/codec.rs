@@ -173,7 +173,7 @@ pub(crate) fn sample(kind: EventKind) -> Event {
 /// That event as the first of a log; every other one has the optional parts of a commit too.
 fn recorded(kind: EventKind) -> RecordedEvent {
     let mut header = header(kind.number().into());
-    if kind.number() % 2 == 0 {
+    if kind.number().is_multiple_of(2) {
         header.causation = Some(Sequence(7));
         header.idempotency = Some(Idempotency {
             key: "k-1".to_owned(),

@@ -1,1 +1,104 @@
-//! x
+//! What every engine keeps: one suite, run over the registry.
+use crate::sql_support::TempFolder;
+use dbforge::domain::database::Durability;
+use dbforge::engine::{Engine, FileError, registry};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+fn for_every_engine(check: impl Fn(&dyn Engine, &Path)) {
+    for engine in registry::all() {
+        let folder = TempFolder::new();
+        check(*engine, folder.path());
+    }
+}
+
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|it| {
+            let file = it.unwrap();
+            let name = file.file_name().into_string().unwrap();
+            (name, fs::read(file.path()).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn a_file_is_made_once_and_answers() {
+    for_every_engine(|engine, folder| {
+        for durability in [Durability::Full, Durability::Relaxed] {
+            engine.create_file(folder, durability).unwrap();
+            engine.probe(folder).unwrap();
+        }
+        let made = contents(folder);
+        engine.create_file(folder, Durability::Full).unwrap();
+        engine.settle(folder).unwrap();
+        assert_eq!(contents(folder), made, "a second time changes nothing");
+        for name in made.keys() {
+            let mode = folder.join(name).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    });
+}
+
+#[test]
+fn what_an_earlier_try_left_is_made_anew() {
+    for_every_engine(|engine, folder| {
+        engine.create_file(folder, Durability::Full).unwrap();
+        let whole = contents(folder);
+        for name in whole.keys() {
+            fs::remove_file(folder.join(name)).unwrap();
+            for rest in ["", "-wal", "-journal"] {
+                fs::write(folder.join(format!("{name}.new{rest}")), b"half of it").unwrap();
+            }
+        }
+        engine.create_file(folder, Durability::Full).unwrap();
+        engine.probe(folder).unwrap();
+        let names: Vec<String> = contents(folder).into_keys().collect();
+        let expected: Vec<String> = whole.into_keys().collect();
+        assert_eq!(names, expected, "nothing is left of it");
+    });
+}
+
+#[test]
+fn a_missing_file_is_missing_and_nothing_is_put_in_its_place() {
+    for_every_engine(|engine, folder| {
+        let error = engine.probe(folder).unwrap_err();
+        assert_eq!(error, FileError::Missing);
+        assert!(!error.is_transient());
+        engine.settle(folder).unwrap();
+        assert!(contents(folder).is_empty());
+    });
+}
+
+#[test]
+fn what_is_no_database_or_is_anothers_is_refused_and_left_alone() {
+    for_every_engine(|engine, folder| {
+        engine.create_file(folder, Durability::Full).unwrap();
+        let names: Vec<String> = contents(folder).into_keys().collect();
+        for name in &names {
+            let file = folder.join(name);
+            let other = folder.join("another's");
+            fs::rename(&file, &other).unwrap();
+
+            symlink(&other, &file).unwrap();
+            assert_eq!(engine.probe(folder), Err(FileError::Missing), "a link");
+            fs::remove_file(&file).unwrap();
+
+            fs::hard_link(&other, &file).unwrap();
+            assert_eq!(engine.probe(folder), Err(FileError::Missing), "two names");
+            fs::remove_file(&file).unwrap();
+
+            let text = b"no database at all, but long enough to be one ".repeat(200);
+            fs::write(&file, &text).unwrap();
+            let error = engine.create_file(folder, Durability::Full).unwrap_err();
+            assert!(matches!(error, FileError::NotADatabase { .. }), "{error}");
+            assert_eq!(fs::read(&file).unwrap(), text, "it was left alone");
+            fs::remove_file(&file).unwrap();
+            fs::rename(&other, &file).unwrap();
+        }
+        engine.probe(folder).unwrap();
+    });
+}

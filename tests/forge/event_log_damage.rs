@@ -1,155 +1,17 @@
 //! Files that were cut, changed, zeroed or deleted: nothing is lost in silence, nothing panics.
-use crate::support::{TempFolder, commit, database, files_below, keyed, ready, write_files};
-use dbforge::domain::event::{LogHealed, Stream};
-use dbforge::domain::ids::{Actor, Sequence};
-use dbforge::domain::recorded::RecordedEvent;
-use dbforge::event_log::disk::{DiskEventLog, Finding, OpenError, OpenReport, Settings};
+use crate::damaged_log::{
+    append_pairs, change, cut_journal, delete_index, events, frame_starts, has_lost_nothing,
+    is_read_only_with_a_prefix, journal, open, small,
+};
+use crate::support::{TempFolder, commit, files_below, keyed, ready, write_files};
+use dbforge::domain::event::LogHealed;
+use dbforge::domain::ids::Sequence;
+use dbforge::event_log::disk::{DiskEventLog, Finding, OpenError, Settings};
 use dbforge::event_log::verify::{VerifyError, verify};
 use dbforge::event_log::{AppendError, EventLog};
 use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-
-/// A log that was closed in order, to be damaged in copies.
-struct Original {
-    files: Vec<(PathBuf, Vec<u8>)>,
-    events: Vec<RecordedEvent>,
-}
-
-/// Sixty commits in one segment, all small enough to be in both copies.
-fn small() -> &'static Original {
-    static LOG: OnceLock<Original> = OnceLock::new();
-    LOG.get_or_init(|| {
-        let folder = TempFolder::new();
-        let (log, _) = open(folder.path());
-        append_pairs(&log, 30);
-        log.close();
-        let events = events(&log);
-        drop(log);
-        let files = files_below(folder.path());
-        Original { files, events }
-    })
-}
-
-/// Two commits each time, three events.
-fn append_pairs(log: &DiskEventLog, times: u64) {
-    for n in 0..times {
-        let group = vec![keyed(2 * n, &format!("key-{n}")), ready(2 * n + 1, n % 3)];
-        log.append(Sequence(3 * n), group).unwrap();
-    }
-}
-
-impl Original {
-    /// A copy with this damage.
-    fn damaged(&self, damage: impl FnOnce(&Path)) -> TempFolder {
-        let copy = TempFolder::new();
-        write_files(&self.files, copy.path());
-        damage(copy.path());
-        copy
-    }
-}
-
-fn open(folder: &Path) -> (DiskEventLog, OpenReport) {
-    DiskEventLog::open(folder, Settings::default()).unwrap()
-}
-
-fn events(log: &DiskEventLog) -> Vec<RecordedEvent> {
-    log.read_after(Sequence(0), usize::MAX).unwrap()
-}
-
-fn journal(folder: &Path) -> PathBuf {
-    folder.join("journal/00000001.journal")
-}
-
-fn change(path: &Path, how: impl FnOnce(&mut Vec<u8>)) {
-    let mut bytes = fs::read(path).unwrap();
-    how(&mut bytes);
-    fs::write(path, bytes).unwrap();
-}
-
-fn cut_journal(folder: &Path, length: usize) {
-    change(&journal(folder), |bytes| bytes.truncate(length));
-}
-
-fn delete_index(folder: &Path) {
-    fs::remove_dir_all(folder.join("events.sled")).unwrap();
-}
-
-/// Where each frame of the small log begins, and its end.
-fn frame_starts() -> Vec<usize> {
-    let copy = small().damaged(|_| {});
-    let bytes = fs::read(journal(copy.path())).unwrap();
-    let mut starts = vec![0];
-    let mut at = 0;
-    while let Some(length) = bytes.get(at + 2..at + 6) {
-        at += 10 + u32::from_le_bytes(length.try_into().unwrap()) as usize;
-        starts.push(at);
-    }
-    starts
-}
-
-/// The log has every event, answers every question, takes a new one, and opens again with it.
-fn has_lost_nothing(folder: &Path, expected: &[RecordedEvent]) -> OpenReport {
-    let (log, report) = open(folder);
-    assert_eq!(report.read_only, None, "{report:?}");
-    assert_eq!(events(&log), expected);
-    for n in 0..3 {
-        let stream = Stream::Database(database(n));
-        let of_stream: Vec<_> = expected
-            .iter()
-            .filter(|it| it.event.stream() == stream)
-            .cloned()
-            .collect();
-        assert_eq!(
-            log.read_stream(stream, Sequence(0), usize::MAX).unwrap(),
-            of_stream
-        );
-    }
-    let found = log.find_idempotent(&Actor::named("root"), "key-7").unwrap();
-    assert_eq!(found.as_deref(), Some(&expected[21..23]));
-    let end = log.head().sequence;
-    log.append(end, vec![ready(1000, 1)]).unwrap();
-    drop(log);
-    let (log, again) = open(folder);
-    assert_eq!(again.read_only, None);
-    assert_eq!(events(&log).len(), expected.len() + 1);
-    drop(log);
-    assert_eq!(verify(folder).unwrap().events as usize, expected.len() + 1);
-    report
-}
-
-/// The log has a part of the history, says why, and takes nothing.
-fn is_read_only_with_a_prefix(folder: &Path, expected: &[RecordedEvent]) -> usize {
-    let before = fs::read(journal(folder)).ok();
-    let (log, report) = open(folder);
-    assert!(report.read_only.is_some(), "{report:?}");
-    assert_eq!(report.read_only, log.read_only());
-    let kept = events(&log);
-    assert_eq!(kept, expected[..kept.len()]);
-    assert_eq!(log.head(), report.head);
-    assert_eq!(report.head.sequence.0, kept.len() as u64);
-    assert!(matches!(
-        log.append(log.head().sequence, vec![ready(1000, 1)]),
-        Err(AppendError::ReadOnly { .. })
-    ));
-    let stream = Stream::Database(database(1));
-    let of_stream: Vec<_> = kept
-        .iter()
-        .filter(|it| it.event.stream() == stream)
-        .cloned()
-        .collect();
-    assert_eq!(
-        log.read_stream(stream, Sequence(0), usize::MAX).unwrap(),
-        of_stream
-    );
-    let keyed = log.find_idempotent(&Actor::named("root"), "key-7").unwrap();
-    assert_eq!(keyed.is_some(), kept.len() > 22);
-    log.close();
-    drop(log);
-    assert_eq!(fs::read(journal(folder)).ok(), before, "nothing is changed");
-    kept.len()
-}
 
 #[test]
 fn a_log_that_was_closed_opens_without_findings() {
@@ -204,8 +66,7 @@ fn an_unfinished_write_that_nobody_was_told_of_is_cut() {
         assert_eq!(cut, !starts.contains(&length), "cut at {length}");
         let end = Sequence(kept as u64);
         log.append(end, vec![ready(1000, 1)]).unwrap();
-        drop(log);
-        assert_eq!(events(&open(copy.path()).0).len(), kept + 1);
+        assert_eq!(verify(copy.path()).unwrap().events as usize, kept + 1);
     }
 }
 
@@ -323,6 +184,9 @@ fn two_copies_damaged_in_one_place_open_read_only_on_the_longest_history() {
         let kept = is_read_only_with_a_prefix(copy.path(), &small().events);
         let before = frame / 2 * 3 + frame % 2 * 2;
         assert_eq!(kept, before, "everything before frame {frame}");
+        let reason = open(copy.path()).1.read_only.unwrap();
+        let shown = format!("of 90 events, {kept} verify in either copy");
+        assert!(reason.ends_with(&shown), "{reason}");
         let again = is_read_only_with_a_prefix(copy.path(), &small().events);
         assert_eq!(again, kept, "opening it again changes nothing");
     }
@@ -529,4 +393,28 @@ proptest! {
         });
         has_lost_nothing(copy.path(), &small().events);
     }
+}
+
+#[test]
+fn a_larger_index_cut_anywhere_is_made_again_and_its_panics_are_caught() {
+    let folder = TempFolder::new();
+    let (log, _) = open(folder.path());
+    append_pairs(&log, 700);
+    log.close();
+    let expected = events(&log);
+    drop(log);
+    let files = files_below(folder.path());
+    let mut panicked = false;
+    for part in 1..6 {
+        let copy = TempFolder::new();
+        write_files(&files, copy.path());
+        change(&copy.path().join("events.sled/db"), |bytes| {
+            bytes.truncate(bytes.len() * part / 6);
+        });
+        let report = has_lost_nothing(copy.path(), &expected);
+        panicked |= report
+            .healed()
+            .is_some_and(|it| it.contains("sled panicked"));
+    }
+    assert!(panicked, "one of these cuts makes sled panic");
 }

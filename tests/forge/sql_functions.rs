@@ -1,1 +1,142 @@
-//! x
+//! The functions that replace SQLite's own answer as SQLite's own do.
+use crate::sql_support::Sql;
+use dbforge::clock::Stopwatch;
+use dbforge::data::Param;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use rusqlite::Connection;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use serde_json::json;
+use std::time::Duration;
+
+/// Values that meet often: few letters, some of several bytes, digits, NUL, and no text at all.
+fn value() -> impl Strategy<Value = Param> {
+    let letter = prop::sample::select(vec![
+        'a', 'b', ' ', 'é', '€', '𝄞', '0', 'f', '\0', '1', '-', '.',
+    ]);
+    prop_oneof![
+        8 => prop::collection::vec(letter, 0..12)
+            .prop_map(|it| Param::Text(it.into_iter().collect())),
+        2 => prop::collection::vec(prop::sample::select(vec![0u8, b'a', 0xc3, 0xa9, 0x80, 0xff]), 0..8)
+            .prop_map(Param::Blob),
+        1 => (-120i64..120).prop_map(Param::Integer),
+        1 => (-9i32..9).prop_map(|it| Param::Real(f64::from(it) / 8.0)),
+        1 => Just(Param::Real(1.0e300)),
+        1 => Just(Param::Null),
+    ]
+}
+
+/// JSON that often has the same keys.
+fn json_object() -> impl Strategy<Value = Param> {
+    let leaf = prop_oneof![Just(json!(null)), Just(json!(1)), Just(json!("x"))];
+    let tree = leaf.prop_recursive(3, 12, 4, |inner| {
+        let key = prop::sample::select(vec!["a", "b", "c", "é"]);
+        prop::collection::vec((key, inner), 0..4).prop_map(|it| {
+            serde_json::Value::Object(it.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
+        })
+    });
+    prop_oneof![4 => tree.prop_map(|it| Param::Text(it.to_string())), 1 => value()]
+}
+
+/// What SQLite's own function says, as text that tells types and bytes apart.
+fn plainly(plain: &Connection, question: &str, values: &[Param]) -> Option<String> {
+    let mut statement = plain.prepare(question).unwrap();
+    for (place, value) in (1..).zip(values) {
+        let value = match value {
+            Param::Null => ValueRef::Null,
+            Param::Integer(it) => ValueRef::Integer(*it),
+            Param::Real(it) => ValueRef::Real(*it),
+            Param::Text(it) => ValueRef::Text(it.as_bytes()),
+            Param::Blob(it) => ValueRef::Blob(it),
+        };
+        statement
+            .raw_bind_parameter(place, ToSqlOutput::Borrowed(value))
+            .unwrap();
+    }
+    let mut rows = statement.raw_query();
+    match rows.next().ok()?.unwrap().get(0).unwrap() {
+        Value::Text(it) => Some(it),
+        other => panic!("quote() gives text, not {other:?}"),
+    }
+}
+
+#[test]
+fn every_replaced_function_says_what_sqlites_own_says() {
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let sql = tokio.block_on(async { Sql::new() });
+    let plain = Connection::open_in_memory().unwrap();
+    let same = |call: &str, values: Vec<Param>| {
+        // hex() shows bytes that are no UTF-8, typeof() what they are taken for.
+        let question =
+            format!("SELECT quote(hex({call}) || ' ' || typeof({call}) || ({call} IS NULL))");
+        let expected = plainly(&plain, &question, &values);
+        let request = dbforge::data::Params::Positional(values.clone());
+        let answer = tokio.block_on(sql.request(
+            &sql.target,
+            &question,
+            request,
+            crate::sql_support::read_only(),
+        ));
+        let actual = answer.ok().map(|it| {
+            let body: serde_json::Value = serde_json::from_slice(&it.body).unwrap();
+            body["rows"][0][0].as_str().unwrap().to_owned()
+        });
+        assert_eq!(actual, expected, "{call} of {values:?}");
+    };
+
+    let mut runner = TestRunner::new(Config::with_cases(1_500));
+    runner
+        .run(&(value(), value(), value()), |(a, b, c)| {
+            same("instr(?1, ?2)", vec![a.clone(), b.clone()]);
+            same("replace(?1, ?2, ?3)", vec![a.clone(), b.clone(), c]);
+            same("trim(?1, ?2)", vec![a.clone(), b.clone()]);
+            same("ltrim(?1, ?2)", vec![a.clone(), b.clone()]);
+            same("rtrim(?1, ?2)", vec![a.clone(), b.clone()]);
+            same("unhex(?1, ?2)", vec![a, b]);
+            Ok(())
+        })
+        .unwrap();
+    runner
+        .run(&(json_object(), json_object()), |(a, b)| {
+            same("json_patch(?1, ?2)", vec![a.clone(), b.clone()]);
+            same("jsonb_patch(?1, ?2)", vec![a.clone(), b.clone()]);
+            same("json_array(json_patch(?1, ?2))", vec![a, b]);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_megabyte_takes_none_of_them_long() {
+    let sql = Sql::new();
+    let long = "replace(hex(zeroblob(499990)), '0', 'a')";
+    let half = "hex(zeroblob(249990)) || 'b'";
+    for call in [
+        format!("instr({long}, replace({half}, '0', 'a'))"),
+        format!("length(replace({long}, replace({half}, '0', 'a'), 'x'))"),
+        format!("length(trim({long}, {half}))"),
+        format!("length(ltrim({long}, {half}))"),
+        format!("length(rtrim({long}, {half} || 'a'))"),
+        format!("length(unhex({long}, {half}))"),
+    ] {
+        let started = Stopwatch::start();
+        sql.ask(&format!("SELECT {call}")).await.unwrap();
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(1), "{call} took {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_no_value_can_hold_is_refused_before_it_is_made() {
+    let sql = Sql::new();
+    let error = sql
+        .ask(
+            "SELECT replace(replace(hex(zeroblob(499990)), '0', 'ab'), 'a', hex(zeroblob(499990)))",
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "SQL Error: string or blob too big");
+}

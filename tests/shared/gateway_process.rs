@@ -1,9 +1,10 @@
 //! The real program as a child process, spoken to over a real socket.
+use dbforge::clock::Stopwatch;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Long enough for a debug build on a busy machine; a poll that takes it all has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -85,7 +86,7 @@ impl GatewayProcess {
     /// Looks until `is_so`.
     #[track_caller]
     pub(crate) fn poll(&self, what: &str, is_so: impl Fn() -> bool) {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         while !is_so() {
             assert!(start.elapsed() < PATIENCE, "not within a minute: {what}");
             std::thread::yield_now();

@@ -344,6 +344,25 @@ mod tests {
     }
 
     #[test]
+    fn what_sqlite_itself_calls_unknown_is_refused() {
+        // An ATTACH with a computed file name: no text is known, only the code.
+        let action = AuthAction::Unknown {
+            code: rusqlite::ffi::SQLITE_ATTACH,
+            arg1: None,
+            arg2: None,
+        };
+        for database_name in [None, Some("main"), Some("temp")] {
+            let context = AuthContext {
+                action,
+                database_name,
+                accessor: None,
+            };
+            assert!(verdict(Role::Writer, &context).is_err());
+            assert!(verdict(Role::Reader, &context).is_err());
+        }
+    }
+
+    #[test]
     fn only_the_listed_pragmas_pass_and_only_a_writer_sets_one() {
         for name in names("SELECT name FROM pragma_pragma_list") {
             let listed = PRAGMAS_THAT_TELL.contains(&name.as_str())

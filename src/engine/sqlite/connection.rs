@@ -7,7 +7,7 @@ use super::error::SqlError;
 use super::files::MAIN_FILE;
 use super::leash::{Hold, Leash};
 use super::parameters::MAX_PARAMETERS;
-use super::{c_calls, functions};
+use super::{c_calls, functions, memory};
 use crate::domain::database::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -67,6 +67,7 @@ impl SqliteConnection {
     /// [`SqlError::DataMissing`] when there is no plain file with one name, otherwise what SQLite
     /// says.
     pub fn open(folder: &Path, profile: Profile) -> Result<Self, SqlError> {
+        memory::install();
         let file = folder.join(MAIN_FILE);
         super::files::require_plain(&file).map_err(|_| SqlError::DataMissing)?;
         Self::open_file(&file, profile).map_err(|it| SqlError::from_sqlite(&it, None))

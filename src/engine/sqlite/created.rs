@@ -24,8 +24,17 @@ impl SqliteConnection {
                 self.recorder.take();
                 // Whether it can be prepared at all is the client's affair: a trigger may name
                 // tables that come later.
-                let _ = self.inner.prepare(&use_of_it);
+                let message = self
+                    .inner
+                    .prepare(&use_of_it)
+                    .err()
+                    .map(|it| it.to_string());
                 if let Some(Refused::NotAllowed(what)) = self.recorder.take().refused {
+                    return Err(SqlError::NotAllowed { what });
+                }
+                // What a schema may not name is told before the authorizer is asked.
+                if let Some(it) = message.filter(|it| it.starts_with("unsafe use of")) {
+                    let what = it.split(" in ").next().unwrap_or_default().to_owned();
                     return Err(SqlError::NotAllowed { what });
                 }
             }

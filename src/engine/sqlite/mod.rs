@@ -13,6 +13,7 @@ mod files;
 mod functions;
 mod hint;
 mod leash;
+mod memory;
 mod parameters;
 mod statement;
 mod strings;
@@ -28,6 +29,13 @@ pub use statement::{Answer, Statement, StatementTraits};
 use super::{Engine, FileError};
 use crate::domain::database::Durability;
 use std::path::Path;
+
+/// Sets SQLite up in this process: bounds the memory that one statement may have. To be called
+/// before anything opens a database; `false` when that has happened, and statements are not
+/// bounded then.
+pub fn set_up_process() -> bool {
+    memory::install()
+}
 
 /// SQLite: one file for each database.
 #[derive(Debug)]

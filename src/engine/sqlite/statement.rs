@@ -3,6 +3,7 @@ use super::answer::{AnswerWriter, Form, Totals};
 use super::authorizer::{Refused, Role, Seen};
 use super::connection::SqliteConnection;
 use super::error::SqlError;
+use super::memory::{Budget, STATEMENT_BYTES};
 use super::parameters::Params;
 use super::{c_calls, hint};
 use crate::clock::Stopwatch;
@@ -54,7 +55,9 @@ impl SqliteConnection {
     /// Whatever the statement deserves; the connection may be spoiled by it.
     pub fn run(&mut self, statement: &Statement, form: &Form) -> Result<Answer, SqlError> {
         self.recorder.take();
+        let budget = Budget::of(STATEMENT_BYTES);
         let result = run(self, statement, form);
+        drop(budget);
         let seen = self.recorder.take();
         let result = match result {
             Ok(mut answer) => {

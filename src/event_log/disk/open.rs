@@ -73,6 +73,11 @@ fn heal(
     let salvaged = salvage(places, evidence.index)?;
     let head = salvaged.head();
     if head.sequence.0 < furthest {
+        let verifies_to = head.sequence;
+        let reason = match furthest {
+            u64::MAX => format!("{reason}; what this version can read ends at event {verifies_to}"),
+            _ => format!("{reason}; of {furthest} events, {verifies_to} verify in either copy"),
+        };
         return Ok(Healing::Impossible(Box::new(salvaged), reason));
     }
     let index_is_right = salvaged.holds(&evidence.index_head);

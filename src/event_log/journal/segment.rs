@@ -33,11 +33,12 @@ pub(crate) fn list(folder: &Path) -> io::Result<Vec<u32>> {
     };
     let mut numbers = Vec::new();
     for entry in entries {
-        let name = entry?.file_name();
-        let number: Option<u32> = name
-            .to_str()
-            .and_then(|it| it.strip_suffix(".journal"))
+        let file = entry?.path();
+        let number: Option<u32> = file
+            .file_stem()
+            .and_then(|it| it.to_str())
             .and_then(|it| it.parse().ok());
+        let number = number.filter(|number| path(folder, *number) == file);
         numbers.extend(number);
     }
     numbers.sort_unstable();

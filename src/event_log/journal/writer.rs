@@ -103,8 +103,10 @@ impl JournalWriter {
 
     fn write(&self, group: &[u8]) -> Result<(), WriteError> {
         if let Err(source) = self.file.write_all_at(group, self.end.offset) {
+            // Synced too: else power loss could bring back commits that were refused.
             self.file
                 .set_len(self.end.offset)
+                .and_then(|()| self.file.sync_all())
                 .map_err(|source| WriteError::Broken {
                     what: "a failed write to the journal could not be taken back",
                     source,

@@ -1,0 +1,53 @@
+//! A statement's memory is bounded. In a program of its own: the bound is set when SQLite starts in
+//! a process, which the other tests share.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(dead_code, reason = "shared with the other tests, which use all of it")]
+#[path = "forge/sql_support.rs"]
+mod sql_support;
+
+use dbforge::data::{QueryError, QueryOptions};
+use serde_json::json;
+use sql_support::{Sql, read_write, within};
+use std::fs;
+use std::time::Duration;
+
+/// Most bytes of memory that this process has had.
+fn peak_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|it| it.starts_with("VmHWM:")).unwrap();
+    let kib = line.split_whitespace().nth(1).unwrap();
+    kib.parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_hoards_memory_ends_and_takes_nobody_with_it() {
+    let sql = Sql::new();
+    sql.ask("CREATE TABLE t (a)").await.unwrap();
+    sql.ask("INSERT INTO t VALUES (1)").await.unwrap();
+    let hoards = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 200000000) \
+                  SELECT x FROM (SELECT x, randomblob(200) AS r FROM c) ORDER BY r";
+    let before = peak_bytes();
+    for question in [hoards.to_owned(), format!("INSERT INTO t {hoards}")] {
+        let error = sql
+            .ask_as(&question, within(Duration::from_secs(30)))
+            .await
+            .unwrap_err();
+        let is_told =
+            matches!(&error, QueryError::Sql { message, .. } if message.contains("memory"));
+        assert!(is_told, "{error}");
+        assert_eq!(sql.rows("SELECT a FROM t").await, json!([[1]]));
+        sql.ask("INSERT INTO t VALUES (1)").await.unwrap();
+        sql.ask("DELETE FROM t WHERE rowid > 1").await.unwrap();
+    }
+    let grown = peak_bytes() - before;
+    assert!(grown < 160 << 20, "memory grew by {} MiB", grown >> 20);
+
+    let sorts = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 100000) \
+                 SELECT x FROM (SELECT x, randomblob(100) AS r FROM c) ORDER BY r";
+    let options = QueryOptions {
+        max_rows: Some(1),
+        ..read_write()
+    };
+    let sorted = sql.ask_as(sorts, options).await;
+    sorted.expect("a large sort has room");
+}
