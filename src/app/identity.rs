@@ -15,7 +15,7 @@ const TOKEN_BYTES: usize = 32;
 
 /// Why the root token cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("the root token in {} cannot be {action}: {source}", file.display())]
+#[error("the root token in {} cannot be {action}", file.display())]
 pub struct RootTokenError {
     /// Which file.
     pub file: PathBuf,

@@ -65,7 +65,7 @@ pub struct Greeting {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder cannot be used.
-    #[error("the data folder {} cannot be used: {source}", folder.display())]
+    #[error("the data folder {} cannot be used", folder.display())]
     DataFolder {
         /// Which folder.
         folder: PathBuf,
@@ -91,7 +91,7 @@ pub enum StartError {
     #[error(transparent)]
     RootToken(#[from] RootTokenError),
     /// The address is taken or not ours.
-    #[error("cannot listen on {address}: {source}; choose another with DBFORGE_LISTEN")]
+    #[error("cannot listen on {address}, which DBFORGE_LISTEN can change")]
     Listen {
         /// Which address.
         address: SocketAddr,

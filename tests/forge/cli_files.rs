@@ -1,5 +1,6 @@
 //! The commands that read files: of a data folder, and exports of its history.
 use crate::cli_support::{Dbforge, Ended, dbforge};
+use crate::support::with_snapshots_in;
 use dbforge::domain::recorded::NewCommit;
 use dbforge::domain::state::State;
 use dbforge::event_log::EventLog;
@@ -72,12 +73,14 @@ fn an_export_replays_to_the_state_that_its_events_lead_to() {
 }
 
 #[test]
-fn a_log_written_by_hand_replays_too() {
-    let state = Dbforge::with(&["replay", "-"]).fed(HISTORY).well();
-    assert!(
-        state.contains("files       in the trash until 2026-03-01"),
-        "{state}"
-    );
+fn every_golden_log_is_printed_as_its_snapshot_holds_it() {
+    let logs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/event_logs");
+    for log in fs::read_dir(logs).unwrap() {
+        let log = log.unwrap().path();
+        let state = dbforge(&["replay", log.to_str().unwrap()]).well();
+        let name = log.file_stem().unwrap().to_str().unwrap();
+        with_snapshots_in("replay", || insta::assert_snapshot!(name, state));
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 use super::Finding;
 use crate::domain::database::{Condition, Database};
 use crate::domain::state::State;
+use crate::engine::sqlite::MAIN_FILE;
 use crate::event_log::verify::{Verified, VerifyError, verify_each};
 use std::path::Path;
 
@@ -56,21 +57,10 @@ fn journal(verified: &Result<Verified, VerifyError>) -> Finding {
 /// Everything here is made again from the journal, so its absence is no harm while that is whole.
 fn copies(forge_dir: &Path, verified: &Result<Verified, VerifyError>) -> Vec<Finding> {
     let copies = [
-        (
-            "events.sled",
-            "index",
-            "the next start makes it from the journal",
-        ),
-        (
-            "control.db",
-            "read model",
-            "the next start makes it from the event log",
-        ),
-        (
-            "HEAD",
-            "head file",
-            "it is written every so often, and at every stop",
-        ),
+        ("events.sled", "index", Some("the next start makes it")),
+        ("control.db", "read model", Some("the next start makes it")),
+        // A gateway that never stopped has written none yet.
+        ("HEAD", "head file", None),
     ];
     copies
         .into_iter()
@@ -80,8 +70,10 @@ fn copies(forge_dir: &Path, verified: &Result<Verified, VerifyError>) -> Vec<Fin
             }
             let seen = format!("{file} is not there");
             match verified {
-                Ok(whole) if whole.events == 0 => Finding::ok(what, format!("{seen} yet")),
-                Ok(_) => Finding::warn(what, seen, without),
+                Ok(whole) => match without {
+                    Some(next) if whole.events > 0 => Finding::warn(what, seen, next),
+                    _ => Finding::ok(what, format!("{seen} yet")),
+                },
                 Err(_) => Finding::fail(what, seen, "it cannot help to heal the journal"),
             }
         })
@@ -100,7 +92,10 @@ fn files(data_dir: &Path, state: &State) -> Finding {
         .map(|it| format!("{} ({})", it.name, it.id))
         .collect();
     if missing.is_empty() {
-        return Finding::ok("files", format!("{} databases have theirs", in_place.len()));
+        return Finding::ok(
+            "files",
+            format!("all are there of {} databases", in_place.len()),
+        );
     }
     Finding::fail(
         "files",
@@ -111,5 +106,5 @@ fn files(data_dir: &Path, state: &State) -> Finding {
 
 fn main_file_exists(data_dir: &Path, database: &Database) -> bool {
     let folder = data_dir.join("databases").join(database.id.to_string());
-    folder.join("main.db").is_file()
+    folder.join(MAIN_FILE).is_file()
 }
