@@ -1,10 +1,12 @@
 //! The commands that read files: of a data folder, and exports of its history.
 use crate::cli_support::{Dbforge, Ended, dbforge};
+use crate::gateway_process::PATIENCE;
 use crate::support::with_snapshots_in;
+use dbforge::clock::Deadline;
 use dbforge::domain::recorded::NewCommit;
 use dbforge::domain::state::State;
 use dbforge::event_log::EventLog;
-use dbforge::event_log::disk::{DiskEventLog, Settings};
+use dbforge::event_log::disk::{DiskEventLog, OpenError, Settings};
 use dbforge::event_log::import::read_export;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +25,7 @@ const HISTORY: &str = r#"{"kind":"forge_founded","data":{"instance":"00000000-00
 fn data_folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     let forge_dir = folder.path().join(".forge");
-    let (log, _) = DiskEventLog::open(&forge_dir, Settings::default()).unwrap();
+    let log = open(&forge_dir);
     for recorded in read_export(HISTORY.as_bytes()) {
         let recorded = recorded.unwrap();
         let commit = NewCommit {
@@ -34,6 +36,19 @@ fn data_folder() -> TempDir {
     }
     log.close();
     folder
+}
+
+/// Opens an event log. Where a child process is being made at that moment, it has the lock of a
+/// log that was closed for an instant longer.
+fn open(forge_dir: &Path) -> DiskEventLog {
+    let deadline = Deadline::after(PATIENCE);
+    loop {
+        match DiskEventLog::open(forge_dir, Settings::default()) {
+            Ok((log, _)) => return log,
+            Err(OpenError::InUse { .. }) if !deadline.has_passed() => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 fn on(folder: &TempDir, args: &[&str]) -> Ended {
@@ -132,8 +147,7 @@ fn damage_in_the_journal_is_told_with_its_place_and_everything_before_it_is_expo
 #[test]
 fn reading_the_log_needs_no_lock_and_changes_nothing() {
     let folder = data_folder();
-    let (_held, _) =
-        DiskEventLog::open(&folder.path().join(".forge"), Settings::default()).unwrap();
+    let _held = open(&folder.path().join(".forge"));
     let before = fs::read(journal_of(&folder)).unwrap();
     on(&folder, &["log", "export"]).well();
     on(&folder, &["log", "verify"]).well();
@@ -203,7 +217,7 @@ fn the_doctor_finds_damage_missing_parts_and_open_secrets() {
 fn the_doctor_misses_the_file_of_a_database_that_is_in_place() {
     let folder = data_folder();
     let forge_dir = folder.path().join(".forge");
-    let (log, _) = DiskEventLog::open(&forge_dir, Settings::default()).unwrap();
+    let log = open(&forge_dir);
     let database = r#"{"database":"00000000-0000-0000-0000-0000000000d1","dns_label":"shop"}"#;
     let back = format!("{HISTORY}{{\"kind\":\"database_undeleted\",\"data\":{database}}}");
     let recorded = read_export(back.as_bytes()).last().unwrap().unwrap();
