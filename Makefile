@@ -6,7 +6,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run up down logs status clean test check deps build images
+.PHONY: help run up down logs status clean test crash check deps build images
 
 # The host's own target by name: only then do RUSTFLAGS reach the program and not build scripts,
 # and run, images and tests share one build. On Linux that build is static: one file that runs in
@@ -47,9 +47,17 @@ clean: ## Remove containers, networks AND ALL DATA, after asking (FORCE=1: witho
 
 # Everything is linked before the images are built, so that they hold the very program under test.
 test: deps check ## Run every test, those on real Docker, Compose and Traefik included
+	@docker/setup.sh strace
 	cargo test --locked --no-run
 	docker/images.sh debug $(built)/debug/dbforge
-	cargo test --locked
+	@rm -f $(built)/snapshots-used
+	INSTA_UPDATE=no INSTA_SNAPSHOT_REFERENCES_FILE=$(abspath $(built))/snapshots-used cargo test --locked --no-fail-fast
+	@unused=$$(comm -23 <(find $(CURDIR)/snapshots -name '*.snap' | sort) <(sort -u $(built)/snapshots-used)); \
+	  if [[ -n $$unused ]]; then echo "snapshots that no test asks for:"; echo "$$unused"; exit 1; fi
+
+crash: ## Kill the gateway at N points of each system call: make crash N=100
+	@docker/setup.sh strace
+	DBFORGE_CRASHES=$(or $(N),50) cargo test --locked --test forge crash::
 
 check: ## Formatting and lints
 	cargo fmt --check

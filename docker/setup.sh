@@ -4,6 +4,7 @@
 # not do something itself, it names the command to run.
 #
 #   docker/setup.sh [engine|compose|traefik|all]
+#   docker/setup.sh strace    what the tests alone need
 #   docker/setup.sh stop      stops the engine, if this script started it
 set -euo pipefail
 
@@ -46,8 +47,9 @@ main() {
     compose) locked compose ;;
     traefik) locked traefik ;;
     all) locked everything ;;
+    strace) locked strace_for_tests ;;
     stop) locked stop_engine ;;
-    *) fail "unknown part '$1'" "docker/setup.sh [engine|compose|traefik|all|stop]" ;;
+    *) fail "unknown part '$1'" "docker/setup.sh [engine|compose|traefik|all|strace|stop]" ;;
   esac
 }
 
@@ -55,6 +57,11 @@ everything() {
   engine
   compose
   traefik
+}
+
+# Kills the gateway at chosen system calls.
+strace_for_tests() {
+  command -v strace >/dev/null || install_packages "strace" strace
 }
 
 # --- the engine ---------------------------------------------------------------------------------

@@ -10,13 +10,13 @@ mod cli_support;
 mod cli_waiting;
 mod codec;
 mod control;
+mod crash;
 mod damaged_log;
 mod engine_contract;
 mod event_log_contract;
 mod event_log_crash;
 mod event_log_damage;
 mod event_log_import;
-#[expect(dead_code, reason = "shared with the other tests, which use all of it")]
 #[path = "../shared/gateway_process.rs"]
 mod gateway_process;
 mod http_databases;

@@ -24,26 +24,42 @@ impl GatewayProcess {
     }
 
     pub(crate) fn start_with(data_dir: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_dbforge"))
+        let program = Command::new(env!("CARGO_BIN_EXE_dbforge"));
+        let gateway = Self::try_start(program, data_dir, settings);
+        let gateway = gateway.expect("the gateway says where it serves");
+        gateway.poll("the gateway is ready", || {
+            let ready = gateway.get("/readyz");
+            ready.is_some_and(|(status, _)| status == 200)
+        });
+        gateway
+    }
+
+    /// Starts `program`, which ends up as the gateway; `None` when it died before it served.
+    pub(crate) fn try_start(
+        mut program: Command,
+        data_dir: &Path,
+        settings: &[(&str, &str)],
+    ) -> Option<Self> {
+        let mut child = program
             .arg("serve")
             .env("DBFORGE_LISTEN", "127.0.0.1:0")
             .env("DBFORGE_DATA_DIR", data_dir)
-            .env("DBFORGE_LOG", "warn")
+            .env("DBFORGE_LOG", "error")
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url = lines
-            .by_ref()
-            .map(Result::unwrap)
-            .find_map(|line| {
-                let at = line.find("http://127.0.0.1:")?;
-                let url = line[at..].split_whitespace().next()?;
-                Some(url.trim_end_matches('/').to_owned())
-            })
-            .expect("the gateway says where it serves");
+        let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            let at = line.find("http://127.0.0.1:")?;
+            let url = line[at..].split_whitespace().next()?;
+            Some(url.trim_end_matches('/').to_owned())
+        });
+        let Some(url) = url else {
+            child.wait().unwrap();
+            return None;
+        };
         // Whoever closes the pipe makes the program's next line an error: it is read to its end.
         std::thread::spawn(move || lines.for_each(drop));
         let token = std::fs::read_to_string(data_dir.join(".forge/root-token")).unwrap();
@@ -53,18 +69,12 @@ impl GatewayProcess {
             .build()
             .into();
         let token = token.trim().to_owned();
-        let gateway = Self {
+        Some(Self {
             child,
             url,
             token,
             agent,
-        };
-        gateway.poll("the gateway is ready", || {
-            gateway
-                .get("/readyz")
-                .is_some_and(|(status, _)| status == 200)
-        });
-        gateway
+        })
     }
 
     /// `None` when the gateway did not answer.
