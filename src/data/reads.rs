@@ -150,7 +150,8 @@ impl ReadOnThread {
             lanes.learn(epoch, &self.statement.sql, Some(Lane::Fast));
         }
         self.open.rest(reader);
-        drop(self.guard);
+        drop(self.open);
+        drop(self.guard); // last: what is behind the gate is out of hand
         result
     }
 }

@@ -130,6 +130,27 @@ async fn what_was_acknowledged_moves_with_the_main_file_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_thread_has_a_handle_in_hand_when_the_files_are_taken() {
+    let sql = Sql::new();
+    sql.ask("CREATE TABLE t (a)").await.unwrap();
+    let folder = sql.plane.folders().living(sql.target.database);
+    for turn in 0..300 {
+        if turn % 3 > 0 {
+            sql.ask("INSERT INTO t VALUES (1)").await.unwrap();
+        }
+        if turn % 3 < 2 {
+            // Another text each time, so that it runs on a thread of its own.
+            let question = format!("SELECT count(*) + {turn} FROM t");
+            sql.ask(&question).await.unwrap();
+        }
+        let taken = sql.plane.take(sql.target.database, soon()).await.unwrap();
+        assert_eq!(sql.plane.health().connections, 0, "turn {turn}");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "turn {turn}");
+        drop(taken);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_step_waits_for_sql_and_gives_up_at_its_deadline() {
     let sql = Sql::new();
     let database = sql.target.database;
