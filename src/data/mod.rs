@@ -106,7 +106,9 @@ impl DataPlane {
         let open = self.open.take(database);
         let folder = self.folders.living(database);
         let settled = tokio::task::spawn_blocking(move || {
-            drop(open);
+            if let Some(open) = open {
+                open.close();
+            }
             Sqlite.settle(&folder)
         });
         match settled.await {

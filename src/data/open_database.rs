@@ -19,7 +19,7 @@ pub(super) struct OpenDatabase {
     pub(super) generation: u64,
     pub(super) lanes: Lanes,
     pub(super) bench: Arc<Bench>,
-    pub(super) writes: WriteQueue,
+    pub(super) writes: Arc<WriteQueue>,
     /// When it was last used, counted in uses of any database.
     pub(super) last_used: AtomicU64,
     folder: PathBuf,
@@ -67,7 +67,7 @@ impl OpenDatabase {
             generation,
             lanes: Lanes::new(config.remembered_statements),
             bench: Arc::default(),
-            writes: WriteQueue::new(config.waiting_writes),
+            writes: Arc::new(WriteQueue::new(config.waiting_writes)),
             last_used: AtomicU64::new(0),
             folder,
             durability: target.durability,
@@ -171,6 +171,12 @@ impl OpenDatabase {
             },
         };
         Ok(&mut place.insert(writer).handle)
+    }
+
+    /// Closes every connection. Whoever asks owns the files, so none is in use. Blocks.
+    pub(super) fn close(&self) {
+        self.lock_readers().clear();
+        *self.writer() = None;
     }
 
     fn open(&self, role: Role, size_bytes: u64) -> Result<Handle, SqlError> {

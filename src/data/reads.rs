@@ -1,6 +1,7 @@
 //! Reads: here, when they are known to be short; else on a thread of their own.
 //!
-//! Measured on two cores: a point read takes 3 µs, sending it to a thread and back 15 µs. So a
+//! Measured on two cores: a point read takes 4 µs here and 9 µs by way of a thread, and of 32 at a
+//! time a second sees 275,000 here and 75,000 by way of threads. So a
 //! statement that was short on a thread runs where its request is served, under a slice of a
 //! millisecond; one that runs out of it is cut and starts over on a thread, which a read survives.
 //! A statement comes to the fast lane only if its deadline stops it wherever it is: no virtual
@@ -150,7 +151,8 @@ impl ReadOnThread {
             lanes.learn(epoch, &self.statement.sql, Some(Lane::Fast));
         }
         self.open.rest(reader);
-        drop(self.guard);
+        drop(self.open);
+        drop(self.guard); // last: what is behind the gate is out of hand
         result
     }
 }

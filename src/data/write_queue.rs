@@ -2,7 +2,7 @@
 use super::gate::SharedGuard;
 use super::query::{BatchError, QueryError};
 use super::threads::Seat;
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Stopwatch};
 use crate::engine::sqlite::{Answer, Form, Leash, SqlError, Statement, Ticket};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -102,6 +102,14 @@ impl WriteQueue {
             inside.is_drained = false;
         }
         !group.is_empty()
+    }
+
+    /// Waits, for at most `patience`, until as many requests are in line as were answered.
+    pub(super) fn gather(&self, answered: usize, patience: Duration) {
+        let stopwatch = Stopwatch::start();
+        while self.lock().waiting.len() < answered && stopwatch.elapsed() < patience {
+            std::thread::yield_now();
+        }
     }
 
     /// Puts requests back in front, for the next thread.

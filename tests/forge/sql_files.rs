@@ -8,6 +8,8 @@ use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -127,6 +129,49 @@ async fn what_was_acknowledged_moves_with_the_main_file_alone() {
     fs::rename(folders.living(other.database), folders.living(database)).unwrap();
     drop(taken);
     assert_eq!(sql.rows("SELECT a FROM t").await, json!([[8]]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_thread_has_a_handle_in_hand_when_the_files_are_taken() {
+    let sql = Sql::new();
+    sql.ask("CREATE TABLE t (a)").await.unwrap();
+    let folder = sql.plane.folders().living(sql.target.database);
+    // On a busy machine a thread loses its turn at the worst of moments.
+    let _busy = BusyMachine::new();
+    for turn in 0..200 {
+        if turn % 3 > 0 {
+            sql.ask("INSERT INTO t VALUES (1)").await.unwrap();
+        }
+        if turn % 3 < 2 {
+            // Another text each time, so that it runs on a thread of its own.
+            let question = format!("SELECT count(*) + {turn} FROM t");
+            sql.ask(&question).await.unwrap();
+        }
+        let taken = sql.plane.take(sql.target.database, soon()).await.unwrap();
+        assert_eq!(sql.plane.health().connections, 0, "turn {turn}");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "turn {turn}");
+        drop(taken);
+    }
+}
+
+/// Threads that do nothing, as fast as they can, until it is dropped.
+struct BusyMachine(Arc<AtomicBool>);
+
+impl BusyMachine {
+    fn new() -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        for _ in 0..8 {
+            let is_over = Arc::clone(&is_over);
+            std::thread::spawn(move || while !is_over.load(Ordering::Relaxed) {});
+        }
+        Self(is_over)
+    }
+}
+
+impl Drop for BusyMachine {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
