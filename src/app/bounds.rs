@@ -14,7 +14,7 @@ pub(super) fn of_sql(config: &Config) -> DataConfig {
         default_max_bytes: sql.max_result_bytes,
         default_timeout: sql.timeout,
         largest_timeout: sql.max_timeout,
-        max_connections: sql.open_databases,
+        max_connections: sql.max_connections,
         ..DataConfig::default()
     }
 }

@@ -1,6 +1,7 @@
 //! Builds the forge from its settings; starts it and stops it.
 mod bounds;
 mod identity;
+mod open_files;
 mod runtime_choice;
 
 use crate::clock::{Clock, IdSource, RandomIds, SystemClock};
@@ -109,6 +110,7 @@ impl App {
     /// # Errors
     /// When a part cannot be opened; nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        open_files::raise_limit();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
         let data_dir = identity::prepare_data_dir(&config.data_dir)?;

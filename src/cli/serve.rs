@@ -8,10 +8,15 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a process ends with that was interrupted: 128 and SIGINT's number.
 const INTERRUPTED: i32 = 130;
+
+/// How long threads may hold up the end that a statement holds which nothing stops. What it
+/// wrote was not answered.
+const STUCK_THREADS: Duration = Duration::from_secs(1);
 
 /// The settings that were given as flags, by variable: one flag for each of [`SETTINGS`].
 #[derive(Debug, Clone, Default)]
@@ -67,11 +72,13 @@ pub(super) fn serve(settings: &Settings, environment: &dyn Environment) -> Resul
         TraceConfig::read(&environment).map_err(|error| Failure::new(Exit::Usage, error))?;
     let config = Config::read(&environment).map_err(|error| Failure::new(Exit::Usage, error))?;
     telemetry::start(&traces).or_exit(Exit::Usage, "DBFORGE_LOG is no filter")?;
-    tokio::runtime::Builder::new_multi_thread()
+    let tokio = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .or_exit(Exit::Unavailable, "tokio does not start")?
-        .block_on(serve_until_told(config))
+        .or_exit(Exit::Unavailable, "tokio does not start")?;
+    let served = tokio.block_on(serve_until_told(config));
+    tokio.shutdown_timeout(STUCK_THREADS);
+    served
 }
 
 async fn serve_until_told(config: Config) -> Result<(), Failure> {

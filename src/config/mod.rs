@@ -173,8 +173,8 @@ pub struct SqlLimits {
     pub max_rows: usize,
     /// Bytes of a JSON answer when the request names no bound.
     pub max_result_bytes: usize,
-    /// Databases held open at the same time.
-    pub open_databases: usize,
+    /// Open connections to databases.
+    pub max_connections: usize,
 }
 
 /// Settings that cannot be used, all of them.
@@ -221,7 +221,7 @@ impl Config {
         let max_timeout = reader.duration("DBFORGE_SQL_MAX_TIMEOUT");
         let max_rows = reader.count("DBFORGE_SQL_MAX_ROWS");
         let max_result_bytes = reader.count("DBFORGE_SQL_MAX_RESULT_BYTES");
-        let open_databases = reader.count("DBFORGE_SQL_OPEN_DATABASES");
+        let sql_connections = reader.count("DBFORGE_SQL_MAX_CONNECTIONS");
         Some(Self {
             listen: listen?,
             data_dir: data_dir?,
@@ -244,7 +244,7 @@ impl Config {
                 max_timeout: max_timeout?,
                 max_rows: max_rows?,
                 max_result_bytes: max_result_bytes?,
-                open_databases: open_databases?,
+                max_connections: sql_connections?,
             },
             trash_retention: trash_retention?,
             max_unfinished_jobs: max_unfinished_jobs?,

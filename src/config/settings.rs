@@ -135,9 +135,9 @@ pub const SETTINGS: &[Setting] = &[
         "bytes of a JSON answer when the request names no bound",
     ),
     setting(
-        "DBFORGE_SQL_OPEN_DATABASES",
-        "256",
-        "databases held open at the same time",
+        "DBFORGE_SQL_MAX_CONNECTIONS",
+        "300",
+        "open connections to databases; idle ones are closed past it",
     ),
 ];
 

@@ -22,7 +22,7 @@ const CALLS: &[&str] = &[
 ];
 
 /// Kills at each call in an ordinary run.
-const KILLS: usize = 9;
+const KILLS: usize = 20;
 
 /// What the gateway has acknowledged, as far as the story came.
 #[derive(Debug, Default)]
