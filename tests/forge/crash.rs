@@ -47,7 +47,6 @@ fn a_kill_at_any_system_call_loses_nothing_that_was_acknowledged() {
             );
         }
     }
-    println!("{killed} kills");
     assert!(killed > CALLS.len() * 2, "only {killed} kills happened");
 }
 
