@@ -12,6 +12,7 @@ mod codec;
 mod control;
 mod crash;
 mod damaged_log;
+mod documents;
 mod engine_contract;
 mod event_log_contract;
 mod event_log_crash;
