@@ -2,7 +2,7 @@
 use crate::domain::recorded::Head;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What happened when a log was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl fmt::Display for Finding {
             Self::IndexRebuilt { reason, aside } => write!(
                 f,
                 "the index was made again from the journal ({reason}); the damaged one lies in {}",
-                aside.display()
+                below_forge(aside)
             ),
             Self::IndexUnusable { reason } => write!(
                 f,
@@ -115,7 +115,7 @@ impl fmt::Display for Finding {
                     "the journal was written again from both copies ({reason})"
                 )?;
                 match aside {
-                    Some(aside) => write!(f, "; the damaged one lies in {}", aside.display()),
+                    Some(aside) => write!(f, "; the damaged one lies in {}", below_forge(aside)),
                     None => Ok(()),
                 }
             }
@@ -124,6 +124,12 @@ impl fmt::Display for Finding {
             }
         }
     }
+}
+
+/// A place as it may be shown to anybody: events are, and the host's paths are nobody's business.
+fn below_forge(place: &Path) -> String {
+    let name = place.file_name().unwrap_or_default();
+    format!(".forge/{}", name.to_string_lossy())
 }
 
 /// Why a log could not be opened at all. Damage is no reason: it is healed, or the log opens

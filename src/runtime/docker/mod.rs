@@ -93,7 +93,19 @@ impl DockerRuntime {
                 status: 404,
                 message,
             }) => Err(refused("create a worker", message)),
-            Err(answer) => Err(answer.into_error("create a worker")),
+            Err(answer) => Err(self.without_paths(answer).into_error("create a worker")),
+        }
+    }
+
+    /// The engine repeats the paths it was given; jobs show its words to users.
+    fn without_paths(&self, answer: Answer) -> Answer {
+        match answer {
+            Answer::Said { status, message } => {
+                let host_data_dir = self.config.host_data_dir.display().to_string();
+                let message = message.replace(&host_data_dir, "<data>");
+                Answer::Said { status, message }
+            }
+            Answer::None(reason) => Answer::None(reason),
         }
     }
 
