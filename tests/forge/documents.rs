@@ -12,7 +12,9 @@ fn every_route_stands_in_the_api_document() {
     let document = text("docs/API.md");
     // What another test holds against the program's own OpenAPI document.
     let operations = text("snapshots/http/operations.snap");
-    let paths = operations.split_whitespace().filter(|it| it.starts_with('/'));
+    let paths = operations
+        .split_whitespace()
+        .filter(|it| it.starts_with('/'));
     for path in paths {
         // Routes that share a beginning are headed together: `/stop`, `/start`.
         let last = path.rsplit_once('/').unwrap().1;

@@ -33,6 +33,22 @@ async fn a_missing_worker_is_brought_back_once_it_was_missing_twice() {
 }
 
 #[tokio::test]
+async fn a_worker_that_goes_missing_again_is_brought_back_after_its_back_off() {
+    let forge = TestForge::new().await;
+    let database = forge.ready("shop").await;
+    for round in 0..2 {
+        let engine = &forge.kept.engine;
+        engine.meddle(INSTANCE, database, Meddling::Remove);
+        forge.reconcile().await;
+        let in_time = forge.reconcile().await;
+        assert_eq!(in_time.len(), 1 - round, "the second repair has to wait");
+    }
+    assert_eq!(forge.reconcile().await, [], "it still has to");
+    forge.kept.clock.advance(Duration::from_secs(5));
+    assert_eq!(forge.reconcile().await.len(), 1, "one look is enough then");
+}
+
+#[tokio::test]
 async fn an_exited_paused_or_failing_worker_is_replaced() {
     for meddling in [Meddling::Exit, Meddling::Pause, Meddling::Sicken] {
         let forge = TestForge::new().await;

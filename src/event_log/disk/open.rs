@@ -6,7 +6,7 @@ use super::report::{Finding, OpenError, OpenReport};
 use super::salvage::SalvagedLog;
 use super::whole::WholeLog;
 use super::{DiskEventLog, History, Settings, Writer, heal, write_head_file};
-use crate::clock::Stopwatch;
+use crate::clock::{Deadline, Stopwatch};
 use crate::domain::recorded::Head;
 use crate::event_log::journal::reader::JournalReader;
 use crate::event_log::journal::scan::Rest;
@@ -16,6 +16,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, RwLock};
+use std::time::Duration;
 
 impl DiskEventLog {
     /// Opens the log in `folder`, making it where it is missing. Waits at most 5 s, for a
@@ -214,6 +215,10 @@ fn make_folder(folder: &Path) -> Result<(), OpenError> {
         .map_err(OpenError::io("making the folder", folder))
 }
 
+/// How long a gateway that is just ending, or a child that it has just started, may keep the lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 fn take_lock(folder: &Path) -> Result<File, OpenError> {
     let path = folder.join("lock");
     let lock = OpenOptions::new()
@@ -223,11 +228,19 @@ fn take_lock(folder: &Path) -> Result<File, OpenError> {
         .mode(0o600)
         .open(&path)
         .map_err(OpenError::io("opening", &path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-            folder: folder.to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(OpenError::io("locking", &path)(error)),
+    let patience = Deadline::after(LOCK_PATIENCE);
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if !patience.has_passed() => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse {
+                    folder: folder.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(OpenError::io("locking", &path)(error)),
+        }
     }
 }

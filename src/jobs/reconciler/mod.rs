@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Several things that happen at once are looked at once.
 const SETTLE_TIME: Duration = Duration::from_millis(200);
-/// The wait before a second look at a worker that was missing in the first.
-const SECOND_LOOK: Duration = Duration::from_secs(2);
+/// The wait before the next look at a worker that was missing, or whose repair has to wait.
+const SOON: Duration = Duration::from_secs(2);
 /// The longest wait for the next look when neither the runtime nor the alarm clock wakes it.
 const LONGEST_NAP: Duration = Duration::from_secs(90);
 
@@ -58,8 +58,8 @@ impl Reconciler {
             if let Err(error) = self.pass().await {
                 tracing::warn!("{error}");
             }
-            let nap = if self.memory.lock().await.wants_second_look() {
-                SECOND_LOOK
+            let nap = if self.memory.lock().await.wants_another_look() {
+                SOON
             } else {
                 LONGEST_NAP
             };

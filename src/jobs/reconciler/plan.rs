@@ -51,6 +51,8 @@ impl fmt::Display for Finding {
 #[derive(Debug, Default)]
 pub struct Memory {
     missing_once: HashSet<DatabaseId>,
+    /// In trouble, and repaired too lately to be repaired again now.
+    waiting: HashSet<DatabaseId>,
     repairs: HashMap<DatabaseId, Repairs>,
 }
 
@@ -61,10 +63,10 @@ struct Repairs {
 }
 
 impl Memory {
-    /// Whether something waits for a second look.
+    /// Whether something waits for another look soon.
     #[must_use]
-    pub fn wants_second_look(&self) -> bool {
-        !self.missing_once.is_empty()
+    pub fn wants_another_look(&self) -> bool {
+        !self.missing_once.is_empty() || !self.waiting.is_empty()
     }
 }
 
@@ -79,12 +81,12 @@ pub fn plan(
 ) -> Vec<Finding> {
     let by_database: HashMap<DatabaseId, &Worker> =
         workers.iter().map(|it| (it.database, it)).collect();
-    let mut missing = HashSet::new();
+    let (mut missing, mut waiting) = (HashSet::new(), HashSet::new());
     let mut findings = Vec::new();
     for database in state.databases().filter(|it| should_run(it)) {
         let worker = by_database.get(&database.id).copied();
         let trouble = match worker {
-            None if memory.missing_once.contains(&database.id) => Some("it is missing"),
+            None if memory.has_missed(database.id) => Some("it is missing"),
             None => {
                 missing.insert(database.id);
                 None
@@ -92,12 +94,16 @@ pub fn plan(
             Some(it) => trouble_of(state, database, it, folder_of),
         };
         match trouble {
-            Some(trouble) => findings.extend(memory.judge(database, trouble, now)),
+            Some(trouble) => match memory.judge(database, trouble, now) {
+                Some(finding) => findings.push(finding),
+                None => drop(waiting.insert(database.id)),
+            },
             None if worker.is_some() => memory.forgive(database.id, now),
             None => {}
         }
     }
     memory.missing_once = missing;
+    memory.waiting = waiting;
     memory.repairs.retain(|id, _| state.database(*id).is_some());
     findings
 }
@@ -129,6 +135,10 @@ fn trouble_of(
 }
 
 impl Memory {
+    fn has_missed(&self, id: DatabaseId) -> bool {
+        self.missing_once.contains(&id) || self.waiting.contains(&id)
+    }
+
     fn judge(
         &mut self,
         database: &Database,
