@@ -111,17 +111,26 @@ impl App {
     /// When a part cannot be opened; nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         open_files::raise_limit();
+        // Before anything is made: an address that is taken is the commonest reason not to start.
+        let listener = listen(config.listen).await?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen {
+            address: config.listen,
+            source,
+        })?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
         let data_dir = identity::prepare_data_dir(&config.data_dir)?;
         let forge_dir = data_dir.join(".forge");
 
         let (log, report) = DiskEventLog::open(&forge_dir, Settings::default())?;
+        for finding in &report.findings {
+            tracing::warn!("the event log: {finding}");
+        }
         let log: Arc<dyn EventLog> = Arc::new(log);
         // Before control.db: it sets what SQLite takes over only before its first use.
         let data = Arc::new(open_data(&data_dir, &config)?);
         let control_db = open_control_db(&forge_dir, log.clone())?;
-        let listener = control_db.clone();
+        let read_model = control_db.clone();
         let control = Arc::new(ControlPlane::start(
             log,
             clock,
@@ -130,7 +139,7 @@ impl App {
                 trash_retention: config.trash_retention,
                 queue_bound: config.max_unfinished_jobs,
             },
-            Box::new(move |events| listener.publish(events)),
+            Box::new(move |events| read_model.publish(events)),
         )?);
         let instance = found(&control, &config, &report).await?;
         identity::keep_instance(&forge_dir, instance)?;
@@ -153,7 +162,7 @@ impl App {
             root_token,
             bounds::of_http(&config),
         ));
-        let (address, stop_serving, serving) = serve(&config, gateway).await?;
+        let (stop_serving, serving) = serve(listener, gateway);
         let (alarm_clock, stop_working, working) = work(&workshop).await?;
         Ok(Self {
             address,
@@ -233,22 +242,17 @@ async fn found(
         .expect("a founded forge has an identity"))
 }
 
-async fn serve(
-    config: &Config,
-    gateway: Arc<Gateway>,
-) -> Result<(SocketAddr, CancellationToken, JoinSet<()>), StartError> {
-    let listen_error = |source| StartError::Listen {
-        address: config.listen,
-        source,
-    };
-    let listener = TcpListener::bind(config.listen)
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
         .await
-        .map_err(listen_error)?;
-    let address = listener.local_addr().map_err(listen_error)?;
+        .map_err(|source| StartError::Listen { address, source })
+}
+
+fn serve(listener: TcpListener, gateway: Arc<Gateway>) -> (CancellationToken, JoinSet<()>) {
     let stop = CancellationToken::new();
     let mut serving = JoinSet::new();
     serving.spawn(http::serve(listener, gateway, stop.clone()));
-    Ok((address, stop, serving))
+    (stop, serving)
 }
 
 /// Starts everything that works in the background.

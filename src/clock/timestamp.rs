@@ -57,7 +57,7 @@ impl fmt::Debug for Timestamp {
 
 /// Why a text is no moment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no RFC 3339 time such as 2026-03-01T12:00:00Z")]
+#[error("`{0}` is no RFC 3339 time of the years 1970 to 9998, such as 2026-03-01T12:00:00Z")]
 pub struct NotATimestamp(String);
 
 impl FromStr for Timestamp {
@@ -93,7 +93,9 @@ impl<'de> Deserialize<'de> for Timestamp {
 
 /// Why a text is no duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no duration; write `30s`, `15m`, `2h`, `7d` or a number of seconds")]
+#[error(
+    "`{0}` is no duration; write `30s`, `15m`, `2h`, `7d` or a number of seconds, 100 years at most"
+)]
 pub struct NotADuration(String);
 
 /// Reads `500ms`, `30s`, `15m`, `2h`, `7d`, or a plain number of seconds.

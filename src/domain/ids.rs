@@ -74,10 +74,10 @@ impl DatabaseId {
 pub struct Sequence(pub u64);
 
 impl Sequence {
-    /// The place behind this one.
+    /// The place behind this one; behind the last number there is, that number.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

@@ -69,7 +69,11 @@ fn write_database(f: &mut fmt::Formatter<'_>, database: &Database) -> fmt::Resul
     writeln!(f, "\n## {name} ({})", database.state())?;
     writeln!(f, "id          {id}")?;
     writeln!(f, "label       {dns_label}")?;
-    writeln!(f, "engine      {engine}, {durability:?} durability")?;
+    writeln!(
+        f,
+        "engine      {engine}, {} durability",
+        durability.as_str()
+    )?;
     match condition {
         Condition::Creating => writeln!(f, "files       not there yet")?,
         Condition::Ready => writeln!(f, "files       answer SQL")?,

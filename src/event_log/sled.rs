@@ -253,7 +253,7 @@ impl Index {
             }
             let range = self
                 .db
-                .range(stream_key(stream, after + 1)..=stream_key(stream, u64::MAX));
+                .range(stream_key(stream, after.saturating_add(1))..=stream_key(stream, u64::MAX));
             let mut found: Vec<(u64, u64)> = Vec::new();
             for entry in range.take(limit) {
                 let (key, value) = entry?;

@@ -2,17 +2,18 @@
 use super::Gateway;
 use super::error::{ErrorCode, Problem};
 use super::refusals::sentence;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Deepest nesting of objects and lists in a body: far deeper than any route needs, far from
 /// what a stack could feel.
@@ -30,6 +31,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for JsonBody<T> {
         parse_object(&parts.headers, &bytes).map(Self)
     }
 }
+
+/// Most bytes of a body that is too large which are read and thrown away: a file that somebody
+/// sent to the wrong route.
+const DRAIN_BYTES: usize = 256 << 20;
+/// How long that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Query parameters of a known shape.
 pub(super) struct StrictQuery<T>(pub(super) T);
@@ -92,13 +99,18 @@ pub(super) async fn read_body(
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+    let mut body = body;
     if announced.is_some_and(|it| it > limit as u64) {
+        drain(&mut body).await;
         return Err(too_large());
     }
-    let whole = Limited::new(body, limit).collect();
-    match tokio::time::timeout(gateway.config.body_timeout, whole).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+    let whole = tokio::time::timeout(gateway.config.body_timeout, collect(&mut body, limit));
+    match whole.await {
+        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(None)) => {
+            drain(&mut body).await;
+            Err(too_large())
+        }
         Ok(Err(error)) => Err(Problem::invalid(format!("The body broke off: {error}."))),
         Err(_) => Err(Problem::new(
             ErrorCode::RequestTimeout,
@@ -108,6 +120,40 @@ pub(super) async fn read_body(
             ),
         )),
     }
+}
+
+/// The whole body; `None` once it has more than `limit` bytes.
+async fn collect(body: &mut Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue; // trailers say nothing that we need
+        };
+        if bytes.is_empty() && data.len() <= limit && body.is_end_stream() {
+            return Ok(Some(data)); // the usual body: one piece, not copied
+        }
+        if bytes.len() + data.len() > limit {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Some(bytes.freeze()))
+}
+
+/// Reads on, within bounds: many clients look for an answer only when they have sent all, and
+/// see a broken connection where nobody reads.
+async fn drain(body: &mut Body) {
+    let rest = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > DRAIN_BYTES {
+                return;
+            }
+        }
+    };
+    // Whoever is slower gets the answer all the same, on a connection that then closes.
+    let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
 }
 
 /// A JSON object of a known shape from the bytes of a body.

@@ -1,6 +1,6 @@
 //! Answers of the control plane: JSON that says which sequence it has seen.
 use super::Gateway;
-use super::error::{ErrorCode, Problem};
+use super::error::Problem;
 use crate::clock::Deadline;
 use crate::control::Present;
 use crate::domain::ids::Sequence;
@@ -89,13 +89,11 @@ impl Gateway {
             }
             let change = tokio::time::timeout_at(deadline.instant(), changes.changed()).await;
             if !matches!(change, Ok(Ok(()))) {
-                return Err(Problem::new(
-                    ErrorCode::SequenceNotReached,
-                    format!(
-                        "The log ends at {}, not yet at {wanted}.",
-                        present.head.sequence
-                    ),
-                ));
+                let end = present.head.sequence;
+                return Err(Problem::invalid(format!(
+                    "The log ends at {end}, not yet at `min_sequence` {wanted}."
+                ))
+                .hint("send a number that an answer's X-DBForge-Sequence has told"));
             }
         }
     }

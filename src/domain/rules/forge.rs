@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Longest name of a token and longest pattern in it, in characters.
 const MAX_TOKEN_TEXT: usize = 63;
+/// Shorter lives than this could end before the first use.
+const MIN_TOKEN_LIFE: Duration = Duration::from_secs(1);
 /// Most patterns in a token.
 const MAX_TOKEN_PATTERNS: usize = 64;
 
@@ -56,6 +58,11 @@ pub(super) fn issue_token(
         return Err(Refusal::Invalid(format!(
             "a token covers 1 to {MAX_TOKEN_PATTERNS} database patterns; `*` covers all"
         )));
+    }
+    if expires_in.is_some_and(|it| it < MIN_TOKEN_LIFE) {
+        return Err(Refusal::Invalid(
+            "a token lives for at least one second".into(),
+        ));
     }
     if scopes.is_empty() {
         return Err(Refusal::Invalid("a token needs at least one scope".into()));

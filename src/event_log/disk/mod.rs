@@ -151,7 +151,7 @@ impl EventLog for DiskEventLog {
         }
         match &self.history {
             History::Whole(log) => log.read_after(span),
-            History::Salvaged(log) => reads::all(log.commits_from(after.0 + 1), span),
+            History::Salvaged(log) => reads::all(log.commits_from(after.0.saturating_add(1)), span),
         }
         .map_err(|reason| ReadError { after, reason })
     }
@@ -168,7 +168,9 @@ impl EventLog for DiskEventLog {
         }
         match &self.history {
             History::Whole(log) => log.read_stream(stream, span),
-            History::Salvaged(log) => reads::of_stream(log.commits_from(after.0 + 1), stream, span),
+            History::Salvaged(log) => {
+                reads::of_stream(log.commits_from(after.0.saturating_add(1)), stream, span)
+            }
         }
         .map_err(|reason| ReadError { after, reason })
     }

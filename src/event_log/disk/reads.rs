@@ -32,7 +32,7 @@ pub(super) fn all(
         .unwrap_or(usize::MAX)
         .min(span.limit);
     let mut found = Vec::new();
-    let mut next = span.after + 1;
+    let mut next = span.after.saturating_add(1);
     for commit in commits {
         for recorded in commit? {
             if recorded.sequence.0 < next {

@@ -71,10 +71,10 @@ impl WholeLog {
     pub(super) fn read_after(&self, span: Span) -> Result<Vec<RecordedEvent>, String> {
         self.ask(
             |index| {
-                let commits = index.commits_from(span.after + 1);
+                let commits = index.commits_from(span.after.saturating_add(1));
                 reads::all(commits.map(|found| self.commit(found)), span)
             },
-            || reads::all(self.journal_from(span.after + 1), span),
+            || reads::all(self.journal_from(span.after.saturating_add(1)), span),
         )
     }
 
@@ -85,7 +85,13 @@ impl WholeLog {
     ) -> Result<Vec<RecordedEvent>, String> {
         self.ask(
             |index| self.stream_by_index(index, stream, span),
-            || reads::of_stream(self.journal_from(span.after + 1), stream, span),
+            || {
+                reads::of_stream(
+                    self.journal_from(span.after.saturating_add(1)),
+                    stream,
+                    span,
+                )
+            },
         )
     }
 

@@ -1,5 +1,6 @@
 //! One statement, in the original's shape.
 use crate::data::{Params, QueryError, QueryOptions, QueryRequest, Shape};
+use crate::domain::database::Condition;
 use crate::http::Gateway;
 use crate::http::auth::Caller;
 use crate::http::entrance::Entered;
@@ -72,7 +73,10 @@ impl Gateway {
     ) -> Result<Entered, Problem> {
         let entered = self.enter(caller, reference).await;
         entered.map_err(|problem| match problem.code() {
-            ErrorCode::DatabaseNotFound
+            // A pruned database has left the original's list, and with it what can be asked.
+            ErrorCode::DatabaseNotReady if !self.is_stopped(reference) => problem,
+            ErrorCode::DatabaseNotReady
+            | ErrorCode::DatabaseNotFound
             | ErrorCode::DatabaseDeleted
             | ErrorCode::DatabaseExpired => {
                 Problem::new(ErrorCode::DatabaseNotFound, "Database not found.").hint(format!(
@@ -81,6 +85,12 @@ impl Gateway {
             }
             _ => problem,
         })
+    }
+
+    fn is_stopped(&self, reference: &str) -> bool {
+        let present = self.control.present();
+        let database = present.state.find_database(reference);
+        database.is_some_and(|it| it.condition == Condition::Stopped)
     }
 }
 

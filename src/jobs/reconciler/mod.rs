@@ -80,13 +80,13 @@ impl Reconciler {
         // The state is taken before the look: a worker that is started between the two belongs
         // to a database that is busy in this state.
         let present = self.workshop.control.present();
-        if present.read_only.is_some() {
-            return Err(PassError::ReadOnly);
-        }
         let workers = self.workshop.runtime.list().await?;
         self.workshop
             .observed
             .replace(workers.iter().map(|it| (it.database, it.state)));
+        if present.read_only.is_some() {
+            return Err(PassError::ReadOnly);
+        }
         let now = self.workshop.control.clock().now();
         let folders = self.workshop.data.folders();
         let findings = {
