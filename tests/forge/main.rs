@@ -51,6 +51,7 @@ mod sql_functions;
 mod sql_rows;
 mod sql_support;
 mod sql_writes;
+mod starting;
 mod support;
 mod test_forge;
 mod worker;

@@ -8,6 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What the longest statement that nothing stops may take on a machine that is busy otherwise.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Every statement of the corpus has this long.
 const DEADLINE: Duration = Duration::from_secs(1);
 
@@ -151,7 +154,7 @@ impl Scene {
                 Ok(_) => return,
                 Err(QueryError::Benched { .. }) => {
                     assert!(
-                        started.elapsed() < Duration::from_secs(60),
+                        started.elapsed() < PATIENCE,
                         "{}: still on the bench",
                         entry.id
                     );
@@ -364,10 +367,7 @@ async fn a_statement_that_nothing_stops_is_answered_contained_and_seen() {
         taken.await.expect_err("nobody moves a file that SQL is on");
 
         while sql.plane.health().stuck_threads > 0 {
-            assert!(
-                started.elapsed() < Duration::from_secs(60),
-                "it ends at last"
-            );
+            assert!(started.elapsed() < PATIENCE, "it ends at last");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         sql.ask("SELECT 1").await.expect("it takes requests again");

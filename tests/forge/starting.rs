@@ -1,0 +1,72 @@
+//! The real program from its start to its end: what goes wrong there, and what is said.
+use crate::gateway_process::GatewayProcess;
+use serde_json::json;
+use std::net::TcpListener;
+use std::process::Command;
+use tempfile::TempDir;
+
+#[test]
+fn a_gateway_whose_address_is_taken_makes_nothing_and_says_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = TempDir::new().unwrap();
+    let data_dir = folder.path().join("db-data");
+    let ended = Command::new(env!("CARGO_BIN_EXE_dbforge"))
+        .arg("serve")
+        .env("DBFORGE_LISTEN", taken.local_addr().unwrap().to_string())
+        .env("DBFORGE_DATA_DIR", &data_dir)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        !ended.status.success() && said.contains("DBFORGE_LISTEN"),
+        "{said}"
+    );
+    assert!(
+        !data_dir.exists(),
+        "so the first real start still shows the token"
+    );
+}
+
+#[test]
+fn a_client_that_sends_far_too_much_gets_its_answer() {
+    let folder = TempDir::new().unwrap();
+    let gateway = GatewayProcess::start(folder.path());
+    gateway
+        .post("/v1/databases", &json!({"name": "shop"}))
+        .unwrap();
+    for megabytes in [2, 5, 30] {
+        let sql = "x".repeat(megabytes << 20);
+        let answered = gateway.post("/v1/databases/shop/query", &json!({ "sql": sql }));
+        let (status, problem) = answered.expect("an answer, and no broken pipe");
+        assert_eq!(status, 413, "{megabytes} MB: {problem}");
+        assert_eq!(problem["code"], "payload_too_large");
+    }
+}
+
+#[test]
+fn a_number_past_every_event_is_no_fault() {
+    let folder = TempDir::new().unwrap();
+    let gateway = GatewayProcess::start(folder.path());
+    for number in [u64::MAX, u64::MAX - 1, i64::MAX as u64] {
+        let (status, page) = gateway.get(&format!("/v1/events?after={number}")).unwrap();
+        assert_eq!(status, 200, "{page}");
+        assert_eq!(page["data"], json!([]));
+    }
+    let (status, _) = gateway.get("/v1/databases?min_sequence=1000000").unwrap();
+    assert_eq!(status, 400, "a user's mistake is no 5xx");
+}
+
+#[test]
+fn a_second_gateway_on_one_folder_exits() {
+    let folder = TempDir::new().unwrap();
+    let first = GatewayProcess::start(folder.path());
+    let second = Command::new(env!("CARGO_BIN_EXE_dbforge"))
+        .arg("serve")
+        .env("DBFORGE_LISTEN", "127.0.0.1:0")
+        .env("DBFORGE_DATA_DIR", folder.path())
+        .output()
+        .unwrap();
+    assert!(!second.status.success());
+    assert_eq!(first.get("/healthz").unwrap().0, 200);
+    assert!(first.stop());
+}
