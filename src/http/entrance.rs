@@ -151,6 +151,7 @@ fn closed(database: &Database) -> Problem {
                 format!("Database `{name}` is {state}."),
             )
             .hint(format!("POST /v1/databases/{name}/start starts it"))
+            .lasting()
         }
         Condition::Creating | Condition::Ready | Condition::Stopped => not_ready(database),
     }

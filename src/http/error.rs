@@ -212,6 +212,7 @@ pub struct Problem {
     code: ErrorCode,
     detail: String,
     hint: Option<String>,
+    retryable: bool,
 }
 
 impl Problem {
@@ -227,6 +228,7 @@ impl Problem {
             code,
             detail,
             hint: None,
+            retryable: code.is_retryable(),
         }
     }
 
@@ -253,6 +255,13 @@ impl Problem {
         self
     }
 
+    /// It will not pass by itself, though others of its sort do.
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.retryable = false;
+        self
+    }
+
     /// Which sort it is.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
@@ -270,7 +279,7 @@ impl Problem {
             detail: self.detail.clone(),
             code: self.code.as_str(),
             hint: self.hint.clone(),
-            retryable: self.code.is_retryable(),
+            retryable: self.retryable,
             request_id,
             error: ErrorObject {
                 code: status
@@ -300,7 +309,7 @@ impl Problem {
             let scheme = HeaderValue::from_static("Bearer realm=\"dbforge\"");
             own.insert(header::WWW_AUTHENTICATE, scheme);
         }
-        if self.code.is_retryable() && !own.contains_key(header::RETRY_AFTER) {
+        if self.retryable && !own.contains_key(header::RETRY_AFTER) {
             own.insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
         }
         response

@@ -15,10 +15,16 @@ impl From<Refusal> for Problem {
             Refusal::DatabaseNotFound(_) => {
                 Self::new(ErrorCode::DatabaseNotFound, detail).hint("GET /v1/databases lists them")
             }
-            Refusal::DatabaseDeleted(name) => Self::new(ErrorCode::DatabaseDeleted, detail)
-                .hint(format!("POST /v1/databases/{name}/undelete brings it back")),
+            Refusal::DatabaseDeleted(name) => {
+                Self::new(ErrorCode::DatabaseDeleted, detail).hint(format!(
+                    "POST /v1/databases/{name}/undelete brings it back, \
+                     DELETE …?purge=true removes it for good"
+                ))
+            }
             Refusal::DatabasePurging(_) => Self::new(ErrorCode::DatabaseDeleted, detail),
-            Refusal::NotInTrash { .. } | Refusal::WrongState { .. } | Refusal::AlreadyFounded => {
+            Refusal::NotInTrash { .. } => Self::new(ErrorCode::WrongState, detail)
+                .hint("a deleted one of the same name is reached by its id"),
+            Refusal::WrongState { .. } | Refusal::AlreadyFounded => {
                 Self::new(ErrorCode::WrongState, detail)
             }
             Refusal::DatabaseProtected(name) => Self::new(ErrorCode::DatabaseProtected, detail)

@@ -44,8 +44,8 @@ pub(super) fn create(
         None => DatabaseName::parse(&format!("db-{}", database.short()))
             .expect("`db-` and twelve hex digits are a name"),
     };
-    if name_is_taken(state, &name) {
-        return Err(Refusal::DatabaseExists(name));
+    if let Some(owner) = owner_of_name(state, &name) {
+        return Err(Refusal::DatabaseExists(owner.name.clone()));
     }
     let dns_label = free_dns_label(&name.dns_label(), |it| state.dns_labels.contains_key(it));
     let requested = DatabaseRequested {
@@ -148,8 +148,10 @@ pub(super) fn undelete(
             state: database.state(),
         }),
         Prospect::Trashed(_) => {
-            if !database.is_living() && name_is_taken(state, &database.name) {
-                return Err(Refusal::DatabaseExists(database.name.clone()));
+            if !database.is_living()
+                && let Some(owner) = owner_of_name(state, &database.name)
+            {
+                return Err(Refusal::DatabaseExists(owner.name.clone()));
             }
             Ok(enqueue(database, JobKind::UndeleteDatabase, facts))
         }
@@ -202,21 +204,19 @@ pub(super) fn degrade(state: &State, id: DatabaseId, reason: &str) -> Result<Vec
     ])
 }
 
-/// Whether a living database has the name, or one that is on its way back from the trash.
-fn name_is_taken(state: &State, name: &DatabaseName) -> bool {
+/// The living database that has the name, or one that is on its way back from the trash.
+fn owner_of_name<'a>(state: &'a State, name: &DatabaseName) -> Option<&'a Arc<Database>> {
     let key = name.key();
-    let returning = |id: &DatabaseId| {
-        state.database(*id).is_some_and(|it| {
-            it.queue
-                .iter()
-                .any(|job| job.kind == JobKind::UndeleteDatabase)
-        })
+    let returns = |it: &&Arc<Database>| {
+        let mut jobs = it.queue.iter();
+        jobs.any(|job| job.kind == JobKind::UndeleteDatabase)
     };
-    state.names.contains_key(&key)
-        || state
-            .trash
-            .get(&key)
-            .is_some_and(|ids| ids.iter().any(returning))
+    let living = state.names.get(&key).and_then(|id| state.database(*id));
+    living.or_else(|| {
+        let trashed = state.trash.get(&key)?;
+        let mut trashed = trashed.iter().filter_map(|id| state.database(*id));
+        trashed.find(returns)
+    })
 }
 
 fn known(state: &State, id: DatabaseId) -> Result<&Arc<Database>, Refusal> {
