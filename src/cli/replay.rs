@@ -33,7 +33,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<(), Failure> {
             LineError::Io(_) => Exit::Unavailable,
             _ => Exit::Damage,
         };
-        let message = format!("{}: {:#}", args.file.display(), anyhow::Error::from(error));
+        let message = format!("{}: {error}", args.file.display());
         Failure::new(exit, message)
     })?;
     output::text(state)

@@ -27,7 +27,7 @@ const STEP: Duration = Duration::from_secs(1);
 
 /// Why a line is no event, or not the one that belongs there.
 #[derive(Debug, thiserror::Error)]
-#[error("line {line}")]
+#[error("line {line}: {reason}")]
 pub struct ImportError {
     /// Its number, from 1.
     pub line: u64,
