@@ -1,15 +1,13 @@
 //! The one writer: once for each key, on what was seen, all or nothing.
+use crate::faulty_log::FaultyLog;
 use crate::test_forge::{TestForge, create};
 use dbforge::control::{ControlConfig, ControlPlane, Submission, SubmitError};
 use dbforge::domain::command::Command;
-use dbforge::domain::event::Stream;
 use dbforge::domain::ids::{Actor, Sequence};
-use dbforge::domain::recorded::{Head, Idempotency, NewCommit, RecordedEvent};
+use dbforge::domain::recorded::Idempotency;
 use dbforge::domain::refusal::Refusal;
-use dbforge::event_log::memory::MemoryEventLog;
-use dbforge::event_log::{AppendError, EventLog, ReadError};
+use dbforge::event_log::AppendError;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn keyed(forge: &TestForge, command: Command, key: &str, fingerprint: &str) -> Submission {
@@ -106,57 +104,10 @@ async fn time_never_goes_back_in_the_log() {
     assert!(dense, "no sequence is left out");
 }
 
-/// A log whose disk can be full.
-#[derive(Default)]
-struct FullDisk {
-    log: MemoryEventLog,
-    is_full: AtomicBool,
-}
-
-impl EventLog for FullDisk {
-    fn append(
-        &self,
-        expected_end: Sequence,
-        commits: Vec<NewCommit>,
-    ) -> Result<Vec<RecordedEvent>, AppendError> {
-        if self.is_full.load(Ordering::SeqCst) {
-            return Err(AppendError::DiskFull);
-        }
-        self.log.append(expected_end, commits)
-    }
-    fn read_after(&self, after: Sequence, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.log.read_after(after, limit)
-    }
-    fn read_stream(
-        &self,
-        stream: Stream,
-        after: Sequence,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.log.read_stream(stream, after, limit)
-    }
-    fn find_idempotent(
-        &self,
-        actor: &Actor,
-        key: &str,
-    ) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
-        self.log.find_idempotent(actor, key)
-    }
-    fn head(&self) -> Head {
-        self.log.head()
-    }
-    fn read_only(&self) -> Option<String> {
-        self.log.read_only()
-    }
-    fn close(&self) {
-        self.log.close();
-    }
-}
-
 #[tokio::test]
 async fn what_was_not_kept_has_not_happened() {
     let kept = crate::test_forge::Kept::new();
-    let log = Arc::new(FullDisk::default());
+    let log = Arc::new(FaultyLog::default());
     let config = ControlConfig {
         trash_retention: Duration::from_secs(1),
         queue_bound: 10,
@@ -167,13 +118,13 @@ async fn what_was_not_kept_has_not_happened() {
         let request = control.fresh_request();
         control.submit(Submission::new(create(name), Actor::named("root"), request))
     };
-    log.is_full.store(true, Ordering::SeqCst);
+    log.set(AppendError::DiskFull);
     let (first, second) = tokio::join!(submit("shop"), submit("shop"));
     for refused in [first.unwrap_err(), second.unwrap_err()] {
         assert_eq!(refused, SubmitError::NotAppended(AppendError::DiskFull));
     }
     assert_eq!(control.present().state.databases().count(), 0);
-    log.is_full.store(false, Ordering::SeqCst);
+    log.clear();
     submit("shop").await.unwrap();
     assert_eq!(control.present().head.sequence, Sequence(2));
 }

@@ -1,80 +1,18 @@
 //! What a client sees when a part of the forge does not work.
+use crate::faulty_log::FaultyLog;
 use crate::http_support::{HttpForge, ROOT};
 use crate::test_forge::{INSTANCE, Kept};
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use dbforge::domain::command::Command;
-use dbforge::domain::event::Stream;
-use dbforge::domain::ids::{Actor, DatabaseId, Sequence};
-use dbforge::domain::recorded::{Head, NewCommit, RecordedEvent};
-use dbforge::event_log::memory::MemoryEventLog;
-use dbforge::event_log::{AppendError, EventLog, ReadError};
+use dbforge::domain::ids::DatabaseId;
+use dbforge::event_log::AppendError;
 use dbforge::http::{Gateway, HttpConfig, RootToken, router};
 use dbforge::runtime::{Runtime, RuntimeError, Worker, WorkerSpec};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tower::ServiceExt;
-
-/// A log that can be told to refuse.
-#[derive(Default)]
-struct FaultyLog {
-    kept: MemoryEventLog,
-    fault: Mutex<Option<AppendError>>,
-}
-
-impl FaultyLog {
-    fn set(&self, fault: AppendError) {
-        *self.fault.lock().unwrap() = Some(fault);
-    }
-}
-
-impl EventLog for FaultyLog {
-    fn append(
-        &self,
-        expected_end: Sequence,
-        commits: Vec<NewCommit>,
-    ) -> Result<Vec<RecordedEvent>, AppendError> {
-        match self.fault.lock().unwrap().clone() {
-            Some(fault) => Err(fault),
-            None => self.kept.append(expected_end, commits),
-        }
-    }
-
-    fn read_after(&self, after: Sequence, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.kept.read_after(after, limit)
-    }
-
-    fn read_stream(
-        &self,
-        stream: Stream,
-        after: Sequence,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.kept.read_stream(stream, after, limit)
-    }
-
-    fn find_idempotent(
-        &self,
-        actor: &Actor,
-        key: &str,
-    ) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
-        self.kept.find_idempotent(actor, key)
-    }
-
-    fn head(&self) -> Head {
-        self.kept.head()
-    }
-
-    fn read_only(&self) -> Option<String> {
-        match self.fault.lock().unwrap().clone() {
-            Some(AppendError::ReadOnly { reason }) => Some(reason),
-            _ => None,
-        }
-    }
-
-    fn close(&self) {}
-}
 
 #[tokio::test]
 async fn a_log_that_takes_no_events_refuses_commands_and_answers_questions() {

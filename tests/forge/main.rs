@@ -18,6 +18,7 @@ mod event_log_contract;
 mod event_log_crash;
 mod event_log_damage;
 mod event_log_import;
+mod faulty_log;
 #[path = "../shared/gateway_process.rs"]
 mod gateway_process;
 mod http_databases;

@@ -1,0 +1,71 @@
+//! A log whose disk fails when told.
+use dbforge::domain::event::Stream;
+use dbforge::domain::ids::{Actor, Sequence};
+use dbforge::domain::recorded::{Head, NewCommit, RecordedEvent};
+use dbforge::event_log::memory::MemoryEventLog;
+use dbforge::event_log::{AppendError, EventLog, ReadError};
+use std::sync::Mutex;
+
+/// Keeps events in memory until a fault is set; takes none then, and goes on telling what it has.
+#[derive(Default)]
+pub(crate) struct FaultyLog {
+    kept: MemoryEventLog,
+    fault: Mutex<Option<AppendError>>,
+}
+
+impl FaultyLog {
+    pub(crate) fn set(&self, fault: AppendError) {
+        *self.fault.lock().unwrap() = Some(fault);
+    }
+
+    pub(crate) fn clear(&self) {
+        *self.fault.lock().unwrap() = None;
+    }
+}
+
+impl EventLog for FaultyLog {
+    fn append(
+        &self,
+        expected_end: Sequence,
+        commits: Vec<NewCommit>,
+    ) -> Result<Vec<RecordedEvent>, AppendError> {
+        match self.fault.lock().unwrap().clone() {
+            Some(fault) => Err(fault),
+            None => self.kept.append(expected_end, commits),
+        }
+    }
+
+    fn read_after(&self, after: Sequence, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.kept.read_after(after, limit)
+    }
+
+    fn read_stream(
+        &self,
+        stream: Stream,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.kept.read_stream(stream, after, limit)
+    }
+
+    fn find_idempotent(
+        &self,
+        actor: &Actor,
+        key: &str,
+    ) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
+        self.kept.find_idempotent(actor, key)
+    }
+
+    fn head(&self) -> Head {
+        self.kept.head()
+    }
+
+    fn read_only(&self) -> Option<String> {
+        match self.fault.lock().unwrap().clone() {
+            Some(AppendError::ReadOnly { reason }) => Some(reason),
+            _ => None,
+        }
+    }
+
+    fn close(&self) {}
+}
