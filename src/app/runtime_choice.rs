@@ -60,7 +60,7 @@ pub(super) async fn choose(
         Kind::Docker => Arc::new(docker(config, data_dir, engine, instance).await?),
         Kind::Process => Arc::new(process(data_dir, control, instance)),
     };
-    remember(control, runtime.name()).await?;
+    remember(control, runtime.name(), &reason).await?;
     Ok(Chosen { runtime, reason })
 }
 
@@ -114,7 +114,7 @@ pub(super) fn worker_user(config: &Config) -> (u32, u32) {
 }
 
 /// A data folder remembers its choice: an engine that is down at a later start is waited for.
-async fn remember(control: &ControlPlane, runtime: &str) -> Result<(), StartError> {
+async fn remember(control: &ControlPlane, runtime: &str, reason: &str) -> Result<(), StartError> {
     let present = control.present();
     if present.read_only.is_some() || present.state.runtime.as_deref() == Some(runtime) {
         return Ok(());
@@ -125,12 +125,11 @@ async fn remember(control: &ControlPlane, runtime: &str) -> Result<(), StartErro
              those of the {before} runtime are left where they are"
         );
     }
-    let runtime = runtime.to_owned();
-    let submission = Submission::new(
-        Command::ChooseRuntime { runtime },
-        Actor::named("forge"),
-        control.fresh_request(),
-    );
+    let command = Command::ChooseRuntime {
+        runtime: runtime.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let submission = Submission::new(command, Actor::named("forge"), control.fresh_request());
     control.submit(submission).await?;
     Ok(())
 }

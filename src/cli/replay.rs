@@ -4,6 +4,7 @@ use crate::cli::output;
 use crate::domain::ids::Sequence;
 use crate::domain::state::State;
 use crate::event_log::import::{ImportError, LineError, read_export};
+use similar::TextDiff;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,10 @@ pub(super) struct ReplayArgs {
     /// Stop behind this sequence
     #[arg(long, value_name = "SEQUENCE")]
     at: Option<u64>,
+    /// Print nothing when the state is what this file holds, a text or an insta snapshot; else
+    /// print the differences and end with 4
+    #[arg(long, value_name = "SNAPSHOT")]
+    assert: Option<PathBuf>,
 }
 
 /// Prints the state that the file's events lead to. Hashes that are there are verified.
@@ -36,7 +41,31 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<(), Failure> {
         let message = format!("{}: {error}", args.file.display());
         Failure::new(exit, message)
     })?;
-    output::text(state)
+    match &args.assert {
+        None => output::text(state),
+        Some(snapshot) => compare(&state, snapshot),
+    }
+}
+
+fn compare(state: &State, snapshot: &Path) -> Result<(), Failure> {
+    let kept = std::fs::read_to_string(snapshot).or_exit(Exit::Unavailable, snapshot.display())?;
+    let (kept, replayed) = (contents(&kept).trim_end(), state.to_string());
+    let replayed = replayed.trim_end();
+    if kept == replayed {
+        return Ok(());
+    }
+    let differences = TextDiff::from_lines(kept, replayed);
+    let mut unified = differences.unified_diff();
+    output::text(unified.header(&snapshot.display().to_string(), "replayed"))?;
+    Err(Failure::told(Exit::Damage))
+}
+
+/// A snapshot's text: what insta writes above it is left out.
+fn contents(snapshot: &str) -> &str {
+    snapshot
+        .strip_prefix("---\n")
+        .and_then(|headed| headed.split_once("\n---\n"))
+        .map_or(snapshot, |(_, text)| text)
 }
 
 fn fold(export: impl BufRead, at: Sequence) -> Result<State, ImportError> {

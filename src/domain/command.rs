@@ -20,6 +20,8 @@ pub enum Command {
     ChooseRuntime {
         /// `docker`, `process` or `simulated`.
         runtime: String,
+        /// Why this one.
+        reason: String,
     },
     /// Make a database.
     CreateDatabase(CreateDatabase),

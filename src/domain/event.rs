@@ -97,6 +97,8 @@ events! {
     2 RuntimeChosen "runtime_chosen" {
         /// `docker`, `process` or `simulated`.
         runtime: String,
+        /// Why this one; schema version 1 did not record it.
+        reason: Option<String>,
     }
     /// Someone asked for a database.
     3 DatabaseRequested "database_requested" {

@@ -1,10 +1,11 @@
 //! The stored form of commits: the one place that knows bincode.
 //!
 //! A commit's body is its header and its events. Kind and schema version stand outside an
-//! event's payload, so that an old version can be read as today's event (`read_data`).
+//! event's payload, so that an old version can be read as today's event (`upcast.rs`).
 //! Integers have fixed width, bytes behind the end are refused, and no length is believed
 //! before that many bytes are there: random bytes give an error and allocate nothing beyond
 //! [`MAX_COMMIT_BYTES`].
+use super::upcast;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::{Event, EventKind, Stream};
 use crate::domain::ids::{Actor, CommitId, DatabaseId, RequestId, Sequence};
@@ -80,14 +81,16 @@ enum StoredStream {
 
 /// The version in which events of this kind are written today.
 #[must_use]
-pub const fn schema_version(_kind: EventKind) -> u16 {
-    1
+pub const fn schema_version(kind: EventKind) -> u16 {
+    match kind {
+        EventKind::RuntimeChosen => 2,
+        _ => 1,
+    }
 }
 
-/// Reads the fields of an event, in whichever format and schema version they were written.
-///
-/// A version that is no longer today's gets an arm here that reads its own form, turns it into
-/// today's event, and returns the canonical JSON of the form it had beside it.
+/// Reads the fields of an event, in whichever format and schema version they were written, as
+/// today's event. Where that is not today's version, the canonical JSON of the form it had comes
+/// beside it.
 ///
 /// # Errors
 /// [`DecodeError::UnknownForm`] for a kind or version of a later program.
@@ -97,8 +100,17 @@ pub(super) fn read_data<'de, D: Deserializer<'de>>(
     data: D,
 ) -> Result<(Event, Option<Box<str>>), DecodeError> {
     let known = known_form(kind, version)?;
-    Event::deserialize_data(known, data)
-        .map(|event| (event, None))
+    if version == schema_version(known) {
+        return Event::deserialize_data(known, data)
+            .map(|event| (event, None))
+            .map_err(|error| DecodeError::Malformed(error.to_string()));
+    }
+    upcast::read(known, version, data)
+        .ok_or(DecodeError::UnknownForm {
+            kind,
+            schema_version: version,
+        })?
+        .map(|upcast| (upcast.event, Some(upcast.data_as_stored)))
         .map_err(|error| DecodeError::Malformed(error.to_string()))
 }
 
@@ -310,7 +322,7 @@ impl<'de> DeserializeSeed<'de> for DataOf {
 
 fn known_form(kind: u16, schema_version: u16) -> Result<EventKind, DecodeError> {
     EventKind::from_number(kind)
-        .filter(|known| self::schema_version(*known) == schema_version)
+        .filter(|known| (1..=self::schema_version(*known)).contains(&schema_version))
         .ok_or(DecodeError::UnknownForm {
             kind,
             schema_version,

@@ -11,6 +11,7 @@ pub mod import;
 mod journal;
 pub mod memory;
 mod sled;
+mod upcast;
 pub mod verify;
 
 use crate::domain::event::Stream;

@@ -37,6 +37,7 @@ pub(crate) fn sample(kind: EventKind) -> Event {
         .into(),
         EventKind::RuntimeChosen => RuntimeChosen {
             runtime: "docker".to_owned(),
+            reason: Some("the engine answers and the worker image is there".to_owned()),
         }
         .into(),
         EventKind::DatabaseRequested => DatabaseRequested {

@@ -6,6 +6,7 @@
 mod cli_files;
 mod cli_gateway;
 mod cli_help;
+mod cli_replay;
 mod cli_support;
 mod cli_waiting;
 mod codec;
@@ -53,6 +54,7 @@ mod sql_rows;
 mod sql_support;
 mod sql_writes;
 mod starting;
+mod stored_logs;
 mod support;
 mod test_forge;
 mod worker;

@@ -65,11 +65,11 @@ impl TestForge {
             .submit(Command::FoundForge { instance })
             .await
             .unwrap();
-        let runtime = "simulated".to_owned();
-        forge
-            .submit(Command::ChooseRuntime { runtime })
-            .await
-            .unwrap();
+        let command = Command::ChooseRuntime {
+            runtime: "simulated".to_owned(),
+            reason: "a test says so".to_owned(),
+        };
+        forge.submit(command).await.unwrap();
         forge
     }
 

@@ -28,12 +28,13 @@ pub(super) fn found(
     Ok(vec![ForgeFounded { instance }.into()])
 }
 
-pub(super) fn choose_runtime(state: &State, runtime: &str) -> Vec<Event> {
+pub(super) fn choose_runtime(state: &State, runtime: &str, reason: &str) -> Vec<Event> {
     if state.runtime.as_deref() == Some(runtime) {
         return Vec::new();
     }
     let runtime = runtime.to_owned();
-    vec![RuntimeChosen { runtime }.into()]
+    let reason = Some(reason.to_owned());
+    vec![RuntimeChosen { runtime, reason }.into()]
 }
 
 pub(super) fn record_healing(detail: &str) -> Vec<Event> {

@@ -19,7 +19,9 @@ pub(super) fn decide(
 ) -> Result<Vec<Event>, Refusal> {
     match command {
         Command::FoundForge { instance } => forge::found(state, *instance, facts),
-        Command::ChooseRuntime { runtime } => Ok(forge::choose_runtime(state, runtime)),
+        Command::ChooseRuntime { runtime, reason } => {
+            Ok(forge::choose_runtime(state, runtime, reason))
+        }
         Command::IssueToken {
             name,
             hash,
