@@ -17,9 +17,9 @@ use crate::http::{self, Gateway};
 use crate::jobs::Workshop;
 use crate::jobs::observed::ObservedWorkers;
 use crate::jobs::reconciler::Reconciler;
-use crate::jobs::retention;
 use crate::jobs::runner::Runner;
 use crate::jobs::schedule::AlarmClock;
+use crate::jobs::{retention, schedules};
 use crate::projections::control_db::{ControlDb, Opening};
 use std::io;
 use std::net::SocketAddr;
@@ -259,8 +259,13 @@ fn serve(listener: TcpListener, gateway: Arc<Gateway>) -> (CancellationToken, Jo
 async fn work(
     workshop: &Arc<Workshop>,
 ) -> Result<(AlarmClock, CancellationToken, JoinSet<()>), StartError> {
-    let (wake_reconciler, wake_retention) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let sleepers = vec![wake_reconciler.clone(), wake_retention.clone()];
+    let [wake_reconciler, wake_retention, wake_schedules] =
+        std::array::from_fn(|_| Arc::new(Notify::new()));
+    let sleepers = vec![
+        wake_reconciler.clone(),
+        wake_retention.clone(),
+        wake_schedules.clone(),
+    ];
     let alarm_clock = AlarmClock::start(sleepers)
         .await
         .map_err(|error| StartError::AlarmClock(error.to_string()))?;
@@ -271,6 +276,11 @@ async fn work(
     working.spawn(retention::run(
         workshop.control.clone(),
         wake_retention,
+        stop.clone(),
+    ));
+    working.spawn(schedules::run(
+        workshop.control.clone(),
+        wake_schedules,
         stop.clone(),
     ));
     Ok((alarm_clock, stop, working))

@@ -1,8 +1,9 @@
 //! What can be asked, and what a decision needs from outside.
 use super::database::{Durability, EngineName, Labels, Limits};
-use super::ids::{DatabaseId, InstanceId, JobId, TokenId};
+use super::ids::{DatabaseId, InstanceId, JobId, ScheduleId, TokenId};
 use super::job::{JobError, StepName, StepOutcome};
 use super::name::DatabaseName;
+use super::schedule::SchedulePlan;
 use super::token::Scope;
 use crate::clock::timestamp::Timestamp;
 use std::time::Duration;
@@ -149,6 +150,36 @@ pub enum Command {
         /// Which one.
         token: TokenId,
     },
+    /// Do something again and again.
+    CreateSchedule {
+        /// Its name, unique among schedules.
+        name: String,
+        /// When and what.
+        plan: SchedulePlan,
+        /// The token whose rights it has; none for root's.
+        token: Option<TokenId>,
+    },
+    /// Let a schedule be this from now on.
+    ChangeSchedule {
+        /// Which one.
+        schedule: ScheduleId,
+        /// When and what.
+        plan: SchedulePlan,
+        /// The token whose rights it has from now on; none for root's.
+        token: Option<TokenId>,
+    },
+    /// Do it no more.
+    DeleteSchedule {
+        /// Which one.
+        schedule: ScheduleId,
+    },
+    /// Carry out a time that has come.
+    FireSchedule {
+        /// Which one.
+        schedule: ScheduleId,
+        /// The time it was due; none when somebody runs it by hand.
+        nominal: Option<Timestamp>,
+    },
     /// Say that a damaged copy of the log was healed.
     RecordHealing {
         /// What was found and done.
@@ -229,6 +260,10 @@ impl Command {
             | Self::FinishUndo { .. }
             | Self::IssueToken { .. }
             | Self::RevokeToken { .. }
+            | Self::CreateSchedule { .. }
+            | Self::ChangeSchedule { .. }
+            | Self::DeleteSchedule { .. }
+            | Self::FireSchedule { .. }
             | Self::RecordHealing { .. } => None,
         }
     }

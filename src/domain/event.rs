@@ -4,9 +4,10 @@
 //! version with an upcast (`event_log/codec.rs`). Fields are integers, texts, yes-or-no,
 //! lists and options: no floats, no untagged or flattened forms, since the stored form does not describe itself.
 use super::database::{Durability, EngineName, Labels, Limits};
-use super::ids::{DatabaseId, InstanceId, JobId, TokenId};
+use super::ids::{DatabaseId, InstanceId, JobId, ScheduleId, TokenId};
 use super::job::{JobError, JobKind, StepName, StepOutcome};
 use super::name::DatabaseName;
+use super::schedule::SchedulePlan;
 use super::token::Scope;
 use crate::clock::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -334,6 +335,42 @@ events! {
         /// Whose queue.
         database: DatabaseId,
     }
+    /// Somebody wants something done again and again.
+    44 ScheduleCreated "schedule_created" {
+        /// Its id for ever.
+        schedule: ScheduleId,
+        /// What its commands are signed with: `schedule/<name>`.
+        name: String,
+        /// When and what.
+        plan: SchedulePlan,
+        /// The token whose rights it has; none for root's.
+        token: Option<TokenId>,
+    }
+    /// A schedule is this from now on.
+    45 ScheduleChanged "schedule_changed" {
+        /// Which schedule.
+        schedule: ScheduleId,
+        /// When and what.
+        plan: SchedulePlan,
+        /// The token whose rights it has from now on; none for root's.
+        token: Option<TokenId>,
+    }
+    /// A schedule is no more.
+    46 ScheduleDeleted "schedule_deleted" {
+        /// Which schedule.
+        schedule: ScheduleId,
+    }
+    /// A schedule's time came and was carried out, or was refused.
+    47 ScheduleFired "schedule_fired" {
+        /// Which schedule.
+        schedule: ScheduleId,
+        /// The time it was due; none when somebody ran it by hand.
+        nominal: Option<Timestamp>,
+        /// The job that it put in the queue.
+        job: Option<JobId>,
+        /// Why it put none.
+        refusal: Option<String>,
+    }
 }
 
 /// Where an event belongs: a stream is what is read and versioned together.
@@ -400,7 +437,11 @@ impl Event {
             | Self::RuntimeChosen(_)
             | Self::TokenIssued(_)
             | Self::TokenRevoked(_)
-            | Self::LogHealed(_) => return None,
+            | Self::LogHealed(_)
+            | Self::ScheduleCreated(_)
+            | Self::ScheduleChanged(_)
+            | Self::ScheduleDeleted(_)
+            | Self::ScheduleFired(_) => return None,
             Self::DatabaseRequested(it) => it.database,
             Self::DatabaseReady(it) => it.database,
             Self::DatabaseAbandoned(it) => it.database,
@@ -462,7 +503,11 @@ impl Event {
             | Self::WorkerRemoved(_)
             | Self::TokenIssued(_)
             | Self::TokenRevoked(_)
-            | Self::LogHealed(_) => return None,
+            | Self::LogHealed(_)
+            | Self::ScheduleCreated(_)
+            | Self::ScheduleChanged(_)
+            | Self::ScheduleDeleted(_)
+            | Self::ScheduleFired(_) => return None,
         })
     }
 }

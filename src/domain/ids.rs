@@ -56,6 +56,10 @@ id!(
     /// One token; not its secret.
     TokenId
 );
+id!(
+    /// One schedule.
+    ScheduleId
+);
 
 impl DatabaseId {
     /// The last twelve hex digits: the random part of a version 7 UUID, short enough for a
@@ -87,7 +91,8 @@ impl fmt::Display for Sequence {
     }
 }
 
-/// Who caused a command: `root`, `token/<name>`, `reconciler`, `runner`, `retention`, `forge`.
+/// Who caused a command: `root`, `token/<name>`, `schedule/<name>`, `reconciler`, `runner`,
+/// `retention`, `forge`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Actor(pub String);

@@ -7,11 +7,13 @@ pub mod database;
 pub mod event;
 pub mod ids;
 pub mod job;
+pub mod lifecycle;
 pub mod name;
 pub mod recorded;
+pub mod recurrence;
 pub mod refusal;
 mod rules;
+pub mod schedule;
 pub mod state;
 pub mod state_text;
-
 pub mod token;

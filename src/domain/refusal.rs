@@ -73,6 +73,20 @@ pub enum Refusal {
     /// No token of that id.
     #[error("there is no token `{0}`")]
     TokenNotFound(String),
+    /// A schedule of that name exists.
+    #[error("a schedule named `{0}` already exists")]
+    ScheduleExists(String),
+    /// No schedule of that name or id.
+    #[error("there is no schedule `{0}`")]
+    ScheduleNotFound(String),
+    /// The token that made a schedule does not allow its command any more.
+    #[error(
+        "the token that made schedule `{0}` is revoked, has expired, or does not allow this any more"
+    )]
+    ScheduleWithoutRight(String),
+    /// The job of the time before has not ended.
+    #[error("job {0} of the time before has not ended")]
+    ScheduleOverlaps(JobId),
     /// The data folder has its identity already.
     #[error("the forge was founded before")]
     AlreadyFounded,

@@ -2,12 +2,13 @@
 use super::command::{Command, Facts};
 use super::database::Database;
 use super::event::Event;
-use super::ids::{DatabaseId, InstanceId, JobId, Sequence, TokenId};
+use super::ids::{DatabaseId, InstanceId, JobId, ScheduleId, Sequence, TokenId};
 use super::job::{Job, JobState};
 use super::name::name_key;
 use super::recorded::RecordedEvent;
 use super::refusal::Refusal;
 use super::rules;
+use super::schedule::Schedule;
 use super::token::Token;
 use imbl::{OrdMap, OrdSet};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub struct State {
     pub(super) token_hashes: OrdMap<String, TokenId>,
     /// Databases with at least one unfinished job.
     pub(super) busy: OrdSet<DatabaseId>,
+    pub(super) schedules: OrdMap<ScheduleId, Arc<Schedule>>,
 }
 
 impl State {
@@ -63,6 +65,14 @@ impl State {
             Event::TokenIssued(_) => self.add_token(recorded),
             Event::TokenRevoked(it) => self.remove_token(it.token),
             Event::LogHealed(_) => {}
+            Event::ScheduleCreated(_) => {
+                if let Some(schedule) = Schedule::begun_by(recorded) {
+                    self.schedules.insert(schedule.id, Arc::new(schedule));
+                }
+            }
+            Event::ScheduleChanged(it) => self.evolve_schedule(it.schedule, recorded),
+            Event::ScheduleFired(it) => self.evolve_schedule(it.schedule, recorded),
+            Event::ScheduleDeleted(it) => drop(self.schedules.remove(&it.schedule)),
             Event::DatabaseRequested(it) => {
                 let database = Database::begun_by(it, recorded);
                 self.names.insert(database.name.key(), database.id);
@@ -194,6 +204,32 @@ impl State {
     /// Every accepted token, oldest first.
     pub fn tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
         self.tokens.values()
+    }
+
+    /// A schedule by its id.
+    #[must_use]
+    pub fn schedule(&self, id: ScheduleId) -> Option<&Arc<Schedule>> {
+        self.schedules.get(&id)
+    }
+
+    /// A schedule by its name, in any case, or its id.
+    #[must_use]
+    pub fn find_schedule(&self, reference: &str) -> Option<&Arc<Schedule>> {
+        let mut schedules = self.schedules.values();
+        schedules
+            .find(|it| it.name.eq_ignore_ascii_case(reference))
+            .or_else(|| self.schedule(reference.parse().ok()?))
+    }
+
+    /// Every schedule, oldest first.
+    pub fn schedules(&self) -> impl Iterator<Item = &Arc<Schedule>> {
+        self.schedules.values()
+    }
+
+    fn evolve_schedule(&mut self, id: ScheduleId, recorded: &RecordedEvent) {
+        if let Some(schedule) = self.schedules.get_mut(&id) {
+            Arc::make_mut(schedule).evolve(recorded);
+        }
     }
 
     fn evolve_database(&mut self, id: DatabaseId, recorded: &RecordedEvent) {

@@ -3,6 +3,7 @@
 //! Every field is taken apart by name with no `..`, so that a new field asks to be shown.
 use super::database::{Condition, Database, Limits};
 use super::job::Job;
+use super::schedule::{Firing, Schedule, SchedulePlan};
 use super::state::State;
 use super::token::Token;
 use std::fmt;
@@ -21,6 +22,7 @@ impl fmt::Display for State {
             tokens,
             token_hashes: _, // follows from tokens
             busy: _,         // follows from databases
+            schedules,
         } = self;
         writeln!(f, "# Forge")?;
         writeln!(f, "sequence  {sequence}")?;
@@ -37,6 +39,13 @@ impl fmt::Display for State {
         writeln!(f, "\n# Tokens ({})", tokens.len())?;
         for token in tokens.values() {
             write_token(f, token)?;
+        }
+        // Few forges have any, and a text that says so would say it everywhere.
+        if !schedules.is_empty() {
+            writeln!(f, "\n# Schedules ({})", schedules.len())?;
+        }
+        for schedule in schedules.values() {
+            write_schedule(f, schedule)?;
         }
         Ok(())
     }
@@ -205,6 +214,64 @@ fn write_token(f: &mut fmt::Formatter<'_>, token: &Token) -> fmt::Result {
     )?;
     writeln!(f, "expires     {}", shown(expires_at.as_ref()))?;
     writeln!(f, "since       {created_at}, event {sequence}")
+}
+
+fn write_schedule(f: &mut fmt::Formatter<'_>, schedule: &Schedule) -> fmt::Result {
+    let Schedule {
+        id,
+        name,
+        plan,
+        token,
+        done_until,
+        last,
+        created_at,
+        sequence,
+    } = schedule;
+    let SchedulePlan {
+        cron,
+        timezone,
+        command,
+        misfire,
+        overlap,
+        enabled,
+    } = plan;
+    let paused = if *enabled { "" } else { " (paused)" };
+    writeln!(f, "\n## {name}{paused}")?;
+    writeln!(f, "id          {id}")?;
+    writeln!(
+        f,
+        "when        {cron} in {timezone}, done until {done_until}"
+    )?;
+    let verbatim = serde_json::to_string(command).map_err(|_| fmt::Error)?;
+    writeln!(f, "what        {verbatim}")?;
+    writeln!(
+        f,
+        "bears       missed: {}, overlap: {}",
+        misfire.as_str(),
+        overlap.as_str()
+    )?;
+    writeln!(
+        f,
+        "rights      {}",
+        token.map_or("root's".to_owned(), |it| format!("of token {it}"))
+    )?;
+    if let Some(Firing {
+        nominal,
+        at,
+        job,
+        refusal,
+    }) = last
+    {
+        let nominal = nominal.map_or("by hand".to_owned(), |it| format!("due {it}"));
+        writeln!(f, "last        {nominal}, carried out {at}")?;
+        if let Some(job) = job {
+            writeln!(f, "job         {job}")?;
+        }
+        if let Some(refusal) = refusal {
+            writeln!(f, "refused     {refusal}")?;
+        }
+    }
+    writeln!(f, "since       {created_at}, changed by event {sequence}")
 }
 
 fn shown<T: fmt::Display>(value: Option<&T>) -> String {

@@ -5,7 +5,7 @@
 use super::Gateway;
 use super::error::{ErrorCode, Problem};
 use crate::domain::database::Database;
-use crate::domain::ids::Actor;
+use crate::domain::ids::{Actor, TokenId};
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::{Scope, Token};
 use axum::extract::{FromRequestParts, Request, State};
@@ -83,6 +83,11 @@ impl Caller {
             return Ok(());
         }
         self.require(Scope::Read)
+    }
+
+    /// The caller's token; none for root.
+    pub(super) fn token_id(&self) -> Option<TokenId> {
+        self.token.as_ref().map(|it| it.id)
     }
 
     /// Whether a scope is carried.

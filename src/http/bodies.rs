@@ -4,6 +4,7 @@ use super::refusals::sentence;
 use crate::clock::timestamp::parse_duration;
 use crate::domain::command::{CreateDatabase, DatabaseChange};
 use crate::domain::database::{Durability, EngineName, Labels, Limits};
+use crate::domain::lifecycle::Wanted;
 use crate::domain::name::DatabaseName;
 use crate::engine::registry;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -73,21 +74,43 @@ impl CreateBody {
     pub(super) fn command(&self) -> Result<CreateDatabase, Problem> {
         let name = self.name.as_deref().map(DatabaseName::parse).transpose();
         let limits = Limits::default();
-        let engine = self.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
-        if registry::find(engine).is_none() {
-            let known: Vec<_> = registry::all().iter().map(|it| it.name()).collect();
-            return Err(Problem::invalid(format!("There is no engine `{engine}`."))
-                .hint(format!("there is {}", known.join(", "))));
-        }
         Ok(CreateDatabase {
             name: name.map_err(|error| Problem::invalid(sentence(&error)))?,
-            engine: EngineName(engine.to_owned()),
+            engine: self.engine()?,
             durability: self.durability.unwrap_or_default(),
             labels: self.labels.clone().unwrap_or_default(),
             limits: self.limits.as_ref().map_or(limits, |it| it.over(limits)),
             protected: self.protect.unwrap_or(false),
             ttl: self.ttl.map(|it| it.0),
         })
+    }
+
+    /// The same for later: the name may hold placeholders.
+    pub(super) fn wanted(&self) -> Result<Wanted, Problem> {
+        let name = self.name.clone().ok_or_else(|| {
+            Problem::invalid("`create_database` needs a `name`.")
+                .hint("with {date} or {time} in it, each one is another: \"copy-{date}\"")
+        })?;
+        let limits = Limits::default();
+        Ok(Wanted {
+            name,
+            engine: self.engine()?,
+            durability: self.durability.unwrap_or_default(),
+            labels: self.labels.clone().unwrap_or_default(),
+            limits: self.limits.as_ref().map_or(limits, |it| it.over(limits)),
+            protected: self.protect.unwrap_or(false),
+            ttl_seconds: self.ttl.map(|it| it.0.as_secs()),
+        })
+    }
+
+    fn engine(&self) -> Result<EngineName, Problem> {
+        let engine = self.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
+        if registry::find(engine).is_none() {
+            let known: Vec<_> = registry::all().iter().map(|it| it.name()).collect();
+            return Err(Problem::invalid(format!("There is no engine `{engine}`."))
+                .hint(format!("there is {}", known.join(", "))));
+        }
+        Ok(EngineName(engine.to_owned()))
     }
 }
 

@@ -76,6 +76,8 @@ error_codes! {
     EventNotFound "event_not_found" 404 "Event not found" final;
     /// There is no accepted token of that id.
     TokenNotFound "token_not_found" 404 "Token not found" final;
+    /// There is no schedule of that name or id.
+    ScheduleNotFound "schedule_not_found" 404 "Schedule not found" final;
     /// Nothing is served at this path. `/docs` shows every route.
     RouteNotFound "route_not_found" 404 "Route not found" final;
     /// The path exists, but not for this method. The `Allow` header lists those that do.
@@ -98,6 +100,8 @@ error_codes! {
     JobCancelled "job_cancelled" 409 "Job cancelled" final;
     /// A token of that name is accepted already.
     TokenExists "token_exists" 409 "Token exists" final;
+    /// A schedule has the name.
+    ScheduleExists "schedule_exists" 409 "Schedule exists" final;
     /// A row breaks a UNIQUE, CHECK, NOT NULL or FOREIGN KEY constraint.
     ConstraintViolation "constraint_violation" 409 "Constraint violation" final;
     /// The database is in the trash, or gone. `undelete` brings it back while it is in the trash.

@@ -5,6 +5,7 @@ use super::refusals::sentence;
 use super::reply::{self, Marked};
 use crate::clock::Deadline;
 use crate::control::Present;
+use crate::domain::ids::Sequence;
 use crate::projections::control_db::{Behind, MAX_PAGE, Order, Page, PageRequest, QueryError};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -59,6 +60,33 @@ pub(super) fn page_answer<T, V: Serialize>(page: Page<T>, show: impl FnMut(T) ->
         as_of: page.as_of.0,
     };
     reply::json(StatusCode::OK, &list).seen(page.as_of)
+}
+
+/// A page of what the state itself holds, oldest first as it is given, by ids that grow.
+pub(super) fn state_page<T>(
+    all: impl DoubleEndedIterator<Item = T>,
+    id_of: impl Fn(&T) -> String,
+    asked: &PageRequest,
+    order: Order,
+    as_of: Sequence,
+) -> Page<T> {
+    let is_behind = |it: &T| match (&asked.cursor, order) {
+        (None, _) => true,
+        (Some(cursor), Order::Ascending) => id_of(it) > *cursor,
+        (Some(cursor), Order::Descending) => id_of(it) < *cursor,
+    };
+    let ordered: Box<dyn Iterator<Item = T> + '_> = match order {
+        Order::Ascending => Box::new(all),
+        Order::Descending => Box::new(all.rev()),
+    };
+    let mut items: Vec<T> = ordered.filter(is_behind).take(asked.limit + 1).collect();
+    let goes_on = items.len() > asked.limit;
+    items.truncate(asked.limit);
+    Page {
+        next_cursor: items.last().filter(|_| goes_on).map(&id_of),
+        items,
+        as_of,
+    }
 }
 
 /// What `?limit=` and `?cursor=` ask for.

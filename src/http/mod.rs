@@ -7,6 +7,7 @@
 
 mod auth;
 mod bodies;
+mod command_form;
 mod database_view;
 mod databases;
 mod documents;
@@ -29,6 +30,7 @@ mod plans;
 mod refusals;
 mod reply;
 mod router;
+mod schedules;
 mod serve;
 mod sql;
 mod state;

@@ -52,6 +52,15 @@ impl From<Refusal> for Problem {
             Refusal::TokenNotFound(_) => {
                 Self::new(ErrorCode::TokenNotFound, detail).hint("GET /v1/tokens lists them")
             }
+            Refusal::ScheduleExists(name) => Self::new(ErrorCode::ScheduleExists, detail).hint(
+                format!("choose another name, or change it: PATCH /v1/schedules/{name}"),
+            ),
+            Refusal::ScheduleNotFound(_) => {
+                Self::new(ErrorCode::ScheduleNotFound, detail).hint("GET /v1/schedules lists them")
+            }
+            Refusal::ScheduleWithoutRight(_) | Refusal::ScheduleOverlaps(_) => {
+                Self::new(ErrorCode::WrongState, detail)
+            }
             Refusal::Invalid(_) => Self::new(ErrorCode::InvalidRequest, detail),
         }
     }

@@ -4,7 +4,8 @@ use super::limits::bounded;
 use super::observe::{after_panic, observe};
 use super::reply::note_sequence;
 use super::{
-    Gateway, databases, documents, engines, events, health, jobs, original, sql, state, tokens,
+    Gateway, databases, documents, engines, events, health, jobs, original, schedules, sql, state,
+    tokens,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -91,5 +92,15 @@ fn control_routes() -> Routes {
         .routes(routes!(events::get_head))
         .routes(routes!(events::export_events))
         .routes(routes!(state::get_state))
+        .routes(routes!(
+            schedules::list_schedules,
+            schedules::create_schedule
+        ))
+        .routes(routes!(
+            schedules::get_schedule,
+            schedules::change_schedule,
+            schedules::delete_schedule
+        ))
+        .routes(routes!(schedules::run_schedule))
         .merge(original::control_routes())
 }

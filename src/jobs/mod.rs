@@ -8,6 +8,7 @@ pub mod reconciler;
 pub mod retention;
 pub mod runner;
 pub mod schedule;
+pub mod schedules;
 mod steps;
 
 use crate::control::ControlPlane;

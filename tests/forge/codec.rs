@@ -3,10 +3,12 @@ use crate::support::{NOON, database, header, uuid, with_snapshots_in};
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::domain::database::{Durability, EngineName, Labels, Limits};
 use dbforge::domain::event::*;
-use dbforge::domain::ids::{InstanceId, JobId, Sequence, TokenId};
+use dbforge::domain::ids::{InstanceId, JobId, ScheduleId, Sequence, TokenId};
 use dbforge::domain::job::{JobError, JobErrorCode, JobKind, StepName, StepOutcome};
+use dbforge::domain::lifecycle::{LifecycleCommand, Named, Wanted};
 use dbforge::domain::name::DatabaseName;
 use dbforge::domain::recorded::{Idempotency, NewCommit, RecordedEvent};
+use dbforge::domain::schedule::{Misfire, Overlap, SchedulePlan};
 use dbforge::domain::token::Scope;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::canonical::canonical_json;
@@ -24,6 +26,7 @@ pub(crate) fn sample(kind: EventKind) -> Event {
         .into();
     let limits = Limits::default();
     let name = DatabaseName::parse("Shop.EU_1").unwrap();
+    let schedule = ScheduleId(uuid(0x5c));
     let step = StepName("ensure_worker".to_owned());
     let worker = "db-worker-Shop.EU_1-0000000000db".to_owned();
     let error = JobError {
@@ -168,6 +171,51 @@ pub(crate) fn sample(kind: EventKind) -> Event {
             LogHealed { detail }.into()
         }
         EventKind::JobReleased => JobReleased { job, database }.into(),
+        EventKind::ScheduleCreated => ScheduleCreated {
+            schedule,
+            name: "nightly".to_owned(),
+            plan: SchedulePlan {
+                cron: "30 2 * * *".to_owned(),
+                timezone: "Europe/Berlin".to_owned(),
+                command: LifecycleCommand::CreateDatabase(Wanted {
+                    name: "copy-{date}".to_owned(),
+                    engine: EngineName("sqlite".to_owned()),
+                    durability: Durability::Full,
+                    labels,
+                    limits,
+                    protected: false,
+                    ttl_seconds: Some(86_400),
+                }),
+                misfire: Misfire::All,
+                overlap: Overlap::Queue,
+                enabled: true,
+            },
+            token: Some(TokenId(uuid(0x70))),
+        }
+        .into(),
+        EventKind::ScheduleChanged => ScheduleChanged {
+            schedule,
+            plan: SchedulePlan {
+                cron: "@daily".to_owned(),
+                timezone: "UTC".to_owned(),
+                command: LifecycleCommand::DeleteDatabase(Named {
+                    database: "shop".to_owned(),
+                }),
+                misfire: Misfire::Skip,
+                overlap: Overlap::Skip,
+                enabled: false,
+            },
+            token: None,
+        }
+        .into(),
+        EventKind::ScheduleDeleted => ScheduleDeleted { schedule }.into(),
+        EventKind::ScheduleFired => ScheduleFired {
+            schedule,
+            nominal: Some(later),
+            job: None,
+            refusal: Some("there is no database `shop`".to_owned()),
+        }
+        .into(),
     }
 }
 

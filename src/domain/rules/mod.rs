@@ -4,6 +4,7 @@ mod forge;
 mod jobs;
 #[cfg(test)]
 mod scenario;
+mod schedules;
 mod steps;
 
 use super::command::{Command, Facts};
@@ -47,6 +48,19 @@ pub(super) fn decide(
         }
         Command::DegradeDatabase { database, reason } => {
             databases::degrade(state, *database, reason)
+        }
+
+        Command::CreateSchedule { name, plan, token } => {
+            schedules::create(state, name, plan, *token, facts)
+        }
+        Command::ChangeSchedule {
+            schedule,
+            plan,
+            token,
+        } => schedules::change(state, *schedule, plan, *token, facts),
+        Command::DeleteSchedule { schedule } => schedules::delete(state, *schedule),
+        Command::FireSchedule { schedule, nominal } => {
+            schedules::fire(state, *schedule, *nominal, facts)
         }
 
         Command::CancelJob { job } => jobs::cancel(state, *job),

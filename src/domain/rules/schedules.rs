@@ -1,0 +1,148 @@
+//! Rules for schedules: made, changed, deleted, carried out.
+use super::decide;
+use crate::clock::timestamp::Timestamp;
+use crate::domain::command::Facts;
+use crate::domain::event::{
+    Event, ScheduleChanged, ScheduleCreated, ScheduleDeleted, ScheduleFired,
+};
+use crate::domain::ids::{JobId, ScheduleId, TokenId};
+use crate::domain::recurrence::Recurrence;
+use crate::domain::refusal::Refusal;
+use crate::domain::schedule::{Overlap, Schedule, SchedulePlan, moment};
+use crate::domain::state::State;
+use std::sync::Arc;
+
+/// Most schedules of a forge: each is looked at every minute.
+const MAX_SCHEDULES: usize = 1000;
+/// Longest name of a schedule, in characters; it stands in the actor of its commands.
+const MAX_NAME: usize = 63;
+
+pub(super) fn create(
+    state: &State,
+    name: &str,
+    plan: &SchedulePlan,
+    token: Option<TokenId>,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "-_.".contains(it);
+    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(is_plain) {
+        return Err(Refusal::Invalid(format!(
+            "the name of a schedule has 1 to {MAX_NAME} letters, digits, `_`, `.` or `-`"
+        )));
+    }
+    if state.find_schedule(name).is_some() {
+        return Err(Refusal::ScheduleExists(name.to_owned()));
+    }
+    if state.schedules().count() >= MAX_SCHEDULES {
+        return Err(Refusal::Invalid(format!(
+            "a forge has at most {MAX_SCHEDULES} schedules"
+        )));
+    }
+    check(plan, facts)?;
+    let created = ScheduleCreated {
+        schedule: ScheduleId(facts.fresh[0]),
+        name: name.to_owned(),
+        plan: plan.clone(),
+        token,
+    };
+    Ok(vec![created.into()])
+}
+
+pub(super) fn change(
+    state: &State,
+    id: ScheduleId,
+    plan: &SchedulePlan,
+    token: Option<TokenId>,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    let schedule = known(state, id)?;
+    if schedule.plan == *plan && schedule.token == token {
+        return Ok(Vec::new());
+    }
+    check(plan, facts)?;
+    let changed = ScheduleChanged {
+        schedule: id,
+        plan: plan.clone(),
+        token,
+    };
+    Ok(vec![changed.into()])
+}
+
+pub(super) fn delete(state: &State, id: ScheduleId) -> Result<Vec<Event>, Refusal> {
+    known(state, id)?;
+    Ok(vec![ScheduleDeleted { schedule: id }.into()])
+}
+
+/// Carries out one nominal time, or, without one, what the schedule is for, now. What the rules
+/// say to its command is part of what happened: a time that was refused is done with, too.
+///
+/// A time that is done with already makes nothing happen, so that ticks may be late or doubled.
+pub(super) fn fire(
+    state: &State,
+    id: ScheduleId,
+    nominal: Option<Timestamp>,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    let schedule = known(state, id)?;
+    let is_done = |it: Timestamp| it <= schedule.done_until || !schedule.plan.enabled;
+    if nominal.is_some_and(is_done) {
+        return Ok(Vec::new());
+    }
+    let outcome = carry_out(state, schedule, nominal.unwrap_or(facts.now), facts);
+    let (mut events, refusal) = match outcome {
+        Ok(events) => (events, None),
+        Err(refusal) => (Vec::new(), Some(refusal.to_string())),
+    };
+    let fired = ScheduleFired {
+        schedule: id,
+        nominal,
+        job: events.iter().find_map(enqueued),
+        refusal,
+    };
+    events.insert(0, fired.into());
+    Ok(events)
+}
+
+fn carry_out(
+    state: &State,
+    schedule: &Schedule,
+    at: Timestamp,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    let command = &schedule.plan.command;
+    let moment = schedule.moment(at);
+    if let Some(id) = schedule.token {
+        let token = state.token(id).filter(|it| !it.has_expired(facts.now));
+        let may = token
+            .is_some_and(|it| it.has_scope(command.scope()) && it.covers(&command.target(&moment)));
+        if !may {
+            return Err(Refusal::ScheduleWithoutRight(schedule.name.clone()));
+        }
+    }
+    let last = schedule.last.as_ref().and_then(|it| it.job);
+    if schedule.plan.overlap == Overlap::Skip
+        && let Some(job) = last.filter(|it| state.job(*it).is_some())
+    {
+        return Err(Refusal::ScheduleOverlaps(job));
+    }
+    decide(state, &command.resolve(state, &moment)?, facts)
+}
+
+fn check(plan: &SchedulePlan, facts: &Facts) -> Result<(), Refusal> {
+    let recurrence = Recurrence::parse(&plan.cron, &plan.timezone)
+        .map_err(|error| Refusal::Invalid(error.to_string()))?;
+    plan.command.check(&moment(Some(&recurrence), facts.now))
+}
+
+fn enqueued(event: &Event) -> Option<JobId> {
+    match event {
+        Event::JobEnqueued(it) => Some(it.job),
+        _ => None,
+    }
+}
+
+fn known(state: &State, id: ScheduleId) -> Result<&Arc<Schedule>, Refusal> {
+    state
+        .schedule(id)
+        .ok_or_else(|| Refusal::ScheduleNotFound(id.to_string()))
+}

@@ -1,0 +1,209 @@
+//! Schedules: cron entries that submit lifecycle commands.
+use super::event::Event;
+use super::ids::{JobId, ScheduleId, Sequence, TokenId};
+use super::lifecycle::{LifecycleCommand, Moment};
+use super::recorded::RecordedEvent;
+use super::recurrence::Recurrence;
+use crate::clock::timestamp::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A nominal time that is older than this was missed: the forge did not run, or its alarm clock
+/// did not ring. Five rings of an alarm clock that rings every minute.
+const GRACE: Duration = Duration::from_secs(300);
+/// Most missed times that `all` makes up for, the latest of them.
+const MOST_MADE_UP_FOR: usize = 100;
+
+/// What happens to nominal times that were missed. Stored: arms are only ever added at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Misfire {
+    /// They are left out.
+    Skip,
+    /// The latest is made up for.
+    #[default]
+    Latest,
+    /// All are made up for, at most the latest hundred.
+    All,
+}
+
+impl Misfire {
+    /// The word shown in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Latest => "latest",
+            Self::All => "all",
+        }
+    }
+}
+
+/// What happens when the job of the time before has not ended. Stored: arms are only ever added
+/// at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// This time is left out.
+    #[default]
+    Skip,
+    /// The new job stands in line behind it.
+    Queue,
+}
+
+impl Overlap {
+    /// The word shown in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Queue => "queue",
+        }
+    }
+}
+
+/// When, what, and how it bears what goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SchedulePlan {
+    /// A cron pattern of five fields.
+    pub cron: String,
+    /// The IANA name of the time zone that the pattern is in.
+    pub timezone: String,
+    /// What is submitted.
+    pub command: LifecycleCommand,
+    /// What happens to times that were missed.
+    pub misfire: Misfire,
+    /// What happens when the job of the time before has not ended.
+    pub overlap: Overlap,
+    /// Whether it is not paused.
+    pub enabled: bool,
+}
+
+/// What came of one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firing {
+    /// The time it was due; none when somebody ran it by hand.
+    pub nominal: Option<Timestamp>,
+    /// When it was carried out.
+    pub at: Timestamp,
+    /// The job that it put in the queue.
+    pub job: Option<JobId>,
+    /// Why it put none.
+    pub refusal: Option<String>,
+}
+
+/// A schedule as its events tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// Its id for ever.
+    pub id: ScheduleId,
+    /// Its name; its commands are signed with `schedule/<name>`.
+    pub name: String,
+    /// When and what.
+    pub plan: SchedulePlan,
+    /// The token whose rights it has; none for root's.
+    pub token: Option<TokenId>,
+    /// Times up to here are done with.
+    pub done_until: Timestamp,
+    /// What came of the last time.
+    pub last: Option<Firing>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The last event that changed it.
+    pub sequence: Sequence,
+}
+
+impl Schedule {
+    /// The schedule that an event begins, where it begins one.
+    #[must_use]
+    pub fn begun_by(recorded: &RecordedEvent) -> Option<Self> {
+        let Event::ScheduleCreated(it) = &recorded.event else {
+            return None;
+        };
+        Some(Self {
+            id: it.schedule,
+            name: it.name.clone(),
+            plan: it.plan.clone(),
+            token: it.token,
+            done_until: recorded.commit.time,
+            last: None,
+            created_at: recorded.commit.time,
+            sequence: recorded.sequence,
+        })
+    }
+
+    /// Follows one of its own events.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "other events do not change a schedule"
+    )]
+    pub fn evolve(&mut self, recorded: &RecordedEvent) {
+        self.sequence = recorded.sequence;
+        match &recorded.event {
+            Event::ScheduleChanged(it) => {
+                self.plan = it.plan.clone();
+                self.token = it.token;
+                // What a schedule says now is true from now on.
+                self.done_until = self.done_until.max(recorded.commit.time);
+            }
+            Event::ScheduleFired(it) => {
+                self.done_until = self.done_until.max(it.nominal.unwrap_or_default());
+                self.last = Some(Firing {
+                    nominal: it.nominal,
+                    at: recorded.commit.time,
+                    job: it.job,
+                    refusal: it.refusal.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// The nominal times to carry out now, oldest first: behind those that are done with, not
+    /// ahead of the clock, and of the missed ones those that its policy makes up for.
+    #[must_use]
+    pub fn due(&self, now: Timestamp) -> Vec<Timestamp> {
+        let Some(recurrence) = self.recurrence().filter(|_| self.plan.enabled) else {
+            return Vec::new();
+        };
+        let most = match self.plan.misfire {
+            Misfire::Skip | Misfire::Latest => 1,
+            Misfire::All => MOST_MADE_UP_FOR,
+        };
+        let mut due = recurrence.latest(self.done_until, now, most);
+        if self.plan.misfire == Misfire::Skip {
+            due.retain(|nominal| now.since(*nominal) <= GRACE);
+        }
+        due
+    }
+
+    /// The next nominal time; none while it is paused.
+    #[must_use]
+    pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
+        self.recurrence()
+            .filter(|_| self.plan.enabled)?
+            .next(self.done_until.max(now))
+    }
+
+    /// What its command's placeholders stand for at a moment: the day and the minute in its zone.
+    #[must_use]
+    pub fn moment(&self, at: Timestamp) -> Moment {
+        moment(self.recurrence().as_ref(), at)
+    }
+
+    /// A log that was written by hand may hold a pattern that is none: it is never due.
+    fn recurrence(&self) -> Option<Recurrence> {
+        Recurrence::parse(&self.plan.cron, &self.plan.timezone).ok()
+    }
+}
+
+/// What placeholders stand for at a moment, in the time zone of a recurrence.
+#[must_use]
+pub fn moment(recurrence: Option<&Recurrence>, at: Timestamp) -> Moment {
+    let shown = recurrence.and_then(|it| it.civil(at)).unwrap_or_default();
+    Moment {
+        date: shown.strftime("%Y%m%d").to_string(),
+        time: shown.strftime("%H%M").to_string(),
+    }
+}
