@@ -155,7 +155,7 @@ pub enum Command {
         /// Its name, unique among schedules.
         name: String,
         /// When and what.
-        plan: SchedulePlan,
+        plan: Box<SchedulePlan>,
         /// The token whose rights it has; none for root's.
         token: Option<TokenId>,
     },
@@ -164,7 +164,7 @@ pub enum Command {
         /// Which one.
         schedule: ScheduleId,
         /// When and what.
-        plan: SchedulePlan,
+        plan: Box<SchedulePlan>,
         /// The token whose rights it has from now on; none for root's.
         token: Option<TokenId>,
     },

@@ -108,6 +108,8 @@ pub struct Schedule {
     pub done_until: Timestamp,
     /// What came of the last time.
     pub last: Option<Firing>,
+    /// The last job that it put in the queue.
+    pub last_job: Option<JobId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// The last event that changed it.
@@ -128,6 +130,7 @@ impl Schedule {
             token: it.token,
             done_until: recorded.commit.time,
             last: None,
+            last_job: None,
             created_at: recorded.commit.time,
             sequence: recorded.sequence,
         })
@@ -149,6 +152,7 @@ impl Schedule {
             }
             Event::ScheduleFired(it) => {
                 self.done_until = self.done_until.max(it.nominal.unwrap_or_default());
+                self.last_job = it.job.or(self.last_job);
                 self.last = Some(Firing {
                     nominal: it.nominal,
                     at: recorded.commit.time,

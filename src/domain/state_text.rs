@@ -224,6 +224,7 @@ fn write_schedule(f: &mut fmt::Formatter<'_>, schedule: &Schedule) -> fmt::Resul
         token,
         done_until,
         last,
+        last_job,
         created_at,
         sequence,
     } = schedule;
@@ -255,18 +256,18 @@ fn write_schedule(f: &mut fmt::Formatter<'_>, schedule: &Schedule) -> fmt::Resul
         "rights      {}",
         token.map_or("root's".to_owned(), |it| format!("of token {it}"))
     )?;
+    if let Some(job) = last_job {
+        writeln!(f, "last job    {job}")?;
+    }
     if let Some(Firing {
         nominal,
         at,
-        job,
+        job: _, // where there is one it is the last job
         refusal,
     }) = last
     {
         let nominal = nominal.map_or("by hand".to_owned(), |it| format!("due {it}"));
         writeln!(f, "last        {nominal}, carried out {at}")?;
-        if let Some(job) = job {
-            writeln!(f, "job         {job}")?;
-        }
         if let Some(refusal) = refusal {
             writeln!(f, "refused     {refusal}")?;
         }

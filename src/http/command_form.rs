@@ -10,6 +10,10 @@ use utoipa::ToSchema;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[schema(as = LifecycleCommand)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "the words are those of the API, and other things than databases will come"
+)]
 pub(super) enum CommandForm {
     /// The `name` may hold `{date}` and `{time}`, filled in when the command is carried out.
     CreateDatabase(CreateBody),

@@ -201,7 +201,7 @@ pub(super) async fn create_schedule(
     require_rights(&gateway, &mutation.caller, &plan)?;
     let command = Command::CreateSchedule {
         name: body.name.clone(),
-        plan,
+        plan: Box::new(plan),
         token: mutation.caller.token_id(),
     };
     let accepted = gateway.carry_out(&mutation, |_| Ok(command)).await?;
@@ -251,7 +251,7 @@ pub(super) async fn change_schedule(
         require_rights(&gateway, &mutation.caller, &plan)?;
         Ok(Command::ChangeSchedule {
             schedule: schedule.id,
-            plan,
+            plan: Box::new(plan),
             token: mutation.caller.token_id(),
         })
     };

@@ -364,3 +364,28 @@ fn unfinished_request(gateway: &GatewayProcess) -> TcpStream {
     assert_eq!(&go_on, b"HTTP/1.1 100");
     stream
 }
+
+#[test]
+fn a_schedule_is_made_shown_paused_and_deleted() {
+    let forge = Forge::new();
+    let command = r#"{"create_database":{"name":"copy-{date}"}}"#;
+    let made = forge.run(&["schedules", "create", "nightly", "30 2 * * *", command]);
+    assert!(made.well().contains(r#""name":"nightly""#));
+    assert!(
+        forge
+            .run(&["schedules", "list"])
+            .well()
+            .contains("30 2 * * *")
+    );
+    let paused = forge.run(&["schedules", "pause", "nightly"]).well();
+    assert!(paused.contains(r#""next_at":null"#), "{paused}");
+    forge.run(&["schedules", "resume", "nightly"]).well();
+    forge.run(&["schedules", "run", "nightly"]).well();
+    forge.run(&["schedules", "delete", "nightly"]).well();
+    let said = forge.run(&["schedules", "show", "nightly"]).badly(1);
+    assert!(said.contains("no schedule"), "{said}");
+    let said = forge
+        .run(&["schedules", "create", "x", "@daily", "{"])
+        .badly(2);
+    assert!(said.contains("COMMAND"), "{said}");
+}

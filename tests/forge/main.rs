@@ -46,6 +46,7 @@ mod recovery;
 mod replay;
 mod runtime_contract;
 mod runtime_faults;
+mod schedules;
 mod sql_answers;
 mod sql_attacks;
 mod sql_files;

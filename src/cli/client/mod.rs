@@ -4,6 +4,7 @@ pub(super) mod events;
 pub(super) mod jobs;
 mod pages;
 mod request;
+pub(super) mod schedules;
 pub(super) mod sql;
 pub(super) mod tokens;
 

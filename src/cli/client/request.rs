@@ -24,6 +24,10 @@ impl Request {
         Self::new("POST", segments)
     }
 
+    pub(super) fn patch(segments: &[&str]) -> Self {
+        Self::new("PATCH", segments)
+    }
+
     pub(super) fn delete(segments: &[&str]) -> Self {
         Self::new("DELETE", segments)
     }

@@ -119,9 +119,8 @@ fn carry_out(
             return Err(Refusal::ScheduleWithoutRight(schedule.name.clone()));
         }
     }
-    let last = schedule.last.as_ref().and_then(|it| it.job);
     if schedule.plan.overlap == Overlap::Skip
-        && let Some(job) = last.filter(|it| state.job(*it).is_some())
+        && let Some(job) = schedule.last_job.filter(|it| state.job(*it).is_some())
     {
         return Err(Refusal::ScheduleOverlaps(job));
     }
@@ -135,10 +134,10 @@ fn check(plan: &SchedulePlan, facts: &Facts) -> Result<(), Refusal> {
 }
 
 fn enqueued(event: &Event) -> Option<JobId> {
-    match event {
-        Event::JobEnqueued(it) => Some(it.job),
-        _ => None,
-    }
+    let Event::JobEnqueued(it) = event else {
+        return None;
+    };
+    Some(it.job)
 }
 
 fn known(state: &State, id: ScheduleId) -> Result<&Arc<Schedule>, Refusal> {
