@@ -13,7 +13,7 @@ mod table;
 mod token;
 mod worker;
 
-use self::client::{databases, events, jobs, schedules, sql};
+use self::client::{databases, drift, events, jobs, schedules, sql};
 use self::exit::Failure;
 use crate::config::{Environment, ProcessEnvironment};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -56,6 +56,8 @@ enum Command {
     Jobs(jobs::JobsArgs),
     /// List what happened
     Events(events::EventsArgs),
+    /// Show how the forge differs from what its log says, and what is done about it
+    Drift(drift::DriftArgs),
     /// Do something again and again: make, list, pause, run and delete schedules
     #[command(subcommand)]
     Schedules(schedules::ScheduleCommand),
@@ -121,6 +123,7 @@ impl Command {
             Self::Undelete(args) => databases::act("undelete", args, environment),
             Self::Jobs(args) => jobs::jobs(args, environment),
             Self::Events(args) => events::events(args, environment),
+            Self::Drift(args) => drift::drift(args, environment),
             Self::Schedules(command) => schedules::run(command, environment),
             Self::Token(command) => token::run(command, environment),
             Self::Log(command) => log::run(command, environment),

@@ -18,7 +18,7 @@ pub struct Folders {
 }
 
 /// Where one database's folder is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// Among the living.
     Living,
@@ -64,6 +64,8 @@ impl FolderError {
 /// A folder on its way in or out begins with one of these, so that none is taken for a database.
 const RESERVING: &str = ".reserving-";
 const PURGING: &str = ".purging-";
+/// What somebody moved to the trash although no database was known by it.
+const STRANGER: &str = "unknown-";
 
 impl Folders {
     /// The folders under `data_dir`; makes what is missing of `databases/` and `trash/`. The
@@ -148,6 +150,61 @@ impl Folders {
     /// When the list cannot be read to its end.
     pub fn list_trashed(&self) -> Result<Vec<DatabaseId>, FolderError> {
         list(&self.trash).map_err(failed("list the trash"))
+    }
+
+    /// Everything that lies among the living and in the trash, by name.
+    ///
+    /// # Errors
+    /// When a list cannot be read to its end.
+    pub fn entries(&self) -> Result<Vec<(Place, String)>, FolderError> {
+        let rooms = [(Place::Living, &self.living), (Place::Trash, &self.trash)];
+        let read = || -> io::Result<Vec<(Place, String)>> {
+            let mut found = Vec::new();
+            for (place, room) in rooms {
+                for entry in fs::read_dir(room)? {
+                    let name = entry?.file_name().to_string_lossy().into_owned();
+                    found.push((place, name));
+                }
+            }
+            found.sort_unstable();
+            Ok(found)
+        };
+        read().map_err(failed("list the folders of databases"))
+    }
+
+    /// Whether the database's file is in its place: there, and a plain file.
+    ///
+    /// # Errors
+    /// When the disk refuses to tell.
+    pub fn has_file(&self, database: DatabaseId, place: Place) -> Result<bool, FolderError> {
+        let folder = match place {
+            Place::Living => self.living(database),
+            Place::Trash => self.trashed(database),
+            Place::Nowhere => return Ok(false),
+        };
+        match folder.join(MAIN_FILE).symlink_metadata() {
+            Ok(it) => Ok(it.is_file()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed("look for a database's file")(error)),
+        }
+    }
+
+    /// Moves something that lies among the living and is no database's to the trash, under a
+    /// name that no database has, and returns that name; `None` when it is not there any more.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn trash_stranger(&self, name: &str) -> Result<Option<String>, FolderError> {
+        let from = self.living.join(name);
+        if from.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let to = (0..)
+            .map(|n| format!("{STRANGER}{n}-{name}"))
+            .find(|it| !self.trash.join(it).exists())
+            .expect("the numbers do not end");
+        self.move_folder(&from, &self.trash.join(&to))?;
+        Ok(Some(to))
     }
 
     /// Makes sure that the database has a living folder, 0700, its owner's.

@@ -150,6 +150,27 @@ pub enum Command {
         /// Which one.
         token: TokenId,
     },
+    /// Set a worker aside that belongs to no database.
+    QuarantineWorker {
+        /// Its id under the runtime.
+        worker: String,
+        /// Its name.
+        name: String,
+        /// The database that its label names.
+        labelled: DatabaseId,
+    },
+    /// Say that a worker in quarantine is gone.
+    EndQuarantine {
+        /// Its id under the runtime.
+        worker: String,
+    },
+    /// Say that a folder which no database is known by went to the trash.
+    RecordTrashedFolder {
+        /// Its name among the living.
+        folder: String,
+        /// Its name in the trash.
+        trashed_as: String,
+    },
     /// Do something again and again.
     CreateSchedule {
         /// Its name, unique among schedules.
@@ -260,6 +281,9 @@ impl Command {
             | Self::FinishUndo { .. }
             | Self::IssueToken { .. }
             | Self::RevokeToken { .. }
+            | Self::QuarantineWorker { .. }
+            | Self::EndQuarantine { .. }
+            | Self::RecordTrashedFolder { .. }
             | Self::CreateSchedule { .. }
             | Self::ChangeSchedule { .. }
             | Self::DeleteSchedule { .. }

@@ -335,6 +335,27 @@ events! {
         /// Whose queue.
         database: DatabaseId,
     }
+    /// A worker that belongs to no database was ended and set aside.
+    31 WorkerQuarantined "worker_quarantined" {
+        /// Its id under the runtime.
+        worker: String,
+        /// The name it had.
+        name: String,
+        /// The database that its label names, which nobody knows.
+        labelled: DatabaseId,
+    }
+    /// A worker in quarantine is gone.
+    32 QuarantineEnded "quarantine_ended" {
+        /// Its id under the runtime.
+        worker: String,
+    }
+    /// Somebody moved a folder to the trash that no database is known by.
+    33 FolderTrashed "folder_trashed" {
+        /// Its name among the living.
+        folder: String,
+        /// Its name in the trash.
+        trashed_as: String,
+    }
     /// Somebody wants something done again and again.
     44 ScheduleCreated "schedule_created" {
         /// Its id for ever.
@@ -438,6 +459,9 @@ impl Event {
             | Self::TokenIssued(_)
             | Self::TokenRevoked(_)
             | Self::LogHealed(_)
+            | Self::WorkerQuarantined(_)
+            | Self::QuarantineEnded(_)
+            | Self::FolderTrashed(_)
             | Self::ScheduleCreated(_)
             | Self::ScheduleChanged(_)
             | Self::ScheduleDeleted(_)
@@ -504,6 +528,9 @@ impl Event {
             | Self::TokenIssued(_)
             | Self::TokenRevoked(_)
             | Self::LogHealed(_)
+            | Self::WorkerQuarantined(_)
+            | Self::QuarantineEnded(_)
+            | Self::FolderTrashed(_)
             | Self::ScheduleCreated(_)
             | Self::ScheduleChanged(_)
             | Self::ScheduleDeleted(_)

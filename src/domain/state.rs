@@ -39,6 +39,8 @@ pub struct State {
     pub(super) token_hashes: OrdMap<String, TokenId>,
     /// Databases with at least one unfinished job.
     pub(super) busy: OrdSet<DatabaseId>,
+    /// Workers in quarantine, by their ids under the runtime.
+    pub quarantined: OrdSet<String>,
     pub(super) schedules: OrdMap<ScheduleId, Arc<Schedule>>,
 }
 
@@ -64,7 +66,9 @@ impl State {
             Event::RuntimeChosen(it) => self.runtime = Some(it.runtime.clone()),
             Event::TokenIssued(_) => self.add_token(recorded),
             Event::TokenRevoked(it) => self.remove_token(it.token),
-            Event::LogHealed(_) => {}
+            Event::LogHealed(_) | Event::FolderTrashed(_) => {}
+            Event::WorkerQuarantined(it) => drop(self.quarantined.insert(it.worker.clone())),
+            Event::QuarantineEnded(it) => drop(self.quarantined.remove(&it.worker)),
             Event::ScheduleCreated(_) => {
                 if let Some(schedule) = Schedule::begun_by(recorded) {
                     self.schedules.insert(schedule.id, Arc::new(schedule));

@@ -23,6 +23,7 @@ impl fmt::Display for State {
             token_hashes: _, // follows from tokens
             busy: _,         // follows from databases
             schedules,
+            quarantined,
         } = self;
         writeln!(f, "# Forge")?;
         writeln!(f, "sequence  {sequence}")?;
@@ -43,6 +44,9 @@ impl fmt::Display for State {
         // Few forges have any, and a text that says so would say it everywhere.
         if !schedules.is_empty() {
             writeln!(f, "\n# Schedules ({})", schedules.len())?;
+        }
+        for worker in quarantined {
+            writeln!(f, "\n# Worker {worker} is in quarantine")?;
         }
         for schedule in schedules.values() {
             write_schedule(f, schedule)?;

@@ -76,6 +76,10 @@ error_codes! {
     EventNotFound "event_not_found" 404 "Event not found" final;
     /// There is no accepted token of that id.
     TokenNotFound "token_not_found" 404 "Token not found" final;
+    /// There is no worker of that id in quarantine.
+    WorkerNotFound "worker_not_found" 404 "Worker not found" final;
+    /// The reconciler has found no such folder that belongs to no database.
+    FolderNotFound "folder_not_found" 404 "Folder not found" final;
     /// There is no schedule of that name or id.
     ScheduleNotFound "schedule_not_found" 404 "Schedule not found" final;
     /// Nothing is served at this path. `/docs` shows every route.

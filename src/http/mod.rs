@@ -11,6 +11,7 @@ mod command_form;
 mod database_view;
 mod databases;
 mod documents;
+mod drift;
 mod engines;
 mod entrance;
 mod error;

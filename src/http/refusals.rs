@@ -4,6 +4,7 @@ use crate::control::SubmitError;
 use crate::domain::job::{JobError, JobErrorCode};
 use crate::domain::refusal::Refusal;
 use crate::event_log::{AppendError, ReadError};
+use crate::runtime::RuntimeError;
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
@@ -91,6 +92,17 @@ impl From<AppendError> for Problem {
                 .hint("SQL on ready databases goes on; `dbforge doctor` explains"),
             AppendError::DiskFull => Self::new(ErrorCode::DiskFull, detail),
             AppendError::TooLarge { .. } => Self::new(ErrorCode::PayloadTooLarge, detail),
+        }
+    }
+}
+
+impl From<RuntimeError> for Problem {
+    fn from(error: RuntimeError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            RuntimeError::Unavailable { .. } => Self::new(ErrorCode::RuntimeUnavailable, detail),
+            RuntimeError::Refused { .. } => Self::new(ErrorCode::RuntimeRefused, detail),
+            RuntimeError::Failed { .. } => Self::internal(error),
         }
     }
 }

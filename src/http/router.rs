@@ -4,8 +4,8 @@ use super::limits::bounded;
 use super::observe::{after_panic, observe};
 use super::reply::note_sequence;
 use super::{
-    Gateway, databases, documents, engines, events, health, jobs, original, schedules, sql, state,
-    tokens,
+    Gateway, databases, documents, drift, engines, events, health, jobs, original, schedules, sql,
+    state, tokens,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -102,5 +102,9 @@ fn control_routes() -> Routes {
             schedules::delete_schedule
         ))
         .routes(routes!(schedules::run_schedule))
+        .routes(routes!(drift::get_drift))
+        .routes(routes!(drift::allow_drift))
+        .routes(routes!(drift::remove_quarantined_worker))
+        .routes(routes!(drift::trash_unknown_folder))
         .merge(original::control_routes())
 }

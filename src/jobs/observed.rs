@@ -1,4 +1,5 @@
 //! The workers as they were last seen: what the API shows beside the state.
+use super::drift::Drift;
 use crate::domain::ids::DatabaseId;
 use crate::runtime::WorkerState;
 use std::collections::HashMap;
@@ -6,13 +7,17 @@ use std::sync::{PoisonError, RwLock};
 
 /// What the reconciler and the steps of jobs last saw; empty until the first look.
 #[derive(Debug, Default)]
-pub struct ObservedWorkers(RwLock<HashMap<DatabaseId, WorkerState>>);
+pub struct ObservedWorkers {
+    workers: RwLock<HashMap<DatabaseId, WorkerState>>,
+    /// How the forge differs from what its log says.
+    pub drift: Drift,
+}
 
 impl ObservedWorkers {
     /// The worker's last seen state; `None` when it has not been seen.
     #[must_use]
     pub fn get(&self, database: DatabaseId) -> Option<WorkerState> {
-        self.0
+        self.workers
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&database)
@@ -21,7 +26,7 @@ impl ObservedWorkers {
 
     /// Notes one worker; `None` when it is gone.
     pub fn note(&self, database: DatabaseId, state: Option<WorkerState>) {
-        let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.workers.write().unwrap_or_else(PoisonError::into_inner);
         match state {
             Some(state) => seen.insert(database, state),
             None => seen.remove(&database),
@@ -30,6 +35,6 @@ impl ObservedWorkers {
 
     /// Notes a complete look at all workers.
     pub fn replace(&self, all: impl IntoIterator<Item = (DatabaseId, WorkerState)>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = all.into_iter().collect();
+        *self.workers.write().unwrap_or_else(PoisonError::into_inner) = all.into_iter().collect();
     }
 }

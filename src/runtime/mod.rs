@@ -14,6 +14,9 @@ use std::path::PathBuf;
 /// setting and its check no argument.
 pub const WORKER_FOLDER: &str = "/data/database";
 
+/// What the name of a worker in quarantine begins with.
+pub const QUARANTINED: &str = "quarantined-";
+
 /// Something that runs workers.
 ///
 /// Every call is bounded in time, and may be repeated: a call that failed may have had its effect.
@@ -52,6 +55,19 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// When the engine is away, refuses, or gives a list that may not be whole.
     async fn list(&self) -> Result<Vec<Worker>, RuntimeError>;
+
+    /// Ends a worker that belongs to no database and gives it a name that begins with
+    /// [`QUARANTINED`], so that a person can look at it; nothing of it is removed.
+    ///
+    /// # Errors
+    /// When the engine is away or refuses. One that is gone is no error.
+    async fn quarantine(&self, worker: &str) -> Result<(), RuntimeError>;
+
+    /// Removes a quarantined worker; one that is gone is as good.
+    ///
+    /// # Errors
+    /// When the engine is away or refuses, or the worker is not quarantined.
+    async fn remove_quarantined(&self, worker: &str) -> Result<(), RuntimeError>;
 
     /// A tick whenever something happened to a worker of this forge. Ticks may be lost: they
     /// wake the reconciler, which looks for itself.
@@ -130,6 +146,14 @@ pub struct Worker {
     pub spec: String,
     /// How it is.
     pub state: WorkerState,
+}
+
+impl Worker {
+    /// Whether it was ended and set aside because it belongs to no database.
+    #[must_use]
+    pub fn is_quarantined(&self) -> bool {
+        self.name.starts_with(QUARANTINED)
+    }
 }
 
 /// How a worker is.

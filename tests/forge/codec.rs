@@ -171,6 +171,21 @@ pub(crate) fn sample(kind: EventKind) -> Event {
             LogHealed { detail }.into()
         }
         EventKind::JobReleased => JobReleased { job, database }.into(),
+        EventKind::WorkerQuarantined => WorkerQuarantined {
+            worker: "c0ffee".to_owned(),
+            name: worker,
+            labelled: database,
+        }
+        .into(),
+        EventKind::QuarantineEnded => QuarantineEnded {
+            worker: "c0ffee".to_owned(),
+        }
+        .into(),
+        EventKind::FolderTrashed => FolderTrashed {
+            folder: "copy of shop".to_owned(),
+            trashed_as: "unknown-0-copy of shop".to_owned(),
+        }
+        .into(),
         EventKind::ScheduleCreated => ScheduleCreated {
             schedule,
             name: "nightly".to_owned(),

@@ -14,6 +14,7 @@ mod control;
 mod crash;
 mod damaged_log;
 mod documents;
+mod drift;
 mod engine_contract;
 mod event_log_contract;
 mod event_log_crash;

@@ -1,5 +1,6 @@
 //! Commands to a running gateway: which one, with which token, and what comes back.
 pub(super) mod databases;
+pub(super) mod drift;
 pub(super) mod events;
 pub(super) mod jobs;
 mod pages;

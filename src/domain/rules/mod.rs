@@ -6,6 +6,7 @@ mod jobs;
 mod scenario;
 mod schedules;
 mod steps;
+mod strays;
 
 use super::command::{Command, Facts};
 use super::event::Event;
@@ -48,6 +49,16 @@ pub(super) fn decide(
         }
         Command::DegradeDatabase { database, reason } => {
             databases::degrade(state, *database, reason)
+        }
+
+        Command::QuarantineWorker {
+            worker,
+            name,
+            labelled,
+        } => strays::quarantine(state, worker, name, *labelled),
+        Command::EndQuarantine { worker } => Ok(strays::end_quarantine(state, worker)),
+        Command::RecordTrashedFolder { folder, trashed_as } => {
+            Ok(strays::record_trashed_folder(folder, trashed_as))
         }
 
         Command::CreateSchedule { name, plan, token } => {

@@ -2,15 +2,20 @@
 //!
 //! Level-triggered: at start, when the runtime says that something happened, and once a minute.
 //! What cannot be seen whole is unknown, never missing.
+mod finding;
 mod plan;
 
-pub use plan::{Finding, Memory, plan};
+pub use finding::{Finding, Look, Plan, Waiting};
+pub use plan::{Memory, plan};
 
 use super::Workshop;
-use crate::control::{Submission, SubmitError};
+use super::drift::Pass;
+use crate::control::{Present, Submission, SubmitError};
+use crate::data::{FolderError, Place};
 use crate::domain::command::Command;
+use crate::domain::database::Condition;
 use crate::domain::ids::Actor;
-use crate::runtime::RuntimeError;
+use crate::runtime::{RuntimeError, Worker};
 use futures_util::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,9 +41,18 @@ pub enum PassError {
     /// The workers could not be seen.
     #[error("the workers could not be seen, so nothing is done: {0}")]
     Unseen(#[from] RuntimeError),
+    /// The folders could not be seen.
+    #[error("the folders of databases could not be seen, so nothing is done: {0}")]
+    Folders(String),
     /// What the log says cannot be trusted to be all.
     #[error("the event log is read-only, so nothing is done")]
     ReadOnly,
+}
+
+impl From<FolderError> for PassError {
+    fn from(error: FolderError) -> Self {
+        Self::Folders(error.to_string())
+    }
 }
 
 impl Reconciler {
@@ -66,6 +80,7 @@ impl Reconciler {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = wake.notified() => {}
+                () = self.workshop.observed.drift.asked() => {}
                 Some(()) = changes.next() => tokio::time::sleep(SETTLE_TIME).await,
                 () = tokio::time::sleep(nap) => {}
             }
@@ -75,49 +90,137 @@ impl Reconciler {
     /// One look, and what follows from it. Returns what was found.
     ///
     /// # Errors
-    /// When the workers cannot be seen or the log is read-only; nothing is done then.
+    /// When something cannot be seen whole or the log is read-only; nothing is done then.
     pub async fn pass(&self) -> Result<Vec<Finding>, PassError> {
-        // The state is taken before the look: a worker that is started between the two belongs
-        // to a database that is busy in this state.
-        let present = self.workshop.control.present();
-        let workers = self.workshop.runtime.list().await?;
-        self.workshop
-            .observed
-            .replace(workers.iter().map(|it| (it.database, it.state)));
-        if present.read_only.is_some() {
-            return Err(PassError::ReadOnly);
-        }
-        let now = self.workshop.control.clock().now();
-        let folders = self.workshop.data.folders();
-        let findings = {
-            let mut memory = self.memory.lock().await;
-            let folder_of = |id| folders.living(id);
-            plan(&present.state, &workers, &folder_of, &mut memory, now)
+        let drift = &self.workshop.observed.drift;
+        let planned = self.look_and_plan().await;
+        let (plan, trouble) = match &planned {
+            Ok(plan) => (plan.clone(), None),
+            Err(error) => (Plan::default(), Some(error.to_string())),
         };
-        for finding in &findings {
-            self.submit(finding).await;
+        drift.note(Pass {
+            at: Some(self.workshop.control.clock().now()),
+            trouble,
+            plan,
+        });
+        let plan = planned?;
+        if !plan.halted.is_empty() {
+            tracing::error!(
+                "reconcile_halted: {} workers would be ended at once; \
+                 look at GET /v1/drift, POST /v1/drift/allow lets one pass do it",
+                plan.halted.len()
+            );
         }
-        Ok(findings)
+        for finding in &plan.findings {
+            self.act(finding).await;
+        }
+        Ok(plan.findings)
     }
 
-    async fn submit(&self, finding: &Finding) {
-        let request = self.workshop.control.fresh_request();
-        let (database, command) = match finding.clone() {
-            Finding::Repair { database, finding } => {
-                (database, Command::RepairWorker { database, finding })
+    async fn look_and_plan(&self) -> Result<Plan, PassError> {
+        // The state is taken before the look: a worker that is started between the two belongs
+        // to a database that is busy in this state.
+        let before = self.workshop.control.present();
+        let workers = self.workshop.runtime.list().await?;
+        let living = workers.iter().filter(|it| !it.is_quarantined());
+        self.workshop
+            .observed
+            .replace(living.map(|it| (it.database, it.state)));
+        if before.read_only.is_some() {
+            return Err(PassError::ReadOnly);
+        }
+        let look = self.look_at_folders(before.clone(), workers).await?;
+        let after = self.workshop.control.present();
+        let now = self.workshop.control.clock().now();
+        let folders = self.workshop.data.folders();
+        let mut memory = self.memory.lock().await;
+        let folder_of = |id| folders.living(id);
+        let mut plan = plan(
+            &before.state,
+            &look,
+            &after.state,
+            &folder_of,
+            &mut memory,
+            now,
+        );
+        if self.workshop.observed.drift.take_allowance() {
+            plan.findings.append(&mut plan.halted);
+        }
+        Ok(plan)
+    }
+
+    async fn look_at_folders(
+        &self,
+        present: Arc<Present>,
+        workers: Vec<Worker>,
+    ) -> Result<Look, PassError> {
+        let data = self.workshop.data.clone();
+        let look = move || {
+            let folders = data.folders();
+            let mut without_file = Vec::new();
+            for database in present.state.databases().filter(|it| it.queue.is_empty()) {
+                let place = match database.condition {
+                    Condition::Ready | Condition::Stopped => Place::Living,
+                    Condition::Trashed { .. } => Place::Trash,
+                    Condition::Creating => continue,
+                };
+                if !folders.has_file(database.id, place)? {
+                    without_file.push((database.id, place));
+                }
             }
-            Finding::GiveUp { database, reason } => {
-                (database, Command::DegradeDatabase { database, reason })
+            Ok(Look {
+                workers,
+                folders: folders.entries()?,
+                without_file,
+            })
+        };
+        let looked = tokio::task::spawn_blocking(look).await;
+        looked.unwrap_or_else(|panicked| Err(PassError::Folders(panicked.to_string())))
+    }
+
+    async fn act(&self, finding: &Finding) {
+        let command = match finding.clone() {
+            Finding::Repair { database, finding } => Command::RepairWorker { database, finding },
+            Finding::GiveUp { database, reason } => Command::DegradeDatabase { database, reason },
+            Finding::Quarantine {
+                worker,
+                name,
+                labelled,
+            } => Command::QuarantineWorker {
+                worker,
+                name,
+                labelled,
+            },
+            Finding::QuarantineEnded { worker } => Command::EndQuarantine { worker },
+            Finding::DataMissing { .. } => {
+                tracing::error!("data_missing: {finding}");
+                return;
+            }
+            Finding::UnknownFolder { .. } => {
+                tracing::warn!("{finding}");
+                return;
             }
         };
+        let request = self.workshop.control.fresh_request();
         let submission = Submission::new(command, Actor::named("reconciler"), request);
         match self.workshop.control.submit(submission).await {
-            Ok(_) => tracing::info!(database.id = %database, request.id = %request, "{finding}"),
+            Ok(_) => tracing::info!(request.id = %request, "{finding}"),
             // The state moved on since the look: the next one sees it.
             Err(SubmitError::Refused(refusal)) => {
-                tracing::debug!(database.id = %database, %refusal, "{finding}");
+                tracing::debug!(%refusal, "{finding}");
+                return;
             }
-            Err(error) => tracing::warn!(database.id = %database, %error, "{finding}"),
+            Err(error) => {
+                tracing::warn!(%error, "{finding}");
+                return;
+            }
+        }
+        // What was decided is in the log before it is done; a pass that does not come to this is
+        // made up for by the next.
+        if let Finding::Quarantine { worker, .. } = finding
+            && let Err(error) = self.workshop.runtime.quarantine(worker).await
+        {
+            tracing::warn!(%error, "{finding}");
         }
     }
 }

@@ -8,6 +8,7 @@ use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+    RenameContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
 use std::collections::HashMap;
@@ -153,6 +154,33 @@ impl DockerEngine {
         match removed {
             Err(Answer::Said { status: 404, .. }) | Ok(()) => Ok(()),
             Err(answer) => Err(answer.into_error("remove a worker")),
+        }
+    }
+
+    /// Ends a container; one that does not run, or is gone, is as good.
+    pub(super) async fn stop(&self, id: &str) -> Result<(), RuntimeError> {
+        // Paused, it would not hear of its end.
+        let killed = self
+            .bounded(SLOW, |docker| docker.kill_container(id, None))
+            .await;
+        match killed {
+            Err(Answer::Said {
+                status: 404 | 409, ..
+            })
+            | Ok(()) => Ok(()),
+            Err(answer) => Err(answer.into_error("end a worker")),
+        }
+    }
+
+    /// Gives a container another name; one that is gone needs none.
+    pub(super) async fn rename(&self, id: &str, name: &str) -> Result<(), RuntimeError> {
+        let options = RenameContainerOptionsBuilder::new().name(name).build();
+        let renamed = self
+            .bounded(QUICK, |docker| docker.rename_container(id, options))
+            .await;
+        match renamed {
+            Err(Answer::Said { status: 404, .. }) | Ok(()) => Ok(()),
+            Err(answer) => Err(answer.into_error("rename a worker")),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reads what the engine lists.
 use super::recipe::{DATABASE_LABEL, GENERATION, GENERATION_LABEL, SPEC_LABEL};
 use crate::domain::ids::DatabaseId;
-use crate::runtime::{Worker, WorkerState};
+use crate::runtime::{QUARANTINED, Worker, WorkerState};
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State};
 use std::cmp::Reverse;
 
@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) id: String,
-    name: String,
+    pub(super) name: String,
     database: DatabaseId,
     spec: String,
     /// Seconds since the epoch.
@@ -107,7 +107,7 @@ impl Found {
     /// minute in which nobody knows. A fresh one is there sooner.
     fn can_serve(&self) -> bool {
         match self.life {
-            Life::Running(_) | Life::Created | Life::Exited => true,
+            Life::Running(_) | Life::Created | Life::Exited => !self.name.starts_with(QUARANTINED),
             Life::Paused | Life::Dying => false,
         }
     }

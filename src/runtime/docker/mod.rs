@@ -11,7 +11,7 @@ mod recipe;
 pub use engine::{DockerAvailability, DockerEngine};
 pub use recipe::DockerConfig;
 
-use super::{Runtime, RuntimeError, Worker, WorkerSpec, WorkerState};
+use super::{QUARANTINED, Runtime, RuntimeError, Worker, WorkerSpec, WorkerState};
 use crate::domain::ids::DatabaseId;
 use async_trait::async_trait;
 use bollard::models::ContainerCreateBody;
@@ -73,6 +73,13 @@ impl DockerRuntime {
     async fn containers_of(&self, database: DatabaseId) -> Result<Vec<Found>, RuntimeError> {
         let labels = recipe::labels_of(self.config.instance, Some(database));
         self.engine.list(labels).await
+    }
+
+    /// A container of this forge by its id.
+    async fn known(&self, id: &str) -> Result<Option<Found>, RuntimeError> {
+        let ours = recipe::labels_of(self.config.instance, None);
+        let found = self.engine.list(ours).await?;
+        Ok(found.into_iter().find(|it| it.id == id))
     }
 
     /// Makes and starts a container.
@@ -236,6 +243,30 @@ impl Runtime for DockerRuntime {
                 .any(|it| it.id == *id && it.state() == WorkerState::Starting)
         });
         Ok(found.into_iter().map(|it| self.judged(it)).collect())
+    }
+
+    async fn quarantine(&self, worker: &str) -> Result<(), RuntimeError> {
+        let Some(found) = self.known(worker).await? else {
+            return Ok(());
+        };
+        self.engine.stop(&found.id).await?;
+        if found.name.starts_with(QUARANTINED) {
+            return Ok(());
+        }
+        // Of several that had one name each has to have its own.
+        let id = found.id.get(..12).unwrap_or(&found.id);
+        let name = format!("{QUARANTINED}{}-{id}", found.name);
+        self.engine.rename(&found.id, &name).await
+    }
+
+    async fn remove_quarantined(&self, worker: &str) -> Result<(), RuntimeError> {
+        match self.known(worker).await? {
+            None => Ok(()),
+            Some(found) if found.name.starts_with(QUARANTINED) => {
+                self.engine.remove(&found.id).await
+            }
+            Some(_) => Err(refused("remove a worker", "it is not in quarantine")),
+        }
     }
 
     fn changes(&self) -> BoxStream<'static, ()> {

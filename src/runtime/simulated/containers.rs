@@ -2,7 +2,7 @@
 use super::engine::Meddling;
 use super::refused;
 use crate::domain::ids::{DatabaseId, InstanceId};
-use crate::runtime::{RuntimeError, Worker, WorkerSpec, WorkerState};
+use crate::runtime::{QUARANTINED, RuntimeError, Worker, WorkerSpec, WorkerState};
 
 /// Every container of the engine, whoever made it, oldest first.
 #[derive(Debug, Default)]
@@ -73,6 +73,29 @@ impl Containers {
 
     pub(super) fn remove(&mut self, instance: InstanceId, database: DatabaseId) {
         self.remove_where(|it, _| it.instance == instance && it.database == database);
+    }
+
+    pub(super) fn quarantine(&mut self, instance: InstanceId, id: &str) {
+        let ours = |it: &&mut Container| {
+            it.id == id && it.owner.as_ref().is_some_and(|it| it.instance == instance)
+        };
+        if let Some(it) = self.all.iter_mut().find(ours) {
+            it.life = Life::Exited;
+            if !it.name.starts_with(QUARANTINED) {
+                it.name = format!("{QUARANTINED}{}", it.name);
+            }
+            self.happened.push(instance);
+        }
+    }
+
+    /// Whether it is gone: one that is not quarantined stays.
+    pub(super) fn remove_quarantined(&mut self, instance: InstanceId, id: &str) -> bool {
+        let ours = |it: &Container| {
+            it.id == id && it.owner.as_ref().is_some_and(|it| it.instance == instance)
+        };
+        self.all
+            .retain(|it| !(ours(it) && it.name.starts_with(QUARANTINED)));
+        !self.all.iter().any(ours)
     }
 
     pub(super) fn workers_of(&self, instance: InstanceId) -> Vec<Worker> {

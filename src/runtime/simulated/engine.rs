@@ -24,6 +24,10 @@ pub enum Action {
     Inspect,
     /// `list`
     List,
+    /// `quarantine`
+    Quarantine,
+    /// `remove_quarantined`
+    RemoveQuarantined,
 }
 
 impl Action {
@@ -34,6 +38,8 @@ impl Action {
             Self::EnsureRemoved => "remove a worker",
             Self::Inspect => "look at a worker",
             Self::List => "list workers",
+            Self::Quarantine => "quarantine a worker",
+            Self::RemoveQuarantined => "remove a worker",
         }
     }
 }

@@ -81,6 +81,27 @@ impl Runtime for SimulatedRuntime {
             .await
     }
 
+    async fn quarantine(&self, worker: &str) -> Result<(), RuntimeError> {
+        self.engine
+            .call(Action::Quarantine, |containers| {
+                containers.quarantine(self.instance, worker);
+                Ok(())
+            })
+            .await
+    }
+
+    async fn remove_quarantined(&self, worker: &str) -> Result<(), RuntimeError> {
+        self.engine
+            .call(Action::RemoveQuarantined, |containers| {
+                if containers.remove_quarantined(self.instance, worker) {
+                    Ok(())
+                } else {
+                    Err(refused("remove a worker", "it is not in quarantine"))
+                }
+            })
+            .await
+    }
+
     fn changes(&self) -> BoxStream<'static, ()> {
         let ours = self.instance;
         stream::unfold(self.engine.subscribe(), move |mut happened| async move {

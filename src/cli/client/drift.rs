@@ -1,0 +1,57 @@
+//! How the forge differs from what its log says.
+use super::request::Request;
+use super::{Client, GatewayArgs};
+use crate::cli::exit::Failure;
+use crate::cli::output;
+use crate::cli::table::Table;
+use crate::config::Environment;
+use serde::Deserialize;
+
+/// `dbforge drift`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct DriftArgs {
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+#[derive(Deserialize)]
+struct Drift {
+    looked_at: Option<String>,
+    trouble: Option<String>,
+    reconcile_halted: bool,
+    findings: Vec<Finding>,
+}
+
+#[derive(Deserialize)]
+struct Finding {
+    kind: String,
+    what: String,
+    standing: String,
+    due_at: Option<String>,
+}
+
+/// Prints what the reconciler last saw.
+pub(in crate::cli) fn drift(
+    args: &DriftArgs,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let answer = client.send(Request::get(&["drift"]))?;
+    if client.json {
+        return output::line(&answer.text);
+    }
+    let drift: Drift = answer.read()?;
+    match (&drift.looked_at, &drift.trouble) {
+        (None, _) => output::note("the reconciler has not looked yet"),
+        (Some(at), None) => output::note(format_args!("as of {at}")),
+        (Some(at), Some(trouble)) => output::note(format_args!("as of {at}: {trouble}")),
+    }
+    if drift.reconcile_halted {
+        output::note("halted: POST /v1/drift/allow lets it act once");
+    }
+    let mut table = Table::headed(["KIND", "STANDING", "DUE", "WHAT"]);
+    for it in drift.findings {
+        table.row([it.kind, it.standing, it.due_at.unwrap_or_default(), it.what]);
+    }
+    output::text(table)
+}

@@ -1,0 +1,119 @@
+//! What the reconciler sees, and what may follow from it.
+use crate::clock::timestamp::Timestamp;
+use crate::data::Place;
+use crate::domain::ids::DatabaseId;
+use crate::runtime::Worker;
+use std::fmt;
+
+/// Something that differs, and what is done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The worker is replaced by a job.
+    Repair {
+        /// Whose.
+        database: DatabaseId,
+        /// What was found.
+        finding: String,
+    },
+    /// The worker has been repaired too often: it is left alone.
+    GiveUp {
+        /// Whose.
+        database: DatabaseId,
+        /// What was found and tried.
+        reason: String,
+    },
+    /// A worker with this forge's mark belongs to no database: it is ended and set aside.
+    Quarantine {
+        /// Its id under the runtime.
+        worker: String,
+        /// Its name.
+        name: String,
+        /// The database that its label names.
+        labelled: DatabaseId,
+    },
+    /// A worker in quarantine is gone, by whosever hand: that is noted.
+    QuarantineEnded {
+        /// Its id under the runtime.
+        worker: String,
+    },
+    /// A database's file is not in its place. Only a person can do something about it.
+    DataMissing {
+        /// Whose.
+        database: DatabaseId,
+        /// Where it should be.
+        place: Place,
+    },
+    /// Something lies among the folders of databases that no database is known by. It stays
+    /// there until somebody asks for it to go.
+    UnknownFolder {
+        /// Among the living or in the trash.
+        place: Place,
+        /// Its name there.
+        name: String,
+    },
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Repair { finding, .. } => write!(f, "a worker is replaced: {finding}"),
+            Self::GiveUp { reason, .. } => write!(f, "a worker is left alone: {reason}"),
+            Self::Quarantine { name, labelled, .. } => write!(
+                f,
+                "worker `{name}` is set aside: its label names database {labelled}, which nobody knows"
+            ),
+            Self::QuarantineEnded { worker } => {
+                write!(f, "worker {worker} is no longer in quarantine: it is gone")
+            }
+            Self::DataMissing { database, place } => {
+                write!(
+                    f,
+                    "the file of database {database} is missing {}",
+                    room(*place)
+                )
+            }
+            Self::UnknownFolder { place, name } => {
+                write!(f, "`{name}` {} belongs to no database", room(*place))
+            }
+        }
+    }
+}
+
+fn room(place: Place) -> &'static str {
+    match place {
+        Place::Living => "among the living",
+        Place::Trash => "in the trash",
+        Place::Nowhere => "nowhere",
+    }
+}
+
+/// What differs and waits: for a second look, for its grace or its back-off to pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// What would be done.
+    pub finding: Finding,
+    /// When; none for the next complete look.
+    pub due_at: Option<Timestamp>,
+}
+
+/// What a look asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What is done or told now.
+    pub findings: Vec<Finding>,
+    /// What may be done later.
+    pub waiting: Vec<Waiting>,
+    /// Findings that were not acted upon because there are too many of them at once.
+    pub halted: Vec<Finding>,
+}
+
+/// What was seen, wholly.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// Every worker of this forge.
+    pub workers: Vec<Worker>,
+    /// Everything among the folders of databases.
+    pub folders: Vec<(Place, String)>,
+    /// Databases whose file is not in its place.
+    pub without_file: Vec<(DatabaseId, Place)>,
+}
