@@ -5,24 +5,17 @@
 //! before the journal is written, between the write and its sync, before a folder is moved, and so
 //! on. `make crash N=…` goes further into each than the ordinary run does.
 use crate::gateway_process::GatewayProcess;
+use crate::kill::kill;
+use dbforge::clock::{IdSource, RandomIds};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
 
-/// What writes, syncs, moves and removes.
-const CALLS: &[&str] = &[
-    "fdatasync",
-    "fsync",
-    "rename",
-    "pwrite64",
-    "unlink",
-    "mkdir",
-];
-
-/// Kills at each call in an ordinary run.
-const KILLS: usize = 20;
+/// Kills at each point in an ordinary run, unless the story ends before.
+const KILLS: usize = 100;
 
 /// What the gateway has acknowledged, as far as the story came.
 #[derive(Debug, Default)]
@@ -31,46 +24,130 @@ struct Acknowledged {
     rows: BTreeSet<u64>,
 }
 
-#[test]
-fn a_kill_at_any_system_call_loses_nothing_that_was_acknowledged() {
-    let mut killed = 0;
-    for call in CALLS {
-        // Each thread of the gateway counts its own calls, so a number is several points.
-        for n in points() {
-            let folder = TempDir::new().unwrap();
-            let told = tell(folder.path(), call, n);
-            killed += usize::from(told.1);
-            settles(
-                folder.path(),
-                &told.0,
-                &format!("killed at {call} number {n}"),
-            );
-        }
-    }
-    assert!(killed > CALLS.len() * 2, "only {killed} kills happened");
+/// One test for each call that writes, syncs, moves, makes or removes, so that they run beside
+/// each other.
+macro_rules! kills_at {
+    ($($name:ident $call:literal)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let killed = kill_at_each($call, None, 1..=points());
+                println!("{killed} kills at {}", $call);
+                assert!(killed > 0, "no kill happened");
+            }
+        )*
+    };
 }
 
-fn points() -> std::ops::RangeInclusive<usize> {
+kills_at! {
+    a_kill_at_any_fdatasync_loses_nothing_that_was_acknowledged "fdatasync"
+    a_kill_at_any_fsync_loses_nothing_that_was_acknowledged "fsync"
+    a_kill_at_any_write_loses_nothing_that_was_acknowledged "pwrite64"
+    a_kill_at_any_opening_loses_nothing_that_was_acknowledged "openat"
+    a_kill_at_any_rename_loses_nothing_that_was_acknowledged "rename"
+    a_kill_at_any_unlink_loses_nothing_that_was_acknowledged "unlink"
+    a_kill_at_any_mkdir_loses_nothing_that_was_acknowledged "mkdir"
+    a_kill_at_any_truncation_loses_nothing_that_was_acknowledged "ftruncate"
+    a_kill_at_any_flush_of_the_index_loses_nothing_that_was_acknowledged "sync_file_range"
+    a_kill_at_any_answer_loses_nothing_that_was_acknowledged "writev"
+}
+
+/// Points with a name: a call on a file of the forge. Each is hit, or the test fails.
+const NAMED: &[(&str, &str, &str)] = &[
+    (
+        "before the journal is written",
+        "pwrite64",
+        "journal/00000001.journal",
+    ),
+    (
+        "between the journal's write and its sync",
+        "fdatasync",
+        "journal/00000001.journal",
+    ),
+    ("as the journal's folder is synced", "fsync", "journal"),
+    ("as the index takes a batch", "pwrite64", "events.sled/db"),
+    ("as HEAD is written", "openat", "HEAD.new"),
+    (
+        "as HEAD takes the place of the one before",
+        "rename",
+        "HEAD.new",
+    ),
+    ("as the read model is written", "pwrite64", "control.db-wal"),
+];
+
+#[test]
+fn a_kill_at_each_named_point_loses_nothing_that_was_acknowledged() {
+    for (name, call, file) in NAMED {
+        let killed = kill_at_each(call, Some(file), 1..=3);
+        assert!(killed > 0, "{name}: no kill happened at {call} on {file}");
+    }
+}
+
+/// Between system calls, too: at an instant that chance chooses. The story takes about 400 ms.
+#[test]
+fn a_kill_at_any_instant_loses_nothing_that_was_acknowledged() {
+    for _ in 0..points() {
+        let instant = Duration::from_micros(u64::from(RandomIds.jitter_permille()) * 400);
+        let folder = TempDir::new().unwrap();
+        let gateway = GatewayProcess::start(folder.path());
+        let mut told = Acknowledged::default();
+        std::thread::scope(|scope| {
+            let process = gateway.process_id();
+            scope.spawn(move || {
+                std::thread::sleep(instant); // the instant is what is tried, not waited for
+                kill(process);
+            });
+            story(&gateway, &mut told);
+        });
+        drop(gateway);
+        settles(folder.path(), &told, &format!("killed after {instant:?}"));
+    }
+}
+
+/// Tells a story for each point until one comes to its end. Returns how often it was killed.
+fn kill_at_each(call: &str, file: Option<&str>, points: std::ops::RangeInclusive<usize>) -> usize {
+    let mut killed = 0;
+    // Each thread of the gateway counts its own calls, so a number is several points.
+    for n in points {
+        let folder = TempDir::new().unwrap();
+        let (acknowledged, was_killed) = tell(folder.path(), call, file, n);
+        let on = file.unwrap_or("any file");
+        settles(
+            folder.path(),
+            &acknowledged,
+            &format!("killed at {call} number {n} on {on}"),
+        );
+        if !was_killed {
+            break;
+        }
+        killed += 1;
+    }
+    killed
+}
+
+fn points() -> usize {
     #[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
-    let kills = std::env::var("DBFORGE_CRASHES").map_or(KILLS, |it| it.parse().unwrap());
-    1..=kills
+    std::env::var("DBFORGE_CRASHES").map_or(KILLS, |it| it.parse().unwrap())
 }
 
 /// Returns what was acknowledged, and whether the gateway was killed.
-fn tell(folder: &Path, call: &str, n: usize) -> (Acknowledged, bool) {
+fn tell(folder: &Path, call: &str, file: Option<&str>, n: usize) -> (Acknowledged, bool) {
     let mut strace = Command::new("strace");
     strace
         .args(["-D", "-f", "-qqq", "-o", "/dev/null", "--signal=none"])
         .arg(format!("--trace={call}"))
-        .arg(format!("--inject={call}:signal=SIGKILL:when={n}"))
-        .arg(env!("CARGO_BIN_EXE_dbforge"));
+        .arg(format!("--inject={call}:signal=SIGKILL:when={n}"));
+    if let Some(file) = file {
+        let file = folder.join(".forge").join(file);
+        strace.arg("-P").arg(file);
+    }
+    strace.arg(env!("CARGO_BIN_EXE_dbforge"));
     let settings = [("DBFORGE_RUNTIME", "process")];
     let mut told = Acknowledged::default();
     let Some(gateway) = GatewayProcess::try_start(strace, folder, &settings) else {
         return (told, true);
     };
-    let came_to_its_end = story(&gateway, &mut told).is_some();
-    gateway.kill();
+    let came_to_its_end = story(&gateway, &mut told).is_some() && gateway.stop();
     (told, !came_to_its_end)
 }
 
@@ -102,6 +179,7 @@ fn story(gateway: &GatewayProcess, told: &mut Acknowledged) -> Option<()> {
         assert_eq!(answer["rows_affected"], 1, "{answer}");
         told.rows.insert(id);
     }
+    done("/v1/databases/shop/restart")?;
     done("/v1/databases/shop/stop")?;
     done("/v1/databases/shop/start")?;
     gateway.delete("/v1/databases/shop")?;

@@ -123,7 +123,7 @@ fn create_until_killed(gateway: GatewayProcess, round: usize, all: &Mutex<BTreeS
     gateway.kill();
 }
 
-fn kill(process: u32) {
+pub(crate) fn kill(process: u32) {
     let id = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
     // It may be gone already, by another client's hand.
     let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
