@@ -4,7 +4,7 @@ use crate::clock::{Clock, IdSource};
 use crate::domain::ids::{Actor, CommitId};
 use crate::domain::recorded::{CommitHeader, Head, NO_HASH, NewCommit, RecordedEvent};
 use crate::domain::state::State;
-use crate::event_log::EventLog;
+use crate::event_log::{AppendError, EventLog};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -30,7 +30,14 @@ struct Group {
     commits: Vec<NewCommit>,
     /// Keys used within the group, by the place of their commit.
     keys: HashMap<(Actor, String), usize>,
-    answers: Vec<(oneshot::Sender<Answer>, Decided)>,
+    answers: Vec<Decision>,
+}
+
+struct Decision {
+    answer: oneshot::Sender<Answer>,
+    decided: Decided,
+    /// What was asked, where a full disk takes it from its reserve.
+    from_reserve: Option<Submission>,
 }
 
 /// What came of one command of the group before anything is on disk.
@@ -50,9 +57,32 @@ impl Writer {
             {
                 all.push(next);
             }
-            let group = self.decide_all(all);
-            self.keep_and_answer(group);
+            let admitted = self.admit(all);
+            let group = self.decide_all(admitted);
+            let left_out = self.keep_and_answer(group);
+            if !left_out.is_empty() {
+                // The disk has just become full. What makes room goes on alone, from the reserve.
+                self.log.open_reserve();
+                let group = self.decide_all(left_out);
+                for Waiting { answer, .. } in self.keep_and_answer(group) {
+                    let _ = answer.send(Err(AppendError::DiskFull.into()));
+                }
+            }
         }
+    }
+
+    /// Turns away what needs room while the disk has none but the reserve.
+    fn admit(&self, all: Vec<Waiting>) -> Vec<Waiting> {
+        if self.log.keep_reserve() {
+            return all;
+        }
+        let (admitted, turned_away): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|it| it.submission.command.makes_room());
+        for Waiting { answer, .. } in turned_away {
+            let _ = answer.send(Err(AppendError::DiskFull.into()));
+        }
+        admitted
     }
 
     fn decide_all(&self, all: Vec<Waiting>) -> Group {
@@ -65,10 +95,16 @@ impl Writer {
             answers: Vec::with_capacity(all.len()),
         };
         for Waiting { submission, answer } in all {
+            let makes_room = submission.command.makes_room();
+            let from_reserve = makes_room.then(|| submission.clone());
             let decided = self
                 .decide(&mut group, submission)
                 .unwrap_or_else(|error| Decided::Known(Err(error)));
-            group.answers.push((answer, decided));
+            group.answers.push(Decision {
+                answer,
+                decided,
+                from_reserve,
+            });
         }
         group
     }
@@ -149,8 +185,9 @@ impl Writer {
         }))))
     }
 
-    /// One append, one fsync; then the state is published and everybody is answered.
-    fn keep_and_answer(&self, group: Group) {
+    /// One append, one fsync; then the state is published and everybody is answered, save who
+    /// asked for what a full disk takes from its reserve: they are returned.
+    fn keep_and_answer(&self, group: Group) -> Vec<Waiting> {
         let expected_end = self.publish.borrow().head.sequence;
         let commit_sizes: Vec<usize> = group.commits.iter().map(|it| it.events.len()).collect();
         let kept = if group.commits.is_empty() {
@@ -168,7 +205,17 @@ impl Writer {
             split(&events, &commit_sizes)
         });
         let sequence = self.log.head().sequence;
-        for (answer, decided) in group.answers {
+        let mut left_out = Vec::new();
+        for Decision {
+            answer,
+            decided,
+            from_reserve,
+        } in group.answers
+        {
+            if let (Some(submission), Err(AppendError::DiskFull)) = (from_reserve, &by_commit) {
+                left_out.push(Waiting { submission, answer });
+                continue;
+            }
             let result = match (decided, &by_commit) {
                 // What was refused may have been refused because of events that were not kept.
                 (Decided::Known(Err(_)), Err(error)) => Err(error.clone().into()),
@@ -183,6 +230,7 @@ impl Writer {
             // Somebody who no longer listens finds the outcome in the log.
             let _ = answer.send(result);
         }
+        left_out
     }
 
     /// Publishes the group's state when its events are kept, else only that the log may have

@@ -256,6 +256,43 @@ pub struct Facts {
 }
 
 impl Command {
+    /// Whether it makes room, or ends what was admitted before: a full disk takes it from a
+    /// reserve, as a full queue does.
+    #[must_use]
+    pub fn makes_room(&self) -> bool {
+        match self {
+            Self::DeleteDatabase { .. }
+            | Self::PurgeDatabase { .. }
+            | Self::CancelJob { .. }
+            | Self::StartJob { .. }
+            | Self::ResumeJob { .. }
+            | Self::FinishStep { .. }
+            | Self::FailStep { .. }
+            | Self::FinishUndo { .. } => true,
+            Self::FoundForge { .. }
+            | Self::ChooseRuntime { .. }
+            | Self::CreateDatabase(_)
+            | Self::ChangeDatabase { .. }
+            | Self::StopDatabase { .. }
+            | Self::StartDatabase { .. }
+            | Self::UndeleteDatabase { .. }
+            | Self::RestartWorker { .. }
+            | Self::RepairWorker { .. }
+            | Self::DegradeDatabase { .. }
+            | Self::ReleaseJob { .. }
+            | Self::IssueToken { .. }
+            | Self::RevokeToken { .. }
+            | Self::QuarantineWorker { .. }
+            | Self::EndQuarantine { .. }
+            | Self::RecordTrashedFolder { .. }
+            | Self::CreateSchedule { .. }
+            | Self::ChangeSchedule { .. }
+            | Self::DeleteSchedule { .. }
+            | Self::FireSchedule { .. }
+            | Self::RecordHealing { .. } => false,
+        }
+    }
+
     /// The database it is about, where it names one.
     #[must_use]
     pub fn database(&self) -> Option<DatabaseId> {

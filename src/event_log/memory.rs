@@ -68,6 +68,12 @@ impl EventLog for MemoryEventLog {
         Ok(Some(of_commit.cloned().collect()))
     }
 
+    fn keep_reserve(&self) -> bool {
+        true
+    }
+
+    fn open_reserve(&self) {}
+
     fn head(&self) -> Head {
         head_of(&self.events())
     }

@@ -60,6 +60,13 @@ pub trait EventLog: Send + Sync {
         key: &str,
     ) -> Result<Option<Vec<RecordedEvent>>, ReadError>;
 
+    /// Makes sure that room is kept back for appends which make room, such as those of a delete.
+    /// `false` while the disk has none for that.
+    fn keep_reserve(&self) -> bool;
+
+    /// Gives the room that was kept back to the appends that follow, until it is kept back again.
+    fn open_reserve(&self);
+
     /// The last event, in short.
     fn head(&self) -> Head;
 

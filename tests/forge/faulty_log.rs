@@ -56,6 +56,12 @@ impl EventLog for FaultyLog {
         self.kept.find_idempotent(actor, key)
     }
 
+    fn keep_reserve(&self) -> bool {
+        true
+    }
+
+    fn open_reserve(&self) {}
+
     fn head(&self) -> Head {
         self.kept.head()
     }

@@ -21,6 +21,7 @@ mod event_log_crash;
 mod event_log_damage;
 mod event_log_import;
 mod faulty_log;
+mod full_disk;
 #[path = "../shared/gateway_process.rs"]
 mod gateway_process;
 mod http_databases;

@@ -131,6 +131,12 @@ impl EventLog for VecLog {
         Ok((!found.is_empty()).then_some(found))
     }
 
+    fn keep_reserve(&self) -> bool {
+        true
+    }
+
+    fn open_reserve(&self) {}
+
     fn head(&self) -> Head {
         let events = self.events.lock().unwrap();
         events.last().map_or_else(Head::default, |it| Head {

@@ -10,12 +10,14 @@ mod indexing;
 mod open;
 mod reads;
 mod report;
+mod reserve;
 mod salvage;
 mod whole;
 
 pub use self::report::{Finding, OpenError, OpenReport};
 
 use self::reads::Span;
+use self::reserve::Reserve;
 use self::salvage::SalvagedLog;
 use self::whole::WholeLog;
 use super::chain;
@@ -60,6 +62,7 @@ pub struct DiskEventLog {
     writer: Mutex<Writer>,
     head: RwLock<Head>,
     read_only: OnceLock<String>,
+    reserve: Reserve,
     /// Held as long as the log is open; the last field, so let go of last.
     _lock: File,
 }
@@ -192,6 +195,15 @@ impl EventLog for DiskEventLog {
             after: Sequence(0),
             reason,
         })
+    }
+
+    fn keep_reserve(&self) -> bool {
+        // Nothing is appended to a log that is read-only: it needs no room.
+        self.read_only().is_some() || self.reserve.keep()
+    }
+
+    fn open_reserve(&self) {
+        self.reserve.open();
     }
 
     fn head(&self) -> Head {

@@ -3,6 +3,7 @@ use super::evidence::{Evidence, IndexState, Places};
 use super::head_file::Witness;
 use super::indexing::Indexing;
 use super::report::{Finding, OpenError, OpenReport};
+use super::reserve::Reserve;
 use super::salvage::SalvagedLog;
 use super::whole::WholeLog;
 use super::{DiskEventLog, History, Settings, Writer, heal, write_head_file};
@@ -198,6 +199,7 @@ fn log_with(
         }),
         head: RwLock::new(head),
         read_only: OnceLock::new(),
+        reserve: Reserve::new(&places.folder),
         _lock: lock,
     }
 }
