@@ -20,6 +20,7 @@ mod event_log_contract;
 mod event_log_crash;
 mod event_log_damage;
 mod event_log_import;
+mod fairness;
 mod faulty_log;
 mod full_disk;
 #[path = "../shared/gateway_process.rs"]
