@@ -46,6 +46,8 @@ pub use self::serve::serve;
 use crate::clock::Stopwatch;
 use crate::control::ControlPlane;
 use crate::data::DataPlane;
+use crate::jobs::Workshop;
+use crate::jobs::live::LiveJobs;
 use crate::jobs::observed::ObservedWorkers;
 use crate::projections::control_db::ControlDb;
 use crate::runtime::Runtime;
@@ -110,6 +112,8 @@ pub struct Gateway {
     pub runtime: Arc<dyn Runtime>,
     /// The workers as they were last seen.
     pub workers: Arc<ObservedWorkers>,
+    /// How far running jobs are.
+    pub live: Arc<LiveJobs>,
     /// The token that may do everything.
     pub root_token: RootToken,
     /// Bounds.
@@ -127,20 +131,18 @@ impl Gateway {
     /// A gateway that has answered nothing yet.
     #[must_use]
     pub fn new(
-        control: Arc<ControlPlane>,
+        workshop: &Workshop,
         control_db: Arc<ControlDb>,
-        data: Arc<DataPlane>,
-        runtime: Arc<dyn Runtime>,
-        workers: Arc<ObservedWorkers>,
         root_token: RootToken,
         config: HttpConfig,
     ) -> Self {
         Self {
-            control,
+            control: workshop.control.clone(),
             control_db,
-            data,
-            runtime,
-            workers,
+            data: workshop.data.clone(),
+            runtime: workshop.runtime.clone(),
+            workers: workshop.observed.clone(),
+            live: workshop.live.clone(),
             root_token,
             in_flight: Semaphore::new(config.in_flight_limit),
             config,

@@ -40,6 +40,8 @@ pub(crate) struct Kept {
     pub(crate) engine: Arc<SimulatedEngine>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) ids: Arc<CountingIds>,
+    /// Most jobs that may be unfinished at once.
+    pub(crate) queue_bound: usize,
 }
 
 pub(crate) const INSTANCE: InstanceId = InstanceId(Uuid::from_u128(0xf0));
@@ -52,6 +54,7 @@ impl Kept {
             engine: Arc::default(),
             clock: Arc::new(ManualClock::at(Timestamp::from_millis(1_772_366_400_000))),
             ids: Arc::default(),
+            queue_bound: 1000,
         }
     }
 }
@@ -59,7 +62,12 @@ impl Kept {
 impl TestForge {
     /// A founded forge without databases.
     pub(crate) async fn new() -> Self {
-        let forge = Self::start(Kept::new());
+        Self::founded(Kept::new()).await
+    }
+
+    /// The same on other ground.
+    pub(crate) async fn founded(kept: Kept) -> Self {
+        let forge = Self::start(kept);
         let instance = Some(INSTANCE);
         forge
             .submit(Command::FoundForge { instance })
@@ -85,7 +93,7 @@ impl TestForge {
             kept.ids.clone(),
             ControlConfig {
                 trash_retention: Duration::from_secs(7 * 86_400),
-                queue_bound: 1000,
+                queue_bound: kept.queue_bound,
             },
             Box::new(move |events| listener.publish(events)),
         );
@@ -97,6 +105,7 @@ impl TestForge {
             runtime: Arc::new(runtime),
             data: Arc::new(data),
             observed: Arc::new(ObservedWorkers::default()),
+            live: Arc::default(),
         });
         Self {
             kept,
