@@ -11,6 +11,7 @@ use super::rules;
 use super::schedule::Schedule;
 use super::token::Token;
 use imbl::{OrdMap, OrdSet};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The fold of all events: what decisions rest on.
@@ -18,7 +19,8 @@ use std::sync::Arc;
 /// Cloning costs nothing to speak of: the maps share what is equal, so the writer decides on a
 /// private copy and readers keep theirs. It holds living and trashed databases, unfinished jobs
 /// and accepted tokens; what is finished lives on in the log and its projections.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct State {
     /// Marks every worker of this forge.
     pub instance: Option<InstanceId>,

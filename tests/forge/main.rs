@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
+mod checkpoint;
 mod cli_files;
 mod cli_gateway;
 mod cli_help;
