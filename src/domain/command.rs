@@ -171,6 +171,11 @@ pub enum Command {
         /// Its name in the trash.
         trashed_as: String,
     },
+    /// Let the reconciler do in one pass what it holds back.
+    AllowPass {
+        /// How many workers it holds back.
+        held_back: u32,
+    },
     /// Do something again and again.
     CreateSchedule {
         /// Its name, unique among schedules.
@@ -321,6 +326,7 @@ impl Command {
             | Self::QuarantineWorker { .. }
             | Self::EndQuarantine { .. }
             | Self::RecordTrashedFolder { .. }
+            | Self::AllowPass { .. }
             | Self::CreateSchedule { .. }
             | Self::ChangeSchedule { .. }
             | Self::DeleteSchedule { .. }

@@ -68,7 +68,7 @@ impl State {
             Event::RuntimeChosen(it) => self.runtime = Some(it.runtime.clone()),
             Event::TokenIssued(_) => self.add_token(recorded),
             Event::TokenRevoked(it) => self.remove_token(it.token),
-            Event::LogHealed(_) | Event::FolderTrashed(_) => {}
+            Event::LogHealed(_) | Event::FolderTrashed(_) | Event::PassAllowed(_) => {}
             Event::WorkerQuarantined(it) => drop(self.quarantined.insert(it.worker.clone())),
             Event::QuarantineEnded(it) => drop(self.quarantined.remove(&it.worker)),
             Event::ScheduleCreated(_) => {

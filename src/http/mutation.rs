@@ -79,7 +79,11 @@ impl Gateway {
         Ok(self.control.submit(submission).await?)
     }
 
-    async fn find_earlier<T>(&self, mutation: &Mutation<T>) -> Result<Option<Accepted>, Problem> {
+    /// What an earlier request with the same key brought about.
+    pub(super) async fn find_earlier<T>(
+        &self,
+        mutation: &Mutation<T>,
+    ) -> Result<Option<Accepted>, Problem> {
         let Some(wanted) = mutation.idempotency.clone() else {
             return Ok(None);
         };
