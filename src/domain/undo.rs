@@ -1,0 +1,376 @@
+//! Undo: which command takes back what another one has done, or why none does.
+//!
+//! Any event stands for the command that caused it. Nothing is decided here: the command that
+//! comes out goes through the same rules as everybody's.
+use super::command::{Command, DatabaseChange};
+use super::database::Database;
+use super::event::{DatabaseChanged, Event, EventKind, JobEnqueued, TokenIssued};
+use super::ids::{JobId, ScheduleId, Sequence, TokenId};
+use super::job::JobKind;
+use super::recorded::RecordedEvent;
+use super::schedule::Schedule;
+use super::state::State;
+use crate::clock::timestamp::Timestamp;
+
+/// What an undo rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Story<'a> {
+    /// The events of the commit that is to be undone.
+    pub commit: &'a [RecordedEvent],
+    /// The whole stream of the database that the commit is about, else that of the forge.
+    pub stream: &'a [RecordedEvent],
+    /// What is true now.
+    pub state: &'a State,
+    /// The token whose rights a schedule gets that is put back; none for root's.
+    pub rights: Option<TokenId>,
+    /// The moment of the undo.
+    pub now: Timestamp,
+}
+
+/// How something is taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undo {
+    /// The event of the command that is undone.
+    pub cause: Sequence,
+    /// What takes it back.
+    pub command: Command,
+}
+
+/// Why nothing takes it back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CannotUndo {
+    /// Nothing does, now or later.
+    #[error("event {event} ({}) cannot be undone: {reason}", kind.as_str())]
+    Never {
+        /// The event of the command.
+        event: Sequence,
+        /// What it was.
+        kind: EventKind,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Somebody has undone it.
+    #[error("event {event} was undone already, by event {by}")]
+    Already {
+        /// The event of the command.
+        event: Sequence,
+        /// The event that undid it.
+        by: Sequence,
+    },
+    /// A later command has changed the same thing.
+    #[error("event {event} cannot be undone any more: event {by} has changed the same since")]
+    Superseded {
+        /// The event of the command.
+        event: Sequence,
+        /// The later one.
+        by: Sequence,
+    },
+}
+
+/// The command that takes back what the commit's command has done.
+///
+/// # Errors
+/// When there is none.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what has no arm cannot be undone, and says why in an exhaustive match"
+)]
+pub fn undo(story: Story<'_>) -> Result<Undo, CannotUndo> {
+    let cause = cause(story)?;
+    let command = match &cause.event {
+        Event::JobEnqueued(it) => undo_job(story, cause, it),
+        Event::DatabaseChanged(it) => undo_change(story, cause, it),
+        Event::TokenIssued(it) => undo_token(story, cause, it),
+        Event::ScheduleCreated(it) => undo_schedule(story, cause, it.schedule),
+        Event::ScheduleChanged(it) => undo_schedule(story, cause, it.schedule),
+        Event::ScheduleDeleted(it) => undo_schedule(story, cause, it.schedule),
+        other => Err(never(cause, reason(other.kind()))),
+    }?;
+    Ok(Undo {
+        cause: cause.sequence,
+        command,
+    })
+}
+
+/// The event of the command behind a commit: one of its own, or the beginning of the job whose
+/// steps it tells of.
+fn cause(story: Story<'_>) -> Result<&RecordedEvent, CannotUndo> {
+    let begins = |it: &&RecordedEvent| is_undoable(it.event.kind());
+    if let Some(own) = story.commit.iter().find(begins) {
+        return Ok(own);
+    }
+    let first = &story.commit[0];
+    let job = story.commit.iter().find_map(|it| it.event.job());
+    let enqueued = job.and_then(|job| enqueued(story.stream, job));
+    match enqueued {
+        // The runner names the job's beginning as its cause; whoever cancels or releases does not.
+        Some(it) if first.commit.causation == Some(it.sequence) => Ok(it),
+        _ => Err(never(first, reason(first.event.kind()))),
+    }
+}
+
+fn enqueued(stream: &[RecordedEvent], job: JobId) -> Option<&RecordedEvent> {
+    let begins = |it: &&RecordedEvent| matches!(&it.event, Event::JobEnqueued(it) if it.job == job);
+    stream.iter().find(begins)
+}
+
+/// A job that has not ended is cancelled; one that has is followed by its opposite.
+fn undo_job(
+    story: Story<'_>,
+    cause: &RecordedEvent,
+    it: &JobEnqueued,
+) -> Result<Command, CannotUndo> {
+    let database = it.database;
+    match ending(story.stream, it.job) {
+        None => return Ok(Command::CancelJob { job: it.job }),
+        Some(EventKind::JobSucceeded) => {}
+        Some(_) => {
+            let reason = "its job did not succeed, and what that had done was undone then";
+            return Err(never(cause, reason));
+        }
+    }
+    let command = match &it.kind {
+        JobKind::CreateDatabase | JobKind::UndeleteDatabase => Command::DeleteDatabase { database },
+        JobKind::DeleteDatabase => Command::UndeleteDatabase { database },
+        JobKind::StopDatabase => Command::StartDatabase { database },
+        JobKind::StartDatabase => Command::StopDatabase { database },
+        JobKind::PurgeDatabase => {
+            return Err(never(cause, "a purge removes the files for good"));
+        }
+        JobKind::RestartWorker | JobKind::RepairWorker { .. } => {
+            return Err(never(
+                cause,
+                "a fresh worker is no other than the one before",
+            ));
+        }
+    };
+    let later = story.stream.iter().find(|later| {
+        let Event::JobEnqueued(next) = &later.event else {
+            return false;
+        };
+        later.sequence > cause.sequence
+            && takes_over(&it.kind, &next.kind)
+            && matches!(
+                ending(story.stream, next.job),
+                None | Some(EventKind::JobSucceeded)
+            )
+    });
+    later.map_or(Ok(command), |later| Err(overtaken(cause, later)))
+}
+
+/// How a job has ended; none while it has not.
+fn ending(stream: &[RecordedEvent], job: JobId) -> Option<EventKind> {
+    let ends = [
+        EventKind::JobSucceeded,
+        EventKind::JobFailed,
+        EventKind::JobCancelled,
+    ];
+    let mut kinds = stream
+        .iter()
+        .filter(|it| it.event.job() == Some(job))
+        .map(|it| it.event.kind());
+    kinds.find(|kind| ends.contains(kind))
+}
+
+/// Whether what `earlier` has brought about is no longer so after `later`.
+fn takes_over(earlier: &JobKind, later: &JobKind) -> bool {
+    let moves = |it: &JobKind| {
+        matches!(
+            it,
+            JobKind::DeleteDatabase | JobKind::UndeleteDatabase | JobKind::PurgeDatabase
+        )
+    };
+    let runs = |it: &JobKind| matches!(it, JobKind::StopDatabase | JobKind::StartDatabase);
+    moves(later) || (runs(earlier) && runs(later))
+}
+
+/// The values before it, field by field, of those fields that it changed.
+fn undo_change(
+    story: Story<'_>,
+    cause: &RecordedEvent,
+    it: &DatabaseChanged,
+) -> Result<Command, CannotUndo> {
+    let mut told = story.stream.iter();
+    let mut database = told
+        .find_map(|first| match &first.event {
+            Event::DatabaseRequested(it) => Some(Database::begun_by(it, first)),
+            _ => None,
+        })
+        .ok_or_else(|| never(cause, "the database's beginning is not in the log"))?;
+    let mut told = told.peekable();
+    while let Some(earlier) = told.next_if(|it| it.sequence < cause.sequence) {
+        database.evolve(earlier);
+    }
+    let before = database.clone();
+    let differs = |now: &Database| {
+        (before.labels != it.labels && now.labels != it.labels)
+            || (before.limits != it.limits && now.limits != it.limits)
+            || (before.protected != it.protected && now.protected != it.protected)
+            || (before.expires_at != it.expires_at && now.expires_at != it.expires_at)
+    };
+    let mut overtaker = None;
+    for later in told {
+        database.evolve(later);
+        if later.sequence == cause.sequence || !differs(&database) {
+            overtaker = None;
+        } else {
+            overtaker = overtaker.or(Some(later));
+        }
+    }
+    if let Some(later) = overtaker {
+        return Err(overtaken(cause, later));
+    }
+    let past = before.expires_at.is_some_and(|at| at <= story.now);
+    if before.expires_at != it.expires_at && past {
+        let reason = "the time at which it was to go to the trash before has passed";
+        return Err(never(cause, reason));
+    }
+    let change = DatabaseChange {
+        labels: (before.labels != it.labels).then_some(before.labels),
+        limits: (before.limits != it.limits).then_some(before.limits),
+        protected: (before.protected != it.protected).then_some(before.protected),
+        ttl: None,
+        expires_at: (before.expires_at != it.expires_at).then_some(before.expires_at),
+    };
+    Ok(Command::ChangeDatabase {
+        database: it.database,
+        change,
+    })
+}
+
+fn undo_token(
+    story: Story<'_>,
+    cause: &RecordedEvent,
+    it: &TokenIssued,
+) -> Result<Command, CannotUndo> {
+    let revoked = story.stream.iter().find(
+        |later| matches!(&later.event, Event::TokenRevoked(revoked) if revoked.token == it.token),
+    );
+    match revoked {
+        Some(later) => Err(overtaken(cause, later)),
+        None => Ok(Command::RevokeToken { token: it.token }),
+    }
+}
+
+/// What the schedule was before: not there, or another, or there.
+fn undo_schedule(
+    story: Story<'_>,
+    cause: &RecordedEvent,
+    id: ScheduleId,
+) -> Result<Command, CannotUndo> {
+    let mut before: Option<Schedule> = None;
+    for told in story.stream.iter().filter(|it| schedule_of(it) == Some(id)) {
+        if told.sequence > cause.sequence {
+            return Err(overtaken(cause, told));
+        }
+        if told.sequence < cause.sequence {
+            match &mut before {
+                Some(schedule) => schedule.evolve(told),
+                None => before = Schedule::begun_by(told),
+            }
+        }
+    }
+    let token = story.rights;
+    Ok(match (before, cause.event.kind()) {
+        (None, _) => Command::DeleteSchedule { schedule: id },
+        (Some(before), EventKind::ScheduleDeleted) => Command::CreateSchedule {
+            name: before.name,
+            plan: Box::new(before.plan),
+            token,
+        },
+        (Some(before), _) => Command::ChangeSchedule {
+            schedule: id,
+            plan: Box::new(before.plan),
+            token,
+        },
+    })
+}
+
+/// The schedule that an event changes: a time that came changes none.
+fn schedule_of(recorded: &RecordedEvent) -> Option<ScheduleId> {
+    match &recorded.event {
+        Event::ScheduleCreated(it) => Some(it.schedule),
+        Event::ScheduleChanged(it) => Some(it.schedule),
+        Event::ScheduleDeleted(it) => Some(it.schedule),
+        _ => None,
+    }
+}
+
+fn overtaken(cause: &RecordedEvent, later: &RecordedEvent) -> CannotUndo {
+    let (event, by) = (cause.sequence, later.sequence);
+    if later.commit.causation == Some(event) {
+        CannotUndo::Already { event, by }
+    } else {
+        CannotUndo::Superseded { event, by }
+    }
+}
+
+fn never(cause: &RecordedEvent, reason: &'static str) -> CannotUndo {
+    CannotUndo::Never {
+        event: cause.sequence,
+        kind: cause.event.kind(),
+        reason,
+    }
+}
+
+fn is_undoable(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::JobEnqueued
+            | EventKind::DatabaseChanged
+            | EventKind::TokenIssued
+            | EventKind::ScheduleCreated
+            | EventKind::ScheduleChanged
+            | EventKind::ScheduleDeleted
+    )
+}
+
+/// Why nothing takes back what an event of this kind tells.
+fn reason(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::ForgeFounded => "a forge is founded once",
+        EventKind::RuntimeChosen => "the runtime is chosen by the gateway's settings",
+        EventKind::TokenRevoked => {
+            "a revoked token stays revoked, since somebody had a reason; make another one"
+        }
+        EventKind::LogHealed => "a healed log is not damaged again",
+        EventKind::ScheduleFired => "this time of the schedule put no job in the queue",
+        EventKind::WorkerQuarantined | EventKind::QuarantineEnded => {
+            "the worker that was set aside has ended"
+        }
+        EventKind::PassAllowed => "the pass that it allowed has been",
+        EventKind::FolderTrashed => "no database is known by the folder",
+        EventKind::DatabaseDegraded => "the reconciler has found it so; `restart` tries again",
+        EventKind::PlanMade | EventKind::PlanApplied => "a plan alone changes nothing",
+        EventKind::JobCancelRequested
+        | EventKind::JobCancelled
+        | EventKind::JobCompensating
+        | EventKind::JobReleased => {
+            "a job that was cancelled or released does not go back; send its command again"
+        }
+        EventKind::DatabaseRequested
+        | EventKind::DatabaseReady
+        | EventKind::DatabaseAbandoned
+        | EventKind::DatabaseStopped
+        | EventKind::DatabaseStarted
+        | EventKind::DatabaseTrashed
+        | EventKind::DatabaseUndeleted
+        | EventKind::DatabasePurged
+        | EventKind::DatabaseChanged
+        | EventKind::WorkerStarted
+        | EventKind::WorkerRemoved
+        | EventKind::JobEnqueued
+        | EventKind::JobStarted
+        | EventKind::StepStarted
+        | EventKind::StepFinished
+        | EventKind::JobRetryScheduled
+        | EventKind::StepUndone
+        | EventKind::JobSucceeded
+        | EventKind::JobFailed
+        | EventKind::JobStuck
+        | EventKind::TokenIssued
+        | EventKind::ScheduleCreated
+        | EventKind::ScheduleChanged
+        | EventKind::ScheduleDeleted => "no command is known that caused it",
+    }
+}
