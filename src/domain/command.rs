@@ -172,6 +172,11 @@ pub enum Command {
         /// Its name in the trash.
         trashed_as: String,
     },
+    /// Let the reconciler do in one pass what it holds back.
+    AllowPass {
+        /// How many workers it holds back.
+        held_back: u32,
+    },
     /// Do something again and again.
     CreateSchedule {
         /// Its name, unique among schedules.
@@ -298,6 +303,7 @@ impl Command {
             | Self::QuarantineWorker { .. }
             | Self::EndQuarantine { .. }
             | Self::RecordTrashedFolder { .. }
+            | Self::AllowPass { .. }
             | Self::CreateSchedule { .. }
             | Self::ChangeSchedule { .. }
             | Self::DeleteSchedule { .. }
@@ -336,6 +342,7 @@ impl Command {
             | Self::QuarantineWorker { .. }
             | Self::EndQuarantine { .. }
             | Self::RecordTrashedFolder { .. }
+            | Self::AllowPass { .. }
             | Self::CreateSchedule { .. }
             | Self::ChangeSchedule { .. }
             | Self::DeleteSchedule { .. }

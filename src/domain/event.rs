@@ -358,6 +358,11 @@ events! {
         /// Its name in the trash.
         trashed_as: String,
     }
+    /// Somebody let the reconciler end more workers in one pass than it does by itself.
+    34 PassAllowed "pass_allowed" {
+        /// How many were held back when that was said.
+        held_back: u32,
+    }
     /// Somebody wants something done again and again.
     44 ScheduleCreated "schedule_created" {
         /// Its id for ever.
@@ -482,6 +487,7 @@ impl Event {
             | Self::WorkerQuarantined(_)
             | Self::QuarantineEnded(_)
             | Self::FolderTrashed(_)
+            | Self::PassAllowed(_)
             | Self::ScheduleCreated(_)
             | Self::ScheduleChanged(_)
             | Self::ScheduleDeleted(_)
@@ -553,6 +559,7 @@ impl Event {
             | Self::WorkerQuarantined(_)
             | Self::QuarantineEnded(_)
             | Self::FolderTrashed(_)
+            | Self::PassAllowed(_)
             | Self::ScheduleCreated(_)
             | Self::ScheduleChanged(_)
             | Self::ScheduleDeleted(_)

@@ -12,6 +12,7 @@ use super::rules;
 use super::schedule::Schedule;
 use super::token::Token;
 use imbl::{OrdMap, OrdSet};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The fold of all events: what decisions rest on.
@@ -19,7 +20,8 @@ use std::sync::Arc;
 /// Cloning costs nothing to speak of: the maps share what is equal, so the writer decides on a
 /// private copy and readers keep theirs. It holds living and trashed databases, unfinished jobs
 /// and accepted tokens; what is finished lives on in the log and its projections.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct State {
     /// Marks every worker of this forge.
     pub instance: Option<InstanceId>,
@@ -69,7 +71,7 @@ impl State {
             Event::RuntimeChosen(it) => self.runtime = Some(it.runtime.clone()),
             Event::TokenIssued(_) => self.add_token(recorded),
             Event::TokenRevoked(it) => self.remove_token(it.token),
-            Event::LogHealed(_) | Event::FolderTrashed(_) => {}
+            Event::LogHealed(_) | Event::FolderTrashed(_) | Event::PassAllowed(_) => {}
             Event::WorkerQuarantined(it) => drop(self.quarantined.insert(it.worker.clone())),
             Event::QuarantineEnded(it) => drop(self.quarantined.remove(&it.worker)),
             Event::ScheduleCreated(_) => {

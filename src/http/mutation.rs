@@ -84,7 +84,7 @@ impl Gateway {
         Ok(self.control.submit(submission).await?)
     }
 
-    /// The answer to an earlier request with the same key.
+    /// What an earlier request with the same key brought about.
     pub(super) async fn find_earlier<T>(
         &self,
         mutation: &Mutation<T>,

@@ -11,6 +11,7 @@ pub mod runner;
 pub mod schedule;
 pub mod schedules;
 mod steps;
+mod turns;
 
 use crate::control::ControlPlane;
 use crate::data::DataPlane;

@@ -24,7 +24,10 @@ fn a_plan_is_written_shown_and_applied_and_what_it_did_is_undone() {
     let shown = run(&gateway, &["plan", "delete", "shop"]).well();
     assert!(shown.contains("file: move to the trash"), "{shown}");
     assert!(shown.contains("becomes free"), "{shown}");
-    let id = json(&gateway, &["plans"])["id"].as_str().unwrap().to_owned();
+    let id = json(&gateway, &["plans"])["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(run(&gateway, &["plans", &id]).well().contains("open"));
     let job = run(&gateway, &["apply", &id]).well();
     assert!(job.contains("delete_database"), "{job}");
@@ -51,5 +54,9 @@ fn a_plan_is_written_shown_and_applied_and_what_it_did_is_undone() {
     run(&gateway, &["restart", "shop"]).well();
     let refused = run(&gateway, &["apply", stale["id"].as_str().unwrap()]).badly(1);
     assert!(refused.contains("plan_stale"), "{refused}");
-    assert!(run(&gateway, &["undo", "1"]).badly(1).contains("founded once"));
+    assert!(
+        run(&gateway, &["undo", "1"])
+            .badly(1)
+            .contains("founded once")
+    );
 }

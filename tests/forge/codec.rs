@@ -187,6 +187,7 @@ pub(crate) fn sample(kind: EventKind) -> Event {
             trashed_as: "unknown-0-copy of shop".to_owned(),
         }
         .into(),
+        EventKind::PassAllowed => PassAllowed { held_back: 4 }.into(),
         EventKind::ScheduleCreated => ScheduleCreated {
             schedule,
             name: "nightly".to_owned(),

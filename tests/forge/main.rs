@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
+mod checkpoint;
 mod cli_files;
 mod cli_gateway;
 mod cli_help;
@@ -10,6 +11,7 @@ mod cli_plans;
 mod cli_replay;
 mod cli_support;
 mod cli_waiting;
+mod clock_jumps;
 mod codec;
 mod control;
 mod crash;
@@ -21,6 +23,7 @@ mod event_log_contract;
 mod event_log_crash;
 mod event_log_damage;
 mod event_log_import;
+mod fairness;
 mod faulty_log;
 mod full_disk;
 #[path = "../shared/gateway_process.rs"]
@@ -45,6 +48,8 @@ mod projections_history;
 mod projections_lists;
 mod projections_rebuild;
 mod projections_support;
+mod reconciler_fleets;
+mod reconciler_surroundings;
 mod reconciling;
 mod recovery;
 mod replay;

@@ -61,6 +61,7 @@ pub(super) fn decide(
         Command::RecordTrashedFolder { folder, trashed_as } => {
             Ok(strays::record_trashed_folder(folder, trashed_as))
         }
+        Command::AllowPass { held_back } => Ok(strays::allow_pass(*held_back)),
 
         Command::CreateSchedule { name, plan, token } => {
             schedules::create(state, name, plan, *token, facts)

@@ -5,6 +5,7 @@
 mod reasons;
 
 use self::reasons::{is_undoable, reason};
+use crate::clock::timestamp::Timestamp;
 use crate::domain::command::{Command, DatabaseChange};
 use crate::domain::database::Database;
 use crate::domain::event::{DatabaseChanged, Event, EventKind, JobEnqueued, TokenIssued};
@@ -13,7 +14,6 @@ use crate::domain::job::JobKind;
 use crate::domain::recorded::RecordedEvent;
 use crate::domain::schedule::Schedule;
 use crate::domain::state::State;
-use crate::clock::timestamp::Timestamp;
 
 /// What an undo rests on.
 #[derive(Debug, Clone, Copy)]

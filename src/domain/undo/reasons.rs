@@ -27,6 +27,7 @@ pub(super) fn reason(kind: EventKind) -> &'static str {
         EventKind::WorkerQuarantined | EventKind::QuarantineEnded => {
             "the worker that was set aside has ended"
         }
+        EventKind::PassAllowed => "the pass that it allowed has been",
         EventKind::FolderTrashed => "no database is known by the folder",
         EventKind::DatabaseDegraded => "the reconciler has found it so; `restart` tries again",
         EventKind::PlanMade | EventKind::PlanApplied => "a plan alone changes nothing",
