@@ -18,6 +18,7 @@ use crate::domain::ids::JobId;
 use crate::domain::plan::Plan;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State as ForgeState;
+use crate::domain::token::Scope;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
@@ -128,6 +129,7 @@ pub(super) async fn create_plan(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<PlanBody>,
 ) -> Result<Response, Problem> {
+    mutation.caller.require(Scope::Manage)?;
     let command = mutation.body.command.command()?;
     let make = |state: &ForgeState| {
         mutation.caller.require(command.scope())?;
@@ -207,6 +209,7 @@ pub(super) async fn apply_plan(
     _: StrictQuery<NoParameters>,
     mut mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
+    mutation.caller.require(Scope::Manage)?;
     let present = gateway.control.present();
     let plan = find(&mutation.caller, &present.state, &id)?;
     mutation.caller.require(plan.command.scope())?;

@@ -7,6 +7,7 @@ mod checkpoint;
 mod cli_files;
 mod cli_gateway;
 mod cli_help;
+mod cli_plans;
 mod cli_replay;
 mod cli_support;
 mod cli_waiting;

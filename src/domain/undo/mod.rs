@@ -2,15 +2,18 @@
 //!
 //! Any event stands for the command that caused it. Nothing is decided here: the command that
 //! comes out goes through the same rules as everybody's.
-use super::command::{Command, DatabaseChange};
-use super::database::Database;
-use super::event::{DatabaseChanged, Event, EventKind, JobEnqueued, TokenIssued};
-use super::ids::{JobId, ScheduleId, Sequence, TokenId};
-use super::job::JobKind;
-use super::recorded::RecordedEvent;
-use super::schedule::Schedule;
-use super::state::State;
+mod reasons;
+
+use self::reasons::{is_undoable, reason};
 use crate::clock::timestamp::Timestamp;
+use crate::domain::command::{Command, DatabaseChange};
+use crate::domain::database::Database;
+use crate::domain::event::{DatabaseChanged, Event, EventKind, JobEnqueued, TokenIssued};
+use crate::domain::ids::{JobId, ScheduleId, Sequence, TokenId};
+use crate::domain::job::JobKind;
+use crate::domain::recorded::RecordedEvent;
+use crate::domain::schedule::Schedule;
+use crate::domain::state::State;
 
 /// What an undo rests on.
 #[derive(Debug, Clone, Copy)]
@@ -192,9 +195,11 @@ fn undo_change(
 ) -> Result<Command, CannotUndo> {
     let mut told = story.stream.iter();
     let mut database = told
-        .find_map(|first| match &first.event {
-            Event::DatabaseRequested(it) => Some(Database::begun_by(it, first)),
-            _ => None,
+        .find_map(|first| {
+            let Event::DatabaseRequested(it) = &first.event else {
+                return None;
+            };
+            Some(Database::begun_by(it, first))
         })
         .ok_or_else(|| never(cause, "the database's beginning is not in the log"))?;
     let mut told = told.peekable();
@@ -287,6 +292,10 @@ fn undo_schedule(
 }
 
 /// The schedule that an event changes: a time that came changes none.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "other events do not change a schedule"
+)]
 fn schedule_of(recorded: &RecordedEvent) -> Option<ScheduleId> {
     match &recorded.event {
         Event::ScheduleCreated(it) => Some(it.schedule),
@@ -313,64 +322,117 @@ fn never(cause: &RecordedEvent, reason: &'static str) -> CannotUndo {
     }
 }
 
-fn is_undoable(kind: EventKind) -> bool {
-    matches!(
-        kind,
-        EventKind::JobEnqueued
-            | EventKind::DatabaseChanged
-            | EventKind::TokenIssued
-            | EventKind::ScheduleCreated
-            | EventKind::ScheduleChanged
-            | EventKind::ScheduleDeleted
-    )
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{JobCancelled, JobSucceeded};
+    use crate::domain::ids::{Actor, CommitId, DatabaseId, RequestId};
+    use crate::domain::name::DatabaseName;
+    use crate::domain::recorded::{CommitHeader, NO_HASH};
+    use std::sync::Arc;
+    use uuid::Uuid;
 
-/// Why nothing takes back what an event of this kind tells.
-fn reason(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::ForgeFounded => "a forge is founded once",
-        EventKind::RuntimeChosen => "the runtime is chosen by the gateway's settings",
-        EventKind::TokenRevoked => {
-            "a revoked token stays revoked, since somebody had a reason; make another one"
+    const DATABASE: DatabaseId = DatabaseId(Uuid::from_u128(1));
+
+    /// One job after another, each ended as it says; the first event of each is its enqueuing.
+    fn stream(jobs: &[(JobKind, EventKind)]) -> Vec<RecordedEvent> {
+        let mut told = Vec::new();
+        for (place, (kind, end)) in jobs.iter().enumerate() {
+            let job = JobId(Uuid::from_u128(place as u128));
+            let database = DATABASE;
+            let enqueued = JobEnqueued {
+                job,
+                database,
+                database_name: DatabaseName::parse("shop").unwrap(),
+                kind: kind.clone(),
+            };
+            told.push(enqueued.into());
+            if *end == EventKind::JobSucceeded {
+                told.push(JobSucceeded { job, database }.into());
+            } else if *end == EventKind::JobCancelled {
+                told.push(JobCancelled { job, database }.into());
+            }
         }
-        EventKind::LogHealed => "a healed log is not damaged again",
-        EventKind::ScheduleFired => "this time of the schedule put no job in the queue",
-        EventKind::WorkerQuarantined | EventKind::QuarantineEnded => {
-            "the worker that was set aside has ended"
+        let recorded = |(place, event): (usize, Event)| RecordedEvent {
+            sequence: Sequence(place as u64 + 1),
+            commit: Arc::new(CommitHeader {
+                time: Timestamp::from_millis(0),
+                id: CommitId(Uuid::nil()),
+                actor: Actor::named("root"),
+                request: RequestId(Uuid::nil()),
+                correlation: RequestId(Uuid::nil()),
+                causation: None,
+                idempotency: None,
+            }),
+            event,
+            schema_version: 1,
+            data_before_upcast: None,
+            previous_hash: NO_HASH,
+            hash: NO_HASH,
+        };
+        told.into_iter().enumerate().map(recorded).collect()
+    }
+
+    /// What the undo of the first job comes to.
+    fn undo_first(jobs: &[(JobKind, EventKind)]) -> Result<Command, CannotUndo> {
+        let stream = stream(jobs);
+        undo(Story {
+            commit: &stream[..1],
+            stream: &stream,
+            state: &State::default(),
+            rights: None,
+            now: Timestamp::from_millis(0),
+        })
+        .map(|it| it.command)
+    }
+
+    #[test]
+    fn each_job_is_followed_by_its_opposite_or_by_a_no() {
+        use EventKind::JobSucceeded as Ended;
+        use JobKind::*;
+        let database = DATABASE;
+        for (kind, opposite) in [
+            (CreateDatabase, Command::DeleteDatabase { database }),
+            (UndeleteDatabase, Command::DeleteDatabase { database }),
+            (DeleteDatabase, Command::UndeleteDatabase { database }),
+            (StopDatabase, Command::StartDatabase { database }),
+            (StartDatabase, Command::StopDatabase { database }),
+        ] {
+            assert_eq!(undo_first(&[(kind, Ended)]), Ok(opposite));
         }
-        EventKind::PassAllowed => "the pass that it allowed has been",
-        EventKind::FolderTrashed => "no database is known by the folder",
-        EventKind::DatabaseDegraded => "the reconciler has found it so; `restart` tries again",
-        EventKind::PlanMade | EventKind::PlanApplied => "a plan alone changes nothing",
-        EventKind::JobCancelRequested
-        | EventKind::JobCancelled
-        | EventKind::JobCompensating
-        | EventKind::JobReleased => {
-            "a job that was cancelled or released does not go back; send its command again"
+        for kind in [PurgeDatabase, RestartWorker] {
+            let no = undo_first(&[(kind, Ended)]);
+            assert!(matches!(no, Err(CannotUndo::Never { .. })), "{no:?}");
         }
-        EventKind::DatabaseRequested
-        | EventKind::DatabaseReady
-        | EventKind::DatabaseAbandoned
-        | EventKind::DatabaseStopped
-        | EventKind::DatabaseStarted
-        | EventKind::DatabaseTrashed
-        | EventKind::DatabaseUndeleted
-        | EventKind::DatabasePurged
-        | EventKind::DatabaseChanged
-        | EventKind::WorkerStarted
-        | EventKind::WorkerRemoved
-        | EventKind::JobEnqueued
-        | EventKind::JobStarted
-        | EventKind::StepStarted
-        | EventKind::StepFinished
-        | EventKind::JobRetryScheduled
-        | EventKind::StepUndone
-        | EventKind::JobSucceeded
-        | EventKind::JobFailed
-        | EventKind::JobStuck
-        | EventKind::TokenIssued
-        | EventKind::ScheduleCreated
-        | EventKind::ScheduleChanged
-        | EventKind::ScheduleDeleted => "no command is known that caused it",
+    }
+
+    #[test]
+    fn only_a_later_job_on_the_same_thing_that_was_not_cancelled_stands_in_the_way() {
+        use EventKind::{JobCancelled, JobEnqueued as Waits, JobSucceeded as Ended};
+        use JobKind::*;
+        for (earlier, later, end, in_the_way) in [
+            (StopDatabase, StartDatabase, Ended, true),
+            (StopDatabase, StartDatabase, Waits, true),
+            (StopDatabase, StartDatabase, JobCancelled, false),
+            (StopDatabase, RestartWorker, Ended, false),
+            (CreateDatabase, StopDatabase, Ended, false),
+            (CreateDatabase, DeleteDatabase, Ended, true),
+            (DeleteDatabase, PurgeDatabase, Waits, true),
+            (DeleteDatabase, PurgeDatabase, JobCancelled, false),
+        ] {
+            let said = undo_first(&[(earlier.clone(), Ended), (later.clone(), end)]);
+            let superseded = matches!(said, Err(CannotUndo::Superseded { by, .. }) if by.0 == 3);
+            assert_eq!(superseded, in_the_way, "{earlier:?} {later:?} {end:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_waits_is_cancelled_and_one_that_was_is_done_with() {
+        let job = JobId(Uuid::from_u128(0));
+        let waits = [(JobKind::PurgeDatabase, EventKind::JobEnqueued)];
+        assert_eq!(undo_first(&waits), Ok(Command::CancelJob { job }));
+        let cancelled = [(JobKind::StopDatabase, EventKind::JobCancelled)];
+        let no = undo_first(&cancelled);
+        assert!(matches!(no, Err(CannotUndo::Never { .. })), "{no:?}");
     }
 }
