@@ -290,6 +290,7 @@ impl Command {
             | Self::QuarantineWorker { .. }
             | Self::EndQuarantine { .. }
             | Self::RecordTrashedFolder { .. }
+            | Self::AllowPass { .. }
             | Self::CreateSchedule { .. }
             | Self::ChangeSchedule { .. }
             | Self::DeleteSchedule { .. }
