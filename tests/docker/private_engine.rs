@@ -164,6 +164,10 @@ impl PrivateEngine {
 }
 
 impl Drop for PrivateEngine {
+    #[expect(
+        clippy::print_stderr,
+        reason = "why a test failed may stand in the engine's log alone"
+    )]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.log();
