@@ -44,7 +44,12 @@ impl HttpForge {
             queue_bound,
             ..Kept::new()
         };
-        Self::before(TestForge::founded(kept).await, HttpConfig::default())
+        Self::found(kept).await
+    }
+
+    /// A forge that begins on `kept`.
+    pub(crate) async fn found(kept: Kept) -> Self {
+        Self::before(TestForge::found(kept).await, HttpConfig::default())
     }
 
     /// A forge on what an earlier one has left.

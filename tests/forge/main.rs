@@ -3,15 +3,20 @@
     clippy::unwrap_used,
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
+mod checkpoint;
 mod cli_files;
 mod cli_gateway;
 mod cli_help;
+mod cli_plans;
 mod cli_replay;
 mod cli_support;
 mod cli_waiting;
+mod clock_jumps;
 mod codec;
 mod control;
 mod crash;
+mod crash_lives;
+mod crash_steps;
 mod damaged_log;
 mod documents;
 mod drift;
@@ -43,17 +48,21 @@ mod job_stories;
 mod job_undoing;
 mod kill;
 mod lifecycle;
+mod plans;
 mod projections_databases;
 mod projections_history;
 mod projections_lists;
 mod projections_rebuild;
 mod projections_support;
+mod reconciler_fleets;
+mod reconciler_surroundings;
 mod reconciling;
 mod recovery;
 mod replay;
 mod runtime_contract;
 mod runtime_faults;
 mod schedules;
+mod sound;
 mod sql_answers;
 mod sql_attacks;
 mod sql_files;
@@ -65,4 +74,5 @@ mod starting;
 mod stored_logs;
 mod support;
 mod test_forge;
+mod undo;
 mod worker;
