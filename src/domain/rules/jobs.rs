@@ -3,7 +3,7 @@ use super::steps::{begin_undoing, end_undone, out_of_time};
 use crate::domain::command::Facts;
 use crate::domain::database::{Condition, Database};
 use crate::domain::event::{
-    Event, JobCancelRequested, JobFailed, JobReleased, JobStarted, StepStarted,
+    Event, JobCancelRequested, JobFailed, JobReleased, JobStarted, JobSucceeded, StepStarted,
 };
 use crate::domain::ids::JobId;
 use crate::domain::job::{
@@ -35,8 +35,16 @@ pub(super) fn start(
     if !is_first || !is_due {
         return Err(wrong_state(job, "started"));
     }
-    if job.attempts.is_empty()
-        && let Some(database) = state.database(job.database)
+    let untried = state.database(job.database);
+    let untried = untried.filter(|_| job.attempts.is_empty());
+    if untried.is_some_and(|it| is_done(&job.kind, it)) {
+        let succeeded = JobSucceeded {
+            job: id,
+            database: job.database,
+        };
+        return Ok(vec![succeeded.into()]);
+    }
+    if let Some(database) = untried
         && !fits(&job.kind, database)
     {
         let error = JobError {
@@ -153,15 +161,30 @@ pub(super) fn step_started(job: &Job, step: &StepName) -> Event {
     .into()
 }
 
+/// Whether what the job is to bring about is so already, because what was in front of it failed.
+/// Its steps would do no harm, but undoing them would.
+fn is_done(kind: &JobKind, database: &Database) -> bool {
+    match kind {
+        JobKind::StopDatabase => database.condition == Condition::Stopped,
+        JobKind::StartDatabase => database.condition == Condition::Ready,
+        JobKind::CreateDatabase
+        | JobKind::DeleteDatabase
+        | JobKind::PurgeDatabase
+        | JobKind::UndeleteDatabase
+        | JobKind::RestartWorker
+        | JobKind::RepairWorker { .. } => false,
+    }
+}
+
 /// Whether a job still makes sense when its turn comes: what was in front of it may have failed.
 fn fits(kind: &JobKind, database: &Database) -> bool {
     match kind {
         JobKind::CreateDatabase => database.condition == Condition::Creating,
-        JobKind::StopDatabase
-        | JobKind::StartDatabase
-        | JobKind::DeleteDatabase
-        | JobKind::RestartWorker
-        | JobKind::RepairWorker { .. } => {
+        // A worker of a stopped database would be one too many.
+        JobKind::RestartWorker | JobKind::RepairWorker { .. } => {
+            database.condition == Condition::Ready
+        }
+        JobKind::StopDatabase | JobKind::StartDatabase | JobKind::DeleteDatabase => {
             matches!(database.condition, Condition::Ready | Condition::Stopped)
         }
         JobKind::UndeleteDatabase => matches!(database.condition, Condition::Trashed { .. }),
@@ -256,6 +279,41 @@ mod tests {
         });
         assert_eq!(happened.unwrap(), [EventKind::JobFailed]);
         assert_eq!(forge.find("shop").state(), DatabaseState::Trashed);
+    }
+
+    #[test]
+    fn a_start_whose_stop_was_cancelled_has_nothing_to_do_and_nothing_to_undo() {
+        let mut forge = Scenario::new();
+        let database = forge.ready("shop");
+        forge.when(Command::StopDatabase { database }).unwrap();
+        forge.when(Command::StartDatabase { database }).unwrap();
+        let stop = forge.first_job(database);
+        forge.when(Command::CancelJob { job: stop }).unwrap();
+        let happened = forge.when(Command::StartJob {
+            job: forge.first_job(database),
+            step: Some(step("probe")),
+            time_limit: Duration::from_secs(1),
+        });
+        assert_eq!(happened, Ok(vec![EventKind::JobSucceeded]));
+        assert_eq!(forge.find("shop").state(), DatabaseState::Ready);
+    }
+
+    #[test]
+    fn a_stopped_database_gets_no_worker_by_a_restart_whose_start_was_cancelled() {
+        let mut forge = Scenario::new();
+        let database = forge.ready("shop");
+        forge.when(Command::StopDatabase { database }).unwrap();
+        forge.run(database, &[("close", StepOutcome::Stopped)]);
+        forge.when(Command::StartDatabase { database }).unwrap();
+        forge.when(Command::RestartWorker { database }).unwrap();
+        let start = forge.first_job(database);
+        forge.when(Command::CancelJob { job: start }).unwrap();
+        let happened = forge.when(Command::StartJob {
+            job: forge.first_job(database),
+            step: Some(step("remove_worker")),
+            time_limit: Duration::from_secs(1),
+        });
+        assert_eq!(happened, Ok(vec![EventKind::JobFailed]));
     }
 
     #[test]
