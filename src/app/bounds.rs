@@ -26,6 +26,7 @@ pub(super) fn of_http(config: &Config) -> HttpConfig {
         body_limit: http.max_body_bytes,
         in_flight_limit: http.max_requests,
         connection_limit: http.max_connections,
+        stream_limit: http.max_streams,
         drain_timeout: http.stop_grace,
         ready_wait: http.ready_wait,
         ..HttpConfig::default()

@@ -156,6 +156,8 @@ pub struct HttpLimits {
     pub max_requests: usize,
     /// Open connections.
     pub max_connections: usize,
+    /// Open event streams.
+    pub max_streams: usize,
     /// Time for running requests once the gateway stops.
     pub stop_grace: Duration,
     /// How long SQL waits for a database that is being created.
@@ -213,6 +215,7 @@ impl Config {
         let max_body_bytes = reader.count("DBFORGE_MAX_BODY_BYTES");
         let max_requests = reader.count("DBFORGE_MAX_REQUESTS");
         let max_connections = reader.count("DBFORGE_MAX_CONNECTIONS");
+        let max_streams = reader.count("DBFORGE_MAX_STREAMS");
         let stop_grace = reader.duration("DBFORGE_STOP_GRACE");
         let ready_wait = reader.duration("DBFORGE_READY_WAIT");
         let trash_retention = reader.duration("DBFORGE_TRASH_RETENTION");
@@ -236,6 +239,7 @@ impl Config {
                 max_body_bytes: max_body_bytes?,
                 max_requests: max_requests?,
                 max_connections: max_connections?,
+                max_streams: max_streams?,
                 stop_grace: stop_grace?,
                 ready_wait: ready_wait?,
             },

@@ -95,6 +95,11 @@ pub const SETTINGS: &[Setting] = &[
         "open client connections; more wait",
     ),
     setting(
+        "DBFORGE_MAX_STREAMS",
+        "1000",
+        "event streams open at the same time; more get 503",
+    ),
+    setting(
         "DBFORGE_STOP_GRACE",
         "20s",
         "how long running requests may take once the gateway stops",

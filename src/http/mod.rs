@@ -33,8 +33,10 @@ mod reply;
 mod router;
 mod schedules;
 mod serve;
+mod slow_reader;
 mod sql;
 mod state;
+mod streams;
 mod tokens;
 
 pub use self::auth::RootToken;
@@ -71,6 +73,12 @@ pub struct HttpConfig {
     pub connection_limit: usize,
     /// How long a request's head may take to arrive, and how long an idle connection is kept.
     pub header_timeout: Duration,
+    /// How long a client may leave what it was sent unread.
+    pub write_timeout: Duration,
+    /// Event streams that may be open at once.
+    pub stream_limit: usize,
+    /// How long an event stream is silent before it says that it is there.
+    pub stream_silence: Duration,
     /// How long requests may go on once the gateway is told to stop.
     pub drain_timeout: Duration,
     /// How long SQL waits for a database that is being created, or whose files a job has.
@@ -90,6 +98,10 @@ impl Default for HttpConfig {
             in_flight_limit: 1024,
             connection_limit: 10_000,
             header_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            stream_limit: 1000,
+            // Proxies between close what is silent for 30 s or 60 s.
+            stream_silence: Duration::from_secs(15),
             drain_timeout: Duration::from_secs(20),
             ready_wait: Duration::from_secs(5),
             // Clients of the original give up after 30 s.
@@ -117,6 +129,8 @@ pub struct Gateway {
     /// What was counted since the start.
     pub metrics: Metrics,
     in_flight: Semaphore,
+    /// Room for event streams.
+    streams: Arc<Semaphore>,
     /// Whoever waits for something answers now.
     stopping: CancellationToken,
     runtime_health: health::RuntimeHealth,
@@ -143,6 +157,7 @@ impl Gateway {
             workers,
             root_token,
             in_flight: Semaphore::new(config.in_flight_limit),
+            streams: Arc::new(Semaphore::new(config.stream_limit)),
             config,
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),

@@ -83,6 +83,7 @@ fn control_routes() -> Routes {
         .routes(routes!(engines::list_engines))
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::get_job))
+        .routes(routes!(jobs::watch_job))
         .routes(routes!(jobs::cancel_job))
         .routes(routes!(jobs::retry_job))
         .routes(routes!(tokens::list_tokens, tokens::create_token))

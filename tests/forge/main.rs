@@ -60,4 +60,5 @@ mod starting;
 mod stored_logs;
 mod support;
 mod test_forge;
+mod watching;
 mod worker;
