@@ -162,8 +162,10 @@ impl App {
             root_token,
             bounds::of_http(&config),
         ));
+        let webhooks = gateway.webhooks.clone();
         let (stop_serving, serving) = serve(listener, gateway);
-        let (alarm_clock, stop_working, working) = work(&workshop).await?;
+        let (alarm_clock, stop_working, mut working) = work(&workshop).await?;
+        working.spawn(webhooks.run(stop_working.clone()));
         Ok(Self {
             address,
             greeting: Greeting {

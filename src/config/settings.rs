@@ -105,6 +105,16 @@ pub const SETTINGS: &[Setting] = &[
         "how long running requests may take once the gateway stops",
     ),
     setting(
+        "DBFORGE_WEBHOOK_TARGETS",
+        "public,private,loopback",
+        "networks that webhooks may go to; also: link-local, where clouds keep secrets",
+    ),
+    setting(
+        "DBFORGE_WEBHOOK_MAX_FAILURES",
+        "20",
+        "failures in a row that disable a webhook; the default is about three hours",
+    ),
+    setting(
         "DBFORGE_TRASH_RETENTION",
         "7d",
         "how long the trash keeps a deleted database",

@@ -1,10 +1,11 @@
 //! What can be asked, and what a decision needs from outside.
 use super::database::{Durability, EngineName, Labels, Limits};
-use super::ids::{DatabaseId, InstanceId, JobId, ScheduleId, TokenId};
+use super::ids::{DatabaseId, InstanceId, JobId, ScheduleId, TokenId, WebhookId};
 use super::job::{JobError, StepName, StepOutcome};
 use super::name::DatabaseName;
 use super::schedule::SchedulePlan;
 use super::token::Scope;
+use super::webhook::WebhookPlan;
 use crate::clock::timestamp::Timestamp;
 use std::time::Duration;
 use uuid::Uuid;
@@ -201,6 +202,37 @@ pub enum Command {
         /// The time it was due; none when somebody runs it by hand.
         nominal: Option<Timestamp>,
     },
+    /// Tell somebody of events as they happen.
+    CreateWebhook {
+        /// Its id: its secret is kept under it before the webhook is there.
+        webhook: WebhookId,
+        /// Where events go, and which.
+        plan: WebhookPlan,
+    },
+    /// Let a webhook be this from now on.
+    ChangeWebhook {
+        /// Which one.
+        webhook: WebhookId,
+        /// Where events go, and which.
+        plan: WebhookPlan,
+    },
+    /// Tell it no more.
+    DeleteWebhook {
+        /// Which one.
+        webhook: WebhookId,
+    },
+    /// Tell it nothing for now.
+    DisableWebhook {
+        /// Which one.
+        webhook: WebhookId,
+        /// Why.
+        reason: String,
+    },
+    /// Tell it again, of what came in between, too.
+    EnableWebhook {
+        /// Which one.
+        webhook: WebhookId,
+    },
     /// Say that a damaged copy of the log was healed.
     RecordHealing {
         /// What was found and done.
@@ -289,6 +321,11 @@ impl Command {
             | Self::ChangeSchedule { .. }
             | Self::DeleteSchedule { .. }
             | Self::FireSchedule { .. }
+            | Self::CreateWebhook { .. }
+            | Self::ChangeWebhook { .. }
+            | Self::DeleteWebhook { .. }
+            | Self::DisableWebhook { .. }
+            | Self::EnableWebhook { .. }
             | Self::RecordHealing { .. } => false,
         }
     }
@@ -325,6 +362,11 @@ impl Command {
             | Self::ChangeSchedule { .. }
             | Self::DeleteSchedule { .. }
             | Self::FireSchedule { .. }
+            | Self::CreateWebhook { .. }
+            | Self::ChangeWebhook { .. }
+            | Self::DeleteWebhook { .. }
+            | Self::DisableWebhook { .. }
+            | Self::EnableWebhook { .. }
             | Self::RecordHealing { .. } => None,
         }
     }

@@ -60,6 +60,10 @@ id!(
     /// One schedule.
     ScheduleId
 );
+id!(
+    /// One webhook; not its secret.
+    WebhookId
+);
 
 impl DatabaseId {
     /// The last twelve hex digits: the random part of a version 7 UUID, short enough for a

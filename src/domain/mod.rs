@@ -17,3 +17,4 @@ pub mod schedule;
 pub mod state;
 pub mod state_text;
 pub mod token;
+pub mod webhook;

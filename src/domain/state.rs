@@ -2,7 +2,7 @@
 use super::command::{Command, Facts};
 use super::database::Database;
 use super::event::Event;
-use super::ids::{DatabaseId, InstanceId, JobId, ScheduleId, Sequence, TokenId};
+use super::ids::{DatabaseId, InstanceId, JobId, ScheduleId, Sequence, TokenId, WebhookId};
 use super::job::{Job, JobState};
 use super::name::name_key;
 use super::recorded::RecordedEvent;
@@ -10,6 +10,7 @@ use super::refusal::Refusal;
 use super::rules;
 use super::schedule::Schedule;
 use super::token::Token;
+use super::webhook::Webhook;
 use imbl::{OrdMap, OrdSet};
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ pub struct State {
     /// Workers in quarantine, by their ids under the runtime.
     pub quarantined: OrdSet<String>,
     pub(super) schedules: OrdMap<ScheduleId, Arc<Schedule>>,
+    pub(super) webhooks: OrdMap<WebhookId, Arc<Webhook>>,
 }
 
 impl State {
@@ -77,6 +79,15 @@ impl State {
             Event::ScheduleChanged(it) => self.evolve_schedule(it.schedule, recorded),
             Event::ScheduleFired(it) => self.evolve_schedule(it.schedule, recorded),
             Event::ScheduleDeleted(it) => drop(self.schedules.remove(&it.schedule)),
+            Event::WebhookCreated(_) => {
+                if let Some(webhook) = Webhook::begun_by(recorded) {
+                    self.webhooks.insert(webhook.id, Arc::new(webhook));
+                }
+            }
+            Event::WebhookChanged(it) => self.evolve_webhook(it.webhook, recorded),
+            Event::WebhookDisabled(it) => self.evolve_webhook(it.webhook, recorded),
+            Event::WebhookEnabled(it) => self.evolve_webhook(it.webhook, recorded),
+            Event::WebhookDeleted(it) => drop(self.webhooks.remove(&it.webhook)),
             Event::DatabaseRequested(it) => {
                 let database = Database::begun_by(it, recorded);
                 self.names.insert(database.name.key(), database.id);
@@ -228,6 +239,23 @@ impl State {
     /// Every schedule, oldest first.
     pub fn schedules(&self) -> impl Iterator<Item = &Arc<Schedule>> {
         self.schedules.values()
+    }
+
+    /// A webhook by its id.
+    #[must_use]
+    pub fn webhook(&self, id: WebhookId) -> Option<&Arc<Webhook>> {
+        self.webhooks.get(&id)
+    }
+
+    /// Every webhook, oldest first.
+    pub fn webhooks(&self) -> impl DoubleEndedIterator<Item = &Arc<Webhook>> {
+        self.webhooks.values()
+    }
+
+    fn evolve_webhook(&mut self, id: WebhookId, recorded: &RecordedEvent) {
+        if let Some(webhook) = self.webhooks.get_mut(&id) {
+            Arc::make_mut(webhook).evolve(recorded);
+        }
     }
 
     fn evolve_schedule(&mut self, id: ScheduleId, recorded: &RecordedEvent) {

@@ -6,6 +6,7 @@ use super::job::Job;
 use super::schedule::{Firing, Schedule, SchedulePlan};
 use super::state::State;
 use super::token::Token;
+use super::webhook::{Webhook, WebhookPlan};
 use std::fmt;
 
 impl fmt::Display for State {
@@ -24,6 +25,7 @@ impl fmt::Display for State {
             busy: _,         // follows from databases
             schedules,
             quarantined,
+            webhooks,
         } = self;
         writeln!(f, "# Forge")?;
         writeln!(f, "sequence  {sequence}")?;
@@ -50,6 +52,9 @@ impl fmt::Display for State {
         }
         for schedule in schedules.values() {
             write_schedule(f, schedule)?;
+        }
+        for webhook in webhooks.values() {
+            write_webhook(f, webhook)?;
         }
         Ok(())
     }
@@ -277,6 +282,37 @@ fn write_schedule(f: &mut fmt::Formatter<'_>, schedule: &Schedule) -> fmt::Resul
         }
     }
     writeln!(f, "since       {created_at}, changed by event {sequence}")
+}
+
+fn write_webhook(f: &mut fmt::Formatter<'_>, webhook: &Webhook) -> fmt::Result {
+    let Webhook {
+        id,
+        plan,
+        disabled,
+        since,
+        created_at,
+        sequence,
+    } = webhook;
+    let WebhookPlan {
+        url,
+        kinds,
+        databases,
+    } = plan;
+    let kinds = if kinds.is_empty() {
+        "every kind".to_owned()
+    } else {
+        kinds.join(", ")
+    };
+    writeln!(f, "\n# Webhook {url}")?;
+    writeln!(f, "id          {id}")?;
+    writeln!(f, "tells       {kinds} of {}", databases.join(", "))?;
+    if let Some(reason) = disabled {
+        writeln!(f, "disabled    {reason}")?;
+    }
+    writeln!(
+        f,
+        "since       {created_at}, event {since}, changed by event {sequence}"
+    )
 }
 
 fn shown<T: fmt::Display>(value: Option<&T>) -> String {

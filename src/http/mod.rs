@@ -38,6 +38,7 @@ mod sql;
 mod state;
 mod streams;
 mod tokens;
+mod webhooks;
 
 pub use self::auth::RootToken;
 pub use self::error::{ErrorCode, Problem};
@@ -49,6 +50,7 @@ use crate::clock::Stopwatch;
 use crate::control::ControlPlane;
 use crate::data::DataPlane;
 use crate::jobs::observed::ObservedWorkers;
+use crate::jobs::webhooks::{WebhookConfig, Webhooks};
 use crate::projections::control_db::ControlDb;
 use crate::runtime::Runtime;
 use std::sync::Arc;
@@ -85,6 +87,8 @@ pub struct HttpConfig {
     pub ready_wait: Duration,
     /// How long the original's routes wait for a job.
     pub original_wait: Duration,
+    /// Bounds of webhooks.
+    pub webhooks: WebhookConfig,
 }
 
 impl Default for HttpConfig {
@@ -106,6 +110,7 @@ impl Default for HttpConfig {
             ready_wait: Duration::from_secs(5),
             // Clients of the original give up after 30 s.
             original_wait: Duration::from_secs(25),
+            webhooks: WebhookConfig::default(),
         }
     }
 }
@@ -122,6 +127,8 @@ pub struct Gateway {
     pub runtime: Arc<dyn Runtime>,
     /// The workers as they were last seen.
     pub workers: Arc<ObservedWorkers>,
+    /// Tells receivers of events.
+    pub webhooks: Arc<Webhooks>,
     /// The token that may do everything.
     pub root_token: RootToken,
     /// Bounds.
@@ -149,7 +156,11 @@ impl Gateway {
         root_token: RootToken,
         config: HttpConfig,
     ) -> Self {
+        let folder = data.folders().root().join(".forge").join("webhooks");
+        let (log, lists) = (control.clone(), control_db.clone());
+        let webhooks = Webhooks::new(log, lists, folder, config.webhooks);
         Self {
+            webhooks: Arc::new(webhooks),
             control,
             control_db,
             data,

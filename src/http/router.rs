@@ -5,7 +5,7 @@ use super::observe::{after_panic, observe};
 use super::reply::note_sequence;
 use super::{
     Gateway, databases, documents, drift, engines, events, health, jobs, original, schedules, sql,
-    state, tokens,
+    state, tokens, webhooks,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -103,6 +103,15 @@ fn control_routes() -> Routes {
             schedules::delete_schedule
         ))
         .routes(routes!(schedules::run_schedule))
+        .routes(routes!(webhooks::list_webhooks, webhooks::create_webhook))
+        .routes(routes!(
+            webhooks::get_webhook,
+            webhooks::change_webhook,
+            webhooks::delete_webhook
+        ))
+        .routes(routes!(webhooks::list_deliveries))
+        .routes(routes!(webhooks::enable_webhook))
+        .routes(routes!(webhooks::test_webhook))
         .routes(routes!(drift::get_drift))
         .routes(routes!(drift::allow_drift))
         .routes(routes!(drift::remove_quarantined_worker))

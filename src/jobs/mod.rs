@@ -11,6 +11,7 @@ pub mod runner;
 pub mod schedule;
 pub mod schedules;
 mod steps;
+pub mod webhooks;
 
 use crate::control::ControlPlane;
 use crate::data::DataPlane;
