@@ -71,4 +71,5 @@ mod stored_logs;
 mod support;
 mod test_forge;
 mod undo;
+mod watching;
 mod worker;
