@@ -2,7 +2,7 @@
 //!
 //! Every figure stands next to a ceiling that was measured in the same run on the same disk.
 //! `ONLY=log` runs one topic, `SIZE=small` takes a quick look, `OUT=file` keeps the table.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     reason = "a benchmark that cannot measure has nothing better to do than to end"
 )]
