@@ -44,6 +44,7 @@ mod http_support;
 mod http_tokens;
 mod kill;
 mod lifecycle;
+mod one_truth;
 mod plans;
 mod projections_databases;
 mod projections_history;
