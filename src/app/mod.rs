@@ -122,7 +122,10 @@ impl App {
         let data_dir = identity::prepare_data_dir(&config.data_dir)?;
         let forge_dir = data_dir.join(".forge");
 
-        let (log, report) = DiskEventLog::open(&forge_dir, Settings::default())?;
+        let settings = Settings {
+            segment_bytes: config.journal_segment_bytes,
+        };
+        let (log, report) = DiskEventLog::open(&forge_dir, settings)?;
         for finding in &report.findings {
             tracing::warn!("the event log: {finding}");
         }

@@ -4,9 +4,11 @@
 //! version with an upcast (`event_log/codec.rs`). Fields are integers, texts, yes-or-no,
 //! lists and options: no floats, no untagged or flattened forms, since the stored form does not describe itself.
 use super::database::{Durability, EngineName, Labels, Limits};
-use super::ids::{DatabaseId, InstanceId, JobId, ScheduleId, TokenId};
+use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId};
 use super::job::{JobError, JobKind, StepName, StepOutcome};
+use super::lifecycle::LifecycleCommand;
 use super::name::DatabaseName;
+use super::plan::Basis;
 use super::schedule::SchedulePlan;
 use super::token::Scope;
 use crate::clock::timestamp::Timestamp;
@@ -397,6 +399,24 @@ events! {
         /// Why it put none.
         refusal: Option<String>,
     }
+    /// Somebody wants a command looked at before it is carried out.
+    50 PlanMade "plan_made" {
+        /// Its id for ever.
+        plan: PlanId,
+        /// What it would do.
+        command: LifecycleCommand,
+        /// What it rests on.
+        basis: Basis,
+        /// Past this moment it is forgotten.
+        expires_at: Timestamp,
+    }
+    /// A plan was carried out, in the same commit.
+    51 PlanApplied "plan_applied" {
+        /// Which plan.
+        plan: PlanId,
+        /// The job that it put in the queue.
+        job: Option<JobId>,
+    }
 }
 
 /// Where an event belongs: a stream is what is read and versioned together.
@@ -471,7 +491,9 @@ impl Event {
             | Self::ScheduleCreated(_)
             | Self::ScheduleChanged(_)
             | Self::ScheduleDeleted(_)
-            | Self::ScheduleFired(_) => return None,
+            | Self::ScheduleFired(_)
+            | Self::PlanMade(_)
+            | Self::PlanApplied(_) => return None,
             Self::DatabaseRequested(it) => it.database,
             Self::DatabaseReady(it) => it.database,
             Self::DatabaseAbandoned(it) => it.database,
@@ -541,7 +563,9 @@ impl Event {
             | Self::ScheduleCreated(_)
             | Self::ScheduleChanged(_)
             | Self::ScheduleDeleted(_)
-            | Self::ScheduleFired(_) => return None,
+            | Self::ScheduleFired(_)
+            | Self::PlanMade(_)
+            | Self::PlanApplied(_) => return None,
         })
     }
 }
