@@ -8,6 +8,7 @@ mod engine_away;
 #[path = "../shared/gateway_process.rs"]
 mod gateway_process;
 mod hardening;
+mod kills;
 mod meddling;
 mod own_container;
 mod runtime_contract;

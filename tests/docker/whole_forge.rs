@@ -7,18 +7,18 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder,
 };
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use tempfile::TempDir;
 
 /// A gateway with its data folder; its containers are gone when it is.
-struct Forge {
+pub(crate) struct Forge {
     gateway: Option<GatewayProcess>,
     folder: TempDir,
     tokio: tokio::runtime::Runtime,
 }
 
 impl Forge {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         // Below the target folder: the engine must be able to mount it.
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let mut forge = Self {
@@ -30,7 +30,7 @@ impl Forge {
         forge
     }
 
-    fn start_gateway(&mut self) {
+    pub(crate) fn start_gateway(&mut self) {
         let image = worker_image();
         let settings = [
             ("DBFORGE_RUNTIME", "docker"),
@@ -39,11 +39,11 @@ impl Forge {
         self.gateway = Some(GatewayProcess::start_with(self.folder.path(), &settings));
     }
 
-    fn kill_gateway(&mut self) {
+    pub(crate) fn kill_gateway(&mut self) {
         self.gateway.take().unwrap().kill();
     }
 
-    fn gateway(&self) -> &GatewayProcess {
+    pub(crate) fn gateway(&self) -> &GatewayProcess {
         self.gateway.as_ref().unwrap()
     }
 
@@ -72,7 +72,7 @@ impl Forge {
     }
 
     /// The worker that the API names, as the engine tells it.
-    fn worker_of(&self, name: &str) -> Option<ContainerInspectResponse> {
+    pub(crate) fn worker_of(&self, name: &str) -> Option<ContainerInspectResponse> {
         let (_, database) = self
             .gateway()
             .get(&format!("/v1/databases/{name}"))
@@ -87,8 +87,15 @@ impl Forge {
         })
     }
 
+    /// The names of the folders in `databases` or `trash`.
+    pub(crate) fn folders(&self, room: &str) -> BTreeSet<String> {
+        let entries = std::fs::read_dir(self.folder.path().join(room)).unwrap();
+        let name = |it: std::io::Result<std::fs::DirEntry>| it.unwrap().file_name();
+        entries.map(|it| name(it).into_string().unwrap()).collect()
+    }
+
     /// The names of this forge's containers, running or not.
-    fn containers(&self) -> Vec<String> {
+    pub(crate) fn containers(&self) -> Vec<String> {
         let instance = std::fs::read_to_string(self.folder.path().join(".forge/instance"));
         let label = format!("dbforge.instance={}", instance.unwrap().trim());
         self.tokio.block_on(async {

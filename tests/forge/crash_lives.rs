@@ -1,6 +1,5 @@
 //! One folder through many lives: the damage of every kill meets that of the kills before.
 use crate::gateway_process::GatewayProcess;
-use crate::kill::kill;
 use crate::sound::{assert_sound, await_jobs, fast_folder};
 use dbforge::clock::{IdSource, RandomIds};
 use serde_json::json;
@@ -26,10 +25,9 @@ fn a_folder_that_is_killed_on_again_and_again_keeps_every_acknowledged_job() {
         let gateway = GatewayProcess::start(folder.path());
         let life = LONGEST_LIFE.mul_f64(f64::from(dice.lock().unwrap().roll(1000)) / 1000.0);
         std::thread::scope(|scope| {
-            let process = gateway.process_id();
-            scope.spawn(move || {
+            scope.spawn(|| {
                 std::thread::sleep(life); // the instant is what is tried, not waited for
-                kill(process);
+                gateway.kill_now();
             });
             for _ in 0..CLIENTS {
                 scope.spawn(|| {
@@ -131,7 +129,7 @@ fn of_two_gateways_started_at_once_exactly_one_serves_and_the_other_says_why_not
         let url = url_of(&mut winner);
         let healthy = ureq::get(format!("{url}/healthz")).call();
         assert_eq!(healthy.unwrap().status(), 200, "round {round}");
-        kill(winner.id());
+        winner.kill().unwrap();
         let ended = winner.wait_with_output().unwrap();
         assert_eq!(ended.status.signal(), Some(9), "round {round}: {ended:?}");
     }

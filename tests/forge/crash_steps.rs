@@ -130,7 +130,7 @@ fn ask(gateway: &GatewayProcess, what: &str) -> Option<Value> {
 fn killed(folder: &Path, call: &str, file: Option<&str>, n: usize, what: &str) -> bool {
     let mut strace = Command::new("strace");
     strace
-        .args(["-D", "-f", "--seccomp-bpf", "-qqq", "-o", "/dev/null"])
+        .args(["-D", "-f", "-qqq", "-o", "/dev/null"])
         .arg("--signal=none")
         .arg(format!("--trace={call}"))
         .arg(format!("--inject={call}:signal=SIGKILL:when={n}"));
