@@ -143,7 +143,7 @@ fn kill_at_each(call: &str, file: Option<&str>, points: std::ops::RangeInclusive
     killed
 }
 
-fn points() -> usize {
+pub(crate) fn points() -> usize {
     #[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
     std::env::var("DBFORGE_CRASHES").map_or(KILLS, |it| it.parse().unwrap())
 }

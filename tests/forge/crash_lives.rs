@@ -1,4 +1,5 @@
 //! One folder through many lives: the damage of every kill meets that of the kills before.
+use crate::crash::points;
 use crate::gateway_process::GatewayProcess;
 use crate::sound::{assert_sound, await_jobs, fast_folder};
 use dbforge::clock::{IdSource, RandomIds};
@@ -9,7 +10,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
-const LIVES: usize = 40;
 const CLIENTS: usize = 3;
 /// A life's longest time once it serves; it takes some 100 ms to start.
 const LONGEST_LIFE: Duration = Duration::from_millis(300);
@@ -21,7 +21,8 @@ fn a_folder_that_is_killed_on_again_and_again_keeps_every_acknowledged_job() {
     let dice = Mutex::new(Dice(seed));
     let folder = fast_folder();
     let acknowledged = Mutex::new(Vec::new());
-    for _ in 0..LIVES {
+    let lives = points() * 2 / 5;
+    for _ in 0..lives {
         let gateway = GatewayProcess::start(folder.path());
         let life = LONGEST_LIFE.mul_f64(f64::from(dice.lock().unwrap().roll(1000)) / 1000.0);
         std::thread::scope(|scope| {
@@ -45,8 +46,8 @@ fn a_folder_that_is_killed_on_again_and_again_keeps_every_acknowledged_job() {
     let gateway = GatewayProcess::start(folder.path());
     await_jobs(&gateway);
     let acknowledged = acknowledged.into_inner().unwrap();
-    println!("{} jobs in {LIVES} lives", acknowledged.len());
-    assert!(acknowledged.len() > LIVES, "the clients did something");
+    println!("{} jobs in {lives} lives", acknowledged.len());
+    assert!(acknowledged.len() > lives, "the clients did something");
     for id in acknowledged {
         let (status, job) = gateway.get(&format!("/v1/jobs/{id}")).unwrap();
         assert_eq!(status, 200, "seed {seed}: job {id} was acknowledged: {job}");
