@@ -29,7 +29,6 @@ fn ten_kills_under_load_leave_one_container_for_each_ready_database_and_nothing_
             let told = clients.into_iter().map(|it| it.join().unwrap());
             told.flatten().collect::<Vec<_>>()
         });
-        println!("killed after {instant} ms and {} commands", told.len());
         acknowledged.extend(told);
         forge.kill_gateway();
         forge.start_gateway();

@@ -17,7 +17,6 @@ const LONGEST_LIFE: Duration = Duration::from_millis(300);
 #[test]
 fn a_folder_that_is_killed_on_again_and_again_keeps_every_acknowledged_job() {
     let seed = RandomIds.fresh().as_u128();
-    println!("seed {seed}");
     let dice = Mutex::new(Dice(seed));
     let folder = fast_folder();
     let acknowledged = Mutex::new(Vec::new());
@@ -33,7 +32,7 @@ fn a_folder_that_is_killed_on_again_and_again_keeps_every_acknowledged_job() {
             for _ in 0..CLIENTS {
                 scope.spawn(|| {
                     while let Some((status, job)) = command(&gateway, &dice) {
-                        assert!(status < 500, "{status} {job}");
+                        assert!(status < 500, "seed {seed}: {status} {job}");
                         if status == 202 {
                             let id = job["id"].as_str().expect("a job").to_owned();
                             acknowledged.lock().unwrap().push(id);
@@ -46,8 +45,10 @@ fn a_folder_that_is_killed_on_again_and_again_keeps_every_acknowledged_job() {
     let gateway = GatewayProcess::start(folder.path());
     await_jobs(&gateway);
     let acknowledged = acknowledged.into_inner().unwrap();
-    println!("{} jobs in {lives} lives", acknowledged.len());
-    assert!(acknowledged.len() > lives, "the clients did something");
+    assert!(
+        acknowledged.len() > lives,
+        "seed {seed}: the clients did something"
+    );
     for id in acknowledged {
         let (status, job) = gateway.get(&format!("/v1/jobs/{id}")).unwrap();
         assert_eq!(status, 200, "seed {seed}: job {id} was acknowledged: {job}");

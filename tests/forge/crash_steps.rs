@@ -90,10 +90,12 @@ fn kill_everywhere(what: &str, kind: &JobKind, before: &[&str], inside: &[&str])
             assert_sound(gateway, folder.path(), &when);
         }
     }
-    println!("{kills} kills in `{what}` after {before:?}");
     let expected = expected(kind, inside);
     let missed: Vec<_> = expected.difference(&met).collect();
-    assert!(missed.is_empty(), "`{what}` was never killed {missed:?}");
+    assert!(
+        missed.is_empty(),
+        "`{what}` was killed {kills} times and never {missed:?}"
+    );
 }
 
 const JOURNAL: &str = ".forge/journal/00000001.journal";
