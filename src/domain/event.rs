@@ -4,9 +4,11 @@
 //! version with an upcast (`event_log/codec.rs`). Fields are integers, texts, yes-or-no,
 //! lists and options: no floats, no untagged or flattened forms, since the stored form does not describe itself.
 use super::database::{Durability, EngineName, Labels, Limits};
-use super::ids::{DatabaseId, InstanceId, JobId, ScheduleId, TokenId};
+use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId};
 use super::job::{JobError, JobKind, StepName, StepOutcome};
+use super::lifecycle::LifecycleCommand;
 use super::name::DatabaseName;
+use super::plan::Basis;
 use super::schedule::SchedulePlan;
 use super::token::Scope;
 use crate::clock::timestamp::Timestamp;
@@ -356,6 +358,11 @@ events! {
         /// Its name in the trash.
         trashed_as: String,
     }
+    /// Somebody let the reconciler end more workers in one pass than it does by itself.
+    34 PassAllowed "pass_allowed" {
+        /// How many were held back when that was said.
+        held_back: u32,
+    }
     /// Somebody wants something done again and again.
     44 ScheduleCreated "schedule_created" {
         /// Its id for ever.
@@ -391,6 +398,24 @@ events! {
         job: Option<JobId>,
         /// Why it put none.
         refusal: Option<String>,
+    }
+    /// Somebody wants a command looked at before it is carried out.
+    50 PlanMade "plan_made" {
+        /// Its id for ever.
+        plan: PlanId,
+        /// What it would do.
+        command: LifecycleCommand,
+        /// What it rests on.
+        basis: Basis,
+        /// Past this moment it is forgotten.
+        expires_at: Timestamp,
+    }
+    /// A plan was carried out, in the same commit.
+    51 PlanApplied "plan_applied" {
+        /// Which plan.
+        plan: PlanId,
+        /// The job that it put in the queue.
+        job: Option<JobId>,
     }
 }
 
@@ -462,10 +487,13 @@ impl Event {
             | Self::WorkerQuarantined(_)
             | Self::QuarantineEnded(_)
             | Self::FolderTrashed(_)
+            | Self::PassAllowed(_)
             | Self::ScheduleCreated(_)
             | Self::ScheduleChanged(_)
             | Self::ScheduleDeleted(_)
-            | Self::ScheduleFired(_) => return None,
+            | Self::ScheduleFired(_)
+            | Self::PlanMade(_)
+            | Self::PlanApplied(_) => return None,
             Self::DatabaseRequested(it) => it.database,
             Self::DatabaseReady(it) => it.database,
             Self::DatabaseAbandoned(it) => it.database,
@@ -531,10 +559,13 @@ impl Event {
             | Self::WorkerQuarantined(_)
             | Self::QuarantineEnded(_)
             | Self::FolderTrashed(_)
+            | Self::PassAllowed(_)
             | Self::ScheduleCreated(_)
             | Self::ScheduleChanged(_)
             | Self::ScheduleDeleted(_)
-            | Self::ScheduleFired(_) => return None,
+            | Self::ScheduleFired(_)
+            | Self::PlanMade(_)
+            | Self::PlanApplied(_) => return None,
         })
     }
 }

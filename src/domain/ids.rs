@@ -61,6 +61,11 @@ id!(
     ScheduleId
 );
 
+id!(
+    /// One stored plan.
+    PlanId
+);
+
 impl DatabaseId {
     /// The last twelve hex digits: the random part of a version 7 UUID, short enough for a
     /// worker's name.

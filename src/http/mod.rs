@@ -35,7 +35,9 @@ mod schedules;
 mod serve;
 mod sql;
 mod state;
+mod stored_plans;
 mod tokens;
+mod undo;
 
 pub use self::auth::RootToken;
 pub use self::error::{ErrorCode, Problem};

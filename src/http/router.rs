@@ -5,7 +5,7 @@ use super::observe::{after_panic, observe};
 use super::reply::note_sequence;
 use super::{
     Gateway, databases, documents, drift, engines, events, health, jobs, original, schedules, sql,
-    state, tokens,
+    state, stored_plans, tokens, undo,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -102,6 +102,10 @@ fn control_routes() -> Routes {
             schedules::delete_schedule
         ))
         .routes(routes!(schedules::run_schedule))
+        .routes(routes!(stored_plans::list_plans, stored_plans::create_plan))
+        .routes(routes!(stored_plans::get_plan))
+        .routes(routes!(stored_plans::apply_plan))
+        .routes(routes!(undo::undo_event))
         .routes(routes!(drift::get_drift))
         .routes(routes!(drift::allow_drift))
         .routes(routes!(drift::remove_quarantined_worker))

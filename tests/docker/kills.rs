@@ -1,6 +1,7 @@
 //! The gateway killed in the middle of everything under load, with real containers.
+use crate::gateway_forge::Forge;
 use crate::gateway_process::GatewayProcess;
-use crate::whole_forge::Forge;
+
 use dbforge::clock::{IdSource, RandomIds};
 use serde_json::json;
 use std::collections::BTreeSet;

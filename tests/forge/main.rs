@@ -3,12 +3,15 @@
     clippy::unwrap_used,
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
+mod checkpoint;
 mod cli_files;
 mod cli_gateway;
 mod cli_help;
+mod cli_plans;
 mod cli_replay;
 mod cli_support;
 mod cli_waiting;
+mod clock_jumps;
 mod codec;
 mod control;
 mod crash;
@@ -41,11 +44,14 @@ mod http_support;
 mod http_tokens;
 mod kill;
 mod lifecycle;
+mod plans;
 mod projections_databases;
 mod projections_history;
 mod projections_lists;
 mod projections_rebuild;
 mod projections_support;
+mod reconciler_fleets;
+mod reconciler_surroundings;
 mod reconciling;
 mod recovery;
 mod replay;
@@ -64,4 +70,5 @@ mod starting;
 mod stored_logs;
 mod support;
 mod test_forge;
+mod undo;
 mod worker;

@@ -2,6 +2,7 @@
 mod databases;
 mod forge;
 mod jobs;
+mod plans;
 #[cfg(test)]
 mod scenario;
 mod schedules;
@@ -60,6 +61,7 @@ pub(super) fn decide(
         Command::RecordTrashedFolder { folder, trashed_as } => {
             Ok(strays::record_trashed_folder(folder, trashed_as))
         }
+        Command::AllowPass { held_back } => Ok(strays::allow_pass(*held_back)),
 
         Command::CreateSchedule { name, plan, token } => {
             schedules::create(state, name, plan, *token, facts)
@@ -73,6 +75,9 @@ pub(super) fn decide(
         Command::FireSchedule { schedule, nominal } => {
             schedules::fire(state, *schedule, *nominal, facts)
         }
+
+        Command::MakePlan { command } => plans::make(state, command, facts),
+        Command::ApplyPlan { plan } => plans::apply(state, *plan, facts),
 
         Command::CancelJob { job } => jobs::cancel(state, *job),
         Command::ReleaseJob { job } => jobs::release(state, *job),
