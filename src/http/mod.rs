@@ -24,6 +24,7 @@ mod jobs;
 mod limits;
 mod lists;
 mod metrics;
+mod moments;
 mod mutation;
 mod observe;
 mod original;
@@ -35,6 +36,7 @@ mod schedules;
 mod serve;
 mod sql;
 mod state;
+mod state_diff;
 mod stored_plans;
 mod tokens;
 mod undo;
@@ -119,6 +121,8 @@ pub struct Gateway {
     /// What was counted since the start.
     pub metrics: Metrics,
     in_flight: Semaphore,
+    /// Who may fold the log to an earlier moment.
+    folds: Arc<Semaphore>,
     /// Whoever waits for something answers now.
     stopping: CancellationToken,
     runtime_health: health::RuntimeHealth,
@@ -145,6 +149,7 @@ impl Gateway {
             workers,
             root_token,
             in_flight: Semaphore::new(config.in_flight_limit),
+            folds: Arc::new(Semaphore::new(moments::FOLDS)),
             config,
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),

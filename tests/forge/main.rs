@@ -66,5 +66,6 @@ mod starting;
 mod stored_logs;
 mod support;
 mod test_forge;
+mod time_travel;
 mod undo;
 mod worker;
