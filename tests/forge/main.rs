@@ -22,6 +22,7 @@ mod event_log_contract;
 mod event_log_crash;
 mod event_log_damage;
 mod event_log_import;
+mod export_verifier;
 mod fairness;
 mod faulty_log;
 mod full_disk;
