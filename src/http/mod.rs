@@ -24,6 +24,7 @@ mod jobs;
 mod limits;
 mod lists;
 mod metrics;
+mod moments;
 mod mutation;
 mod observe;
 mod original;
@@ -36,6 +37,7 @@ mod serve;
 mod slow_reader;
 mod sql;
 mod state;
+mod state_diff;
 mod stored_plans;
 mod streams;
 mod tokens;
@@ -140,6 +142,8 @@ pub struct Gateway {
     in_flight: Semaphore,
     /// Room for event streams.
     streams: Arc<Semaphore>,
+    /// Who may fold the log to an earlier moment.
+    folds: Arc<Semaphore>,
     /// Whoever waits for something answers now.
     stopping: CancellationToken,
     runtime_health: health::RuntimeHealth,
@@ -171,6 +175,7 @@ impl Gateway {
             root_token,
             in_flight: Semaphore::new(config.in_flight_limit),
             streams: Arc::new(Semaphore::new(config.stream_limit)),
+            folds: Arc::new(Semaphore::new(moments::FOLDS)),
             config,
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),

@@ -5,7 +5,7 @@ use super::observe::{after_panic, observe};
 use super::reply::note_sequence;
 use super::{
     Gateway, databases, documents, drift, engines, events, health, jobs, original, schedules, sql,
-    state, stored_plans, tokens, undo, webhooks,
+    state, state_diff, stored_plans, tokens, undo, webhooks,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -93,6 +93,7 @@ fn control_routes() -> Routes {
         .routes(routes!(events::get_head))
         .routes(routes!(events::export_events))
         .routes(routes!(state::get_state))
+        .routes(routes!(state_diff::get_state_diff))
         .routes(routes!(
             schedules::list_schedules,
             schedules::create_schedule
