@@ -157,13 +157,11 @@ impl App {
             runtime: chosen.runtime.clone(),
             data: data.clone(),
             observed: Arc::new(ObservedWorkers::default()),
+            live: Arc::default(),
         });
         let gateway = Arc::new(Gateway::new(
-            control.clone(),
+            &workshop,
             control_db.clone(),
-            workshop.data.clone(),
-            chosen.runtime.clone(),
-            workshop.observed.clone(),
             root_token,
             bounds::of_http(&config),
         ));

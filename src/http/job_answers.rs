@@ -76,7 +76,7 @@ impl Gateway {
     /// The job as an answer.
     pub(super) fn show_job(&self, status: StatusCode, job: &Job) -> Response {
         let present = self.control.present();
-        reply::json(status, &JobView::of(job, &present.state))
+        reply::json(status, &JobView::now(job, &present.state, &self.live))
             .seen(present.head.sequence.max(job.sequence))
             .etag(job.sequence)
     }

@@ -4,6 +4,7 @@ use crate::clock::timestamp::Timestamp;
 use crate::domain::job::{Attempt, Job, JobError, JobState};
 use crate::domain::state::State;
 use crate::jobs::kinds::steps;
+use crate::jobs::live::{LiveJobs, Progress};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -22,9 +23,15 @@ pub(super) struct JobView {
     /// How many jobs of the same database begin before it; only while it is queued.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_position: Option<usize>,
-    /// How far it is; only while it is being done.
+    /// The step it is in; only while it is being done.
     #[serde(skip_serializing_if = "Option::is_none")]
-    progress: Option<Progress>,
+    step: Option<StepView>,
+    /// How far it is; only while it is being done or undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<ProgressView>,
+    /// Whether somebody wants it to end: it does at its next step.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cancel_requested: bool,
     attempts: Vec<AttemptView>,
     /// When its next attempt may begin; only while it waits for that.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -52,17 +59,34 @@ pub(super) struct JobView {
     finished_at: Option<Timestamp>,
 }
 
+/// The step that a job is in.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JobStep)]
+struct StepView {
+    #[schema(example = "ensure_worker")]
+    name: &'static str,
+    /// 1 for the first of its kind of job.
+    number: usize,
+    /// Steps of this kind of job.
+    total: usize,
+    /// How long one run of it may take.
+    time_limit_ms: u128,
+    /// How often the gateway died in it; from five on it runs alone, at the next it is given up.
+    crashes: u32,
+}
+
 /// How far a job is.
 #[derive(Debug, Serialize, ToSchema)]
-struct Progress {
+#[schema(as = Progress)]
+struct ProgressView {
     /// The step it is in; `undoing` while what it did is taken back.
     #[schema(example = "ensure_worker")]
     phase: String,
-    /// Steps that ended well.
-    done: usize,
-    /// Steps of this kind of job.
-    total: usize,
-    /// What is counted: `steps`.
+    /// So many of what is counted: steps that ended well, or what the step itself counts.
+    done: u64,
+    /// Of so many.
+    total: u64,
+    /// What is counted: `steps`, or `seconds` of the longest wait.
     unit: &'static str,
 }
 
@@ -98,7 +122,9 @@ impl JobView {
             database: job.database_name.to_string(),
             state: job.state,
             queue_position: queue_position(job, state),
+            step: step(job),
             progress: progress(job),
+            cancel_requested: job.cancel_requested && !job.state.is_final(),
             attempts: job.attempts.iter().map(AttemptView::of).collect(),
             retry_at: job.retry_at,
             deadline: job.deadline.filter(|_| !job.state.is_final()),
@@ -110,6 +136,16 @@ impl JobView {
             started_at: job.started_at,
             finished_at: job.finished_at,
         }
+    }
+
+    /// The same, with what its running step says of itself.
+    pub(super) fn now(job: &Job, state: &State, live: &LiveJobs) -> Self {
+        let mut view = Self::of(job, state);
+        if let (Some(shown), Some(progress)) = (&mut view.progress, live.of(job.id)) {
+            let Progress { done, total, unit } = progress;
+            (shown.done, shown.total, shown.unit) = (done, total, unit);
+        }
+        view
     }
 }
 
@@ -134,16 +170,29 @@ fn queue_position(job: &Job, state: &State) -> Option<usize> {
     (job.state == JobState::Queued).then(|| in_front.filter(|it| !it.started).count())
 }
 
-fn progress(job: &Job) -> Option<Progress> {
+fn step(job: &Job) -> Option<StepView> {
+    let running = job.step.as_ref()?;
+    let steps = steps(&job.kind);
+    let place = steps.iter().position(|it| it.name == running.name.0)?;
+    Some(StepView {
+        name: steps[place].name,
+        number: place + 1,
+        total: steps.len(),
+        time_limit_ms: steps[place].time_limit.as_millis(),
+        crashes: running.crashes,
+    })
+}
+
+fn progress(job: &Job) -> Option<ProgressView> {
     let phase = match &job.step {
         _ if job.compensating => "undoing".to_owned(),
         Some(step) => step.name.to_string(),
         None => return None,
     };
-    (job.state == JobState::Running).then_some(Progress {
+    (job.state == JobState::Running).then_some(ProgressView {
         phase,
-        done: job.finished_steps.len(),
-        total: steps(&job.kind).len(),
+        done: job.finished_steps.len() as u64,
+        total: steps(&job.kind).len() as u64,
         unit: "steps",
     })
 }

@@ -105,7 +105,9 @@ pub(super) async fn list_jobs(
     )
     .await?;
     let state = &gateway.control.present().state;
-    Ok(page_answer(page, |it| JobView::of(&it, state)))
+    Ok(page_answer(page, |it| {
+        JobView::now(&it, state, &gateway.live)
+    }))
 }
 
 /// Look at a job, or wait for its end
@@ -170,7 +172,8 @@ pub(super) async fn cancel_job(
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
     let command = |job| Command::CancelJob { job };
-    let hint = "only a job that waits or runs can be cancelled";
+    let hint =
+        "only a job that waits or runs can be cancelled; POST …/retry lets a stuck one go on";
     let act = gateway.act_on_job(&id, &mutation, &parameters, command, hint);
     act.await
 }

@@ -53,6 +53,8 @@ pub use self::serve::serve;
 use crate::clock::Stopwatch;
 use crate::control::ControlPlane;
 use crate::data::DataPlane;
+use crate::jobs::Workshop;
+use crate::jobs::live::LiveJobs;
 use crate::jobs::observed::ObservedWorkers;
 use crate::jobs::webhooks::{WebhookConfig, Webhooks};
 use crate::projections::control_db::ControlDb;
@@ -133,6 +135,8 @@ pub struct Gateway {
     pub workers: Arc<ObservedWorkers>,
     /// Tells receivers of events.
     pub webhooks: Arc<Webhooks>,
+    /// How far running jobs are.
+    pub live: Arc<LiveJobs>,
     /// The token that may do everything.
     pub root_token: RootToken,
     /// Bounds.
@@ -154,24 +158,27 @@ impl Gateway {
     /// A gateway that has answered nothing yet.
     #[must_use]
     pub fn new(
-        control: Arc<ControlPlane>,
+        workshop: &Workshop,
         control_db: Arc<ControlDb>,
-        data: Arc<DataPlane>,
-        runtime: Arc<dyn Runtime>,
-        workers: Arc<ObservedWorkers>,
         root_token: RootToken,
         config: HttpConfig,
     ) -> Self {
-        let folder = data.folders().root().join(".forge").join("webhooks");
-        let (log, lists) = (control.clone(), control_db.clone());
+        let folder = workshop
+            .data
+            .folders()
+            .root()
+            .join(".forge")
+            .join("webhooks");
+        let (log, lists) = (workshop.control.clone(), control_db.clone());
         let webhooks = Webhooks::new(log, lists, folder, config.webhooks);
         Self {
             webhooks: Arc::new(webhooks),
-            control,
+            control: workshop.control.clone(),
             control_db,
-            data,
-            runtime,
-            workers,
+            data: workshop.data.clone(),
+            runtime: workshop.runtime.clone(),
+            workers: workshop.observed.clone(),
+            live: workshop.live.clone(),
             root_token,
             in_flight: Semaphore::new(config.in_flight_limit),
             streams: Arc::new(Semaphore::new(config.stream_limit)),

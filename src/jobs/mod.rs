@@ -4,6 +4,7 @@
 
 pub mod drift;
 pub mod kinds;
+pub mod live;
 pub mod observed;
 pub mod reconciler;
 pub mod retention;
@@ -14,6 +15,7 @@ mod steps;
 mod turns;
 pub mod webhooks;
 
+use crate::clock::Stopwatch;
 use crate::control::ControlPlane;
 use crate::data::DataPlane;
 use crate::data::ExclusiveGuard;
@@ -21,9 +23,13 @@ use crate::domain::database::Database;
 use crate::domain::job::{Job, JobError, JobErrorCode, StepOutcome};
 use crate::runtime::{Runtime, RuntimeError};
 use futures_util::future::BoxFuture;
+use live::{LiveJobs, Progress};
 use observed::ObservedWorkers;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How often a step that waits says how long it has.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// What steps may use.
 pub struct Workshop {
@@ -35,6 +41,8 @@ pub struct Workshop {
     pub data: Arc<DataPlane>,
     /// What the API shows of workers.
     pub observed: Arc<ObservedWorkers>,
+    /// What running steps say of themselves.
+    pub live: Arc<LiveJobs>,
 }
 
 /// One part of a job: safe to run twice, safe after a crash at any point in it.
@@ -61,6 +69,26 @@ pub struct StepContext {
     pub job: Arc<Job>,
     /// The job's database.
     pub database: Arc<Database>,
+}
+
+impl StepContext {
+    /// Waits for `work`, and says meanwhile how much of the longest wait has passed.
+    async fn awaited<T>(&self, longest: Duration, work: impl Future<Output = T>) -> T {
+        let began = Stopwatch::start();
+        let mut work = std::pin::pin!(work);
+        loop {
+            let progress = Progress {
+                done: began.elapsed().min(longest).as_secs(),
+                total: longest.as_secs(),
+                unit: "seconds",
+            };
+            self.workshop.live.report(self.job.id, progress);
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(HEARTBEAT) => {}
+            }
+        }
+    }
 }
 
 /// A step that ended well.

@@ -216,7 +216,9 @@ impl Runner {
             database: database.clone(),
         };
         let run = AssertUnwindSafe(part(&context)).catch_unwind();
-        match tokio::time::timeout(step.time_limit, run).await {
+        let ended = tokio::time::timeout(step.time_limit, run).await;
+        self.workshop.live.forget(job.id);
+        match ended {
             Ok(Ok(result)) => result,
             Ok(Err(_panic)) => Err(StepError::permanent(
                 JobErrorCode::Internal,

@@ -113,6 +113,7 @@ async fn reconciler(forge: &DockerForge, clock: Arc<ManualClock>) -> Reconciler 
         runtime: Arc::new(runtime),
         data: Arc::new(data),
         observed: Arc::new(ObservedWorkers::default()),
+        live: Arc::default(),
     }))
 }
 

@@ -9,6 +9,7 @@ use dbforge::domain::command::Command;
 use dbforge::domain::ids::DatabaseId;
 use dbforge::event_log::AppendError;
 use dbforge::http::{Gateway, HttpConfig, RootToken, router};
+use dbforge::jobs::Workshop;
 use dbforge::runtime::{Runtime, RuntimeError, Worker, WorkerSpec};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use std::sync::Arc;
@@ -118,12 +119,16 @@ impl Runtime for BrokenRuntime {
 #[tokio::test]
 async fn a_bug_in_one_request_is_an_answer_and_takes_no_other_with_it() {
     let forge = HttpForge::new().await;
+    let workshop = Workshop {
+        control: forge.control.clone(),
+        runtime: Arc::new(BrokenRuntime),
+        data: forge.workshop.data.clone(),
+        observed: Arc::default(),
+        live: Arc::default(),
+    };
     let gateway = Arc::new(Gateway::new(
-        forge.control.clone(),
+        &workshop,
         forge.control_db.clone(),
-        forge.workshop.data.clone(),
-        Arc::new(BrokenRuntime),
-        forge.workshop.observed.clone(),
         RootToken::from_secret(ROOT),
         HttpConfig::default(),
     ));

@@ -200,18 +200,25 @@ async fn a_running_job_says_how_far_it_is() {
     let watch = async {
         loop {
             let job = forge.get(&path).await.json();
-            if job["progress"]["phase"] == "await_healthy" {
+            if job["progress"]["unit"] == "seconds" {
                 forge.kept.engine.release_starts();
-                return job["progress"].clone();
+                return job;
             }
             tokio::task::yield_now().await;
         }
     };
     let both = async { tokio::join!(watch, forge.settle()) };
     let both = tokio::time::timeout(std::time::Duration::from_secs(20), both).await;
-    let (progress, ()) = both.expect("the worker is waited for, then the job ends");
-    let total = progress["total"].as_u64().unwrap();
-    let done = progress["done"].as_u64().unwrap();
-    assert!(0 < done && done < total, "{progress}");
-    assert_eq!(progress["unit"], "steps");
+    let (job, ()) = both.expect("the worker is waited for, then the job ends");
+    assert_eq!(job["step"]["name"], "await_healthy");
+    assert_eq!(
+        (&job["step"]["number"], &job["step"]["total"]),
+        (&4.into(), &5.into())
+    );
+    let progress = &job["progress"];
+    assert_eq!(progress["phase"], "await_healthy");
+    assert_eq!(progress["total"], 30, "of the longest wait");
+    assert!(progress["done"].as_u64().unwrap() <= 30, "{progress}");
+    let ended = forge.get(&path).await.json();
+    assert_eq!(ended.get("progress"), None, "{ended}");
 }

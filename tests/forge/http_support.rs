@@ -38,6 +38,15 @@ impl HttpForge {
         Self::before(TestForge::new().await, config)
     }
 
+    /// The same with room for so many unfinished jobs.
+    pub(crate) async fn with_queue_of(queue_bound: usize) -> Self {
+        let kept = Kept {
+            queue_bound,
+            ..Kept::new()
+        };
+        Self::found(kept).await
+    }
+
     /// A forge that begins on `kept`.
     pub(crate) async fn found(kept: Kept) -> Self {
         Self::before(TestForge::found(kept).await, HttpConfig::default())
@@ -50,11 +59,8 @@ impl HttpForge {
 
     fn before(forge: TestForge, config: HttpConfig) -> Self {
         let gateway = Arc::new(Gateway::new(
-            forge.control.clone(),
+            &forge.workshop,
             forge.control_db.clone(),
-            forge.workshop.data.clone(),
-            forge.workshop.runtime.clone(),
-            forge.workshop.observed.clone(),
             RootToken::from_secret(ROOT),
             config,
         ));

@@ -1,54 +1,13 @@
 //! A crash at any moment loses nothing that was accepted, and everything settles.
+use crate::job_stories::{
+    STORIES, ask, assert_consistent, copy_of, only_database, outcome, told, work_without_record,
+};
 use crate::test_forge::{Kept, TestForge};
 use dbforge::domain::command::Command;
-use dbforge::domain::database::DatabaseState;
-use dbforge::domain::ids::{DatabaseId, JobId, Sequence};
+use dbforge::domain::ids::Sequence;
 use dbforge::domain::job::{JobErrorCode, JobKind, JobState};
-use dbforge::domain::recorded::NewCommit;
-use dbforge::event_log::EventLog;
-use dbforge::event_log::memory::MemoryEventLog;
 use dbforge::jobs::runner::Moved;
 use dbforge::runtime::simulated::{Action, Fault};
-use std::sync::Arc;
-
-/// Every kind of job a person can ask for, from the state it begins in.
-const STORIES: &[(&str, &[&str])] = &[
-    ("create", &[]),
-    ("stop", &["create"]),
-    ("start", &["create", "stop"]),
-    ("delete", &["create"]),
-    ("undelete", &["create", "delete"]),
-    ("purge", &["create"]),
-    ("purge", &["create", "delete"]),
-    ("restart", &["create"]),
-    ("repair", &["create"]),
-];
-
-async fn ask(forge: &TestForge, what: &str) -> JobId {
-    if what == "create" {
-        return forge.request("shop").await.1;
-    }
-    let database = only_database(forge).unwrap();
-    let command = match what {
-        "stop" => Command::StopDatabase { database },
-        "start" => Command::StartDatabase { database },
-        "delete" => Command::DeleteDatabase { database },
-        "undelete" => Command::UndeleteDatabase { database },
-        "purge" => Command::PurgeDatabase { database },
-        "restart" => Command::RestartWorker { database },
-        "repair" => Command::RepairWorker {
-            database,
-            finding: "a test says so".to_owned(),
-        },
-        other => panic!("no such command: {other}"),
-    };
-    forge.submit(command).await.unwrap().job().unwrap()
-}
-
-fn only_database(forge: &TestForge) -> Option<DatabaseId> {
-    let present = forge.control.present();
-    present.state.databases().next().map(|it| it.id)
-}
 
 #[tokio::test]
 async fn every_kind_of_job_has_its_story() {
@@ -61,39 +20,6 @@ async fn every_kind_of_job_has_its_story() {
     }
     let all: std::collections::BTreeSet<_> = JobKind::WORDS.iter().copied().collect();
     assert_eq!(told_kinds, all);
-}
-
-async fn told(before: &[&str]) -> TestForge {
-    let forge = TestForge::new().await;
-    for what in before {
-        ask(&forge, what).await;
-        forge.settle().await;
-    }
-    forge
-}
-
-/// What is there, as far as a person can tell: state, folders, containers.
-fn outcome(forge: &TestForge) -> (Option<DatabaseState>, usize, usize, usize) {
-    let state = only_database(forge).map(|it| forge.database(it).state());
-    (
-        state,
-        forge.folders("databases").len(),
-        forge.folders("trash").len(),
-        forge.kept.engine.names().len(),
-    )
-}
-
-/// Files and workers are what the state says.
-fn assert_consistent(forge: &TestForge, when: &str) {
-    let expected = match only_database(forge).map(|it| forge.database(it).state()) {
-        None => (None, 0, 0, 0),
-        Some(DatabaseState::Ready) => (Some(DatabaseState::Ready), 1, 0, 1),
-        Some(DatabaseState::Stopped) => (Some(DatabaseState::Stopped), 1, 0, 0),
-        Some(DatabaseState::Trashed) => (Some(DatabaseState::Trashed), 0, 1, 0),
-        Some(other) => panic!("{when}: the database is {other}"),
-    };
-    assert_eq!(outcome(forge), expected, "{when}");
-    assert_eq!(forge.control.present().state.jobs().count(), 0, "{when}");
 }
 
 #[tokio::test]
@@ -130,15 +56,7 @@ async fn every_step_run_twice_is_the_same_as_once() {
         let job = ask(&forge, what).await;
         // A crash behind the work of each step and before its record: all of it runs again.
         while forge.control.present().state.job(job).is_some() {
-            let log = forge.kept.log.clone();
-            let head = log.head().sequence;
-            forge.runner.move_once(job).await.unwrap();
-            let kept = Kept {
-                log: copy_of(log.as_ref(), head),
-                ..forge.kept.clone()
-            };
-            drop(forge);
-            forge = TestForge::start(kept);
+            forge = work_without_record(forge, job).await;
             if forge.control.present().state.job(job).is_some() {
                 forge.runner.move_once(job).await.unwrap();
                 if forge.control.present().state.job(job).is_some() {
@@ -259,20 +177,4 @@ async fn every_prefix_of_a_log_settles_after_a_restart() {
         }
         assert_consistent(&prefix, &format!("after event {end}"));
     }
-}
-
-/// The commits of a log up to an event, in a log of their own.
-fn copy_of(log: &dyn EventLog, end: Sequence) -> Arc<dyn EventLog> {
-    let copy = MemoryEventLog::default();
-    let events = log.read_after(Sequence(0), usize::MAX).unwrap();
-    let kept: Vec<_> = events.into_iter().filter(|it| it.sequence <= end).collect();
-    let commits = kept
-        .chunk_by(|a, b| a.commit.id == b.commit.id)
-        .map(|commit| NewCommit {
-            header: commit[0].commit.as_ref().clone(),
-            events: commit.iter().map(|it| it.event.clone()).collect(),
-        })
-        .collect();
-    copy.append(Sequence(0), commits).unwrap();
-    Arc::new(copy)
 }

@@ -41,6 +41,8 @@ pub(crate) struct Kept {
     pub(crate) instance: InstanceId,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) ids: Arc<CountingIds>,
+    /// Most jobs that may be unfinished at once.
+    pub(crate) queue_bound: usize,
 }
 
 pub(crate) const INSTANCE: InstanceId = InstanceId(Uuid::from_u128(0xf0));
@@ -54,6 +56,7 @@ impl Kept {
             instance: INSTANCE,
             clock: Arc::new(ManualClock::at(Timestamp::from_millis(1_772_366_400_000))),
             ids: Arc::default(),
+            queue_bound: 1000,
         }
     }
 
@@ -102,7 +105,7 @@ impl TestForge {
             kept.ids.clone(),
             ControlConfig {
                 trash_retention: Duration::from_secs(7 * 86_400),
-                queue_bound: 1000,
+                queue_bound: kept.queue_bound,
             },
             Box::new(move |events| listener.publish(events)),
         );
@@ -114,6 +117,7 @@ impl TestForge {
             runtime: Arc::new(runtime),
             data: Arc::new(data),
             observed: Arc::new(ObservedWorkers::default()),
+            live: Arc::default(),
         });
         Self {
             kept,

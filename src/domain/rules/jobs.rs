@@ -1,5 +1,5 @@
 //! Rules for jobs as wholes: taking one up, going on after a crash, cancelling, releasing.
-use super::steps::{begin_undoing, end_undone};
+use super::steps::{begin_undoing, end_undone, out_of_time};
 use crate::domain::command::Facts;
 use crate::domain::database::{Condition, Database};
 use crate::domain::event::{
@@ -54,6 +54,14 @@ pub(super) fn start(
             error,
         };
         return Ok(vec![failed.into()]);
+    }
+    let is_late = !job.compensating && job.deadline.is_some_and(|it| it < facts.now);
+    if let Some(last) = job.attempts.last().filter(|_| is_late) {
+        return Ok(begin_undoing(
+            state,
+            job,
+            last.error.as_ref().map(out_of_time),
+        ));
     }
     let started = JobStarted {
         job: id,

@@ -88,13 +88,26 @@ pub(super) fn fail(
         return Ok(begin_undoing(state, job, None));
     }
     let attempts = job.attempt_count();
-    let in_time = job.deadline.is_none_or(|it| facts.now < it);
-    let may_retry = transient && in_time && (engine_is_away || attempts < MAX_ATTEMPTS);
-    Ok(if may_retry {
-        vec![retry(job, error, attempts, facts)]
+    if !transient || (attempts >= MAX_ATTEMPTS && !engine_is_away) {
+        return Ok(begin_undoing(state, job, Some(error.clone())));
+    }
+    let retry_at = facts.now.after(back_off(attempts, facts.jitter_permille));
+    Ok(if job.deadline.is_some_and(|it| it < retry_at) {
+        begin_undoing(state, job, Some(out_of_time(error)))
     } else {
-        begin_undoing(state, job, Some(error.clone()))
+        vec![retry(job, error, attempts, facts)]
     })
+}
+
+/// The end of a job that might have come to a good one with more time.
+pub(super) fn out_of_time(last: &JobError) -> JobError {
+    JobError {
+        code: last.code,
+        detail: format!(
+            "{}; the job's deadline leaves no time for another attempt",
+            last.detail
+        ),
+    }
 }
 
 pub(super) fn finish_undo(
@@ -417,6 +430,47 @@ mod tests {
             ]
         );
         assert_eq!(forge.find("shop").state(), DatabaseState::Ready);
+    }
+
+    #[test]
+    fn a_job_that_is_late_fails_with_its_trouble_and_says_so() {
+        let mut forge = Scenario::new();
+        let database = forge.requested("shop");
+        let job = forge.begin(database, "reserve_folder");
+        assert_eq!(fail(&mut forge, job, true), [EventKind::JobRetryScheduled]);
+        forge.now = forge.now.after(Duration::from_secs(601));
+        let start = Command::StartJob {
+            job,
+            step: Some(step("reserve_folder")),
+            time_limit: Duration::from_secs(600),
+        };
+        assert_eq!(forge.when(start), Ok(vec![EventKind::JobCompensating]));
+        let late = forge.state.job(job).unwrap();
+        assert_eq!(late.attempts.len(), 1, "no further attempt began");
+        let error = late.error.as_ref().unwrap();
+        assert_eq!(error.code, JobErrorCode::Internal);
+        assert!(error.detail.contains("deadline"), "{error}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn back_off_is_bounded_spread_and_never_falls(failures in 1u32..10_000, jitter in 0u16..1000) {
+            let wait = back_off(failures, jitter);
+            proptest::prop_assert!(wait >= FIRST_RETRY / 2);
+            proptest::prop_assert!(wait < LONGEST_RETRY * 3 / 2);
+            proptest::prop_assert!(wait <= back_off(failures + 1, jitter));
+            proptest::prop_assert!(wait <= back_off(failures, jitter + 1));
+        }
+    }
+
+    #[test]
+    fn the_wait_that_was_chosen_is_in_the_event() {
+        let mut forge = Scenario::new();
+        let database = forge.requested("shop");
+        let job = forge.begin(database, "reserve_folder");
+        fail(&mut forge, job, true);
+        let retry_at = forge.state.job(job).unwrap().retry_at;
+        assert_eq!(retry_at, Some(forge.now.after(FIRST_RETRY)));
     }
 
     #[test]

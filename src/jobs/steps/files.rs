@@ -3,7 +3,7 @@
 //! Those that move or remove files hold the database's gate: SQL is drained first, and the gate
 //! stays shut until the outcome is in the log.
 use crate::clock::Deadline;
-use crate::data::{ExclusiveGuard, FolderError, GateError};
+use crate::data::{ExclusiveGuard, FolderError, GateError, Place};
 use crate::domain::database::Condition;
 use crate::domain::job::{JobErrorCode, StepOutcome};
 use crate::engine::{Engine, FileError, registry};
@@ -154,7 +154,13 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
         let (id, condition) = (context.database.id, context.database.condition);
         let outcome = blocking(move || {
             let was_open = condition != Condition::Creating;
-            if was_open && !engine.is_empty(&folders.living(id)).unwrap_or(false) {
+            let holds_something = match folders.place(id)? {
+                Place::Living => was_open && !engine.is_empty(&folders.living(id)).unwrap_or(false),
+                // This has run before, and its record was lost.
+                Place::Trash => true,
+                Place::Nowhere => false,
+            };
+            if holds_something {
                 folders.ensure_trashed(id)?;
                 return Ok::<_, FolderError>(StepOutcome::Trashed);
             }
@@ -169,7 +175,7 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 async fn take_gate(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
     let deadline = Deadline::after(DRAIN_TIME);
     let gate = context.workshop.data.take(context.database.id, deadline);
-    Ok(gate.await?)
+    Ok(context.awaited(DRAIN_TIME, gate).await?)
 }
 
 fn engine_of(context: &StepContext) -> Result<&'static dyn Engine, StepError> {

@@ -1,4 +1,5 @@
 //! Steps on a database's worker.
+use super::files;
 use crate::clock::Deadline;
 use crate::domain::database::Condition;
 use crate::domain::job::{JobErrorCode, StepOutcome};
@@ -49,40 +50,42 @@ fn ensure_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
     })
 }
 
-/// Looks until the worker's check passes; one that ended meanwhile is started again.
 fn await_healthy(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
-    Box::pin(async {
-        let workshop = &context.workshop;
-        let id = context.database.id;
-        let deadline = Deadline::after(HEALTHY_TIME);
-        loop {
-            let worker = workshop.runtime.inspect(id).await?;
-            let state = worker.map(|it| it.state);
-            workshop.observed.note(id, state);
-            match state {
-                Some(WorkerState::Healthy) => return Ok(Done::with(StepOutcome::Nothing)),
-                None | Some(WorkerState::Exited) => {
-                    workshop
-                        .runtime
-                        .ensure_running(&context.worker_spec())
-                        .await?;
-                }
-                Some(WorkerState::Starting | WorkerState::Unhealthy) => {}
+    Box::pin(context.awaited(HEALTHY_TIME, until_healthy(context)))
+}
+
+/// Looks until the worker's check passes; one that ended meanwhile is started again.
+async fn until_healthy(context: &StepContext) -> Result<Done, StepError> {
+    let workshop = &context.workshop;
+    let id = context.database.id;
+    let deadline = Deadline::after(HEALTHY_TIME);
+    loop {
+        let worker = workshop.runtime.inspect(id).await?;
+        let state = worker.map(|it| it.state);
+        workshop.observed.note(id, state);
+        match state {
+            Some(WorkerState::Healthy) => return Ok(Done::with(StepOutcome::Nothing)),
+            None | Some(WorkerState::Exited) => {
+                workshop
+                    .runtime
+                    .ensure_running(&context.worker_spec())
+                    .await?;
             }
-            if deadline.has_passed() {
-                return Err(StepError::transient(
-                    JobErrorCode::WorkerUnhealthy,
-                    format!(
-                        "the worker of database `{}` is {} after {} s",
-                        context.database.name,
-                        state.map_or("missing", WorkerState::as_str),
-                        HEALTHY_TIME.as_secs()
-                    ),
-                ));
-            }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            Some(WorkerState::Starting | WorkerState::Unhealthy) => {}
         }
-    })
+        if deadline.has_passed() {
+            return Err(StepError::transient(
+                JobErrorCode::WorkerUnhealthy,
+                format!(
+                    "the worker of database `{}` is {} after {} s",
+                    context.database.name,
+                    state.map_or("missing", WorkerState::as_str),
+                    HEALTHY_TIME.as_secs()
+                ),
+            ));
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
 }
 
 fn remove_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
@@ -94,14 +97,22 @@ fn remove_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
     })
 }
 
-/// Gives a database that answers SQL its worker back; others had none.
+/// Gives a database that answered SQL before this job its worker back; others had none.
 fn return_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        match context.database.condition {
-            Condition::Ready => ensure_worker(context).await,
-            Condition::Creating | Condition::Stopped | Condition::Trashed { .. } => {
-                Ok(Done::with(StepOutcome::Nothing))
-            }
+        let closed_by_this_job = || {
+            let mut finished = context.job.finished_steps.iter();
+            finished.any(|it| it.0 == files::CLOSE.name)
+        };
+        let had_worker = match context.database.condition {
+            Condition::Ready => true,
+            Condition::Stopped => closed_by_this_job(),
+            Condition::Creating | Condition::Trashed { .. } => false,
+        };
+        if had_worker {
+            ensure_worker(context).await
+        } else {
+            Ok(Done::with(StepOutcome::Nothing))
         }
     })
 }
