@@ -13,7 +13,7 @@ mod table;
 mod token;
 mod worker;
 
-use self::client::{databases, drift, events, jobs, schedules, sql};
+use self::client::{databases, drift, events, jobs, schedules, sql, webhooks};
 use self::exit::Failure;
 use crate::config::{Environment, ProcessEnvironment};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -52,15 +52,18 @@ enum Command {
     Delete(databases::DeleteArgs),
     /// Bring a database back from the trash
     Undelete(databases::ActionArgs),
-    /// List jobs, or show one
+    /// List jobs, show one, or watch one
     Jobs(jobs::JobsArgs),
-    /// List what happened
+    /// List what happened, or follow what happens
     Events(events::EventsArgs),
     /// Show how the forge differs from what its log says, and what is done about it
     Drift(drift::DriftArgs),
     /// Do something again and again: make, list, pause, run and delete schedules
     #[command(subcommand)]
     Schedules(schedules::ScheduleCommand),
+    /// Be told of events: make, list, try, enable and delete webhooks
+    #[command(subcommand)]
+    Webhooks(webhooks::WebhookCommand),
     /// Make, list and revoke tokens; replace the root token
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -125,6 +128,7 @@ impl Command {
             Self::Events(args) => events::events(args, environment),
             Self::Drift(args) => drift::drift(args, environment),
             Self::Schedules(command) => schedules::run(command, environment),
+            Self::Webhooks(command) => webhooks::run(command, environment),
             Self::Token(command) => token::run(command, environment),
             Self::Log(command) => log::run(command, environment),
             Self::Replay(args) => replay::replay(args),

@@ -61,4 +61,5 @@ mod stored_logs;
 mod support;
 mod test_forge;
 mod watching;
+mod webhooks;
 mod worker;

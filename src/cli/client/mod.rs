@@ -7,7 +7,9 @@ mod pages;
 mod request;
 pub(super) mod schedules;
 pub(super) mod sql;
+mod streams;
 pub(super) mod tokens;
+pub(super) mod webhooks;
 
 use self::request::{Answer, Problem, Request};
 use crate::cli::agent;
