@@ -156,7 +156,11 @@ impl Gateway {
         root_token: RootToken,
         config: HttpConfig,
     ) -> Self {
-        let folder = data.folders().root().join(".forge").join("webhooks");
+        let folder = data
+            .folders()
+            .root()
+            .with_file_name(".forge")
+            .join("webhooks");
         let (log, lists) = (control.clone(), control_db.clone());
         let webhooks = Webhooks::new(log, lists, folder, config.webhooks);
         Self {

@@ -49,7 +49,8 @@ pub(in crate::cli) enum WebhookCommand {
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct CreateArgs {
     /// Where events are posted to
-    url: String,
+    #[arg(value_name = "URL")]
+    receiver: String,
     /// Only events of this kind: `job_failed`; may be repeated
     #[arg(long = "kind", value_name = "KIND")]
     kinds: Vec<String>,
@@ -82,7 +83,8 @@ pub(in crate::cli) fn run(
 ) -> Result<(), Failure> {
     match command {
         WebhookCommand::Create(args) => {
-            let body = json!({"url": args.url, "kinds": args.kinds, "databases": args.databases});
+            let body =
+                json!({"url": args.receiver, "kinds": args.kinds, "databases": args.databases});
             let request = Request::post(&["webhooks"]).body(body);
             send(&args.gateway, environment, request)
         }
