@@ -83,6 +83,40 @@ fn each_outside_crate_is_met_in_one_place() {
     assert!(strays.is_empty(), "{}", strays.join("\n"));
 }
 
+/// Clean-up calls end what nobody asked them to end: other people's containers, stopped workers.
+#[test]
+fn no_prune_call_of_the_engine_is_ever_made() {
+    const CALLS: &[&str] = &["containers", "images", "networks", "volumes", "build"];
+    let mut prunes = Vec::new();
+    for (path, text) in source_files() {
+        // What the original API calls prune, and we call stop, is another thing.
+        let is_call = CALLS.iter().any(|it| text.contains(&format!("prune_{it}")));
+        if is_call || path.starts_with("runtime/") && text.contains("prune") {
+            prunes.push(path);
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let scripts = [
+        "Makefile",
+        ".ci/run",
+        "docker/setup.sh",
+        "docker/images.sh",
+        "compose/stack.sh",
+    ];
+    for script in scripts {
+        let text = std::fs::read_to_string(root.join(script)).unwrap();
+        let is_comment = |line: &&str| line.trim_start().starts_with('#');
+        if text
+            .lines()
+            .filter(|it| !is_comment(it))
+            .any(|it| it.contains("prune"))
+        {
+            prunes.push(script.to_owned());
+        }
+    }
+    assert!(prunes.is_empty(), "a prune call in {prunes:?}");
+}
+
 #[test]
 fn every_file_opens_by_saying_what_it_is_for() {
     for (path, text) in source_files() {

@@ -28,11 +28,16 @@ pub struct RootTokenError {
 /// Makes the data folder with its `.forge/`, closed to others, and returns its absolute path.
 pub(super) fn prepare_data_dir(data_dir: &Path) -> Result<PathBuf, StartError> {
     let make = || {
+        let is_missing = |it: &&Path| !it.as_os_str().is_empty() && !it.exists();
+        let missing = data_dir.ancestors().take_while(is_missing).count();
         DirBuilder::new()
             .recursive(true)
             .mode(0o711) // workers of another user pass through to their own folder
             .create(data_dir)?;
         let data_dir = fs::canonicalize(data_dir)?;
+        for above in data_dir.ancestors().skip(1).take(missing) {
+            File::open(above)?.sync_all()?;
+        }
         let forge_dir = data_dir.join(".forge");
         DirBuilder::new()
             .recursive(true)

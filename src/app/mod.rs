@@ -6,7 +6,7 @@ mod runtime_choice;
 
 use crate::clock::{Clock, IdSource, RandomIds, SystemClock};
 use crate::config::Config;
-use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError};
+use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError, checkpoint};
 use crate::data::DataPlane;
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, InstanceId};
@@ -122,7 +122,10 @@ impl App {
         let data_dir = identity::prepare_data_dir(&config.data_dir)?;
         let forge_dir = data_dir.join(".forge");
 
-        let (log, report) = DiskEventLog::open(&forge_dir, Settings::default())?;
+        let settings = Settings {
+            segment_bytes: config.journal_segment_bytes,
+        };
+        let (log, report) = DiskEventLog::open(&forge_dir, settings)?;
         for finding in &report.findings {
             tracing::warn!("the event log: {finding}");
         }
@@ -131,7 +134,9 @@ impl App {
         let data = Arc::new(open_data(&data_dir, &config)?);
         let control_db = open_control_db(&forge_dir, log.clone())?;
         let read_model = control_db.clone();
-        let control = Arc::new(ControlPlane::start(
+        let state = checkpoint::restore(&forge_dir, log.as_ref())?;
+        let control = Arc::new(ControlPlane::start_at(
+            state,
             log,
             clock,
             ids,
@@ -140,7 +145,7 @@ impl App {
                 queue_bound: config.max_unfinished_jobs,
             },
             Box::new(move |events| read_model.publish(events)),
-        )?);
+        ));
         let instance = found(&control, &config, &report).await?;
         identity::keep_instance(&forge_dir, instance)?;
         let (root_token, fresh_root_token) =
@@ -165,6 +170,11 @@ impl App {
         let webhooks = gateway.webhooks.clone();
         let (stop_serving, serving) = serve(listener, gateway);
         let (alarm_clock, stop_working, mut working) = work(&workshop).await?;
+        working.spawn(checkpoint::keep(
+            control.clone(),
+            forge_dir.into(),
+            stop_working.clone(),
+        ));
         working.spawn(webhooks.run(stop_working.clone()));
         Ok(Self {
             address,

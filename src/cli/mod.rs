@@ -13,7 +13,7 @@ mod table;
 mod token;
 mod worker;
 
-use self::client::{databases, drift, events, jobs, schedules, sql, webhooks};
+use self::client::{databases, drift, events, jobs, plans, schedules, sql, webhooks};
 use self::exit::Failure;
 use crate::config::{Environment, ProcessEnvironment};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -56,6 +56,14 @@ enum Command {
     Jobs(jobs::JobsArgs),
     /// List what happened, or follow what happens
     Events(events::EventsArgs),
+    /// Write a command down, and show what it would do; nothing is done
+    Plan(plans::PlanArgs),
+    /// List plans, or show one
+    Plans(plans::PlansArgs),
+    /// Carry a plan out, if nothing that it rests on has changed
+    Apply(plans::ApplyArgs),
+    /// Take back what an event's command has done
+    Undo(plans::UndoArgs),
     /// Show how the forge differs from what its log says, and what is done about it
     Drift(drift::DriftArgs),
     /// Do something again and again: make, list, pause, run and delete schedules
@@ -126,6 +134,10 @@ impl Command {
             Self::Undelete(args) => databases::act("undelete", args, environment),
             Self::Jobs(args) => jobs::jobs(args, environment),
             Self::Events(args) => events::events(args, environment),
+            Self::Plan(args) => plans::plan(args, environment),
+            Self::Plans(args) => plans::plans(args, environment),
+            Self::Apply(args) => plans::apply(args, environment),
+            Self::Undo(args) => plans::undo(args, environment),
             Self::Drift(args) => drift::drift(args, environment),
             Self::Schedules(command) => schedules::run(command, environment),
             Self::Webhooks(command) => webhooks::run(command, environment),

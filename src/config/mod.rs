@@ -13,6 +13,7 @@ pub use targets::Targets;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -149,6 +150,8 @@ pub struct Config {
     pub trash_retention: Duration,
     /// Most unfinished jobs.
     pub max_unfinished_jobs: usize,
+    /// Largest segment of the event log's journal.
+    pub journal_segment_bytes: u64,
 }
 
 /// Bounds of HTTP.
@@ -235,6 +238,7 @@ impl Config {
         let max_failures = reader.count("DBFORGE_WEBHOOK_MAX_FAILURES");
         let trash_retention = reader.duration("DBFORGE_TRASH_RETENTION");
         let max_unfinished_jobs = reader.count("DBFORGE_MAX_UNFINISHED_JOBS");
+        let journal_segment_bytes = reader.value("DBFORGE_JOURNAL_SEGMENT_BYTES", segment_bytes);
         let timeout = reader.duration("DBFORGE_SQL_TIMEOUT");
         let max_timeout = reader.duration("DBFORGE_SQL_MAX_TIMEOUT");
         let max_rows = reader.count("DBFORGE_SQL_MAX_ROWS");
@@ -271,6 +275,7 @@ impl Config {
             },
             trash_retention: trash_retention?,
             max_unfinished_jobs: max_unfinished_jobs?,
+            journal_segment_bytes: journal_segment_bytes?,
         })
     }
 }
@@ -373,6 +378,16 @@ fn runtime_choice(text: &str) -> Result<RuntimeChoice, String> {
     }
 }
 
+/// Below this a segment would hold hardly a commit; above it, reading one whole would take too
+/// much memory.
+const SEGMENT_BYTES: RangeInclusive<u64> = (4 << 10)..=(1 << 30);
+
+fn segment_bytes(text: &str) -> Result<u64, String> {
+    let bytes = text.parse().ok().filter(|it| SEGMENT_BYTES.contains(it));
+    let (least, most) = (SEGMENT_BYTES.start(), SEGMENT_BYTES.end());
+    bytes.ok_or_else(|| format!("`{text}` is no whole number from {least} to {most}"))
+}
+
 fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
         "text" => Ok(LogFormat::Text),
@@ -419,9 +434,13 @@ mod tests {
             ("DBFORGE_LISTEN".to_owned(), "nowhere".to_owned()),
             ("DBFORGE_RUNTIME".to_owned(), "podman".to_owned()),
             ("DBFORGE_MAX_BODY_BYTES".to_owned(), "0".to_owned()),
+            (
+                "DBFORGE_JOURNAL_SEGMENT_BYTES".to_owned(),
+                "4095".to_owned(),
+            ),
         ]);
         let ConfigError(problems) = Config::read(&environment).unwrap_err();
-        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(problems.len(), 4, "{problems:?}");
         assert!(problems[1].starts_with("DBFORGE_RUNTIME: `podman`"));
     }
 

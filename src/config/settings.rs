@@ -125,6 +125,11 @@ pub const SETTINGS: &[Setting] = &[
         "unfinished jobs; past it only cancels and deletes are taken",
     ),
     setting(
+        "DBFORGE_JOURNAL_SEGMENT_BYTES",
+        "67108864",
+        "largest file of the event log's journal; past it a next one begins, and this one can be archived",
+    ),
+    setting(
         "DBFORGE_READY_WAIT",
         "5s",
         "how long SQL waits for a database that is being created",

@@ -2,6 +2,7 @@
 //!
 //! [`ControlPlane::submit`] is the only way to add events. Readers take the [`Present`], which
 //! shows nothing that is not on disk yet.
+pub mod checkpoint;
 mod writer;
 
 use crate::clock::{Clock, IdSource};
@@ -162,8 +163,21 @@ impl ControlPlane {
         config: ControlConfig,
         listener: Listener,
     ) -> Result<Self, ReadError> {
+        let state = fold(log.as_ref())?;
+        Ok(Self::start_at(state, log, clock, ids, config, listener))
+    }
+
+    /// The same, of a log that was folded already.
+    pub fn start_at(
+        state: State,
+        log: Arc<dyn EventLog>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        config: ControlConfig,
+        listener: Listener,
+    ) -> Self {
         let first = Arc::new(Present {
-            state: fold(log.as_ref())?,
+            state,
             head: log.head(),
             read_only: log.read_only(),
         });
@@ -181,7 +195,7 @@ impl ControlPlane {
             .name("writer".into())
             .spawn(move || writer.run(waiting))
             .expect("a process that just started has room for one more thread");
-        Ok(Self {
+        Self {
             log,
             clock,
             ids,
@@ -189,7 +203,7 @@ impl ControlPlane {
             present,
             commands: Mutex::new(Some(commands)),
             writer: Mutex::new(Some(writer)),
-        })
+        }
     }
 
     /// Carries out one command, or says why not. When it returns, what happened is on disk and
@@ -297,7 +311,10 @@ impl Drop for ControlPlane {
 /// # Errors
 /// When it cannot be read to its end.
 pub fn fold(log: &dyn EventLog) -> Result<State, ReadError> {
-    let mut state = State::default();
+    fold_onto(State::default(), log)
+}
+
+fn fold_onto(mut state: State, log: &dyn EventLog) -> Result<State, ReadError> {
     loop {
         let events = log.read_after(state.sequence, FOLD_CHUNK)?;
         if events.is_empty() {

@@ -246,6 +246,10 @@ impl QueryError {
                 Some("use LIMIT, or ask for more with max_rows or max_bytes")
             }
             Self::QuotaExceeded => Some("delete rows, or raise the database's limit"),
+            Self::DataMissing => Some(
+                "nothing is put in its place: restore main.db into the database's folder and it \
+                 is served again, or delete the database; GET /v1/drift tells of it",
+            ),
             _ => None,
         }
     }

@@ -1,7 +1,8 @@
 //! What can be asked, and what a decision needs from outside.
 use super::database::{Durability, EngineName, Labels, Limits};
-use super::ids::{DatabaseId, InstanceId, JobId, ScheduleId, TokenId, WebhookId};
+use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId, WebhookId};
 use super::job::{JobError, StepName, StepOutcome};
+use super::lifecycle::LifecycleCommand;
 use super::name::DatabaseName;
 use super::schedule::SchedulePlan;
 use super::token::Scope;
@@ -172,6 +173,11 @@ pub enum Command {
         /// Its name in the trash.
         trashed_as: String,
     },
+    /// Let the reconciler do in one pass what it holds back.
+    AllowPass {
+        /// How many workers it holds back.
+        held_back: u32,
+    },
     /// Do something again and again.
     CreateSchedule {
         /// Its name, unique among schedules.
@@ -201,6 +207,16 @@ pub enum Command {
         schedule: ScheduleId,
         /// The time it was due; none when somebody runs it by hand.
         nominal: Option<Timestamp>,
+    },
+    /// Keep a command for somebody to say yes to.
+    MakePlan {
+        /// What it would do.
+        command: Box<LifecycleCommand>,
+    },
+    /// Carry out a plan, where nothing that it rests on has changed.
+    ApplyPlan {
+        /// Which one.
+        plan: PlanId,
     },
     /// Tell somebody of events as they happen.
     CreateWebhook {
@@ -270,6 +286,8 @@ pub struct DatabaseChange {
     pub protected: Option<bool>,
     /// When it goes to the trash by itself, from now; `Some(None)` for never.
     pub ttl: Option<Option<Duration>>,
+    /// The same as a moment, which counts where both are there: what an undo puts back.
+    pub expires_at: Option<Option<Timestamp>>,
 }
 
 /// What a decision needs from outside, gathered before it starts.
@@ -317,10 +335,13 @@ impl Command {
             | Self::QuarantineWorker { .. }
             | Self::EndQuarantine { .. }
             | Self::RecordTrashedFolder { .. }
+            | Self::AllowPass { .. }
             | Self::CreateSchedule { .. }
             | Self::ChangeSchedule { .. }
             | Self::DeleteSchedule { .. }
             | Self::FireSchedule { .. }
+            | Self::MakePlan { .. }
+            | Self::ApplyPlan { .. }
             | Self::CreateWebhook { .. }
             | Self::ChangeWebhook { .. }
             | Self::DeleteWebhook { .. }
@@ -358,10 +379,13 @@ impl Command {
             | Self::QuarantineWorker { .. }
             | Self::EndQuarantine { .. }
             | Self::RecordTrashedFolder { .. }
+            | Self::AllowPass { .. }
             | Self::CreateSchedule { .. }
             | Self::ChangeSchedule { .. }
             | Self::DeleteSchedule { .. }
             | Self::FireSchedule { .. }
+            | Self::MakePlan { .. }
+            | Self::ApplyPlan { .. }
             | Self::CreateWebhook { .. }
             | Self::ChangeWebhook { .. }
             | Self::DeleteWebhook { .. }

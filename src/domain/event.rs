@@ -4,9 +4,11 @@
 //! version with an upcast (`event_log/codec.rs`). Fields are integers, texts, yes-or-no,
 //! lists and options: no floats, no untagged or flattened forms, since the stored form does not describe itself.
 use super::database::{Durability, EngineName, Labels, Limits};
-use super::ids::{DatabaseId, InstanceId, JobId, ScheduleId, TokenId, WebhookId};
+use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId, WebhookId};
 use super::job::{JobError, JobKind, StepName, StepOutcome};
+use super::lifecycle::LifecycleCommand;
 use super::name::DatabaseName;
+use super::plan::Basis;
 use super::schedule::SchedulePlan;
 use super::token::Scope;
 use super::webhook::WebhookPlan;
@@ -357,6 +359,11 @@ events! {
         /// Its name in the trash.
         trashed_as: String,
     }
+    /// Somebody let the reconciler end more workers in one pass than it does by itself.
+    34 PassAllowed "pass_allowed" {
+        /// How many were held back when that was said.
+        held_back: u32,
+    }
     /// Somebody wants to be told of events as they happen.
     39 WebhookCreated "webhook_created" {
         /// Its id for ever.
@@ -423,6 +430,24 @@ events! {
         job: Option<JobId>,
         /// Why it put none.
         refusal: Option<String>,
+    }
+    /// Somebody wants a command looked at before it is carried out.
+    50 PlanMade "plan_made" {
+        /// Its id for ever.
+        plan: PlanId,
+        /// What it would do.
+        command: LifecycleCommand,
+        /// What it rests on.
+        basis: Basis,
+        /// Past this moment it is forgotten.
+        expires_at: Timestamp,
+    }
+    /// A plan was carried out, in the same commit.
+    51 PlanApplied "plan_applied" {
+        /// Which plan.
+        plan: PlanId,
+        /// The job that it put in the queue.
+        job: Option<JobId>,
     }
 }
 
@@ -494,10 +519,13 @@ impl Event {
             | Self::WorkerQuarantined(_)
             | Self::QuarantineEnded(_)
             | Self::FolderTrashed(_)
+            | Self::PassAllowed(_)
             | Self::ScheduleCreated(_)
             | Self::ScheduleChanged(_)
             | Self::ScheduleDeleted(_)
             | Self::ScheduleFired(_)
+            | Self::PlanMade(_)
+            | Self::PlanApplied(_)
             | Self::WebhookCreated(_)
             | Self::WebhookChanged(_)
             | Self::WebhookDeleted(_)
@@ -568,10 +596,13 @@ impl Event {
             | Self::WorkerQuarantined(_)
             | Self::QuarantineEnded(_)
             | Self::FolderTrashed(_)
+            | Self::PassAllowed(_)
             | Self::ScheduleCreated(_)
             | Self::ScheduleChanged(_)
             | Self::ScheduleDeleted(_)
             | Self::ScheduleFired(_)
+            | Self::PlanMade(_)
+            | Self::PlanApplied(_)
             | Self::WebhookCreated(_)
             | Self::WebhookChanged(_)
             | Self::WebhookDeleted(_)

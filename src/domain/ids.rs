@@ -65,6 +65,11 @@ id!(
     WebhookId
 );
 
+id!(
+    /// One stored plan.
+    PlanId
+);
+
 impl DatabaseId {
     /// The last twelve hex digits: the random part of a version 7 UUID, short enough for a
     /// worker's name.

@@ -7,6 +7,10 @@ use crate::clock::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// In so many crashes in a row a step is suspected and runs alone; at the next one its job is
+/// given up.
+pub const SUSPECT_CRASHES: u32 = 5;
+
 /// What a job is to do. Stored: arms are only ever added at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -382,6 +386,14 @@ impl Job {
             }
             _ => {}
         }
+    }
+
+    /// Whether the gateway has died in its step so often that the next death is its end. One that
+    /// an earlier boot has left is about to count the death of that boot.
+    #[must_use]
+    pub fn is_suspected(&self, left_by_earlier_boot: bool) -> bool {
+        let crashes = self.step.as_ref().map(|it| it.crashes);
+        crashes.is_some_and(|it| it + u32::from(left_by_earlier_boot) >= SUSPECT_CRASHES)
     }
 
     /// How many attempts have begun.

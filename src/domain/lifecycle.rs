@@ -1,7 +1,8 @@
 //! Lifecycle commands as people write them ahead of time: databases by name, found when the
 //! command is carried out.
-use super::command::{Command, CreateDatabase};
+use super::command::{Command, CreateDatabase, DatabaseChange};
 use super::database::{Durability, EngineName, Labels, Limits};
+use super::ids::DatabaseId;
 use super::name::DatabaseName;
 use super::refusal::Refusal;
 use super::state::State;
@@ -27,6 +28,38 @@ pub enum LifecycleCommand {
     UndeleteDatabase(Named),
     /// Remove it for good.
     PurgeDatabase(Named),
+    /// Change its settings.
+    ChangeDatabase(Changed),
+}
+
+/// New settings of a database; what is left out stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Changed {
+    /// Its name, with `{date}` and `{time}`, or its id.
+    pub database: String,
+    /// The owner's marks, all of them.
+    pub labels: Option<Labels>,
+    /// Most bytes its file may grow to.
+    pub size_bytes: Option<u64>,
+    /// Most bytes of memory for its worker.
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of a processor for its worker.
+    pub cpu_millis: Option<u32>,
+    /// Whether it refuses to be deleted.
+    pub protected: Option<bool>,
+    /// When it goes to the trash by itself.
+    pub ttl: Option<ChangedTtl>,
+}
+
+/// A new time to live. Stored: arms are only ever added at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangedTtl {
+    /// It lives until somebody deletes it.
+    Never,
+    /// So many seconds from the change.
+    Seconds(u64),
 }
 
 /// A new database.
@@ -69,6 +102,7 @@ impl LifecycleCommand {
             Self::DeleteDatabase(_) => "delete_database",
             Self::UndeleteDatabase(_) => "undelete_database",
             Self::PurgeDatabase(_) => "purge_database",
+            Self::ChangeDatabase(_) => "change_database",
         }
     }
 
@@ -81,7 +115,8 @@ impl LifecycleCommand {
             | Self::StartDatabase(_)
             | Self::RestartDatabase(_)
             | Self::DeleteDatabase(_)
-            | Self::UndeleteDatabase(_) => Scope::Manage,
+            | Self::UndeleteDatabase(_)
+            | Self::ChangeDatabase(_) => Scope::Manage,
             Self::PurgeDatabase(_) => Scope::Admin,
         }
     }
@@ -97,7 +132,14 @@ impl LifecycleCommand {
             | Self::DeleteDatabase(it)
             | Self::UndeleteDatabase(it)
             | Self::PurgeDatabase(it) => moment.fill(&it.database),
+            Self::ChangeDatabase(it) => moment.fill(&it.database),
         }
+    }
+
+    /// The name it is about, as it was written.
+    #[must_use]
+    pub fn target_as_written(&self) -> String {
+        self.target(&Moment::none())
     }
 
     /// The command that it comes to in this state.
@@ -106,20 +148,35 @@ impl LifecycleCommand {
     /// When its name is none, or no database has it.
     pub fn resolve(&self, state: &State, moment: &Moment) -> Result<Command, Refusal> {
         let target = self.target(moment);
-        let found = || {
-            let found = state.find_database(&target);
-            found
-                .map(|it| it.id)
-                .ok_or_else(|| Refusal::DatabaseNotFound(target.clone()))
-        };
+        if let Self::CreateDatabase(it) = self {
+            return Ok(Command::CreateDatabase(it.under(parsed(&target)?)));
+        }
+        let found = state.find_database(&target).map(|it| it.id);
+        self.on(found.ok_or(Refusal::DatabaseNotFound(target))?, state)
+    }
+
+    /// The command that it comes to on a database, whatever its name is by now.
+    ///
+    /// # Errors
+    /// When the database is gone, or it makes a new one.
+    pub fn on(&self, database: DatabaseId, state: &State) -> Result<Command, Refusal> {
         Ok(match self {
-            Self::CreateDatabase(it) => Command::CreateDatabase(it.under(parsed(&target)?)),
-            Self::StopDatabase(_) => Command::StopDatabase { database: found()? },
-            Self::StartDatabase(_) => Command::StartDatabase { database: found()? },
-            Self::RestartDatabase(_) => Command::RestartWorker { database: found()? },
-            Self::DeleteDatabase(_) => Command::DeleteDatabase { database: found()? },
-            Self::UndeleteDatabase(_) => Command::UndeleteDatabase { database: found()? },
-            Self::PurgeDatabase(_) => Command::PurgeDatabase { database: found()? },
+            Self::CreateDatabase(_) => {
+                let reason = "a database that exists is not created".to_owned();
+                return Err(Refusal::Invalid(reason));
+            }
+            Self::StopDatabase(_) => Command::StopDatabase { database },
+            Self::StartDatabase(_) => Command::StartDatabase { database },
+            Self::RestartDatabase(_) => Command::RestartWorker { database },
+            Self::DeleteDatabase(_) => Command::DeleteDatabase { database },
+            Self::UndeleteDatabase(_) => Command::UndeleteDatabase { database },
+            Self::PurgeDatabase(_) => Command::PurgeDatabase { database },
+            Self::ChangeDatabase(it) => {
+                let found = state.database(database);
+                let limits = found.ok_or_else(|| Refusal::no_database(database))?.limits;
+                let change = it.over(limits);
+                Command::ChangeDatabase { database, change }
+            }
         })
     }
 
@@ -146,6 +203,26 @@ impl Wanted {
     }
 }
 
+impl Changed {
+    fn over(&self, limits: Limits) -> DatabaseChange {
+        let wanted = Limits {
+            size_bytes: self.size_bytes.unwrap_or(limits.size_bytes),
+            memory_bytes: self.memory_bytes.unwrap_or(limits.memory_bytes),
+            cpu_millis: self.cpu_millis.unwrap_or(limits.cpu_millis),
+        };
+        DatabaseChange {
+            labels: self.labels.clone(),
+            limits: Some(wanted),
+            protected: self.protected,
+            ttl: self.ttl.map(|it| match it {
+                ChangedTtl::Never => None,
+                ChangedTtl::Seconds(it) => Some(Duration::from_secs(it)),
+            }),
+            expires_at: None,
+        }
+    }
+}
+
 fn parsed(name: &str) -> Result<DatabaseName, Refusal> {
     DatabaseName::parse(name).map_err(|error| Refusal::Invalid(error.to_string()))
 }
@@ -160,6 +237,16 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// Fills nothing in: what is for one moment alone has no placeholders, and braces stand in
+    /// no name.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            date: "{date}".to_owned(),
+            time: "{time}".to_owned(),
+        }
+    }
+
     fn fill(&self, text: &str) -> String {
         text.replace("{date}", &self.date)
             .replace("{time}", &self.time)

@@ -1,6 +1,6 @@
 //! Why the rules said no.
 use super::database::DatabaseState;
-use super::ids::{DatabaseId, JobId};
+use super::ids::{DatabaseId, JobId, PlanId};
 use super::job::JobState;
 use super::name::DatabaseName;
 
@@ -90,6 +90,23 @@ pub enum Refusal {
     /// The job of the time before has not ended.
     #[error("job {0} of the time before has not ended")]
     ScheduleOverlaps(JobId),
+    /// No plan of that id, or one that is forgotten.
+    #[error("there is no plan `{0}`")]
+    PlanNotFound(String),
+    /// What a plan rests on is no longer so.
+    #[error("plan {plan} cannot be applied: {changed}")]
+    PlanStale {
+        /// Which plan.
+        plan: PlanId,
+        /// What has changed.
+        changed: String,
+    },
+    /// So many plans wait that no more are kept.
+    #[error("{most} plans wait to be applied; each is forgotten after a day")]
+    TooManyPlans {
+        /// How many wait.
+        most: usize,
+    },
     /// The data folder has its identity already.
     #[error("the forge was founded before")]
     AlreadyFounded,

@@ -81,7 +81,7 @@ pub struct SchedulePlan {
 }
 
 /// What came of one time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Firing {
     /// The time it was due; none when somebody ran it by hand.
     pub nominal: Option<Timestamp>,
@@ -94,7 +94,7 @@ pub struct Firing {
 }
 
 /// A schedule as its events tell it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     /// Its id for ever.
     pub id: ScheduleId,

@@ -2,9 +2,10 @@
 use super::command::{Command, Facts};
 use super::database::Database;
 use super::event::Event;
-use super::ids::{DatabaseId, InstanceId, JobId, ScheduleId, Sequence, TokenId, WebhookId};
+use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, Sequence, TokenId, WebhookId};
 use super::job::{Job, JobState};
 use super::name::name_key;
+use super::plan::Plan;
 use super::recorded::RecordedEvent;
 use super::refusal::Refusal;
 use super::rules;
@@ -12,6 +13,7 @@ use super::schedule::Schedule;
 use super::token::Token;
 use super::webhook::Webhook;
 use imbl::{OrdMap, OrdSet};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The fold of all events: what decisions rest on.
@@ -19,7 +21,8 @@ use std::sync::Arc;
 /// Cloning costs nothing to speak of: the maps share what is equal, so the writer decides on a
 /// private copy and readers keep theirs. It holds living and trashed databases, unfinished jobs
 /// and accepted tokens; what is finished lives on in the log and its projections.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct State {
     /// Marks every worker of this forge.
     pub instance: Option<InstanceId>,
@@ -43,6 +46,8 @@ pub struct State {
     /// Workers in quarantine, by their ids under the runtime.
     pub quarantined: OrdSet<String>,
     pub(super) schedules: OrdMap<ScheduleId, Arc<Schedule>>,
+    /// Plans until they are forgotten, applied or not.
+    pub(super) plans: OrdMap<PlanId, Arc<Plan>>,
     pub(super) webhooks: OrdMap<WebhookId, Arc<Webhook>>,
 }
 
@@ -68,7 +73,7 @@ impl State {
             Event::RuntimeChosen(it) => self.runtime = Some(it.runtime.clone()),
             Event::TokenIssued(_) => self.add_token(recorded),
             Event::TokenRevoked(it) => self.remove_token(it.token),
-            Event::LogHealed(_) | Event::FolderTrashed(_) => {}
+            Event::LogHealed(_) | Event::FolderTrashed(_) | Event::PassAllowed(_) => {}
             Event::WorkerQuarantined(it) => drop(self.quarantined.insert(it.worker.clone())),
             Event::QuarantineEnded(it) => drop(self.quarantined.remove(&it.worker)),
             Event::ScheduleCreated(_) => {
@@ -79,6 +84,12 @@ impl State {
             Event::ScheduleChanged(it) => self.evolve_schedule(it.schedule, recorded),
             Event::ScheduleFired(it) => self.evolve_schedule(it.schedule, recorded),
             Event::ScheduleDeleted(it) => drop(self.schedules.remove(&it.schedule)),
+            Event::PlanMade(_) => self.add_plan(recorded),
+            Event::PlanApplied(it) => {
+                if let Some(plan) = self.plans.get_mut(&it.plan) {
+                    Arc::make_mut(plan).apply(it.job, recorded);
+                }
+            }
             Event::WebhookCreated(_) => {
                 if let Some(webhook) = Webhook::begun_by(recorded) {
                     self.webhooks.insert(webhook.id, Arc::new(webhook));
@@ -239,6 +250,29 @@ impl State {
     /// Every schedule, oldest first.
     pub fn schedules(&self) -> impl Iterator<Item = &Arc<Schedule>> {
         self.schedules.values()
+    }
+
+    /// A plan by its id.
+    #[must_use]
+    pub fn plan(&self, id: PlanId) -> Option<&Arc<Plan>> {
+        self.plans.get(&id)
+    }
+
+    /// Every plan that is not forgotten, oldest first.
+    pub fn plans(&self) -> impl Iterator<Item = &Arc<Plan>> {
+        self.plans.values()
+    }
+
+    /// A new plan is the moment at which those that have expired are forgotten.
+    fn add_plan(&mut self, recorded: &RecordedEvent) {
+        let now = recorded.commit.time;
+        let expired = self.plans().filter(|it| it.expires_at <= now);
+        for id in expired.map(|it| it.id).collect::<Vec<_>>() {
+            self.plans.remove(&id);
+        }
+        if let Some(plan) = Plan::begun_by(recorded) {
+            self.plans.insert(plan.id, Arc::new(plan));
+        }
     }
 
     /// A webhook by its id.

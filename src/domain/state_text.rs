@@ -3,6 +3,7 @@
 //! Every field is taken apart by name with no `..`, so that a new field asks to be shown.
 use super::database::{Condition, Database, Limits};
 use super::job::Job;
+use super::plan::{Applied, Plan};
 use super::schedule::{Firing, Schedule, SchedulePlan};
 use super::state::State;
 use super::token::Token;
@@ -24,6 +25,7 @@ impl fmt::Display for State {
             token_hashes: _, // follows from tokens
             busy: _,         // follows from databases
             schedules,
+            plans,
             quarantined,
             webhooks,
         } = self;
@@ -52,6 +54,12 @@ impl fmt::Display for State {
         }
         for schedule in schedules.values() {
             write_schedule(f, schedule)?;
+        }
+        if !plans.is_empty() {
+            writeln!(f, "\n# Plans ({})", plans.len())?;
+        }
+        for plan in plans.values() {
+            write_plan(f, plan)?;
         }
         for webhook in webhooks.values() {
             write_webhook(f, webhook)?;
@@ -282,6 +290,30 @@ fn write_schedule(f: &mut fmt::Formatter<'_>, schedule: &Schedule) -> fmt::Resul
         }
     }
     writeln!(f, "since       {created_at}, changed by event {sequence}")
+}
+
+fn write_plan(f: &mut fmt::Formatter<'_>, plan: &Plan) -> fmt::Result {
+    let Plan {
+        id,
+        command,
+        basis,
+        expires_at,
+        made_by,
+        created_at,
+        sequence,
+        applied,
+    } = plan;
+    let verbatim = serde_json::to_string(command).map_err(|_| fmt::Error)?;
+    let basis = serde_json::to_string(basis).map_err(|_| fmt::Error)?;
+    writeln!(f, "\n## {id}")?;
+    writeln!(f, "what        {verbatim}")?;
+    writeln!(f, "rests on    {basis}")?;
+    writeln!(f, "expires     {expires_at}")?;
+    if let Some(Applied { job, by, sequence }) = applied {
+        let job = shown(job.as_ref());
+        writeln!(f, "applied     by {by}, event {sequence}, job {job}")?;
+    }
+    writeln!(f, "since       {created_at} by {made_by}, event {sequence}")
 }
 
 fn write_webhook(f: &mut fmt::Formatter<'_>, webhook: &Webhook) -> fmt::Result {

@@ -38,7 +38,7 @@ impl WebhookPlan {
 }
 
 /// A webhook as its events tell it. The log never holds its secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
     /// Its id for ever.
     pub id: WebhookId,

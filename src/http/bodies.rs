@@ -4,7 +4,7 @@ use super::refusals::sentence;
 use crate::clock::timestamp::parse_duration;
 use crate::domain::command::{CreateDatabase, DatabaseChange};
 use crate::domain::database::{Durability, EngineName, Labels, Limits};
-use crate::domain::lifecycle::Wanted;
+use crate::domain::lifecycle::{Changed, ChangedTtl, Wanted};
 use crate::domain::name::DatabaseName;
 use crate::engine::registry;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -122,6 +122,24 @@ impl ChangeBody {
             limits: self.limits.as_ref().map(|it| it.over(limits)),
             protected: self.protect,
             ttl: self.ttl.map(|it| it.map(|it| it.0)),
+            expires_at: None,
+        }
+    }
+
+    /// The same for later, of the database of this name.
+    pub(super) fn changed(&self, database: &str) -> Changed {
+        let limits = self.limits.as_ref();
+        Changed {
+            database: database.to_owned(),
+            labels: self.labels.clone(),
+            size_bytes: limits.and_then(|it| it.size_bytes),
+            memory_bytes: limits.and_then(|it| it.memory_bytes),
+            cpu_millis: limits.and_then(|it| it.cpu_millis),
+            protected: self.protect,
+            ttl: self.ttl.map(|it| match it {
+                Some(Span(it)) => ChangedTtl::Seconds(it.as_secs()),
+                None => ChangedTtl::Never,
+            }),
         }
     }
 }

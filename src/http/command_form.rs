@@ -1,9 +1,9 @@
 //! Lifecycle commands as JSON, for what is carried out later: `{"delete_database":{"database":"shop"}}`.
-use super::bodies::CreateBody;
+use super::bodies::{ChangeBody, CreateBody};
 use super::error::Problem;
-use crate::domain::lifecycle::{LifecycleCommand, Named};
+use crate::domain::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 /// One lifecycle command: its name, and in it what the call of that name takes.
@@ -24,6 +24,19 @@ pub(super) enum CommandForm {
     UndeleteDatabase(NamedForm),
     /// Needs the scope `admin`.
     PurgeDatabase(NamedForm),
+    ChangeDatabase(ChangeForm),
+}
+
+/// A database by its name, and its new settings.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ChangeNamedDatabase)]
+pub(super) struct ChangeForm {
+    /// As in the other commands.
+    #[schema(example = "shop")]
+    database: String,
+    /// What PATCH takes.
+    change: ChangeBody,
 }
 
 /// A database by its name.
@@ -51,6 +64,9 @@ impl CommandForm {
             Self::DeleteDatabase(it) => LifecycleCommand::DeleteDatabase(named(it)),
             Self::UndeleteDatabase(it) => LifecycleCommand::UndeleteDatabase(named(it)),
             Self::PurgeDatabase(it) => LifecycleCommand::PurgeDatabase(named(it)),
+            Self::ChangeDatabase(it) => {
+                LifecycleCommand::ChangeDatabase(it.change.changed(&it.database))
+            }
         })
     }
 }
@@ -73,6 +89,37 @@ pub(super) fn words(command: &LifecycleCommand) -> Value {
         | LifecycleCommand::DeleteDatabase(it)
         | LifecycleCommand::UndeleteDatabase(it)
         | LifecycleCommand::PurgeDatabase(it) => json!({"database": it.database}),
+        LifecycleCommand::ChangeDatabase(it) => {
+            json!({"database": it.database, "change": changes(it)})
+        }
     };
     json!({ command.as_str(): inner })
+}
+
+fn changes(it: &Changed) -> Value {
+    let limits = [
+        ("size_bytes", it.size_bytes.map(Value::from)),
+        ("memory_bytes", it.memory_bytes.map(Value::from)),
+        ("cpu_millis", it.cpu_millis.map(Value::from)),
+    ];
+    let ttl = it.ttl.map(|it| match it {
+        ChangedTtl::Never => Value::Null,
+        ChangedTtl::Seconds(it) => it.into(),
+    });
+    let fields = [
+        ("ttl", ttl),
+        ("labels", it.labels.as_ref().map(|it| json!(it))),
+        ("limits", object(limits)),
+        ("protect", it.protected.map(Value::from)),
+    ];
+    object(fields).unwrap_or_else(|| json!({}))
+}
+
+/// Those fields that are there; nothing where none is.
+fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Option<Value> {
+    let there = fields
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    let there: Map<String, Value> = there.collect();
+    (!there.is_empty()).then_some(Value::Object(there))
 }

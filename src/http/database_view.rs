@@ -38,6 +38,9 @@ pub(super) struct DatabaseView {
     /// Why its worker cannot be kept running; only while that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     degraded: Option<String>,
+    /// Whether the reconciler's last look found its file missing; only while that is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    data_missing: bool,
     protected: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -96,6 +99,7 @@ impl Gateway {
                 Condition::Creating | Condition::Ready | Condition::Stopped => None,
             },
             degraded: database.degraded.clone(),
+            data_missing: self.workers.drift.last().misses_file_of(database.id),
             protected: database.protected,
             created_at: database.created_at,
             sequence: database.sequence.0,

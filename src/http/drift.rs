@@ -7,8 +7,10 @@ use super::job_answers::mark_replayed;
 use super::mutation::Mutation;
 use super::reply::{self, Marked};
 use crate::clock::timestamp::Timestamp;
+use crate::control::Accepted;
 use crate::data::Place;
 use crate::domain::command::Command;
+use crate::domain::event::Event;
 use crate::domain::token::Scope;
 use crate::jobs::drift::{Pass, Standing};
 use crate::jobs::reconciler::Finding;
@@ -130,9 +132,17 @@ pub(super) async fn allow_drift(
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
     require_keeper(&mutation.caller)?;
-    tracing::warn!(actor = %mutation.caller.actor, "the reconciler is allowed one whole pass");
-    gateway.workers.drift.allow_once();
-    Ok(StatusCode::ACCEPTED.into_response())
+    let drift = &gateway.workers.drift;
+    let held_back = u32::try_from(drift.last().plan.halted.len()).unwrap_or(u32::MAX);
+    let accepted = gateway
+        .carry_out(&mutation, |_| Ok(Command::AllowPass { held_back }))
+        .await?;
+    // Said again with the same key, it was said once.
+    if !accepted.replayed {
+        drift.allow_once();
+    }
+    let answer = StatusCode::ACCEPTED.into_response();
+    Ok(mark_replayed(answer, &accepted).seen(accepted.sequence))
 }
 
 /// Remove a worker from quarantine
@@ -148,6 +158,13 @@ pub(super) async fn remove_quarantined_worker(
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
     require_keeper(&mutation.caller)?;
+    let gone = |accepted: &Accepted| {
+        let answer = StatusCode::NO_CONTENT.into_response();
+        mark_replayed(answer, accepted).seen(accepted.sequence)
+    };
+    if let Some(earlier) = gateway.find_earlier(&mutation).await? {
+        return Ok(gone(&earlier));
+    }
     if !gateway
         .control
         .present()
@@ -163,9 +180,7 @@ pub(super) async fn remove_quarantined_worker(
     // is made up for by the reconciler, which sees that it is gone.
     gateway.runtime.remove_quarantined(&worker).await?;
     let command = |_: &_| Ok(Command::EndQuarantine { worker });
-    let accepted = gateway.carry_out(&mutation, command).await?;
-    let answer = StatusCode::NO_CONTENT.into_response();
-    Ok(mark_replayed(answer, &accepted).seen(accepted.sequence))
+    Ok(gone(&gateway.carry_out(&mutation, command).await?))
 }
 
 /// Move a folder to the trash that belongs to no database
@@ -181,6 +196,9 @@ pub(super) async fn trash_unknown_folder(
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
     require_keeper(&mutation.caller)?;
+    if let Some(earlier) = gateway.find_earlier(&mutation).await? {
+        return Ok(trashed(&earlier));
+    }
     let none = || {
         let detail = format!("The reconciler has found no unknown folder `{folder}`.");
         Problem::new(ErrorCode::FolderNotFound, detail)
@@ -200,14 +218,20 @@ pub(super) async fn trash_unknown_folder(
         .map_err(Problem::internal)?
         .map_err(Problem::internal)?
         .ok_or_else(none)?;
-    let command = Command::RecordTrashedFolder {
-        folder: folder.clone(),
-        trashed_as: trashed_as.clone(),
-    };
+    let command = Command::RecordTrashedFolder { folder, trashed_as };
     let accepted = gateway.carry_out(&mutation, |_| Ok(command)).await?;
     gateway.workers.drift.look_again();
+    Ok(trashed(&accepted))
+}
+
+fn trashed(accepted: &Accepted) -> Response {
+    let went = accepted.events.iter().find_map(|it| match &it.event {
+        Event::FolderTrashed(it) => Some(it.trashed_as.clone()),
+        _ => None,
+    });
+    let trashed_as = went.expect("the command is one event, kept with its key");
     let answer = reply::json(StatusCode::OK, &TrashedFolder { trashed_as });
-    Ok(mark_replayed(answer, &accepted).seen(accepted.sequence))
+    mark_replayed(answer, accepted).seen(accepted.sequence)
 }
 
 fn is_unknown(pass: &Pass, folder: &str) -> bool {

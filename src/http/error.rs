@@ -82,6 +82,8 @@ error_codes! {
     FolderNotFound "folder_not_found" 404 "Folder not found" final;
     /// There is no schedule of that name or id.
     ScheduleNotFound "schedule_not_found" 404 "Schedule not found" final;
+    /// There is no stored plan of that id, or it is forgotten: plans are kept for a day.
+    PlanNotFound "plan_not_found" 404 "Plan not found" final;
     /// There is no webhook of that id.
     WebhookNotFound "webhook_not_found" 404 "Webhook not found" final;
     /// Nothing is served at this path. `/docs` shows every route.
@@ -127,6 +129,8 @@ error_codes! {
     IdempotencyKeyReused "idempotency_key_reused" 422 "Idempotency key reused" final;
     /// What the plan rests on has changed. Make a new plan.
     PlanStale "plan_stale" 422 "Plan stale" final;
+    /// Nothing takes back what the event's command has done. `detail` says why.
+    CannotBeUndone "cannot_be_undone" 422 "Cannot be undone" final;
     /// The statement did not end in time and was stopped; it changed nothing.
     StatementTimeout "statement_timeout" 422 "Statement timeout" final;
     /// The statement's parameters and the values sent for them do not match.

@@ -27,6 +27,16 @@ impl Gateway {
         let id = accepted
             .job()
             .ok_or_else(|| Problem::internal("a lifecycle command put no job in the queue"))?;
+        self.answer_with(mutation, accepted, id).await
+    }
+
+    /// The same with a job that an earlier command may have put there.
+    pub(super) async fn answer_with<T>(
+        &self,
+        mutation: &Mutation<T>,
+        accepted: &Accepted,
+        id: JobId,
+    ) -> Result<Response, Problem> {
         let response = match mutation.wait {
             None => self.accepted_answer(&*self.known_job(id).await?),
             Some(wait) => {

@@ -26,6 +26,14 @@ pub(super) struct JobView {
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<Progress>,
     attempts: Vec<AttemptView>,
+    /// When its next attempt may begin; only while it waits for that.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Timestamp>,
+    /// Past this moment no further attempt begins.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<Timestamp>,
     /// Why it did not reach its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<ProblemBody>,
@@ -92,6 +100,8 @@ impl JobView {
             queue_position: queue_position(job, state),
             progress: progress(job),
             attempts: job.attempts.iter().map(AttemptView::of).collect(),
+            retry_at: job.retry_at,
+            deadline: job.deadline.filter(|_| !job.state.is_final()),
             problem: error.map(|it| Problem::from(it).body(None)),
             actor: job.actor.to_string(),
             request_id: job.request.to_string(),

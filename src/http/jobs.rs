@@ -2,6 +2,7 @@
 use super::Gateway;
 use super::auth::Caller;
 use super::bodies::Span;
+use super::databases::CommandParameters;
 use super::error::{ErrorCode, Problem};
 use super::extract::{NoFields, NoParameters, PathParts, StrictQuery};
 use super::job_answers::{mark_replayed, no_job};
@@ -159,34 +160,36 @@ pub(super) async fn watch_job(
 ///
 /// One that waits ends at once; one that runs ends at its next step, and what it did is undone.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs",
-    params(("id" = String, Path, description = "The job's id")),
+    params(("id" = String, Path, description = "The job's id"), CommandParameters),
     request_body = Option<NoFields>,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn cancel_job(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,
-    _: StrictQuery<NoParameters>,
+    StrictQuery(parameters): StrictQuery<CommandParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
     let command = |job| Command::CancelJob { job };
     let hint = "only a job that waits or runs can be cancelled";
-    gateway.act_on_job(&id, &mutation, command, hint).await
+    let act = gateway.act_on_job(&id, &mutation, &parameters, command, hint);
+    act.await
 }
 
 /// Let a stuck job try again
 #[utoipa::path(post, path = "/v1/jobs/{id}/retry", tag = "jobs",
-    params(("id" = String, Path, description = "The job's id")),
+    params(("id" = String, Path, description = "The job's id"), CommandParameters),
     request_body = Option<NoFields>,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn retry_job(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,
-    _: StrictQuery<NoParameters>,
+    StrictQuery(parameters): StrictQuery<CommandParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
     let command = |job| Command::ReleaseJob { job };
     let hint = "only a stuck job can be tried again; send the command that made this one again";
-    gateway.act_on_job(&id, &mutation, command, hint).await
+    let act = gateway.act_on_job(&id, &mutation, &parameters, command, hint);
+    act.await
 }
 
 impl Gateway {
@@ -195,23 +198,29 @@ impl Gateway {
         &self,
         id: &str,
         mutation: &Mutation<NoFields>,
+        parameters: &CommandParameters,
         command: fn(JobId) -> Command,
         hint: &str,
     ) -> Result<Response, Problem> {
         mutation.caller.require(Scope::Manage)?;
         let job = self.visible_job(&mutation.caller, id).await?;
-        let accepted = self.carry_out(mutation, |state| match state.job(job.id) {
+        let command = |state: &ForgeState| match state.job(job.id) {
             Some(_) => Ok(command(job.id)),
             None => {
                 let detail = format!("Job {} is {} already.", job.id, job.state.as_str());
                 Err(Problem::new(ErrorCode::WrongState, detail))
             }
-        });
+        };
         let helped = |problem: Problem| match problem.code() {
             ErrorCode::WrongState => problem.hint(hint),
             _ => problem,
         };
-        let accepted = accepted.await.map_err(helped)?;
+        if parameters.dry_run.is_some() {
+            let command = command(&self.control.present().state);
+            let plan = command.and_then(|it| self.answer_with_plan(mutation, &it));
+            return plan.map_err(helped);
+        }
+        let accepted = self.carry_out(mutation, command).await.map_err(helped)?;
         let job = self.known_job(job.id).await?;
         let answer = if job.state.is_final() {
             self.show_job(StatusCode::OK, &job)

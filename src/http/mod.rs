@@ -36,8 +36,10 @@ mod serve;
 mod slow_reader;
 mod sql;
 mod state;
+mod stored_plans;
 mod streams;
 mod tokens;
+mod undo;
 mod webhooks;
 
 pub use self::auth::RootToken;

@@ -29,9 +29,12 @@ pub(super) struct Mutation<T> {
     pub(super) body: T,
     /// How long the caller prefers to wait for the outcome.
     pub(super) wait: Option<Duration>,
+    /// The last event about its database that the caller has seen.
+    pub(super) if_match: Option<Sequence>,
+    /// The event that is acted on.
+    pub(super) causation: Option<Sequence>,
     request: RequestId,
     idempotency: Option<Idempotency>,
-    if_match: Option<Sequence>,
 }
 
 impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for Mutation<T> {
@@ -50,6 +53,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for Mutation<T> {
                 .ok_or_else(|| Problem::internal("a request came in without an id"))?,
             idempotency: idempotency(&parts, &bytes)?,
             if_match: if_match(&parts.headers)?,
+            causation: None,
         })
     }
 }
@@ -74,12 +78,17 @@ impl Gateway {
         let submission = Submission {
             idempotency: mutation.idempotency.clone(),
             if_match: mutation.if_match,
+            causation: mutation.causation,
             ..Submission::new(command, mutation.caller.actor.clone(), mutation.request)
         };
         Ok(self.control.submit(submission).await?)
     }
 
-    async fn find_earlier<T>(&self, mutation: &Mutation<T>) -> Result<Option<Accepted>, Problem> {
+    /// What an earlier request with the same key brought about.
+    pub(super) async fn find_earlier<T>(
+        &self,
+        mutation: &Mutation<T>,
+    ) -> Result<Option<Accepted>, Problem> {
         let Some(wanted) = mutation.idempotency.clone() else {
             return Ok(None);
         };

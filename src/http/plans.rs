@@ -1,4 +1,5 @@
-//! `?dry_run=plan`: what a command would bring about, without bringing it about.
+//! What a command would bring about, without bringing it about: `?dry_run=plan`, and what stored
+//! plans show.
 use super::Gateway;
 use super::error::Problem;
 use super::mutation::Mutation;
@@ -7,6 +8,7 @@ use crate::domain::command::Command;
 use crate::domain::database::Database;
 use crate::domain::event::Event;
 use crate::domain::job::JobKind;
+use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -25,8 +27,15 @@ pub(super) enum DryRun {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Plan)]
 pub(super) struct PlanView {
-    /// The event that it rests on.
+    /// The end of the log when it was made.
     base_sequence: u64,
+    #[serde(flatten)]
+    outlook: Outlook,
+}
+
+/// What would happen.
+#[derive(Default, Serialize, ToSchema)]
+pub(super) struct Outlook {
     events: Vec<PlannedEvent>,
     effects: Vec<Effect>,
     warnings: Vec<String>,
@@ -34,7 +43,7 @@ pub(super) struct PlanView {
 
 /// An event that would be written at once; those of the job's steps come later.
 #[derive(Serialize, ToSchema)]
-struct PlannedEvent {
+pub(super) struct PlannedEvent {
     #[schema(example = "job_enqueued")]
     kind: &'static str,
     #[schema(example = "forge")]
@@ -46,7 +55,7 @@ struct PlannedEvent {
 /// What would be done to workers and files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 struct Effect {
-    /// `worker` or `file`.
+    /// `worker`, `file`, `job`, `settings`, `token` or `schedule`.
     on: &'static str,
     #[schema(example = "remove")]
     action: &'static str,
@@ -73,31 +82,44 @@ impl Gateway {
     ) -> Result<Response, Problem> {
         self.check_if_match(mutation, command)?;
         let present = self.control.present();
-        let events = self.control.plan(command)?;
-        let database = command.database().and_then(|it| present.state.database(it));
-        let bytes = database.and_then(|it| self.size_of(it));
         let plan = PlanView {
             base_sequence: present.head.sequence.0,
-            effects: effects(&events, &present.state, bytes),
-            warnings: warnings(&events, database.map(AsRef::as_ref)),
-            events: events
-                .into_iter()
-                .map(|event| PlannedEvent {
-                    kind: event.kind().as_str(),
-                    stream: event.stream().to_string(),
-                    data: Data(event),
-                })
-                .collect(),
+            outlook: self.outlook(command)?,
         };
         Ok(reply::json(StatusCode::OK, &plan).seen(present.head.sequence))
     }
+
+    /// What the command would bring about now.
+    pub(super) fn outlook(&self, command: &Command) -> Result<Outlook, Refusal> {
+        let state = &self.control.present().state;
+        let events = self.control.plan(command)?;
+        let database = events.iter().find_map(Event::database);
+        let database = database.and_then(|it| state.database(it));
+        let bytes = database.and_then(|it| self.size_of(it));
+        Ok(Outlook {
+            effects: effects(&events, state, bytes),
+            warnings: warnings(&events, database.map(AsRef::as_ref)),
+            events: events.into_iter().map(PlannedEvent::from).collect(),
+        })
+    }
 }
 
-/// What the jobs among the events would do, in the order of their steps.
+impl From<Event> for PlannedEvent {
+    fn from(event: Event) -> Self {
+        Self {
+            kind: event.kind().as_str(),
+            stream: event.stream().to_string(),
+            data: Data(event),
+        }
+    }
+}
+
+/// What the events would do beside being written; of jobs, in the order of their steps.
 fn effects(events: &[Event], state: &State, bytes: Option<u64>) -> Vec<Effect> {
     let mut effects = Vec::new();
     for event in events {
         let Event::JobEnqueued(it) = event else {
+            effects.extend(effect_without_job(event, state));
             continue;
         };
         let known = state.database(it.database).map(|it| it.worker_name());
@@ -125,6 +147,34 @@ fn effects(events: &[Event], state: &State, bytes: Option<u64>) -> Vec<Effect> {
         });
     }
     effects
+}
+
+fn effect_without_job(event: &Event, state: &State) -> Option<Effect> {
+    let (on, action, what) = match event {
+        Event::DatabaseChanged(it) => {
+            let name = state.database(it.database).map(|it| it.name.to_string());
+            ("settings", "change", name.unwrap_or_default())
+        }
+        Event::TokenIssued(it) => ("token", "make", it.name.clone()),
+        Event::TokenRevoked(it) => {
+            let name = state.token(it.token).map(|it| it.name.clone());
+            ("token", "revoke", name.unwrap_or_default())
+        }
+        Event::JobCancelRequested(it) => ("job", "cancel and undo", it.job.to_string()),
+        Event::JobCompensating(it) => ("job", "cancel and undo", it.job.to_string()),
+        Event::JobCancelled(it) => ("job", "cancel", it.job.to_string()),
+        Event::JobReleased(it) => ("job", "try again", it.job.to_string()),
+        Event::ScheduleCreated(it) => ("schedule", "make", it.name.clone()),
+        Event::ScheduleChanged(it) => ("schedule", "change", it.schedule.to_string()),
+        Event::ScheduleDeleted(it) => ("schedule", "delete", it.schedule.to_string()),
+        _ => return None,
+    };
+    Some(Effect {
+        on,
+        action,
+        what,
+        bytes: None,
+    })
 }
 
 /// What somebody would want to know before they say yes.

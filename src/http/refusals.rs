@@ -3,6 +3,7 @@ use super::error::{ErrorCode, Problem};
 use crate::control::SubmitError;
 use crate::domain::job::{JobError, JobErrorCode};
 use crate::domain::refusal::Refusal;
+use crate::domain::undo::CannotUndo;
 use crate::event_log::{AppendError, ReadError};
 use crate::runtime::RuntimeError;
 
@@ -65,6 +66,11 @@ impl From<Refusal> for Problem {
             Refusal::ScheduleWithoutRight(_) | Refusal::ScheduleOverlaps(_) => {
                 Self::new(ErrorCode::WrongState, detail)
             }
+            Refusal::PlanNotFound(_) => Self::new(ErrorCode::PlanNotFound, detail)
+                .hint("GET /v1/plans lists them; a plan is forgotten after a day"),
+            Refusal::PlanStale { .. } => Self::new(ErrorCode::PlanStale, detail)
+                .hint("look at what changed, then make a new plan: POST /v1/plans"),
+            Refusal::TooManyPlans { .. } => Self::new(ErrorCode::Overloaded, detail).lasting(),
             Refusal::Invalid(_) => Self::new(ErrorCode::InvalidRequest, detail),
         }
     }
@@ -82,6 +88,19 @@ impl From<SubmitError> for Problem {
             SubmitError::NotAppended(error) => error.into(),
             SubmitError::Unreadable(error) => error.into(),
             SubmitError::Stopping => Self::new(ErrorCode::Stopping, detail),
+        }
+    }
+}
+
+impl From<CannotUndo> for Problem {
+    fn from(error: CannotUndo) -> Self {
+        let detail = sentence(&error);
+        match error {
+            CannotUndo::Never { .. } => Self::new(ErrorCode::CannotBeUndone, detail),
+            CannotUndo::Already { by, .. } => Self::new(ErrorCode::WrongState, detail)
+                .hint(format!("POST /v1/events/{by}/undo takes that back")),
+            CannotUndo::Superseded { by, .. } => Self::new(ErrorCode::WrongState, detail)
+                .hint(format!("look at GET /v1/events/{by}, and undo that first")),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::observe::{after_panic, observe};
 use super::reply::note_sequence;
 use super::{
     Gateway, databases, documents, drift, engines, events, health, jobs, original, schedules, sql,
-    state, tokens, webhooks,
+    state, stored_plans, tokens, undo, webhooks,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -103,6 +103,10 @@ fn control_routes() -> Routes {
             schedules::delete_schedule
         ))
         .routes(routes!(schedules::run_schedule))
+        .routes(routes!(stored_plans::list_plans, stored_plans::create_plan))
+        .routes(routes!(stored_plans::get_plan))
+        .routes(routes!(stored_plans::apply_plan))
+        .routes(routes!(undo::undo_event))
         .routes(routes!(webhooks::list_webhooks, webhooks::create_webhook))
         .routes(routes!(
             webhooks::get_webhook,

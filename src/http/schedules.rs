@@ -352,7 +352,11 @@ impl ChangeBody {
 }
 
 /// Who makes a schedule must be allowed what it will do.
-fn require_rights(gateway: &Gateway, caller: &Caller, plan: &SchedulePlan) -> Result<(), Problem> {
+pub(super) fn require_rights(
+    gateway: &Gateway,
+    caller: &Caller,
+    plan: &SchedulePlan,
+) -> Result<(), Problem> {
     caller.require(plan.command.scope())?;
     let recurrence = Recurrence::parse(&plan.cron, &plan.timezone)
         .map_err(|error| Problem::from(Refusal::Invalid(error.to_string())))?;

@@ -2,11 +2,13 @@
 use super::Gateway;
 use super::auth::{Caller, SECRET_PREFIX};
 use super::bodies::Span;
+use super::databases::CommandParameters;
 use super::error::{ErrorCode, Problem};
-use super::extract::{NoFields, NoParameters, PathParts, StrictQuery};
+use super::extract::{NoFields, PathParts, StrictQuery};
 use super::job_answers::mark_replayed;
 use super::lists::{Direction, List, page_answer, page_request};
 use super::mutation::Mutation;
+use super::plans::PlanView;
 use super::reply::{self, Marked};
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::Command;
@@ -132,11 +134,13 @@ pub(super) async fn list_tokens(
 /// Make a token
 ///
 /// The answer alone shows its secret: the forge keeps a hash of it.
-#[utoipa::path(post, path = "/v1/tokens", tag = "tokens", request_body = TokenBody,
-    responses((status = 201, body = TokenView)))]
+#[utoipa::path(post, path = "/v1/tokens", tag = "tokens",
+    params(CommandParameters), request_body = TokenBody,
+    responses((status = 201, body = TokenView),
+        (status = 200, description = "With `dry_run=plan`", body = PlanView)))]
 pub(super) async fn create_token(
     State(gateway): State<Arc<Gateway>>,
-    _: StrictQuery<NoParameters>,
+    StrictQuery(parameters): StrictQuery<CommandParameters>,
     mutation: Mutation<TokenBody>,
 ) -> Result<Response, Problem> {
     require_keeper(&mutation.caller)?;
@@ -149,6 +153,9 @@ pub(super) async fn create_token(
         databases: wanted.databases.clone(),
         expires_in: wanted.expires_in.map(|it| it.0),
     };
+    if parameters.dry_run.is_some() {
+        return gateway.answer_with_plan(&mutation, &command);
+    }
     let accepted = gateway.carry_out(&mutation, |_| Ok(command)).await?;
     let issued = accepted.events.iter().find_map(Token::begun_by);
     let issued = issued.ok_or_else(|| Problem::internal("a token was issued without an event"))?;
@@ -169,12 +176,13 @@ pub(super) async fn create_token(
 ///
 /// It is accepted no longer, from the answer on.
 #[utoipa::path(delete, path = "/v1/tokens/{id}", tag = "tokens",
-    params(("id" = String, Path, description = "The token's id")),
-    responses((status = 204, description = "It is revoked")))]
+    params(("id" = String, Path, description = "The token's id"), CommandParameters),
+    responses((status = 204, description = "It is revoked"),
+        (status = 200, description = "With `dry_run=plan`", body = PlanView)))]
 pub(super) async fn revoke_token(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,
-    _: StrictQuery<NoParameters>,
+    StrictQuery(parameters): StrictQuery<CommandParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
     require_keeper(&mutation.caller)?;
@@ -183,14 +191,17 @@ pub(super) async fn revoke_token(
         Problem::new(ErrorCode::TokenNotFound, detail)
             .hint("GET /v1/tokens lists them; a token is revoked by its id")
     })?;
-    let command = |_: &_| Ok(Command::RevokeToken { token });
-    let accepted = gateway.carry_out(&mutation, command).await?;
+    let command = Command::RevokeToken { token };
+    if parameters.dry_run.is_some() {
+        return gateway.answer_with_plan(&mutation, &command);
+    }
+    let accepted = gateway.carry_out(&mutation, |_| Ok(command)).await?;
     let answer = StatusCode::NO_CONTENT.into_response();
     Ok(mark_replayed(answer, &accepted).seen(accepted.sequence))
 }
 
 /// Who keeps tokens could give themselves any right, so they must have all.
-fn require_keeper(caller: &Caller) -> Result<(), Problem> {
+pub(super) fn require_keeper(caller: &Caller) -> Result<(), Problem> {
     caller.require(Scope::Admin)?;
     caller.require_all()
 }

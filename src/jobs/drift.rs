@@ -1,6 +1,7 @@
 //! What the reconciler last saw: how the forge differs from what its log says.
 use super::reconciler::{Finding, Plan, Waiting};
 use crate::clock::timestamp::Timestamp;
+use crate::domain::ids::DatabaseId;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Notify;
@@ -63,6 +64,14 @@ impl Pass {
     #[must_use]
     pub fn is_halted(&self) -> bool {
         !self.plan.halted.is_empty()
+    }
+
+    /// Whether the database's file was not in its place.
+    #[must_use]
+    pub fn misses_file_of(&self, id: DatabaseId) -> bool {
+        let is_it =
+            |it: &Finding| matches!(it, Finding::DataMissing { database, .. } if *database == id);
+        self.plan.findings.iter().any(is_it)
     }
 
     /// Everything that differs, with what is done about it and when.

@@ -11,6 +11,7 @@ pub mod runner;
 pub mod schedule;
 pub mod schedules;
 mod steps;
+mod turns;
 pub mod webhooks;
 
 use crate::control::ControlPlane;

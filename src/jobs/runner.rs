@@ -1,5 +1,6 @@
 //! Runs jobs: a thin loop around one function that moves one job by one step.
 use super::kinds::{next_step, step, step_behind};
+use super::turns::{self, Candidate, RUNNING_JOBS};
 use super::{Done, Step, StepContext, StepError, StepFn, Workshop};
 use crate::control::{Accepted, Submission, SubmitError};
 use crate::domain::command::Command;
@@ -14,9 +15,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Jobs that run next to each other. Most of a job is waiting for the engine, which is fastest
-/// with four calls at a time; the rest overlaps with those.
-const RUNNING_JOBS: usize = 32;
 /// How long a whole job may go on beginning attempts.
 const JOB_TIME: Duration = Duration::from_secs(600);
 /// How long running jobs may go on once the gateway stops; what is unfinished then goes on at
@@ -64,7 +62,7 @@ impl Runner {
         let mut running = JoinSet::new();
         while !stop.is_cancelled() {
             while running.try_join_next().is_some() {}
-            for id in self.due_jobs(RUNNING_JOBS.saturating_sub(running.len())) {
+            for id in self.next_turns() {
                 let runner = self.clone();
                 running.spawn(async move { runner.move_to_rest(id).await });
             }
@@ -91,7 +89,7 @@ impl Runner {
     pub async fn run_until_idle(&self) -> Result<bool, SubmitError> {
         let mut any = false;
         loop {
-            let due = self.due_jobs(usize::MAX);
+            let due = self.next_turns();
             if due.is_empty() {
                 return Ok(any);
             }
@@ -281,22 +279,24 @@ impl Runner {
         self.let_go(id);
     }
 
-    /// The first jobs of databases that can be moved now and are not, claimed for the caller.
-    fn due_jobs(&self, most: usize) -> Vec<JobId> {
+    /// The jobs whose turn it is, claimed for the caller.
+    fn next_turns(&self) -> Vec<JobId> {
         let present = self.workshop.control.present();
-        if present.read_only.is_some() {
+        let mut moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.read_only.is_some() || moving.len() >= RUNNING_JOBS {
             return Vec::new();
         }
-        let mut moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-        let due: Vec<JobId> = present
+        let taken_up = self.taken_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let candidate = |job: &Arc<Job>| Candidate::of(job, !taken_up.contains(&job.id));
+        let (moves, rests): (Vec<_>, Vec<_>) = present
             .state
             .first_jobs()
-            .map(|it| it.id)
-            .filter(|id| !moving.contains(id) && self.is_due(*id))
-            .take(most)
-            .collect();
-        moving.extend(&due);
-        due
+            .partition(|it| moving.contains(&it.id));
+        let moves: Vec<_> = moves.into_iter().map(candidate).collect();
+        let waiting = rests.into_iter().filter(|it| self.is_due(it.id));
+        let turns = turns::next(waiting.map(candidate).collect(), &moves);
+        moving.extend(&turns);
+        turns
     }
 
     fn is_due(&self, id: JobId) -> bool {

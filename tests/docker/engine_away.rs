@@ -15,20 +15,20 @@ use tokio::task::{JoinHandle, JoinSet};
 const ENGINE: &str = "/var/run/docker.sock";
 
 /// A path for a socket: short, since a socket's path has at most 107 bytes.
-fn socket() -> PathBuf {
+pub(crate) fn socket() -> PathBuf {
     let name = RandomIds.fresh().simple().to_string();
     std::env::temp_dir().join(format!("forge-{name}.sock"))
 }
 
 /// Between the runtime and the engine, to be cut.
-struct Proxy {
+pub(crate) struct Proxy {
     socket: PathBuf,
     carrying: JoinHandle<()>,
 }
 
 impl Proxy {
     /// Carries every connection to the engine, or, where it does not, keeps it and says nothing.
-    fn at(socket: &Path, carry: bool) -> Self {
+    pub(crate) fn at(socket: &Path, carry: bool) -> Self {
         let listener = UnixListener::bind(socket).unwrap();
         let carrying = tokio::spawn(async move {
             let mut connections = JoinSet::new();
@@ -50,7 +50,7 @@ impl Proxy {
     }
 
     /// Cuts every connection; the socket is gone.
-    async fn cut(self) {
+    pub(crate) async fn cut(self) {
         self.carrying.abort();
         assert!(self.carrying.await.unwrap_err().is_cancelled());
         std::fs::remove_file(&self.socket).unwrap();

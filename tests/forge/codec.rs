@@ -3,10 +3,11 @@ use crate::support::{NOON, database, header, uuid, with_snapshots_in};
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::domain::database::{Durability, EngineName, Labels, Limits};
 use dbforge::domain::event::*;
-use dbforge::domain::ids::{InstanceId, JobId, ScheduleId, Sequence, TokenId, WebhookId};
+use dbforge::domain::ids::{InstanceId, JobId, PlanId, ScheduleId, Sequence, TokenId, WebhookId};
 use dbforge::domain::job::{JobError, JobErrorCode, JobKind, StepName, StepOutcome};
-use dbforge::domain::lifecycle::{LifecycleCommand, Named, Wanted};
+use dbforge::domain::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named, Wanted};
 use dbforge::domain::name::DatabaseName;
+use dbforge::domain::plan::Basis;
 use dbforge::domain::recorded::{Idempotency, NewCommit, RecordedEvent};
 use dbforge::domain::schedule::{Misfire, Overlap, SchedulePlan};
 use dbforge::domain::token::Scope;
@@ -188,6 +189,7 @@ pub(crate) fn sample(kind: EventKind) -> Event {
             trashed_as: "unknown-0-copy of shop".to_owned(),
         }
         .into(),
+        EventKind::PassAllowed => PassAllowed { held_back: 4 }.into(),
         EventKind::WebhookCreated => WebhookCreated {
             webhook,
             plan: WebhookPlan {
@@ -256,6 +258,30 @@ pub(crate) fn sample(kind: EventKind) -> Event {
             nominal: Some(later),
             job: None,
             refusal: Some("there is no database `shop`".to_owned()),
+        }
+        .into(),
+        EventKind::PlanMade => PlanMade {
+            plan: PlanId(uuid(0x91a)),
+            command: LifecycleCommand::ChangeDatabase(Changed {
+                database: "Shop.EU_1".to_owned(),
+                labels: Some(labels),
+                size_bytes: None,
+                memory_bytes: Some(64 << 20),
+                cpu_millis: None,
+                protected: Some(true),
+                ttl: Some(ChangedTtl::Seconds(7200)),
+            }),
+            basis: Basis::Unchanged {
+                database,
+                name,
+                sequence: Sequence(7),
+            },
+            expires_at: later,
+        }
+        .into(),
+        EventKind::PlanApplied => PlanApplied {
+            plan: PlanId(uuid(0x91a)),
+            job: Some(job),
         }
         .into(),
     }

@@ -42,7 +42,7 @@ pub(crate) fn append_pairs(log: &DiskEventLog, times: u64) {
 impl Original {
     /// A copy with this damage.
     pub(crate) fn damaged(&self, damage: impl FnOnce(&Path)) -> TempFolder {
-        let copy = TempFolder::new();
+        let copy = TempFolder::in_memory();
         write_files(&self.files, copy.path());
         damage(copy.path());
         copy
@@ -148,4 +148,11 @@ pub(crate) fn is_read_only_with_a_prefix(folder: &Path, expected: &[RecordedEven
     drop(log);
     assert_eq!(fs::read(journal(folder)).ok(), before, "nothing is changed");
     kept.len()
+}
+
+/// Puts the right checksum on a changed frame.
+pub(crate) fn reseal(frame: &mut [u8]) {
+    let covered = [&frame[..6], &frame[10..]].concat();
+    let crc = crc32c::crc32c(&covered).to_le_bytes();
+    frame[6..10].copy_from_slice(&crc);
 }

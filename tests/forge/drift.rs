@@ -1,5 +1,5 @@
 //! What differs from the log is told, waits its grace, and is never more than the fuse lets through.
-use crate::http_support::HttpForge;
+use crate::http_support::{HttpForge, ROOT};
 use crate::support::database as database_id;
 use crate::test_forge::INSTANCE;
 use dbforge::domain::ids::DatabaseId;
@@ -58,15 +58,13 @@ async fn a_worker_of_no_database_is_set_aside_after_a_grace_and_removed_by_hand(
         kinds(&drift(&forge).await),
         [pair("quarantine_worker", "waits")]
     );
-    forge.kept.clock.advance(GRACE - Duration::from_secs(1));
-    forge.reconcile().await;
+    forge.watch(GRACE - Duration::from_secs(1)).await;
     assert_eq!(engine.names(), ["somebody-elses", "db-worker-old"]);
     let path = format!("/v1/drift/workers/{stray}");
     let early = forge.send("DELETE", &path, "").await;
     early.problem(404, "worker_not_found");
 
-    forge.kept.clock.advance(Duration::from_secs(1));
-    forge.reconcile().await;
+    forge.watch(Duration::from_secs(1)).await;
     assert_eq!(
         engine.names(),
         ["somebody-elses", "quarantined-db-worker-old"]
@@ -99,9 +97,8 @@ async fn a_quarantine_that_was_cut_off_is_finished_by_the_next_look() {
     let engine = forge.kept.engine.clone();
     engine.place_stray(INSTANCE, database_id(0x57), "db-worker-old");
     forge.reconcile().await;
-    forge.kept.clock.advance(GRACE);
     engine.fail_next(Action::Quarantine, Fault::Unavailable, 1);
-    forge.reconcile().await;
+    forge.watch(GRACE).await;
     assert_eq!(engine.names(), ["db-worker-old"]);
     forge.reconcile().await;
     assert_eq!(engine.names(), ["quarantined-db-worker-old"]);
@@ -121,8 +118,7 @@ async fn more_strays_than_the_fuse_lets_through_wait_for_a_persons_word() {
         engine.place_stray(INSTANCE, database_id(0x60 + n), &format!("stray-{n}"));
     }
     forge.reconcile().await;
-    forge.kept.clock.advance(GRACE);
-    forge.reconcile().await;
+    forge.watch(GRACE).await;
     let halted = drift(&forge).await;
     assert_eq!(halted["reconcile_halted"], true);
     assert_eq!(kinds(&halted), vec![pair("quarantine_worker", "halted"); 4]);
@@ -130,8 +126,11 @@ async fn more_strays_than_the_fuse_lets_through_wait_for_a_persons_word() {
     let metrics = forge.get("/metrics").await.text;
     assert!(metrics.contains("dbforge_reconcile_halted 1"), "{metrics}");
 
-    let allowed = forge.post("/v1/drift/allow", "").await;
-    assert_eq!(allowed.status.as_u16(), 202);
+    let allow = || {
+        let asked = forge.ask("POST", "/v1/drift/allow").token(ROOT);
+        asked.header("idempotency-key", "go").empty()
+    };
+    assert_eq!(allow().await.status.as_u16(), 202);
     forge.reconcile().await;
     assert!(
         engine
@@ -140,6 +139,17 @@ async fn more_strays_than_the_fuse_lets_through_wait_for_a_persons_word() {
             .all(|it| it.starts_with("quarantined-"))
     );
     assert_eq!(drift(&forge).await["reconcile_halted"], false);
+    let events = forge.get("/v1/events?kind=pass_allowed").await.json();
+    assert_eq!(events["data"][0]["data"]["held_back"], 4);
+
+    // Once is once, however often it is said.
+    for n in 4..9 {
+        engine.place_stray(INSTANCE, database_id(0x60 + n), &format!("stray-{n}"));
+    }
+    assert_eq!(allow().await.header("idempotent-replayed"), "true");
+    forge.reconcile().await;
+    forge.watch(GRACE).await;
+    assert_eq!(drift(&forge).await["reconcile_halted"], true);
 }
 
 #[tokio::test]
@@ -161,7 +171,15 @@ async fn a_missing_file_raises_an_alarm_and_nothing_is_put_in_its_place() {
     );
     let select = r#"{"sql":"SELECT 1"}"#;
     let missing = forge.post("/v1/databases/shop/query", select).await;
-    missing.problem(503, "data_missing");
+    let told = missing.problem(503, "data_missing");
+    assert!(told.contains("restore main.db"), "{told}");
+    let shown = forge.get("/v1/databases/shop").await.json();
+    assert_eq!(shown["data_missing"], true);
+    // An engine that is away hides no missing file.
+    forge.kept.engine.set_away(true);
+    forge.reconciler.pass().await.unwrap_err();
+    assert_eq!(kinds(&drift(&forge).await).len(), 2);
+    forge.kept.engine.set_away(false);
     assert!(!file_of(&forge, "databases", living).exists());
     let metrics = forge.get("/metrics").await.text;
     assert!(metrics.contains("dbforge_data_missing 2"), "{metrics}");
@@ -171,6 +189,36 @@ async fn a_missing_file_raises_an_alarm_and_nothing_is_put_in_its_place() {
     let again = forge.post("/v1/databases/shop/query", select).await;
     assert_eq!(again.status.as_u16(), 200, "{}", again.text);
     assert_eq!(kinds(&drift(&forge).await).len(), 1);
+    let shown = forge.get("/v1/databases/shop").await.json();
+    assert_eq!(shown["data_missing"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_file_that_goes_while_it_is_open_takes_no_more_writes_and_loses_none() {
+    let forge = HttpForge::new().await;
+    let database = forge.ready("shop").await;
+    let query = async |sql: &str| {
+        let body = json!({ "sql": sql }).to_string();
+        forge.post("/v1/databases/shop/query", &body).await
+    };
+    for sql in [
+        "CREATE TABLE t(a)",
+        "INSERT INTO t VALUES (1)",
+        "SELECT a FROM t",
+    ] {
+        assert_eq!(query(sql).await.status.as_u16(), 200);
+    }
+    let file = file_of(&forge, "databases", database);
+    let aside = forge.kept.folder.path().join("aside.db");
+    std::fs::rename(&file, &aside).unwrap();
+    for sql in ["INSERT INTO t VALUES (2)", "SELECT a FROM t"] {
+        query(sql).await.problem(503, "data_missing");
+    }
+    assert!(!file.exists());
+    std::fs::rename(&aside, &file).unwrap();
+    assert_eq!(query("INSERT INTO t VALUES (3)").await.status.as_u16(), 200);
+    let rows = query("SELECT a FROM t").await.json();
+    assert_eq!(rows["rows"], json!([[1], [3]]));
 }
 
 #[tokio::test]
@@ -193,11 +241,15 @@ async fn a_folder_of_no_database_is_reported_and_goes_to_the_trash_on_request_al
     let known = forge.folders("databases");
     assert_eq!(known.len(), 3, "nothing is moved by itself");
 
-    let moved = forge
-        .send("DELETE", "/v1/drift/folders/copy%20of%20shop", "")
-        .await;
+    let moving = || {
+        let asked = forge.ask("DELETE", "/v1/drift/folders/copy%20of%20shop");
+        let asked = asked.token(ROOT).header("idempotency-key", "tidy");
+        asked.empty()
+    };
+    let moved = moving().await;
     assert_eq!(moved.status.as_u16(), 200, "{}", moved.text);
     let to = moved.json()["trashed_as"].as_str().unwrap().to_owned();
+    assert_eq!(moving().await.json()["trashed_as"], to.as_str());
     let kept = forge
         .kept
         .folder
@@ -227,6 +279,8 @@ async fn what_cannot_be_seen_is_unknown_and_said_so() {
     let database = forge.ready("shop").await;
     let engine = forge.kept.engine.clone();
     engine.place_stray(INSTANCE, database_id(0x57), "db-worker-old");
+    forge.reconcile().await;
+    forge.watch(GRACE - Duration::from_secs(1)).await;
     engine.meddle(INSTANCE, database, Meddling::Remove);
     forge.reconcile().await;
     forge.kept.clock.advance(GRACE);
@@ -255,19 +309,4 @@ async fn what_cannot_be_seen_is_unknown_and_said_so() {
         "{names:?}"
     );
     assert_eq!(names.len(), 2, "and the missing worker is back");
-}
-
-#[tokio::test]
-async fn a_clock_that_is_set_back_lets_no_worker_wait_for_hours() {
-    let forge = HttpForge::new().await;
-    let database = forge.ready("shop").await;
-    let engine = forge.kept.engine.clone();
-    engine.meddle(INSTANCE, database, Meddling::Exit);
-    assert_eq!(forge.reconcile().await.len(), 1);
-    engine.meddle(INSTANCE, database, Meddling::Exit);
-    forge
-        .kept
-        .clock
-        .set("2026-03-01T02:00:00Z".parse().unwrap());
-    assert_eq!(forge.reconcile().await.len(), 1);
 }

@@ -1,7 +1,7 @@
 //! Files that were cut, changed, zeroed or deleted: nothing is lost in silence, nothing panics.
 use crate::damaged_log::{
     append_pairs, change, cut_journal, delete_index, events, frame_starts, has_lost_nothing,
-    is_read_only_with_a_prefix, journal, open, small,
+    is_read_only_with_a_prefix, journal, open, reseal, small,
 };
 use crate::support::{TempFolder, commit, files_below, keyed, ready, write_files};
 use dbforge::domain::event::LogHealed;
@@ -344,13 +344,6 @@ fn a_failed_write_that_cannot_be_taken_back_is_final() {
         matches!(&refused, Err(AppendError::ReadOnly { reason }) if reason.contains("taken back")),
         "{refused:?}"
     );
-}
-
-/// Puts the right checksum on a changed frame.
-fn reseal(frame: &mut [u8]) {
-    let covered = [&frame[..6], &frame[10..]].concat();
-    let crc = crc32c::crc32c(&covered).to_le_bytes();
-    frame[6..10].copy_from_slice(&crc);
 }
 
 /// The files of the index, the same in every copy.

@@ -38,6 +38,11 @@ impl HttpForge {
         Self::before(TestForge::new().await, config)
     }
 
+    /// A forge that begins on `kept`.
+    pub(crate) async fn found(kept: Kept) -> Self {
+        Self::before(TestForge::found(kept).await, HttpConfig::default())
+    }
+
     /// A forge on what an earlier one has left.
     pub(crate) fn start(kept: Kept) -> Self {
         Self::before(TestForge::start(kept), HttpConfig::default())

@@ -3,7 +3,7 @@ use crate::test_forge::{Kept, TestForge};
 use dbforge::domain::command::Command;
 use dbforge::domain::database::DatabaseState;
 use dbforge::domain::ids::{DatabaseId, JobId, Sequence};
-use dbforge::domain::job::{JobErrorCode, JobState};
+use dbforge::domain::job::{JobErrorCode, JobKind, JobState};
 use dbforge::domain::recorded::NewCommit;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::memory::MemoryEventLog;
@@ -21,6 +21,7 @@ const STORIES: &[(&str, &[&str])] = &[
     ("purge", &["create"]),
     ("purge", &["create", "delete"]),
     ("restart", &["create"]),
+    ("repair", &["create"]),
 ];
 
 async fn ask(forge: &TestForge, what: &str) -> JobId {
@@ -35,6 +36,10 @@ async fn ask(forge: &TestForge, what: &str) -> JobId {
         "undelete" => Command::UndeleteDatabase { database },
         "purge" => Command::PurgeDatabase { database },
         "restart" => Command::RestartWorker { database },
+        "repair" => Command::RepairWorker {
+            database,
+            finding: "a test says so".to_owned(),
+        },
         other => panic!("no such command: {other}"),
     };
     forge.submit(command).await.unwrap().job().unwrap()
@@ -43,6 +48,19 @@ async fn ask(forge: &TestForge, what: &str) -> JobId {
 fn only_database(forge: &TestForge) -> Option<DatabaseId> {
     let present = forge.control.present();
     present.state.databases().next().map(|it| it.id)
+}
+
+#[tokio::test]
+async fn every_kind_of_job_has_its_story() {
+    let mut told_kinds = std::collections::BTreeSet::new();
+    for (what, before) in STORIES {
+        let forge = told(before).await;
+        let job = ask(&forge, what).await;
+        told_kinds.insert(forge.job(job).await.kind.as_str());
+        forge.settle().await;
+    }
+    let all: std::collections::BTreeSet<_> = JobKind::WORDS.iter().copied().collect();
+    assert_eq!(told_kinds, all);
 }
 
 async fn told(before: &[&str]) -> TestForge {

@@ -26,10 +26,25 @@ pub(crate) struct TempFolder(PathBuf);
 
 impl TempFolder {
     pub(crate) fn new() -> Self {
+        Self::below(Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    /// In memory where that is possible: for what is tried a thousand times, since a disk's syncs
+    /// would take minutes.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() {
+            Self::below(memory)
+        } else {
+            Self::new()
+        }
+    }
+
+    fn below(folder: &Path) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id();
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{process}-{count}"));
+        let path = folder.join(format!("dbforge-{process}-{count}"));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }

@@ -38,6 +38,7 @@ pub(crate) struct Kept {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) folder: Arc<TempDir>,
     pub(crate) engine: Arc<SimulatedEngine>,
+    pub(crate) instance: InstanceId,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) ids: Arc<CountingIds>,
 }
@@ -50,8 +51,19 @@ impl Kept {
             log: Arc::new(MemoryEventLog::default()),
             folder: Arc::new(TempDir::new().unwrap()),
             engine: Arc::default(),
+            instance: INSTANCE,
             clock: Arc::new(ManualClock::at(Timestamp::from_millis(1_772_366_400_000))),
             ids: Arc::default(),
+        }
+    }
+
+    /// What another forge keeps, on the same engine and under the same clock.
+    pub(crate) fn neighbour(&self, instance: InstanceId) -> Self {
+        Self {
+            engine: self.engine.clone(),
+            clock: self.clock.clone(),
+            instance,
+            ..Self::new()
         }
     }
 }
@@ -59,8 +71,13 @@ impl Kept {
 impl TestForge {
     /// A founded forge without databases.
     pub(crate) async fn new() -> Self {
-        let forge = Self::start(Kept::new());
-        let instance = Some(INSTANCE);
+        Self::found(Kept::new()).await
+    }
+
+    /// A forge that begins on `kept`.
+    pub(crate) async fn found(kept: Kept) -> Self {
+        let instance = Some(kept.instance);
+        let forge = Self::start(kept);
         forge
             .submit(Command::FoundForge { instance })
             .await
@@ -90,7 +107,7 @@ impl TestForge {
             Box::new(move |events| listener.publish(events)),
         );
         let control = Arc::new(control.unwrap());
-        let runtime = SimulatedRuntime::new(kept.engine.clone(), INSTANCE);
+        let runtime = SimulatedRuntime::new(kept.engine.clone(), kept.instance);
         let data = DataPlane::open(kept.folder.path(), DataConfig::default()).unwrap();
         let workshop = Arc::new(Workshop {
             control: control.clone(),
@@ -180,6 +197,16 @@ impl TestForge {
             .collect();
         names.sort();
         names
+    }
+
+    /// Lets `span` pass under the reconciler's eyes: a look at least once a minute.
+    pub(crate) async fn watch(&self, mut span: Duration) {
+        while !span.is_zero() {
+            let step = span.min(Duration::from_secs(60));
+            self.kept.clock.advance(step);
+            self.reconcile().await;
+            span -= step;
+        }
     }
 
     /// Lets the reconciler look, and runs what it asks for.

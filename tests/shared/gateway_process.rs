@@ -83,6 +83,13 @@ impl GatewayProcess {
         answer(request.header("X-API-Key", &self.token).call())
     }
 
+    /// The answer as it is.
+    pub(crate) fn get_text(&self, path: &str) -> Option<String> {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        let mut answer = request.header("X-API-Key", &self.token).call().ok()?;
+        answer.body_mut().read_to_string().ok()
+    }
+
     pub(crate) fn delete(&self, path: &str) -> Option<(u16, Value)> {
         let request = self.agent.delete(format!("{}{path}", self.url));
         answer(request.header("X-API-Key", &self.token).call())

@@ -33,6 +33,9 @@ macro_rules! runtime_contract {
             many_start_at_once_and_all_are_listed
             removing_one_leaves_the_others
             two_forges_do_not_see_each_others_workers
+            a_quarantined_worker_runs_no_more_and_twice_is_once
+            a_worker_is_removed_by_its_id_only_from_quarantine
+            no_forge_quarantines_or_removes_anothers_worker
         );
     };
     (@each $forge:ty: $($behaviour:ident)*) => {
@@ -172,6 +175,63 @@ pub(crate) async fn two_forges_do_not_see_each_others_workers(forge: &impl TestF
         .await
         .unwrap();
     assert_eq!(ids(&neighbour).await, [their_id]);
+}
+
+pub(crate) async fn a_quarantined_worker_runs_no_more_and_twice_is_once(forge: &impl TestForge) {
+    let (stray, stays) = (forge.spec("stray"), forge.spec("stays"));
+    let id = forge.runtime().ensure_running(&stray).await.unwrap();
+    let other = forge.runtime().ensure_running(&stays).await.unwrap();
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        forge.runtime().quarantine(&id).await.unwrap();
+        let listed = forge.runtime().list().await.unwrap();
+        assert!(
+            listed
+                .iter()
+                .any(|it| it.id == other && !it.is_quarantined())
+        );
+        // A runtime whose workers hold nothing to look at may forget it instead.
+        let its = listed.into_iter().filter(|it| it.id == id);
+        let its: Vec<_> = its.collect();
+        assert!(its.iter().all(|it| it.is_quarantined()), "{its:?}");
+        assert!(
+            its.iter().all(|it| it.state == WorkerState::Exited),
+            "{its:?}"
+        );
+        names.push(its.into_iter().map(|it| it.name).collect::<Vec<_>>());
+    }
+    assert_eq!(names[0], names[1], "a second time gives no second name");
+    forge.runtime().quarantine("of-nobody").await.unwrap();
+}
+
+pub(crate) async fn a_worker_is_removed_by_its_id_only_from_quarantine(forge: &impl TestForge) {
+    let spec = forge.spec("shop");
+    let id = forge.runtime().ensure_running(&spec).await.unwrap();
+    if let Err(refusal) = forge.runtime().remove_quarantined(&id).await {
+        assert!(!refusal.is_transient(), "{refusal}");
+    }
+    assert_eq!(ids(forge).await, [id.as_str()]);
+    forge.runtime().quarantine(&id).await.unwrap();
+    for _ in 0..2 {
+        forge.runtime().remove_quarantined(&id).await.unwrap();
+        assert_eq!(ids(forge).await, [""; 0]);
+    }
+}
+
+pub(crate) async fn no_forge_quarantines_or_removes_anothers_worker(forge: &impl TestForge) {
+    let neighbour = forge.neighbour().await;
+    let theirs = neighbour.spec("shop");
+    let id = neighbour.runtime().ensure_running(&theirs).await.unwrap();
+    let before = inspect(&neighbour, theirs.database).await.unwrap();
+    forge.runtime().quarantine(&id).await.unwrap();
+    forge.runtime().remove_quarantined(&id).await.unwrap();
+    let after = inspect(&neighbour, theirs.database).await.unwrap();
+    assert_eq!((before.id, before.name), (after.id, after.name));
+    assert_ne!(after.state, WorkerState::Exited);
+    neighbour.runtime().quarantine(&id).await.unwrap();
+    let listed = ids(&neighbour).await;
+    forge.runtime().remove_quarantined(&id).await.unwrap();
+    assert_eq!(ids(&neighbour).await, listed, "theirs to remove");
 }
 
 /// Longer than any start takes, and than Docker waits before a check of its own (30 s); a test

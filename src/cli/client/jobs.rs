@@ -116,7 +116,15 @@ pub(in crate::cli) fn jobs(args: &JobsArgs, environment: &dyn Environment) -> Re
 
 /// Sends a command that begins a job, waits for the job's end, and prints the job.
 pub(super) fn carry_out(client: &Client, wait: &WaitArgs, command: Request) -> Result<(), Failure> {
-    let mut answer = client.send(command)?;
+    see_through(client, wait, client.send(command)?)
+}
+
+/// The same for a job that was put in the queue already.
+pub(super) fn see_through(
+    client: &Client,
+    wait: &WaitArgs,
+    mut answer: Answer,
+) -> Result<(), Failure> {
     if !wait.no_wait {
         answer = follow(client, answer, Deadline::after(wait.wait))?;
     }

@@ -4,6 +4,7 @@ pub(super) mod drift;
 pub(super) mod events;
 pub(super) mod jobs;
 mod pages;
+pub(super) mod plans;
 mod request;
 pub(super) mod schedules;
 pub(super) mod sql;

@@ -87,9 +87,10 @@ pub(super) fn change(
         labels: change.labels.as_ref().unwrap_or(&database.labels).clone(),
         limits: change.limits.unwrap_or(database.limits),
         protected: change.protected.unwrap_or(database.protected),
-        expires_at: match change.ttl {
-            Some(ttl) => ttl.map(|it| facts.now.after(it)),
-            None => database.expires_at,
+        expires_at: match (change.expires_at, change.ttl) {
+            (Some(moment), _) => moment,
+            (None, Some(ttl)) => ttl.map(|it| facts.now.after(it)),
+            (None, None) => database.expires_at,
         },
     };
     let differs = changed.labels != database.labels

@@ -6,14 +6,13 @@ use crate::domain::event::{
     Event, JobCancelRequested, JobFailed, JobReleased, JobStarted, StepStarted,
 };
 use crate::domain::ids::JobId;
-use crate::domain::job::{Job, JobError, JobErrorCode, JobKind, JobState, StepName};
+use crate::domain::job::{
+    Job, JobError, JobErrorCode, JobKind, JobState, SUSPECT_CRASHES, StepName,
+};
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// In so many crashes in a row a step is suspected; at the next one its job is given up.
-pub(crate) const SUSPECT_CRASHES: u32 = 5;
 
 pub(super) fn start(
     state: &State,

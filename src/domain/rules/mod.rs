@@ -2,6 +2,7 @@
 mod databases;
 mod forge;
 mod jobs;
+mod plans;
 #[cfg(test)]
 mod scenario;
 mod schedules;
@@ -61,6 +62,7 @@ pub(super) fn decide(
         Command::RecordTrashedFolder { folder, trashed_as } => {
             Ok(strays::record_trashed_folder(folder, trashed_as))
         }
+        Command::AllowPass { held_back } => Ok(strays::allow_pass(*held_back)),
 
         Command::CreateSchedule { name, plan, token } => {
             schedules::create(state, name, plan, *token, facts)
@@ -75,6 +77,8 @@ pub(super) fn decide(
             schedules::fire(state, *schedule, *nominal, facts)
         }
 
+        Command::MakePlan { command } => plans::make(state, command, facts),
+        Command::ApplyPlan { plan } => plans::apply(state, *plan, facts),
         Command::CreateWebhook { webhook, plan } => webhooks::create(state, *webhook, plan),
         Command::ChangeWebhook { webhook, plan } => webhooks::change(state, *webhook, plan),
         Command::DeleteWebhook { webhook } => webhooks::delete(state, *webhook),

@@ -1,5 +1,5 @@
 //! Rules for what is found and belongs to no database.
-use crate::domain::event::{Event, FolderTrashed, QuarantineEnded, WorkerQuarantined};
+use crate::domain::event::{Event, FolderTrashed, PassAllowed, QuarantineEnded, WorkerQuarantined};
 use crate::domain::ids::DatabaseId;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
@@ -41,4 +41,8 @@ pub(super) fn record_trashed_folder(folder: &str, trashed_as: &str) -> Vec<Event
         trashed_as: trashed_as.to_owned(),
     };
     vec![trashed.into()]
+}
+
+pub(super) fn allow_pass(held_back: u32) -> Vec<Event> {
+    vec![PassAllowed { held_back }.into()]
 }

@@ -3,12 +3,17 @@ use super::head_file::{self, Witness};
 use super::whole::DISTRUSTED;
 use crate::domain::ids::Sequence;
 use crate::domain::recorded::Head;
+use crate::event_log::chain;
 use crate::event_log::codec::{DecodeError, StoredCommit};
 use crate::event_log::journal::reader::Marks;
 use crate::event_log::journal::scan::{self, Rest, Walk};
 use crate::event_log::sled::{Index, StreamEnds};
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// At least so many of the last events have their hashes computed again at each open: some
+/// milliseconds.
+const EVENTS_ALWAYS_VERIFIED: u64 = 1_000;
 
 /// Where the parts of a log lie.
 #[derive(Debug, Clone)]
@@ -73,6 +78,9 @@ impl Evidence {
         let mut witness_agrees = reached == Head::default();
         let mut furthest = reached.sequence.max(index_head.sequence).0;
         let mut beyond_accepted = 0;
+        // Up to there the index or `HEAD` holds the hash that the journal's must lead to.
+        let vouched = reached.sequence.max(index_head.sequence).0;
+        let verify_behind = vouched.saturating_sub(EVENTS_ALWAYS_VERIFIED);
         let accept = |at, body: &[u8]| {
             let commit = StoredCommit::read(body).map_err(|it| it.to_string())?;
             let expected = head.sequence.next().0;
@@ -84,6 +92,9 @@ impl Evidence {
             }
             if commit.time() < head.time {
                 return Err(format!("event {expected} is older than the one before it"));
+            }
+            if commit.last_sequence() > verify_behind {
+                verify(&commit, head)?;
             }
             marks.note(expected, at, head.hash);
             if commit.last_sequence() <= index_head.sequence.0 {
@@ -159,6 +170,16 @@ impl Evidence {
     pub(super) fn furthest(&self) -> u64 {
         self.furthest
     }
+}
+
+/// Computes the hashes of a commit's events again.
+fn verify(commit: &StoredCommit<'_>, before: Head) -> Result<(), String> {
+    let events = commit.events(before.hash).map_err(|it| it.to_string())?;
+    let mut head = before;
+    events
+        .iter()
+        .try_for_each(|it| chain::follow(&mut head, it))
+        .map_err(|it| it.to_string())
 }
 
 fn open_index(places: &Places) -> (IndexState, Head) {

@@ -46,7 +46,10 @@ pub(super) fn rewrite_journal(
     if new.exists() {
         fs::remove_dir_all(&new)?;
     }
-    fs::create_dir_all(&new)?;
+    segment::make_folder(&new)?;
+    if let Ok(damaged) = fs::metadata(&places.journal) {
+        fs::set_permissions(&new, damaged.permissions())?;
+    }
     let start = Location {
         segment: 1,
         offset: 0,
@@ -66,6 +69,8 @@ pub(super) fn rewrite_journal(
         group.push(body);
     }
     append(&mut writer, &group)?;
+    // Else power loss could keep the damaged journal's new name and not that of the new one.
+    segment::sync_folder(&places.folder)?;
     let aside = if places.journal.exists() {
         let aside = free_name(&places.folder, "journal.damaged");
         fs::rename(&places.journal, &aside)?;

@@ -12,6 +12,7 @@ mod reads;
 mod report;
 mod reserve;
 mod salvage;
+mod untold;
 mod whole;
 
 pub use self::report::{Finding, OpenError, OpenReport};
@@ -24,7 +25,7 @@ use super::chain;
 use super::journal::writer::{JournalWriter, SEGMENT_BYTES, WriteError};
 use super::{AppendError, EventLog, ReadError};
 use crate::clock::Stopwatch;
-use crate::domain::event::Stream;
+use crate::domain::event::{Event, Stream};
 use crate::domain::ids::{Actor, Sequence};
 use crate::domain::recorded::{Head, NewCommit, RecordedEvent};
 use std::fs::File;
@@ -137,6 +138,10 @@ impl EventLog for DiskEventLog {
         // From here on the commits are kept, whatever else fails.
         log.follow(&group.commits, &appended.locations, &group.head);
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = group.head;
+        let is_healing = |it: &RecordedEvent| matches!(it.event, Event::LogHealed(_));
+        if group.events.iter().any(is_healing) {
+            untold::remove(&self.folder);
+        }
         writer.unflushed_commits += group.commits.len();
         if appended.sealed
             || writer.unflushed_commits >= COMMITS_PER_FLUSH

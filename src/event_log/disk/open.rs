@@ -5,6 +5,7 @@ use super::indexing::Indexing;
 use super::report::{Finding, OpenError, OpenReport};
 use super::reserve::Reserve;
 use super::salvage::SalvagedLog;
+use super::untold;
 use super::whole::WholeLog;
 use super::{DiskEventLog, History, Settings, Writer, heal, write_head_file};
 use crate::clock::{Deadline, Stopwatch};
@@ -13,8 +14,8 @@ use crate::event_log::journal::reader::JournalReader;
 use crate::event_log::journal::scan::Rest;
 use crate::event_log::journal::segment;
 use crate::event_log::journal::writer::JournalWriter;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, RwLock};
 use std::time::Duration;
@@ -82,6 +83,8 @@ fn heal(
         };
         return Ok(Healing::Impossible(Box::new(salvaged), reason));
     }
+    let earlier = untold::read(&places.folder);
+    untold::begin(&places.folder, earlier.as_ref(), head.sequence, &reason);
     let index_is_right = salvaged.holds(&evidence.index_head);
     let witness_is_right = match &evidence.witness {
         Witness::Reached(reached) => salvaged.holds(reached),
@@ -96,6 +99,7 @@ fn heal(
                 aside,
             }),
             Err(error) => {
+                untold::take_back(&places.folder, earlier.as_ref());
                 let reason = format!("{reason}; it could not be healed: {error}");
                 return Ok(Healing::Impossible(Box::new(salvaged), reason));
             }
@@ -150,13 +154,21 @@ fn open_whole(
     evidence: Evidence,
     mut findings: Vec<Finding>,
 ) -> Result<(DiskEventLog, OpenReport), OpenError> {
+    let head = evidence.head;
+    let damage = match (&evidence.index, &evidence.witness) {
+        (IndexState::Failed(reason), _) | (_, Witness::Damaged(reason)) => Some(reason),
+        _ => None,
+    };
+    let untold = untold::read(&places.folder);
+    if let Some(damage) = damage {
+        untold::begin(&places.folder, untold.as_ref(), head.sequence, damage);
+    }
     make_folder(&places.journal)?;
     let writer = JournalWriter::open(&places.journal, settings.segment_bytes, evidence.walk.end)
         .map_err(OpenError::io("opening the end of", &places.journal))?;
     if let Rest::Torn { bytes } = evidence.walk.rest {
         findings.push(Finding::TornTailCut { bytes });
     }
-    let head = evidence.head;
     let journal = JournalReader::new(&places.journal, evidence.marks);
     let indexing = Indexing {
         places,
@@ -174,11 +186,19 @@ fn open_whole(
     }
     let history = History::Whole(WholeLog::new(&places.folder, journal, index));
     let log = log_with(lock, places, history, Some(writer), head);
-    let report = OpenReport {
+    let mut report = OpenReport {
         head,
         findings,
         read_only: None,
     };
+    let before = untold.and_then(|it| it.detail(&log, report.healed().as_deref()));
+    if let Some(detail) = before {
+        report.findings.push(Finding::HealedBefore { detail });
+    }
+    match report.healed() {
+        Some(detail) => untold::write(&places.folder, head.sequence, &detail),
+        None => untold::remove(&places.folder),
+    }
     Ok((log, report))
 }
 
@@ -204,17 +224,8 @@ fn log_with(
     }
 }
 
-/// Makes a folder that only the gateway's user can look into, where it is missing.
 fn make_folder(folder: &Path) -> Result<(), OpenError> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .and_then(|()| folder.parent().map_or(Ok(()), segment::sync_folder))
-        .map_err(OpenError::io("making the folder", folder))
+    segment::make_folder(folder).map_err(OpenError::io("making the folder", folder))
 }
 
 /// How long a gateway that is just ending, or a child that it has just started, may keep the lock.

@@ -67,6 +67,11 @@ pub enum Finding {
         /// Where the damaged one lies; nowhere if it was missing.
         aside: Option<PathBuf>,
     },
+    /// An earlier open healed damage, and ended before an event could tell of it.
+    HealedBefore {
+        /// What it found and did.
+        detail: String,
+    },
     /// The file `HEAD` was damaged, or said what no copy bears out, and was written again.
     HeadFileReplaced {
         /// What was wrong.
@@ -79,6 +84,7 @@ impl Finding {
         match self {
             Self::IndexRebuilt { .. }
             | Self::JournalHealed { .. }
+            | Self::HealedBefore { .. }
             | Self::HeadFileReplaced { .. } => true,
             Self::TornTailCut { .. }
             | Self::IndexCaughtUp { .. }
@@ -119,6 +125,7 @@ impl fmt::Display for Finding {
                     None => Ok(()),
                 }
             }
+            Self::HealedBefore { detail } => f.write_str(detail),
             Self::HeadFileReplaced { reason } => {
                 write!(f, "the file HEAD was written again ({reason})")
             }

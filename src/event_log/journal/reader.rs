@@ -68,10 +68,7 @@ impl JournalReader {
     /// # Errors
     /// When it cannot be read, or no good frame is there.
     pub(crate) fn body_at(&self, at: Location) -> io::Result<Vec<u8>> {
-        frame::read_at(
-            &File::open(segment::path(&self.folder, at.segment))?,
-            at.offset,
-        )
+        frame::read_at(&segment::open(&self.folder, at.segment)?, at.offset)
     }
 
     /// The frames from a little before the one that holds `sequence`, and the hash before them.
@@ -91,7 +88,7 @@ impl JournalReader {
             )
         })?;
         let frames = Frames {
-            file: File::open(segment::path(&self.folder, mark.at.segment))?,
+            file: segment::open(&self.folder, mark.at.segment)?,
             folder: self.folder.clone(),
             at: mark.at,
         };
@@ -114,7 +111,7 @@ impl Frames {
                 segment: self.at.segment + 1,
                 offset: 0,
             };
-            self.file = match File::open(segment::path(&self.folder, next.segment)) {
+            self.file = match segment::open(&self.folder, next.segment) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(error),

@@ -126,6 +126,10 @@ pub(crate) fn walk(
     }
     let rest = match (damage, junk) {
         (Some(damage), _) => Rest::Damage(damage),
+        // Only whole segments are archived.
+        (None, Some((damage, _))) if segment::is_archived(folder, damage.at.segment) => {
+            Rest::Damage(damage)
+        }
         (None, Some((_, bytes))) => Rest::Torn { bytes },
         (None, None) => Rest::Nothing,
     };

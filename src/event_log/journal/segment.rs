@@ -1,11 +1,19 @@
 //! Segments: the files of a journal, numbered from 1, `00000001.journal`.
-use std::fs::{self, File, OpenOptions};
+//!
+//! A sealed one may lie in the folder `archive` instead, which may be a link to another disk: it
+//! is read there, and never written.
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Readable by the gateway's user alone: the log holds hashes of tokens.
 const FILE_MODE: u32 = 0o600;
+
+/// The same for folders.
+const FOLDER_MODE: u32 = 0o700;
+
+const ARCHIVE: &str = "archive";
 
 /// Where a frame lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,11 +29,38 @@ pub(crate) fn path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("{number:08}.journal"))
 }
 
-/// The numbers of the segments in a folder, ascending; none where the folder is missing.
+/// Whether a segment lies in the archive alone.
+pub(crate) fn is_archived(folder: &Path, number: u32) -> bool {
+    !path(folder, number).exists() && path(&folder.join(ARCHIVE), number).exists()
+}
+
+/// Opens a segment for reading, wherever it lies.
 ///
 /// # Errors
-/// When the folder cannot be listed.
+/// When it is in neither place, or cannot be opened.
+pub(crate) fn open(folder: &Path, number: u32) -> io::Result<File> {
+    match File::open(path(folder, number)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            File::open(path(&folder.join(ARCHIVE), number))
+        }
+        other => other,
+    }
+}
+
+/// The numbers of a journal's segments, ascending; none where the folder is missing.
+///
+/// # Errors
+/// When a folder cannot be listed.
 pub(crate) fn list(folder: &Path) -> io::Result<Vec<u32>> {
+    let mut numbers = list_one(folder)?;
+    // Listed second, so that one which is moved there at this moment is seen.
+    numbers.extend(list_one(&folder.join(ARCHIVE))?);
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(numbers)
+}
+
+fn list_one(folder: &Path) -> io::Result<Vec<u32>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -41,7 +76,6 @@ pub(crate) fn list(folder: &Path) -> io::Result<Vec<u32>> {
         let number = number.filter(|number| path(folder, *number) == file);
         numbers.extend(number);
     }
-    numbers.sort_unstable();
     Ok(numbers)
 }
 
@@ -52,7 +86,7 @@ pub(crate) fn list(folder: &Path) -> io::Result<Vec<u32>> {
 /// When it cannot be opened or read to the length it has.
 pub(crate) fn read(folder: &Path, number: u32, buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.clear();
-    let file = File::open(path(folder, number))?;
+    let file = open(folder, number)?;
     let length = file.metadata()?.len();
     file.take(length).read_to_end(buffer)?;
     Ok(())
@@ -70,6 +104,29 @@ pub(crate) fn open_for_append(folder: &Path, number: u32) -> io::Result<File> {
         .truncate(false)
         .mode(FILE_MODE)
         .open(path(folder, number))
+}
+
+/// Makes a folder that only the gateway's user can look into, where it is missing, and those
+/// above it; they survive power loss.
+///
+/// # Errors
+/// When that is not possible.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    // The folder itself among them: a crash may have come between making and syncing it.
+    let unsure = 1 + folder
+        .ancestors()
+        .take_while(|it| !it.is_dir())
+        .skip(1)
+        .count();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(FOLDER_MODE)
+        .create(folder)?;
+    for above in folder.ancestors().skip(1).take(unsure) {
+        let is_here = above.as_os_str().is_empty();
+        sync_folder(if is_here { Path::new(".") } else { above })?;
+    }
+    Ok(())
 }
 
 /// Makes a folder's list of files survive power loss.

@@ -56,6 +56,7 @@ impl JournalWriter {
                 std::fs::remove_file(segment::path(folder, torn))?;
             }
         }
+        let end = behind_the_archive(folder, end);
         let file = segment::open_for_append(folder, end.segment)?;
         if file.metadata()?.len() != end.offset {
             file.set_len(end.offset)?;
@@ -135,6 +136,18 @@ impl JournalWriter {
             offset: 0,
         };
         Ok(())
+    }
+}
+
+/// Where the next frame goes when the last segment was moved to the archive: nothing is written
+/// there, so a new one is begun.
+fn behind_the_archive(folder: &Path, end: Location) -> Location {
+    if !segment::is_archived(folder, end.segment) {
+        return end;
+    }
+    Location {
+        segment: end.segment + 1,
+        offset: 0,
     }
 }
 

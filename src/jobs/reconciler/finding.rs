@@ -1,6 +1,7 @@
 //! What the reconciler sees, and what may follow from it.
 use crate::clock::timestamp::Timestamp;
 use crate::data::Place;
+use crate::domain::database::Database;
 use crate::domain::ids::DatabaseId;
 use crate::runtime::Worker;
 use std::fmt;
@@ -51,6 +52,15 @@ pub enum Finding {
         /// Its name there.
         name: String,
     },
+}
+
+impl Finding {
+    pub(super) fn repair(database: &Database, trouble: &str) -> Self {
+        Self::Repair {
+            database: database.id,
+            finding: format!("worker of `{}`: {trouble}", database.name),
+        }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -107,11 +117,11 @@ pub struct Plan {
     pub halted: Vec<Finding>,
 }
 
-/// What was seen, wholly.
+/// What was seen.
 #[derive(Debug, Default)]
 pub struct Look {
-    /// Every worker of this forge.
-    pub workers: Vec<Worker>,
+    /// Every worker of this forge; none when they could not be seen wholly.
+    pub workers: Option<Vec<Worker>>,
     /// Everything among the folders of databases.
     pub folders: Vec<(Place, String)>,
     /// Databases whose file is not in its place.

@@ -3,10 +3,12 @@
 //! Level-triggered: at start, when the runtime says that something happened, and once a minute.
 //! What cannot be seen whole is unknown, never missing.
 mod finding;
+mod memory;
 mod plan;
 
 pub use finding::{Finding, Look, Plan, Waiting};
-pub use plan::{Memory, plan};
+pub use memory::Memory;
+pub use plan::plan;
 
 use super::Workshop;
 use super::drift::Pass;
@@ -39,8 +41,8 @@ pub struct Reconciler {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PassError {
     /// The workers could not be seen.
-    #[error("the workers could not be seen, so nothing is done: {0}")]
-    Unseen(#[from] RuntimeError),
+    #[error("the workers could not be seen, so none is touched: {0}")]
+    Unseen(RuntimeError),
     /// The folders could not be seen.
     #[error("the folders of databases could not be seen, so nothing is done: {0}")]
     Folders(String),
@@ -93,17 +95,15 @@ impl Reconciler {
     /// When something cannot be seen whole or the log is read-only; nothing is done then.
     pub async fn pass(&self) -> Result<Vec<Finding>, PassError> {
         let drift = &self.workshop.observed.drift;
-        let planned = self.look_and_plan().await;
-        let (plan, trouble) = match &planned {
-            Ok(plan) => (plan.clone(), None),
-            Err(error) => (Plan::default(), Some(error.to_string())),
+        let (plan, trouble) = match self.look_and_plan().await {
+            Ok((plan, unseen)) => (plan, unseen.map(PassError::Unseen)),
+            Err(error) => (Plan::default(), Some(error)),
         };
         drift.note(Pass {
             at: Some(self.workshop.control.clock().now()),
-            trouble,
-            plan,
+            trouble: trouble.as_ref().map(ToString::to_string),
+            plan: plan.clone(),
         });
-        let plan = planned?;
         if !plan.halted.is_empty() {
             tracing::error!(
                 "reconcile_halted: {} workers would be ended at once; \
@@ -114,18 +114,25 @@ impl Reconciler {
         for finding in &plan.findings {
             self.act(finding).await;
         }
-        Ok(plan.findings)
+        trouble.map_or(Ok(plan.findings), Err)
     }
 
-    async fn look_and_plan(&self) -> Result<Plan, PassError> {
+    /// What follows from a look, and why the workers could not be seen: files are looked at
+    /// nevertheless.
+    async fn look_and_plan(&self) -> Result<(Plan, Option<RuntimeError>), PassError> {
         // The state is taken before the look: a worker that is started between the two belongs
         // to a database that is busy in this state.
         let before = self.workshop.control.present();
-        let workers = self.workshop.runtime.list().await?;
-        let living = workers.iter().filter(|it| !it.is_quarantined());
-        self.workshop
-            .observed
-            .replace(living.map(|it| (it.database, it.state)));
+        let (workers, unseen) = match self.workshop.runtime.list().await {
+            Ok(workers) => (Some(workers), None),
+            Err(error) => (None, Some(error)),
+        };
+        if let Some(workers) = &workers {
+            let living = workers.iter().filter(|it| !it.is_quarantined());
+            self.workshop
+                .observed
+                .replace(living.map(|it| (it.database, it.state)));
+        }
         if before.read_only.is_some() {
             return Err(PassError::ReadOnly);
         }
@@ -143,16 +150,17 @@ impl Reconciler {
             &mut memory,
             now,
         );
-        if self.workshop.observed.drift.take_allowance() {
+        // A word that was given while nothing could be seen is kept for when something can.
+        if unseen.is_none() && self.workshop.observed.drift.take_allowance() {
             plan.findings.append(&mut plan.halted);
         }
-        Ok(plan)
+        Ok((plan, unseen))
     }
 
     async fn look_at_folders(
         &self,
         present: Arc<Present>,
-        workers: Vec<Worker>,
+        workers: Option<Vec<Worker>>,
     ) -> Result<Look, PassError> {
         let data = self.workshop.data.clone();
         let look = move || {

@@ -138,6 +138,11 @@ impl DockerRuntime {
         })
     }
 
+    async fn start_in_turn(&self, id: &str) -> Result<(), RuntimeError> {
+        let _turn = turn(&self.starts, "start a worker").await?;
+        self.start(id).await
+    }
+
     async fn start(&self, id: &str) -> Result<(), RuntimeError> {
         // What it answered in an earlier life says nothing about this one.
         self.answered().remove(id);
@@ -206,11 +211,16 @@ impl Runtime for DockerRuntime {
         }
         match kept {
             Some(container) if container.runs() => Ok(container.id),
-            Some(container) => {
-                let _turn = turn(&self.starts, "start a worker").await?;
-                self.start(&container.id).await?;
-                Ok(container.id)
-            }
+            Some(container) => match self.start_in_turn(&container.id).await {
+                Ok(()) => Ok(container.id),
+                // An engine that was killed while it started a container can never start it
+                // again: something in it has that id already. A fresh one has a fresh id.
+                Err(RuntimeError::Failed { .. }) => {
+                    self.engine.remove(&container.id).await?;
+                    self.make(spec, body).await
+                }
+                Err(error) => Err(error),
+            },
             None => self.make(spec, body).await,
         }
     }

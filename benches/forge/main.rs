@@ -1,0 +1,81 @@
+//! What the forge does in a second, beside what the machine could: `make bench`.
+//!
+//! Every figure stands next to a ceiling that was measured in the same run on the same disk.
+//! `ONLY=log` runs one topic, `SIZE=small` takes a quick look, `OUT=file` keeps the table.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot measure has nothing better to do than to end"
+)]
+mod commands;
+mod history;
+mod memory;
+mod story;
+mod table;
+
+use table::Table;
+
+fn main() {
+    let only = setting("ONLY");
+    let is_small = setting("SIZE").as_deref() == Some("small");
+    let wants = |topic: &str| only.as_deref().is_none_or(|it| it == topic);
+    let mut table = Table::default();
+    if wants("log") {
+        commands::in_process(&mut table, if is_small { 300 } else { 3000 });
+        commands::over_http(&mut table, if is_small { 200 } else { 2000 });
+    }
+    if wants("history") {
+        let sizes: &[u64] = if is_small {
+            &[10_000]
+        } else {
+            &[10_000, 100_000, 1_000_000]
+        };
+        for size in sizes {
+            history::starts(&mut table, *size);
+        }
+    }
+    if wants("memory") {
+        let (databases, jobs) = if is_small {
+            (1000, 2000)
+        } else {
+            (10_000, 100_000)
+        };
+        memory::of_the_state(&mut table, databases, jobs);
+    }
+    let text = format!("{}\n\n{table}", surroundings());
+    say(&text);
+    if let Some(file) = setting("OUT") {
+        std::fs::write(&file, text).expect("OUT names a file that can be written");
+    }
+}
+
+/// What the figures were measured on.
+fn surroundings() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let read = |file| std::fs::read_to_string(file).unwrap_or_default();
+    let information = read("/proc/cpuinfo");
+    let model = information.lines().find(|it| it.starts_with("model name"));
+    let model = model
+        .and_then(|it| it.split_once(": "))
+        .map_or("", |it| it.1);
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').next().unwrap_or_default();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!(
+        "dbforge {}, {cores} × {model}, Linux {}, load {load} at the end",
+        env!("CARGO_PKG_VERSION"),
+        kernel.trim()
+    )
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark has no configuration but this"
+)]
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|it| !it.is_empty())
+}
+
+#[expect(clippy::print_stdout, reason = "this is what a benchmark is for")]
+fn say(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,152 @@
+//! A saved fold, so that a start need not fold the whole log: `.forge/checkpoint`.
+//!
+//! It decides nothing. One that is missing, damaged, of another log or of another build of the
+//! program (which may fold otherwise) is left aside, and the log is folded from its first event.
+//! Two lines: what it belongs to, then the state as JSON.
+use super::{ControlPlane, fold_onto};
+use crate::domain::ids::Sequence;
+use crate::domain::recorded::Hash;
+use crate::domain::state::State;
+use crate::event_log::{EventLog, ReadError};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+const NAME: &str = "checkpoint";
+/// A start folds at most about this many events: 0.2 s.
+const EVENTS_BETWEEN: u64 = 50_000;
+
+/// What a checkpoint belongs to.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    /// The last event in it, and that event's hash.
+    sequence: Sequence,
+    hash: String,
+    /// The build that folded it.
+    build: String,
+    /// crc32c of the state's line.
+    crc: u32,
+}
+
+/// The state of a log: a checkpoint in `forge_dir` and the events behind it, or all events.
+///
+/// # Errors
+/// When the log cannot be read to its end.
+pub fn restore(forge_dir: &Path, log: &dyn EventLog) -> Result<State, ReadError> {
+    let state = match load(forge_dir, log) {
+        Ok(state) => state,
+        Err(reason) => {
+            tracing::info!("the log is folded from its first event: {reason}");
+            State::default()
+        }
+    };
+    fold_onto(state, log)
+}
+
+/// Saves the fold now and then, and at the end, until `stop`.
+pub async fn keep(control: Arc<ControlPlane>, forge_dir: Arc<Path>, stop: CancellationToken) {
+    let mut changes = control.changes();
+    let mut saved = 0;
+    loop {
+        let is_over = tokio::select! {
+            () = stop.cancelled() => true,
+            changed = changes.changed() => changed.is_err(),
+        };
+        let sequence = control.present().head.sequence.0;
+        let is_due = sequence >= saved + EVENTS_BETWEEN || (is_over && sequence > saved);
+        if is_due {
+            let (control, forge_dir) = (control.clone(), forge_dir.clone());
+            let save = move || save(&forge_dir, &control);
+            match tokio::task::spawn_blocking(save).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "no checkpoint was saved"),
+                Err(error) => tracing::error!(%error, "saving a checkpoint panicked"),
+            }
+            // One that was not saved is tried again when as much has happened again.
+            saved = sequence;
+        }
+        if is_over {
+            return;
+        }
+    }
+}
+
+/// Saves the present.
+///
+/// # Errors
+/// When the disk does not take it; the one before is still there then.
+pub fn save(forge_dir: &Path, control: &ControlPlane) -> io::Result<()> {
+    let present = control.present();
+    if present.read_only.is_some() {
+        return Ok(());
+    }
+    let state = serde_json::to_string(&present.state)?;
+    let header = Header {
+        sequence: present.head.sequence,
+        hash: hex::encode(present.head.hash),
+        build: build()?,
+        crc: crc32c::crc32c(state.as_bytes()),
+    };
+    let new = forge_dir.join("checkpoint.new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)?;
+    writeln!(file, "{}", serde_json::to_string(&header)?)?;
+    file.write_all(state.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, forge_dir.join(NAME))?;
+    File::open(forge_dir)?.sync_all()
+}
+
+fn load(forge_dir: &Path, log: &dyn EventLog) -> Result<State, String> {
+    if log.read_only().is_some() {
+        return Err("it is read-only".to_owned());
+    }
+    let text = fs::read_to_string(forge_dir.join(NAME)).map_err(|error| error.to_string())?;
+    let (header, state) = text.split_once('\n').ok_or("its checkpoint is cut off")?;
+    let header: Header = serde_json::from_str(header).map_err(|error| error.to_string())?;
+    if header.build != build().map_err(|error| error.to_string())? {
+        return Err("its checkpoint is of another build of this program".to_owned());
+    }
+    if header.crc != crc32c::crc32c(state.as_bytes()) {
+        return Err("its checkpoint is damaged".to_owned());
+    }
+    if hash_at(log, header.sequence)?.map(hex::encode) != Some(header.hash) {
+        return Err("its checkpoint is of another log".to_owned());
+    }
+    let state: State = serde_json::from_str(state).map_err(|error| error.to_string())?;
+    if state.sequence != header.sequence {
+        return Err("its checkpoint contradicts itself".to_owned());
+    }
+    Ok(state)
+}
+
+fn hash_at(log: &dyn EventLog, sequence: Sequence) -> Result<Option<Hash>, String> {
+    let Some(before) = sequence.0.checked_sub(1) else {
+        return Ok(None);
+    };
+    let events = log.read_after(Sequence(before), 1);
+    let events = events.map_err(|error| error.to_string())?;
+    Ok(events.first().map(|it| it.hash))
+}
+
+/// Tells builds apart: a program that was built anew is another file.
+fn build() -> io::Result<String> {
+    let program = std::env::current_exe()?.metadata()?;
+    let modified = (program.mtime(), program.mtime_nsec());
+    Ok(format!(
+        "{} {} {}.{}",
+        env!("CARGO_PKG_VERSION"),
+        program.len(),
+        modified.0,
+        modified.1
+    ))
+}

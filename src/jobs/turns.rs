@@ -1,0 +1,152 @@
+//! Whose turn it is: which of the jobs that could be moved are taken up next. Pure.
+//!
+//! Nobody waits because somebody else has asked for much: the next job is always one of the actor
+//! who has the fewest running, and of those the one that has waited longest. A job that is
+//! suspected of killing the gateway runs alone, so that it takes nothing with it.
+use crate::domain::ids::{Actor, JobId, Sequence};
+use crate::domain::job::{Job, JobKind};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Jobs that run next to each other. Most of a job is waiting for the engine, which is fastest
+/// with four calls at a time; the rest overlaps with those.
+pub(super) const RUNNING_JOBS: usize = 32;
+/// Of one kind: what is slow in the same way leaves room for what is not.
+const RUNNING_OF_A_KIND: usize = 28;
+/// Of one actor: whoever comes next finds room, even when nothing of the others moves.
+const RUNNING_OF_AN_ACTOR: usize = 20;
+
+/// What counts of a job when turns are given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) job: JobId,
+    actor: Actor,
+    kind: &'static str,
+    enqueued: Sequence,
+    is_suspected: bool,
+}
+
+impl Candidate {
+    pub(super) fn of(job: &Job, left_by_earlier_boot: bool) -> Self {
+        Self {
+            job: job.id,
+            actor: job.actor.clone(),
+            kind: JobKind::as_str(&job.kind),
+            enqueued: job.enqueued,
+            is_suspected: job.is_suspected(left_by_earlier_boot),
+        }
+    }
+}
+
+/// The next jobs to move, beside those that are being moved.
+pub(super) fn next(waiting: Vec<Candidate>, moving: &[Candidate]) -> Vec<JobId> {
+    if moving.iter().any(|it| it.is_suspected) {
+        return Vec::new();
+    }
+    let (suspected, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|it| it.is_suspected);
+    if let Some(first) = suspected.iter().min_by_key(|it| it.enqueued) {
+        // It waits until nothing else runs, and nothing else begins before it.
+        let is_alone = moving.is_empty();
+        return is_alone.then_some(first.job).into_iter().collect();
+    }
+    let mut kinds: HashMap<&str, usize> = HashMap::new();
+    let mut running: BTreeMap<Actor, usize> = BTreeMap::new();
+    for it in moving {
+        *kinds.entry(it.kind).or_default() += 1;
+        *running.entry(it.actor.clone()).or_default() += 1;
+    }
+    let mut lines: HashMap<Actor, BTreeSet<(Sequence, JobId, &str)>> = HashMap::new();
+    for it in others {
+        let line = lines.entry(it.actor).or_default();
+        line.insert((it.enqueued, it.job, it.kind));
+    }
+    let mut turns = Vec::new();
+    while moving.len() + turns.len() < RUNNING_JOBS {
+        let has_room = |kind: &str| kinds.get(kind).is_none_or(|it| *it < RUNNING_OF_A_KIND);
+        let firsts = lines.iter().filter_map(|(actor, line)| {
+            let count = running.get(actor).copied().unwrap_or(0);
+            if count >= RUNNING_OF_AN_ACTOR {
+                return None;
+            }
+            let (enqueued, job, kind) = line.iter().find(|(_, _, kind)| has_room(kind))?;
+            Some((count, *enqueued, *job, *kind, actor.clone()))
+        });
+        let Some((_, enqueued, job, kind, actor)) = firsts.min() else {
+            break;
+        };
+        if let Some(line) = lines.get_mut(&actor) {
+            line.remove(&(enqueued, job, kind));
+        }
+        *kinds.entry(kind).or_default() += 1;
+        *running.entry(actor).or_default() += 1;
+        turns.push(job);
+    }
+    turns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn job(n: u64, actor: &str, kind: &'static str) -> Candidate {
+        Candidate {
+            job: JobId(Uuid::from_u128(n.into())),
+            actor: Actor::named(actor),
+            kind,
+            enqueued: Sequence(n),
+            is_suspected: false,
+        }
+    }
+
+    fn numbers(turns: &[JobId]) -> Vec<u128> {
+        turns.iter().map(|it| it.0.as_u128()).collect()
+    }
+
+    #[test]
+    fn an_actor_with_one_job_does_not_wait_behind_another_with_hundreds() {
+        let mut waiting: Vec<_> = (0..300).map(|n| job(n, "busy", "a")).collect();
+        waiting.push(job(900, "modest", "a"));
+        let moving: Vec<_> = (1000..1010).map(|n| job(n, "busy", "b")).collect();
+        let turns = next(waiting.clone(), &moving);
+        assert_eq!(numbers(&turns)[..3], [900, 0, 1]);
+        assert_eq!(turns.len(), 11, "ten more of the busy one");
+        let moving: Vec<_> = (1000..1020).map(|n| job(n, "busy", "b")).collect();
+        assert_eq!(numbers(&next(waiting, &moving)), [900], "it has its share");
+    }
+
+    #[test]
+    fn jobs_of_one_actor_keep_their_order() {
+        let waiting = vec![job(3, "a", "x"), job(1, "a", "x"), job(2, "a", "x")];
+        assert_eq!(numbers(&next(waiting, &[])), [1, 2, 3]);
+    }
+
+    #[test]
+    fn one_kind_leaves_room_for_others() {
+        let actor = |n: u64| if n.is_multiple_of(2) { "a" } else { "b" };
+        let mut waiting: Vec<_> = (0..100).map(|n| job(n, actor(n), "slow")).collect();
+        waiting.extend((200..210).map(|n| job(n, actor(n), "quick")));
+        let turns = next(waiting, &[]);
+        let slow = numbers(&turns).iter().filter(|it| **it < 100).count();
+        assert_eq!((turns.len(), slow), (RUNNING_JOBS, RUNNING_OF_A_KIND));
+    }
+
+    #[test]
+    fn a_suspected_job_runs_alone() {
+        let suspect = Candidate {
+            is_suspected: true,
+            ..job(5, "a", "x")
+        };
+        let others = || vec![job(1, "a", "x"), suspect.clone(), job(9, "b", "x")];
+        assert_eq!(
+            next(others(), &[job(7, "b", "x")]),
+            [],
+            "it waits for the rest"
+        );
+        assert_eq!(numbers(&next(others(), &[])), [5]);
+        assert_eq!(
+            next(others(), std::slice::from_ref(&suspect)),
+            [],
+            "the rest waits for it"
+        );
+    }
+}
