@@ -167,7 +167,7 @@ impl Gateway {
             .data
             .folders()
             .root()
-            .join(".forge")
+            .with_file_name(".forge")
             .join("webhooks");
         let (log, lists) = (workshop.control.clone(), control_db.clone());
         let webhooks = Webhooks::new(log, lists, folder, config.webhooks);

@@ -84,4 +84,5 @@ mod test_forge;
 mod time_travel;
 mod undo;
 mod watching;
+mod webhooks;
 mod worker;

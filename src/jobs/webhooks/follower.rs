@@ -219,7 +219,12 @@ impl Follower {
         self.save_at = Deadline::after(SAVE_EVERY);
         let write = move || {
             let progress: Progress = hooks.with_progress(&webhook, |it| it.clone());
-            hooks.store.keep_progress(webhook.id, &progress)
+            let kept = hooks.store.keep_progress(webhook.id, &progress);
+            // Deleted while it was written: whoever deleted it has looked already.
+            if hooks.control.present().state.webhook(webhook.id).is_none() {
+                hooks.forget(webhook.id);
+            }
+            kept
         };
         match tokio::task::spawn_blocking(write).await {
             Ok(Ok(())) => self.is_saved = true,

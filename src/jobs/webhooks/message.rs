@@ -1,4 +1,4 @@
-//! What a receiver is sent: a CloudEvent, signed.
+//! What a receiver is sent: a `CloudEvent`, signed.
 use crate::clock::timestamp::Timestamp;
 use crate::config::Secret;
 use crate::domain::ids::{InstanceId, Sequence, WebhookId};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::Sha256;
 
-/// An event as the CloudEvents specification, version 1.0, wants it as JSON.
+/// An event as the `CloudEvents` specification, version 1.0, wants it as JSON.
 #[derive(Serialize)]
 struct CloudEvent<'a> {
     specversion: &'static str,
