@@ -59,7 +59,7 @@ crash: ## Kill the gateway at N points of each system call: make crash N=100
 	@docker/setup.sh strace
 	DBFORGE_CRASHES=$(or $(N),50) cargo test --locked --test forge crash::
 
-bench: ## Measure, each figure beside its ceiling: make bench [ONLY=log|history] [SIZE=small]
+bench: ## Measure, each figure beside its ceiling: make bench [ONLY=log|history|memory] [SIZE=small] [OUT=table.md]
 	cargo bench --locked --bench forge
 
 replay: ## Fold an exported history: make replay LOG=events.jsonl [AT=100] [ASSERT=state.txt]

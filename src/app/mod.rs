@@ -167,6 +167,7 @@ impl App {
             root_token,
             bounds::of_http(&config),
         ));
+        let webhooks = gateway.webhooks.clone();
         let (stop_serving, serving) = serve(listener, gateway);
         let (alarm_clock, stop_working, mut working) = work(&workshop).await?;
         working.spawn(checkpoint::keep(
@@ -174,6 +175,7 @@ impl App {
             forge_dir.into(),
             stop_working.clone(),
         ));
+        working.spawn(webhooks.run(stop_working.clone()));
         Ok(Self {
             address,
             greeting: Greeting {

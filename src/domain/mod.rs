@@ -19,3 +19,4 @@ pub mod state;
 pub mod state_text;
 pub mod token;
 pub mod undo;
+pub mod webhook;

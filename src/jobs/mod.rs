@@ -12,6 +12,7 @@ pub mod schedule;
 pub mod schedules;
 mod steps;
 mod turns;
+pub mod webhooks;
 
 use crate::control::ControlPlane;
 use crate::data::DataPlane;
