@@ -169,6 +169,9 @@ pub(crate) enum Unsynced {
     KeptOfTheJournal,
 }
 
+/// Every file of a folder with its content, and every folder below it, which has none.
+pub(crate) type Files = BTreeMap<PathBuf, Option<Vec<u8>>>;
+
 /// A folder on a disk that may lose its power.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
@@ -235,8 +238,8 @@ impl Disk {
         }
     }
 
-    /// Every file with its content, and every folder, after the power went.
-    pub(crate) fn after_power_loss(&self, how: Unsynced) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    /// What is there after the power went.
+    pub(crate) fn after_power_loss(&self, how: Unsynced) -> Files {
         let keeps = |path: &Path| {
             let in_journal = path.starts_with("journal");
             match how {
@@ -280,9 +283,8 @@ impl Disk {
                 let from = usize::try_from(at).unwrap() + length / 2;
                 let to = (from + length.div_ceil(2)).min(content.len());
                 // What a sync has promised is not taken back.
-                for n in from.min(to)..to {
-                    let before = kept.get(n).copied().unwrap_or(0);
-                    content[n] = before;
+                for (n, byte) in content.iter_mut().enumerate().take(to).skip(from) {
+                    *byte = kept.get(n).copied().unwrap_or(0);
                 }
             }
             _ => {}

@@ -1,13 +1,13 @@
 //! The power goes at every moment of a short story: what was acknowledged is there afterwards.
-use crate::disk_trace::{self, Act, Disk, Unsynced};
+use crate::disk_trace::{self, Act, Disk, Files, Unsynced};
 use crate::support::{TempFolder, keyed, ready};
 use dbforge::domain::ids::Sequence;
 use dbforge::domain::recorded::RecordedEvent;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::disk::{DiskEventLog, Settings};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -77,7 +77,7 @@ fn a_log_without_the_syncs_of_its_journal_would_be_found_out() {
 fn lose_power_everywhere(acts: &[Act], expected: &[RecordedEvent]) -> Result<(), String> {
     let mut disk = Disk::default();
     let mut answered = 0;
-    let mut tried: BTreeSet<(u64, BTreeMap<PathBuf, Option<Vec<u8>>>)> = BTreeSet::new();
+    let mut tried: BTreeSet<(u64, Files)> = BTreeSet::new();
     for (n, act) in acts.iter().enumerate() {
         disk.follow(act);
         if let Act::Said(line) = act
@@ -129,11 +129,7 @@ fn record() -> (Vec<Act>, Vec<RecordedEvent>) {
     (acts, log.read_after(Sequence(0), usize::MAX).unwrap())
 }
 
-fn opens_with(
-    left: &BTreeMap<PathBuf, Option<Vec<u8>>>,
-    answered: u64,
-    expected: &[RecordedEvent],
-) -> Result<(), String> {
+fn opens_with(left: &Files, answered: u64, expected: &[RecordedEvent]) -> Result<(), String> {
     let folder = TempFolder::in_memory();
     for (path, content) in left {
         let path = folder.path().join(path);
