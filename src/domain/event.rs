@@ -10,11 +10,11 @@ use super::lifecycle::LifecycleCommand;
 use super::name::DatabaseName;
 use super::plan::Basis;
 use super::schedule::SchedulePlan;
+pub use super::stream::Stream;
 use super::token::Scope;
 use super::webhook::WebhookPlan;
 use crate::clock::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Declares the events: for each its stored type number, its arm and its fields.
 macro_rules! events {
@@ -448,35 +448,6 @@ events! {
         plan: PlanId,
         /// The job that it put in the queue.
         job: Option<JobId>,
-    }
-}
-
-/// Where an event belongs: a stream is what is read and versioned together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stream {
-    /// Tokens, settings, the log itself.
-    Forge,
-    /// One database's life and its jobs.
-    Database(DatabaseId),
-}
-
-impl fmt::Display for Stream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Forge => f.write_str("forge"),
-            Self::Database(id) => write!(f, "database/{id}"),
-        }
-    }
-}
-
-impl std::str::FromStr for Stream {
-    type Err = uuid::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix("database/") {
-            Some(id) => id.parse().map(Self::Database),
-            None => Ok(Self::Forge),
-        }
     }
 }
 
