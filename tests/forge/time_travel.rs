@@ -115,7 +115,7 @@ async fn a_diff_says_what_was_added_removed_and_changed() {
     let path = format!("/v1/tokens/{}", revoked.as_str().unwrap());
     forge.send("DELETE", &path, "").await;
     forge
-        .send("PATCH", "/v1/databases/shop", r#"{"protected":true}"#)
+        .send("PATCH", "/v1/databases/shop", r#"{"protect":true}"#)
         .await;
     let to = forge.control.present().head.sequence.0;
 
