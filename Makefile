@@ -55,11 +55,11 @@ test: deps check ## Run every test, those on real Docker, Compose and Traefik in
 	@unused=$$(comm -23 <(find $(CURDIR)/snapshots -name '*.snap' | sort) <(sort -u $(built)/snapshots-used)); \
 	  if [[ -n $$unused ]]; then echo "snapshots that no test asks for:"; echo "$$unused"; exit 1; fi
 
-crash: ## Kill the gateway at N points of each system call: make crash N=100
+crash: ## Kill the gateway at N points of each system call, and more often at once: make crash N=100
 	@docker/setup.sh strace
-	DBFORGE_CRASHES=$(or $(N),50) cargo test --locked --test forge crash::
+	DBFORGE_CRASHES=$(or $(N),50) cargo test --locked --test forge crash
 
-bench: ## Measure, each figure beside its ceiling: make bench [ONLY=log|history] [SIZE=small]
+bench: ## Measure, each figure beside its ceiling: make bench [ONLY=log|history|memory] [SIZE=small] [OUT=table.md]
 	cargo bench --locked --bench forge
 
 replay: ## Fold an exported history: make replay LOG=events.jsonl [AT=100] [ASSERT=state.txt]

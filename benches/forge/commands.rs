@@ -1,6 +1,7 @@
 //! How many commands a second are decided, kept and answered.
+use crate::memory;
 use crate::table::{Table, per_second, percentiles};
-use dbforge::clock::{RandomIds, Stopwatch, SystemClock};
+use dbforge::clock::{Deadline, RandomIds, Stopwatch, SystemClock};
 use dbforge::control::{ControlConfig, ControlPlane, Submission};
 use dbforge::domain::command::{Command, CreateDatabase};
 use dbforge::domain::database::{Durability, EngineName, Labels, Limits};
@@ -15,23 +16,20 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
+/// The longest that `control.db` may take to be built from 10^6 events on a slow machine.
+const READY_WAIT: Duration = Duration::from_secs(600);
 const CLIENTS: [usize; 3] = [1, 8, 64];
 /// What a create adds to the journal, roughly: two events and their header.
 const BYTES_OF_A_CREATE: usize = 700;
+/// Enough that one slow sync does not decide.
+const SYNCS_OF_A_CEILING: usize = 500;
 
 /// Through `ControlPlane::submit`.
 pub(crate) fn in_process(table: &mut Table, count: usize) {
-    let folder = TempDir::new().unwrap();
-    let ceiling = write_and_sync(folder.path(), count.min(2000));
-    let name = "a plain write + fdatasync";
-    table.row(
-        name,
-        format!("{ceiling:.0}/s"),
-        "the ceiling of one client".into(),
-    );
     let tokio = tokio::runtime::Runtime::new().unwrap();
     for clients in CLIENTS {
         let folder = TempDir::new().unwrap();
+        let ceiling = write_and_sync(folder.path(), clients);
         let control = control(folder.path());
         let watch = Stopwatch::start();
         tokio.block_on(async {
@@ -51,7 +49,7 @@ pub(crate) fn in_process(table: &mut Table, count: usize) {
         });
         let rate = per_second(count / clients * clients, watch.elapsed());
         let what = format!("creates in process, {clients} clients");
-        table.rate(what, rate, (name, ceiling));
+        table.rate(what, rate, (&plain_loop(clients), ceiling));
         control.stop();
     }
 }
@@ -60,7 +58,7 @@ pub(crate) fn in_process(table: &mut Table, count: usize) {
 pub(crate) fn over_http(table: &mut Table, count: usize) {
     for clients in CLIENTS {
         let folder = TempDir::new().unwrap();
-        let ceiling = write_and_sync(folder.path(), 500);
+        let ceiling = write_and_sync(folder.path(), clients);
         let gateway = Gateway::start(&folder.path().join("db-data"));
         let watch = Stopwatch::start();
         let times: Vec<Duration> = std::thread::scope(|scope| {
@@ -78,20 +76,29 @@ pub(crate) fn over_http(table: &mut Table, count: usize) {
             "creates accepted over HTTP, {clients} clients, while their jobs run: {}",
             percentiles(times)
         );
-        table.rate(what, rate, ("a plain write + fdatasync", ceiling));
+        table.rate(what, rate, (&plain_loop(clients), ceiling));
     }
 }
 
-/// Single appends to a file, each synced: what one client could have at most.
-fn write_and_sync(folder: &Path, count: usize) -> f64 {
+/// Appends to a file, synced when each of `clients` has one in it: what they could have at most.
+fn write_and_sync(folder: &Path, clients: usize) -> f64 {
     let mut file = File::create(folder.join("ceiling")).unwrap();
     let bytes = vec![7; BYTES_OF_A_CREATE];
     let watch = Stopwatch::start();
-    for _ in 0..count {
-        file.write_all(&bytes).unwrap();
+    for _ in 0..SYNCS_OF_A_CEILING {
+        for _ in 0..clients {
+            file.write_all(&bytes).unwrap();
+        }
         file.sync_data().unwrap();
     }
-    per_second(count, watch.elapsed())
+    per_second(SYNCS_OF_A_CEILING * clients, watch.elapsed())
+}
+
+fn plain_loop(clients: usize) -> String {
+    match clients {
+        1 => "a plain loop of write + fdatasync".to_owned(),
+        _ => format!("a plain loop of {clients} × write + fdatasync"),
+    }
 }
 
 pub(crate) fn control(folder: &Path) -> Arc<ControlPlane> {
@@ -172,19 +179,30 @@ impl Gateway {
 
     /// Asks for something and reads the whole answer.
     pub(crate) fn get(&self, path: &str) -> String {
+        self.try_get(path).expect("the gateway answers")
+    }
+
+    /// Asks until it answers: a list waits 5 s for `control.db`, then says that it is being built.
+    pub(crate) fn get_once_ready(&self, path: &str) -> String {
+        let deadline = Deadline::after(READY_WAIT);
+        loop {
+            match self.try_get(path) {
+                Ok(answer) => return answer,
+                Err(error) => assert!(!deadline.has_passed(), "{path}: {error}"),
+            }
+        }
+    }
+
+    fn try_get(&self, path: &str) -> Result<String, ureq::Error> {
         ureq::get(format!("{}{path}", self.url))
             .header("X-API-Key", &self.token)
             .call()
             .and_then(|mut it| it.body_mut().read_to_string())
-            .expect("the gateway answers")
     }
 
     /// Bytes of memory it holds.
     pub(crate) fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"));
-        let kilobytes = line.and_then(|it| it.split_whitespace().next()?.parse::<u64>().ok());
-        kilobytes.expect("a process has memory") * 1024
+        memory::resident(self.child.id())
     }
 
     /// Ends it as Ctrl-C would.

@@ -1,28 +1,26 @@
 //! What a long history costs: starts, lists, memory.
-use crate::commands::{Gateway, control, create};
-use crate::table::Table;
+use crate::commands::{Gateway, control};
+use crate::story::{BEGIN, Story};
+use crate::table::{Table, percentiles};
 use dbforge::clock::Stopwatch;
-use dbforge::domain::command::Command;
-use dbforge::domain::event::Event;
-use dbforge::domain::ids::{Actor, CommitId, RequestId};
-use dbforge::domain::job::{StepName, StepOutcome};
-use dbforge::domain::recorded::{CommitHeader, NewCommit, RecordedEvent};
-use dbforge::domain::state::State;
+use dbforge::clock::timestamp::Timestamp;
+use dbforge::domain::recorded::NewCommit;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::disk::{DiskEventLog, Settings};
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
-use uuid::Uuid;
 
 /// Commits that are appended with one sync while a history is made.
 const GROUP: usize = 500;
+/// How often each page is asked for.
+const ASKED: usize = 50;
 
 /// Starts on a history of about `events` events, in which databases were created and restarted.
 pub(crate) fn starts(table: &mut Table, events: u64) {
     let folder = TempDir::new().unwrap();
     let data_dir = folder.path().join("db-data");
-    fill(&data_dir, events);
+    let middle = fill(&data_dir, events);
 
     let watch = Stopwatch::start();
     let (log, _) = DiskEventLog::open(&data_dir.join(".forge"), Settings::default()).unwrap();
@@ -44,7 +42,7 @@ pub(crate) fn starts(table: &mut Table, events: u64) {
     let gateway = Gateway::start(&data_dir);
     let first = watch.elapsed();
     let watch = Stopwatch::start();
-    gateway.get("/v1/events?limit=1&order=desc&min_sequence=1");
+    gateway.get_once_ready("/v1/events?limit=1&order=desc");
     let listed = watch.elapsed();
     gateway.stop();
     let watch = Stopwatch::start();
@@ -58,134 +56,95 @@ pub(crate) fn starts(table: &mut Table, events: u64) {
             seconds(listed)
         ),
     );
-    let pages = [
-        "/v1/events?limit=50".to_owned(),
-        format!("/v1/events?limit=50&after={}", head.0 / 2),
-        "/v1/events?limit=50&order=desc".to_owned(),
-        "/v1/jobs?limit=50&order=desc&kind=restart_worker".to_owned(),
-    ];
-    let times: Vec<String> = pages
-        .iter()
-        .map(|page| {
-            gateway.get(page);
+    let half = head.0 / 2;
+    for (what, page) in [
+        ("events, the first page", "/v1/events?limit=50".to_owned()),
+        (
+            "events, a page in the middle",
+            format!("/v1/events?limit=50&after={half}"),
+        ),
+        (
+            "events, the last page",
+            "/v1/events?limit=50&order=desc".to_owned(),
+        ),
+        (
+            "jobs, the first page",
+            "/v1/jobs?limit=50&order=asc".to_owned(),
+        ),
+        (
+            "jobs, a page in the middle",
+            format!("/v1/jobs?limit=50&order=asc&created_after={middle}"),
+        ),
+        (
+            "jobs, the last page",
+            "/v1/jobs?limit=50&order=desc".to_owned(),
+        ),
+        (
+            "jobs of a kind and state, the last page",
+            "/v1/jobs?limit=50&order=desc&kind=restart_worker&state=succeeded".to_owned(),
+        ),
+        (
+            "jobs of a state that none is in",
+            "/v1/jobs?limit=50&state=stuck".to_owned(),
+        ),
+    ] {
+        let ask = |_| {
             let watch = Stopwatch::start();
-            gateway.get(page);
-            format!("{:.1}", watch.elapsed().as_secs_f64() * 1000.0)
-        })
-        .collect();
+            gateway.get(&page);
+            watch.elapsed()
+        };
+        gateway.get(&page);
+        let times = (0..ASKED).map(ask).collect();
+        table.row(
+            format!("{head} events: {what}"),
+            percentiles(times),
+            String::new(),
+        );
+    }
+    let size = |name: &str| size_of(&data_dir.join(".forge").join(name)) >> 20;
     table.row(
-        format!("{head} events: a page of 50 events at the start, the middle, the end; of jobs"),
-        format!("{} ms", times.join(", ")),
-        format!("memory {} MiB", gateway.memory() >> 20),
+        format!("{head} events: memory of the gateway that has listed them"),
+        format!("{} MiB", gateway.memory() >> 20),
+        format!(
+            "on disk: journal {} MiB, events.sled {} MiB, control.db {} MiB",
+            size("journal"),
+            size("events.sled"),
+            size("control.db")
+        ),
     );
+}
+
+/// Bytes of a file, or of all files in a folder.
+fn size_of(path: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return path.metadata().map_or(0, |it| it.len());
+    };
+    entries.map(|it| size_of(&it.unwrap().path())).sum()
 }
 
 fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
 }
 
-/// Writes what a forge would have written that created a database for each thousand events and
-/// restarted its worker again and again.
-fn fill(data_dir: &Path, events: u64) {
+/// Writes what a forge would have written that created a database for each hundred jobs and
+/// restarted its worker again and again; tells the moment in the middle.
+fn fill(data_dir: &Path, events: u64) -> Timestamp {
     std::fs::create_dir_all(data_dir).unwrap();
     let control = control(data_dir);
     control.stop();
     drop(control);
     let (log, _) = DiskEventLog::open(&data_dir.join(".forge"), Settings::default()).unwrap();
-    let mut story = Story::default();
+    let mut story = Story::new(100);
     while log.head().sequence.0 < events {
         let commits: Vec<NewCommit> = (0..GROUP).map(|_| story.next_commit()).collect();
         log.append(log.head().sequence, commits).unwrap();
     }
     log.close();
-}
-
-/// Decides as the forge does, without waiting for anything.
-#[derive(Default)]
-struct Story {
-    state: State,
-    ids: u128,
-    restarts: u32,
-}
-
-impl Story {
-    fn next_commit(&mut self) -> NewCommit {
-        let command = self.next_command();
-        self.ids += 4;
-        let id = |n: u128| Uuid::from_u128((0x0190_0000_0000_7000 << 64) + self.ids + n);
-        let facts = dbforge::domain::command::Facts {
-            now: dbforge::clock::timestamp::Timestamp::from_millis(
-                1_772_366_400_000 + i64::try_from(self.ids).unwrap(),
-            ),
-            fresh: [id(0), id(1)],
-            jitter_permille: 500,
-            trash_retention: Duration::from_secs(86_400),
-            queue_bound: usize::MAX,
-        };
-        let events = self.state.decide(&command, &facts).unwrap();
-        let header = CommitHeader {
-            time: facts.now,
-            id: CommitId(id(2)),
-            actor: Actor::named("root"),
-            request: RequestId(id(3)),
-            correlation: RequestId(id(3)),
-            causation: None,
-            idempotency: None,
-        };
-        self.follow(&header, &events);
-        NewCommit { header, events }
+    // The reconciler would tell of each file that is missing.
+    for database in story.state.databases() {
+        let folder = data_dir.join("databases").join(database.id.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("main.db"), []).unwrap();
     }
-
-    fn follow(&mut self, header: &CommitHeader, events: &[Event]) {
-        let commit = std::sync::Arc::new(header.clone());
-        for event in events {
-            self.state.evolve(&RecordedEvent {
-                sequence: self.state.sequence.next(),
-                commit: commit.clone(),
-                event: event.clone(),
-                schema_version: 0,
-                data_before_upcast: None,
-                previous_hash: [0; 32],
-                hash: [0; 32],
-            });
-        }
-    }
-
-    /// The unfinished job's next step, or another job.
-    fn next_command(&mut self) -> Command {
-        let Some(job) = self.state.jobs().next() else {
-            self.restarts += 1;
-            let latest = self.state.databases().last().map(|it| it.id);
-            return match latest {
-                Some(database) if !self.restarts.is_multiple_of(100) => {
-                    Command::RestartWorker { database }
-                }
-                _ => create(&format!("d{}", self.restarts)),
-            };
-        };
-        let kind = dbforge::jobs::kinds::steps(&job.kind);
-        let step = |at: usize| kind.get(at).map(|it| StepName(it.name.to_owned()));
-        if job.started_at.is_none() {
-            return Command::StartJob {
-                job: job.id,
-                step: step(0),
-                time_limit: Duration::from_secs(600),
-            };
-        }
-        let done = job.finished_steps.len();
-        let outcome = match kind[done].name {
-            "create_file" => StepOutcome::FilesCreated,
-            "ensure_worker" => StepOutcome::WorkerStarted {
-                worker: "process-000000000000".to_owned(),
-            },
-            "remove_worker" => StepOutcome::WorkerRemoved,
-            _ => StepOutcome::Nothing,
-        };
-        Command::FinishStep {
-            job: job.id,
-            step: step(done).unwrap(),
-            outcome,
-            next: step(done + 1),
-        }
-    }
+    Timestamp::from_millis(i64::midpoint(BEGIN, story.now().millis()))
 }

@@ -2,8 +2,14 @@
 //!
 //! Every figure stands next to a ceiling that was measured in the same run on the same disk.
 //! `ONLY=log` runs one topic, `SIZE=small` takes a quick look, `OUT=file` keeps the table.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot measure has nothing better to do than to end"
+)]
 mod commands;
 mod history;
+mod memory;
+mod story;
 mod table;
 
 use table::Table;
@@ -27,11 +33,38 @@ fn main() {
             history::starts(&mut table, *size);
         }
     }
-    let text = table.to_string();
+    if wants("memory") {
+        let (databases, jobs) = if is_small {
+            (1000, 2000)
+        } else {
+            (10_000, 100_000)
+        };
+        memory::of_the_state(&mut table, databases, jobs);
+    }
+    let text = format!("{}\n\n{table}", surroundings());
     say(&text);
     if let Some(file) = setting("OUT") {
         std::fs::write(&file, text).expect("OUT names a file that can be written");
     }
+}
+
+/// What the figures were measured on.
+fn surroundings() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let read = |file| std::fs::read_to_string(file).unwrap_or_default();
+    let information = read("/proc/cpuinfo");
+    let model = information.lines().find(|it| it.starts_with("model name"));
+    let model = model
+        .and_then(|it| it.split_once(": "))
+        .map_or("", |it| it.1);
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').next().unwrap_or_default();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!(
+        "dbforge {}, {cores} × {model}, Linux {}, load {load} at the end",
+        env!("CARGO_PKG_VERSION"),
+        kernel.trim()
+    )
 }
 
 #[expect(

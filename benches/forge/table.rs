@@ -13,9 +13,13 @@ struct Row {
 }
 
 impl Table {
+    /// Tells it on the standard error at once: a long run that is stopped has said something.
+    #[expect(clippy::print_stderr, reason = "this is what a benchmark is for")]
     pub(crate) fn row(&mut self, what: impl Into<String>, figure: String, beside: String) {
+        let what = what.into();
+        eprintln!("{what}: {figure} {beside}");
         self.0.push(Row {
-            what: what.into(),
+            what,
             figure,
             beside,
         });

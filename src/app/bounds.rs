@@ -3,6 +3,7 @@ use super::runtime_choice::worker_user;
 use crate::config::Config;
 use crate::data::DataConfig;
 use crate::http::HttpConfig;
+use crate::jobs::webhooks::WebhookConfig;
 use rustix::process::geteuid;
 
 pub(super) fn of_sql(config: &Config) -> DataConfig {
@@ -26,8 +27,14 @@ pub(super) fn of_http(config: &Config) -> HttpConfig {
         body_limit: http.max_body_bytes,
         in_flight_limit: http.max_requests,
         connection_limit: http.max_connections,
+        stream_limit: http.max_streams,
         drain_timeout: http.stop_grace,
         ready_wait: http.ready_wait,
+        webhooks: WebhookConfig {
+            targets: config.webhooks.targets,
+            max_failures: u32::try_from(config.webhooks.max_failures).unwrap_or(u32::MAX),
+            ..WebhookConfig::default()
+        },
         ..HttpConfig::default()
     }
 }

@@ -165,6 +165,7 @@ impl App {
             root_token,
             bounds::of_http(&config),
         ));
+        let webhooks = gateway.webhooks.clone();
         let (stop_serving, serving) = serve(listener, gateway);
         let (alarm_clock, stop_working, mut working) = work(&workshop).await?;
         working.spawn(checkpoint::keep(
@@ -172,6 +173,7 @@ impl App {
             forge_dir.into(),
             stop_working.clone(),
         ));
+        working.spawn(webhooks.run(stop_working.clone()));
         Ok(Self {
             address,
             greeting: Greeting {

@@ -13,7 +13,7 @@ mod table;
 mod token;
 mod worker;
 
-use self::client::{databases, drift, events, jobs, plans, schedules, sql};
+use self::client::{databases, drift, events, jobs, plans, schedules, sql, webhooks};
 use self::exit::Failure;
 use crate::config::{Environment, ProcessEnvironment};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -52,9 +52,9 @@ enum Command {
     Delete(databases::DeleteArgs),
     /// Bring a database back from the trash
     Undelete(databases::ActionArgs),
-    /// List jobs, or show one
+    /// List jobs, show one, or watch one
     Jobs(jobs::JobsArgs),
-    /// List what happened
+    /// List what happened, or follow what happens
     Events(events::EventsArgs),
     /// Write a command down, and show what it would do; nothing is done
     Plan(plans::PlanArgs),
@@ -69,6 +69,9 @@ enum Command {
     /// Do something again and again: make, list, pause, run and delete schedules
     #[command(subcommand)]
     Schedules(schedules::ScheduleCommand),
+    /// Be told of events: make, list, try, enable and delete webhooks
+    #[command(subcommand)]
+    Webhooks(webhooks::WebhookCommand),
     /// Make, list and revoke tokens; replace the root token
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -137,6 +140,7 @@ impl Command {
             Self::Undo(args) => plans::undo(args, environment),
             Self::Drift(args) => drift::drift(args, environment),
             Self::Schedules(command) => schedules::run(command, environment),
+            Self::Webhooks(command) => webhooks::run(command, environment),
             Self::Token(command) => token::run(command, environment),
             Self::Log(command) => log::run(command, environment),
             Self::Replay(args) => replay::replay(args),

@@ -4,9 +4,11 @@
 //! held against it by tests.
 mod client;
 mod settings;
+mod targets;
 
 pub use client::ClientConfig;
 pub use settings::{CLIENT_SETTINGS, SETTINGS, Setting};
+pub use targets::Targets;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -142,6 +144,8 @@ pub struct Config {
     pub http: HttpLimits,
     /// Bounds of SQL.
     pub sql: SqlLimits,
+    /// Bounds of webhooks.
+    pub webhooks: WebhookLimits,
     /// How long the trash keeps a database.
     pub trash_retention: Duration,
     /// Most unfinished jobs.
@@ -159,10 +163,21 @@ pub struct HttpLimits {
     pub max_requests: usize,
     /// Open connections.
     pub max_connections: usize,
+    /// Open event streams.
+    pub max_streams: usize,
     /// Time for running requests once the gateway stops.
     pub stop_grace: Duration,
     /// How long SQL waits for a database that is being created.
     pub ready_wait: Duration,
+}
+
+/// Bounds of webhooks.
+#[derive(Debug, Clone, Copy)]
+pub struct WebhookLimits {
+    /// Where they may go.
+    pub targets: Targets,
+    /// Failures in a row that disable one.
+    pub max_failures: usize,
 }
 
 /// Bounds of SQL.
@@ -216,8 +231,11 @@ impl Config {
         let max_body_bytes = reader.count("DBFORGE_MAX_BODY_BYTES");
         let max_requests = reader.count("DBFORGE_MAX_REQUESTS");
         let max_connections = reader.count("DBFORGE_MAX_CONNECTIONS");
+        let max_streams = reader.count("DBFORGE_MAX_STREAMS");
         let stop_grace = reader.duration("DBFORGE_STOP_GRACE");
         let ready_wait = reader.duration("DBFORGE_READY_WAIT");
+        let targets = reader.value("DBFORGE_WEBHOOK_TARGETS", Targets::from_str);
+        let max_failures = reader.count("DBFORGE_WEBHOOK_MAX_FAILURES");
         let trash_retention = reader.duration("DBFORGE_TRASH_RETENTION");
         let max_unfinished_jobs = reader.count("DBFORGE_MAX_UNFINISHED_JOBS");
         let journal_segment_bytes = reader.value("DBFORGE_JOURNAL_SEGMENT_BYTES", segment_bytes);
@@ -240,6 +258,7 @@ impl Config {
                 max_body_bytes: max_body_bytes?,
                 max_requests: max_requests?,
                 max_connections: max_connections?,
+                max_streams: max_streams?,
                 stop_grace: stop_grace?,
                 ready_wait: ready_wait?,
             },
@@ -249,6 +268,10 @@ impl Config {
                 max_rows: max_rows?,
                 max_result_bytes: max_result_bytes?,
                 max_connections: sql_connections?,
+            },
+            webhooks: WebhookLimits {
+                targets: targets?,
+                max_failures: max_failures?,
             },
             trash_retention: trash_retention?,
             max_unfinished_jobs: max_unfinished_jobs?,

@@ -95,9 +95,24 @@ pub const SETTINGS: &[Setting] = &[
         "open client connections; more wait",
     ),
     setting(
+        "DBFORGE_MAX_STREAMS",
+        "1000",
+        "event streams open at the same time; more get 503",
+    ),
+    setting(
         "DBFORGE_STOP_GRACE",
         "20s",
         "how long running requests may take once the gateway stops",
+    ),
+    setting(
+        "DBFORGE_WEBHOOK_TARGETS",
+        "public,private,loopback",
+        "networks that webhooks may go to; also: link-local, where clouds keep secrets",
+    ),
+    setting(
+        "DBFORGE_WEBHOOK_MAX_FAILURES",
+        "20",
+        "failures in a row that disable a webhook; the default is about three hours",
     ),
     setting(
         "DBFORGE_TRASH_RETENTION",

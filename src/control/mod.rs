@@ -3,8 +3,10 @@
 //! [`ControlPlane::submit`] is the only way to add events. Readers take the [`Present`], which
 //! shows nothing that is not on disk yet.
 pub mod checkpoint;
+pub mod past;
 mod writer;
 
+use self::past::Moment;
 use crate::clock::{Clock, IdSource};
 use crate::domain::command::{Command, Facts};
 use crate::domain::event::Event;
@@ -315,15 +317,9 @@ pub fn fold(log: &dyn EventLog) -> Result<State, ReadError> {
 }
 
 fn fold_onto(mut state: State, log: &dyn EventLog) -> Result<State, ReadError> {
-    loop {
-        let events = log.read_after(state.sequence, FOLD_CHUNK)?;
-        if events.is_empty() {
-            return Ok(state);
-        }
-        for recorded in &events {
-            state.evolve(recorded);
-        }
-    }
+    let end = Moment::Sequence(Sequence(u64::MAX));
+    past::fold_on(log, &mut state, end)?;
+    Ok(state)
 }
 
 /// What a decision made now needs from outside. Time never goes back: a clock that does is held

@@ -241,7 +241,15 @@ impl DataPlane {
             target.database,
             "SQL runs behind the gate of its own database"
         );
-        let open = self.open.get(guard, target, &self.folders, &self.config);
+        let get = || self.open.get(guard, target, &self.folders, &self.config);
+        let mut open = get();
+        if !open.is_in_place() {
+            // What lies there now is opened, or said to be missing. The handles on what is gone
+            // close behind the gate, as all do; SQLite leaves the WAL of a file that was moved.
+            self.open.forget(target.database, &open);
+            let closing = (std::mem::replace(&mut open, get()), guard.clone());
+            tokio::task::spawn_blocking(move || drop(closing));
+        }
         if let Some(reason) = open.bench.reason() {
             return Err(QueryError::Benched { reason });
         }

@@ -6,11 +6,12 @@ use super::query::{QueryError, Target};
 use super::write_queue::WriteQueue;
 use crate::clock::Deadline;
 use crate::domain::database::Durability;
-use crate::engine::sqlite::{Profile, Role, SqlError, SqliteConnection};
+use crate::engine::sqlite::{MAIN_FILE, Profile, Role, SqlError, SqliteConnection};
 use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// One database of one generation. Connections are opened when they are needed.
@@ -23,6 +24,8 @@ pub(super) struct OpenDatabase {
     /// When it was last used, counted in uses of any database.
     pub(super) last_used: AtomicU64,
     folder: PathBuf,
+    /// The file that its connections were opened on: device and inode.
+    opened: OnceLock<(u64, u64)>,
     durability: Durability,
     size_bytes: AtomicU64,
     cached_statements: usize,
@@ -70,6 +73,7 @@ impl OpenDatabase {
             writes: Arc::new(WriteQueue::new(config.waiting_writes)),
             last_used: AtomicU64::new(0),
             folder,
+            opened: OnceLock::new(),
             durability: target.durability,
             size_bytes: AtomicU64::new(target.size_bytes),
             cached_statements: config.cached_statements,
@@ -85,6 +89,14 @@ impl OpenDatabase {
 
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Whether the file that is open lies in its place. One that somebody moved or removed would
+    /// take writes that nobody finds again.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.opened
+            .get()
+            .is_none_or(|it| identity(&self.folder) == Some(*it))
     }
 
     /// The size that the state knows now; the writer is opened anew when it changed.
@@ -186,7 +198,12 @@ impl OpenDatabase {
             size_bytes,
             cached_statements: self.cached_statements,
         };
+        let found = identity(&self.folder);
         let sqlite = SqliteConnection::open(&self.folder, profile)?;
+        // Looked at before: a file that was changed between the two counts as moved.
+        if let Some(found) = found {
+            self.opened.get_or_init(|| found);
+        }
         self.open_connections.fetch_add(1, Ordering::Relaxed);
         Ok(Handle {
             sqlite,
@@ -197,6 +214,12 @@ impl OpenDatabase {
     fn lock_readers(&self) -> MutexGuard<'_, Vec<Handle>> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Which file lies in the main file's place.
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    let it = folder.join(MAIN_FILE).symlink_metadata().ok()?;
+    Some((it.dev(), it.ino()))
 }
 
 impl Deref for Handle {

@@ -89,6 +89,17 @@ impl OpenDatabases {
         self.lock().remove(&database)
     }
 
+    /// Takes this one out, unless another stands in its place already.
+    pub(super) fn forget(&self, database: DatabaseId, stale: &Arc<OpenDatabase>) {
+        let mut by_id = self.lock();
+        if by_id
+            .get(&database)
+            .is_some_and(|it| Arc::ptr_eq(it, stale))
+        {
+            by_id.remove(&database);
+        }
+    }
+
     /// Takes out all.
     pub(super) fn take_all(&self) -> Vec<Arc<OpenDatabase>> {
         self.lock().drain().map(|(_, it)| it).collect()

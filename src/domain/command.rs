@@ -1,11 +1,12 @@
 //! What can be asked, and what a decision needs from outside.
 use super::database::{Durability, EngineName, Labels, Limits};
-use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId};
+use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId, WebhookId};
 use super::job::{JobError, StepName, StepOutcome};
 use super::lifecycle::LifecycleCommand;
 use super::name::DatabaseName;
 use super::schedule::SchedulePlan;
 use super::token::Scope;
+use super::webhook::WebhookPlan;
 use crate::clock::timestamp::Timestamp;
 use std::time::Duration;
 use uuid::Uuid;
@@ -217,6 +218,37 @@ pub enum Command {
         /// Which one.
         plan: PlanId,
     },
+    /// Tell somebody of events as they happen.
+    CreateWebhook {
+        /// Its id: its secret is kept under it before the webhook is there.
+        webhook: WebhookId,
+        /// Where events go, and which.
+        plan: WebhookPlan,
+    },
+    /// Let a webhook be this from now on.
+    ChangeWebhook {
+        /// Which one.
+        webhook: WebhookId,
+        /// Where events go, and which.
+        plan: WebhookPlan,
+    },
+    /// Tell it no more.
+    DeleteWebhook {
+        /// Which one.
+        webhook: WebhookId,
+    },
+    /// Tell it nothing for now.
+    DisableWebhook {
+        /// Which one.
+        webhook: WebhookId,
+        /// Why.
+        reason: String,
+    },
+    /// Tell it again, of what came in between, too.
+    EnableWebhook {
+        /// Which one.
+        webhook: WebhookId,
+    },
     /// Say that a damaged copy of the log was healed.
     RecordHealing {
         /// What was found and done.
@@ -310,6 +342,11 @@ impl Command {
             | Self::FireSchedule { .. }
             | Self::MakePlan { .. }
             | Self::ApplyPlan { .. }
+            | Self::CreateWebhook { .. }
+            | Self::ChangeWebhook { .. }
+            | Self::DeleteWebhook { .. }
+            | Self::DisableWebhook { .. }
+            | Self::EnableWebhook { .. }
             | Self::RecordHealing { .. } => false,
         }
     }
@@ -349,6 +386,11 @@ impl Command {
             | Self::FireSchedule { .. }
             | Self::MakePlan { .. }
             | Self::ApplyPlan { .. }
+            | Self::CreateWebhook { .. }
+            | Self::ChangeWebhook { .. }
+            | Self::DeleteWebhook { .. }
+            | Self::DisableWebhook { .. }
+            | Self::EnableWebhook { .. }
             | Self::RecordHealing { .. } => None,
         }
     }

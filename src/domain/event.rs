@@ -4,16 +4,17 @@
 //! version with an upcast (`event_log/codec.rs`). Fields are integers, texts, yes-or-no,
 //! lists and options: no floats, no untagged or flattened forms, since the stored form does not describe itself.
 use super::database::{Durability, EngineName, Labels, Limits};
-use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId};
+use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId, WebhookId};
 use super::job::{JobError, JobKind, StepName, StepOutcome};
 use super::lifecycle::LifecycleCommand;
 use super::name::DatabaseName;
 use super::plan::Basis;
 use super::schedule::SchedulePlan;
+pub use super::stream::Stream;
 use super::token::Scope;
+use super::webhook::WebhookPlan;
 use crate::clock::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Declares the events: for each its stored type number, its arm and its fields.
 macro_rules! events {
@@ -363,6 +364,37 @@ events! {
         /// How many were held back when that was said.
         held_back: u32,
     }
+    /// Somebody wants to be told of events as they happen.
+    39 WebhookCreated "webhook_created" {
+        /// Its id for ever.
+        webhook: WebhookId,
+        /// Where events go, and which.
+        plan: WebhookPlan,
+    }
+    /// A webhook is this from now on.
+    40 WebhookChanged "webhook_changed" {
+        /// Which webhook.
+        webhook: WebhookId,
+        /// Where events go, and which.
+        plan: WebhookPlan,
+    }
+    /// A webhook is no more.
+    41 WebhookDeleted "webhook_deleted" {
+        /// Which webhook.
+        webhook: WebhookId,
+    }
+    /// A webhook is told nothing for now.
+    42 WebhookDisabled "webhook_disabled" {
+        /// Which webhook.
+        webhook: WebhookId,
+        /// What went wrong, or that somebody wanted it.
+        reason: String,
+    }
+    /// A webhook is told again, of what came in between, too.
+    43 WebhookEnabled "webhook_enabled" {
+        /// Which webhook.
+        webhook: WebhookId,
+    }
     /// Somebody wants something done again and again.
     44 ScheduleCreated "schedule_created" {
         /// Its id for ever.
@@ -419,35 +451,6 @@ events! {
     }
 }
 
-/// Where an event belongs: a stream is what is read and versioned together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stream {
-    /// Tokens, settings, the log itself.
-    Forge,
-    /// One database's life and its jobs.
-    Database(DatabaseId),
-}
-
-impl fmt::Display for Stream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Forge => f.write_str("forge"),
-            Self::Database(id) => write!(f, "database/{id}"),
-        }
-    }
-}
-
-impl std::str::FromStr for Stream {
-    type Err = uuid::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix("database/") {
-            Some(id) => id.parse().map(Self::Database),
-            None => Ok(Self::Forge),
-        }
-    }
-}
-
 impl EventKind {
     /// What the event log stores for it.
     #[must_use]
@@ -493,7 +496,12 @@ impl Event {
             | Self::ScheduleDeleted(_)
             | Self::ScheduleFired(_)
             | Self::PlanMade(_)
-            | Self::PlanApplied(_) => return None,
+            | Self::PlanApplied(_)
+            | Self::WebhookCreated(_)
+            | Self::WebhookChanged(_)
+            | Self::WebhookDeleted(_)
+            | Self::WebhookDisabled(_)
+            | Self::WebhookEnabled(_) => return None,
             Self::DatabaseRequested(it) => it.database,
             Self::DatabaseReady(it) => it.database,
             Self::DatabaseAbandoned(it) => it.database,
@@ -565,7 +573,12 @@ impl Event {
             | Self::ScheduleDeleted(_)
             | Self::ScheduleFired(_)
             | Self::PlanMade(_)
-            | Self::PlanApplied(_) => return None,
+            | Self::PlanApplied(_)
+            | Self::WebhookCreated(_)
+            | Self::WebhookChanged(_)
+            | Self::WebhookDeleted(_)
+            | Self::WebhookDisabled(_)
+            | Self::WebhookEnabled(_) => return None,
         })
     }
 }

@@ -60,6 +60,10 @@ id!(
     /// One schedule.
     ScheduleId
 );
+id!(
+    /// One webhook; not its secret.
+    WebhookId
+);
 
 id!(
     /// One stored plan.

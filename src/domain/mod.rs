@@ -17,5 +17,7 @@ mod rules;
 pub mod schedule;
 pub mod state;
 pub mod state_text;
+pub mod stream;
 pub mod token;
 pub mod undo;
+pub mod webhook;

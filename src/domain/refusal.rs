@@ -79,6 +79,9 @@ pub enum Refusal {
     /// No schedule of that name or id.
     #[error("there is no schedule `{0}`")]
     ScheduleNotFound(String),
+    /// No webhook of that id.
+    #[error("there is no webhook `{0}`")]
+    WebhookNotFound(String),
     /// The token that made a schedule does not allow its command any more.
     #[error(
         "the token that made schedule `{0}` is revoked, has expired, or does not allow this any more"

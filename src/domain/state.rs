@@ -2,7 +2,7 @@
 use super::command::{Command, Facts};
 use super::database::Database;
 use super::event::Event;
-use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, Sequence, TokenId};
+use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, Sequence, TokenId, WebhookId};
 use super::job::{Job, JobState};
 use super::name::name_key;
 use super::plan::Plan;
@@ -11,6 +11,7 @@ use super::refusal::Refusal;
 use super::rules;
 use super::schedule::Schedule;
 use super::token::Token;
+use super::webhook::Webhook;
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub struct State {
     pub(super) schedules: OrdMap<ScheduleId, Arc<Schedule>>,
     /// Plans until they are forgotten, applied or not.
     pub(super) plans: OrdMap<PlanId, Arc<Plan>>,
+    pub(super) webhooks: OrdMap<WebhookId, Arc<Webhook>>,
 }
 
 impl State {
@@ -88,6 +90,15 @@ impl State {
                     Arc::make_mut(plan).apply(it.job, recorded);
                 }
             }
+            Event::WebhookCreated(_) => {
+                if let Some(webhook) = Webhook::begun_by(recorded) {
+                    self.webhooks.insert(webhook.id, Arc::new(webhook));
+                }
+            }
+            Event::WebhookChanged(it) => self.evolve_webhook(it.webhook, recorded),
+            Event::WebhookDisabled(it) => self.evolve_webhook(it.webhook, recorded),
+            Event::WebhookEnabled(it) => self.evolve_webhook(it.webhook, recorded),
+            Event::WebhookDeleted(it) => drop(self.webhooks.remove(&it.webhook)),
             Event::DatabaseRequested(it) => {
                 let database = Database::begun_by(it, recorded);
                 self.names.insert(database.name.key(), database.id);
@@ -261,6 +272,23 @@ impl State {
         }
         if let Some(plan) = Plan::begun_by(recorded) {
             self.plans.insert(plan.id, Arc::new(plan));
+        }
+    }
+
+    /// A webhook by its id.
+    #[must_use]
+    pub fn webhook(&self, id: WebhookId) -> Option<&Arc<Webhook>> {
+        self.webhooks.get(&id)
+    }
+
+    /// Every webhook, oldest first.
+    pub fn webhooks(&self) -> impl DoubleEndedIterator<Item = &Arc<Webhook>> {
+        self.webhooks.values()
+    }
+
+    fn evolve_webhook(&mut self, id: WebhookId, recorded: &RecordedEvent) {
+        if let Some(webhook) = self.webhooks.get_mut(&id) {
+            Arc::make_mut(webhook).evolve(recorded);
         }
     }
 

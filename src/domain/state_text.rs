@@ -7,6 +7,7 @@ use super::plan::{Applied, Plan};
 use super::schedule::{Firing, Schedule, SchedulePlan};
 use super::state::State;
 use super::token::Token;
+use super::webhook::{Webhook, WebhookPlan};
 use std::fmt;
 
 impl fmt::Display for State {
@@ -26,6 +27,7 @@ impl fmt::Display for State {
             schedules,
             plans,
             quarantined,
+            webhooks,
         } = self;
         writeln!(f, "# Forge")?;
         writeln!(f, "sequence  {sequence}")?;
@@ -58,6 +60,9 @@ impl fmt::Display for State {
         }
         for plan in plans.values() {
             write_plan(f, plan)?;
+        }
+        for webhook in webhooks.values() {
+            write_webhook(f, webhook)?;
         }
         Ok(())
     }
@@ -309,6 +314,37 @@ fn write_plan(f: &mut fmt::Formatter<'_>, plan: &Plan) -> fmt::Result {
         writeln!(f, "applied     by {by}, event {sequence}, job {job}")?;
     }
     writeln!(f, "since       {created_at} by {made_by}, event {sequence}")
+}
+
+fn write_webhook(f: &mut fmt::Formatter<'_>, webhook: &Webhook) -> fmt::Result {
+    let Webhook {
+        id,
+        plan,
+        disabled,
+        since,
+        created_at,
+        sequence,
+    } = webhook;
+    let WebhookPlan {
+        url,
+        kinds,
+        databases,
+    } = plan;
+    let kinds = if kinds.is_empty() {
+        "every kind".to_owned()
+    } else {
+        kinds.join(", ")
+    };
+    writeln!(f, "\n# Webhook {url}")?;
+    writeln!(f, "id          {id}")?;
+    writeln!(f, "tells       {kinds} of {}", databases.join(", "))?;
+    if let Some(reason) = disabled {
+        writeln!(f, "disabled    {reason}")?;
+    }
+    writeln!(
+        f,
+        "since       {created_at}, event {since}, changed by event {sequence}"
+    )
 }
 
 fn shown<T: fmt::Display>(value: Option<&T>) -> String {

@@ -4,6 +4,7 @@
 //! say what they require of it.
 use super::Gateway;
 use super::error::{ErrorCode, Problem};
+use crate::clock::timestamp::Timestamp;
 use crate::domain::database::Database;
 use crate::domain::ids::{Actor, TokenId};
 use crate::domain::state::State as ForgeState;
@@ -15,6 +16,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 /// What every token's secret starts with, so that people and scanners recognise a leaked one.
@@ -90,6 +92,20 @@ impl Caller {
         self.token.as_ref().map(|it| it.id)
     }
 
+    /// Whether the token that a request came with would be let in now, too; and how long it will
+    /// be at most, where it ends by itself.
+    pub(super) fn still_accepted(&self, state: &ForgeState, now: Timestamp) -> Accepted {
+        let Some(token) = &self.token else {
+            return Accepted::Always;
+        };
+        match (state.token(token.id), token.expires_at) {
+            (None, _) => Accepted::No,
+            (Some(_), None) => Accepted::Always,
+            (Some(_), Some(end)) if end <= now => Accepted::No,
+            (Some(_), Some(end)) => Accepted::For(end.since(now)),
+        }
+    }
+
     /// Whether a scope is carried.
     pub(super) fn has_scope(&self, scope: Scope) -> bool {
         self.require(scope).is_ok()
@@ -155,6 +171,17 @@ impl Caller {
             .hint("GET /v1/databases lists them, POST /v1/databases creates one")
         })
     }
+}
+
+/// How a token stands that was accepted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// It was revoked or has expired.
+    No,
+    /// It will expire.
+    For(Duration),
+    /// Until somebody revokes it.
+    Always,
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

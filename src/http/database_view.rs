@@ -54,7 +54,8 @@ pub(super) struct DatabaseView {
 struct WorkerView {
     /// Its id under the runtime; null until it runs for the first time.
     id: Option<String>,
-    /// `starting`, `healthy`, `unhealthy`, `exited` or `missing`.
+    /// `starting`, `healthy`, `unhealthy`, `exited` or `missing`; `recorded` in an earlier state,
+    /// whose workers nobody can look at.
     state: &'static str,
 }
 
@@ -73,6 +74,20 @@ struct LimitsView {
 impl Gateway {
     /// The database, with what was last seen of its worker and its file.
     pub(super) fn view(&self, database: &Database) -> DatabaseView {
+        DatabaseView {
+            worker: self.worker_of(database),
+            size_bytes: self.size_of(database),
+            data_missing: self.workers.drift.last().misses_file_of(database.id),
+            ..self.recorded_view(database)
+        }
+    }
+
+    /// The database as the log alone tells it: nobody looks at a worker or a file of the past.
+    pub(super) fn recorded_view(&self, database: &Database) -> DatabaseView {
+        let worker = |id: &String| WorkerView {
+            id: Some(id.clone()),
+            state: "recorded",
+        };
         let Limits {
             size_bytes: largest,
             memory_bytes,
@@ -84,8 +99,8 @@ impl Gateway {
             host: format!("{}.{}", database.dns_label, self.config.domain),
             engine: database.engine.to_string(),
             state: database.state().as_str(),
-            worker: self.worker_of(database),
-            size_bytes: self.size_of(database),
+            worker: database.worker.as_ref().map(worker),
+            size_bytes: None,
             labels: database.labels.clone(),
             limits: LimitsView {
                 size_bytes: largest,
@@ -99,7 +114,7 @@ impl Gateway {
                 Condition::Creating | Condition::Ready | Condition::Stopped => None,
             },
             degraded: database.degraded.clone(),
-            data_missing: self.workers.drift.last().misses_file_of(database.id),
+            data_missing: false,
             protected: database.protected,
             created_at: database.created_at,
             sequence: database.sequence.0,

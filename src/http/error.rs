@@ -84,6 +84,8 @@ error_codes! {
     ScheduleNotFound "schedule_not_found" 404 "Schedule not found" final;
     /// There is no stored plan of that id, or it is forgotten: plans are kept for a day.
     PlanNotFound "plan_not_found" 404 "Plan not found" final;
+    /// There is no webhook of that id.
+    WebhookNotFound "webhook_not_found" 404 "Webhook not found" final;
     /// Nothing is served at this path. `/docs` shows every route.
     RouteNotFound "route_not_found" 404 "Route not found" final;
     /// The path exists, but not for this method. The `Allow` header lists those that do.

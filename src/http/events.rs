@@ -1,12 +1,16 @@
 //! The history: events listed, single, and exported whole.
 use super::Gateway;
 use super::auth::Caller;
+use super::bodies::Span;
 use super::databases::ReadParameters;
 use super::error::{ErrorCode, Problem};
 use super::extract::{NoParameters, PathParts, StrictQuery};
 use super::jobs::past_database;
 use super::lists::{Direction, List, known_word, page_answer, page_request};
+use super::mutation::LONGEST_WAIT;
 use super::reply::{self, Marked};
+use super::streams::{last_event_id, wants_stream};
+use crate::clock::Deadline;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::EventKind;
 use crate::domain::ids::{Actor, JobId, Sequence};
@@ -17,7 +21,7 @@ use crate::event_log::{EventLog, ReadError};
 use crate::projections::control_db::EventFilter;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -58,6 +62,10 @@ pub(super) struct ListParameters {
     order: Option<Direction>,
     /// Answer once the log has reached this sequence.
     min_sequence: Option<u64>,
+    /// Where there are none, answer once there are, at the latest after this time: `30` or
+    /// `30s`, at most 60 s.
+    #[param(value_type = Option<String>)]
+    wait: Option<Span>,
 }
 
 /// Something that happened; `hash` covers the rest and the hash before it.
@@ -101,41 +109,96 @@ pub(super) struct Head {
     time: Timestamp,
 }
 
-/// List events
+/// List events, or watch them
 ///
 /// By ascending sequence. Needs the scope `audit` on every database, or on the one that
-/// `database` names.
+/// `database` names. With `Accept: text/event-stream` the answer goes on for ever: what happens
+/// next, or what is behind `after`, or behind `Last-Event-ID`; a token that covers some databases
+/// sees those.
 #[utoipa::path(get, path = "/v1/events", tag = "history", params(ListParameters),
-    responses((status = 200, body = List<EventView>)))]
+    responses((status = 200, content(
+        (List<EventView> = "application/json"), (String = "text/event-stream")))))]
 pub(super) async fn list_events(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
+    headers: HeaderMap,
     StrictQuery(asked): StrictQuery<ListParameters>,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Audit)?;
+    if wants_stream(&headers) {
+        return watch(&gateway, caller, &headers, asked).await;
+    }
+    if asked.database.is_none() {
+        caller.require_all()?;
+    }
+    let request = page_request(asked.limit, asked.cursor.clone())?;
+    let wait = asked.wait.map(|Span(wait)| wait.min(LONGEST_WAIT));
+    if wait.is_some() && request.cursor.is_some() {
+        return Err(Problem::invalid(
+            "`wait` goes with `after`, not with `cursor`.",
+        ));
+    }
+    let deadline = Deadline::after(wait.unwrap_or_default());
+    let mut changes = gateway.control.changes();
+    let mut filter = filter(&gateway, &caller, asked).await?;
+    loop {
+        changes.borrow_and_update();
+        gateway.listed_at(None).await?;
+        let page = gateway
+            .control_db
+            .list_events(filter.clone(), request.clone())
+            .await?;
+        let is_awaited = wait.is_some() && page.items.is_empty();
+        if !is_awaited || !gateway.sees_change(&mut changes, deadline).await {
+            return Ok(page_answer(page, |it| it.json));
+        }
+        filter.after = filter.after.max(Some(page.as_of));
+    }
+}
+
+/// The answer that goes on.
+async fn watch(
+    gateway: &Arc<Gateway>,
+    caller: Caller,
+    headers: &HeaderMap,
+    asked: ListParameters,
+) -> Result<Response, Problem> {
+    let of_pages = asked.limit.is_some() || asked.cursor.is_some() || asked.wait.is_some();
+    if of_pages || matches!(asked.order, Some(Direction::Desc)) {
+        return Err(Problem::invalid(
+            "A stream of events has no pages: it takes no `limit`, `cursor`, `wait` or `order=desc`.",
+        ));
+    }
+    let mut filter = filter(gateway, &caller, asked).await?;
+    // A browser that comes back sends the parameters that it came with first.
+    filter.after = last_event_id(headers)?.or(filter.after);
+    gateway.stream(caller, filter, &[])
+}
+
+async fn filter(
+    gateway: &Gateway,
+    caller: &Caller,
+    asked: ListParameters,
+) -> Result<EventFilter, Problem> {
     let kind = asked
         .kind
         .as_deref()
         .map(|word| known_word("kind", word, EventKind::ALL, EventKind::as_str));
     let job = asked.job.as_deref().map(str::parse::<JobId>).transpose();
     let job = job.map_err(|_| Problem::invalid("`job` is no id: ids are UUIDs."))?;
-    let request = page_request(asked.limit, asked.cursor)?;
     let present = gateway.listed_at(asked.min_sequence).await?;
     let database = match &asked.database {
         // A database that is gone has no name by which it could be covered.
         Some(reference) if present.state.find_database(reference).is_some() => {
-            Some(past_database(&caller, &present.state, reference)?)
+            Some(past_database(caller, &present.state, reference)?)
         }
         Some(reference) => {
             caller.require_all()?;
-            Some(past_database(&caller, &present.state, reference)?)
+            Some(past_database(caller, &present.state, reference)?)
         }
-        None => {
-            caller.require_all()?;
-            None
-        }
+        None => None,
     };
-    let filter = EventFilter {
+    Ok(EventFilter {
         after: asked.after.map(Sequence),
         database,
         kind: kind.transpose()?,
@@ -144,9 +207,7 @@ pub(super) async fn list_events(
         since: asked.since,
         until: asked.until,
         order: asked.order.into(),
-    };
-    let page = gateway.control_db.list_events(filter, request).await?;
-    Ok(page_answer(page, |it| it.json))
+    })
 }
 
 /// Look at an event

@@ -159,6 +159,11 @@ fn write_present(gateway: &Gateway, text: &mut String) {
     let one = |value: String| [(String::new(), value)];
     let by_state = |state: &str, count: usize| (format!("state=\"{state}\""), count.to_string());
 
+    gauge(
+        "dbforge_event_streams",
+        "Event streams that are open.",
+        &one(gateway.open_streams().to_string()),
+    );
     let databases: Vec<DatabaseState> = present.state.databases().map(|it| it.state()).collect();
     let count = |state: &DatabaseState| databases.iter().filter(|it| *it == state).count();
     let databases: Vec<_> = DatabaseState::ALL

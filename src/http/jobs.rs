@@ -4,24 +4,28 @@ use super::auth::Caller;
 use super::bodies::Span;
 use super::databases::CommandParameters;
 use super::error::{ErrorCode, Problem};
-use super::extract::{NoFields, PathParts, StrictQuery};
+use super::extract::{NoFields, NoParameters, PathParts, StrictQuery};
 use super::job_answers::{mark_replayed, no_job};
 use super::job_view::JobView;
 use super::lists::{Direction, List, known_word, page_answer, page_request, visible_page};
 use super::mutation::{LONGEST_WAIT, Mutation};
+use super::streams::last_event_id;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, DatabaseId, JobId};
 use crate::domain::job::{Job, JobKind, JobState};
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::Scope;
-use crate::projections::control_db::JobFilter;
+use crate::projections::control_db::{EventFilter, JobFilter};
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::IntoParams;
+
+/// What ends a job for good.
+const LAST_KINDS: &[&str] = &["job_succeeded", "job_failed", "job_cancelled"];
 
 /// Which jobs are wanted.
 #[derive(Deserialize, IntoParams)]
@@ -123,6 +127,35 @@ pub(super) async fn get_job(
         job = gateway.wait_for_job(job.id, wait.min(LONGEST_WAIT)).await?;
     }
     Ok(gateway.show_job(StatusCode::OK, &job))
+}
+
+/// Watch a job
+///
+/// Its events from the first on, as server-sent events; the stream ends with the job's last one.
+#[utoipa::path(get, path = "/v1/jobs/{id}/events", tag = "jobs",
+    params(("id" = String, Path, description = "The job's id")),
+    responses((status = 200, body = String, content_type = "text/event-stream"),
+        (status = 204, description = "`Last-Event-ID` was its last event")))]
+pub(super) async fn watch_job(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    PathParts(id): PathParts<String>,
+    headers: HeaderMap,
+    _: StrictQuery<NoParameters>,
+) -> Result<Response, Problem> {
+    caller.require_sight()?;
+    let job = gateway.visible_job(&caller, &id).await?;
+    let seen = last_event_id(&headers)?.unwrap_or_default();
+    if job.state.is_final() && seen >= job.sequence {
+        // Told by this, a browser does not come back.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let filter = EventFilter {
+        job: Some(job.id),
+        after: Some(seen),
+        ..EventFilter::default()
+    };
+    gateway.stream(caller, filter, LAST_KINDS)
 }
 
 /// Cancel a job

@@ -24,6 +24,7 @@ mod jobs;
 mod limits;
 mod lists;
 mod metrics;
+mod moments;
 mod mutation;
 mod observe;
 mod original;
@@ -33,11 +34,15 @@ mod reply;
 mod router;
 mod schedules;
 mod serve;
+mod slow_reader;
 mod sql;
 mod state;
+mod state_diff;
 mod stored_plans;
+mod streams;
 mod tokens;
 mod undo;
+mod webhooks;
 
 pub use self::auth::RootToken;
 pub use self::error::{ErrorCode, Problem};
@@ -51,6 +56,7 @@ use crate::data::DataPlane;
 use crate::jobs::Workshop;
 use crate::jobs::live::LiveJobs;
 use crate::jobs::observed::ObservedWorkers;
+use crate::jobs::webhooks::{WebhookConfig, Webhooks};
 use crate::projections::control_db::ControlDb;
 use crate::runtime::Runtime;
 use std::sync::Arc;
@@ -75,12 +81,20 @@ pub struct HttpConfig {
     pub connection_limit: usize,
     /// How long a request's head may take to arrive, and how long an idle connection is kept.
     pub header_timeout: Duration,
+    /// How long a client may leave what it was sent unread.
+    pub write_timeout: Duration,
+    /// Event streams that may be open at once.
+    pub stream_limit: usize,
+    /// How long an event stream is silent before it says that it is there.
+    pub stream_silence: Duration,
     /// How long requests may go on once the gateway is told to stop.
     pub drain_timeout: Duration,
     /// How long SQL waits for a database that is being created, or whose files a job has.
     pub ready_wait: Duration,
     /// How long the original's routes wait for a job.
     pub original_wait: Duration,
+    /// Bounds of webhooks.
+    pub webhooks: WebhookConfig,
 }
 
 impl Default for HttpConfig {
@@ -94,10 +108,15 @@ impl Default for HttpConfig {
             in_flight_limit: 1024,
             connection_limit: 10_000,
             header_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            stream_limit: 1000,
+            // Proxies between close what is silent for 30 s or 60 s.
+            stream_silence: Duration::from_secs(15),
             drain_timeout: Duration::from_secs(20),
             ready_wait: Duration::from_secs(5),
             // Clients of the original give up after 30 s.
             original_wait: Duration::from_secs(25),
+            webhooks: WebhookConfig::default(),
         }
     }
 }
@@ -114,6 +133,8 @@ pub struct Gateway {
     pub runtime: Arc<dyn Runtime>,
     /// The workers as they were last seen.
     pub workers: Arc<ObservedWorkers>,
+    /// Tells receivers of events.
+    pub webhooks: Arc<Webhooks>,
     /// How far running jobs are.
     pub live: Arc<LiveJobs>,
     /// The token that may do everything.
@@ -123,6 +144,10 @@ pub struct Gateway {
     /// What was counted since the start.
     pub metrics: Metrics,
     in_flight: Semaphore,
+    /// Room for event streams.
+    streams: Arc<Semaphore>,
+    /// Who may fold the log to an earlier moment.
+    folds: Arc<Semaphore>,
     /// Whoever waits for something answers now.
     stopping: CancellationToken,
     runtime_health: health::RuntimeHealth,
@@ -138,7 +163,16 @@ impl Gateway {
         root_token: RootToken,
         config: HttpConfig,
     ) -> Self {
+        let folder = workshop
+            .data
+            .folders()
+            .root()
+            .with_file_name(".forge")
+            .join("webhooks");
+        let (log, lists) = (workshop.control.clone(), control_db.clone());
+        let webhooks = Webhooks::new(log, lists, folder, config.webhooks);
         Self {
+            webhooks: Arc::new(webhooks),
             control: workshop.control.clone(),
             control_db,
             data: workshop.data.clone(),
@@ -147,6 +181,8 @@ impl Gateway {
             live: workshop.live.clone(),
             root_token,
             in_flight: Semaphore::new(config.in_flight_limit),
+            streams: Arc::new(Semaphore::new(config.stream_limit)),
+            folds: Arc::new(Semaphore::new(moments::FOLDS)),
             config,
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),

@@ -60,6 +60,9 @@ impl From<Refusal> for Problem {
             Refusal::ScheduleNotFound(_) => {
                 Self::new(ErrorCode::ScheduleNotFound, detail).hint("GET /v1/schedules lists them")
             }
+            Refusal::WebhookNotFound(_) => {
+                Self::new(ErrorCode::WebhookNotFound, detail).hint("GET /v1/webhooks lists them")
+            }
             Refusal::ScheduleWithoutRight(_) | Refusal::ScheduleOverlaps(_) => {
                 Self::new(ErrorCode::WrongState, detail)
             }

@@ -5,7 +5,7 @@ use super::observe::{after_panic, observe};
 use super::reply::note_sequence;
 use super::{
     Gateway, databases, documents, drift, engines, events, health, jobs, original, schedules, sql,
-    state, stored_plans, tokens, undo,
+    state, state_diff, stored_plans, tokens, undo, webhooks,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -83,6 +83,7 @@ fn control_routes() -> Routes {
         .routes(routes!(engines::list_engines))
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::get_job))
+        .routes(routes!(jobs::watch_job))
         .routes(routes!(jobs::cancel_job))
         .routes(routes!(jobs::retry_job))
         .routes(routes!(tokens::list_tokens, tokens::create_token))
@@ -92,6 +93,7 @@ fn control_routes() -> Routes {
         .routes(routes!(events::get_head))
         .routes(routes!(events::export_events))
         .routes(routes!(state::get_state))
+        .routes(routes!(state_diff::get_state_diff))
         .routes(routes!(
             schedules::list_schedules,
             schedules::create_schedule
@@ -106,6 +108,15 @@ fn control_routes() -> Routes {
         .routes(routes!(stored_plans::get_plan))
         .routes(routes!(stored_plans::apply_plan))
         .routes(routes!(undo::undo_event))
+        .routes(routes!(webhooks::list_webhooks, webhooks::create_webhook))
+        .routes(routes!(
+            webhooks::get_webhook,
+            webhooks::change_webhook,
+            webhooks::delete_webhook
+        ))
+        .routes(routes!(webhooks::list_deliveries))
+        .routes(routes!(webhooks::enable_webhook))
+        .routes(routes!(webhooks::test_webhook))
         .routes(routes!(drift::get_drift))
         .routes(routes!(drift::allow_drift))
         .routes(routes!(drift::remove_quarantined_worker))

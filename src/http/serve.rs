@@ -1,4 +1,5 @@
 //! Accepts connections, and lets them end well.
+use super::slow_reader::Impatient;
 use super::{Gateway, router};
 use axum::body::Body;
 use axum::extract::Request;
@@ -76,6 +77,7 @@ async fn answer(stream: TcpStream, app: axum::Router, gateway: Arc<Gateway>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection could not be made quick");
     }
+    let stream = Impatient::new(stream, gateway.config.write_timeout);
     let service = app.map_request(|request: Request<Incoming>| request.map(Body::new));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,10 +1,11 @@
-//! Everything that is true now, at once.
+//! Everything that is true at one moment: now, or earlier.
 use super::Gateway;
 use super::auth::Caller;
 use super::database_view::DatabaseView;
 use super::error::Problem;
 use super::extract::StrictQuery;
 use super::job_view::JobView;
+use super::moments::moment;
 use super::reply::{self, Marked};
 use super::tokens::TokenView;
 use crate::domain::token::Scope;
@@ -18,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 /// How the state is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Format {
+pub(super) enum Format {
     Json,
     Text,
 }
@@ -31,6 +32,9 @@ pub(super) struct StateParameters {
     /// `text` for what `dbforge replay` prints; else `Accept` decides.
     #[param(inline)]
     format: Option<Format>,
+    /// Behind this event, or at this time; else now.
+    #[param(example = "42")]
+    at: Option<String>,
     /// Answer once the log has reached this sequence.
     min_sequence: Option<u64>,
 }
@@ -49,7 +53,10 @@ pub(super) struct StateView {
     tokens: Vec<TokenView>,
 }
 
-/// Everything that is true now
+/// Everything that is true now, or was
+///
+/// An earlier state is folded from the first event on: what `dbforge replay --at` prints of an
+/// export. It has no sizes and no seen states of workers, which no event tells.
 #[utoipa::path(get, path = "/v1/state", tag = "history", params(StateParameters),
     responses((status = 200, content((StateView = "application/json"), (String = "text/plain")))))]
 pub(super) async fn get_state(
@@ -61,15 +68,25 @@ pub(super) async fn get_state(
     caller.require(Scope::Audit)?;
     caller.require_all()?;
     let present = gateway.present_at(parameters.min_sequence).await?;
-    let state = &present.state;
+    let past = match &parameters.at {
+        Some(at) => Some(gateway.past(&present, [moment("at", at)?]).await?),
+        None => None,
+    };
+    let state = past.as_ref().map_or(&present.state, |[it]| it);
     let format = parameters.format.unwrap_or_else(|| accepted(&headers));
     if format == Format::Text {
         let text = state.to_string().into_response();
         return Ok(text.seen(present.head.sequence));
     }
     let view = StateView {
-        as_of: present.head.sequence.0,
-        databases: state.databases().map(|it| gateway.view(it)).collect(),
+        as_of: state.sequence.0,
+        databases: state
+            .databases()
+            .map(|it| match past {
+                Some(_) => gateway.recorded_view(it),
+                None => gateway.view(it),
+            })
+            .collect(),
         jobs: state.jobs().map(|it| JobView::of(it, state)).collect(),
         tokens: state
             .tokens()
@@ -80,7 +97,7 @@ pub(super) async fn get_state(
 }
 
 /// Text where it is asked for by name and JSON is not.
-fn accepted(headers: &HeaderMap) -> Format {
+pub(super) fn accepted(headers: &HeaderMap) -> Format {
     let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
     match accept.unwrap_or_default() {
         it if it.contains("text/plain") && !it.contains("json") => Format::Text,

@@ -13,6 +13,7 @@ pub mod schedule;
 pub mod schedules;
 mod steps;
 mod turns;
+pub mod webhooks;
 
 use crate::clock::Stopwatch;
 use crate::control::ControlPlane;

@@ -7,7 +7,7 @@ use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -117,6 +117,13 @@ impl Forge {
                     .unwrap()
             }
         }
+    }
+
+    /// The names of the folders in `databases` or `trash`.
+    pub(crate) fn folders(&self, room: &str) -> BTreeSet<String> {
+        let entries = std::fs::read_dir(self.folder.path().join(room)).unwrap();
+        let name = |it: std::io::Result<std::fs::DirEntry>| it.unwrap().file_name();
+        entries.map(|it| name(it).into_string().unwrap()).collect()
     }
 
     /// The names of this forge's containers, running or not.

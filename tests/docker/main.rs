@@ -11,6 +11,7 @@ mod gateway_forge;
 #[path = "../shared/gateway_process.rs"]
 mod gateway_process;
 mod hardening;
+mod kills;
 mod meddling;
 mod own_container;
 mod private_engine;

@@ -3,7 +3,7 @@ use crate::support::{NOON, database, header, uuid, with_snapshots_in};
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::domain::database::{Durability, EngineName, Labels, Limits};
 use dbforge::domain::event::*;
-use dbforge::domain::ids::{InstanceId, JobId, PlanId, ScheduleId, Sequence, TokenId};
+use dbforge::domain::ids::{InstanceId, JobId, PlanId, ScheduleId, Sequence, TokenId, WebhookId};
 use dbforge::domain::job::{JobError, JobErrorCode, JobKind, StepName, StepOutcome};
 use dbforge::domain::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named, Wanted};
 use dbforge::domain::name::DatabaseName;
@@ -11,6 +11,7 @@ use dbforge::domain::plan::Basis;
 use dbforge::domain::recorded::{Idempotency, NewCommit, RecordedEvent};
 use dbforge::domain::schedule::{Misfire, Overlap, SchedulePlan};
 use dbforge::domain::token::Scope;
+use dbforge::domain::webhook::WebhookPlan;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::canonical::canonical_json;
 use dbforge::event_log::codec::{decode_commit, encode_commit};
@@ -28,6 +29,7 @@ pub(crate) fn sample(kind: EventKind) -> Event {
     let limits = Limits::default();
     let name = DatabaseName::parse("Shop.EU_1").unwrap();
     let schedule = ScheduleId(uuid(0x5c));
+    let webhook = WebhookId(uuid(0x3b));
     let step = StepName("ensure_worker".to_owned());
     let worker = "db-worker-Shop.EU_1-0000000000db".to_owned();
     let error = JobError {
@@ -188,6 +190,31 @@ pub(crate) fn sample(kind: EventKind) -> Event {
         }
         .into(),
         EventKind::PassAllowed => PassAllowed { held_back: 4 }.into(),
+        EventKind::WebhookCreated => WebhookCreated {
+            webhook,
+            plan: WebhookPlan {
+                url: "https://example.org/hook".to_owned(),
+                kinds: vec!["job_failed".to_owned()],
+                databases: vec!["pr-*".to_owned()],
+            },
+        }
+        .into(),
+        EventKind::WebhookChanged => WebhookChanged {
+            webhook,
+            plan: WebhookPlan {
+                url: "http://localhost:9000/".to_owned(),
+                kinds: Vec::new(),
+                databases: vec!["*".to_owned()],
+            },
+        }
+        .into(),
+        EventKind::WebhookDeleted => WebhookDeleted { webhook }.into(),
+        EventKind::WebhookDisabled => WebhookDisabled {
+            webhook,
+            reason: "20 failures in a row, the last: answered 500".to_owned(),
+        }
+        .into(),
+        EventKind::WebhookEnabled => WebhookEnabled { webhook }.into(),
         EventKind::ScheduleCreated => ScheduleCreated {
             schedule,
             name: "nightly".to_owned(),

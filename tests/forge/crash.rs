@@ -5,7 +5,6 @@
 //! before the journal is written, between the write and its sync, before a folder is moved, and so
 //! on. `make crash N=…` goes further into each than the ordinary run does.
 use crate::gateway_process::GatewayProcess;
-use crate::kill::kill;
 use crate::sound::{assert_sound, await_jobs, fast_folder};
 use dbforge::clock::{IdSource, RandomIds};
 use serde_json::{Value, json};
@@ -112,10 +111,9 @@ fn a_kill_at_any_instant_loses_nothing_that_was_acknowledged() {
         let gateway = GatewayProcess::start(folder.path());
         let mut told = Acknowledged::default();
         std::thread::scope(|scope| {
-            let process = gateway.process_id();
-            scope.spawn(move || {
+            scope.spawn(|| {
                 std::thread::sleep(instant); // the instant is what is tried, not waited for
-                kill(process);
+                gateway.kill_now();
             });
             story(&gateway, &mut told);
         });
@@ -145,7 +143,7 @@ fn kill_at_each(call: &str, file: Option<&str>, points: std::ops::RangeInclusive
     killed
 }
 
-fn points() -> usize {
+pub(crate) fn points() -> usize {
     #[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
     std::env::var("DBFORGE_CRASHES").map_or(KILLS, |it| it.parse().unwrap())
 }
@@ -154,15 +152,7 @@ fn points() -> usize {
 fn tell(folder: &Path, call: &str, file: Option<&str>, n: usize) -> (Acknowledged, bool) {
     let mut strace = Command::new("strace");
     strace
-        .args([
-            "-D",
-            "-f",
-            "--seccomp-bpf",
-            "-qqq",
-            "-o",
-            "/dev/null",
-            "--signal=none",
-        ])
+        .args(["-D", "-f", "-qqq", "-o", "/dev/null", "--signal=none"])
         .arg(format!("--trace={call}"))
         .arg(format!("--inject={call}:signal=SIGKILL:when={n}"));
     if let Some(file) = file {

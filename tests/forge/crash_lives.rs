@@ -1,6 +1,6 @@
 //! One folder through many lives: the damage of every kill meets that of the kills before.
+use crate::crash::points;
 use crate::gateway_process::GatewayProcess;
-use crate::kill::kill;
 use crate::sound::{assert_sound, await_jobs, fast_folder};
 use dbforge::clock::{IdSource, RandomIds};
 use serde_json::json;
@@ -10,7 +10,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
-const LIVES: usize = 40;
 const CLIENTS: usize = 3;
 /// A life's longest time once it serves; it takes some 100 ms to start.
 const LONGEST_LIFE: Duration = Duration::from_millis(300);
@@ -18,23 +17,22 @@ const LONGEST_LIFE: Duration = Duration::from_millis(300);
 #[test]
 fn a_folder_that_is_killed_on_again_and_again_keeps_every_acknowledged_job() {
     let seed = RandomIds.fresh().as_u128();
-    println!("seed {seed}");
     let dice = Mutex::new(Dice(seed));
     let folder = fast_folder();
     let acknowledged = Mutex::new(Vec::new());
-    for _ in 0..LIVES {
+    let lives = points() * 2 / 5;
+    for _ in 0..lives {
         let gateway = GatewayProcess::start(folder.path());
         let life = LONGEST_LIFE.mul_f64(f64::from(dice.lock().unwrap().roll(1000)) / 1000.0);
         std::thread::scope(|scope| {
-            let process = gateway.process_id();
-            scope.spawn(move || {
+            scope.spawn(|| {
                 std::thread::sleep(life); // the instant is what is tried, not waited for
-                kill(process);
+                gateway.kill_now();
             });
             for _ in 0..CLIENTS {
                 scope.spawn(|| {
                     while let Some((status, job)) = command(&gateway, &dice) {
-                        assert!(status < 500, "{status} {job}");
+                        assert!(status < 500, "seed {seed}: {status} {job}");
                         if status == 202 {
                             let id = job["id"].as_str().expect("a job").to_owned();
                             acknowledged.lock().unwrap().push(id);
@@ -47,8 +45,10 @@ fn a_folder_that_is_killed_on_again_and_again_keeps_every_acknowledged_job() {
     let gateway = GatewayProcess::start(folder.path());
     await_jobs(&gateway);
     let acknowledged = acknowledged.into_inner().unwrap();
-    println!("{} jobs in {LIVES} lives", acknowledged.len());
-    assert!(acknowledged.len() > LIVES, "the clients did something");
+    assert!(
+        acknowledged.len() > lives,
+        "seed {seed}: the clients did something"
+    );
     for id in acknowledged {
         let (status, job) = gateway.get(&format!("/v1/jobs/{id}")).unwrap();
         assert_eq!(status, 200, "seed {seed}: job {id} was acknowledged: {job}");
@@ -131,7 +131,7 @@ fn of_two_gateways_started_at_once_exactly_one_serves_and_the_other_says_why_not
         let url = url_of(&mut winner);
         let healthy = ureq::get(format!("{url}/healthz")).call();
         assert_eq!(healthy.unwrap().status(), 200, "round {round}");
-        kill(winner.id());
+        winner.kill().unwrap();
         let ended = winner.wait_with_output().unwrap();
         assert_eq!(ended.status.signal(), Some(9), "round {round}: {ended:?}");
     }

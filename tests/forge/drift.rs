@@ -194,6 +194,34 @@ async fn a_missing_file_raises_an_alarm_and_nothing_is_put_in_its_place() {
 }
 
 #[tokio::test]
+async fn a_file_that_goes_while_it_is_open_takes_no_more_writes_and_loses_none() {
+    let forge = HttpForge::new().await;
+    let database = forge.ready("shop").await;
+    let query = async |sql: &str| {
+        let body = json!({ "sql": sql }).to_string();
+        forge.post("/v1/databases/shop/query", &body).await
+    };
+    for sql in [
+        "CREATE TABLE t(a)",
+        "INSERT INTO t VALUES (1)",
+        "SELECT a FROM t",
+    ] {
+        assert_eq!(query(sql).await.status.as_u16(), 200);
+    }
+    let file = file_of(&forge, "databases", database);
+    let aside = forge.kept.folder.path().join("aside.db");
+    std::fs::rename(&file, &aside).unwrap();
+    for sql in ["INSERT INTO t VALUES (2)", "SELECT a FROM t"] {
+        query(sql).await.problem(503, "data_missing");
+    }
+    assert!(!file.exists());
+    std::fs::rename(&aside, &file).unwrap();
+    assert_eq!(query("INSERT INTO t VALUES (3)").await.status.as_u16(), 200);
+    let rows = query("SELECT a FROM t").await.json();
+    assert_eq!(rows["rows"], json!([[1], [3]]));
+}
+
+#[tokio::test]
 async fn a_folder_of_no_database_is_reported_and_goes_to_the_trash_on_request_alone() {
     let forge = HttpForge::new().await;
     forge.ready("shop").await;

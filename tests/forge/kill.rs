@@ -71,7 +71,7 @@ fn rows_that_were_acknowledged_survive_a_kill() {
                         _ => return,
                     }
                     if id > 400 {
-                        kill(gateway.process_id());
+                        gateway.kill_now();
                     }
                 }
             });
@@ -114,19 +114,13 @@ fn create_until_killed(gateway: GatewayProcess, round: usize, all: &Mutex<BTreeS
                     let mut count = in_this_round.lock().unwrap();
                     *count += 1;
                     if *count == 1 + round {
-                        kill(gateway.process_id());
+                        gateway.kill_now();
                     }
                 }
             });
         }
     });
     gateway.kill();
-}
-
-pub(crate) fn kill(process: u32) {
-    let id = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
-    // It may be gone already, by another client's hand.
-    let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
 }
 
 fn unfinished_jobs(gateway: &GatewayProcess) -> usize {

@@ -114,6 +114,13 @@ impl GatewayProcess {
         self.child.id()
     }
 
+    /// Kills it while others still speak to it.
+    pub(crate) fn kill_now(&self) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        // It may be gone already, by another's hand.
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+    }
+
     /// As a power switch would, for the process.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

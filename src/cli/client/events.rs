@@ -1,7 +1,7 @@
 //! What happened, from the event log.
 use super::pages::{self, Columns, at_least_one};
 use super::request::Request;
-use super::{Client, GatewayArgs};
+use super::{Client, GatewayArgs, streams};
 use crate::cli::exit::Failure;
 use crate::config::Environment;
 
@@ -26,6 +26,9 @@ pub(in crate::cli) struct EventsArgs {
     /// Only those of this kind: `database_ready`
     #[arg(long)]
     kind: Option<String>,
+    /// Print what happens from now on, or behind `--after`, until interrupted
+    #[arg(long, conflicts_with = "limit")]
+    follow: bool,
     /// At most so many
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = at_least_one())]
     limit: u32,
@@ -39,6 +42,14 @@ pub(in crate::cli) fn events(
     environment: &dyn Environment,
 ) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
+    if args.follow {
+        return streams::follow(&client, || {
+            Request::get(&["events"])
+                .query_if("after", args.after.as_ref())
+                .query_if("database", args.database.as_ref())
+                .query_if("kind", args.kind.as_ref())
+        });
+    }
     let latest_first = args.after.is_none().then_some("desc");
     let mut events = pages::fetch(&client, Some(args.limit), || {
         Request::get(&["events"])

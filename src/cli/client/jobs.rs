@@ -1,7 +1,7 @@
 //! Jobs: listing them, looking at one, waiting for one to end.
 use super::pages::{self, Columns, at_least_one};
 use super::request::{Answer, Problem, Request, read};
-use super::{Client, GatewayArgs};
+use super::{Client, GatewayArgs, streams};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
 use crate::cli::table::{Table, cell};
@@ -30,7 +30,10 @@ const COLUMNS: &Columns = &[
 
 /// `dbforge jobs`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(in crate::cli) struct JobsArgs {
+    #[command(subcommand)]
+    command: Option<JobsCommand>,
     /// One job; its attempts are shown too
     #[arg(value_name = "ID", conflicts_with_all = ["state", "database", "kind"])]
     id: Option<String>,
@@ -46,6 +49,21 @@ pub(in crate::cli) struct JobsArgs {
     /// At most so many, the latest
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = at_least_one())]
     limit: u32,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum JobsCommand {
+    /// Print a job's events from its first on, until it ends
+    Watch(WatchArgs),
+}
+
+/// `dbforge jobs watch`.
+#[derive(Debug, clap::Args)]
+struct WatchArgs {
+    /// The job
+    id: String,
     #[command(flatten)]
     gateway: GatewayArgs,
 }
@@ -75,6 +93,10 @@ struct Job {
 
 /// Lists jobs, or shows one.
 pub(in crate::cli) fn jobs(args: &JobsArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    if let Some(JobsCommand::Watch(args)) = &args.command {
+        let client = Client::new(&args.gateway, environment)?;
+        return streams::follow(&client, || Request::get(&["jobs", &args.id, "events"]));
+    }
     let client = Client::new(&args.gateway, environment)?;
     if let Some(id) = &args.id {
         let answer = client.send(Request::get(&["jobs", id]))?;

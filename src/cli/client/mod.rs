@@ -8,7 +8,9 @@ pub(super) mod plans;
 mod request;
 pub(super) mod schedules;
 pub(super) mod sql;
+mod streams;
 pub(super) mod tokens;
+pub(super) mod webhooks;
 
 use self::request::{Answer, Problem, Request};
 use crate::cli::agent;

@@ -1,6 +1,6 @@
 //! Lists that come in pages.
 use super::Client;
-use super::request::{Request, read};
+use super::request::{Answer, Request, read};
 use crate::cli::exit::Failure;
 use crate::cli::output;
 use crate::cli::table::{Table, cell};
@@ -48,6 +48,11 @@ pub(super) fn fetch(
             return Ok(found);
         }
     }
+}
+
+/// What stands in the one page of a list without a cursor.
+pub(super) fn items(answer: &Answer) -> Result<Vec<Box<RawValue>>, Failure> {
+    answer.read().map(|it: Page| it.data)
 }
 
 /// Prints a list: as it was sent, or as a table.

@@ -8,6 +8,7 @@ mod scenario;
 mod schedules;
 mod steps;
 mod strays;
+mod webhooks;
 
 use super::command::{Command, Facts};
 use super::event::Event;
@@ -78,6 +79,11 @@ pub(super) fn decide(
 
         Command::MakePlan { command } => plans::make(state, command, facts),
         Command::ApplyPlan { plan } => plans::apply(state, *plan, facts),
+        Command::CreateWebhook { webhook, plan } => webhooks::create(state, *webhook, plan),
+        Command::ChangeWebhook { webhook, plan } => webhooks::change(state, *webhook, plan),
+        Command::DeleteWebhook { webhook } => webhooks::delete(state, *webhook),
+        Command::DisableWebhook { webhook, reason } => webhooks::disable(state, *webhook, reason),
+        Command::EnableWebhook { webhook } => webhooks::enable(state, *webhook),
 
         Command::CancelJob { job } => jobs::cancel(state, *job),
         Command::ReleaseJob { job } => jobs::release(state, *job),

@@ -30,6 +30,13 @@ pub(super) fn reason(kind: EventKind) -> &'static str {
         EventKind::PassAllowed => "the pass that it allowed has been",
         EventKind::FolderTrashed => "no database is known by the folder",
         EventKind::DatabaseDegraded => "the reconciler has found it so; `restart` tries again",
+        EventKind::WebhookCreated
+        | EventKind::WebhookChanged
+        | EventKind::WebhookDeleted
+        | EventKind::WebhookDisabled
+        | EventKind::WebhookEnabled => {
+            "webhooks are changed, deleted and enabled by their own routes; a secret is made once"
+        }
         EventKind::PlanMade | EventKind::PlanApplied => "a plan alone changes nothing",
         EventKind::JobCancelRequested
         | EventKind::JobCancelled

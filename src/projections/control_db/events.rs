@@ -37,6 +37,10 @@ pub struct EventFilter {
 pub struct ShownEvent {
     /// Its place in the log.
     pub sequence: Sequence,
+    /// Which thing happened: `database_ready`.
+    pub kind: String,
+    /// The database it is about.
+    pub database: Option<DatabaseId>,
     /// Its line of an export.
     pub json: Box<RawValue>,
 }
@@ -79,7 +83,7 @@ pub(super) fn find_one(
     connection: &Connection,
     sequence: Sequence,
 ) -> Result<Option<ShownEvent>, StorageError> {
-    let sql = "SELECT sequence, event FROM events WHERE sequence = ?";
+    let sql = "SELECT sequence, event, kind, database FROM events WHERE sequence = ?";
     find(connection, sql, stored(sequence.0), shown)
 }
 
@@ -137,7 +141,7 @@ fn listing(filter: &EventFilter, within: RangeInclusive<u64>) -> Listing {
         (None, None, None, None) => ("events NOT INDEXED", "TRUE", vec![], vec![]),
     };
     Listing {
-        columns: "sequence, event",
+        columns: "sequence, event, kind, database",
         from,
         key: "sequence",
         lead,
@@ -170,6 +174,10 @@ fn shown(row: &Row<'_>) -> Result<ShownEvent, StorageError> {
     Ok(ShownEvent {
         sequence: sequence_in(row, 0)?,
         json: RawValue::from_string(row.get(1)?)?,
+        kind: row.get(2)?,
+        database: row
+            .get::<_, Option<String>>(3)?
+            .and_then(|it| it.parse().ok()),
     })
 }
 

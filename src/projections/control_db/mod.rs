@@ -7,6 +7,7 @@ mod follower;
 mod jobs;
 mod listing;
 mod page;
+mod past_names;
 mod projector;
 mod readers;
 mod storage;

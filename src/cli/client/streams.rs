@@ -1,0 +1,98 @@
+//! Events as they happen: a stream that is taken up again where it broke off.
+use super::Client;
+use super::request::{Problem, Request, read};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output;
+use crate::cli::table::cell;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::time::Duration;
+
+/// A gateway that is there says so every 15 s; one that says nothing for longer is gone.
+const SILENCE: Duration = Duration::from_secs(40);
+/// Between a stream that broke off and the next try.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Tries in a row without an event: a gateway that starts again is back within a minute.
+const MOST_TRIES: u32 = 60;
+
+/// Prints the events of a stream until it ends for good.
+pub(super) fn follow(client: &Client, request: impl Fn() -> Request) -> Result<(), Failure> {
+    let mut last = None;
+    let mut tries = 0;
+    loop {
+        match once(client, request(), &mut last, &mut tries)? {
+            Ended::ForGood => return Ok(()),
+            Ended::BrokenOff if tries < MOST_TRIES => std::thread::sleep(PAUSE),
+            Ended::BrokenOff => {
+                let message = format!("{} does not answer any more", client.url);
+                return Err(Failure::new(Exit::Unavailable, message));
+            }
+        }
+        tries += 1;
+    }
+}
+
+enum Ended {
+    ForGood,
+    BrokenOff,
+}
+
+fn once(
+    client: &Client,
+    request: Request,
+    last: &mut Option<String>,
+    tries: &mut u32,
+) -> Result<Ended, Failure> {
+    let url = format!("{}{}", client.url, request.path_and_query);
+    let mut message = client
+        .agent
+        .get(&url)
+        .config()
+        .timeout_per_read(Some(SILENCE))
+        .build()
+        .header("Accept", "text/event-stream");
+    if let Some(token) = &client.token {
+        message = message.header("Authorization", format!("Bearer {}", token.reveal()));
+    }
+    if let Some(last) = last.as_ref() {
+        message = message.header("Last-Event-ID", last);
+    }
+    let mut answer = match message.call() {
+        Ok(answer) => answer,
+        Err(error) if last.is_none() => return Err(client.unreachable(&error)),
+        Err(_) => return Ok(Ended::BrokenOff),
+    };
+    match answer.status().as_u16() {
+        200 => {}
+        204 => return Ok(Ended::ForGood),
+        // A gateway that is stopping, or the proxy before it.
+        500.. if last.is_some() => return Ok(Ended::BrokenOff),
+        status => {
+            let text = answer.body_mut().read_to_string().unwrap_or_default();
+            return Err(Problem::of_answer(status, &text).into_answered());
+        }
+    }
+    let mut id = None;
+    for line in BufReader::new(answer.into_body().into_reader()).lines() {
+        let Ok(line) = line else { break };
+        if let Some(sequence) = line.strip_prefix("id: ") {
+            id = Some(sequence.to_owned());
+        } else if let Some(data) = line.strip_prefix("data: ") {
+            print(client, data)?;
+        } else if line.is_empty() && id.is_some() {
+            *last = id.take();
+            *tries = 0;
+        }
+    }
+    Ok(Ended::BrokenOff)
+}
+
+fn print(client: &Client, event: &str) -> Result<(), Failure> {
+    if client.json {
+        return output::line(event);
+    }
+    let event: Value = read(event)?;
+    let shown = ["/sequence", "/time", "/kind", "/actor", "/database", "/job"];
+    let cells = shown.map(|pointer| cell(&event, pointer));
+    output::line(cells.join("  ").trim_end())
+}

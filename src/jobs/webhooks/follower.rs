@@ -1,0 +1,275 @@
+//! Tells one receiver: from its cursor on, in order, again until it takes it.
+use super::message::Message;
+use super::store::Progress;
+use super::{WebhookConfig, Webhooks};
+use crate::clock::Deadline;
+use crate::control::{Present, Submission};
+use crate::domain::command::Command;
+use crate::domain::ids::{Actor, DatabaseId, Sequence, WebhookId};
+use crate::domain::webhook::Webhook;
+use crate::projections::control_db::{Behind, EventFilter, PageRequest, QueryError, ShownEvent};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Events that are in memory at once.
+const CHUNK: usize = 100;
+/// How long a look waits for the read model to see what has happened.
+const READ_MODEL_WAIT: Duration = Duration::from_secs(5);
+/// The pause behind a look that failed: a read model that is being built again takes its time.
+const READ_PAUSE: Duration = Duration::from_secs(1);
+/// How often a cursor that moves is written at most: what was taken within it comes again when
+/// the gateway dies.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// Databases whose names are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// Why a look failed.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error(transparent)]
+    Behind(#[from] Behind),
+    #[error(transparent)]
+    Unread(#[from] QueryError),
+    #[error("an event is no JSON: {0}")]
+    Unshown(#[from] serde_json::Error),
+}
+
+/// One webhook being told.
+struct Follower {
+    hooks: Arc<Webhooks>,
+    id: WebhookId,
+    stop: CancellationToken,
+    changes: watch::Receiver<Arc<Present>>,
+    names: HashMap<DatabaseId, Option<String>>,
+    save_at: Deadline,
+    is_saved: bool,
+}
+
+impl Webhooks {
+    /// Tells a webhook until `stop`, or until it is disabled or no more.
+    pub(super) async fn follow(self: Arc<Self>, id: WebhookId, stop: CancellationToken) {
+        let changes = self.control.changes();
+        let mut follower = Follower {
+            hooks: self,
+            id,
+            stop,
+            changes,
+            names: HashMap::new(),
+            save_at: Deadline::after(SAVE_EVERY),
+            is_saved: true,
+        };
+        follower.run().await;
+        follower.save().await;
+    }
+}
+
+impl Follower {
+    async fn run(&mut self) {
+        while let Some(webhook) = self.webhook() {
+            let head = self.changes.borrow_and_update().head.sequence;
+            let cursor = self.hooks.with_progress(&webhook, |it| it.cursor);
+            if cursor < head {
+                if let Err(error) = self.tell(&webhook, cursor, head).await {
+                    tracing::warn!(webhook.id = %self.id, %error, "webhook {} waits", self.id);
+                    self.pause(READ_PAUSE).await;
+                }
+                continue;
+            }
+            self.save().await;
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                changed = self.changes.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// The webhook as it is now, while it is to be told.
+    fn webhook(&self) -> Option<Arc<Webhook>> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
+        let present = self.hooks.control.present();
+        let webhook = present.state.webhook(self.id)?;
+        webhook.disabled.is_none().then(|| webhook.clone())
+    }
+
+    /// Tells the next events, in order.
+    async fn tell(
+        &mut self,
+        webhook: &Webhook,
+        cursor: Sequence,
+        head: Sequence,
+    ) -> Result<(), LookError> {
+        let hooks = self.hooks.clone();
+        let in_time = Deadline::after(READ_MODEL_WAIT);
+        hooks.control_db.wait_for(head, in_time).await?;
+        let filter = EventFilter {
+            after: Some(cursor),
+            ..EventFilter::default()
+        };
+        let chunk = PageRequest {
+            limit: CHUNK,
+            cursor: None,
+        };
+        let page = hooks.control_db.list_events(filter, chunk).await?;
+        for event in &page.items {
+            let name = self.name_of(event).await?;
+            if !self.deliver(event, name.as_deref()).await? {
+                return Ok(());
+            }
+            self.advance(webhook, event.sequence).await;
+        }
+        Ok(())
+    }
+
+    /// Sends an event until it is taken; `false` when the webhook is not to be told any more.
+    async fn deliver(&mut self, event: &ShownEvent, name: Option<&str>) -> Result<bool, LookError> {
+        let hooks = self.hooks.clone();
+        // Looked at before every try: somebody may have changed it meanwhile.
+        while let Some(webhook) = self.webhook() {
+            if !webhook.plan.wants(&event.kind, name) {
+                return Ok(true);
+            }
+            let instance = hooks.control.present().state.instance;
+            let message = Message::of_event(self.id, instance, event, name)?;
+            let attempt = hooks.with_progress(&webhook, |it| it.failures.saturating_add(1));
+            let sent = tokio::select! {
+                () = self.stop.cancelled() => return Ok(false),
+                sent = hooks.send(&webhook, &message, attempt) => sent,
+            };
+            self.is_saved = false;
+            let error = match sent {
+                Ok(delivery) => {
+                    let error = delivery.error.clone();
+                    hooks.with_progress(&webhook, |it| it.remember(delivery));
+                    error
+                }
+                Err(error) => Some(format!("it cannot be signed or sent: {error}")),
+            };
+            let Some(error) = error else {
+                hooks.with_progress(&webhook, |it| it.failures = 0);
+                return Ok(true);
+            };
+            hooks.with_progress(&webhook, |it| it.failures = attempt);
+            if attempt >= hooks.config.max_failures && self.disable(&webhook, &error).await {
+                return Ok(false);
+            }
+            self.save().await;
+            let jitter = hooks.control.ids().jitter_permille();
+            self.pause(back_off(hooks.config, attempt, jitter)).await;
+        }
+        Ok(false)
+    }
+
+    /// Waits; shorter when the webhook is changed meanwhile or the gateway stops.
+    async fn pause(&mut self, pause: Duration) {
+        let deadline = Deadline::after(pause);
+        let sequence = self.webhook().map(|it| it.sequence);
+        while self.webhook().map(|it| it.sequence) == sequence {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep_until(deadline.instant()) => return,
+                changed = self.changes.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Says in the log that it is told no more; whether that is so.
+    async fn disable(&self, webhook: &Webhook, error: &str) -> bool {
+        let control = &self.hooks.control;
+        let failures = self.hooks.config.max_failures;
+        let command = Command::DisableWebhook {
+            webhook: self.id,
+            reason: format!("{failures} failures in a row, the last: {error}"),
+        };
+        let request = control.fresh_request();
+        let submission = Submission::new(command, Actor::named("webhooks"), request);
+        match control.submit(submission).await {
+            Ok(_) => {
+                self.hooks.with_progress(webhook, |it| it.failures = 0);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(webhook.id = %self.id, %error, "webhook {} was not disabled", self.id);
+                false
+            }
+        }
+    }
+
+    async fn advance(&mut self, webhook: &Webhook, to: Sequence) {
+        self.hooks.with_progress(webhook, |it| it.cursor = to);
+        self.is_saved = false;
+        if self.save_at.has_passed() {
+            self.save().await;
+        }
+    }
+
+    /// Writes how far it was told; one that is no more leaves nothing.
+    async fn save(&mut self) {
+        let hooks = self.hooks.clone();
+        let Some(webhook) = hooks.control.present().state.webhook(self.id).cloned() else {
+            return;
+        };
+        if self.is_saved {
+            return;
+        }
+        self.save_at = Deadline::after(SAVE_EVERY);
+        let write = move || {
+            let progress: Progress = hooks.with_progress(&webhook, |it| it.clone());
+            let kept = hooks.store.keep_progress(webhook.id, &progress);
+            // Deleted while it was written: whoever deleted it has looked already.
+            if hooks.control.present().state.webhook(webhook.id).is_none() {
+                hooks.forget(webhook.id);
+            }
+            kept
+        };
+        match tokio::task::spawn_blocking(write).await {
+            Ok(Ok(())) => self.is_saved = true,
+            Ok(Err(error)) => {
+                tracing::warn!(webhook.id = %self.id, %error, "how far webhook {} was told cannot be kept", self.id);
+            }
+            Err(error) => tracing::error!(%error, "keeping a cursor panicked"),
+        }
+    }
+
+    async fn name_of(&mut self, event: &ShownEvent) -> Result<Option<String>, QueryError> {
+        let Some(database) = event.database else {
+            return Ok(None);
+        };
+        if let Some(name) = self.names.get(&database) {
+            return Ok(name.clone());
+        }
+        let name = self.hooks.control_db.past_name(database).await?;
+        if self.names.len() >= REMEMBERED {
+            self.names.clear();
+        }
+        self.names.insert(database, name.clone());
+        Ok(name)
+    }
+}
+
+/// Doubles with every failure up to a bound; spread over half of itself, so that receivers that
+/// failed together are not asked together.
+fn back_off(config: WebhookConfig, failures: u32, jitter_permille: u16) -> Duration {
+    let doublings = failures.saturating_sub(1).min(30);
+    let full = config.first_pause.saturating_mul(1 << doublings);
+    let full = full.min(config.longest_pause);
+    full / 2 + full.mul_f64(f64::from(jitter_permille) / 2000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_bound() {
+        let config = WebhookConfig::default();
+        let seconds = |failures| back_off(config, failures, 1000).as_secs();
+        assert_eq!([seconds(1), seconds(2), seconds(5)], [1, 2, 16]);
+        assert_eq!([seconds(11), seconds(u32::MAX)], [900, 900]);
+        assert_eq!(back_off(config, 1, 0), Duration::from_millis(500));
+    }
+}
