@@ -12,7 +12,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Rows of a page when nobody says how many.
 const DEFAULT_PAGE: usize = 50;
@@ -40,6 +40,22 @@ impl From<Option<Direction>> for Order {
             Direction::Desc => Self::Descending,
         }
     }
+}
+
+/// Which page of a list without filters is wanted.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageParameters {
+    /// Most rows of the page: 1 to 1000, else 50.
+    pub(super) limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    pub(super) cursor: Option<String>,
+    /// `asc` for the oldest first, `desc` for the newest.
+    #[param(inline)]
+    pub(super) order: Option<Direction>,
+    /// Answer once the log has reached this sequence.
+    pub(super) min_sequence: Option<u64>,
 }
 
 /// One page.

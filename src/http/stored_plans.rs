@@ -7,7 +7,7 @@ use super::error::Problem;
 use super::extract::{NoFields, NoParameters, PathParts, StrictQuery};
 use super::job_answers::mark_replayed;
 use super::job_view::JobView;
-use super::lists::{Direction, List, page_answer, page_request, state_page};
+use super::lists::{List, PageParameters, page_answer, page_request, state_page};
 use super::mutation::Mutation;
 use super::plans::Outlook;
 use super::refusals::sentence;
@@ -24,23 +24,7 @@ use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use utoipa::{IntoParams, ToSchema};
-
-/// Which plans are wanted.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ListParameters {
-    /// Most plans of the page: 1 to 1000, else 50.
-    limit: Option<usize>,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// `asc` for the oldest first, `desc` for the newest.
-    #[param(inline)]
-    order: Option<Direction>,
-    /// Answer once the log has reached this sequence.
-    min_sequence: Option<u64>,
-}
+use utoipa::ToSchema;
 
 /// A command to be looked at before it is carried out.
 #[derive(Deserialize, ToSchema)]
@@ -153,12 +137,12 @@ pub(super) async fn create_plan(
 /// List plans
 ///
 /// Those of the last day, applied or not.
-#[utoipa::path(get, path = "/v1/plans", tag = "plans", params(ListParameters),
+#[utoipa::path(get, path = "/v1/plans", tag = "plans", params(PageParameters),
     responses((status = 200, body = List<StoredPlanView>)))]
 pub(super) async fn list_plans(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
-    StrictQuery(asked): StrictQuery<ListParameters>,
+    StrictQuery(asked): StrictQuery<PageParameters>,
 ) -> Result<Response, Problem> {
     caller.require_sight()?;
     let request = page_request(asked.limit, asked.cursor)?;

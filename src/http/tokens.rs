@@ -6,7 +6,7 @@ use super::databases::CommandParameters;
 use super::error::{ErrorCode, Problem};
 use super::extract::{NoFields, PathParts, StrictQuery};
 use super::job_answers::mark_replayed;
-use super::lists::{Direction, List, page_answer, page_request};
+use super::lists::{List, PageParameters, page_answer, page_request};
 use super::mutation::Mutation;
 use super::plans::PlanView;
 use super::reply::{self, Marked};
@@ -23,26 +23,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// Random bytes of a secret: too many to guess.
 const SECRET_BYTES: usize = 32;
-
-/// Which tokens are wanted.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ListParameters {
-    /// Most tokens of the page: 1 to 1000, else 50.
-    limit: Option<usize>,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// `asc` for the oldest first, `desc` for the newest.
-    #[param(inline)]
-    order: Option<Direction>,
-    /// Answer once the log has reached this sequence.
-    min_sequence: Option<u64>,
-}
 
 /// What a new token may do.
 #[derive(Deserialize, ToSchema)]
@@ -113,12 +97,12 @@ impl From<&Token> for TokenView {
 /// List tokens
 ///
 /// Those that were not revoked, without their secrets.
-#[utoipa::path(get, path = "/v1/tokens", tag = "tokens", params(ListParameters),
+#[utoipa::path(get, path = "/v1/tokens", tag = "tokens", params(PageParameters),
     responses((status = 200, body = List<TokenView>)))]
 pub(super) async fn list_tokens(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
-    StrictQuery(asked): StrictQuery<ListParameters>,
+    StrictQuery(asked): StrictQuery<PageParameters>,
 ) -> Result<Response, Problem> {
     require_keeper(&caller)?;
     let request = page_request(asked.limit, asked.cursor)?;

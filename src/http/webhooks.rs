@@ -5,7 +5,7 @@ use super::databases::ReadParameters;
 use super::error::Problem;
 use super::extract::{NoFields, NoParameters, PathParts, StrictQuery};
 use super::job_answers::mark_replayed;
-use super::lists::{Direction, List, page_answer, page_request, state_page};
+use super::lists::{List, PageParameters, page_answer, page_request, state_page};
 use super::mutation::Mutation;
 use super::reply::{self, Marked};
 use crate::clock::timestamp::Timestamp;
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
 use url::{Host, Url};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// What a secret that is made here starts with, so that scanners recognise a leaked one.
 const SECRET_PREFIX: &str = "whsec_";
@@ -36,22 +36,6 @@ const SECRET_BYTES: usize = 32;
 /// Characters of a secret that somebody chose: long enough not to be guessed, short enough for
 /// every receiver's settings.
 const CHOSEN_SECRET: std::ops::RangeInclusive<usize> = 16..=128;
-
-/// Which webhooks are wanted.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ListParameters {
-    /// Most webhooks of the page: 1 to 1000, else 50.
-    limit: Option<usize>,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// `asc` for the oldest first, `desc` for the newest.
-    #[param(inline)]
-    order: Option<Direction>,
-    /// Answer once the log has reached this sequence.
-    min_sequence: Option<u64>,
-}
 
 /// Where events go, and which.
 #[derive(Deserialize, ToSchema)]
@@ -156,12 +140,12 @@ impl From<Delivery> for DeliveryView {
 }
 
 /// List webhooks
-#[utoipa::path(get, path = "/v1/webhooks", tag = "webhooks", params(ListParameters),
+#[utoipa::path(get, path = "/v1/webhooks", tag = "webhooks", params(PageParameters),
     responses((status = 200, body = List<WebhookView>)))]
 pub(super) async fn list_webhooks(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
-    StrictQuery(asked): StrictQuery<ListParameters>,
+    StrictQuery(asked): StrictQuery<PageParameters>,
 ) -> Result<Response, Problem> {
     require_keeper(&caller)?;
     let request = page_request(asked.limit, asked.cursor)?;
