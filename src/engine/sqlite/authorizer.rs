@@ -12,6 +12,25 @@ pub enum Role {
     Reader,
     /// Reads and writes.
     Writer,
+    /// Reads the temporary views that were made for it, which stand for these tables: nothing
+    /// else that is in the file is there for it.
+    Viewer(&'static [&'static str]),
+}
+
+impl Role {
+    /// Whether everything that changes something is refused.
+    #[must_use]
+    pub fn reads_only(self) -> bool {
+        self != Self::Writer
+    }
+
+    /// Where the names of its tables are listed.
+    pub(super) fn schema(self) -> &'static str {
+        match self {
+            Self::Reader | Self::Writer => "sqlite_schema",
+            Self::Viewer(_) => "sqlite_temp_schema",
+        }
+    }
 }
 
 /// What the authorizer saw since it was last asked.
@@ -124,9 +143,12 @@ impl Seen {
 
 fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refused> {
     let not = |what: &str| Err(Refused::NotAllowed(what.to_owned()));
+    if let Role::Viewer(tables) = role {
+        return viewer_verdict(tables, context);
+    }
     let write = match role {
         Role::Writer => Ok(()),
-        Role::Reader => Err(Refused::NeedsWriter),
+        Role::Reader | Role::Viewer(_) => Err(Refused::NeedsWriter),
     };
     if let Some(schema) = context.database_name
         && schema != "main"
@@ -192,6 +214,46 @@ fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refused> {
     }
 }
 
+/// The views lie in the schema of temporary objects and read the tables that they stand for. What
+/// a view is called says nothing about who reads: a WITH clause may use the same name.
+fn viewer_verdict(tables: &[&str], context: &AuthContext<'_>) -> Result<(), Refused> {
+    let not = |what: &str| Err(Refused::NotAllowed(what.to_owned()));
+    match context.action {
+        AuthAction::Read { table_name, .. } => {
+            let is_visible = context.database_name == Some("temp")
+                || tables.contains(&table_name)
+                || TABLE_FUNCTIONS.contains(&table_name);
+            if is_visible {
+                Ok(())
+            } else {
+                not(&format!(
+                    "{table_name}; sqlite_temp_schema lists the tables"
+                ))
+            }
+        }
+        AuthAction::Pragma {
+            pragma_name,
+            pragma_value,
+        } => {
+            let asks_for_columns = ["table_info", "table_xinfo"]
+                .iter()
+                .any(|it| it.eq_ignore_ascii_case(pragma_name))
+                && context.database_name.is_none_or(|it| it == "temp")
+                && pragma_value.is_some_and(|it| tables.contains(&it));
+            if asks_for_columns {
+                Ok(())
+            } else {
+                not(&format!("PRAGMA {pragma_name}"))
+            }
+        }
+        AuthAction::Select | AuthAction::Recursive | AuthAction::Function { .. } => {
+            verdict(Role::Reader, context)
+        }
+        _ if context.database_name == Some("temp") => Err(Refused::NeedsWriter),
+        _ => verdict(Role::Reader, context),
+    }
+}
+
 fn pragma_verdict(role: Role, name: &str, value: Option<&str>) -> Result<(), Refused> {
     let name = name.to_ascii_lowercase();
     let is = |list: &[&str]| list.contains(&name.as_str());
@@ -201,7 +263,7 @@ fn pragma_verdict(role: Role, name: &str, value: Option<&str>) -> Result<(), Ref
         Some(_) if is(PRAGMAS_TO_SET) => {
             return match role {
                 Role::Writer => Ok(()),
-                Role::Reader => Err(Refused::NeedsWriter),
+                Role::Reader | Role::Viewer(_) => Err(Refused::NeedsWriter),
             };
         }
         Some(_) => false,
@@ -243,6 +305,15 @@ const MODULES: &[&str] = &["fts5", "rtree", "rtree_i32"];
 
 /// Tables that are there without having been created, and tell what is not the client's.
 const REFUSED_TABLES: &[&str] = &["dbstat", "fts3tokenize", "sqlite_dbpage", "sqlite_stmt"];
+
+/// Tables that are functions, and tell of nothing but what they are given; the PRAGMAs behind the
+/// latter two are judged by themselves.
+const TABLE_FUNCTIONS: &[&str] = &[
+    "json_each",
+    "json_tree",
+    "pragma_table_info",
+    "pragma_table_xinfo",
+];
 
 /// Functions of SQLite's own ALTER TABLE; no client can name them.
 const INTERNAL_FUNCTIONS: &[&str] = &[
