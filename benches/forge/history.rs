@@ -1,5 +1,6 @@
 //! What a long history costs: starts, lists, memory.
-use crate::commands::{Gateway, control};
+use crate::commands::control;
+use crate::gateway::Gateway;
 use crate::story::{BEGIN, Story};
 use crate::table::{Table, percentiles};
 use dbforge::clock::Stopwatch;
