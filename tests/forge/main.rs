@@ -92,5 +92,6 @@ mod test_forge;
 mod time_travel;
 mod undo;
 mod watching;
+mod watching_progress;
 mod webhooks;
 mod worker;
