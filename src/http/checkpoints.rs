@@ -7,6 +7,7 @@ use super::lists::{List, PageParameters, page_answer, page_request, state_page};
 use super::refusals::sentence;
 use super::reply;
 use crate::domain::token::Scope;
+use crate::event_log::AppendError;
 use crate::event_log::checkpoints::{Checkpoint, Checkpoints, FileError, KeyError};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -60,7 +61,12 @@ pub(super) async fn create_checkpoint(
     _: JsonBody<NoFields>,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Audit)?;
-    let head = gateway.control.present().head;
+    let present = gateway.control.present();
+    if let Some(reason) = present.read_only.clone() {
+        // What a damaged log ends with is not to be vouched for.
+        return Err(AppendError::ReadOnly { reason }.into());
+    }
+    let head = present.head;
     let now = gateway.control.clock().now();
     let signed = gateway.with_checkpoints(move |it| it.add(head, now));
     Ok(reply::json(StatusCode::CREATED, &signed.await??))

@@ -26,7 +26,7 @@ pub(super) fn look(data_dir: &Path, forge_dir: &Path) -> History {
     if verified.is_ok() {
         findings.push(match kept {
             Ok(_) => checkpoints(comparison.end()),
-            Err(error) => Finding::fail("checkpoints", error.to_string(), CHECKPOINTS_HINT),
+            Err(error) => Finding::fail("signed", error.to_string(), CHECKPOINTS_HINT),
         });
     }
     findings.extend(copies(forge_dir, &verified));
@@ -69,14 +69,12 @@ fn journal(verified: &Result<Verified, VerifyError>) -> Finding {
 
 fn checkpoints(compared: Result<Held, Contradiction>) -> Finding {
     match compared {
-        Ok(Held { count: 0, .. }) => Finding::ok("checkpoints", "none is signed yet"),
+        Ok(Held { count: 0, .. }) => Finding::ok("signed", "no checkpoint yet"),
         Ok(Held { count, last }) => Finding::ok(
-            "checkpoints",
-            format!("{count} hold, the last of event {last}"),
+            "signed",
+            format!("{count} checkpoints hold, the last of event {last}"),
         ),
-        Err(contradiction) => {
-            Finding::fail("checkpoints", contradiction.to_string(), CHECKPOINTS_HINT)
-        }
+        Err(contradiction) => Finding::fail("signed", contradiction.to_string(), CHECKPOINTS_HINT),
     }
 }
 

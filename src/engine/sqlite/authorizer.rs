@@ -2,6 +2,7 @@
 //!
 //! Whatever is not named here is refused, above all what SQLite reports as *unknown*: an ATTACH
 //! with a computed file name arrives so.
+use super::viewer;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -141,10 +142,10 @@ impl Seen {
     }
 }
 
-fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refused> {
+pub(super) fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refused> {
     let not = |what: &str| Err(Refused::NotAllowed(what.to_owned()));
     if let Role::Viewer(tables) = role {
-        return viewer_verdict(tables, context);
+        return viewer::verdict(tables, context);
     }
     let write = match role {
         Role::Writer => Ok(()),
@@ -214,46 +215,6 @@ fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refused> {
     }
 }
 
-/// The views lie in the schema of temporary objects and read the tables that they stand for. What
-/// a view is called says nothing about who reads: a WITH clause may use the same name.
-fn viewer_verdict(tables: &[&str], context: &AuthContext<'_>) -> Result<(), Refused> {
-    let not = |what: &str| Err(Refused::NotAllowed(what.to_owned()));
-    match context.action {
-        AuthAction::Read { table_name, .. } => {
-            let is_visible = context.database_name == Some("temp")
-                || tables.contains(&table_name)
-                || TABLE_FUNCTIONS.contains(&table_name);
-            if is_visible {
-                Ok(())
-            } else {
-                not(&format!(
-                    "{table_name}; sqlite_temp_schema lists the tables"
-                ))
-            }
-        }
-        AuthAction::Pragma {
-            pragma_name,
-            pragma_value,
-        } => {
-            let asks_for_columns = ["table_info", "table_xinfo"]
-                .iter()
-                .any(|it| it.eq_ignore_ascii_case(pragma_name))
-                && context.database_name.is_none_or(|it| it == "temp")
-                && pragma_value.is_some_and(|it| tables.contains(&it));
-            if asks_for_columns {
-                Ok(())
-            } else {
-                not(&format!("PRAGMA {pragma_name}"))
-            }
-        }
-        AuthAction::Select | AuthAction::Recursive | AuthAction::Function { .. } => {
-            verdict(Role::Reader, context)
-        }
-        _ if context.database_name == Some("temp") => Err(Refused::NeedsWriter),
-        _ => verdict(Role::Reader, context),
-    }
-}
-
 fn pragma_verdict(role: Role, name: &str, value: Option<&str>) -> Result<(), Refused> {
     let name = name.to_ascii_lowercase();
     let is = |list: &[&str]| list.contains(&name.as_str());
@@ -305,15 +266,6 @@ const MODULES: &[&str] = &["fts5", "rtree", "rtree_i32"];
 
 /// Tables that are there without having been created, and tell what is not the client's.
 const REFUSED_TABLES: &[&str] = &["dbstat", "fts3tokenize", "sqlite_dbpage", "sqlite_stmt"];
-
-/// Tables that are functions, and tell of nothing but what they are given; the PRAGMAs behind the
-/// latter two are judged by themselves.
-const TABLE_FUNCTIONS: &[&str] = &[
-    "json_each",
-    "json_tree",
-    "pragma_table_info",
-    "pragma_table_xinfo",
-];
 
 /// Functions of SQLite's own ALTER TABLE; no client can name them.
 const INTERNAL_FUNCTIONS: &[&str] = &[

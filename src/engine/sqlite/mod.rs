@@ -17,6 +17,7 @@ mod memory;
 mod parameters;
 mod statement;
 mod strings;
+mod viewer;
 
 pub use answer::{Form, Int64Form, Shape};
 pub use connection::{MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
