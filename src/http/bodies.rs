@@ -1,5 +1,6 @@
 //! What the bodies of lifecycle calls may hold.
 use super::error::Problem;
+use super::forms;
 use super::refusals::sentence;
 use crate::clock::timestamp::parse_duration;
 use crate::domain::command::{CreateDatabase, DatabaseChange};
@@ -21,19 +22,20 @@ const DEFAULT_ENGINE: &str = "sqlite";
 #[schema(as = CreateDatabase)]
 pub(super) struct CreateBody {
     /// Letters, digits, `_`, `.` and `-`, at most 63; one is made when none is given.
-    #[schema(example = "shop")]
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", example = "shop")]
     pub(super) name: Option<String>,
     /// `sqlite` when none is given.
+    #[schema(schema_with = forms::engine)]
     engine: Option<String>,
     /// When it goes to the trash by itself, from now: `2h`, `30s`, or seconds.
-    #[schema(value_type = Option<String>, example = "2h")]
+    #[schema(schema_with = forms::lifetime)]
     ttl: Option<Span>,
     /// The owner's own key-value marks.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    #[schema(schema_with = forms::labels)]
     labels: Option<Labels>,
     limits: Option<LimitsBody>,
     /// `full`, or `relaxed` for faster writes that a loss of power may take back.
-    #[schema(value_type = Option<String>, example = "full")]
+    #[schema(schema_with = forms::durability)]
     durability: Option<Durability>,
     /// Whether it refuses to be deleted.
     protect: Option<bool>,
@@ -46,10 +48,10 @@ pub(super) struct CreateBody {
 pub(super) struct ChangeBody {
     /// When it goes to the trash by itself, from now: `2h`, `30s`, or seconds; null for never.
     #[serde(default, deserialize_with = "null_or_value")]
-    #[schema(value_type = Option<String>, example = "2h")]
+    #[schema(schema_with = forms::lifetime)]
     ttl: Option<Option<Span>>,
     /// The owner's own key-value marks, all of them.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    #[schema(schema_with = forms::labels)]
     labels: Option<Labels>,
     limits: Option<LimitsBody>,
     /// Whether it refuses to be deleted.
@@ -62,10 +64,13 @@ pub(super) struct ChangeBody {
 #[schema(as = LimitsInput)]
 struct LimitsBody {
     /// Most bytes its file may grow to.
+    #[schema(minimum = 65_536, maximum = 1_099_511_627_776_i64)]
     size_bytes: Option<u64>,
     /// Most bytes of memory for its worker.
+    #[schema(minimum = 16_777_216, maximum = 1_099_511_627_776_i64)]
     memory_bytes: Option<u64>,
     /// Thousandths of a processor for its worker.
+    #[schema(minimum = 10, maximum = 64_000)]
     cpu_millis: Option<u32>,
 }
 

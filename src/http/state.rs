@@ -4,6 +4,7 @@ use super::auth::Caller;
 use super::database_view::DatabaseView;
 use super::error::Problem;
 use super::extract::StrictQuery;
+use super::forms::{self, SequenceNumber};
 use super::job_view::JobView;
 use super::moments::moment;
 use super::reply::{self, Marked};
@@ -33,10 +34,10 @@ pub(super) struct StateParameters {
     #[param(inline)]
     format: Option<Format>,
     /// Behind this event, or at this time; else now.
-    #[param(example = "42")]
+    #[param(schema_with = forms::moment)]
     at: Option<String>,
     /// Answer once the log has reached this sequence.
-    min_sequence: Option<u64>,
+    min_sequence: Option<SequenceNumber>,
 }
 
 /// The fold of all events.

@@ -3,6 +3,7 @@ use super::Gateway;
 use super::auth::Caller;
 use super::error::Problem;
 use super::extract::StrictQuery;
+use super::forms::{self, SequenceNumber};
 use super::job_view::JobView;
 use super::moments::moment;
 use super::reply::{self, Marked};
@@ -26,15 +27,16 @@ use utoipa::{IntoParams, ToSchema};
 #[into_params(parameter_in = Query)]
 pub(super) struct DiffParameters {
     /// The earlier moment: a sequence or a time.
-    #[param(example = "1")]
+    #[param(schema_with = forms::moment)]
     from: String,
     /// The later moment: a sequence or a time; else now.
+    #[param(schema_with = forms::moment)]
     to: Option<String>,
     /// `text` for a unified diff of the states' texts; else `Accept` decides.
     #[param(inline)]
     format: Option<Format>,
     /// Answer once the log has reached this sequence.
-    min_sequence: Option<u64>,
+    min_sequence: Option<SequenceNumber>,
 }
 
 /// What differs between two states.

@@ -5,6 +5,7 @@ use super::bodies::Span;
 use super::databases::CommandParameters;
 use super::error::{ErrorCode, Problem};
 use super::extract::{NoFields, PathParts, StrictQuery};
+use super::forms;
 use super::job_answers::mark_replayed;
 use super::lists::{List, PageParameters, page_answer, page_request};
 use super::mutation::Mutation;
@@ -34,16 +35,16 @@ const SECRET_BYTES: usize = 32;
 #[schema(as = CreateToken)]
 pub(super) struct TokenBody {
     /// What its commands are signed with: `token/<name>`.
-    #[schema(example = "ci")]
+    #[schema(pattern = "^[A-Za-z0-9_.-]{1,63}$", example = "ci")]
     name: String,
     /// `read`, `write`, `manage`, `audit`, `admin`.
-    #[schema(value_type = Vec<String>, example = json!(["read", "write"]))]
+    #[schema(schema_with = forms::scopes, example = json!(["read", "write"]))]
     scopes: Vec<Scope>,
     /// Names or patterns of the databases it may touch; `*` for all.
-    #[schema(example = json!(["shop", "pr-*"]))]
+    #[schema(schema_with = forms::database_patterns, example = json!(["shop", "pr-*"]))]
     databases: Vec<String>,
     /// When it ends by itself, from now: `30d`, `2h`, or seconds.
-    #[schema(value_type = Option<String>, example = "30d")]
+    #[schema(schema_with = forms::lifetime, example = "30d")]
     expires_in: Option<Span>,
 }
 

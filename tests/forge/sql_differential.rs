@@ -4,13 +4,14 @@
 //! `DBFORGE_SQL_CASES=20000` looks further than the usual run.
 use crate::http_support::{Answer, HttpForge};
 use crate::sql_grammar::session;
-use crate::sql_oracle::{Cell, Oracle, Outcome, Statement, Values, plain};
+use crate::sql_oracle::{Oracle, Outcome, Statement, Value, Values, plain};
 use crate::test_forge::create;
 use dbforge::domain::command::Command;
 use dbforge::domain::database::Durability;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::cell::{Cell, RefCell};
 
 /// Sessions of the usual run: as many as take a few seconds.
 const CASES: u32 = 256;
@@ -134,7 +135,7 @@ impl Both {
     async fn ask(&self, statement: &Statement) -> Answer {
         let params = match &statement.values {
             Values::Positional(values) => {
-                let values: Vec<_> = values.iter().map(Cell::to_json).collect();
+                let values: Vec<_> = values.iter().map(Value::to_json).collect();
                 format!("[{}]", values.join(","))
             }
             Values::Named(values) => {
@@ -206,7 +207,7 @@ fn difference(expected: &Outcome, answer: &Answer) -> Option<String> {
             if body.row_count != rows.len() || body.rows.len() != rows.len() {
                 return Some(format!("there are {} rows", rows.len()));
             }
-            let cells = body.rows.iter().flatten().map(|it| Cell::from_json(it));
+            let cells = body.rows.iter().flatten().map(|it| Value::from_json(it));
             for (actual, expected) in cells.zip(rows.iter().flatten()) {
                 if !actual.is(expected) {
                     return Some(format!("{expected:?} became {actual:?}"));
@@ -237,9 +238,8 @@ fn made_up_statements_have_the_outcome_that_sqlite_gives_them() {
         .enable_all()
         .build()
         .unwrap();
-    let both = tokio.block_on(Both::new());
-    let (mut answered, mut failed) = (0_u32, 0_u32);
-    let tally = std::cell::RefCell::new((&mut answered, &mut failed));
+    let both = RefCell::new(tokio.block_on(Both::new()));
+    let (answered, failed) = (Cell::new(0), Cell::new(0));
     let mut runner = TestRunner::new(Config {
         failure_persistence: None,
         ..Config::with_cases(cases())
@@ -247,16 +247,21 @@ fn made_up_statements_have_the_outcome_that_sqlite_gives_them() {
     runner
         .run(&session(), |statements| {
             for statement in &statements {
-                let outcome = tokio.block_on(both.compare(statement));
-                let mut tally = tally.borrow_mut();
-                match outcome.map_err(TestCaseError::fail)? {
-                    Outcome::Answer { .. } => *tally.0 += 1,
-                    Outcome::Failure { .. } => *tally.1 += 1,
+                let outcome = tokio.block_on(both.borrow().compare(statement));
+                match outcome {
+                    Ok(Outcome::Answer { .. }) => answered.set(answered.get() + 1),
+                    Ok(Outcome::Failure { .. }) => failed.set(failed.get() + 1),
+                    Err(difference) => {
+                        // What it left differs as well, and would mislead a shorter session.
+                        both.replace(tokio.block_on(Both::new()));
+                        return Err(TestCaseError::fail(difference));
+                    }
                 }
             }
             Ok(())
         })
         .unwrap();
+    let (answered, failed): (u32, u32) = (answered.get(), failed.get());
     // A grammar that makes nonsense alone would compare error messages alone.
     assert!(answered > failed, "{answered} answers, {failed} errors");
 }
@@ -306,4 +311,18 @@ async fn a_failed_statement_keeps_nothing_where_sqlite_would_keep_a_part() {
     assert!(left.starts_with("there are 2 rows"), "{left}");
     let mine = both.ask(&plain("SELECT a FROM t")).await;
     assert_eq!(mine.json()["row_count"], 0);
+}
+
+#[tokio::test]
+async fn what_another_request_has_changed_in_the_schema_is_known_to_the_next() {
+    let both = Both::new().await;
+    for sql in [
+        "CREATE TABLE t (a)",
+        "SELECT * FROM t", // whoever answers this one knows one column
+        "DROP TABLE t",
+        "CREATE TABLE t (a, b)",
+        "SELECT * FROM t UNION SELECT 1, 2",
+    ] {
+        both.compare(&plain(sql)).await.unwrap();
+    }
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 /// One value with its type.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Cell {
+pub(crate) enum Value {
     Null,
     Integer(i64),
     Real(f64),
@@ -22,8 +22,8 @@ pub(crate) enum Cell {
 /// Values for a statement's parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Values {
-    Positional(Vec<Cell>),
-    Named(Vec<(String, Cell)>),
+    Positional(Vec<Value>),
+    Named(Vec<(String, Value)>),
 }
 
 /// One statement with its parameters.
@@ -47,7 +47,7 @@ pub(crate) enum Outcome {
     Answer {
         /// Name and declared type.
         columns: Vec<(String, Option<String>)>,
-        rows: Vec<Vec<Cell>>,
+        rows: Vec<Vec<Value>>,
         rows_affected: u64,
         last_insert_rowid: Option<i64>,
     },
@@ -130,7 +130,7 @@ fn ask(connection: &Connection, statement: &Statement) -> Result<Outcome, Error>
     let mut found = Vec::new();
     let mut rows = prepared.raw_query();
     while let Some(row) = rows.next()? {
-        let cells = (0..columns.len()).map(|it| row.get_ref(it).map(Cell::from));
+        let cells = (0..columns.len()).map(|it| row.get_ref(it).map(Value::from));
         found.push(cells.collect::<Result<_, _>>()?);
     }
     drop(rows);
@@ -156,7 +156,7 @@ fn failure(error: &Error) -> Outcome {
     }
 }
 
-impl From<ValueRef<'_>> for Cell {
+impl From<ValueRef<'_>> for Value {
     fn from(value: ValueRef<'_>) -> Self {
         match value {
             ValueRef::Null => Self::Null,
@@ -169,7 +169,7 @@ impl From<ValueRef<'_>> for Cell {
     }
 }
 
-impl Cell {
+impl Value {
     fn as_sqlite(&self) -> ToSqlOutput<'_> {
         ToSqlOutput::Borrowed(match self {
             Self::Null => ValueRef::Null,
@@ -216,14 +216,14 @@ impl Cell {
     }
 }
 
-fn special(text: &str) -> Cell {
+fn special(text: &str) -> Value {
     let object: serde_json::Value = serde_json::from_str(text).unwrap();
     if let Some(base64) = object["$base64"].as_str() {
-        return Cell::Blob(STANDARD.decode(base64).unwrap());
+        return Value::Blob(STANDARD.decode(base64).unwrap());
     }
     match object["$real"].as_str() {
-        Some("Infinity") => Cell::Real(f64::INFINITY),
-        Some("-Infinity") => Cell::Real(f64::NEG_INFINITY),
+        Some("Infinity") => Value::Real(f64::INFINITY),
+        Some("-Infinity") => Value::Real(f64::NEG_INFINITY),
         _ => panic!("no value of the API: {text}"),
     }
 }

@@ -128,13 +128,19 @@ fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refused> {
         Role::Writer => Ok(()),
         Role::Reader => Err(Refused::NeedsWriter),
     };
+    // In place of the schema, ALTER TABLE tells of the column that it drops; its own is looked at
+    // below.
+    let alters_table = matches!(context.action, AuthAction::AlterTable { .. });
     if let Some(schema) = context.database_name
         && schema != "main"
+        && !alters_table
     {
-        // Reading SQLite's own list of temporary objects, of which there are none, is harmless:
-        // it looks there on its own.
+        // SQLite looks on its own into its list of temporary objects, of which there are none, and
+        // renaming a column goes through that list too. A client that names it there is told by
+        // SQLite that it cannot be modified.
         return match context.action {
             AuthAction::Read { .. } => Ok(()),
+            AuthAction::Update { table_name, .. } if table_name == TEMPORARY_OBJECTS => write,
             _ => not("temporary objects and other databases"),
         };
     }
@@ -243,6 +249,9 @@ const MODULES: &[&str] = &["fts5", "rtree", "rtree_i32"];
 
 /// Tables that are there without having been created, and tell what is not the client's.
 const REFUSED_TABLES: &[&str] = &["dbstat", "fts3tokenize", "sqlite_dbpage", "sqlite_stmt"];
+
+/// SQLite's list of temporary objects.
+const TEMPORARY_OBJECTS: &str = "sqlite_temp_master";
 
 /// Functions of SQLite's own ALTER TABLE; no client can name them.
 const INTERNAL_FUNCTIONS: &[&str] = &[
