@@ -8,7 +8,7 @@ use crate::domain::database::{Durability, EngineName, Labels, Limits};
 use crate::domain::lifecycle::{Changed, ChangedTtl, Wanted};
 use crate::domain::name::DatabaseName;
 use crate::engine::registry;
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 use std::fmt;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -64,12 +64,15 @@ pub(super) struct ChangeBody {
 #[schema(as = LimitsInput)]
 struct LimitsBody {
     /// Most bytes its file may grow to.
+    #[serde(default, deserialize_with = "forms::whole")]
     #[schema(minimum = 65_536, maximum = 1_099_511_627_776_i64)]
     size_bytes: Option<u64>,
     /// Most bytes of memory for its worker.
+    #[serde(default, deserialize_with = "forms::whole")]
     #[schema(minimum = 16_777_216, maximum = 1_099_511_627_776_i64)]
     memory_bytes: Option<u64>,
     /// Thousandths of a processor for its worker.
+    #[serde(default, deserialize_with = "forms::whole")]
     #[schema(minimum = 10, maximum = 64_000)]
     cpu_millis: Option<u32>,
 }
@@ -176,6 +179,13 @@ impl Visitor<'_> for SpanVisitor {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a duration such as \"30s\", \"2h\" or a whole number of seconds")
+    }
+
+    /// JSON knows one kind of number: 90.0 is 90.
+    fn visit_f64<E: Error>(self, seconds: f64) -> Result<Span, E> {
+        let whole = forms::whole_number(seconds);
+        let whole = whole.ok_or_else(|| E::invalid_value(Unexpected::Float(seconds), &self))?;
+        self.visit_u64(whole)
     }
 
     fn visit_u64<E: Error>(self, seconds: u64) -> Result<Span, E> {

@@ -46,6 +46,30 @@ impl ToSchema for SequenceNumber {
     }
 }
 
+/// A whole number that may be left out. JSON knows one kind of number, in which 90.0 is 90 too.
+pub(super) fn whole<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let whole = number.as_u64().or_else(|| whole_number(number.as_f64()?));
+    let fitting = whole.and_then(|it| T::try_from(it).ok());
+    let fitting = fitting.ok_or_else(|| {
+        D::Error::custom(format_args!("{number} is no whole number that fits here"))
+    });
+    fitting.map(Some)
+}
+
+/// The whole number that a broken one is, within what doubles hold exactly.
+pub(super) fn whole_number(number: f64) -> Option<u64> {
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    let is_whole = number.fract() == 0.0 && (0.0..=EXACT).contains(&number);
+    is_whole.then(|| format!("{number:.0}").parse().ok())?
+}
+
 // --- words --------------------------------------------------------------------------------------
 
 /// Names of engines.
@@ -131,6 +155,15 @@ pub(super) fn labels() -> Schema {
         .additional_properties(Some(text().max_length(Some(128))))
         .max_properties(Some(32));
     or_null(labels)
+}
+
+/// A name in which `{date}` and `{time}` are filled in later.
+pub(super) fn name_for_later() -> RefOr<Schema> {
+    let part = r"([A-Za-z0-9_.-]|\{date\}|\{time\})";
+    Schema::from(pattern(&format!(
+        "^([A-Za-z0-9]|\\{{date\\}}|\\{{time\\}}){part}{{0,40}}$"
+    )))
+    .into()
 }
 
 /// `key=value`.

@@ -118,6 +118,8 @@ pub(super) fn page_request(
             "`limit` is 1 to {MAX_PAGE}; {limit} is outside."
         )));
     }
+    // `cursor=` is how some clients ask for the first page.
+    let cursor = cursor.filter(|it| !it.is_empty());
     Ok(PageRequest { limit, cursor })
 }
 

@@ -37,13 +37,16 @@ pub(super) struct QueryBody {
     #[serde(default)]
     readonly: bool,
     /// Most milliseconds that it may take; 5,000 when not given, at most 60,000.
+    #[serde(default, deserialize_with = "forms::whole")]
     #[schema(minimum = 1, maximum = 60_000)]
     timeout_ms: Option<u64>,
     /// Rows after which the answer ends and says `truncated`. When not given, a result of more
     /// than 10,000 rows is refused.
+    #[serde(default, deserialize_with = "forms::whole")]
     #[schema(minimum = 1, maximum = 100_000)]
     max_rows: Option<u64>,
     /// Most bytes of the answer; 4 MiB when not given, at most 64 MiB. A larger one is refused.
+    #[serde(default, deserialize_with = "forms::whole")]
     #[schema(minimum = 1, maximum = 67_108_864)]
     max_bytes: Option<u64>,
     /// How integers beyond ±(2^53 − 1) are written.

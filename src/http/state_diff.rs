@@ -27,7 +27,7 @@ use utoipa::{IntoParams, ToSchema};
 #[into_params(parameter_in = Query)]
 pub(super) struct DiffParameters {
     /// The earlier moment: a sequence or a time.
-    #[param(schema_with = forms::moment)]
+    #[param(schema_with = forms::moment, required = true)]
     from: String,
     /// The later moment: a sequence or a time; else now.
     #[param(schema_with = forms::moment)]

@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
+mod api_contract;
 mod checkpoint;
 mod cli_files;
 mod cli_gateway;
@@ -76,6 +77,8 @@ mod sql_differential;
 mod sql_files;
 mod sql_functions;
 mod sql_grammar;
+mod sql_logic;
+mod sql_logic_files;
 mod sql_oracle;
 mod sql_rows;
 mod sql_support;

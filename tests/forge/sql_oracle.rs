@@ -170,7 +170,7 @@ impl From<ValueRef<'_>> for Value {
 }
 
 impl Value {
-    fn as_sqlite(&self) -> ToSqlOutput<'_> {
+    pub(crate) fn as_sqlite(&self) -> ToSqlOutput<'_> {
         ToSqlOutput::Borrowed(match self {
             Self::Null => ValueRef::Null,
             Self::Integer(it) => ValueRef::Integer(*it),

@@ -152,7 +152,9 @@ fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refused> {
             None => Ok(()),
         },
         AuthAction::Function { function_name } => {
-            if FUNCTIONS.contains(&function_name) || INTERNAL_FUNCTIONS.contains(&function_name) {
+            // Stored SQL names some of them in capitals.
+            let is = |known: &&str| known.eq_ignore_ascii_case(function_name);
+            if FUNCTIONS.iter().any(is) || INTERNAL_FUNCTIONS.iter().any(is) {
                 Ok(())
             } else {
                 not(&format!("function {function_name}"))
