@@ -33,6 +33,7 @@ pub(super) struct CreateBody {
     /// The owner's own key-value marks.
     #[schema(schema_with = forms::labels)]
     labels: Option<Labels>,
+    #[serde(default, deserialize_with = "forms::optional_object")]
     limits: Option<LimitsBody>,
     /// `full`, or `relaxed` for faster writes that a loss of power may take back.
     #[schema(schema_with = forms::durability)]
@@ -53,6 +54,7 @@ pub(super) struct ChangeBody {
     /// The owner's own key-value marks, all of them.
     #[schema(schema_with = forms::labels)]
     labels: Option<Labels>,
+    #[serde(default, deserialize_with = "forms::optional_object")]
     limits: Option<LimitsBody>,
     /// Whether it refuses to be deleted.
     protect: Option<bool>,

@@ -19,14 +19,22 @@ use utoipa::{PartialSchema, ToSchema};
 )]
 pub(super) enum CommandForm {
     /// The `name` may hold `{date}` and `{time}`, filled in when the command is carried out.
+    #[serde(deserialize_with = "forms::object")]
     CreateDatabase(CreateForm),
+    #[serde(deserialize_with = "forms::object")]
     StopDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
     StartDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
     RestartDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
     DeleteDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
     UndeleteDatabase(NamedForm),
     /// Needs the scope `admin`.
+    #[serde(deserialize_with = "forms::object")]
     PurgeDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
     ChangeDatabase(ChangeForm),
 }
 
@@ -68,6 +76,7 @@ pub(super) struct ChangeForm {
     #[schema(example = "shop")]
     database: String,
     /// What PATCH takes.
+    #[serde(deserialize_with = "forms::object")]
     change: ChangeBody,
 }
 

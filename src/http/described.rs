@@ -1,6 +1,6 @@
 //! What the API's description says of every route alike, so that no route has to say it.
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::schema::{AnyOf, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{AdditionalProperties, AnyOf, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{
     Components, Content, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
     content::ContentBuilder,
@@ -10,13 +10,32 @@ const JSON: &str = "application/json";
 
 /// Adds what holds for every operation.
 pub(super) fn describe(openapi: &mut OpenApi) {
-    let components = openapi.components.clone().unwrap_or_default();
+    let components = openapi.components.get_or_insert_default();
+    for schema in components.schemas.values_mut() {
+        close_choice(schema);
+    }
+    let components = components.clone();
     for item in openapi.paths.paths.values_mut() {
         for operation in operations(item) {
             describe_problems(operation);
             describe_body(operation, &components);
             describe_dry_run(operation);
             describe_streams(operation);
+        }
+    }
+}
+
+/// Where one of several fields is to be there, it is there alone.
+fn close_choice(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::OneOf(choice)) = schema else {
+        return;
+    };
+    for arm in &mut choice.items {
+        if let RefOr::T(Schema::Object(object)) = arm
+            && object.properties.len() == 1
+            && object.additional_properties.is_none()
+        {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
         }
     }
 }

@@ -7,8 +7,11 @@ use crate::domain::event::EventKind;
 use crate::domain::job::{JobKind, JobState};
 use crate::domain::token::Scope;
 use crate::engine::registry;
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 use utoipa::openapi::schema::{
     AdditionalProperties, AnyOf, AnyOfBuilder, Array, ArrayBuilder, KnownFormat, ObjectBuilder,
     OneOf, SchemaFormat, SchemaType, Type,
@@ -43,6 +46,44 @@ impl PartialSchema for SequenceNumber {
 impl ToSchema for SequenceNumber {
     fn name() -> Cow<'static, str> {
         "Sequence".into()
+    }
+}
+
+/// Fields by their names: a list would fill them by their order.
+pub(super) fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_any(ObjectVisitor(PhantomData))
+}
+
+/// The same where it may be left out.
+pub(super) fn optional_object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Either<T>(T);
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Either<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            object(deserializer).map(Self)
+        }
+    }
+    Ok(Option::<Either<T>>::deserialize(deserializer)?.map(|it| it.0))
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
     }
 }
 

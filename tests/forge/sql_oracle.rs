@@ -67,11 +67,6 @@ impl Oracle {
     pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("oracle.db");
-        // Kept as the file's own: nobody wants these bytes after a power cut.
-        Connection::open(&file)
-            .unwrap()
-            .pragma_update(None, "journal_mode", "WAL")
-            .unwrap();
         Self {
             _folder: folder,
             file,
@@ -92,9 +87,10 @@ impl Oracle {
         connection
             .pragma_update(None, "foreign_keys", true)
             .unwrap();
-        connection
-            .pragma_update(None, "synchronous", "OFF")
-            .unwrap();
+        // Nobody wants these bytes after a power cut.
+        for (pragma, value) in [("synchronous", "OFF"), ("journal_mode", "MEMORY")] {
+            connection.pragma_update(None, pragma, value).unwrap();
+        }
         for quirk in [
             DbConfig::SQLITE_DBCONFIG_DQS_DML,
             DbConfig::SQLITE_DBCONFIG_DQS_DDL,
