@@ -124,31 +124,42 @@ fn check_label(
     }
 }
 
-/// `skipif mysql # not compatible` says no more than `skipif mysql`.
+/// `skipif mysql # not compatible` says no more than `skipif mysql`, and `halt` may be meant for
+/// some engines only.
 fn without_remarks(text: &str) -> String {
-    let words = [
-        "skipif ",
-        "onlyif ",
-        "halt",
-        "hash-threshold ",
-        "statement ",
-        "query ",
-    ];
+    let words = ["halt", "hash-threshold ", "statement ", "query "];
     let mut whole = String::with_capacity(text.len());
+    let mut conditions = Vec::new();
     // A record begins behind an empty line, and a word of the format may begin a line of SQL.
     let mut begins = true;
     for line in text.lines().map(str::trim_end) {
+        let is_condition = begins && (line.starts_with("skipif ") || line.starts_with("onlyif "));
         let is_word = begins && words.iter().any(|it| line.starts_with(it));
         let line = match line.split_once('#') {
-            Some((word, _)) if is_word => word.trim_end(),
+            Some((word, _)) if is_condition || is_word => word.trim_end(),
             _ => line,
         };
-        whole += line;
-        whole.push('\n');
-        let goes_on = ["skipif ", "onlyif ", "#"];
-        begins = line.is_empty() || goes_on.iter().any(|it| line.starts_with(it));
+        begins = is_condition || line.is_empty() || begins && line.starts_with('#');
+        if is_condition {
+            conditions.push(line);
+            continue;
+        }
+        let conditions = std::mem::take(&mut conditions);
+        let halts = line == "halt";
+        let is_meant = conditions.iter().all(|it| is_met(it));
+        for kept in conditions.into_iter().chain([line]) {
+            // The crate knows no condition of a halt; lines stay where they are.
+            let is_dropped = halts && (kept != line || !is_meant);
+            whole += if is_dropped { "" } else { kept };
+            whole.push('\n');
+        }
     }
     whole
+}
+
+/// Whether SQLite is meant.
+fn is_met(condition: &str) -> bool {
+    matches!(condition.split_once(' '), Some((word, engine)) if (word == "onlyif") == (engine.trim() == "sqlite"))
 }
 
 /// Values one a line, as the original has them, or a row a line.
