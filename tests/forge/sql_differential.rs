@@ -282,7 +282,7 @@ async fn written_statements_have_the_outcome_that_sqlite_gives_them() {
 #[tokio::test]
 async fn a_parameter_arrives_to_the_last_bit() {
     let both = Both::new().await;
-    // JSON readers that are made for speed make the first four their neighbours.
+    // JSON readers that are made for speed make the first one its neighbour.
     for real in [
         9.223372036854775e18,
         8.41e21,

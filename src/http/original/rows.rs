@@ -175,6 +175,9 @@ impl Selection {
 }
 
 fn count(name: &str, value: &str) -> Result<u64, Problem> {
-    let number = value.parse();
-    number.map_err(|_| Problem::invalid(format!("`{name}` is a number of rows, not `{value}`.")))
+    // As many as SQLite counts.
+    let number = value.parse().ok().filter(|it| i64::try_from(*it).is_ok());
+    number.ok_or_else(|| {
+        Problem::invalid(format!("`{name}` is a number of rows, not `{value}`."))
+    })
 }
