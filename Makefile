@@ -68,8 +68,9 @@ slt: ## Run sqllogictest files through the HTTP API: make slt FILES='a.slt b.tes
 	@test -n '$(FILES)' || { echo "which files? make slt FILES='a.slt b.test'; ours are in tests/fixtures/slt"; exit 2; }
 	DBFORGE_SLT_FILES='$(FILES)' cargo test --locked --test forge sql_logic::every_record -- --nocapture
 
-bench: ## Measure, each figure beside its ceiling: make bench [ONLY=log|history|memory] [SIZE=small] [OUT=table.md]
-	cargo bench --locked --bench forge
+# Only a whole run is worth keeping.
+bench: ## Measure, each figure beside its ceiling, into docs/performance.md: make bench [ONLY=sql|log|history|memory] [SIZE=small]
+	OUT='$(or $(OUT),$(if $(ONLY)$(SIZE),,$(CURDIR)/docs/performance.md))' cargo bench --locked --bench forge
 
 replay: ## Fold an exported history: make replay LOG=events.jsonl [AT=100] [ASSERT=state.txt]
 	@test -n '$(LOG)' || { echo "which history? make replay LOG=events.jsonl; dbforge log export prints one"; exit 2; }
