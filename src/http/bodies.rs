@@ -2,6 +2,7 @@
 use super::error::Problem;
 use super::forms;
 use super::refusals::sentence;
+use super::schemas;
 use crate::clock::timestamp::parse_duration;
 use crate::domain::command::{CreateDatabase, DatabaseChange};
 use crate::domain::database::{Durability, EngineName, Labels, Limits};
@@ -25,18 +26,18 @@ pub(super) struct CreateBody {
     #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", example = "shop")]
     pub(super) name: Option<String>,
     /// `sqlite` when none is given.
-    #[schema(schema_with = forms::engine)]
+    #[schema(schema_with = schemas::engine)]
     engine: Option<String>,
     /// When it goes to the trash by itself, from now: `2h`, `30s`, or seconds.
-    #[schema(schema_with = forms::lifetime)]
+    #[schema(schema_with = schemas::lifetime)]
     ttl: Option<Span>,
     /// The owner's own key-value marks.
-    #[schema(schema_with = forms::labels)]
+    #[schema(schema_with = schemas::labels)]
     labels: Option<Labels>,
     #[serde(default, deserialize_with = "forms::optional_object")]
     limits: Option<LimitsBody>,
     /// `full`, or `relaxed` for faster writes that a loss of power may take back.
-    #[schema(schema_with = forms::durability)]
+    #[schema(schema_with = schemas::durability)]
     durability: Option<Durability>,
     /// Whether it refuses to be deleted.
     protect: Option<bool>,
@@ -49,10 +50,10 @@ pub(super) struct CreateBody {
 pub(super) struct ChangeBody {
     /// When it goes to the trash by itself, from now: `2h`, `30s`, or seconds; null for never.
     #[serde(default, deserialize_with = "null_or_value")]
-    #[schema(schema_with = forms::lifetime)]
+    #[schema(schema_with = schemas::lifetime)]
     ttl: Option<Option<Span>>,
     /// The owner's own key-value marks, all of them.
-    #[schema(schema_with = forms::labels)]
+    #[schema(schema_with = schemas::labels)]
     labels: Option<Labels>,
     #[serde(default, deserialize_with = "forms::optional_object")]
     limits: Option<LimitsBody>,

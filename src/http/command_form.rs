@@ -2,6 +2,7 @@
 use super::bodies::{ChangeBody, CreateBody};
 use super::error::Problem;
 use super::forms;
+use super::schemas;
 use crate::domain::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -52,7 +53,7 @@ impl PartialSchema for CreateForm {
         object.required.push("name".to_owned());
         object
             .properties
-            .insert("name".to_owned(), forms::name_for_later());
+            .insert("name".to_owned(), schemas::name_for_later());
         Schema::Object(object).into()
     }
 }

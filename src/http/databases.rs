@@ -5,13 +5,14 @@ use super::bodies::{ChangeBody, CreateBody};
 use super::database_view::DatabaseView;
 use super::error::Problem;
 use super::extract::{NoFields, PathParts, StrictQuery};
-use super::forms::{self, SequenceNumber};
+use super::forms::SequenceNumber;
 use super::job_answers::mark_replayed;
 use super::job_view::JobView;
 use super::lists::{Direction, List, known_word, page_answer, page_request, visible_page};
 use super::mutation::Mutation;
 use super::plans::{DryRun, PlanView};
 use super::reply::{self, Marked};
+use super::schemas;
 use crate::domain::command::Command;
 use crate::domain::database::{Database, DatabaseState};
 use crate::domain::ids::DatabaseId;
@@ -31,10 +32,10 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
     /// Those in this state: `ready`.
-    #[param(schema_with = forms::database_state)]
+    #[param(schema_with = schemas::database_state)]
     state: Option<String>,
     /// Those that carry this label: `team=red`.
-    #[param(schema_with = forms::label)]
+    #[param(schema_with = schemas::label)]
     label: Option<String>,
     /// Those with this in their name.
     q: Option<String>,

@@ -5,11 +5,12 @@ use super::bodies::Span;
 use super::databases::ReadParameters;
 use super::error::{ErrorCode, Problem};
 use super::extract::{NoParameters, PathParts, StrictQuery};
-use super::forms::{self, SequenceNumber};
+use super::forms::SequenceNumber;
 use super::jobs::past_database;
 use super::lists::{Direction, List, known_word, page_answer, page_request};
 use super::mutation::LONGEST_WAIT;
 use super::reply::{self, Marked};
+use super::schemas;
 use super::streams::{last_event_id, wants_stream};
 use crate::clock::Deadline;
 use crate::clock::timestamp::Timestamp;
@@ -43,7 +44,7 @@ pub(super) struct ListParameters {
     /// Those about this database, by name or id.
     database: Option<String>,
     /// Those of this kind: `database_ready`.
-    #[param(schema_with = forms::event_kind)]
+    #[param(schema_with = schemas::event_kind)]
     kind: Option<String>,
     /// Those that this actor caused: `root`, `token/ci`.
     actor: Option<String>,
@@ -68,7 +69,7 @@ pub(super) struct ListParameters {
     min_sequence: Option<SequenceNumber>,
     /// Where there are none, answer once there are, at the latest after this time: `30` or
     /// `30s`, at most 60 s.
-    #[param(schema_with = forms::wait)]
+    #[param(schema_with = schemas::wait)]
     wait: Option<Span>,
 }
 

@@ -5,11 +5,12 @@ use super::bodies::Span;
 use super::databases::CommandParameters;
 use super::error::{ErrorCode, Problem};
 use super::extract::{NoFields, NoParameters, PathParts, StrictQuery};
-use super::forms::{self, SequenceNumber};
+use super::forms::SequenceNumber;
 use super::job_answers::{mark_replayed, no_job};
 use super::job_view::JobView;
 use super::lists::{Direction, List, known_word, page_answer, page_request, visible_page};
 use super::mutation::{LONGEST_WAIT, Mutation};
+use super::schemas;
 use super::streams::last_event_id;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::Command;
@@ -34,10 +35,10 @@ const LAST_KINDS: &[&str] = &["job_succeeded", "job_failed", "job_cancelled"];
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
     /// Those in one of these states: `queued,running`.
-    #[param(schema_with = forms::job_states)]
+    #[param(schema_with = schemas::job_states)]
     state: Option<String>,
     /// Those of one of these kinds: `create_database`.
-    #[param(schema_with = forms::job_kinds)]
+    #[param(schema_with = schemas::job_kinds)]
     kind: Option<String>,
     /// Those of this database, by name or id.
     database: Option<String>,
@@ -64,7 +65,7 @@ pub(super) struct ListParameters {
 #[into_params(parameter_in = Query)]
 pub(super) struct JobParameters {
     /// Answer once it has ended, at the latest after this time: `30` or `30s`, at most 60 s.
-    #[param(schema_with = forms::wait)]
+    #[param(schema_with = schemas::wait)]
     wait: Option<Span>,
     /// Answer once the log has reached this sequence.
     min_sequence: Option<SequenceNumber>,

@@ -35,6 +35,7 @@ mod refusals;
 mod reply;
 mod router;
 mod schedules;
+mod schemas;
 mod serve;
 mod slow_reader;
 mod sql;

@@ -5,13 +5,13 @@ use super::command_form::{CommandForm, words};
 use super::databases::ReadParameters;
 use super::error::{ErrorCode, Problem};
 use super::extract::{NoFields, NoParameters, PathParts, StrictQuery};
-use super::forms;
 use super::job_answers::mark_replayed;
 use super::job_view::JobView;
 use super::lists::{List, PageParameters, page_answer, page_request, state_page};
 use super::mutation::Mutation;
 use super::refusals::sentence;
 use super::reply::{self, Marked};
+use super::schemas;
 use crate::clock::timestamp::Timestamp;
 use crate::control::Accepted;
 use crate::domain::command::Command;
@@ -45,11 +45,11 @@ pub(super) struct ScheduleBody {
     timezone: Option<String>,
     command: CommandForm,
     /// What happens to times that were missed: `skip`, `latest` (the default) or `all`.
-    #[schema(schema_with = forms::misfire)]
+    #[schema(schema_with = schemas::misfire)]
     misfire: Option<Misfire>,
     /// What happens when the job of the time before has not ended: `skip` (the default) or
     /// `queue`.
-    #[schema(schema_with = forms::overlap)]
+    #[schema(schema_with = schemas::overlap)]
     overlap: Option<Overlap>,
     /// `false` makes it paused.
     enabled: Option<bool>,
@@ -63,9 +63,9 @@ pub(super) struct ChangeBody {
     cron: Option<String>,
     timezone: Option<String>,
     command: Option<CommandForm>,
-    #[schema(schema_with = forms::misfire)]
+    #[schema(schema_with = schemas::misfire)]
     misfire: Option<Misfire>,
-    #[schema(schema_with = forms::overlap)]
+    #[schema(schema_with = schemas::overlap)]
     overlap: Option<Overlap>,
     /// `false` pauses it, `true` lets it go on: what came between is not made up for.
     enabled: Option<bool>,

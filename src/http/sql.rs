@@ -6,6 +6,7 @@ use super::error::{ErrorCode, Problem};
 use super::extract::{JsonBody, NoParameters, PathParts, StrictQuery};
 use super::forms;
 use super::refusals::sentence;
+use super::schemas;
 use crate::clock::Stopwatch;
 use crate::data::{
     Access, DataConfig, Int64Form, Params, QueryAnswer, QueryError, QueryOptions, QueryRequest,
@@ -31,7 +32,7 @@ pub(super) struct QueryBody {
     sql: String,
     /// Values for its parameters: a list, or an object by name.
     #[serde(default)]
-    #[schema(schema_with = forms::parameters, example = json!([7]))]
+    #[schema(schema_with = schemas::parameters, example = json!([7]))]
     params: Params,
     /// Refuse the statement if it would change something.
     #[serde(default)]
@@ -119,7 +120,7 @@ fn check_bound(name: &str, value: Option<u64>, most: u64) -> Result<(), Problem>
 pub(super) struct QueryResult {
     columns: Vec<QueryColumn>,
     /// Lists in the order of the columns, or objects.
-    #[schema(schema_with = forms::rows)]
+    #[schema(schema_with = schemas::rows)]
     rows: (),
     row_count: u64,
     rows_affected: u64,

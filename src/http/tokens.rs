@@ -5,12 +5,12 @@ use super::bodies::Span;
 use super::databases::CommandParameters;
 use super::error::{ErrorCode, Problem};
 use super::extract::{NoFields, PathParts, StrictQuery};
-use super::forms;
 use super::job_answers::mark_replayed;
 use super::lists::{List, PageParameters, page_answer, page_request};
 use super::mutation::Mutation;
 use super::plans::PlanView;
 use super::reply::{self, Marked};
+use super::schemas;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::Command;
 use crate::domain::ids::TokenId;
@@ -38,13 +38,13 @@ pub(super) struct TokenBody {
     #[schema(pattern = "^[A-Za-z0-9_.-]{1,63}$", example = "ci")]
     name: String,
     /// `read`, `write`, `manage`, `audit`, `admin`.
-    #[schema(schema_with = forms::scopes, example = json!(["read", "write"]))]
+    #[schema(schema_with = schemas::scopes, example = json!(["read", "write"]))]
     scopes: Vec<Scope>,
     /// Names or patterns of the databases it may touch; `*` for all.
-    #[schema(schema_with = forms::database_patterns, example = json!(["shop", "pr-*"]))]
+    #[schema(schema_with = schemas::database_patterns, example = json!(["shop", "pr-*"]))]
     databases: Vec<String>,
     /// When it ends by itself, from now: `30d`, `2h`, or seconds.
-    #[schema(schema_with = forms::lifetime, example = "30d")]
+    #[schema(schema_with = schemas::lifetime, example = "30d")]
     expires_in: Option<Span>,
 }
 

@@ -4,11 +4,11 @@ use super::auth::Caller;
 use super::databases::ReadParameters;
 use super::error::Problem;
 use super::extract::{NoFields, NoParameters, PathParts, StrictQuery};
-use super::forms;
 use super::job_answers::mark_replayed;
 use super::lists::{List, PageParameters, page_answer, page_request, state_page};
 use super::mutation::Mutation;
 use super::reply::{self, Marked};
+use super::schemas;
 use crate::clock::timestamp::Timestamp;
 use crate::config::Secret;
 use crate::domain::command::Command;
@@ -47,11 +47,11 @@ pub(super) struct WebhookBody {
     #[schema(example = "http://127.0.0.1:9000/hook")]
     url: String,
     /// Events of these kinds; of every kind when none is given.
-    #[schema(schema_with = forms::event_kinds, example = json!(["database_ready", "job_failed"]))]
+    #[schema(schema_with = schemas::event_kinds, example = json!(["database_ready", "job_failed"]))]
     kinds: Option<Vec<String>>,
     /// Events about databases with these names or patterns; `["*"]`, the default, takes in those
     /// about none.
-    #[schema(schema_with = forms::optional_database_patterns, example = json!(["pr-*"]))]
+    #[schema(schema_with = schemas::optional_database_patterns, example = json!(["pr-*"]))]
     databases: Option<Vec<String>>,
     /// What messages are signed with, 16 to 128 printable characters; one is made when none is
     /// given.
@@ -65,9 +65,9 @@ pub(super) struct WebhookBody {
 #[schema(as = ChangeWebhook)]
 pub(super) struct ChangeBody {
     url: Option<String>,
-    #[schema(schema_with = forms::event_kinds)]
+    #[schema(schema_with = schemas::event_kinds)]
     kinds: Option<Vec<String>>,
-    #[schema(schema_with = forms::optional_database_patterns)]
+    #[schema(schema_with = schemas::optional_database_patterns)]
     databases: Option<Vec<String>>,
 }
 

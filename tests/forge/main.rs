@@ -76,6 +76,7 @@ mod sound;
 mod sql_answers;
 mod sql_attacks;
 mod sql_differential;
+mod sql_expressions;
 mod sql_files;
 mod sql_functions;
 mod sql_grammar;

@@ -2,47 +2,12 @@
 //!
 //! Everything has the same few names, so that most statements fit the tables that are there, and
 //! some do not: errors are compared as well.
-use crate::sql_oracle::{Statement, Value, Values};
+use crate::sql_expressions::{
+    PARAMETER, Piece, expression, expression_of, framed, lasting_expression, listed, literal, value,
+};
+use crate::sql_oracle::{Statement, Values};
 use proptest::prelude::*;
 use proptest::sample::select;
-
-/// Stands in a piece where a parameter will be.
-const PARAMETER: char = '\u{1}';
-
-/// A part of a statement with the values of its parameters, in their order.
-#[derive(Debug, Clone)]
-struct Piece {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Piece {
-    fn of(sql: impl Into<String>) -> Self {
-        Self {
-            sql: sql.into(),
-            values: Vec::new(),
-        }
-    }
-}
-
-/// Puts pieces into the places `{}` of a frame.
-fn framed(frame: &str, pieces: Vec<Piece>) -> Piece {
-    let mut parts = frame.split("{}");
-    let mut whole = Piece::of(parts.next().unwrap());
-    let mut pieces = pieces.into_iter();
-    for part in parts {
-        let piece = pieces.next().unwrap();
-        whole.sql += &piece.sql;
-        whole.sql += part;
-        whole.values.extend(piece.values);
-    }
-    assert!(pieces.next().is_none(), "{frame}");
-    whole
-}
-
-fn listed(pieces: Vec<Piece>) -> Piece {
-    framed(&vec!["{}"; pieces.len()].join(", "), pieces)
-}
 
 /// A session: a schema, then statements about it.
 pub(crate) fn session() -> impl Strategy<Value = Vec<Statement>> {
@@ -110,285 +75,9 @@ fn statement() -> impl Strategy<Value = Statement> {
     (piece, style).prop_map(|(piece, style)| finished(piece, style))
 }
 
-// --- values -------------------------------------------------------------------------------------
-
-/// Values of every type, the edges more often than the middle.
-fn cell() -> impl Strategy<Value = Value> {
-    let integers = vec![
-        0,
-        1,
-        -1,
-        2,
-        255,
-        (1 << 53) - 1,
-        1 << 53,
-        (1 << 53) + 1,
-        -(1 << 53) - 1,
-        i64::from(i32::MAX) + 1,
-        i64::MAX,
-        i64::MAX - 1,
-        i64::MIN,
-        i64::MIN + 1,
-    ];
-    let reals = vec![
-        0.0,
-        -0.0,
-        0.1,
-        1.0,
-        -1.5,
-        1e15,
-        123_456_789_012_345_680.0,
-        9_007_199_254_740_993.0,
-        9.223_372_036_854_775e18,
-        -9.223_372_036_854_776e18,
-        1e22,
-        1e23,
-        5e-324,
-        f64::MIN_POSITIVE,
-        f64::MAX,
-        f64::MIN,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-    ];
-    let texts = vec![
-        "",
-        "a",
-        "A",
-        "b",
-        "é",
-        "𝄞",
-        "0",
-        "1",
-        "1.0",
-        " 1",
-        "1e3",
-        "0x10",
-        "-9223372036854775808",
-        "9223372036854775808",
-        "a\0b",
-        "\"",
-        "\\",
-        "'",
-        "\u{7f}\n\t",
-        "{\"a\":[1,2.5,null]}",
-        "[3,\"x\"]",
-        "2024-02-29",
-        "null",
-        "%",
-        "a_",
-    ];
-    prop_oneof![
-        2 => Just(Value::Null),
-        6 => select(integers).prop_map(Value::Integer),
-        2 => any::<i64>().prop_map(Value::Integer),
-        2 => (-9i64..10).prop_map(Value::Integer),
-        4 => select(reals).prop_map(Value::Real),
-        2 => any::<u64>().prop_map(|it| {
-            let real = f64::from_bits(it);
-            // SQLite knows no NaN.
-            if real.is_nan() { Value::Null } else { Value::Real(real) }
-        }),
-        5 => select(texts).prop_map(|it| Value::Text(it.to_owned())),
-        1 => "\\PC{0,6}".prop_map(Value::Text),
-        3 => prop::collection::vec(select(vec![0_u8, b'a', 0x80, 0xff]), 0..4)
-            .prop_map(Value::Blob),
-    ]
-}
-
-/// A value, written down or as a parameter.
-fn value() -> impl Strategy<Value = Piece> {
-    (cell(), any::<bool>()).prop_map(|(cell, is_written)| {
-        // A text with a NUL cannot be written: the statement would end there.
-        let nul = matches!(&cell, Value::Text(it) if it.contains('\0'));
-        if is_written && !nul {
-            Piece::of(written(&cell))
-        } else {
-            Piece {
-                sql: PARAMETER.to_string(),
-                values: vec![cell],
-            }
-        }
-    })
-}
-
-/// A value with nothing but its text: schemas have no parameters.
-fn literal() -> impl Strategy<Value = Piece> {
-    cell().prop_map(|it| Piece::of(written(&it).replace('\0', "")))
-}
-
-fn written(cell: &Value) -> String {
-    match cell {
-        Value::Null => "NULL".to_owned(),
-        Value::Integer(i64::MIN) => "-0x8000000000000000".to_owned(),
-        Value::Integer(it) => it.to_string(),
-        Value::Real(it) if it.is_finite() => format!("{it:?}"),
-        Value::Real(it) => if *it > 0.0 { "9e999" } else { "-9e999" }.to_owned(),
-        Value::Text(it) => format!("'{}'", it.replace('\'', "''")),
-        Value::Blob(it) => format!("x'{}'", hex::encode(it)),
-    }
-}
-
-// --- expressions --------------------------------------------------------------------------------
-
-fn column() -> impl Strategy<Value = Piece> {
-    let names = vec![
-        "a", "b", "c", "d", "a", "b", "t0.a", "t0.b", "t1.a", "t1.c", "rowid", "\"a\"", "e",
-    ];
-    select(names).prop_map(Piece::of)
-}
-
-/// An expression about at most these leaves.
-fn expression_of(leaf: BoxedStrategy<Piece>) -> BoxedStrategy<Piece> {
-    leaf.prop_recursive(3, 12, 3, |inner| {
-        let one = select(vec![
-            "-({})",
-            "~({})",
-            "NOT ({})",
-            "+({})",
-            "({}) IS NULL",
-            "({}) NOTNULL",
-            "CAST({} AS INTEGER)",
-            "CAST({} AS REAL)",
-            "CAST({} AS TEXT)",
-            "CAST({} AS BLOB)",
-            "CAST({} AS NUMERIC)",
-            "typeof({})",
-            "quote({})",
-            "hex({})",
-            "length({})",
-            "octet_length({})",
-            "upper({})",
-            "lower({})",
-            "abs({})",
-            "round({})",
-            "sign({})",
-            "unicode({})",
-            "char({})",
-            "trim({})",
-            "json({})",
-            "json_valid({})",
-            "json_type({})",
-            "json_array({}, 1)",
-            "json_quote({})",
-            "({}) ->> '$.a'",
-            "({}) -> 0",
-            "date({})",
-            "julianday({})",
-            "unixepoch({})",
-            "strftime('%Y %j %W', {})",
-            "unhex({})",
-            "zeroblob(min(8, {}))",
-            "likely({})",
-            "({}) COLLATE NOCASE",
-            "soundex({})",
-            "({}) IS TRUE",
-            "json_extract({}, '$.a[1]')",
-            "CASE WHEN {} THEN 'yes' END",
-        ]);
-        let two = select(vec![
-            "({} + {})",
-            "({} - {})",
-            "({} * {})",
-            "({} / {})",
-            "({} % {})",
-            "({} || {})",
-            "({} = {})",
-            "({} <> {})",
-            "({} < {})",
-            "({} >= {})",
-            "({} IS {})",
-            "({} IS NOT {})",
-            "({} AND {})",
-            "({} OR {})",
-            "({} & {})",
-            "({} | {})",
-            "({} << {})",
-            "({} >> {})",
-            "({} LIKE {})",
-            "({} GLOB {})",
-            "coalesce({}, {})",
-            "ifnull({}, {})",
-            "nullif({}, {})",
-            "min({}, {})",
-            "max({}, {})",
-            "instr({}, {})",
-            "round({}, {})",
-            "substr({}, {})",
-            "printf('%s|%d', {}, {})",
-            "format('%g %.3f', {}, {})",
-            "printf('%x %c', {}, {})",
-            "trim({}, {})",
-            "ltrim({}, {})",
-            "concat({}, {})",
-            "concat_ws('-', {}, {})",
-            "json_object('k', {}, 'l', {})",
-            "json_patch({}, {})",
-            "json_set({}, '$.z', {})",
-            "strftime({}, {})",
-            "timediff({}, {})",
-            "({} IN ({}))",
-            "({} COLLATE NOCASE = {})",
-            "unhex({}, {})",
-            "(({}, 1) = ({}, 1))",
-            "json_insert({}, '$[#]', {})",
-        ]);
-        let three = select(vec![
-            "iif({}, {}, {})",
-            "replace({}, {}, {})",
-            "substr({}, {}, {})",
-            "({} BETWEEN {} AND {})",
-            "({} IN ({}, {}))",
-            "({} NOT IN ({}, {}))",
-            "CASE {} WHEN {} THEN {} ELSE 'else' END",
-            "coalesce({}, {}, {})",
-            "({} LIKE {} ESCAPE {})",
-        ]);
-        prop_oneof![
-            2 => inner.clone(),
-            5 => (one, inner.clone()).prop_map(|(frame, a)| framed(frame, vec![a])),
-            5 => (two, inner.clone(), inner.clone())
-                .prop_map(|(frame, a, b)| framed(frame, vec![a, b])),
-            2 => (three, inner.clone(), inner.clone(), inner)
-                .prop_map(|(frame, a, b, c)| framed(frame, vec![a, b, c])),
-        ]
-    })
-    .boxed()
-}
-
-fn expression() -> BoxedStrategy<Piece> {
-    let subquery = (column(), column()).prop_map(|(a, b)| {
-        framed(
-            "(SELECT {} FROM t1 WHERE {} IS NOT NULL LIMIT 1)",
-            vec![a, b],
-        )
-    });
-    let exists = column().prop_map(|it| framed("EXISTS (SELECT 1 FROM t1 WHERE {})", vec![it]));
-    expression_of(prop_oneof![5 => value(), 5 => column(), 1 => subquery, 1 => exists].boxed())
-}
-
-/// An expression that may stand in a schema.
-fn lasting_expression() -> BoxedStrategy<Piece> {
-    let column = select(vec!["a", "b", "c"]).prop_map(Piece::of);
-    expression_of(prop_oneof![literal(), column].boxed())
-}
-
 // --- schemas ------------------------------------------------------------------------------------
 
 fn table(name: &'static str) -> impl Strategy<Value = Piece> {
-    let types = vec![
-        "INTEGER",
-        "INT",
-        "REAL",
-        "TEXT",
-        "BLOB",
-        "NUMERIC",
-        "",
-        "ANY",
-        "VARCHAR(10)",
-        "DECIMAL(5,2)",
-        "BOOLEAN",
-        "DOUBLE",
-    ];
     let rule = prop_oneof![
         8 => Just(Piece::of("")),
         2 => Just(Piece::of("NOT NULL")),
@@ -402,16 +91,9 @@ fn table(name: &'static str) -> impl Strategy<Value = Piece> {
         1 => Just(Piece::of("REFERENCES t0(a) ON DELETE CASCADE")),
         1 => Just(Piece::of("REFERENCES t0(a) DEFERRABLE INITIALLY DEFERRED")),
     ];
-    let keys = vec![
-        "PRIMARY KEY",
-        "PRIMARY KEY",
-        "",
-        "UNIQUE",
-        "PRIMARY KEY DESC",
-    ];
     let ends = vec!["", "", "", "", " STRICT", " WITHOUT ROWID"];
-    let columns = prop::collection::vec((select(types.clone()), rule), 3);
-    (select(types), select(keys), columns, select(ends)).prop_map(move |(first, key, rest, end)| {
+    let columns = prop::collection::vec((select(TYPES), rule), 3);
+    (select(TYPES), select(KEYS), columns, select(ends)).prop_map(move |(first, key, rest, end)| {
         let mut columns = vec![Piece::of(format!("a {first} {key}"))];
         for ((kind, rule), name) in rest.into_iter().zip(["b", "c", "d"]) {
             columns.push(framed(&format!("{name} {kind} {{}}"), vec![rule]));
@@ -432,13 +114,6 @@ fn object() -> impl Strategy<Value = Piece> {
             framed(&frame, vec![of, only])
         },
     );
-    let triggers = vec![
-        "CREATE TRIGGER g0 AFTER INSERT ON t0 BEGIN INSERT INTO t1 (a, b) VALUES (new.a, new.b); END",
-        "CREATE TRIGGER g1 BEFORE UPDATE ON t0 WHEN new.b IS NULL BEGIN SELECT raise(ABORT, 'no null'); END",
-        "CREATE TRIGGER g2 AFTER DELETE ON t0 BEGIN UPDATE t1 SET c = old.a WHERE a IS old.a; END",
-        "CREATE TRIGGER g3 BEFORE INSERT ON t1 WHEN new.a > 5 BEGIN SELECT raise(IGNORE); END",
-        "CREATE TRIGGER g4 INSTEAD OF INSERT ON v0 BEGIN INSERT INTO t0 (a) VALUES (new.a); END",
-    ];
     let view = prop_oneof![
         lasting_expression()
             .prop_map(|it| framed("CREATE VIEW v0 AS SELECT a, {} AS x, b FROM t0", vec![it])),
@@ -449,7 +124,7 @@ fn object() -> impl Strategy<Value = Piece> {
     prop_oneof![
         2 => index,
         1 => Just(Piece::of("CREATE INDEX i1 ON t1 (b, c DESC)")),
-        2 => select(triggers).prop_map(Piece::of),
+        2 => select(TRIGGERS).prop_map(Piece::of),
         2 => view,
     ]
 }
@@ -582,24 +257,10 @@ fn query() -> BoxedStrategy<Piece> {
 }
 
 fn select_core() -> impl Strategy<Value = Piece> {
-    let sources = vec![
-        "t0",
-        "t0",
-        "t1",
-        "v0",
-        "t0, t1",
-        "t0 JOIN t1 ON t0.a = t1.a",
-        "t0 LEFT JOIN t1 USING (a)",
-        "t0 NATURAL JOIN t1",
-        "t1 FULL JOIN t0 ON t0.b = t1.b",
-        "(SELECT a, b, c FROM t0 LIMIT 3)",
-        "t0 AS t1",
-        "json_each('[1,2.5,\"x\",null]')",
-    ];
     let row_wise = (
         any::<bool>(),
         prop::collection::vec(expression(), 1..3),
-        select(sources.clone()),
+        select(SOURCES),
         expression(),
         prop_oneof![
             Just(Piece::of("")),
@@ -612,30 +273,6 @@ fn select_core() -> impl Strategy<Value = Piece> {
             let frame = format!("SELECT {distinct}{{}} FROM {source} WHERE {{}}{{}}");
             framed(&frame, vec![listed(of), only, end])
         });
-    let aggregates = vec![
-        "count(*)",
-        "count({})",
-        "sum({})",
-        "total({})",
-        "avg({})",
-        "min({})",
-        "max({})",
-        "group_concat({}, '/')",
-        "json_group_array({})",
-        "count(DISTINCT {})",
-        "sum({}) FILTER (WHERE a > 0)",
-        "string_agg({}, ',' ORDER BY b)",
-    ];
-    let windows = vec![
-        "row_number() OVER (ORDER BY {})",
-        "rank() OVER (PARTITION BY b ORDER BY {})",
-        "sum({}) OVER (ORDER BY a ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)",
-        "lag({}, 1, 'none') OVER (ORDER BY a)",
-        "first_value({}) OVER (PARTITION BY c ORDER BY a)",
-        "count({}) OVER ()",
-        "ntile(2) OVER (ORDER BY {})",
-        "percent_rank() OVER (ORDER BY {})",
-    ];
     let framing = |(frame, of): (&str, Piece)| {
         let pieces = if frame.contains("{}") {
             vec![of]
@@ -645,9 +282,9 @@ fn select_core() -> impl Strategy<Value = Piece> {
         framed(frame, pieces)
     };
     let grouped = (
-        select(aggregates),
+        select(AGGREGATES),
         expression(),
-        select(sources.clone()),
+        select(SOURCES),
         expression(),
     )
         .prop_map(move |(aggregate, of, source, by)| {
@@ -656,7 +293,7 @@ fn select_core() -> impl Strategy<Value = Piece> {
             framed(&frame, vec![of, by])
         });
     let windowed =
-        (select(windows), expression(), select(sources)).prop_map(move |(window, of, source)| {
+        (select(WINDOWS), expression(), select(SOURCES)).prop_map(move |(window, of, source)| {
             framed(
                 &format!("SELECT a, {{}} AS w FROM {source}"),
                 vec![framing((window, of))],
@@ -672,3 +309,53 @@ fn select_core() -> impl Strategy<Value = Piece> {
     });
     prop_oneof![5 => row_wise, 3 => grouped, 2 => windowed, 3 => bare, 1 => lists]
 }
+
+// --- words ---------------------------------------------------------------------------------------
+
+/// Declared types, with every affinity.
+#[rustfmt::skip]
+const TYPES: &[&str] = &[
+    "INTEGER", "INT", "REAL", "TEXT", "BLOB", "NUMERIC", "", "ANY", "VARCHAR(10)", "DECIMAL(5,2)",
+    "BOOLEAN", "DOUBLE",
+];
+
+/// What the first column may be.
+#[rustfmt::skip]
+const KEYS: &[&str] = &[
+    "PRIMARY KEY", "PRIMARY KEY", "", "UNIQUE", "PRIMARY KEY DESC",
+];
+
+/// Triggers that change rows, refuse, or take a view's place.
+#[rustfmt::skip]
+const TRIGGERS: &[&str] = &[
+    "CREATE TRIGGER g0 AFTER INSERT ON t0 BEGIN INSERT INTO t1 (a, b) VALUES (new.a, new.b); END",
+    "CREATE TRIGGER g1 BEFORE UPDATE ON t0 WHEN new.b IS NULL BEGIN SELECT raise(ABORT, 'no null'); END",
+    "CREATE TRIGGER g2 AFTER DELETE ON t0 BEGIN UPDATE t1 SET c = old.a WHERE a IS old.a; END",
+    "CREATE TRIGGER g3 BEFORE INSERT ON t1 WHEN new.a > 5 BEGIN SELECT raise(IGNORE); END",
+    "CREATE TRIGGER g4 INSTEAD OF INSERT ON v0 BEGIN INSERT INTO t0 (a) VALUES (new.a); END",
+];
+
+/// Where rows come from.
+#[rustfmt::skip]
+const SOURCES: &[&str] = &[
+    "t0", "t0", "t1", "v0", "t0, t1", "t0 JOIN t1 ON t0.a = t1.a", "t0 LEFT JOIN t1 USING (a)",
+    "t0 NATURAL JOIN t1", "t1 FULL JOIN t0 ON t0.b = t1.b", "(SELECT a, b, c FROM t0 LIMIT 3)",
+    "t0 AS t1", "json_each('[1,2.5,\"x\",null]')",
+];
+
+/// Aggregates of an expression.
+#[rustfmt::skip]
+const AGGREGATES: &[&str] = &[
+    "count(*)", "count({})", "sum({})", "total({})", "avg({})", "min({})", "max({})",
+    "group_concat({}, '/')", "json_group_array({})", "count(DISTINCT {})",
+    "sum({}) FILTER (WHERE a > 0)", "string_agg({}, ',' ORDER BY b)",
+];
+
+/// Windows over an expression.
+#[rustfmt::skip]
+const WINDOWS: &[&str] = &[
+    "row_number() OVER (ORDER BY {})", "rank() OVER (PARTITION BY b ORDER BY {})",
+    "sum({}) OVER (ORDER BY a ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)",
+    "lag({}, 1, 'none') OVER (ORDER BY a)", "first_value({}) OVER (PARTITION BY c ORDER BY a)",
+    "count({}) OVER ()", "ntile(2) OVER (ORDER BY {})", "percent_rank() OVER (ORDER BY {})",
+];

@@ -8,8 +8,8 @@ use crate::http::auth::Caller;
 use crate::http::entrance::Entered;
 use crate::http::error::Problem;
 use crate::http::extract::{JsonBody, PathParts, StrictQuery};
-use crate::http::forms;
 use crate::http::reply;
+use crate::http::schemas;
 use crate::http::sql::written;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -51,7 +51,7 @@ struct ColumnBody {
     #[schema(required = false)]
     unique: bool,
     /// What it has when nothing is given.
-    #[schema(schema_with = forms::parameter, required = false)]
+    #[schema(schema_with = schemas::parameter, required = false)]
     default: (),
 }
 
@@ -59,7 +59,7 @@ struct ColumnBody {
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct InsertBody {
     /// One object for each, from column to value.
-    #[schema(schema_with = forms::rows_by_column, example = json!([{"name": "Ann", "age": 30}]))]
+    #[schema(schema_with = schemas::rows_by_column, example = json!([{"name": "Ann", "age": 30}]))]
     rows: NewRows,
 }
 
@@ -177,7 +177,5 @@ impl Selection {
 fn count(name: &str, value: &str) -> Result<u64, Problem> {
     // As many as SQLite counts.
     let number = value.parse().ok().filter(|it| i64::try_from(*it).is_ok());
-    number.ok_or_else(|| {
-        Problem::invalid(format!("`{name}` is a number of rows, not `{value}`."))
-    })
+    number.ok_or_else(|| Problem::invalid(format!("`{name}` is a number of rows, not `{value}`.")))
 }
