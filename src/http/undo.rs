@@ -48,7 +48,7 @@ pub(super) struct UndoneView {
 #[expect(dead_code, reason = "describes which answers there are")]
 enum UndoOutcome {
     /// It took a job, which has ended within the time that `Prefer: wait=` gave it.
-    Job(JobView),
+    Job(Box<JobView>),
     Undone(UndoneView),
 }
 
