@@ -3,6 +3,7 @@ use super::Gateway;
 use super::auth::Caller;
 use super::error::Problem;
 use super::extract::{JsonBody, StrictQuery};
+use super::forms::SequenceNumber;
 use super::reply::Marked;
 use super::sql::{Int64Word, QueryResult, ShapeWord, check_bound, written};
 use crate::clock::Stopwatch;
@@ -45,7 +46,7 @@ pub(super) struct AuditQuery {
 #[into_params(parameter_in = Query)]
 pub(super) struct AuditQueryParameters {
     /// Answer once the log has reached this sequence.
-    min_sequence: Option<u64>,
+    min_sequence: Option<SequenceNumber>,
 }
 
 /// Ask the history in SQL

@@ -4,8 +4,9 @@ use super::limits::bounded;
 use super::observe::observe;
 use super::reply::note_sequence;
 use super::{
-    Gateway, audit_sql, checkpoints, databases, documents, drift, engines, events, health, jobs,
-    original, schedules, sql, state, state_diff, stored_plans, tokens, undo, webhooks,
+    Gateway, audit_sql, checkpoints, databases, described, documents, drift, engines, events,
+    health, jobs, original, schedules, sql, state, state_diff, stored_plans, tokens, undo,
+    webhooks,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -34,7 +35,7 @@ pub fn router(gateway: &Arc<Gateway>) -> Router {
         .merge(work)
         .merge(probe_routes());
     let (router, mut openapi) = all.split_for_parts();
-    documents::describe_problems(&mut openapi);
+    described::describe(&mut openapi);
     router
         .with_state(gateway.clone())
         .merge(documents::documents(&openapi))

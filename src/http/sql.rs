@@ -4,7 +4,9 @@ use super::auth::Caller;
 use super::entrance::Entered;
 use super::error::{ErrorCode, Problem};
 use super::extract::{JsonBody, NoParameters, PathParts, StrictQuery};
+use super::forms;
 use super::refusals::sentence;
+use super::schemas;
 use crate::clock::Stopwatch;
 use crate::data::{
     Access, DataConfig, Int64Form, Params, QueryAnswer, QueryError, QueryOptions, QueryRequest,
@@ -30,17 +32,23 @@ pub(super) struct QueryBody {
     sql: String,
     /// Values for its parameters: a list, or an object by name.
     #[serde(default)]
-    #[schema(value_type = Object, example = json!([7]))]
+    #[schema(schema_with = schemas::parameters, example = json!([7]))]
     params: Params,
     /// Refuse the statement if it would change something.
     #[serde(default)]
     readonly: bool,
     /// Most milliseconds that it may take; 5,000 when not given, at most 60,000.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 60_000)]
     timeout_ms: Option<u64>,
     /// Rows after which the answer ends and says `truncated`. When not given, a result of more
     /// than 10,000 rows is refused.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 100_000)]
     max_rows: Option<u64>,
     /// Most bytes of the answer; 4 MiB when not given, at most 64 MiB. A larger one is refused.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 67_108_864)]
     max_bytes: Option<u64>,
     /// How integers beyond ±(2^53 − 1) are written.
     #[serde(default)]
@@ -124,7 +132,7 @@ pub(super) fn check_bound(name: &str, value: Option<u64>, most: u64) -> Result<(
 pub(super) struct QueryResult {
     columns: Vec<QueryColumn>,
     /// Lists in the order of the columns, or objects.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(schema_with = schemas::rows)]
     rows: (),
     row_count: u64,
     rows_affected: u64,

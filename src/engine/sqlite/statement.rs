@@ -8,7 +8,7 @@ use super::parameters::Params;
 use super::{c_calls, hint};
 use crate::clock::Stopwatch;
 use rusqlite::fallible_iterator::FallibleIterator as _;
-use rusqlite::{Batch, CachedStatement, Connection};
+use rusqlite::{Batch, CachedStatement, Connection, ErrorCode};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +81,22 @@ impl SqliteConnection {
         })
     }
 
+    /// Whether a statement was refused with an older schema in mind, which is looked at anew.
+    ///
+    /// SQLite itself looks again where a table or column is missing, and not where, say, the two
+    /// sides of a UNION have other numbers of columns: another connection may have changed that.
+    fn may_be_behind(&self, error: &rusqlite::Error) -> bool {
+        let refused = error.sqlite_error_code() == Some(ErrorCode::Unknown);
+        refused
+            && self.role == Role::Reader
+            && self
+                .as_house(|house| {
+                    let mut look = house.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 0")?;
+                    look.raw_query().next().map(|_| ())
+                })
+                .is_ok()
+    }
+
     /// Makes the error the one the client should see.
     fn explain(&self, error: SqlError, seen: &Seen) -> SqlError {
         match (&seen.refused, error) {
@@ -126,7 +142,11 @@ fn run(
         c_calls::forget_last_insert_rowid(sqlite);
     }
 
-    let mut prepared = prepare(sqlite, &statement.sql).map_err(cut)?;
+    let mut prepared = match prepare(sqlite, &statement.sql) {
+        Err(error) if connection.may_be_behind(&error) => prepare(sqlite, &statement.sql),
+        prepared => prepared,
+    }
+    .map_err(cut)?;
     statement.params.bind(&mut prepared)?;
     let mut writer = AnswerWriter::new(form);
     let mut has_head = false;
