@@ -193,6 +193,14 @@ pub struct SqlLimits {
     pub max_result_bytes: usize,
     /// Open connections to databases.
     pub max_connections: usize,
+    /// Open transactions of several requests.
+    pub max_transactions: usize,
+    /// The same on one database.
+    pub max_database_transactions: usize,
+    /// How long one may wait for its next request.
+    pub transaction_idle: Duration,
+    /// How long one may last.
+    pub transaction_total: Duration,
 }
 
 /// Settings that cannot be used, all of them.
@@ -244,6 +252,10 @@ impl Config {
         let max_rows = reader.count("DBFORGE_SQL_MAX_ROWS");
         let max_result_bytes = reader.count("DBFORGE_SQL_MAX_RESULT_BYTES");
         let sql_connections = reader.count("DBFORGE_SQL_MAX_CONNECTIONS");
+        let max_transactions = reader.count("DBFORGE_SQL_MAX_TRANSACTIONS");
+        let database_transactions = reader.count("DBFORGE_SQL_MAX_DATABASE_TRANSACTIONS");
+        let transaction_idle = reader.duration("DBFORGE_SQL_TRANSACTION_IDLE");
+        let transaction_total = reader.duration("DBFORGE_SQL_TRANSACTION_TOTAL");
         Some(Self {
             listen: listen?,
             data_dir: data_dir?,
@@ -268,6 +280,10 @@ impl Config {
                 max_rows: max_rows?,
                 max_result_bytes: max_result_bytes?,
                 max_connections: sql_connections?,
+                max_transactions: max_transactions?,
+                max_database_transactions: database_transactions?,
+                transaction_idle: transaction_idle?,
+                transaction_total: transaction_total?,
             },
             webhooks: WebhookLimits {
                 targets: targets?,

@@ -21,6 +21,10 @@ pub(super) struct OpenDatabase {
     pub(super) lanes: Lanes,
     pub(super) bench: Arc<Bench>,
     pub(super) writes: Arc<WriteQueue>,
+    /// Commits of its writer. Who has read knows by them whether it has read what is there now.
+    pub(super) commits: AtomicU64,
+    /// Transactions that read what was there when they began.
+    pub(super) snapshots: AtomicUsize,
     /// When it was last used, counted in uses of any database.
     pub(super) last_used: AtomicU64,
     folder: PathBuf,
@@ -71,6 +75,8 @@ impl OpenDatabase {
             lanes: Lanes::new(config.remembered_statements),
             bench: Arc::default(),
             writes: Arc::new(WriteQueue::new(config.waiting_writes)),
+            commits: AtomicU64::new(0),
+            snapshots: AtomicUsize::new(0),
             last_used: AtomicU64::new(0),
             folder,
             opened: OnceLock::new(),

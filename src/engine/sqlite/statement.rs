@@ -5,7 +5,7 @@ use super::connection::SqliteConnection;
 use super::error::SqlError;
 use super::memory::{Budget, STATEMENT_BYTES};
 use super::parameters::Params;
-use super::{c_calls, hint};
+use super::{c_calls, hint, script};
 use crate::clock::Stopwatch;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::{Batch, CachedStatement, Connection};
@@ -64,7 +64,7 @@ impl SqliteConnection {
                 answer.traits.is_calm = self.look_into(&seen);
                 self.look_into_created(&seen.created).map(|()| answer)
             }
-            Err(error) => Err(self.explain(error, &seen)),
+            Err(error) => Err(self.explain(error, &seen, &statement.sql)),
         };
         if let Err(error) = &result {
             self.is_spoiled |= error.spoils_connection();
@@ -82,8 +82,13 @@ impl SqliteConnection {
     }
 
     /// Makes the error the one the client should see.
-    fn explain(&self, error: SqlError, seen: &Seen) -> SqlError {
+    fn explain(&self, error: SqlError, seen: &Seen, sql: &str) -> SqlError {
         match (&seen.refused, error) {
+            // It is refused by what it does inside, or by the transaction that it is in.
+            (_, SqlError::Sql { .. } | SqlError::NotAllowed { .. }) if is_vacuum(sql) => {
+                let what = "VACUUM, which rewrites the whole file; room that is free is used again";
+                SqlError::NotAllowed { what: what.into() }
+            }
             (
                 Some(Refused::NotAllowed(what)),
                 SqlError::Sql { .. } | SqlError::NotAllowed { .. },
@@ -107,6 +112,13 @@ impl SqliteConnection {
     }
 }
 
+fn is_vacuum(sql: &str) -> bool {
+    let word = script::statements(sql)
+        .next()
+        .and_then(|it| sql[it].split(|it: char| !it.is_ascii_alphabetic()).next());
+    word.is_some_and(|it| it.eq_ignore_ascii_case("vacuum"))
+}
+
 fn run(
     connection: &SqliteConnection,
     statement: &Statement,
@@ -124,6 +136,7 @@ fn run(
     statement.params.bind(&mut prepared)?;
     let mut writer = AnswerWriter::new(form);
     let mut has_head = false;
+    let may_change = connection.role == Role::Writer && !prepared.readonly();
     {
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next().map_err(cut)? {
@@ -132,6 +145,9 @@ fn run(
                 has_head = true;
             }
             if !writer.row(row)? {
+                // Left in the middle, it would break a foreign key at its reset, which tells
+                // nobody. All of its work is done before its first row.
+                while may_change && rows.next().map_err(cut)?.is_some() {}
                 break;
             }
         }
