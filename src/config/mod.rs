@@ -4,10 +4,12 @@
 //! held against it by tests.
 mod client;
 mod settings;
+mod sql;
 mod targets;
 
 pub use client::ClientConfig;
 pub use settings::{CLIENT_SETTINGS, SETTINGS, Setting};
+pub use sql::SqlLimits;
 pub use targets::Targets;
 
 use std::collections::BTreeMap;
@@ -180,29 +182,6 @@ pub struct WebhookLimits {
     pub max_failures: usize,
 }
 
-/// Bounds of SQL.
-#[derive(Debug, Clone, Copy)]
-pub struct SqlLimits {
-    /// Time for a statement when the request names none.
-    pub timeout: Duration,
-    /// Longest time a request may name.
-    pub max_timeout: Duration,
-    /// Rows in a JSON answer when the request names no bound.
-    pub max_rows: usize,
-    /// Bytes of a JSON answer when the request names no bound.
-    pub max_result_bytes: usize,
-    /// Open connections to databases.
-    pub max_connections: usize,
-    /// Open transactions of several requests.
-    pub max_transactions: usize,
-    /// The same on one database.
-    pub max_database_transactions: usize,
-    /// How long one may wait for its next request.
-    pub transaction_idle: Duration,
-    /// How long one may last.
-    pub transaction_total: Duration,
-}
-
 /// Settings that cannot be used, all of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("these settings cannot be used:\n{}", .0.join("\n"))]
@@ -247,15 +226,7 @@ impl Config {
         let trash_retention = reader.duration("DBFORGE_TRASH_RETENTION");
         let max_unfinished_jobs = reader.count("DBFORGE_MAX_UNFINISHED_JOBS");
         let journal_segment_bytes = reader.value("DBFORGE_JOURNAL_SEGMENT_BYTES", segment_bytes);
-        let timeout = reader.duration("DBFORGE_SQL_TIMEOUT");
-        let max_timeout = reader.duration("DBFORGE_SQL_MAX_TIMEOUT");
-        let max_rows = reader.count("DBFORGE_SQL_MAX_ROWS");
-        let max_result_bytes = reader.count("DBFORGE_SQL_MAX_RESULT_BYTES");
-        let sql_connections = reader.count("DBFORGE_SQL_MAX_CONNECTIONS");
-        let max_transactions = reader.count("DBFORGE_SQL_MAX_TRANSACTIONS");
-        let database_transactions = reader.count("DBFORGE_SQL_MAX_DATABASE_TRANSACTIONS");
-        let transaction_idle = reader.duration("DBFORGE_SQL_TRANSACTION_IDLE");
-        let transaction_total = reader.duration("DBFORGE_SQL_TRANSACTION_TOTAL");
+        let sql = SqlLimits::read(reader);
         Some(Self {
             listen: listen?,
             data_dir: data_dir?,
@@ -274,17 +245,7 @@ impl Config {
                 stop_grace: stop_grace?,
                 ready_wait: ready_wait?,
             },
-            sql: SqlLimits {
-                timeout: timeout?,
-                max_timeout: max_timeout?,
-                max_rows: max_rows?,
-                max_result_bytes: max_result_bytes?,
-                max_connections: sql_connections?,
-                max_transactions: max_transactions?,
-                max_database_transactions: database_transactions?,
-                transaction_idle: transaction_idle?,
-                transaction_total: transaction_total?,
-            },
+            sql: sql?,
             webhooks: WebhookLimits {
                 targets: targets?,
                 max_failures: max_failures?,

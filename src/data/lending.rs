@@ -98,7 +98,7 @@ impl Loan {
             slice: None,
             may_wait: true,
         });
-        let begun = writer.command("BEGIN IMMEDIATE");
+        let begun = writer.command("BEGIN IMMEDIATE;");
         writer.release();
         begun
     }

@@ -13,7 +13,7 @@ pub(super) fn run_in_savepoint(
     hold: Hold,
     foreign_keys: ForeignKeys,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
-    sqlite.command("SAVEPOINT request").map_err(|it| (0, it))?;
+    sqlite.command("SAVEPOINT request;").map_err(|it| (0, it))?;
     sqlite.hold(hold);
     let result = run_all(sqlite, statements, form);
     sqlite.release();
@@ -25,7 +25,7 @@ pub(super) fn run_in_savepoint(
         Ok(answers)
     });
     match result {
-        Ok(answers) => match sqlite.command("RELEASE request") {
+        Ok(answers) => match sqlite.command("RELEASE request;") {
             Ok(()) => Ok(answers),
             Err(error) => {
                 roll_back(sqlite);
@@ -35,8 +35,8 @@ pub(super) fn run_in_savepoint(
         Err(failure) => {
             if !sqlite.is_autocommit() {
                 let undone = sqlite
-                    .command("ROLLBACK TO request")
-                    .and_then(|()| sqlite.command("RELEASE request"));
+                    .command("ROLLBACK TO request;")
+                    .and_then(|()| sqlite.command("RELEASE request;"));
                 if undone.is_err() {
                     roll_back(sqlite);
                 }
@@ -85,7 +85,7 @@ pub(super) fn broken_foreign_key() -> SqlError {
 /// Ends the transaction, if SQLite has not done so. Should even that fail, the connection is
 /// spoiled and closing it ends the transaction.
 pub(super) fn roll_back(sqlite: &mut SqliteConnection) {
-    if !sqlite.is_autocommit() && sqlite.command("ROLLBACK").is_err() {
+    if !sqlite.is_autocommit() && sqlite.command("ROLLBACK;").is_err() {
         sqlite.spoil();
     }
 }

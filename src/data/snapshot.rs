@@ -30,9 +30,9 @@ impl Snapshot {
         let sqlite = snapshot.sqlite();
         sqlite.hold(hold);
         let begun = sqlite
-            .command("BEGIN")
+            .command("BEGIN;")
             // SQLite begins to read with the first read.
-            .and_then(|()| sqlite.command("SELECT count(*) FROM sqlite_schema"));
+            .and_then(|()| sqlite.command("SELECT count(*) FROM sqlite_schema;"));
         sqlite.release();
         begun.map(|()| snapshot)
     }

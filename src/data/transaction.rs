@@ -236,7 +236,7 @@ impl Inside {
             return Err(broken_foreign_key());
         }
         sqlite.hold(hold);
-        let committed = sqlite.command("COMMIT");
+        let committed = sqlite.command("COMMIT;");
         sqlite.release();
         if committed.is_ok() {
             self.open.commits.fetch_add(1, Ordering::Release);
@@ -272,11 +272,11 @@ fn run_on_writer(
     may_write: bool,
 ) -> Result<Answer, SqlError> {
     if !may_write {
-        sqlite.command("PRAGMA query_only = 1")?;
+        sqlite.command("PRAGMA query_only = 1;")?;
     }
     let one = std::slice::from_ref(statement);
     let result = run_in_savepoint(sqlite, one, form, hold, ForeignKeys::AtCommit);
-    if !may_write && sqlite.command("PRAGMA query_only = 0").is_err() {
+    if !may_write && sqlite.command("PRAGMA query_only = 0;").is_err() {
         sqlite.spoil();
     }
     let mut answers = result.map_err(|(_, error)| error)?;

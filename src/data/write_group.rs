@@ -39,7 +39,7 @@ pub(super) fn run_group(
         return GroupEnd::default();
     };
     sqlite.hold(hold_for(&first, None));
-    let begun = sqlite.command("BEGIN IMMEDIATE");
+    let begun = sqlite.command("BEGIN IMMEDIATE;");
     sqlite.release();
     if let Err(error) = begun {
         first.fail(0, error);
@@ -144,7 +144,7 @@ fn commit(
         run_again(kept, waiting);
         return GroupEnd::default();
     }
-    let committed = sqlite.command("COMMIT");
+    let committed = sqlite.command("COMMIT;");
     if kept
         .iter()
         .flat_map(|(_, answers)| answers)
@@ -278,7 +278,7 @@ mod tests {
         let (given_up, mut never) = request("INSERT INTO t VALUES ('given up')");
         let (neighbour, mut answered) = request("INSERT INTO t VALUES ('kept')");
 
-        sqlite.command("BEGIN IMMEDIATE").unwrap();
+        sqlite.command("BEGIN IMMEDIATE;").unwrap();
         let kept = vec![given_up, neighbour]
             .into_iter()
             .map(|it| {

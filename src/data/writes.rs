@@ -256,9 +256,9 @@ fn cut_wal(writer: &mut SqliteConnection, has_snapshots: bool) {
         may_wait: true,
     });
     let _ = writer.command(if has_snapshots {
-        "PRAGMA wal_checkpoint(PASSIVE)"
+        "PRAGMA wal_checkpoint(PASSIVE);"
     } else {
-        "PRAGMA wal_checkpoint(TRUNCATE)"
+        "PRAGMA wal_checkpoint(TRUNCATE);"
     });
     writer.release();
 }

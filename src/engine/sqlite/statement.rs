@@ -136,7 +136,6 @@ fn run(
     statement.params.bind(&mut prepared)?;
     let mut writer = AnswerWriter::new(form);
     let mut has_head = false;
-    let may_change = connection.role == Role::Writer && !prepared.readonly();
     {
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next().map_err(cut)? {
@@ -145,9 +144,6 @@ fn run(
                 has_head = true;
             }
             if !writer.row(row)? {
-                // Left in the middle, it would break a foreign key at its reset, which tells
-                // nobody. All of its work is done before its first row.
-                while may_change && rows.next().map_err(cut)?.is_some() {}
                 break;
             }
         }
