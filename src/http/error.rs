@@ -139,7 +139,7 @@ error_codes! {
     StatementTimeout "statement_timeout" 422 "Statement timeout" final;
     /// The statement's parameters and the values sent for them do not match.
     ParameterMismatch "parameter_mismatch" 422 "Parameter mismatch" final;
-    /// Another writer holds the database.
+    /// A transaction or another writer holds the database.
     DatabaseLocked "database_locked" 423 "Database locked" retry;
     /// More requests than this token may send.
     RateLimited "rate_limited" 429 "Rate limited" retry;

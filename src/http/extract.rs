@@ -220,9 +220,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 /// What serde says of a value, without the names of types that only the program knows.
 fn in_plain_words(mut said: String) -> String {
     const WORDS: &[(&str, &str)] = &[
-        ("u8", "a small whole number"),
-        ("u16", "a small whole number"),
-        ("u32", "a whole number from 0"),
+        ("u8", "a whole number from 0 to 255"),
+        ("u16", "a whole number from 0 to 65535"),
+        ("u32", "a whole number from 0 to 4294967295"),
         ("u64", "a whole number from 0"),
         ("usize", "a whole number from 0"),
         ("i64", "a whole number"),

@@ -9,6 +9,7 @@ use crate::clock::Stopwatch;
 use crate::data::{
     BatchError, BatchMode, BatchStatement, Params, QueryAnswer, QueryError, ScriptError,
 };
+use crate::domain::token::Scope;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -159,6 +160,7 @@ pub(super) async fn run_script(
     StrictQuery(parameters): StrictQuery<ScriptParameters>,
     TextBody(script): TextBody,
 ) -> Result<Response, Problem> {
+    caller.require(Scope::Write)?;
     let access = sql_access(&caller)?;
     let words = OptionWords {
         timeout_ms: parameters.timeout_ms,
@@ -174,7 +176,7 @@ pub(super) async fn run_script(
     let result = ScriptResult {
         statements: answers.len(),
         rows_affected: answers.iter().map(|it| it.rows_affected).sum(),
-        elapsed_ms: stopwatch.elapsed().as_secs_f64() * 1_000.0,
+        elapsed_ms: (stopwatch.elapsed().as_secs_f64() * 1e6).round() / 1e3,
     };
     Ok(reply::json(StatusCode::OK, &result))
 }

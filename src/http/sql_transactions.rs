@@ -9,7 +9,7 @@ use super::sql::{QueryBody, QueryResult, check_bound, milliseconds, sql_access, 
 use crate::clock::Stopwatch;
 use crate::clock::timestamp::Timestamp;
 use crate::data::{
-    BegunTransaction, NewTransaction, TransactionEnd, TransactionError, TransactionKey,
+    Access, BegunTransaction, NewTransaction, TransactionEnd, TransactionError, TransactionKey,
     TransactionMode,
 };
 use crate::domain::ids::DatabaseId;
@@ -82,6 +82,10 @@ pub(super) async fn begin_transaction(
     JsonBody(body): JsonBody<BeginBody>,
 ) -> Result<Response, Problem> {
     let access = sql_access(&caller)?;
+    if access == Access::ReadOnly && matches!(body.mode, ModeWord::Immediate) {
+        let detail = "A transaction that holds the writer needs the scope `write`.";
+        return Err(Problem::new(ErrorCode::ReadOnly, detail).hint("`\"mode\":\"readonly\"` reads"));
+    }
     let bounds = gateway.data.config();
     let bounded = |name: &str, value: Option<u64>, most: Duration| {
         check_bound(name, value, milliseconds(most))?;

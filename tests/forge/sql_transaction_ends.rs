@@ -283,7 +283,7 @@ async fn client(forge: Arc<HttpForge>, number: u64) -> Vec<u64> {
                 let cut = forge.post(QUERY, &body).await;
                 assert!(cut.status == 422 || cut.status == 423, "{}", cut.text);
             }
-            3 if number % 2 == 0 => {
+            3 if number.is_multiple_of(2) => {
                 insert_in_transaction(&forge, &insert, "commit").await;
                 acknowledged.push(id);
             }

@@ -1,4 +1,4 @@
-//! One SQL statement, and its rows as a table, as CSV or as JSON.
+//! One SQL statement, and its rows as a table, as CSV or as JSON; or a script.
 use super::request::Request;
 use super::{Client, GatewayArgs};
 use crate::cli::exit::{Exit, Failure, OrExit};
@@ -9,6 +9,7 @@ use crate::config::Environment;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The longest that a statement may ask to run; the gateway's own bound is its to say.
@@ -23,6 +24,10 @@ pub(in crate::cli) struct SqlArgs {
     name: String,
     /// The statement; `-` or nothing reads it from the standard input
     sql: Option<String>,
+    /// A file of statements with `;` between them, `-` for the standard input: all of them are
+    /// kept, or none
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sql", "params", "format", "readonly", "max_rows"])]
+    file: Option<PathBuf>,
     /// A value for the next `?`: JSON where it is a JSON number, string, true, false or null,
     /// else text; may be repeated
     #[arg(long = "param", value_name = "VALUE", allow_hyphen_values = true, value_parser = parameter)]
@@ -71,6 +76,9 @@ struct Column {
 /// Runs one statement.
 pub(in crate::cli) fn sql(args: &SqlArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
+    if let Some(file) = &args.file {
+        return script(&client, args, file);
+    }
     let statement = match args.sql.as_deref() {
         Some(sql) if sql != "-" => sql.to_owned(),
         from => read_statement(from.is_some())?,
@@ -97,6 +105,40 @@ pub(in crate::cli) fn sql(args: &SqlArgs, environment: &dyn Environment) -> Resu
     Ok(())
 }
 
+#[derive(Debug, Deserialize)]
+struct ScriptAnswer {
+    statements: u64,
+    rows_affected: u64,
+}
+
+/// Runs the statements of a file.
+fn script(client: &Client, args: &SqlArgs, file: &Path) -> Result<(), Failure> {
+    let script = if file == Path::new("-") {
+        read_statement(true)?
+    } else {
+        std::fs::read_to_string(file).or_exit(Exit::Usage, "the script cannot be read")?
+    };
+    let timeout_ms = args.timeout.map(milliseconds);
+    let request = Request::post(&["databases", &args.name, "script"])
+        .query_if("timeout_ms", timeout_ms.as_ref())
+        .text(script)
+        .patience(args.timeout.unwrap_or(LONGEST).min(LONGEST));
+    let answer = client.send(request)?;
+    if client.json {
+        return output::line(&answer.text);
+    }
+    let ran: ScriptAnswer = answer.read()?;
+    output::note(format_args!(
+        "statements: {}, rows affected: {}",
+        ran.statements, ran.rows_affected
+    ));
+    Ok(())
+}
+
+fn milliseconds(it: Duration) -> u64 {
+    u64::try_from(it.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn wanted(args: &SqlArgs, statement: &str) -> Value {
     let mut wanted = Map::new();
     wanted.insert("sql".into(), statement.into());
@@ -107,8 +149,7 @@ fn wanted(args: &SqlArgs, statement: &str) -> Value {
         wanted.insert("readonly".into(), true.into());
     }
     if let Some(timeout) = args.timeout {
-        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        wanted.insert("timeout_ms".into(), timeout_ms.into());
+        wanted.insert("timeout_ms".into(), milliseconds(timeout).into());
     }
     if let Some(rows) = args.max_rows {
         wanted.insert("max_rows".into(), rows.into());
