@@ -119,5 +119,7 @@ async fn a_script_may_do_no_more_than_a_query() {
     let reader = forge.token("reader", "\"read\"", "\"*\"").await;
     let ask = forge.ask("POST", SCRIPT).token(&reader);
     let ask = ask.header("content-type", "text/plain");
-    ask.body("SELECT 1").await.problem(403, "insufficient_scope");
+    ask.body("SELECT 1")
+        .await
+        .problem(403, "insufficient_scope");
 }

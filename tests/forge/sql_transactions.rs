@@ -365,7 +365,7 @@ async fn a_transaction_answers_to_the_token_that_began_it_alone() {
         async move { ask.body(body).await }
     };
     ask(BEGIN, "{}").await.problem(403, "read_only");
-    ask("/v1/databases/other/transactions", "{}")
+    ask("/v1/databases/other/transactions", r#"{"mode":"readonly"}"#)
         .await
         .problem(403, "insufficient_scope");
     for mode in [r#"{"mode":"readonly"}"#, r#"{"mode":"deferred"}"#] {
