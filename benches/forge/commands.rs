@@ -1,6 +1,6 @@
 //! How many commands a second are decided, kept and answered.
 use crate::gateway::Gateway;
-use crate::table::{Table, per_second, percentiles};
+use crate::table::{Table, median, per_second, percentiles};
 use dbforge::clock::{RandomIds, Stopwatch, SystemClock};
 use dbforge::control::{ControlConfig, ControlPlane, Submission};
 use dbforge::domain::command::{Command, CreateDatabase};
@@ -69,9 +69,13 @@ pub(crate) fn over_http(table: &mut Table, count: usize) {
             joined.flatten().collect()
         });
         let rate = per_second(times.len(), watch.elapsed());
+        let plain = clients as f64 / ceiling; // one write and its sync
+        let p50 = median(times.iter().map(Duration::as_secs_f64).collect());
         let what = format!(
-            "creates accepted over HTTP, {clients} clients, while their jobs run: {}",
-            percentiles(times)
+            "creates accepted over HTTP, {clients} clients, while their jobs run: {}; p50 is {:.1} \
+             times a plain write + fdatasync",
+            percentiles(times),
+            p50 / plain
         );
         table.rate(what, rate, (&plain_loop(clients), ceiling));
     }
