@@ -5,7 +5,7 @@ use super::query::{BatchError, BatchStatement, QueryAnswer, QueryError, QueryOpt
 use super::savepoint::run_all;
 use super::snapshot::Snapshot;
 use super::{Call, DataPlane, SharedGuard};
-use crate::engine::sqlite::{Answer, SqlError, Statement, script};
+use crate::engine::sqlite::{Answer, Shape, SqlError, Statement, script};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -97,8 +97,11 @@ impl DataPlane {
         if statements.is_empty() {
             return Ok(Vec::new());
         }
+        // Nobody sees the answers: their shortest form, and no bound on it.
         let options = QueryOptions {
             max_rows: Some(0),
+            max_bytes: Some(usize::MAX),
+            shape: Shape::Original,
             ..options
         };
         let open = self.open_behind(guard, target).map_err(at(0));

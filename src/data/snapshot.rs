@@ -26,7 +26,7 @@ impl Snapshot {
             // Counted first: a commit in between makes it older than it is, never younger.
             commits: open.commits.load(Ordering::Acquire),
         };
-        open.snapshots.fetch_add(1, Ordering::Relaxed);
+        open.snapshots.fetch_add(1, Ordering::AcqRel);
         let sqlite = snapshot.sqlite();
         sqlite.hold(hold);
         let begun = sqlite
@@ -50,7 +50,9 @@ impl Snapshot {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        self.open.snapshots.fetch_sub(1, Ordering::Relaxed);
+        if self.open.snapshots.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.open.wal_is_long.store(false, Ordering::Release);
+        }
         let Some(mut reader) = self.reader.take() else {
             return;
         };

@@ -11,7 +11,7 @@ use crate::clock::{Clock, Deadline};
 use crate::domain::ids::{DatabaseId, TokenId};
 use crate::engine::sqlite::{Answer, Form, Hold, SqlError, SqliteConnection, Statement};
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
@@ -25,6 +25,8 @@ pub(super) struct Transaction {
     pub(super) mode: TransactionMode,
     idle: Duration,
     times: Mutex<Times>,
+    /// Whether snapshots of its database have to end.
+    wal_is_long: Arc<AtomicBool>,
     end: OnceLock<TransactionEnd>,
     inside: Arc<tokio::sync::Mutex<Option<Inside>>>,
 }
@@ -113,6 +115,7 @@ impl Transaction {
                 idle_until: Moment::after(idle, now),
                 ends: Moment::after(total, now),
             }),
+            wal_is_long: Arc::clone(&inside.open.wal_is_long),
             end: OnceLock::new(),
             inside: Arc::new(tokio::sync::Mutex::new(Some(inside))),
         }
@@ -131,6 +134,10 @@ impl Transaction {
             Some(TransactionEnd::OutOfTime)
         } else if times.users == 0 && times.idle_until.has_come(now) {
             Some(TransactionEnd::Idle)
+        } else if self.mode != TransactionMode::Immediate
+            && self.wal_is_long.load(Ordering::Acquire)
+        {
+            Some(TransactionEnd::TooOld)
         } else {
             None
         }

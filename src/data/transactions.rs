@@ -81,6 +81,9 @@ pub enum TransactionEnd {
     /// A job needed the database's files.
     #[error("it was rolled back, because a job needed the database's files")]
     FilesTaken,
+    /// Others have written too much since the moment that it reads.
+    #[error("it was rolled back, because others have written too much since the moment it reads")]
+    TooOld,
     /// The gateway stops.
     #[error("it was rolled back, because the gateway stops")]
     Stopping,
@@ -95,6 +98,7 @@ impl TransactionEnd {
         (Self::OutOfTime, "out_of_time"),
         (Self::Broken, "broken"),
         (Self::FilesTaken, "files_taken"),
+        (Self::TooOld, "too_old"),
         (Self::Stopping, "stopping"),
     ];
 }

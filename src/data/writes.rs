@@ -231,12 +231,21 @@ impl Drain {
     /// Brings a WAL that has grown too large into the main file.
     pub(super) fn keep_wal_short(&self, writer: &mut SqliteConnection) {
         let wal = self.open.folder().join(WAL_FILE);
-        if !writer.is_spoiled() && wal.metadata().is_ok_and(|it| it.len() > self.wal_bytes) {
-            let has_snapshots = self.open.snapshots.load(Ordering::Relaxed) > 0;
-            cut_wal(writer, has_snapshots);
+        let bytes = wal.metadata().map_or(0, |it| it.len());
+        if writer.is_spoiled() || bytes <= self.wal_bytes {
+            return;
         }
+        let has_snapshots = self.open.snapshots.load(Ordering::Acquire) > 0;
+        if has_snapshots && bytes > self.wal_bytes.saturating_mul(WAL_OF_SNAPSHOTS) {
+            self.open.wal_is_long.store(true, Ordering::Release);
+        }
+        cut_wal(writer, has_snapshots);
     }
 }
+
+/// Behind a transaction's snapshot the WAL may grow to so many times the length at which it is cut
+/// otherwise; then such transactions end.
+const WAL_OF_SNAPSHOTS: u64 = 8;
 
 fn fail_all(group: &mut VecDeque<WriteRequest>, error: &SqlError) {
     // Nobody in line will fare better: the file is missing, or cannot be opened.

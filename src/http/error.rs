@@ -235,14 +235,10 @@ pub struct Problem {
 }
 
 /// Which of several statements failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct StatementPlace {
-    /// Which of several statements failed, from 0.
     statement: usize,
-    /// How many statements before it are kept.
     kept: usize,
-    /// The byte of a script at which it begins.
-    #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<usize>,
 }
 
@@ -324,7 +320,9 @@ impl Problem {
             code: self.code.as_str(),
             hint: self.hint.clone(),
             retryable: self.retryable,
-            place: self.place,
+            statement: self.place.map(|it| it.statement),
+            kept: self.place.map(|it| it.kept),
+            offset: self.place.and_then(|it| it.offset),
             request_id,
             error: ErrorObject {
                 code: status
@@ -390,8 +388,15 @@ pub struct ProblemBody {
     hint: Option<String>,
     /// Whether the same request may work later.
     retryable: bool,
-    #[serde(flatten)]
-    place: Option<StatementPlace>,
+    /// Which of several statements failed, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statement: Option<usize>,
+    /// How many statements before it are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<usize>,
+    /// The byte of a script at which it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<usize>,
     /// What the gateway's trace, events and jobs know this request by.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,

@@ -1,7 +1,14 @@
 //! Transactions that nobody ends: time, jobs, clients that vanish, a gateway that stops.
 use crate::http_support::{Answer, HttpForge, ROOT};
+use crate::sql_support::{Sql, soon};
 use crate::sql_transactions::{BEGIN, QUERY, begin, end, query, run, run_soon, seen, shop};
-use dbforge::clock::{Deadline, Stopwatch};
+use crate::support::NOON;
+use dbforge::clock::timestamp::Timestamp;
+use dbforge::clock::{Deadline, ManualClock, Stopwatch};
+use dbforge::data::{
+    Access, DataConfig, NewTransaction, TransactionEnd, TransactionError, TransactionKey,
+    TransactionMode,
+};
 use dbforge::http::serve;
 use serde_json::json;
 use std::sync::Arc;
@@ -94,10 +101,7 @@ async fn somebody_looks_for_transactions_whose_time_is_over() {
 async fn a_clock_that_is_set_back_keeps_no_transaction_alive() {
     let forge = shop().await;
     begin(&forge, r#"{"idle_timeout_ms":1}"#).await;
-    forge
-        .kept
-        .clock
-        .set(dbforge::clock::timestamp::Timestamp::from_millis(0));
+    forge.kept.clock.set(Timestamp::from_millis(0));
     let deadline = Deadline::after(PATIENCE);
     while count(&forge) > 0 {
         assert!(!deadline.has_passed());
@@ -235,6 +239,67 @@ async fn a_gateway_that_stops_rolls_transactions_back_and_does_not_wait_for_them
     let late = end(&forge, &transaction, "commit").await;
     late.problem(503, "stopping");
     forge.post(BEGIN, "{}").await.problem(503, "stopping");
+}
+
+#[tokio::test]
+async fn a_snapshot_behind_which_the_wal_grows_too_long_ends_and_the_wal_is_cut() {
+    let sql = Sql::with(DataConfig {
+        wal_bytes: 64 << 10,
+        ..DataConfig::default()
+    });
+    sql.ask("CREATE TABLE t (a)").await.unwrap();
+    let clock = ManualClock::at(Timestamp::from_millis(NOON));
+    let guard = sql.plane.enter(sql.target.database, soon()).await.unwrap();
+    let new = NewTransaction {
+        mode: TransactionMode::ReadOnly,
+        owner: None,
+        access: Access::ReadOnly,
+        wait: None,
+        idle: None,
+        total: None,
+    };
+    let begun = sql
+        .plane
+        .begin(&guard, &sql.target, new, &clock)
+        .await
+        .unwrap();
+    let key = TransactionKey {
+        id: &begun.id,
+        database: sql.target.database,
+        owner: None,
+    };
+    let wal = sql
+        .plane
+        .folders()
+        .living(sql.target.database)
+        .join("main.db-wal");
+    let is_open = || {
+        sql.plane.expire_transactions(&clock);
+        sql.plane.health().transactions > 0
+    };
+    let mut most = 0;
+    while is_open() {
+        assert!(most < 4 << 20, "nobody ends it");
+        sql.ask("INSERT INTO t VALUES (zeroblob(50000))")
+            .await
+            .unwrap();
+        most = wal.metadata().unwrap().len();
+    }
+    assert!(
+        most > 512 << 10,
+        "it may hold back eight times as much: {most}"
+    );
+    let late = sql.plane.commit(&key, &clock).await.unwrap_err();
+    assert_eq!(late, TransactionError::Ended(TransactionEnd::TooOld));
+    for _ in 0..2 {
+        sql.ask("INSERT INTO t VALUES (1)").await.unwrap();
+    }
+    assert!(wal.metadata().unwrap().len() < most, "it is cut again");
+    sql.plane
+        .begin(&guard, &sql.target, new, &clock)
+        .await
+        .unwrap();
+    assert!(is_open(), "the next one begins afresh");
 }
 
 /// A statement with more patience than all of the others take together.
