@@ -16,6 +16,10 @@ pub(super) fn of_sql(config: &Config) -> DataConfig {
         default_timeout: sql.timeout,
         largest_timeout: sql.max_timeout,
         max_connections: sql.max_connections,
+        max_transactions: sql.max_transactions,
+        max_transactions_per_database: sql.max_database_transactions,
+        transaction_idle: sql.transaction_idle,
+        transaction_total: sql.transaction_total,
         ..DataConfig::default()
     }
 }

@@ -10,7 +10,7 @@ use crate::engine::sqlite::{MAIN_FILE, Profile, Role, SqlError, SqliteConnection
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -21,6 +21,12 @@ pub(super) struct OpenDatabase {
     pub(super) lanes: Lanes,
     pub(super) bench: Arc<Bench>,
     pub(super) writes: Arc<WriteQueue>,
+    /// Commits of its writer. Who has read knows by them whether it has read what is there now.
+    pub(super) commits: AtomicU64,
+    /// Transactions that read what was there when they began.
+    pub(super) snapshots: AtomicUsize,
+    /// Whether the WAL has grown so long behind them that they have to end.
+    pub(super) wal_is_long: Arc<AtomicBool>,
     /// When it was last used, counted in uses of any database.
     pub(super) last_used: AtomicU64,
     folder: PathBuf,
@@ -71,6 +77,9 @@ impl OpenDatabase {
             lanes: Lanes::new(config.remembered_statements),
             bench: Arc::default(),
             writes: Arc::new(WriteQueue::new(config.waiting_writes)),
+            commits: AtomicU64::new(0),
+            snapshots: AtomicUsize::new(0),
+            wal_is_long: Arc::default(),
             last_used: AtomicU64::new(0),
             folder,
             opened: OnceLock::new(),

@@ -245,6 +245,7 @@ impl QueryError {
             Self::ResultTooLarge { .. } => {
                 Some("use LIMIT, or ask for more with max_rows or max_bytes")
             }
+            Self::Locked => Some("a transaction or another writer has it; try again"),
             Self::QuotaExceeded => Some("delete rows, or raise the database's limit"),
             Self::DataMissing => Some(
                 "nothing is put in its place: restore main.db into the database's folder and it \

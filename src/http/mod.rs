@@ -41,6 +41,8 @@ mod schemas;
 mod serve;
 mod slow_reader;
 mod sql;
+mod sql_batch;
+mod sql_transactions;
 mod state;
 mod state_diff;
 mod stored_plans;

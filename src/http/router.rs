@@ -5,8 +5,8 @@ use super::observe::observe;
 use super::reply::note_sequence;
 use super::{
     Gateway, audit_sql, checkpoints, databases, described, documents, drift, engines, events,
-    health, jobs, original, schedules, sql, state, state_diff, stored_plans, tokens, undo,
-    webhooks,
+    health, jobs, original, schedules, sql, sql_batch, sql_transactions, state, state_diff,
+    stored_plans, tokens, undo, webhooks,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -26,7 +26,7 @@ pub fn router(gateway: &Arc<Gateway>) -> Router {
     let guarded = control_routes()
         .route_layer(sequenced)
         .merge(number_routes())
-        .routes(routes!(sql::query_database))
+        .merge(sql_routes())
         .merge(original::data_routes())
         .route_layer(admitted);
     let work = open_routes().route_layer(bounded).merge(guarded);
@@ -61,6 +61,18 @@ fn open_routes() -> Routes {
 /// The forge's own numbers.
 fn number_routes() -> Routes {
     Routes::new().routes(routes!(health::show_metrics))
+}
+
+/// SQL on one database.
+fn sql_routes() -> Routes {
+    Routes::new()
+        .routes(routes!(sql::query_database))
+        .routes(routes!(sql_batch::run_batch))
+        .routes(routes!(sql_batch::run_script))
+        .routes(routes!(sql_transactions::begin_transaction))
+        .routes(routes!(sql_transactions::query_in_transaction))
+        .routes(routes!(sql_transactions::commit_transaction))
+        .routes(routes!(sql_transactions::roll_back_transaction))
 }
 
 /// Commands, and questions about what came of them: every answer carries a sequence.

@@ -14,7 +14,7 @@ mod streams;
 pub(super) mod tokens;
 pub(super) mod webhooks;
 
-use self::request::{Answer, Problem, Request};
+use self::request::{Answer, Body, Problem, Request};
 use crate::cli::agent;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
@@ -95,13 +95,10 @@ impl Client {
         if let Some(token) = &self.token {
             message = message.header("Authorization", format!("Bearer {}", token.reveal()));
         }
-        let body = match &request.body {
-            Some(body) => {
-                message = message.header("Content-Type", "application/json");
-                body.to_string()
-            }
-            None => String::new(),
-        };
+        if let Some(body) = &request.body {
+            message = message.header("Content-Type", body.content_type());
+        }
+        let body = request.body.map(Body::into_text).unwrap_or_default();
         let message = message
             .body(body)
             .map_err(|error| Failure::new(Exit::Usage, format_args!("{url}: {error}")))?;

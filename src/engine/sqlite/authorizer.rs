@@ -216,9 +216,10 @@ pub(super) fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refus
             }
         }
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => not("other databases"),
-        AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => {
-            not("BEGIN, COMMIT, ROLLBACK and SAVEPOINT; every request is a transaction of its own")
-        }
+        AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => not(
+            "BEGIN, COMMIT, ROLLBACK and SAVEPOINT; every request is a transaction of its own, \
+                 and POST …/transactions begins one of several requests",
+        ),
         _ => not("something this gateway does not know"),
     }
 }

@@ -15,6 +15,7 @@ mod hint;
 mod leash;
 mod memory;
 mod parameters;
+pub mod script;
 mod statement;
 mod strings;
 mod viewer;

@@ -5,7 +5,7 @@ use super::connection::SqliteConnection;
 use super::error::SqlError;
 use super::memory::{Budget, STATEMENT_BYTES};
 use super::parameters::Params;
-use super::{c_calls, hint};
+use super::{c_calls, hint, script};
 use crate::clock::Stopwatch;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::{Batch, CachedStatement, Connection, ErrorCode};
@@ -64,7 +64,7 @@ impl SqliteConnection {
                 answer.traits.is_calm = self.look_into(&seen);
                 self.look_into_created(&seen.created).map(|()| answer)
             }
-            Err(error) => Err(self.explain(error, &seen)),
+            Err(error) => Err(self.explain(error, &seen, &statement.sql)),
         };
         if let Err(error) = &result {
             self.is_spoiled |= error.spoils_connection();
@@ -98,8 +98,13 @@ impl SqliteConnection {
     }
 
     /// Makes the error the one the client should see.
-    fn explain(&self, error: SqlError, seen: &Seen) -> SqlError {
+    fn explain(&self, error: SqlError, seen: &Seen, sql: &str) -> SqlError {
         match (&seen.refused, error) {
+            // It is refused by what it does inside, or by the transaction that it is in.
+            (_, SqlError::Sql { .. } | SqlError::NotAllowed { .. }) if is_vacuum(sql) => {
+                let what = "VACUUM, which rewrites the whole file; room that is free is used again";
+                SqlError::NotAllowed { what: what.into() }
+            }
             (
                 Some(Refused::NotAllowed(what)),
                 SqlError::Sql { .. } | SqlError::NotAllowed { .. },
@@ -127,6 +132,13 @@ impl SqliteConnection {
             (_, error) => error,
         }
     }
+}
+
+fn is_vacuum(sql: &str) -> bool {
+    let word = script::statements(sql)
+        .next()
+        .and_then(|it| sql[it].split(|it: char| !it.is_ascii_alphabetic()).next());
+    word.is_some_and(|it| it.eq_ignore_ascii_case("vacuum"))
 }
 
 fn run(

@@ -102,6 +102,10 @@ pub(super) fn in_original_words(error: QueryError) -> Problem {
         | QueryError::Constraint { message }
         | QueryError::ParameterMismatch { message }
         | QueryError::InvalidRequest { message } => message,
+        QueryError::ResultTooLarge { .. } => {
+            // These routes have no bounds of their own to be raised.
+            return Problem::from(error).hint("use LIMIT, or POST /v1/databases/{db}/query");
+        }
         _ => return error.into(),
     };
     let problem = Problem::new(ErrorCode::SqlError, format!("SQL Error: {message}"));
