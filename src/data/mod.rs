@@ -2,7 +2,8 @@
 //!
 //! A request goes through [`DataPlane::enter`], whose caller then looks at the state once more, to
 //! [`DataPlane::query`]. Reads run on any of a database's readers: a short one on the thread that
-//! serves HTTP, others on a thread of their own. Writes stand in one line per database and are
+//! serves HTTP, others on a thread of their own. Results of any size are [`DataPlane::stream`]ed
+//! on threads that are for streams alone. Writes stand in one line per database and are
 //! kept in groups, one commit for each group. A step that moves files [`DataPlane::take`]s the
 //! database alone.
 mod bench;
@@ -13,20 +14,24 @@ mod lanes;
 mod open_database;
 mod open_databases;
 pub mod original_rows;
+mod pipe;
 mod query;
 mod reads;
+mod stream;
 mod threads;
+mod turns;
 mod write_group;
 mod write_queue;
 mod writes;
 
-pub use crate::engine::sqlite::{Int64Form, MAX_PARAMETERS, Param, Params, Shape};
+pub use crate::engine::sqlite::{Format, Int64Form, MAX_PARAMETERS, Param, Params, Shape};
 pub use config::DataConfig;
 pub use folders::{FolderError, Folders, Place};
 pub use gate::{ExclusiveGuard, GateError, SharedGuard};
 pub use query::{
     Access, BatchError, BatchStatement, QueryAnswer, QueryError, QueryOptions, QueryRequest, Target,
 };
+pub use stream::{RowStream, Streamed};
 
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
@@ -48,6 +53,7 @@ pub struct DataPlane {
     gates: Arc<Gates>,
     open: Arc<OpenDatabases>,
     threads: Arc<Threads>,
+    stream_threads: Arc<Threads>,
 }
 
 /// How the data plane is doing.
@@ -55,6 +61,8 @@ pub struct DataPlane {
 pub struct DataPlaneHealth {
     /// Connections that are open.
     pub connections: usize,
+    /// Streams that are open.
+    pub streams: usize,
     /// Threads that are held by a statement that nothing stops.
     pub stuck_threads: usize,
 }
@@ -71,6 +79,7 @@ impl DataPlane {
         let folders = Folders::open(data_dir, config.owner)?;
         Ok(Self {
             threads: Threads::new(config.threads, config.max_stuck),
+            stream_threads: Threads::new(config.streams, config.max_stuck),
             config: Arc::new(config),
             folders: Arc::new(folders),
             gates: Arc::default(),
@@ -134,23 +143,42 @@ impl DataPlane {
         request: QueryRequest,
     ) -> Result<QueryAnswer, QueryError> {
         let options = request.options;
-        let call = self.call(&options);
+        let (call, open, statement) = self.begin(guard, target, request)?;
+        if options.reads_first(&statement.sql)? {
+            match self.read(guard, &open, &call, &statement).await {
+                Err(QueryError::ReadOnly) if options.may_write() => {}
+                other => return other,
+            }
+        }
+        self.write_one(guard, &open, &call, statement).await
+    }
+
+    /// What holds for a statement on its way, and the database that it is for.
+    fn begin(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        request: QueryRequest,
+    ) -> Result<(Call, Arc<OpenDatabase>, Statement), QueryError> {
+        let call = self.call(&request.options);
         self.refuse_early(&request.sql)?;
         let open = self.open_behind(guard, target)?;
         let statement = Statement {
             sql: request.sql.into(),
             params: request.params,
         };
-        if !begins_like_a_write(&statement.sql) {
-            match self.read(guard, &open, &call, &statement).await {
-                Err(QueryError::ReadOnly) if options.may_write() => {}
-                other => return other,
-            }
-        } else if !options.may_write() {
-            return Err(QueryError::ReadOnly);
-        }
+        Ok((call, open, statement))
+    }
+
+    async fn write_one(
+        &self,
+        guard: &SharedGuard,
+        open: &Arc<OpenDatabase>,
+        call: &Call,
+        statement: Statement,
+    ) -> Result<QueryAnswer, QueryError> {
         let mut answers = self
-            .write(guard, &open, &call, vec![statement])
+            .write(guard, open, call, vec![statement])
             .await
             .map_err(|it| it.error)?;
         Ok(answers.pop().expect("one answer for one statement").into())
@@ -218,7 +246,8 @@ impl DataPlane {
     pub fn health(&self) -> DataPlaneHealth {
         DataPlaneHealth {
             connections: self.open.connections(),
-            stuck_threads: self.threads.stuck(),
+            streams: self.stream_threads.taken(),
+            stuck_threads: self.threads.stuck() + self.stream_threads.stuck(),
         }
     }
 
@@ -285,6 +314,7 @@ impl DataPlane {
             deadline: Deadline::after(timeout),
             timeout,
             form: Form {
+                format: options.format,
                 shape: options.shape,
                 int64: options.int64,
                 max_rows: options
@@ -307,42 +337,4 @@ struct Call {
     deadline: Deadline,
     timeout: Duration,
     form: Form,
-}
-
-/// Whether to try the line of writes first. A guess that saves a detour: a reader refuses what
-/// writes, and the line takes what reads.
-fn begins_like_a_write(sql: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "insert", "update", "delete", "replace", "create", "drop", "alter", "reindex", "analyze",
-    ];
-    let word = sql
-        .trim_start()
-        .split(|it: char| !it.is_ascii_alphabetic())
-        .next()
-        .unwrap_or_default();
-    WORDS.iter().any(|it| it.eq_ignore_ascii_case(word))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_statement_is_sent_by_its_first_word() {
-        for write in [
-            "INSERT INTO t VALUES (1)",
-            " \n delete from t",
-            "Create\tTable x(a)",
-        ] {
-            assert!(begins_like_a_write(write), "{write}");
-        }
-        for read in [
-            "SELECT 1",
-            "",
-            "with x as (select 1) insert into t select * from x",
-            "INSERTED",
-        ] {
-            assert!(!begins_like_a_write(read), "{read}");
-        }
-    }
 }

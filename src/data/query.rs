@@ -1,7 +1,7 @@
 //! What is asked of the data plane, and what comes back.
 use crate::domain::database::Durability;
 use crate::domain::ids::DatabaseId;
-use crate::engine::sqlite::{Answer, Int64Form, Params, Shape, SqlError};
+use crate::engine::sqlite::{Answer, Format, Int64Form, Params, Shape, SqlError};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +53,8 @@ pub struct QueryOptions {
     pub max_bytes: Option<usize>,
     /// How large integers are written.
     pub int64: Int64Form,
+    /// What the answer is written in.
+    pub format: Format,
     /// The shape of the answer.
     pub shape: Shape,
 }
@@ -68,6 +70,7 @@ impl QueryOptions {
             max_rows: None,
             max_bytes: None,
             int64: Int64Form::Number,
+            format: Format::Json,
             shape: Shape::Rows,
         }
     }
@@ -76,6 +79,18 @@ impl QueryOptions {
     #[must_use]
     pub fn may_write(&self) -> bool {
         self.access == Access::ReadWrite && !self.readonly
+    }
+
+    /// Whether to try a reader first.
+    ///
+    /// # Errors
+    /// [`QueryError::ReadOnly`] when it looks like a write and may not be one.
+    pub(super) fn reads_first(&self, sql: &str) -> Result<bool, QueryError> {
+        match (begins_like_a_write(sql), self.may_write()) {
+            (false, _) => Ok(true),
+            (true, true) => Ok(false),
+            (true, false) => Err(QueryError::ReadOnly),
+        }
     }
 }
 
@@ -91,7 +106,7 @@ pub struct BatchStatement {
 /// A finished answer.
 #[derive(Debug, Clone)]
 pub struct QueryAnswer {
-    /// The JSON body.
+    /// The body, in the format that was asked for.
     pub body: Bytes,
     /// Rows in it.
     pub row_count: u64,
@@ -243,7 +258,10 @@ impl QueryError {
         match self {
             Self::Sql { hint, .. } => hint.as_deref(),
             Self::ResultTooLarge { .. } => {
-                Some("use LIMIT, or ask for more with max_rows or max_bytes")
+                Some(
+                "use LIMIT, ask for more with max_rows or max_bytes, or for a stream with \
+                 ?stream=true",
+            )
             }
             Self::QuotaExceeded => Some("delete rows, or raise the database's limit"),
             Self::DataMissing => Some(
@@ -272,4 +290,42 @@ pub struct BatchError {
     pub statement: usize,
     /// Why.
     pub error: QueryError,
+}
+
+/// Whether to try the line of writes first. A guess that saves a detour: a reader refuses what
+/// writes, and the line takes what reads.
+fn begins_like_a_write(sql: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "insert", "update", "delete", "replace", "create", "drop", "alter", "reindex", "analyze",
+    ];
+    let word = sql
+        .trim_start()
+        .split(|it: char| !it.is_ascii_alphabetic())
+        .next()
+        .unwrap_or_default();
+    WORDS.iter().any(|it| it.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_sent_by_its_first_word() {
+        for write in [
+            "INSERT INTO t VALUES (1)",
+            " \n delete from t",
+            "Create\tTable x(a)",
+        ] {
+            assert!(begins_like_a_write(write), "{write}");
+        }
+        for read in [
+            "SELECT 1",
+            "",
+            "with x as (select 1) insert into t select * from x",
+            "INSERTED",
+        ] {
+            assert!(!begins_like_a_write(read), "{read}");
+        }
+    }
 }

@@ -15,16 +15,19 @@ mod hint;
 mod leash;
 mod memory;
 mod parameters;
+mod pieces;
 mod statement;
 mod strings;
+mod values;
 
-pub use answer::{Form, Int64Form, Shape};
+pub use answer::{Form, Format, Shape};
 pub use connection::{MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
 pub use error::SqlError;
 pub use files::{MAIN_FILE, WAL_FILE};
 pub use leash::{Hold, Leash, Ticket};
 pub use parameters::{MAX_PARAMETERS, Param, Params};
 pub use statement::{Answer, Statement, StatementTraits};
+pub use values::Int64Form;
 
 use super::{Engine, FileError};
 use crate::domain::database::Durability;
