@@ -16,6 +16,8 @@ pub(super) fn of_sql(config: &Config) -> DataConfig {
         default_timeout: sql.timeout,
         largest_timeout: sql.max_timeout,
         max_connections: sql.max_connections,
+        streams: sql.max_streams,
+        streams_per_database: sql.max_streams.div_ceil(4),
         ..DataConfig::default()
     }
 }

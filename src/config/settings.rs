@@ -159,6 +159,11 @@ pub const SETTINGS: &[Setting] = &[
         "300",
         "open connections to databases; idle ones are closed past it",
     ),
+    setting(
+        "DBFORGE_SQL_MAX_STREAMS",
+        "32",
+        "answers to SQL streamed at the same time, a quarter of them from one database; more get 503",
+    ),
 ];
 
 /// Every setting of the client commands.

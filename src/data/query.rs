@@ -257,12 +257,10 @@ impl QueryError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Sql { hint, .. } => hint.as_deref(),
-            Self::ResultTooLarge { .. } => {
-                Some(
+            Self::ResultTooLarge { .. } => Some(
                 "use LIMIT, ask for more with max_rows or max_bytes, or for a stream with \
                  ?stream=true",
-            )
-            }
+            ),
             Self::QuotaExceeded => Some("delete rows, or raise the database's limit"),
             Self::DataMissing => Some(
                 "nothing is put in its place: restore main.db into the database's folder and it \

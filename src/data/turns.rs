@@ -26,7 +26,10 @@ impl Turns {
     }
 
     /// A turn. Waits for it until `deadline`, in a queue that is bounded.
-    pub(super) async fn take(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, QueryError> {
+    pub(super) async fn take(
+        &self,
+        deadline: Deadline,
+    ) -> Result<OwnedSemaphorePermit, QueryError> {
         struct Waiting<'w>(&'w AtomicUsize);
         impl Drop for Waiting<'_> {
             fn drop(&mut self) {

@@ -164,6 +164,11 @@ fn write_present(gateway: &Gateway, text: &mut String) {
         "Event streams that are open.",
         &one(gateway.open_streams().to_string()),
     );
+    gauge(
+        "dbforge_sql_streams",
+        "Answers to SQL that are streamed.",
+        &one(gateway.data.health().streams.to_string()),
+    );
     let databases: Vec<DatabaseState> = present.state.databases().map(|it| it.state()).collect();
     let count = |state: &DatabaseState| databases.iter().filter(|it| *it == state).count();
     let databases: Vec<_> = DatabaseState::ALL

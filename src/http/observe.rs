@@ -1,5 +1,7 @@
-//! Around every request: its id, its span, its time, its count, and problems written out.
+//! Around every request: its id, its span, its time, its count, problems written out, and answers
+//! compressed.
 use super::Gateway;
+use super::compression::{Encoding, compress};
 use super::error::{ErrorCode, Problem};
 use crate::clock::Stopwatch;
 use crate::domain::ids::RequestId;
@@ -34,11 +36,13 @@ pub(super) async fn observe(
         trace.id = trace_id(request.headers()),
     );
 
+    let encoding = Encoding::wanted(request.headers());
     let mut response = next.run(request).instrument(span.clone()).await;
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
         response = problem.write(id.to_string(), response.headers());
     }
+    response = compress(response, encoding);
     let elapsed = stopwatch.elapsed();
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, header_value(&id.to_string()));

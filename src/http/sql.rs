@@ -3,8 +3,9 @@ use super::Gateway;
 use super::auth::Caller;
 use super::entrance::Entered;
 use super::error::{ErrorCode, Problem};
-use super::extract::{JsonBody, NoParameters, PathParts, StrictQuery};
+use super::extract::{JsonBody, PathParts};
 use super::refusals::sentence;
+use super::sql_streams::{FormParameters, WantedForm, in_format};
 use crate::clock::Stopwatch;
 use crate::data::{
     Access, DataConfig, Int64Form, Params, QueryAnswer, QueryError, QueryOptions, QueryRequest,
@@ -60,10 +61,19 @@ enum Int64Word {
 
 #[derive(Default, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum ShapeWord {
+pub(super) enum ShapeWord {
     #[default]
     Rows,
     Objects,
+}
+
+impl From<ShapeWord> for Shape {
+    fn from(word: ShapeWord) -> Self {
+        match word {
+            ShapeWord::Rows => Self::Rows,
+            ShapeWord::Objects => Self::Objects,
+        }
+    }
 }
 
 impl QueryBody {
@@ -87,10 +97,7 @@ impl QueryBody {
                     Int64Word::Number => Int64Form::Number,
                     Int64Word::String => Int64Form::Text,
                 },
-                shape: match self.shape {
-                    ShapeWord::Rows => Shape::Rows,
-                    ShapeWord::Objects => Shape::Objects,
-                },
+                shape: self.shape.into(),
                 ..QueryOptions::for_access(access)
             },
         })
@@ -134,22 +141,25 @@ struct QueryColumn {
 /// Run one statement
 ///
 /// Waits a few seconds for a database that is being created or started. A token with the scope
-/// `read` alone can change nothing.
+/// `read` alone can change nothing. By `Accept` or `format` the answer is JSON, NDJSON or CSV.
 #[utoipa::path(post, path = "/v1/databases/{db}/query", tag = "sql",
-    params(("db" = String, Path, description = "A name or an id")),
+    params(("db" = String, Path, description = "A name or an id"), FormParameters),
     request_body = QueryBody,
-    responses((status = 200, body = QueryResult)))]
+    responses((status = 200, content(
+        (QueryResult = "application/json"),
+        (String = "application/x-ndjson"),
+        (String = "text/csv")))))]
 pub(super) async fn query_database(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
     PathParts(reference): PathParts<String>,
-    _: StrictQuery<NoParameters>,
+    wanted: WantedForm,
     JsonBody(body): JsonBody<QueryBody>,
 ) -> Result<Response, Problem> {
     let access = sql_access(&caller)?;
     let request = body.into_request(access, gateway.data.config())?;
     let entered = gateway.enter(&caller, &reference).await?;
-    Ok(gateway.run(&entered, request).await?)
+    Ok(gateway.run_in_form(&entered, request, wanted).await?)
 }
 
 /// What the caller's statements may do.
@@ -172,12 +182,13 @@ impl Gateway {
         entered: &Entered,
         request: QueryRequest,
     ) -> Result<Response, QueryError> {
+        let format = request.options.format;
         let stopwatch = Stopwatch::start();
         let answer = self
             .data
             .query(&entered.guard, &entered.target, request)
             .await?;
-        Ok(written(answer, stopwatch.elapsed()))
+        Ok(in_format(written(answer, stopwatch.elapsed()), format))
     }
 }
 

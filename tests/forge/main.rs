@@ -75,6 +75,7 @@ mod sql_attacks;
 mod sql_files;
 mod sql_functions;
 mod sql_rows;
+mod sql_streams;
 mod sql_support;
 mod sql_writes;
 mod starting;

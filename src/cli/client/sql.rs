@@ -1,4 +1,4 @@
-//! One SQL statement, and its rows as a table, as CSV or as JSON.
+//! One SQL statement, and its rows as a table, or as the gateway writes them.
 use super::request::Request;
 use super::{Client, GatewayArgs};
 use crate::cli::exit::{Exit, Failure, OrExit};
@@ -50,7 +50,9 @@ enum Format {
     Table,
     /// The whole answer as the gateway sent it.
     Json,
-    /// RFC 4180 with a header line; NULL is empty, the empty text is `""`.
+    /// A line of JSON for the columns, each row, and what stands behind them; of any number.
+    Ndjson,
+    /// RFC 4180 with a header line; NULL is empty, the empty text is `""`; of any number.
     Csv,
 }
 
@@ -78,6 +80,11 @@ pub(in crate::cli) fn sql(args: &SqlArgs, environment: &dyn Environment) -> Resu
     let query = Request::post(&["databases", &args.name, "query"])
         .body(wanted(args, &statement))
         .patience(args.timeout.unwrap_or(LONGEST).min(LONGEST));
+    match args.format {
+        Format::Ndjson => return client.print_rows(query.query("format", "ndjson")),
+        Format::Csv => return client.print_rows(query.query("format", "csv")),
+        Format::Table | Format::Json => {}
+    }
     let answer = client.send(query)?;
     if client.json || args.format == Format::Json {
         return output::line(&answer.text);
@@ -87,10 +94,7 @@ pub(in crate::cli) fn sql(args: &SqlArgs, environment: &dyn Environment) -> Resu
         output::note(format_args!("rows affected: {}", answer.rows_affected));
         return Ok(());
     }
-    output::text(match args.format {
-        Format::Csv => csv(&answer),
-        Format::Table | Format::Json => table(&answer).to_string(),
-    })?;
+    output::text(table(&answer))?;
     if answer.truncated {
         output::note("there are more rows: --max-rows asks for more, LIMIT for fewer");
     }
@@ -153,41 +157,6 @@ fn table(answer: &QueryAnswer) -> Table {
     table
 }
 
-fn csv(answer: &QueryAnswer) -> String {
-    let mut out = String::new();
-    let names = answer.columns.iter().map(|it| quoted(&it.name));
-    push_record(&mut out, names);
-    for row in &answer.rows {
-        push_record(
-            &mut out,
-            row.iter().map(|value| match value {
-                Value::Null => String::new(),
-                value => quoted(&text_of(value)),
-            }),
-        );
-    }
-    out
-}
-
-fn push_record(out: &mut String, fields: impl Iterator<Item = String>) {
-    for (index, field) in fields.enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        out.push_str(&field);
-    }
-    out.push_str("\r\n");
-}
-
-/// As RFC 4180 has it; the empty text is quoted, since NULL is not.
-fn quoted(text: &str) -> String {
-    let plain = !text.is_empty() && !text.contains([',', '"', '\r', '\n']);
-    if plain {
-        return text.to_owned();
-    }
-    format!("\"{}\"", text.replace('"', "\"\""))
-}
-
 /// A value as text: blobs as base64, reals that JSON cannot write by their names.
 fn text_of(value: &Value) -> String {
     let inside = value.as_object().filter(|it| it.len() == 1);
@@ -215,14 +184,6 @@ mod tests {
             "row_count": 4, "rows_affected": 0, "last_insert_rowid": 0, "elapsed_ms": 0.1,
         }))
         .unwrap()
-    }
-
-    #[test]
-    fn csv_tells_null_from_the_empty_text() {
-        assert_eq!(
-            csv(&answer()),
-            "id,\"a,b\"\r\n9007199254740993,\"say \"\"hi\"\"\n\"\r\n,\"\"\r\nInfinity,AAE=\r\n1.5,x\r\n"
-        );
     }
 
     #[test]
