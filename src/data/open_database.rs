@@ -2,9 +2,10 @@
 use super::bench::Bench;
 use super::config::DataConfig;
 use super::lanes::Lanes;
-use super::query::Target;
+use super::query::{QueryError, Target};
 use super::turns::Turns;
 use super::write_queue::WriteQueue;
+use crate::clock::Deadline;
 use crate::domain::database::Durability;
 use crate::engine::sqlite::{MAIN_FILE, Profile, Role, SqlError, SqliteConnection};
 use std::ops::{Deref, DerefMut};
@@ -12,6 +13,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// One database of one generation. Connections are opened when they are needed.
 #[derive(Debug)]
@@ -21,7 +23,7 @@ pub(super) struct OpenDatabase {
     pub(super) bench: Arc<Bench>,
     pub(super) writes: Arc<WriteQueue>,
     /// Reads that have a thread of their own.
-    pub(super) reads: Turns,
+    reads: Turns,
     pub(super) streams: Turns,
     /// When it was last used, counted in uses of any database.
     pub(super) last_used: AtomicU64,
@@ -131,6 +133,14 @@ impl OpenDatabase {
         if readers.len() < self.most_readers {
             readers.push(reader);
         }
+    }
+
+    /// A turn to read on a thread of its own.
+    pub(super) async fn turn(
+        &self,
+        deadline: Deadline,
+    ) -> Result<OwnedSemaphorePermit, QueryError> {
+        self.reads.take(deadline).await
     }
 
     /// The place of the one writer, for the thread that drains the queue of writes.

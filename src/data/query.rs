@@ -80,18 +80,6 @@ impl QueryOptions {
     pub fn may_write(&self) -> bool {
         self.access == Access::ReadWrite && !self.readonly
     }
-
-    /// Whether to try a reader first.
-    ///
-    /// # Errors
-    /// [`QueryError::ReadOnly`] when it looks like a write and may not be one.
-    pub(super) fn reads_first(&self, sql: &str) -> Result<bool, QueryError> {
-        match (begins_like_a_write(sql), self.may_write()) {
-            (false, _) => Ok(true),
-            (true, true) => Ok(false),
-            (true, false) => Err(QueryError::ReadOnly),
-        }
-    }
 }
 
 /// One statement of a batch.
@@ -257,10 +245,9 @@ impl QueryError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Sql { hint, .. } => hint.as_deref(),
-            Self::ResultTooLarge { .. } => Some(
-                "use LIMIT, ask for more with max_rows or max_bytes, or for a stream with \
-                 ?stream=true",
-            ),
+            Self::ResultTooLarge { .. } => {
+                Some("use LIMIT, or ask for more with max_rows, max_bytes or ?stream=true")
+            }
             Self::QuotaExceeded => Some("delete rows, or raise the database's limit"),
             Self::DataMissing => Some(
                 "nothing is put in its place: restore main.db into the database's folder and it \
@@ -288,42 +275,4 @@ pub struct BatchError {
     pub statement: usize,
     /// Why.
     pub error: QueryError,
-}
-
-/// Whether to try the line of writes first. A guess that saves a detour: a reader refuses what
-/// writes, and the line takes what reads.
-fn begins_like_a_write(sql: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "insert", "update", "delete", "replace", "create", "drop", "alter", "reindex", "analyze",
-    ];
-    let word = sql
-        .trim_start()
-        .split(|it: char| !it.is_ascii_alphabetic())
-        .next()
-        .unwrap_or_default();
-    WORDS.iter().any(|it| it.eq_ignore_ascii_case(word))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_statement_is_sent_by_its_first_word() {
-        for write in [
-            "INSERT INTO t VALUES (1)",
-            " \n delete from t",
-            "Create\tTable x(a)",
-        ] {
-            assert!(begins_like_a_write(write), "{write}");
-        }
-        for read in [
-            "SELECT 1",
-            "",
-            "with x as (select 1) insert into t select * from x",
-            "INSERTED",
-        ] {
-            assert!(!begins_like_a_write(read), "{read}");
-        }
-    }
 }

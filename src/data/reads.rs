@@ -69,7 +69,7 @@ impl DataPlane {
         call: &Call,
         statement: &Statement,
     ) -> Result<QueryAnswer, QueryError> {
-        let turn = open.reads.take(call.deadline).await?;
+        let turn = open.turn(call.deadline).await?;
         let seat = self.threads.take(&open.bench, call.deadline).await;
         let seat = seat.ok_or(QueryError::Overloaded { what: "a thread" })?;
         let ticket = Arc::new(Ticket::default());

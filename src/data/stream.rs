@@ -7,7 +7,7 @@
 use super::open_database::OpenDatabase;
 use super::pipe::{Inlet, Next, NotTaken, Outlet, pipe};
 use super::query::{QueryAnswer, QueryError, QueryRequest, Target};
-use super::{Call, DataPlane, SharedGuard};
+use super::{Call, DataPlane, SharedGuard, begins_like_a_write};
 use crate::clock::Deadline;
 use crate::engine::sqlite::{Answer, Hold, SqlError, Statement, Ticket};
 use bytes::Bytes;
@@ -50,28 +50,29 @@ impl DataPlane {
         target: &Target,
         request: QueryRequest,
     ) -> Result<Streamed, QueryError> {
-        let options = request.options;
-        let (call, open, statement) = self.begin(guard, target, request)?;
-        if options.reads_first(&statement.sql)? {
-            let mut unbounded = call;
-            unbounded.form.max_rows = options.max_rows.unwrap_or(u64::MAX);
-            unbounded.form.max_bytes = options.max_bytes.unwrap_or(usize::MAX);
-            match self.read_rows(guard, &open, unbounded, &statement).await {
-                Err(QueryError::ReadOnly) if options.may_write() => {}
+        if !begins_like_a_write(&request.sql) {
+            match self.read_rows(guard, target, &request).await {
+                Err(QueryError::ReadOnly) if request.options.may_write() => {}
                 other => return other,
             }
         }
-        let answer = self.write_one(guard, &open, &call, statement).await?;
-        Ok(Streamed::Whole(answer))
+        self.query(guard, target, request)
+            .await
+            .map(Streamed::Whole)
     }
 
     async fn read_rows(
         &self,
         guard: &SharedGuard,
-        open: &Arc<OpenDatabase>,
-        call: Call,
-        statement: &Statement,
+        target: &Target,
+        request: &QueryRequest,
     ) -> Result<Streamed, QueryError> {
+        let options = &request.options;
+        let mut call = self.call(options);
+        call.form.max_rows = options.max_rows.unwrap_or(u64::MAX);
+        call.form.max_bytes = options.max_bytes.unwrap_or(usize::MAX);
+        self.refuse_early(&request.sql)?;
+        let open = self.open_behind(guard, target)?;
         // Whoever comes while others stall is told so soon.
         let patience = Deadline::after(self.config.stream_patience).min(call.deadline);
         let turn = open.streams.take(patience).await?;
@@ -87,9 +88,12 @@ impl DataPlane {
             is_over: false,
         };
         let read = RowsOnThread {
-            open: Arc::clone(open),
+            open,
             guard: guard.clone(),
-            statement: statement.clone(),
+            statement: Statement {
+                sql: request.sql.as_str().into(),
+                params: request.params.clone(),
+            },
             call,
             ticket: Arc::clone(&rows.ticket),
         };

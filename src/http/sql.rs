@@ -5,7 +5,7 @@ use super::entrance::Entered;
 use super::error::{ErrorCode, Problem};
 use super::extract::{JsonBody, PathParts};
 use super::refusals::sentence;
-use super::sql_streams::{FormParameters, WantedForm, in_format};
+use super::sql_streams::{FormParameters, WantedForm};
 use crate::clock::Stopwatch;
 use crate::data::{
     Access, DataConfig, Int64Form, Params, QueryAnswer, QueryError, QueryOptions, QueryRequest,
@@ -67,15 +67,6 @@ pub(super) enum ShapeWord {
     Objects,
 }
 
-impl From<ShapeWord> for Shape {
-    fn from(word: ShapeWord) -> Self {
-        match word {
-            ShapeWord::Rows => Self::Rows,
-            ShapeWord::Objects => Self::Objects,
-        }
-    }
-}
-
 impl QueryBody {
     fn into_request(self, access: Access, bounds: &DataConfig) -> Result<QueryRequest, Problem> {
         let longest_ms = u64::try_from(bounds.largest_timeout.as_millis()).unwrap_or(u64::MAX);
@@ -97,7 +88,10 @@ impl QueryBody {
                     Int64Word::Number => Int64Form::Number,
                     Int64Word::String => Int64Form::Text,
                 },
-                shape: self.shape.into(),
+                shape: match self.shape {
+                    ShapeWord::Rows => Shape::Rows,
+                    ShapeWord::Objects => Shape::Objects,
+                },
                 ..QueryOptions::for_access(access)
             },
         })
@@ -182,13 +176,12 @@ impl Gateway {
         entered: &Entered,
         request: QueryRequest,
     ) -> Result<Response, QueryError> {
-        let format = request.options.format;
         let stopwatch = Stopwatch::start();
         let answer = self
             .data
             .query(&entered.guard, &entered.target, request)
             .await?;
-        Ok(in_format(written(answer, stopwatch.elapsed()), format))
+        Ok(written(answer, stopwatch.elapsed()))
     }
 }
 

@@ -105,7 +105,7 @@ fn media_type(format: Format) -> &'static str {
 }
 
 /// Says which format an answer is in.
-pub(super) fn in_format(mut response: Response, format: Format) -> Response {
+fn in_format(mut response: Response, format: Format) -> Response {
     let content_type = HeaderValue::from_static(match format {
         Format::Csv => "text/csv; charset=utf-8; header=present",
         Format::Json | Format::Ndjson => media_type(format),
@@ -126,10 +126,14 @@ impl Gateway {
     ) -> Result<Response, QueryError> {
         request.options.format = wanted.format;
         if let Some(shape) = wanted.shape {
-            request.options.shape = shape.into();
+            request.options.shape = match shape {
+                ShapeWord::Rows => Shape::Rows,
+                ShapeWord::Objects => Shape::Objects,
+            };
         }
         if !wanted.is_streamed {
-            return self.run(entered, request).await;
+            let response = self.run(entered, request).await?;
+            return Ok(in_format(response, wanted.format));
         }
         let shape = request.options.shape;
         let stopwatch = Stopwatch::start();
