@@ -104,12 +104,14 @@ fn media_type(format: Format) -> &'static str {
     }
 }
 
-/// Says which format an answer is in.
+/// Says which format an answer is in; a whole one says that it is JSON already.
 fn in_format(mut response: Response, format: Format) -> Response {
-    let content_type = HeaderValue::from_static(match format {
+    let content_type = match format {
+        Format::Json if response.headers().contains_key(header::CONTENT_TYPE) => return response,
         Format::Csv => "text/csv; charset=utf-8; header=present",
         Format::Json | Format::Ndjson => media_type(format),
-    });
+    };
+    let content_type = HeaderValue::from_static(content_type);
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, content_type);
