@@ -59,8 +59,9 @@ crash: ## Kill the gateway at N points of each system call, and more often at on
 	@docker/setup.sh strace
 	DBFORGE_CRASHES=$(or $(N),50) cargo test --locked --test forge crash
 
-bench: ## Measure, each figure beside its ceiling: make bench [ONLY=log|history|memory] [SIZE=small] [OUT=table.md]
-	cargo bench --locked --bench forge
+# Only a whole run is worth keeping.
+bench: ## Measure, each figure beside its ceiling, into docs/performance.md: make bench [ONLY=sql|log|history|memory] [SIZE=small]
+	OUT='$(or $(OUT),$(if $(ONLY)$(SIZE),,$(CURDIR)/docs/performance.md))' cargo bench --locked --bench forge
 
 replay: ## Fold an exported history: make replay LOG=events.jsonl [AT=100] [ASSERT=state.txt]
 	@test -n '$(LOG)' || { echo "which history? make replay LOG=events.jsonl; dbforge log export prints one"; exit 2; }
