@@ -10,6 +10,7 @@ mod bench;
 mod config;
 mod folders;
 mod gate;
+mod history;
 mod lanes;
 mod open_database;
 mod open_databases;
@@ -38,6 +39,7 @@ use crate::domain::ids::DatabaseId;
 use crate::engine::Engine;
 use crate::engine::sqlite::{self, Form, Sqlite, Statement};
 use gate::Gates;
+use history::History;
 use open_database::OpenDatabase;
 use open_databases::OpenDatabases;
 use std::path::Path;
@@ -54,6 +56,7 @@ pub struct DataPlane {
     open: Arc<OpenDatabases>,
     threads: Arc<Threads>,
     stream_threads: Arc<Threads>,
+    history: Arc<History>,
 }
 
 /// How the data plane is doing.
@@ -84,6 +87,7 @@ impl DataPlane {
             folders: Arc::new(folders),
             gates: Arc::default(),
             open: Arc::default(),
+            history: Arc::default(),
         })
     }
 

@@ -4,8 +4,8 @@ use super::limits::bounded;
 use super::observe::{after_panic, observe};
 use super::reply::note_sequence;
 use super::{
-    Gateway, databases, documents, drift, engines, events, health, jobs, original, schedules, sql,
-    state, state_diff, stored_plans, tokens, undo, webhooks,
+    Gateway, audit_sql, checkpoints, databases, documents, drift, engines, events, health, jobs,
+    original, schedules, sql, state, state_diff, stored_plans, tokens, undo, webhooks,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -92,6 +92,12 @@ fn control_routes() -> Routes {
         .routes(routes!(events::get_event))
         .routes(routes!(events::get_head))
         .routes(routes!(events::export_events))
+        .routes(routes!(audit_sql::query_history))
+        .routes(routes!(
+            checkpoints::list_checkpoints,
+            checkpoints::create_checkpoint
+        ))
+        .routes(routes!(checkpoints::get_audit_key))
         .routes(routes!(state::get_state))
         .routes(routes!(state_diff::get_state_diff))
         .routes(routes!(

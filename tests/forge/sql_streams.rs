@@ -1,8 +1,10 @@
 //! Results of any size: NDJSON, CSV and JSON as they are read, over real sockets.
 use crate::gateway_process::GatewayProcess;
 use crate::http_support::{HttpForge, ROOT};
+use crate::sql_support::{Sql, create, soon, within};
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use dbforge::clock::Deadline;
+use dbforge::data::{Params, QueryError, QueryRequest, RowStream, Streamed, Target};
 use dbforge::http::{HttpConfig, serve};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -478,6 +480,55 @@ async fn a_client_that_stops_reading_holds_nothing_past_its_deadline() {
     let (lines, is_whole) = stalled.rest().await;
     let says_so = is_whole && last_error(&lines)["code"] == "statement_timeout";
     assert!(says_so || !is_whole, "a stream that was cut looks whole");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_nothing_stops_is_ended_contained_and_seen() {
+    let sql = Sql::new();
+    for question in [
+        "CREATE VIRTUAL TABLE f USING fts5(x)",
+        "INSERT INTO f SELECT replace(hex(zeroblob(6000)), '00', 'a ')",
+    ] {
+        sql.ask(question).await.unwrap();
+    }
+    let stuck = format!(
+        "SELECT hex(zeroblob(4000)) UNION ALL SELECT count(*) FROM f WHERE f MATCH 'NEAR({},10)'",
+        "a ".repeat(200)
+    );
+    let mut rows = stream(&sql, &sql.target, &stuck).await;
+    assert!(rows.next().await.unwrap().is_ok(), "the first row");
+    let error = rows.next().await.unwrap().unwrap_err();
+    assert_eq!(error, QueryError::Timeout { timeout_ms: 200 });
+    assert!(rows.next().await.is_none());
+    let health = sql.plane.health();
+    assert_eq!((health.stuck_threads, health.streams), (1, 0));
+    let error = sql.ask("SELECT 1").await.unwrap_err();
+    assert!(matches!(error, QueryError::Benched { .. }), "{error}");
+    let other = create(&sql.plane);
+    let mut others = stream(&sql, &other, "SELECT hex(zeroblob(4000))").await;
+    while let Some(piece) = others.next().await {
+        piece.unwrap();
+    }
+
+    let deadline = Deadline::after(PATIENCE);
+    while sql.plane.health().stuck_threads > 0 {
+        assert!(!deadline.has_passed(), "it ends at last");
+        tokio::task::yield_now().await;
+    }
+    sql.ask("SELECT 1").await.expect("it takes requests again");
+}
+
+async fn stream(sql: &Sql, target: &Target, question: &str) -> RowStream {
+    let guard = sql.plane.enter(target.database, soon()).await.unwrap();
+    let request = QueryRequest {
+        sql: question.to_owned(),
+        params: Params::None,
+        options: within(Duration::from_millis(200)),
+    };
+    match sql.plane.stream(&guard, target, request).await.unwrap() {
+        Streamed::Rows(rows) => rows,
+        Streamed::Whole(answer) => panic!("not streamed: {answer:?}"),
+    }
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod pieces;
 mod statement;
 mod strings;
 mod values;
+mod viewer;
 
 pub use answer::{Form, Format, Shape};
 pub use connection::{MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
