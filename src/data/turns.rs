@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(super) struct Turns {
     /// What they are turns of, for who gets none.
     what: &'static str,
+    at_a_time: usize,
     free: Arc<Semaphore>,
     waiting: AtomicUsize,
     most_waiting: usize,
@@ -19,10 +20,16 @@ impl Turns {
     pub(super) fn new(what: &'static str, at_a_time: usize, most_waiting: usize) -> Self {
         Self {
             what,
+            at_a_time,
             free: Arc::new(Semaphore::new(at_a_time)),
             waiting: AtomicUsize::new(0),
             most_waiting,
         }
+    }
+
+    /// Whether somebody has a turn.
+    pub(super) fn are_taken(&self) -> bool {
+        self.free.available_permits() < self.at_a_time
     }
 
     /// A turn. Waits for it until `deadline`, in a queue that is bounded.

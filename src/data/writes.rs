@@ -185,21 +185,26 @@ impl Drain {
         }
         let wal = self.open.folder().join(WAL_FILE);
         if !writer.is_spoiled() && wal.metadata().is_ok_and(|it| it.len() > self.wal_bytes) {
-            cut_wal(writer);
+            cut_wal(writer, self.open.streams.are_taken());
         }
     }
 }
 
 /// Brings the WAL into the main file and cuts it. Readers that are still on it make it wait for
-/// the next time: they end by their deadlines.
-fn cut_wal(writer: &mut SqliteConnection) {
+/// the next time: they end by their deadlines. For a stream, whose deadline may be a minute away,
+/// nobody waits.
+fn cut_wal(writer: &mut SqliteConnection, has_streams: bool) {
     writer.hold(Hold {
         deadline: Deadline::after(CHECKPOINT_PATIENCE),
         ticket: None,
         slice: None,
         may_wait: true,
     });
-    let _ = writer.command("PRAGMA wal_checkpoint(TRUNCATE)");
+    let _ = writer.command(if has_streams {
+        "PRAGMA wal_checkpoint(PASSIVE)"
+    } else {
+        "PRAGMA wal_checkpoint(TRUNCATE)"
+    });
     writer.release();
 }
 

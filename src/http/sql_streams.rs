@@ -35,9 +35,10 @@ pub(super) struct FormParameters {
     shape: Option<ShapeWord>,
 }
 
+/// A format as `?format=` names it.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum FormatWord {
+pub(super) enum FormatWord {
     Json,
     Ndjson,
     Csv,
@@ -60,18 +61,29 @@ impl FromRequestParts<Arc<Gateway>> for WantedForm {
     ) -> Result<Self, Problem> {
         let StrictQuery(said) =
             StrictQuery::<FormParameters>::from_request_parts(parts, gateway).await?;
-        let format = match said.format {
-            Some(FormatWord::Json) => Format::Json,
-            Some(FormatWord::Ndjson) => Format::Ndjson,
-            Some(FormatWord::Csv) => Format::Csv,
-            None => accepted_format(&parts.headers)?,
-        };
+        let format = chosen_format(said.format, &parts.headers)?;
         Ok(Self {
             format,
             shape: said.shape,
             is_streamed: said.stream.unwrap_or(format != Format::Json),
             request: parts.extensions.get().copied(),
         })
+    }
+}
+
+/// The format that is named, else the one that `Accept` likes best.
+///
+/// # Errors
+/// When `Accept` likes none.
+pub(super) fn chosen_format(
+    named: Option<FormatWord>,
+    headers: &HeaderMap,
+) -> Result<Format, Problem> {
+    match named {
+        Some(FormatWord::Json) => Ok(Format::Json),
+        Some(FormatWord::Ndjson) => Ok(Format::Ndjson),
+        Some(FormatWord::Csv) => Ok(Format::Csv),
+        None => accepted_format(headers),
     }
 }
 
@@ -105,7 +117,7 @@ fn media_type(format: Format) -> &'static str {
 }
 
 /// Says which format an answer is in; a whole one says that it is JSON already.
-fn in_format(mut response: Response, format: Format) -> Response {
+pub(super) fn in_format(mut response: Response, format: Format) -> Response {
     let content_type = match format {
         Format::Json if response.headers().contains_key(header::CONTENT_TYPE) => return response,
         Format::Csv => "text/csv; charset=utf-8; header=present",
@@ -128,10 +140,7 @@ impl Gateway {
     ) -> Result<Response, QueryError> {
         request.options.format = wanted.format;
         if let Some(shape) = wanted.shape {
-            request.options.shape = match shape {
-                ShapeWord::Rows => Shape::Rows,
-                ShapeWord::Objects => Shape::Objects,
-            };
+            request.options.shape = shape.into();
         }
         if !wanted.is_streamed {
             let response = self.run(entered, request).await?;

@@ -629,6 +629,24 @@ async fn the_format_is_what_accept_likes_best_unless_the_request_names_one() {
 }
 
 #[tokio::test]
+async fn the_history_answers_in_the_same_formats() {
+    let served = Served::new().await;
+    let body = json!({"sql": "SELECT sequence, kind FROM events WHERE sequence = 1"}).to_string();
+    let ask = |parameters: &'static str, headers: &'static str| {
+        let path = format!("/v1/audit/query{parameters}");
+        let (served, body) = (&served, &body);
+        async move { served.send("POST", &path, headers, body).await }
+    };
+    let csv = ask("", "accept: text/csv\r\n").await;
+    assert!(csv.header("content-type").starts_with("text/csv"));
+    assert_eq!(csv.text().await, "sequence,kind\r\n1,forge_founded\r\n");
+    let ndjson = ask("?format=ndjson", "").await.text().await;
+    assert_eq!(ndjson.lines().nth(1), Some("[1,\"forge_founded\"]"));
+    let refused = ask("", "accept: text/html\r\n").await.problem().await;
+    assert_eq!(refused, (406, "not_acceptable".to_owned()));
+}
+
+#[tokio::test]
 async fn large_answers_are_compressed_for_whoever_asks_and_small_ones_are_not() {
     let served = Served::new().await;
     let large = json!({

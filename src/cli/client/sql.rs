@@ -57,9 +57,9 @@ enum Format {
     Table,
     /// The whole answer as the gateway sent it.
     Json,
-    /// A line of JSON for the columns, each row, and what stands behind them; of any number.
+    /// A line of JSON for the columns, each row, and what stands behind them.
     Ndjson,
-    /// RFC 4180 with a header line; NULL is empty, the empty text is `""`; of any number.
+    /// RFC 4180 with a header line; NULL is empty, the empty text is `""`.
     Csv,
 }
 
