@@ -20,6 +20,8 @@ pub(super) fn of_sql(config: &Config) -> DataConfig {
         max_transactions_per_database: sql.max_database_transactions,
         transaction_idle: sql.transaction_idle,
         transaction_total: sql.transaction_total,
+        streams: sql.max_streams,
+        streams_per_database: sql.max_streams.div_ceil(4),
         ..DataConfig::default()
     }
 }

@@ -35,6 +35,11 @@ impl Lines {
         writeln!(self.0, "{text}").map_err(|error| unwritable(&error))
     }
 
+    /// Writes bytes that end their own lines.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.0.write_all(bytes).map_err(|error| unwritable(&error))
+    }
+
     /// Writes what is left in memory.
     pub(super) fn end(mut self) -> Result<(), Failure> {
         self.0.flush().map_err(|error| unwritable(&error))

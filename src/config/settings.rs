@@ -179,6 +179,11 @@ pub const SETTINGS: &[Setting] = &[
         "60s",
         "longest life of a transaction; then it is rolled back",
     ),
+    setting(
+        "DBFORGE_SQL_MAX_STREAMS",
+        "32",
+        "answers to SQL streamed at the same time, a quarter of them from one database; more get 503",
+    ),
 ];
 
 /// Every setting of the client commands.

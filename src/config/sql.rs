@@ -15,6 +15,8 @@ pub struct SqlLimits {
     pub max_result_bytes: usize,
     /// Open connections to databases.
     pub max_connections: usize,
+    /// Answers that are streamed at the same time.
+    pub max_streams: usize,
     /// Open transactions of several requests.
     pub max_transactions: usize,
     /// The same on one database.
@@ -33,6 +35,7 @@ impl SqlLimits {
         let max_rows = reader.count("DBFORGE_SQL_MAX_ROWS");
         let max_result_bytes = reader.count("DBFORGE_SQL_MAX_RESULT_BYTES");
         let max_connections = reader.count("DBFORGE_SQL_MAX_CONNECTIONS");
+        let max_streams = reader.count("DBFORGE_SQL_MAX_STREAMS");
         let max_transactions = reader.count("DBFORGE_SQL_MAX_TRANSACTIONS");
         let max_database_transactions = reader.count("DBFORGE_SQL_MAX_DATABASE_TRANSACTIONS");
         let transaction_idle = reader.duration("DBFORGE_SQL_TRANSACTION_IDLE");
@@ -43,6 +46,7 @@ impl SqlLimits {
             max_rows: max_rows?,
             max_result_bytes: max_result_bytes?,
             max_connections: max_connections?,
+            max_streams: max_streams?,
             max_transactions: max_transactions?,
             max_database_transactions: max_database_transactions?,
             transaction_idle: transaction_idle?,

@@ -35,6 +35,15 @@ pub struct DataConfig {
     pub readers_per_database: usize,
     /// Reads of one database that may wait for one. 512.
     pub waiting_reads: usize,
+    /// Streams of all databases at a time. 32: each has a thread, a connection and up to half a
+    /// megabyte on its way.
+    pub streams: usize,
+    /// Streams that one database may have at a time. 8: others have theirs.
+    pub streams_per_database: usize,
+    /// Streams of one database that may wait for one. 64.
+    pub waiting_streams: usize,
+    /// How long a stream waits for its turn. 1 s: one that is read takes less for 100,000 rows.
+    pub stream_patience: Duration,
     /// Writes of one database that may wait. 1,024.
     pub waiting_writes: usize,
     /// Most writes that one commit makes lasting. 128.
@@ -90,6 +99,10 @@ impl Default for DataConfig {
             max_stuck: 8,
             readers_per_database: 4,
             waiting_reads: 512,
+            streams: 32,
+            streams_per_database: 8,
+            waiting_streams: 64,
+            stream_patience: Duration::from_secs(1),
             waiting_writes: 1_024,
             group_requests: 128,
             group_time: Duration::from_millis(2),

@@ -2,7 +2,8 @@
 //!
 //! A request goes through [`DataPlane::enter`], whose caller then looks at the state once more, to
 //! [`DataPlane::query`]. Reads run on any of a database's readers: a short one on the thread that
-//! serves HTTP, others on a thread of their own. Writes stand in one line per database and are
+//! serves HTTP, others on a thread of their own. Results of any size are [`DataPlane::stream`]ed
+//! on threads that are for streams alone. Writes stand in one line per database and are
 //! kept in groups, one commit for each group; a transaction of several requests borrows the writer
 //! from that line. A step that moves files [`DataPlane::take`]s the database alone.
 mod batch;
@@ -18,18 +19,21 @@ mod on_thread;
 mod open_database;
 mod open_databases;
 pub mod original_rows;
+mod pipe;
 mod query;
 mod reads;
 mod savepoint;
 mod snapshot;
+mod stream;
 mod threads;
 mod transaction;
 mod transactions;
+mod turns;
 mod write_group;
 mod write_queue;
 mod writes;
 
-pub use crate::engine::sqlite::{Int64Form, MAX_PARAMETERS, Param, Params, Shape};
+pub use crate::engine::sqlite::{Format, Int64Form, MAX_PARAMETERS, Param, Params, Shape};
 pub use batch::{BatchMode, ScriptError};
 pub use config::DataConfig;
 pub use folders::{FolderError, Folders, Place};
@@ -37,6 +41,7 @@ pub use gate::{ExclusiveGuard, GateError, SharedGuard};
 pub use query::{
     Access, BatchError, BatchStatement, QueryAnswer, QueryError, QueryOptions, QueryRequest, Target,
 };
+pub use stream::{RowStream, Streamed};
 pub use transactions::{
     BegunTransaction, NewTransaction, TransactionEnd, TransactionError, TransactionKey,
     TransactionMode,
@@ -64,6 +69,7 @@ pub struct DataPlane {
     gates: Arc<Gates>,
     open: Arc<OpenDatabases>,
     threads: Arc<Threads>,
+    stream_threads: Arc<Threads>,
     history: Arc<History>,
     transactions: Arc<Transactions>,
 }
@@ -73,6 +79,8 @@ pub struct DataPlane {
 pub struct DataPlaneHealth {
     /// Connections that are open.
     pub connections: usize,
+    /// Rows that are being streamed.
+    pub streams: usize,
     /// Threads that are held by a statement that nothing stops.
     pub stuck_threads: usize,
     /// Transactions of several requests that are open.
@@ -96,6 +104,7 @@ impl DataPlane {
         Ok(Self {
             transactions: Arc::new(transactions),
             threads: Threads::new(config.threads, config.max_stuck),
+            stream_threads: Threads::new(config.streams, config.max_stuck),
             config: Arc::new(config),
             folders: Arc::new(folders),
             gates: Arc::default(),
@@ -213,7 +222,8 @@ impl DataPlane {
     pub fn health(&self) -> DataPlaneHealth {
         DataPlaneHealth {
             connections: self.open.connections(),
-            stuck_threads: self.threads.stuck(),
+            streams: self.stream_threads.taken(),
+            stuck_threads: self.threads.stuck() + self.stream_threads.stuck(),
             transactions: self.transactions.count(),
         }
     }
@@ -288,6 +298,7 @@ impl DataPlane {
             deadline: Deadline::after(timeout),
             timeout,
             form: Form {
+                format: options.format,
                 shape: options.shape,
                 int64: options.int64,
                 max_rows: options

@@ -3,6 +3,7 @@ use super::bench::Bench;
 use super::config::DataConfig;
 use super::lanes::Lanes;
 use super::query::{QueryError, Target};
+use super::turns::Turns;
 use super::write_queue::WriteQueue;
 use crate::clock::Deadline;
 use crate::domain::database::Durability;
@@ -12,7 +13,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// One database of one generation. Connections are opened when they are needed.
 #[derive(Debug)]
@@ -27,6 +28,9 @@ pub(super) struct OpenDatabase {
     pub(super) snapshots: AtomicUsize,
     /// Whether the WAL has grown so long behind them that they have to end.
     pub(super) wal_is_long: Arc<AtomicBool>,
+    /// Reads that have a thread of their own.
+    reads: Turns,
+    pub(super) streams: Turns,
     /// When it was last used, counted in uses of any database.
     pub(super) last_used: AtomicU64,
     folder: PathBuf,
@@ -38,10 +42,6 @@ pub(super) struct OpenDatabase {
     /// Readers that rest; the last one to rest is the first to work, its pages being at hand.
     readers: Mutex<Vec<Handle>>,
     most_readers: usize,
-    /// Turns of reads that have a thread of their own.
-    turns: Arc<Semaphore>,
-    waiting_reads: AtomicUsize,
-    most_waiting_reads: usize,
     writer: Mutex<Option<Writer>>,
     open_connections: Arc<AtomicUsize>,
 }
@@ -80,6 +80,16 @@ impl OpenDatabase {
             commits: AtomicU64::new(0),
             snapshots: AtomicUsize::new(0),
             wal_is_long: Arc::default(),
+            reads: Turns::new(
+                "reads of this database",
+                config.readers_per_database,
+                config.waiting_reads,
+            ),
+            streams: Turns::new(
+                "streams of this database",
+                config.streams_per_database,
+                config.waiting_streams,
+            ),
             last_used: AtomicU64::new(0),
             folder,
             opened: OnceLock::new(),
@@ -88,9 +98,6 @@ impl OpenDatabase {
             cached_statements: config.cached_statements,
             readers: Mutex::default(),
             most_readers: config.readers_per_database,
-            turns: Arc::new(Semaphore::new(config.readers_per_database)),
-            waiting_reads: AtomicUsize::new(0),
-            most_waiting_reads: config.waiting_reads,
             writer: Mutex::new(None),
             open_connections: Arc::clone(open_connections),
         }
@@ -137,33 +144,12 @@ impl OpenDatabase {
         }
     }
 
-    /// A turn to read on a thread of its own. Waits for it, in a queue that is bounded.
+    /// A turn to read on a thread of its own.
     pub(super) async fn turn(
         &self,
         deadline: Deadline,
     ) -> Result<OwnedSemaphorePermit, QueryError> {
-        struct Waiting<'w>(&'w AtomicUsize);
-        impl Drop for Waiting<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        let overloaded = || QueryError::Overloaded {
-            what: "reads of this database",
-        };
-        if let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() {
-            return Ok(turn);
-        }
-        let others = self.waiting_reads.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.waiting_reads);
-        if others >= self.most_waiting_reads {
-            return Err(overloaded());
-        }
-        let waiting = Arc::clone(&self.turns).acquire_owned();
-        match tokio::time::timeout_at(deadline.instant(), waiting).await {
-            Ok(Ok(turn)) => Ok(turn),
-            _ => Err(overloaded()),
-        }
+        self.reads.take(deadline).await
     }
 
     /// The place of the one writer, for the thread that drains the queue of writes.

@@ -1,7 +1,7 @@
 //! What is asked of the data plane, and what comes back.
 use crate::domain::database::Durability;
 use crate::domain::ids::DatabaseId;
-use crate::engine::sqlite::{Answer, Int64Form, Params, Shape, SqlError};
+use crate::engine::sqlite::{Answer, Format, Int64Form, Params, Shape, SqlError};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +53,8 @@ pub struct QueryOptions {
     pub max_bytes: Option<usize>,
     /// How large integers are written.
     pub int64: Int64Form,
+    /// What the answer is written in.
+    pub format: Format,
     /// The shape of the answer.
     pub shape: Shape,
 }
@@ -68,6 +70,7 @@ impl QueryOptions {
             max_rows: None,
             max_bytes: None,
             int64: Int64Form::Number,
+            format: Format::Json,
             shape: Shape::Rows,
         }
     }
@@ -91,7 +94,7 @@ pub struct BatchStatement {
 /// A finished answer.
 #[derive(Debug, Clone)]
 pub struct QueryAnswer {
-    /// The JSON body.
+    /// The body, in the format that was asked for.
     pub body: Bytes,
     /// Rows in it.
     pub row_count: u64,
@@ -243,7 +246,7 @@ impl QueryError {
         match self {
             Self::Sql { hint, .. } => hint.as_deref(),
             Self::ResultTooLarge { .. } => {
-                Some("use LIMIT, or ask for more with max_rows or max_bytes")
+                Some("use LIMIT, or ask for more with max_rows, max_bytes or ?stream=true")
             }
             Self::Locked => Some("a transaction or another writer has it; try again"),
             Self::QuotaExceeded => Some("delete rows, or raise the database's limit"),

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// All seats.
 #[derive(Debug)]
 pub(super) struct Threads {
+    seats: usize,
     free: Arc<Semaphore>,
     stuck: AtomicUsize,
     max_stuck: usize,
@@ -42,6 +43,7 @@ pub(super) struct Sitting(Arc<Seat>);
 impl Threads {
     pub(super) fn new(seats: usize, max_stuck: usize) -> Arc<Self> {
         Arc::new(Self {
+            seats,
             free: Arc::new(Semaphore::new(seats)),
             stuck: AtomicUsize::new(0),
             max_stuck,
@@ -66,6 +68,11 @@ impl Threads {
         let waiting = Arc::clone(&self.free).acquire_owned();
         let permit = tokio::time::timeout_at(deadline.instant(), waiting).await;
         Some(self.seat(permit.ok()?.ok()?, bench))
+    }
+
+    /// How many seats are taken; those that were given to others are not.
+    pub(super) fn taken(&self) -> usize {
+        self.seats.saturating_sub(self.free.available_permits())
     }
 
     /// How many threads do not come back at the moment.

@@ -201,7 +201,9 @@ mod tests {
     use crate::domain::database::Durability;
     use crate::domain::ids::DatabaseId;
     use crate::engine::Engine as _;
-    use crate::engine::sqlite::{Form, Int64Form, Profile, Role, Shape, Sqlite, Statement, Ticket};
+    use crate::engine::sqlite::{
+        Form, Format, Int64Form, Profile, Role, Shape, Sqlite, Statement, Ticket,
+    };
     use std::path::PathBuf;
     use tokio::sync::oneshot;
     use uuid::Uuid;
@@ -237,6 +239,7 @@ mod tests {
                 ..Statement::default()
             }],
             form: Form {
+                format: Format::Json,
                 shape: Shape::Rows,
                 int64: Int64Form::Number,
                 max_rows: 10,

@@ -239,7 +239,7 @@ impl Drain {
         if has_snapshots && bytes > self.wal_bytes.saturating_mul(WAL_OF_SNAPSHOTS) {
             self.open.wal_is_long.store(true, Ordering::Release);
         }
-        cut_wal(writer, has_snapshots);
+        cut_wal(writer, has_snapshots || self.open.streams.are_taken());
     }
 }
 
@@ -255,16 +255,16 @@ fn fail_all(group: &mut VecDeque<WriteRequest>, error: &SqlError) {
 }
 
 /// Brings the WAL into the main file and cuts it. Readers that are still on it make it wait for
-/// the next time: they end by their deadlines. For a transaction's snapshot, which stays longer,
-/// nobody waits.
-fn cut_wal(writer: &mut SqliteConnection, has_snapshots: bool) {
+/// the next time: they end by their deadlines. For a stream or a transaction's snapshot, which may
+/// stay for a minute, nobody waits.
+fn cut_wal(writer: &mut SqliteConnection, others_stay: bool) {
     writer.hold(Hold {
         deadline: Deadline::after(CHECKPOINT_PATIENCE),
         ticket: None,
         slice: None,
         may_wait: true,
     });
-    let _ = writer.command(if has_snapshots {
+    let _ = writer.command(if others_stay {
         "PRAGMA wal_checkpoint(PASSIVE);"
     } else {
         "PRAGMA wal_checkpoint(TRUNCATE);"

@@ -6,10 +6,12 @@ use super::extract::{JsonBody, StrictQuery};
 use super::forms::SequenceNumber;
 use super::reply::Marked;
 use super::sql::{Int64Word, QueryResult, ShapeWord, check_bound, written};
+use super::sql_streams::{FormatWord, chosen_format, in_format};
 use crate::clock::Stopwatch;
 use crate::data::{Access, Params, QueryOptions, QueryRequest};
 use crate::domain::token::Scope;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -47,6 +49,9 @@ pub(super) struct AuditQuery {
 pub(super) struct AuditQueryParameters {
     /// Answer once the log has reached this sequence.
     min_sequence: Option<SequenceNumber>,
+    /// `json`, `ndjson` or `csv`; wins over `Accept`.
+    #[param(inline)]
+    format: Option<FormatWord>,
 }
 
 /// Ask the history in SQL
@@ -56,15 +61,20 @@ pub(super) struct AuditQueryParameters {
 /// that was there when it was asked.
 #[utoipa::path(post, path = "/v1/audit/query", tag = "history",
     params(AuditQueryParameters), request_body = AuditQuery,
-    responses((status = 200, body = QueryResult)))]
+    responses((status = 200, content(
+        (QueryResult = "application/json"),
+        (String = "application/x-ndjson"),
+        (String = "text/csv")))))]
 pub(super) async fn query_history(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
     StrictQuery(parameters): StrictQuery<AuditQueryParameters>,
+    headers: HeaderMap,
     JsonBody(asked): JsonBody<AuditQuery>,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Audit)?;
     caller.require_all()?;
+    let format = chosen_format(parameters.format, &headers)?;
     let bounds = gateway.data.config();
     let longest_ms = u64::try_from(bounds.largest_timeout.as_millis()).unwrap_or(u64::MAX);
     check_bound("timeout_ms", asked.timeout_ms, longest_ms)?;
@@ -76,6 +86,7 @@ pub(super) async fn query_history(
             timeout: asked.timeout_ms.map(Duration::from_millis),
             max_rows: asked.max_rows,
             int64: asked.int64.into(),
+            format,
             shape: asked.shape.into(),
             ..QueryOptions::for_access(Access::ReadOnly)
         },
@@ -84,5 +95,6 @@ pub(super) async fn query_history(
     let present = gateway.listed_at(parameters.min_sequence).await?;
     let control_db = gateway.control_db.path().to_owned();
     let answer = gateway.data.query_history(control_db, request).await?;
-    Ok(written(answer, stopwatch.elapsed()).seen(present.head.sequence))
+    let response = in_format(written(answer, stopwatch.elapsed()), format);
+    Ok(response.seen(present.head.sequence))
 }

@@ -92,6 +92,8 @@ error_codes! {
     RouteNotFound "route_not_found" 404 "Route not found" final;
     /// The path exists, but not for this method. The `Allow` header lists those that do.
     MethodNotAllowed "method_not_allowed" 405 "Method not allowed" final;
+    /// The answer can be sent in none of the types that `Accept` names. `hint` says in which it can.
+    NotAcceptable "not_acceptable" 406 "Not acceptable" final;
     /// The body did not arrive in time.
     RequestTimeout "request_timeout" 408 "Request timeout" retry;
     /// A living database has the name. Names that differ in case only are the same.

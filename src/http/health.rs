@@ -178,6 +178,11 @@ fn write_present(gateway: &Gateway, text: &mut String) {
     );
     let health = gateway.data.health();
     gauge(
+        "dbforge_sql_streams",
+        "Answers to SQL that are streamed.",
+        &one(health.streams.to_string()),
+    );
+    gauge(
         "dbforge_sql_transactions",
         "Transactions of several requests that are open or wait for their turn.",
         &one(health.transactions.to_string()),

@@ -65,9 +65,14 @@ impl Metrics {
             }
         }
         if let Some(code) = problem {
-            let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-            *problems.entry(code.as_str()).or_default() += 1;
+            self.count_problem(code);
         }
+    }
+
+    /// Counts a problem: the answer itself, or the end of one that had begun.
+    pub(super) fn count_problem(&self, code: ErrorCode) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        *problems.entry(code.as_str()).or_default() += 1;
     }
 
     /// The counts of every route that was asked for, by method and path.

@@ -1,5 +1,7 @@
-//! Around every request: its id, its span, its time, its count, and problems written out.
+//! Around every request: its id, its span, its time, its count, problems written out, and answers
+//! compressed.
 use super::Gateway;
+use super::compression::{Encoding, compress};
 use super::error::{ErrorCode, Problem};
 use crate::clock::Stopwatch;
 use crate::domain::ids::RequestId;
@@ -38,6 +40,7 @@ pub(super) async fn observe(
         trace.id = trace_id(request.headers()),
     );
 
+    let encoding = Encoding::wanted(request.headers());
     let answered = AssertUnwindSafe(next.run(request).instrument(span.clone()));
     let mut response = answered.catch_unwind().await.unwrap_or_else(after_panic);
     let problem = response.extensions_mut().remove::<Problem>();
@@ -45,6 +48,7 @@ pub(super) async fn observe(
     if let Some(problem) = &problem {
         response = problem.write(id.clone(), response.headers());
     }
+    response = compress(response, encoding);
     let elapsed = stopwatch.elapsed();
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, header_value(id));

@@ -3,10 +3,11 @@ use super::Gateway;
 use super::auth::Caller;
 use super::entrance::Entered;
 use super::error::{ErrorCode, Problem};
-use super::extract::{JsonBody, NoParameters, PathParts, StrictQuery};
+use super::extract::{JsonBody, PathParts};
 use super::forms;
 use super::refusals::sentence;
 use super::schemas;
+use super::sql_streams::{FormParameters, WantedForm};
 use crate::clock::Stopwatch;
 use crate::data::{
     Access, DataConfig, Int64Form, Params, QueryAnswer, QueryError, QueryOptions, QueryRequest,
@@ -195,22 +196,25 @@ struct QueryColumn {
 /// Run one statement
 ///
 /// Waits a few seconds for a database that is being created or started. A token with the scope
-/// `read` alone can change nothing.
+/// `read` alone can change nothing. By `Accept` or `format` the answer is JSON, NDJSON or CSV.
 #[utoipa::path(post, path = "/v1/databases/{db}/query", tag = "sql",
-    params(("db" = String, Path, description = "A name or an id")),
+    params(("db" = String, Path, description = "A name or an id"), FormParameters),
     request_body = QueryBody,
-    responses((status = 200, body = QueryResult)))]
+    responses((status = 200, content(
+        (QueryResult = "application/json"),
+        (String = "application/x-ndjson"),
+        (String = "text/csv")))))]
 pub(super) async fn query_database(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
     PathParts(reference): PathParts<String>,
-    _: StrictQuery<NoParameters>,
+    wanted: WantedForm,
     JsonBody(body): JsonBody<QueryBody>,
 ) -> Result<Response, Problem> {
     let access = sql_access(&caller)?;
     let request = body.into_request(access, gateway.data.config())?;
     let entered = gateway.enter(&caller, &reference).await?;
-    Ok(gateway.run(&entered, request).await?)
+    Ok(gateway.run_in_form(&entered, request, wanted).await?)
 }
 
 /// What the caller's statements may do.

@@ -146,6 +146,28 @@ fn a_script_is_run_from_a_file_or_from_the_standard_input() {
 }
 
 #[test]
+fn rows_are_printed_as_they_come_and_a_stream_that_breaks_off_is_told() {
+    let forge = Forge::new();
+    forge.run(&["create", "shop"]).well();
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) \
+               SELECT i, abs(-9223372036854775807 - (i = ?1)) FROM n";
+    let print = |format: &str, broken_row: &str| {
+        let format = ["--format", format, "--param", broken_row];
+        forge.run(&[&["sql", "shop", sql][..], &format].concat())
+    };
+    assert_eq!(print("ndjson", "0").well().lines().count(), 20_002);
+    assert_eq!(print("csv", "0").well().lines().count(), 20_001);
+
+    let ended = print("ndjson", "19000");
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("integer overflow (sql_error"));
+    assert!(ended.out.contains("[1000,") && !ended.out.contains("error"));
+    let ended = print("csv", "19000");
+    assert_eq!(ended.code, 3);
+    assert!(ended.err.contains("the rows broke off"));
+}
+
+#[test]
 fn what_the_gateway_refuses_is_told_with_what_to_do_next() {
     let forge = Forge::new();
     forge.run(&["create", "shop"]).well();

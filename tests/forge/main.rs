@@ -92,6 +92,7 @@ mod sql_logic_files;
 mod sql_oracle;
 mod sql_rows;
 mod sql_script;
+mod sql_streams;
 mod sql_support;
 mod sql_transaction_ends;
 mod sql_transactions;

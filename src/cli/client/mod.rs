@@ -8,18 +8,21 @@ mod pages;
 pub(super) mod past;
 pub(super) mod plans;
 mod request;
+mod rows;
 pub(super) mod schedules;
 pub(super) mod sql;
 mod streams;
 pub(super) mod tokens;
 pub(super) mod webhooks;
 
-use self::request::{Answer, Body, Problem, Request};
+use self::request::{Answer, Problem, Request};
 use crate::cli::agent;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
 use crate::config::{ClientConfig, Environment, Overlay, Secret};
 use std::time::Duration;
+use ureq::Body;
+use ureq::http::Response;
 
 /// The gateway may take this long to answer what takes no time, on a machine under load.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -82,8 +85,14 @@ impl Client {
         })
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its whole answer.
     fn send(&self, request: Request) -> Result<Answer, Failure> {
+        let text = self.text_of(&mut self.ask(request)?)?;
+        Ok(Answer { text })
+    }
+
+    /// Sends a request and waits until its answer begins.
+    fn ask(&self, request: Request) -> Result<Response<Body>, Failure> {
         let url = format!("{}{}", self.url, request.path_and_query);
         if self.verbose {
             output::note(format_args!("{} {url}", request.method));
@@ -98,7 +107,10 @@ impl Client {
         if let Some(body) = &request.body {
             message = message.header("Content-Type", body.content_type());
         }
-        let body = request.body.map(Body::into_text).unwrap_or_default();
+        let body = request
+            .body
+            .map(request::Body::into_text)
+            .unwrap_or_default();
         let message = message
             .body(body)
             .map_err(|error| Failure::new(Exit::Usage, format_args!("{url}: {error}")))?;
@@ -112,20 +124,21 @@ impl Client {
             .run(message)
             .map_err(|error| self.unreachable(&error))?;
         let status = answer.status().as_u16();
-        let text = answer
-            .body_mut()
-            .with_config()
-            .limit(LARGEST_ANSWER)
-            .read_to_string()
-            .map_err(|error| self.unreachable(&error))?;
         if status < 400 {
-            return Ok(Answer { text });
+            return Ok(answer);
         }
+        let text = self.text_of(&mut answer)?;
         let failure = Problem::of_answer(status, &text).into_answered();
         Err(match (status, &self.token) {
             (401, None) => failure.hint("no token was sent: set DBFORGE_TOKEN"),
             _ => failure,
         })
+    }
+
+    fn text_of(&self, answer: &mut Response<Body>) -> Result<String, Failure> {
+        let body = answer.body_mut().with_config().limit(LARGEST_ANSWER);
+        body.read_to_string()
+            .map_err(|error| self.unreachable(&error))
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {

@@ -1,4 +1,4 @@
-//! One SQL statement, and its rows as a table, as CSV or as JSON; or a script.
+//! One SQL statement, and its rows as a table or as the gateway writes them; or a script.
 use super::request::Request;
 use super::{Client, GatewayArgs};
 use crate::cli::exit::{Exit, Failure, OrExit};
@@ -62,6 +62,8 @@ enum Format {
     Table,
     /// The whole answer as the gateway sent it.
     Json,
+    /// A line of JSON for the columns, each row, and what stands behind them.
+    Ndjson,
     /// RFC 4180 with a header line; NULL is empty, the empty text is `""`.
     Csv,
 }
@@ -104,6 +106,11 @@ pub(super) fn ask(
     let query = Request::post(route)
         .body(wanted(args, readonly, &statement))
         .patience(args.timeout.unwrap_or(LONGEST).min(LONGEST));
+    match args.format {
+        Format::Ndjson => return client.print_rows(query.query("format", "ndjson")),
+        Format::Csv => return client.print_rows(query.query("format", "csv")),
+        Format::Table | Format::Json => {}
+    }
     let answer = client.send(query)?;
     if client.json || args.format == Format::Json {
         return output::line(&answer.text);
@@ -113,10 +120,7 @@ pub(super) fn ask(
         output::note(format_args!("rows affected: {}", answer.rows_affected));
         return Ok(());
     }
-    output::text(match args.format {
-        Format::Csv => csv(&answer),
-        Format::Table | Format::Json => table(&answer).to_string(),
-    })?;
+    output::text(table(&answer))?;
     if answer.truncated {
         output::note("there are more rows: --max-rows asks for more, LIMIT for fewer");
     }
@@ -218,41 +222,6 @@ fn table(answer: &QueryAnswer) -> Table {
     table
 }
 
-fn csv(answer: &QueryAnswer) -> String {
-    let mut out = String::new();
-    let names = answer.columns.iter().map(|it| quoted(&it.name));
-    push_record(&mut out, names);
-    for row in &answer.rows {
-        push_record(
-            &mut out,
-            row.iter().map(|value| match value {
-                Value::Null => String::new(),
-                value => quoted(&text_of(value)),
-            }),
-        );
-    }
-    out
-}
-
-fn push_record(out: &mut String, fields: impl Iterator<Item = String>) {
-    for (index, field) in fields.enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        out.push_str(&field);
-    }
-    out.push_str("\r\n");
-}
-
-/// As RFC 4180 has it; the empty text is quoted, since NULL is not.
-fn quoted(text: &str) -> String {
-    let plain = !text.is_empty() && !text.contains([',', '"', '\r', '\n']);
-    if plain {
-        return text.to_owned();
-    }
-    format!("\"{}\"", text.replace('"', "\"\""))
-}
-
 /// A value as text: blobs as base64, reals that JSON cannot write by their names.
 fn text_of(value: &Value) -> String {
     let inside = value.as_object().filter(|it| it.len() == 1);
@@ -280,14 +249,6 @@ mod tests {
             "row_count": 4, "rows_affected": 0, "last_insert_rowid": 0, "elapsed_ms": 0.1,
         }))
         .unwrap()
-    }
-
-    #[test]
-    fn csv_tells_null_from_the_empty_text() {
-        assert_eq!(
-            csv(&answer()),
-            "id,\"a,b\"\r\n9007199254740993,\"say \"\"hi\"\"\n\"\r\n,\"\"\r\nInfinity,AAE=\r\n1.5,x\r\n"
-        );
     }
 
     #[test]

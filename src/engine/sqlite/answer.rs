@@ -1,16 +1,17 @@
 //! From columns to the bytes of the answer, with nothing in between.
 use super::error::SqlError;
+use super::pieces::Outlet;
+use super::values::{self, BlobForm, Int64Form};
 use crate::clock::Stopwatch;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement};
 use std::io::Write as _;
 
 /// How a result is written, and how much of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Form {
-    /// The shape of the body.
+    /// What the body is written in.
+    pub format: Format,
+    /// The shape of its rows.
     pub shape: Shape,
     /// How large integers are written.
     pub int64: Int64Form,
@@ -22,7 +23,20 @@ pub struct Form {
     pub max_bytes: usize,
 }
 
-/// The shape of an answer's body.
+/// What an answer's body is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// One JSON object.
+    #[default]
+    Json,
+    /// A JSON value a line: the columns, each row, what stands behind the rows; of objects the
+    /// rows alone.
+    Ndjson,
+    /// RFC 4180 with a header line, whatever the shape.
+    Csv,
+}
+
+/// The shape of an answer's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Shape {
     /// `"rows":[[…]]`.
@@ -30,29 +44,29 @@ pub enum Shape {
     Rows,
     /// `"rows":[{…}]`.
     Objects,
-    /// The original routes: `{"data":[{…}],"rows_affected":n}`, or a message and the number.
+    /// The original routes, in JSON alone: `{"data":[{…}],"rows_affected":n}`, or a message and
+    /// the number.
     Original,
 }
 
-/// How integers beyond ±(2^53 − 1) are written, which many JSON readers cannot hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Int64Form {
-    /// As numbers, exactly.
-    #[default]
-    Number,
-    /// As text.
-    Text,
-}
-
 /// Writes one answer.
-pub(super) struct AnswerWriter<'f> {
+pub(super) struct AnswerWriter<'f, O> {
     form: &'f Form,
+    marks: Marks,
     out: Vec<u8>,
+    outlet: O,
     /// `"name":` of each column, where rows are objects.
     names: Vec<Vec<u8>>,
     columns: usize,
     rows: u64,
     truncated: bool,
+}
+
+/// What stands around rows.
+struct Marks {
+    between: &'static [u8],
+    open: &'static [u8],
+    close: &'static [u8],
 }
 
 /// What stands behind the rows.
@@ -62,7 +76,7 @@ pub(super) struct Totals {
     pub(super) stopwatch: Stopwatch,
 }
 
-/// A finished body with its numbers.
+/// A finished body, or what was not sent of it, with its numbers.
 pub(super) struct Written {
     pub(super) body: Vec<u8>,
     pub(super) row_count: u64,
@@ -72,14 +86,30 @@ pub(super) struct Written {
 /// Room for the answer to a small question; larger ones grow.
 const FIRST_BYTES: usize = 256;
 
-/// The largest integer that every JSON reader holds exactly: 2^53 − 1.
-const LARGEST_SAFE_INTEGER: u64 = (1 << 53) - 1;
+impl Marks {
+    fn of(form: &Form) -> Self {
+        let (between, open, close): (&[u8], &[u8], &[u8]) = match (form.format, form.shape) {
+            (Format::Json, Shape::Rows) => (b",", b"[", b"]"),
+            (Format::Json, Shape::Objects | Shape::Original) => (b",", b"{", b"}"),
+            (Format::Ndjson, Shape::Rows) => (b"", b"[", b"]\n"),
+            (Format::Ndjson, Shape::Objects | Shape::Original) => (b"", b"{", b"}\n"),
+            (Format::Csv, _) => (b"", b"", b"\r\n"),
+        };
+        Self {
+            between,
+            open,
+            close,
+        }
+    }
+}
 
-impl<'f> AnswerWriter<'f> {
-    pub(super) fn new(form: &'f Form) -> Self {
+impl<'f, O: Outlet> AnswerWriter<'f, O> {
+    pub(super) fn new(form: &'f Form, outlet: O) -> Self {
         Self {
             form,
+            marks: Marks::of(form),
             out: Vec::with_capacity(FIRST_BYTES),
+            outlet,
             names: Vec::new(),
             columns: 0,
             rows: 0,
@@ -91,35 +121,63 @@ impl<'f> AnswerWriter<'f> {
     /// statement from the cache learns of changed columns only then.
     pub(super) fn head(&mut self, statement: &Statement<'_>) {
         self.columns = statement.column_count();
+        if self.form.format == Format::Csv {
+            self.csv_header(statement);
+            return;
+        }
         if self.form.shape != Shape::Rows {
             self.names = (statement.column_names())
                 .map(|name| {
                     let mut key = Vec::with_capacity(name.len() + 3);
-                    text(&mut key, name.as_bytes());
+                    values::text(&mut key, name.as_bytes());
                     key.push(b':');
                     key
                 })
                 .collect();
         }
-        if self.form.shape == Shape::Original {
-            self.out.extend_from_slice(br#"{"data":["#);
-            return;
+        match (self.form.format, self.form.shape) {
+            (_, Shape::Original) => self.out.extend_from_slice(br#"{"data":["#),
+            (Format::Ndjson, Shape::Objects) => {}
+            (Format::Ndjson, Shape::Rows) => {
+                self.column_list(statement);
+                self.out.extend_from_slice(b"}\n");
+            }
+            (_, _) => {
+                self.column_list(statement);
+                self.out.extend_from_slice(br#","rows":["#);
+            }
         }
+    }
+
+    fn column_list(&mut self, statement: &Statement<'_>) {
         self.out.extend_from_slice(br#"{"columns":["#);
         for (index, column) in statement.columns().enumerate() {
             if index > 0 {
                 self.out.push(b',');
             }
             self.out.extend_from_slice(br#"{"name":"#);
-            text(&mut self.out, column.name().as_bytes());
+            values::text(&mut self.out, column.name().as_bytes());
             self.out.extend_from_slice(br#","type":"#);
             match column.decl_type() {
-                Some(it) => text(&mut self.out, it.as_bytes()),
+                Some(it) => values::text(&mut self.out, it.as_bytes()),
                 None => self.out.extend_from_slice(b"null"),
             }
             self.out.push(b'}');
         }
-        self.out.extend_from_slice(br#"],"rows":["#);
+        self.out.push(b']');
+    }
+
+    fn csv_header(&mut self, statement: &Statement<'_>) {
+        if self.columns == 0 {
+            return;
+        }
+        for (index, name) in statement.column_names().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            values::csv_text(&mut self.out, name.as_bytes());
+        }
+        self.out.extend_from_slice(self.marks.close);
     }
 
     /// Writes one row. `false` when no more are wanted.
@@ -133,15 +191,15 @@ impl<'f> AnswerWriter<'f> {
                 limit: format!("{} rows", self.form.max_rows),
             });
         }
-        let (open, close) = match self.form.shape {
-            Shape::Rows => (b'[', b']'),
-            Shape::Objects | Shape::Original => (b'{', b'}'),
-        };
         if self.rows > 0 {
-            self.out.push(b',');
+            self.out.extend_from_slice(self.marks.between);
         }
         self.rows += 1;
-        self.out.push(open);
+        self.out.extend_from_slice(self.marks.open);
+        let blobs = match self.form.shape {
+            Shape::Original => BlobForm::Plain,
+            Shape::Rows | Shape::Objects => BlobForm::Marked,
+        };
         for column in 0..self.columns {
             if column > 0 {
                 self.out.push(b',');
@@ -152,52 +210,35 @@ impl<'f> AnswerWriter<'f> {
             let value = row
                 .get_ref(column)
                 .map_err(|it| SqlError::from_sqlite(&it, None))?;
-            self.value(value);
-            if self.out.len() > self.form.max_bytes {
-                return Err(SqlError::ResultTooLarge {
-                    limit: format!("{} bytes", self.form.max_bytes),
-                });
+            match self.form.format {
+                Format::Csv => values::csv(&mut self.out, value),
+                Format::Json | Format::Ndjson => {
+                    values::json(&mut self.out, value, self.form.int64, blobs);
+                }
             }
+            self.outlet.after_value(&mut self.out)?;
         }
-        self.out.push(close);
+        self.out.extend_from_slice(self.marks.close);
+        self.outlet.after_row(&mut self.out)?;
         Ok(true)
     }
 
     /// Writes what stands behind the rows.
     pub(super) fn finish(mut self, totals: &Totals) -> Written {
-        let out = &mut self.out;
-        match self.form.shape {
-            Shape::Original if self.columns == 0 => {
-                out.clear();
-                out.extend_from_slice(
-                    br#"{"message":"Query executed successfully.","rows_affected":"#,
-                );
-                number(out, totals.rows_affected);
+        match (self.form.format, self.form.shape) {
+            (_, Shape::Original) => self.original_totals(totals),
+            (Format::Json, _) => {
+                self.out.push(b']');
+                self.out.push(b',');
+                self.totals(totals);
             }
-            Shape::Original => {
-                out.extend_from_slice(br#"],"rows_affected":"#);
-                number(out, self.rows);
+            (Format::Ndjson, Shape::Rows) => {
+                self.out.push(b'{');
+                self.totals(totals);
+                self.out.push(b'\n');
             }
-            Shape::Rows | Shape::Objects => {
-                out.extend_from_slice(br#"],"row_count":"#);
-                number(out, self.rows);
-                out.extend_from_slice(br#","rows_affected":"#);
-                number(out, totals.rows_affected);
-                out.extend_from_slice(br#","last_insert_rowid":"#);
-                match totals.last_insert_rowid {
-                    Some(it) => integer(out, it, self.form.int64),
-                    None => out.extend_from_slice(b"null"),
-                }
-                let truncated = if self.truncated { "true" } else { "false" };
-                let elapsed_ms = totals.stopwatch.elapsed().as_secs_f64() * 1_000.0;
-                write!(
-                    out,
-                    r#","truncated":{truncated},"elapsed_ms":{elapsed_ms:.3}"#
-                )
-                .expect("writing to memory does not fail");
-            }
+            (Format::Ndjson, Shape::Objects) | (Format::Csv, _) => {}
         }
-        out.push(b'}');
         Written {
             body: self.out,
             row_count: self.rows,
@@ -205,58 +246,36 @@ impl<'f> AnswerWriter<'f> {
         }
     }
 
-    fn value(&mut self, value: ValueRef<'_>) {
+    fn totals(&mut self, totals: &Totals) {
         let out = &mut self.out;
-        match value {
-            ValueRef::Null => out.extend_from_slice(b"null"),
-            ValueRef::Integer(it) => integer(out, it, self.form.int64),
-            ValueRef::Real(it) if it.is_finite() => number(out, it),
-            ValueRef::Real(it) => {
-                let name = if it > 0.0 { "Infinity" } else { "-Infinity" };
-                write!(out, r#"{{"$real":"{name}"}}"#).expect("writing to memory does not fail");
-            }
-            ValueRef::Text(it) => text(out, it),
-            ValueRef::Blob(it) if self.form.shape == Shape::Original => base64(out, it),
-            ValueRef::Blob(it) => {
-                out.extend_from_slice(br#"{"$base64":"#);
-                base64(out, it);
-                out.push(b'}');
-            }
+        out.extend_from_slice(br#""row_count":"#);
+        values::number(out, self.rows);
+        out.extend_from_slice(br#","rows_affected":"#);
+        values::number(out, totals.rows_affected);
+        out.extend_from_slice(br#","last_insert_rowid":"#);
+        match totals.last_insert_rowid {
+            Some(it) => values::integer(out, it, self.form.int64),
+            None => out.extend_from_slice(b"null"),
         }
+        let truncated = if self.truncated { "true" } else { "false" };
+        let elapsed_ms = totals.stopwatch.elapsed().as_secs_f64() * 1_000.0;
+        write!(
+            out,
+            r#","truncated":{truncated},"elapsed_ms":{elapsed_ms:.3}}}"#
+        )
+        .expect("writing to memory does not fail");
     }
-}
 
-fn integer(out: &mut Vec<u8>, it: i64, form: Int64Form) {
-    if form == Int64Form::Text && it.unsigned_abs() > LARGEST_SAFE_INTEGER {
-        out.push(b'"');
-        number(out, it);
-        out.push(b'"');
-    } else {
-        number(out, it);
+    fn original_totals(&mut self, totals: &Totals) {
+        let out = &mut self.out;
+        if self.columns == 0 {
+            out.clear();
+            out.extend_from_slice(br#"{"message":"Query executed successfully.","rows_affected":"#);
+            values::number(out, totals.rows_affected);
+        } else {
+            out.extend_from_slice(br#"],"rows_affected":"#);
+            values::number(out, self.rows);
+        }
+        out.push(b'}');
     }
-}
-
-fn number(out: &mut Vec<u8>, it: impl serde::Serialize) {
-    serde_json::to_writer(out, &it).expect("a number is written to memory");
-}
-
-/// Text as a JSON string; what is no UTF-8 in it shows as U+FFFD.
-fn text(out: &mut Vec<u8>, bytes: &[u8]) {
-    match std::str::from_utf8(bytes) {
-        Ok(it) => serde_json::to_writer(out, it),
-        Err(_) => serde_json::to_writer(out, &*String::from_utf8_lossy(bytes)),
-    }
-    .expect("text is written to memory");
-}
-
-fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
-    let start = out.len() + 1;
-    let length = bytes.len().div_ceil(3) * 4;
-    out.push(b'"');
-    out.resize(start + length, 0);
-    let written = STANDARD
-        .encode_slice(bytes, &mut out[start..])
-        .expect("base64 of n bytes takes four for each three begun");
-    debug_assert_eq!(written, length, "padding fills the last four");
-    out.push(b'"');
 }

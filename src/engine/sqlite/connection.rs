@@ -213,7 +213,7 @@ impl SqliteConnection {
     fn listen(&mut self) -> rusqlite::Result<()> {
         let leash = Arc::clone(&self.leash);
         self.inner
-            .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || leash.cut().is_some()))?;
+            .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || leash.look()))?;
         let leash = Arc::clone(&self.leash);
         self.inner.busy_handler(Some(move |_tries| {
             let waits = leash.may_wait();

@@ -1,6 +1,6 @@
 //! What can end a statement while it runs: its deadline, a client that went away, a time slice.
 use crate::clock::Deadline;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -74,7 +74,10 @@ pub(super) enum Cut {
 /// One connection's leash; shared with the callbacks that SQLite calls while a statement runs, and
 /// with whoever watches from outside.
 #[derive(Debug, Default)]
-pub struct Leash(Mutex<Option<Hold>>);
+pub struct Leash {
+    hold: Mutex<Option<Hold>>,
+    looks: AtomicU64,
+}
 
 impl Leash {
     pub(super) fn put_on(&self, hold: Hold) {
@@ -83,6 +86,18 @@ impl Leash {
 
     pub(super) fn take_off(&self) {
         *self.lock() = None;
+    }
+
+    /// Looks, from inside of a statement that works, whether it must stop.
+    pub(super) fn look(&self) -> bool {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.cut().is_some()
+    }
+
+    /// How often it was looked: a statement that has worked for a while was looked at since. Asking
+    /// costs less than asking for the time.
+    pub(super) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
     }
 
     /// Why the running statement must stop, if it must.
@@ -115,7 +130,7 @@ impl Leash {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Hold>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

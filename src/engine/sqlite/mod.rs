@@ -15,18 +15,21 @@ mod hint;
 mod leash;
 mod memory;
 mod parameters;
+mod pieces;
 pub mod script;
 mod statement;
 mod strings;
+mod values;
 mod viewer;
 
-pub use answer::{Form, Int64Form, Shape};
+pub use answer::{Form, Format, Shape};
 pub use connection::{MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
 pub use error::SqlError;
 pub use files::{MAIN_FILE, WAL_FILE};
 pub use leash::{Hold, Leash, Ticket};
 pub use parameters::{MAX_PARAMETERS, Param, Params};
 pub use statement::{Answer, Statement, StatementTraits};
+pub use values::Int64Form;
 
 use super::{Engine, FileError};
 use crate::domain::database::Durability;

@@ -5,6 +5,7 @@ use super::connection::SqliteConnection;
 use super::error::SqlError;
 use super::memory::{Budget, STATEMENT_BYTES};
 use super::parameters::Params;
+use super::pieces::{Outlet, Pieces, Whole};
 use super::{c_calls, hint, script};
 use crate::clock::Stopwatch;
 use rusqlite::fallible_iterator::FallibleIterator as _;
@@ -24,7 +25,7 @@ pub struct Statement {
 /// What a statement answered.
 #[derive(Debug)]
 pub struct Answer {
-    /// The finished JSON.
+    /// The finished body; of one that was sent in pieces, the rest.
     pub body: Vec<u8>,
     /// Rows in it.
     pub row_count: u64,
@@ -54,9 +55,34 @@ impl SqliteConnection {
     /// # Errors
     /// Whatever the statement deserves; the connection may be spoiled by it.
     pub fn run(&mut self, statement: &Statement, form: &Form) -> Result<Answer, SqlError> {
+        let max_bytes = form.max_bytes;
+        self.run_into(statement, form, Whole { max_bytes })
+    }
+
+    /// The same, but gives the body to `send` in pieces, all but the rest. `send` may wait, and
+    /// may end the statement.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and what `send` says.
+    pub fn stream(
+        &mut self,
+        statement: &Statement,
+        form: &Form,
+        send: impl FnMut(Vec<u8>) -> Result<(), SqlError>,
+    ) -> Result<Answer, SqlError> {
+        let leash = Arc::clone(&self.leash);
+        self.run_into(statement, form, Pieces::new(form.max_bytes, leash, send))
+    }
+
+    fn run_into(
+        &mut self,
+        statement: &Statement,
+        form: &Form,
+        outlet: impl Outlet,
+    ) -> Result<Answer, SqlError> {
         self.recorder.take();
         let budget = Budget::of(STATEMENT_BYTES);
-        let result = run(self, statement, form);
+        let result = run(self, statement, form, outlet);
         drop(budget);
         let seen = self.recorder.take();
         let result = match result {
@@ -145,6 +171,7 @@ fn run(
     connection: &SqliteConnection,
     statement: &Statement,
     form: &Form,
+    outlet: impl Outlet,
 ) -> Result<Answer, SqlError> {
     let stopwatch = Stopwatch::start();
     let cut = |it: rusqlite::Error| SqlError::from_sqlite(&it, connection.leash.cut());
@@ -160,7 +187,7 @@ fn run(
     }
     .map_err(cut)?;
     statement.params.bind(&mut prepared)?;
-    let mut writer = AnswerWriter::new(form);
+    let mut writer = AnswerWriter::new(form, outlet);
     let mut has_head = false;
     {
         let mut rows = prepared.raw_query();

@@ -1,0 +1,68 @@
+//! Rows of any number, printed as they come.
+use super::Client;
+use super::request::{Problem, Request};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::Lines;
+use serde::Deserialize;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+
+/// How the gateway begins the line that says why there are no more rows. No row begins so.
+const ERROR_LINE: &[u8] = br#"{"error":"#;
+
+#[derive(Deserialize)]
+struct ErrorLine {
+    error: Value,
+}
+
+impl Client {
+    /// Prints the lines of an answer until its end.
+    pub(super) fn print_rows(&self, request: Request) -> Result<(), Failure> {
+        let body = self.ask(request)?.into_body().into_reader();
+        let mut body = BufReader::new(body);
+        let mut lines = Lines::begin();
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match body.read_until(b'\n', &mut line) {
+                Ok(0) => return lines.end(),
+                Ok(_) if line.starts_with(ERROR_LINE) => {
+                    lines.end()?;
+                    return Err(told_in(&line));
+                }
+                Ok(_) => lines.bytes(&line)?,
+                Err(error) => {
+                    lines.end()?;
+                    let message = format!("the rows broke off: {error}");
+                    return Err(Failure::new(Exit::Unavailable, message)
+                        .hint("--format ndjson says why; --timeout gives it more time"));
+                }
+            }
+        }
+    }
+}
+
+/// The failure that a stream's last line tells of.
+fn told_in(line: &[u8]) -> Failure {
+    let told: Option<ErrorLine> = serde_json::from_slice(line).ok();
+    let problem = told.map(|it| it.error).unwrap_or_default();
+    let status = problem["status"].as_u64();
+    let status = status.and_then(|it| u16::try_from(it).ok()).unwrap_or(500);
+    Problem::of_answer(status, &problem.to_string()).into_answered()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_of_a_stream_that_broke_off_is_how_the_command_ends() {
+        let line = br#"{"error":{"status":422,"detail":"Too long.","code":"statement_timeout"}}"#;
+        let failure = told_in(line);
+        assert_eq!(failure.exit, Exit::Refused);
+        assert_eq!(
+            failure.error.unwrap().to_string(),
+            "Too long. (statement_timeout)"
+        );
+    }
+}

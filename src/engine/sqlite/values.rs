@@ -1,0 +1,125 @@
+//! How single values are written, in JSON and in CSV.
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rusqlite::types::ValueRef;
+use std::io::Write as _;
+
+/// How integers beyond ±(2^53 − 1) are written, which many JSON readers cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Int64Form {
+    /// As numbers, exactly.
+    #[default]
+    Number,
+    /// As text.
+    Text,
+}
+
+/// How BLOBs are written in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BlobForm {
+    /// `{"$base64":"…"}`, told from text.
+    Marked,
+    /// The base64 alone.
+    Plain,
+}
+
+/// The largest integer that every JSON reader holds exactly: 2^53 − 1.
+const LARGEST_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+/// One value in JSON.
+pub(super) fn json(out: &mut Vec<u8>, value: ValueRef<'_>, int64: Int64Form, blobs: BlobForm) {
+    match value {
+        ValueRef::Null => out.extend_from_slice(b"null"),
+        ValueRef::Integer(it) => integer(out, it, int64),
+        ValueRef::Real(it) if it.is_finite() => number(out, it),
+        ValueRef::Real(it) => {
+            let name = infinity(it);
+            write!(out, r#"{{"$real":"{name}"}}"#).expect("writing to memory does not fail");
+        }
+        ValueRef::Text(it) => text(out, it),
+        ValueRef::Blob(it) if blobs == BlobForm::Plain => quoted_base64(out, it),
+        ValueRef::Blob(it) => {
+            out.extend_from_slice(br#"{"$base64":"#);
+            quoted_base64(out, it);
+            out.push(b'}');
+        }
+    }
+}
+
+/// One value as a field of CSV: NULL is empty and not quoted, so that it is no text.
+pub(super) fn csv(out: &mut Vec<u8>, value: ValueRef<'_>) {
+    match value {
+        ValueRef::Null => {}
+        ValueRef::Integer(it) => number(out, it),
+        ValueRef::Real(it) if it.is_finite() => number(out, it),
+        ValueRef::Real(it) => out.extend_from_slice(infinity(it).as_bytes()),
+        ValueRef::Text(it) => csv_text(out, it),
+        ValueRef::Blob([]) => csv_text(out, &[]),
+        ValueRef::Blob(it) => base64(out, it),
+    }
+}
+
+/// An integer in JSON.
+pub(super) fn integer(out: &mut Vec<u8>, it: i64, form: Int64Form) {
+    if form == Int64Form::Text && it.unsigned_abs() > LARGEST_SAFE_INTEGER {
+        out.push(b'"');
+        number(out, it);
+        out.push(b'"');
+    } else {
+        number(out, it);
+    }
+}
+
+/// A number in JSON, which is one in CSV too.
+pub(super) fn number(out: &mut Vec<u8>, it: impl serde::Serialize) {
+    serde_json::to_writer(out, &it).expect("a number is written to memory");
+}
+
+/// Text as a JSON string; what is no UTF-8 in it shows as U+FFFD.
+pub(super) fn text(out: &mut Vec<u8>, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(it) => serde_json::to_writer(out, it),
+        Err(_) => serde_json::to_writer(out, &*String::from_utf8_lossy(bytes)),
+    }
+    .expect("text is written to memory");
+}
+
+/// Text as a field of CSV (RFC 4180): quoted where it must be, and where it is empty.
+pub(super) fn csv_text(out: &mut Vec<u8>, bytes: &[u8]) {
+    let valid = String::from_utf8_lossy(bytes);
+    let bytes = valid.as_bytes();
+    let is_plain = |it: &u8| !matches!(it, b',' | b'"' | b'\r' | b'\n');
+    if !bytes.is_empty() && bytes.iter().all(is_plain) {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    out.push(b'"');
+    for part in bytes.split_inclusive(|it| *it == b'"') {
+        out.extend_from_slice(part);
+        if part.ends_with(b"\"") {
+            out.push(b'"');
+        }
+    }
+    out.push(b'"');
+}
+
+fn infinity(it: f64) -> &'static str {
+    // SQLite has no NaN: it stores NULL.
+    if it > 0.0 { "Infinity" } else { "-Infinity" }
+}
+
+fn quoted_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    base64(out, bytes);
+    out.push(b'"');
+}
+
+fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    let length = bytes.len().div_ceil(3) * 4;
+    out.resize(start + length, 0);
+    let written = STANDARD
+        .encode_slice(bytes, &mut out[start..])
+        .expect("base64 of n bytes takes four for each three begun");
+    debug_assert_eq!(written, length, "padding fills the last four");
+}
