@@ -86,8 +86,11 @@ impl SqliteConnection {
     /// SQLite itself looks again where a table or column is missing, and not where, say, the two
     /// sides of a UNION have other numbers of columns: another connection may have changed that.
     fn may_be_behind(&self, error: &rusqlite::Error) -> bool {
-        let refused = error.sqlite_error_code() == Some(ErrorCode::Unknown);
-        refused
+        use rusqlite::Error::{SqlInputError, SqliteFailure};
+        let (SqliteFailure(error, _) | SqlInputError { error, .. }) = error else {
+            return false;
+        };
+        error.code == ErrorCode::Unknown
             && self.role == Role::Reader
             && self
                 .as_house(|house| {
