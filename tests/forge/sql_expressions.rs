@@ -135,7 +135,8 @@ fn written(cell: &Value) -> String {
 
 pub(crate) fn column() -> impl Strategy<Value = Piece> {
     let names = vec![
-        "a", "b", "c", "d", "a", "b", "t0.a", "t0.b", "t1.a", "t1.c", "rowid", "\"a\"", "e",
+        "a", "b", "c", "d", "a", "b", "c", "d", "a", "b", "c", "t0.a", "t0.b", "rowid", "\"a\"",
+        "e",
     ];
     select(names).prop_map(Piece::of)
 }
