@@ -3,6 +3,7 @@
 //! `DBFORGE_SLT_FILES='a.slt b.slt'` (`make slt FILES='a.slt b.slt'`) names others.
 use crate::sql_logic_files::{Tally, run_file};
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// Files that are run.
 fn files() -> Vec<PathBuf> {
@@ -33,17 +34,31 @@ fn named_files() -> Option<Vec<PathBuf>> {
     reason = "who points at a file wants to hear how much of it was run"
 )]
 async fn every_record_of_every_file_holds() {
+    let ours = named_files().is_none();
     let files = files();
     assert!(!files.is_empty(), "no file was named");
     let mut failures = Vec::new();
     for file in &files {
+        let name = file.display();
         match run_file(file).await {
-            Ok(Tally { records, skipped }) => {
-                assert!(records > 0, "{} has no record", file.display());
+            Ok(tally) => {
+                assert!(tally.records > 0, "{name} has no record");
+                let Tally {
+                    records,
+                    skipped,
+                    contradicted,
+                } = tally;
+                let others = contradicted.len();
                 eprintln!(
-                    "{}: {records} records hold, {skipped} are for others",
-                    file.display()
+                    "{name}: {records} records run, {skipped} are for other engines; \
+                     SQLite itself contradicts {others}"
                 );
+                for failure in &contradicted {
+                    eprintln!("{failure}");
+                }
+                if ours {
+                    failures.extend(contradicted);
+                }
             }
             Err(failure) => failures.push(failure),
         }
@@ -51,24 +66,54 @@ async fn every_record_of_every_file_holds() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// The runner can fail: a wrong number of values, a wrong value, a wrong hash, a wrong error.
+fn written(folder: &TempDir, name: &str, record: &str) -> PathBuf {
+    let file = folder.path().join(name);
+    std::fs::write(&file, record).unwrap();
+    file
+}
+
+/// A wrong number of values, a wrong value, a wrong hash, a wrong error, a wrong label.
 #[tokio::test]
 async fn a_record_that_does_not_hold_is_told_with_its_place() {
-    let folder = tempfile::TempDir::new().unwrap();
-    for (number, record) in [
+    let folder = TempDir::new().unwrap();
+    for record in [
         "query I\nSELECT 1\n----\n2\n",
         "query II\nSELECT 1\n----\n1\n",
         "query I rowsort\nSELECT 1 UNION SELECT 2\n----\n2 values hashing to 00000000000000000000000000000000\n",
         "statement ok\nSELECT nothing\n",
         "statement error\nSELECT 1\n",
         "query I nosort same\nSELECT 1\n----\n1\n\nquery I nosort same\nSELECT 2\n----\n2\n",
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let file = folder.path().join(format!("wrong{number}.slt"));
-        std::fs::write(&file, record).unwrap();
-        let failure = run_file(&file).await.unwrap_err();
-        assert!(failure.contains(&format!("wrong{number}.slt:")), "{record}: {failure}");
+    ] {
+        let file = written(&folder, "wrong.slt", record);
+        let tally = run_file(&file).await.unwrap();
+        assert_eq!(tally.contradicted.len(), 1, "{record}");
+        let told = &tally.contradicted[0];
+        assert!(told.contains("wrong.slt:"), "{record}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn what_holds_for_sqlite_and_not_here_is_a_failure() {
+    let folder = TempDir::new().unwrap();
+    // A wanted difference: every request is a transaction of its own.
+    let file = written(&folder, "begin.slt", "statement ok\nBEGIN\n");
+    let failure = run_file(&file).await.unwrap_err();
+    assert!(failure.contains("begin.slt:1"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_condition_of_a_halt_is_looked_at() {
+    let folder = TempDir::new().unwrap();
+    for (condition, records) in [
+        ("skipif sqlite", 2),
+        ("onlyif sqlite # here", 1),
+        ("skipif mysql", 1),
+    ] {
+        let text =
+            format!("statement ok\nSELECT 1\n\n{condition}\nhalt\n\nquery I\nSELECT 2\n----\n2\n");
+        let tally = run_file(&written(&folder, "halt.slt", &text))
+            .await
+            .unwrap();
+        assert_eq!((tally.records, tally.skipped), (records, 0), "{condition}");
     }
 }

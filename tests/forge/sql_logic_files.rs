@@ -4,7 +4,7 @@
 //! remarks behind a word, values one a line, hashes of any number of values, labels, and values
 //! that are written as the letter of their column says.
 use crate::http_support::HttpForge;
-use crate::sql_oracle::Value;
+use crate::sql_oracle::{Oracle, Outcome, Value, plain};
 use async_trait::async_trait;
 use rusqlite::Connection;
 use serde::Deserialize;
@@ -16,20 +16,23 @@ use sqllogictest::{
 };
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// How many records of a file were run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) records: usize,
     /// Those that another engine is meant by.
     pub(crate) skipped: usize,
+    /// Those that do not hold for SQLite itself either, such as those of another version of it.
+    pub(crate) contradicted: Vec<String>,
 }
 
 /// Runs a file against a database of its own.
 ///
 /// # Errors
-/// What does not hold, with the file and the line.
+/// What holds for SQLite itself but not here, with the file and the line.
 pub(crate) async fn run_file(file: &Path) -> Result<Tally, String> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|it| format!("{name}: {it}"))?;
@@ -38,10 +41,14 @@ pub(crate) async fn run_file(file: &Path) -> Result<Tally, String> {
     let forge = Arc::new(HttpForge::new().await);
     forge.ready("slt").await;
     let letters = Arc::<Mutex<Vec<DefaultColumnType>>>::default();
+    let oracle = Arc::new(Oracle::new());
+    let differs = Arc::<AtomicBool>::default();
     let mut runner = Runner::new(|| {
         let database = Database {
             forge: forge.clone(),
             letters: letters.clone(),
+            oracle: oracle.clone(),
+            differs: differs.clone(),
         };
         async { Ok(database) }
     });
@@ -49,10 +56,7 @@ pub(crate) async fn run_file(file: &Path) -> Result<Tally, String> {
     runner.with_validator(same_values);
     runner.with_column_validator(|actual, expected| actual.len() == expected.len());
 
-    let mut tally = Tally {
-        records: 0,
-        skipped: 0,
-    };
+    let mut tally = Tally::default();
     let mut labels = HashMap::new();
     for record in records {
         let mut label_here = None;
@@ -87,17 +91,20 @@ pub(crate) async fn run_file(file: &Path) -> Result<Tally, String> {
             _ => {}
         }
         let counts = matches!(record, Record::Query { .. } | Record::Statement { .. });
-        let output = runner
-            .run_async(record)
-            .await
-            .map_err(|it| it.to_string())?;
-        match output {
-            RecordOutput::Nothing => tally.skipped += usize::from(counts),
-            RecordOutput::Query { rows, .. } => {
-                tally.records += 1;
-                check_label(&mut labels, label_here, rows)?;
+        let outcome = match runner.run_async(record).await {
+            Ok(RecordOutput::Nothing) => {
+                tally.skipped += usize::from(counts);
+                continue;
             }
-            _ => tally.records += 1,
+            Ok(RecordOutput::Query { rows, .. }) => check_label(&mut labels, label_here, rows),
+            Ok(_) => Ok(()),
+            Err(failure) => Err(failure.to_string()),
+        };
+        tally.records += 1;
+        match outcome {
+            Ok(()) => {}
+            Err(failure) if differs.load(Ordering::Relaxed) => return Err(failure),
+            Err(failure) => tally.contradicted.push(failure),
         }
     }
     Ok(tally)
@@ -177,6 +184,10 @@ struct Database {
     forge: Arc<HttpForge>,
     /// The letters of the columns that the query at hand expects.
     letters: Arc<Mutex<Vec<DefaultColumnType>>>,
+    /// Runs everything as well.
+    oracle: Arc<Oracle>,
+    /// Whether the last statement came out otherwise than there.
+    differs: Arc<AtomicBool>,
 }
 
 /// What the gateway says no with.
@@ -205,10 +216,18 @@ impl AsyncDB for Database {
             .forge
             .post("/v1/databases/slt/query", &body.to_string())
             .await;
+        let expected = self.oracle.ask(&plain(sql));
         if answer.status != 200 {
+            let differs = matches!(expected, Outcome::Answer { .. });
+            self.differs.store(differs, Ordering::Relaxed);
             return Err(Refused(answer.json()["detail"].to_string()));
         }
         let body: Body<'_> = serde_json::from_str(&answer.text).unwrap();
+        let is_same = match &expected {
+            Outcome::Answer { rows, .. } => same_rows(&body.rows, rows),
+            Outcome::Failure { .. } => false,
+        };
+        self.differs.store(!is_same, Ordering::Relaxed);
         if body.columns.is_empty() {
             return Ok(DBOutput::StatementComplete(body.rows_affected));
         }
@@ -233,6 +252,12 @@ impl AsyncDB for Database {
     fn engine_name(&self) -> &str {
         "sqlite"
     }
+}
+
+fn same_rows(actual: &[Vec<&RawValue>], expected: &[Vec<Value>]) -> bool {
+    actual.len() == expected.len()
+        && (actual.iter().flatten().zip(expected.iter().flatten()))
+            .all(|(actual, expected)| Value::from_json(actual).is(expected))
 }
 
 /// Writes values as the original runner does: it asks SQLite for an integer, a real or a text,

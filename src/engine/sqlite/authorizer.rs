@@ -41,6 +41,8 @@ pub(super) struct Seen {
     pub(super) refused: Option<Refused>,
     /// Whether a statement that changes the schema was prepared.
     pub(super) changes_schema: bool,
+    /// Whether a PRAGMA was prepared, or a table that asks one.
+    pub(super) asks_pragma: bool,
     /// Whether a statement was prepared at all: one from the cache asks nothing.
     pub(super) prepared: bool,
     /// Whether a function was named that may take long in one go.
@@ -100,6 +102,10 @@ impl Recorder {
 impl Seen {
     fn note(&mut self, action: &AuthAction<'_>) {
         match *action {
+            AuthAction::Read { table_name, .. } if table_name.starts_with("pragma_") => {
+                self.asks_pragma = true;
+                self.heavy_function = true;
+            }
             AuthAction::Read { table_name, .. }
                 if !self.has_many_tables() && !self.tables.iter().any(|it| it == table_name) =>
             {
@@ -108,7 +114,10 @@ impl Seen {
             AuthAction::Function { function_name } => {
                 self.heavy_function |= !LIGHT_FUNCTIONS.contains(&function_name);
             }
-            AuthAction::Pragma { .. } => self.heavy_function = true,
+            AuthAction::Pragma { .. } => {
+                self.asks_pragma = true;
+                self.heavy_function = true;
+            }
             AuthAction::CreateTrigger { table_name, .. } => {
                 self.changes_schema = true;
                 self.created.push(Created::Trigger {

@@ -112,15 +112,21 @@ impl SqliteConnection {
     /// SQLite itself looks again where a table or column is missing, and not where, say, the two
     /// sides of a UNION have other numbers of columns: another connection may have changed that.
     fn may_be_behind(&self, error: &rusqlite::Error) -> bool {
-        let refused = error.sqlite_error_code() == Some(ErrorCode::Unknown);
-        refused
-            && self.role == Role::Reader
-            && self
-                .as_house(|house| {
-                    let mut look = house.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 0")?;
-                    look.raw_query().next().map(|_| ())
-                })
-                .is_ok()
+        use rusqlite::Error::{SqlInputError, SqliteFailure};
+        let (SqliteFailure(error, _) | SqlInputError { error, .. }) = error else {
+            return false;
+        };
+        error.code == ErrorCode::Unknown && self.role == Role::Reader && self.looks_at_schema()
+    }
+
+    /// Sees what other connections have changed in the schema, which SQLite itself does when it
+    /// begins to read.
+    fn looks_at_schema(&self) -> bool {
+        let looked = self.as_house(|house| {
+            let mut look = house.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 0")?;
+            look.raw_query().next().map(|_| ())
+        });
+        looked.is_ok()
     }
 
     /// Makes the error the one the client should see.
@@ -186,6 +192,12 @@ fn run(
         prepared => prepared,
     }
     .map_err(cut)?;
+    let asks_pragma = connection.recorder.lock().asks_pragma;
+    if asks_pragma && connection.role == Role::Reader && connection.looks_at_schema() {
+        // Some PRAGMAs are answered while they are prepared, from the schema as it was last seen.
+        prepared.discard();
+        prepared = prepare(sqlite, &statement.sql).map_err(cut)?;
+    }
     statement.params.bind(&mut prepared)?;
     let mut writer = AnswerWriter::new(form, outlet);
     let mut has_head = false;
@@ -205,7 +217,7 @@ fn run(
         writer.head(&prepared);
     }
     let changes_schema = connection.recorder.lock().changes_schema;
-    if changes_schema {
+    if changes_schema || asks_pragma {
         // Its next run has to be seen by the authorizer again, which tells others of it.
         prepared.discard();
     }
