@@ -10,6 +10,7 @@ mod bench;
 mod config;
 mod folders;
 mod gate;
+mod history;
 mod interactive;
 mod lanes;
 mod lending;
@@ -46,6 +47,7 @@ use crate::domain::ids::DatabaseId;
 use crate::engine::Engine;
 use crate::engine::sqlite::{self, Form, Sqlite, Statement};
 use gate::Gates;
+use history::History;
 use open_database::OpenDatabase;
 use open_databases::OpenDatabases;
 use std::path::Path;
@@ -63,6 +65,7 @@ pub struct DataPlane {
     open: Arc<OpenDatabases>,
     threads: Arc<Threads>,
     transactions: Arc<Transactions>,
+    history: Arc<History>,
 }
 
 /// How the data plane is doing.
@@ -97,6 +100,7 @@ impl DataPlane {
             folders: Arc::new(folders),
             gates: Arc::default(),
             open: Arc::default(),
+            history: Arc::default(),
         })
     }
 

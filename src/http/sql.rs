@@ -67,6 +67,24 @@ pub(super) enum ShapeWord {
     Objects,
 }
 
+impl From<Int64Word> for Int64Form {
+    fn from(word: Int64Word) -> Self {
+        match word {
+            Int64Word::Number => Self::Number,
+            Int64Word::String => Self::Text,
+        }
+    }
+}
+
+impl From<ShapeWord> for Shape {
+    fn from(word: ShapeWord) -> Self {
+        match word {
+            ShapeWord::Rows => Self::Rows,
+            ShapeWord::Objects => Self::Objects,
+        }
+    }
+}
+
 impl QueryBody {
     pub(super) fn into_request(
         self,
@@ -121,14 +139,8 @@ impl OptionWords {
             timeout: self.timeout_ms.map(Duration::from_millis),
             max_rows: self.max_rows,
             max_bytes,
-            int64: match self.int64 {
-                Int64Word::Number => Int64Form::Number,
-                Int64Word::String => Int64Form::Text,
-            },
-            shape: match self.shape {
-                ShapeWord::Rows => Shape::Rows,
-                ShapeWord::Objects => Shape::Objects,
-            },
+            int64: self.int64.into(),
+            shape: self.shape.into(),
             ..QueryOptions::for_access(access)
         })
     }

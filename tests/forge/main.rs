@@ -3,10 +3,13 @@
     clippy::unwrap_used,
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
+mod audit_sql;
+mod causes;
 mod checkpoint;
 mod cli_files;
 mod cli_gateway;
 mod cli_help;
+mod cli_history;
 mod cli_plans;
 mod cli_replay;
 mod cli_support;
@@ -20,6 +23,7 @@ mod crash_steps;
 mod damaged_forge;
 mod damaged_log;
 mod disk_trace;
+mod documented_examples;
 mod documents;
 mod drift;
 mod engine_contract;
@@ -35,6 +39,7 @@ mod faulty_log;
 mod full_disk;
 #[path = "../shared/gateway_process.rs"]
 mod gateway_process;
+mod history_filters;
 mod http_databases;
 mod http_faults;
 mod http_ground;
@@ -71,6 +76,7 @@ mod replay;
 mod runtime_contract;
 mod runtime_faults;
 mod schedules;
+mod signed_checkpoints;
 mod sound;
 mod sql_answers;
 mod sql_attacks;
@@ -90,5 +96,6 @@ mod test_forge;
 mod time_travel;
 mod undo;
 mod watching;
+mod watching_progress;
 mod webhooks;
 mod worker;

@@ -15,15 +15,16 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// What the corpus means, for one entry.
-struct Entry {
-    id: String,
-    kind: String,
-    input: String,
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) input: String,
     params: Params,
     options: QueryOptions,
 }
 
-fn entries() -> Vec<Entry> {
+/// The entries about SQL.
+pub(crate) fn entries() -> Vec<Entry> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/attack-corpus.json");
     let corpus: Vec<BTreeMap<String, String>> =
         serde_json::from_slice(&fs::read(file).unwrap()).unwrap();

@@ -22,12 +22,22 @@ const LARGEST_STATEMENT: u64 = 16 << 20;
 pub(in crate::cli) struct SqlArgs {
     /// Name or id of the database
     name: String,
-    /// The statement; `-` or nothing reads it from the standard input
-    sql: Option<String>,
+    /// Refuse statements that change something
+    #[arg(long)]
+    readonly: bool,
     /// A file of statements with `;` between them, `-` for the standard input: all of them are
     /// kept, or none
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sql", "params", "format", "readonly", "max_rows"])]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    statement: StatementArgs,
+}
+
+/// A statement, and how its answer is wanted.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct StatementArgs {
+    /// The statement; `-` or nothing reads it from the standard input
+    sql: Option<String>,
     /// A value for the next `?`: JSON where it is a JSON number, string, true, false or null,
     /// else text; may be repeated
     #[arg(long = "param", value_name = "VALUE", allow_hyphen_values = true, value_parser = parameter)]
@@ -35,9 +45,6 @@ pub(in crate::cli) struct SqlArgs {
     /// How rows are printed
     #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
     format: Format,
-    /// Refuse statements that change something
-    #[arg(long)]
-    readonly: bool,
     /// How long the statement may run
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
@@ -75,16 +82,27 @@ struct Column {
 
 /// Runs one statement.
 pub(in crate::cli) fn sql(args: &SqlArgs, environment: &dyn Environment) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
     if let Some(file) = &args.file {
-        return script(&client, args, file);
+        return script(args, file, environment);
     }
+    let route = ["databases", &args.name, "query"];
+    ask(&route, &args.statement, args.readonly, environment)
+}
+
+/// Sends a statement to a route that answers with rows, and prints them.
+pub(super) fn ask(
+    route: &[&str],
+    args: &StatementArgs,
+    readonly: bool,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
     let statement = match args.sql.as_deref() {
         Some(sql) if sql != "-" => sql.to_owned(),
         from => read_statement(from.is_some())?,
     };
-    let query = Request::post(&["databases", &args.name, "query"])
-        .body(wanted(args, &statement))
+    let query = Request::post(route)
+        .body(wanted(args, readonly, &statement))
         .patience(args.timeout.unwrap_or(LONGEST).min(LONGEST));
     let answer = client.send(query)?;
     if client.json || args.format == Format::Json {
@@ -112,17 +130,18 @@ struct ScriptAnswer {
 }
 
 /// Runs the statements of a file.
-fn script(client: &Client, args: &SqlArgs, file: &Path) -> Result<(), Failure> {
+fn script(args: &SqlArgs, file: &Path, environment: &dyn Environment) -> Result<(), Failure> {
+    let client = Client::new(&args.statement.gateway, environment)?;
     let script = if file == Path::new("-") {
         read_statement(true)?
     } else {
         std::fs::read_to_string(file).or_exit(Exit::Usage, "the script cannot be read")?
     };
-    let timeout_ms = args.timeout.map(milliseconds);
+    let timeout = args.statement.timeout;
     let request = Request::post(&["databases", &args.name, "script"])
-        .query_if("timeout_ms", timeout_ms.as_ref())
+        .query_if("timeout_ms", timeout.map(milliseconds).as_ref())
         .text(script)
-        .patience(args.timeout.unwrap_or(LONGEST).min(LONGEST));
+        .patience(timeout.unwrap_or(LONGEST).min(LONGEST));
     let answer = client.send(request)?;
     if client.json {
         return output::line(&answer.text);
@@ -139,13 +158,13 @@ fn milliseconds(it: Duration) -> u64 {
     u64::try_from(it.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn wanted(args: &SqlArgs, statement: &str) -> Value {
+fn wanted(args: &StatementArgs, readonly: bool, statement: &str) -> Value {
     let mut wanted = Map::new();
     wanted.insert("sql".into(), statement.into());
     if !args.params.is_empty() {
         wanted.insert("params".into(), args.params.clone().into());
     }
-    if args.readonly {
+    if readonly {
         wanted.insert("readonly".into(), true.into());
     }
     if let Some(timeout) = args.timeout {
@@ -161,7 +180,7 @@ fn read_statement(asked_for: bool) -> Result<String, Failure> {
     let input = std::io::stdin();
     if !asked_for && input.is_terminal() {
         return Err(Failure::new(Exit::Usage, "there is no statement")
-            .hint("write it behind the name, or pipe it in"));
+            .hint("write it at the end, or pipe it in"));
     }
     let mut statement = String::new();
     input

@@ -18,6 +18,7 @@ mod parameters;
 pub mod script;
 mod statement;
 mod strings;
+mod viewer;
 
 pub use answer::{Form, Int64Form, Shape};
 pub use connection::{MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
