@@ -135,22 +135,17 @@ struct ScriptAnswer {
 
 /// Runs the statements of a file.
 fn script(args: &SqlArgs, file: &Path, environment: &dyn Environment) -> Result<(), Failure> {
-    let SqlArgs {
-        name,
-        statement: args,
-        ..
-    } = args;
-    let client = Client::new(&args.gateway, environment)?;
+    let client = Client::new(&args.statement.gateway, environment)?;
     let script = if file == Path::new("-") {
         read_statement(true)?
     } else {
         std::fs::read_to_string(file).or_exit(Exit::Usage, "the script cannot be read")?
     };
-    let timeout_ms = args.timeout.map(milliseconds);
-    let request = Request::post(&["databases", name, "script"])
-        .query_if("timeout_ms", timeout_ms.as_ref())
+    let timeout = args.statement.timeout;
+    let request = Request::post(&["databases", &args.name, "script"])
+        .query_if("timeout_ms", timeout.map(milliseconds).as_ref())
         .text(script)
-        .patience(args.timeout.unwrap_or(LONGEST).min(LONGEST));
+        .patience(timeout.unwrap_or(LONGEST).min(LONGEST));
     let answer = client.send(request)?;
     if client.json {
         return output::line(&answer.text);
