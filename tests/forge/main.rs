@@ -3,6 +3,12 @@
     clippy::unwrap_used,
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
+mod attack_client;
+mod attack_corpus;
+mod attack_http;
+mod attack_ours;
+mod attack_probe;
+mod attack_scene;
 mod checkpoint;
 mod cli_files;
 mod cli_gateway;

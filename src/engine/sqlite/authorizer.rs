@@ -140,11 +140,15 @@ fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refused> {
     }
     match context.action {
         AuthAction::Select | AuthAction::Recursive => Ok(()),
-        AuthAction::Read { table_name, .. } => match table_name.strip_prefix("pragma_") {
-            _ if REFUSED_TABLES.contains(&table_name) => not(table_name),
-            Some(pragma) => pragma_verdict(role, pragma, None),
-            None => Ok(()),
-        },
+        AuthAction::Read { table_name, .. } => {
+            // As the client wrote it: SQLite makes these tables under whatever spelling was asked.
+            let name = table_name.to_ascii_lowercase();
+            match name.strip_prefix("pragma_") {
+                _ if REFUSED_TABLES.contains(&name.as_str()) => not(table_name),
+                Some(pragma) => pragma_verdict(role, pragma, None),
+                None => Ok(()),
+            }
+        }
         AuthAction::Function { function_name } => {
             if FUNCTIONS.contains(&function_name) || INTERNAL_FUNCTIONS.contains(&function_name) {
                 Ok(())

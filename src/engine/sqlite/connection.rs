@@ -64,13 +64,20 @@ impl SqliteConnection {
     /// Opens the database in `folder`. It must be there: nothing is ever created.
     ///
     /// # Errors
-    /// [`SqlError::DataMissing`] when there is no plain file with one name, otherwise what SQLite
-    /// says.
+    /// [`SqlError::DataMissing`] when there is no plain file with one name,
+    /// [`SqlError::NotAllowed`] when a writer would find what ends the process, otherwise what
+    /// SQLite says.
     pub fn open(folder: &Path, profile: Profile) -> Result<Self, SqlError> {
         memory::install();
         let file = folder.join(MAIN_FILE);
         super::files::require_plain(&file).map_err(|_| SqlError::DataMissing)?;
-        Self::open_file(&file, profile).map_err(|it| SqlError::from_sqlite(&it, None))
+        let connection =
+            Self::open_file(&file, profile).map_err(|it| SqlError::from_sqlite(&it, None))?;
+        if profile.role == Role::Writer {
+            // The file may have been made elsewhere.
+            connection.look_for_ties_to_insides()?;
+        }
+        Ok(connection)
     }
 
     fn open_file(file: &Path, profile: Profile) -> rusqlite::Result<Self> {

@@ -62,7 +62,12 @@ impl SqliteConnection {
         let result = match result {
             Ok(mut answer) => {
                 answer.traits.is_calm = self.look_into(&seen);
-                self.look_into_created(&seen.created).map(|()| answer)
+                let fine = self.look_into_created(&seen.created);
+                let fine = match answer.traits.changes_schema {
+                    true => fine.and_then(|()| self.look_for_ties_to_insides()),
+                    false => fine,
+                };
+                fine.map(|()| answer)
             }
             Err(error) => Err(self.explain(error, &seen)),
         };
