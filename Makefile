@@ -6,7 +6,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run up down logs status clean test crash bench replay check deps build images
+.PHONY: help run up down logs status clean test crash fuzz bench replay check deps build images
 
 # The host's own target by name: only then do RUSTFLAGS reach the program and not build scripts,
 # and run, images and tests share one build. On Linux that build is static: one file that runs in
@@ -58,6 +58,10 @@ test: deps check ## Run every test, those on real Docker, Compose and Traefik in
 crash: ## Kill the gateway at N points of each system call, and more often at once: make crash N=100
 	@docker/setup.sh strace
 	DBFORGE_CRASHES=$(or $(N),50) cargo test --locked --test forge crash
+
+fuzz: ## Bend strangers' text for so many seconds each: make fuzz SECONDS=600 [SEED=1]
+	DBFORGE_FUZZ_SECONDS=$(or $(SECONDS),60) DBFORGE_FUZZ_SEED=$(or $(SEED),0) \
+	  cargo test --locked --test forge fuzz:: -- --nocapture
 
 bench: ## Measure, each figure beside its ceiling: make bench [ONLY=log|history|memory] [SIZE=small] [OUT=table.md]
 	cargo bench --locked --bench forge

@@ -148,7 +148,13 @@ impl Drain {
         while self.open.writes.fill(&mut group, self.group_requests) {
             let size = group.len();
             match self.open.ready_writer(&mut place) {
-                Ok(writer) => self.run_group(seat, writer, &mut group),
+                Ok(writer) => {
+                    if self.wal_has_room(writer) {
+                        self.run_group(seat, writer, &mut group);
+                    } else {
+                        turn_all_away(&mut group);
+                    }
+                }
                 Err(error) => {
                     // Nobody in line will fare better: the file is missing, or cannot be opened.
                     for request in group.drain(..) {
@@ -183,12 +189,37 @@ impl Drain {
         if end.outcome_is_unknown {
             self.open.bench.the_disk_failed();
         }
-        let wal = self.open.folder().join(WAL_FILE);
-        if !writer.is_spoiled() && wal.metadata().is_ok_and(|it| it.len() > self.wal_bytes) {
+        if !writer.is_spoiled() && self.wal_is_longer_than(self.wal_bytes) {
             cut_wal(writer);
         }
     }
+
+    /// Whether more may be written. A read keeps the WAL from being cut for as long as it runs,
+    /// and writes over the same pages again and again do not touch the size limit.
+    fn wal_has_room(&self, writer: &mut SqliteConnection) -> bool {
+        let most = self.wal_bytes * MOST_WALS;
+        if self.wal_is_longer_than(most) {
+            cut_wal(writer);
+        }
+        !self.wal_is_longer_than(most)
+    }
+
+    fn wal_is_longer_than(&self, bytes: u64) -> bool {
+        let wal = self.open.folder().join(WAL_FILE);
+        wal.metadata().is_ok_and(|it| it.len() > bytes)
+    }
 }
+
+fn turn_all_away(group: &mut VecDeque<WriteRequest>) {
+    for request in group.drain(..) {
+        request.turn_away(QueryError::Overloaded {
+            what: "a long read to end, which keeps the log of writes from being cut",
+        });
+    }
+}
+
+/// A WAL that grew to so many times the length at which it is cut takes no more writes.
+const MOST_WALS: u64 = 2;
 
 /// Brings the WAL into the main file and cuts it. Readers that are still on it make it wait for
 /// the next time: they end by their deadlines.

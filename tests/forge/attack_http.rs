@@ -389,7 +389,7 @@ fn long_heads(scene: &Scene, entry: &Entry) {
 }
 
 fn two_hundred_clients_on_one_database(scene: &Scene, entry: &Entry) {
-    let (on, other) = (scene.attacked(), scene.attacked());
+    let (other, on) = (scene.attacked(), scene.attacked());
     let slow = json!({"sql": "SELECT count(*) FROM t, t, t, t", "timeout_ms": 1_000}).to_string();
     let slow = slow.replace("t, t, t, t", "t a, t b, t c, t d");
     let path = format!("/v1/databases/{}/query", on.name);

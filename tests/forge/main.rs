@@ -39,6 +39,8 @@ mod export_verifier;
 mod fairness;
 mod faulty_log;
 mod full_disk;
+mod fuzz;
+mod fuzz_input;
 #[path = "../shared/gateway_process.rs"]
 mod gateway_process;
 mod http_databases;
@@ -81,6 +83,7 @@ mod sql_attacks;
 mod sql_files;
 mod sql_functions;
 mod sql_rows;
+mod sql_safety;
 mod sql_support;
 mod sql_writes;
 mod starting;

@@ -26,6 +26,33 @@ pub const MAX_VALUE_BYTES: usize = 4 << 20;
 /// Most bytes of one statement.
 pub(super) const MAX_STATEMENT_BYTES: i32 = 100_000;
 
+/// SQLite's own limits, as every connection has them.
+pub const LIMITS: &[(Limit, i32)] = &[
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_STATEMENT_BYTES),
+    (Limit::SQLITE_LIMIT_LENGTH, fits(MAX_VALUE_BYTES)),
+    (Limit::SQLITE_LIMIT_COLUMN, 1_000),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
+    // A statement of the longest text has fewer steps; a nest of views has more.
+    (Limit::SQLITE_LIMIT_VDBE_OP, 250_000),
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 127),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, fits(MAX_PARAMETERS)),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
+    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "checked in the same line, while the program is built"
+)]
+const fn fits(it: usize) -> i32 {
+    assert!(it <= i32::MAX as usize, "a limit of SQLite's has 31 bits");
+    it as i32
+}
+
 /// What a connection is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile {
@@ -152,23 +179,8 @@ impl SqliteConnection {
     }
 
     fn limit(&self) -> rusqlite::Result<()> {
-        let fits = |it: usize| i32::try_from(it).expect("limits are small");
-        for (limit, value) in [
-            (Limit::SQLITE_LIMIT_ATTACHED, 0),
-            (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_STATEMENT_BYTES),
-            (Limit::SQLITE_LIMIT_LENGTH, fits(MAX_VALUE_BYTES)),
-            (Limit::SQLITE_LIMIT_COLUMN, 1_000),
-            (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
-            (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
-            // A statement of the longest text has fewer steps; a nest of views has more.
-            (Limit::SQLITE_LIMIT_VDBE_OP, 250_000),
-            (Limit::SQLITE_LIMIT_FUNCTION_ARG, 127),
-            (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
-            (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, fits(MAX_PARAMETERS)),
-            (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
-            (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
-        ] {
-            self.inner.set_limit(limit, value)?;
+        for (limit, value) in LIMITS {
+            self.inner.set_limit(*limit, *value)?;
         }
         Ok(())
     }

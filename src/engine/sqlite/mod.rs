@@ -19,7 +19,7 @@ mod statement;
 mod strings;
 
 pub use answer::{Form, Int64Form, Shape};
-pub use connection::{MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
+pub use connection::{LIMITS, MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
 pub use error::SqlError;
 pub use files::{MAIN_FILE, WAL_FILE};
 pub use leash::{Hold, Leash, Ticket};
