@@ -101,7 +101,16 @@ fn every_replaced_function_says_what_sqlites_own_says() {
             same("trim(?1, ?2)", vec![a.clone(), b.clone()]);
             same("ltrim(?1, ?2)", vec![a.clone(), b.clone()]);
             same("rtrim(?1, ?2)", vec![a.clone(), b.clone()]);
-            same("unhex(?1, ?2)", vec![a, b]);
+            same("unhex(?1, ?2)", vec![a.clone(), b.clone()]);
+            // Bytes that are no UTF-8, and text all the same.
+            for call in ["instr", "trim", "ltrim", "rtrim", "unhex"] {
+                let call = format!("{call}(CAST(?1 AS TEXT), CAST(?2 AS TEXT))");
+                same(&call, vec![a.clone(), b.clone()]);
+            }
+            same(
+                "replace(CAST(?1 AS TEXT), CAST(?2 AS TEXT), 'x')",
+                vec![a, b],
+            );
             Ok(())
         })
         .unwrap();

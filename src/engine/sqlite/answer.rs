@@ -89,8 +89,13 @@ impl<'f> AnswerWriter<'f> {
 
     /// Writes everything before the rows. Called once, when the statement has been stepped: a
     /// statement from the cache learns of changed columns only then.
-    pub(super) fn head(&mut self, statement: &Statement<'_>) {
+    ///
+    /// # Errors
+    /// [`SqlError::ResultTooLarge`]: a thousand columns may have long names.
+    pub(super) fn head(&mut self, statement: &Statement<'_>) -> Result<(), SqlError> {
         self.columns = statement.column_count();
+        let names: usize = statement.column_names().iter().map(|it| it.len()).sum();
+        self.refuse_more_than_wanted(names)?;
         if self.form.shape != Shape::Rows {
             self.names = (statement.column_names())
                 .map(|name| {
@@ -103,7 +108,7 @@ impl<'f> AnswerWriter<'f> {
         }
         if self.form.shape == Shape::Original {
             self.out.extend_from_slice(br#"{"data":["#);
-            return;
+            return Ok(());
         }
         self.out.extend_from_slice(br#"{"columns":["#);
         for (index, column) in statement.columns().enumerate() {
@@ -120,6 +125,7 @@ impl<'f> AnswerWriter<'f> {
             self.out.push(b'}');
         }
         self.out.extend_from_slice(br#"],"rows":["#);
+        Ok(())
     }
 
     /// Writes one row. `false` when no more are wanted.
@@ -153,14 +159,19 @@ impl<'f> AnswerWriter<'f> {
                 .get_ref(column)
                 .map_err(|it| SqlError::from_sqlite(&it, None))?;
             self.value(value);
-            if self.out.len() > self.form.max_bytes {
-                return Err(SqlError::ResultTooLarge {
-                    limit: format!("{} bytes", self.form.max_bytes),
-                });
-            }
+            self.refuse_more_than_wanted(self.out.len())?;
         }
         self.out.push(close);
         Ok(true)
+    }
+
+    fn refuse_more_than_wanted(&self, bytes: usize) -> Result<(), SqlError> {
+        if bytes > self.form.max_bytes {
+            return Err(SqlError::ResultTooLarge {
+                limit: format!("{} bytes", self.form.max_bytes),
+            });
+        }
+        Ok(())
     }
 
     /// Writes what stands behind the rows.

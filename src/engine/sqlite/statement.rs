@@ -133,7 +133,7 @@ fn run(
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next().map_err(cut)? {
             if !has_head {
-                writer.head(row.as_ref());
+                writer.head(row.as_ref())?;
                 has_head = true;
             }
             if !writer.row(row)? {
@@ -142,7 +142,7 @@ fn run(
         }
     }
     if !has_head {
-        writer.head(&prepared);
+        writer.head(&prepared)?;
     }
     let changes_schema = connection.recorder.lock().changes_schema;
     if changes_schema {
