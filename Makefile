@@ -63,8 +63,9 @@ fuzz: ## Bend strangers' text for so many seconds each: make fuzz SECONDS=600 [S
 	DBFORGE_FUZZ_SECONDS=$(or $(SECONDS),60) DBFORGE_FUZZ_SEED=$(or $(SEED),0) \
 	  cargo test --locked --test forge fuzz:: -- --nocapture
 
-bench: ## Measure, each figure beside its ceiling: make bench [ONLY=log|history|memory] [SIZE=small] [OUT=table.md]
-	cargo bench --locked --bench forge
+# Only a whole run is worth keeping.
+bench: ## Measure, each figure beside its ceiling, into docs/performance.md: make bench [ONLY=sql|log|history|memory] [SIZE=small]
+	OUT='$(or $(OUT),$(if $(ONLY)$(SIZE),,$(CURDIR)/docs/performance.md))' cargo bench --locked --bench forge
 
 replay: ## Fold an exported history: make replay LOG=events.jsonl [AT=100] [ASSERT=state.txt]
 	@test -n '$(LOG)' || { echo "which history? make replay LOG=events.jsonl; dbforge log export prints one"; exit 2; }

@@ -1,7 +1,7 @@
 //! How many commands a second are decided, kept and answered.
-use crate::memory;
-use crate::table::{Table, per_second, percentiles};
-use dbforge::clock::{Deadline, RandomIds, Stopwatch, SystemClock};
+use crate::gateway::Gateway;
+use crate::table::{Table, median, per_second, percentiles};
+use dbforge::clock::{RandomIds, Stopwatch, SystemClock};
 use dbforge::control::{ControlConfig, ControlPlane, Submission};
 use dbforge::domain::command::{Command, CreateDatabase};
 use dbforge::domain::database::{Durability, EngineName, Labels, Limits};
@@ -9,15 +9,12 @@ use dbforge::domain::ids::Actor;
 use dbforge::domain::name::DatabaseName;
 use dbforge::event_log::disk::{DiskEventLog, Settings};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command as Program, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// The longest that `control.db` may take to be built from 10^6 events on a slow machine.
-const READY_WAIT: Duration = Duration::from_secs(600);
 const CLIENTS: [usize; 3] = [1, 8, 64];
 /// What a create adds to the journal, roughly: two events and their header.
 const BYTES_OF_A_CREATE: usize = 700;
@@ -72,9 +69,13 @@ pub(crate) fn over_http(table: &mut Table, count: usize) {
             joined.flatten().collect()
         });
         let rate = per_second(times.len(), watch.elapsed());
+        let plain = clients as f64 / ceiling; // one write and its sync
+        let p50 = median(times.iter().map(Duration::as_secs_f64).collect());
         let what = format!(
-            "creates accepted over HTTP, {clients} clients, while their jobs run: {}",
-            percentiles(times)
+            "creates accepted over HTTP, {clients} clients, while their jobs run: {}; p50 is {:.1} \
+             times a plain write + fdatasync",
+            percentiles(times),
+            p50 / plain
         );
         table.rate(what, rate, (&plain_loop(clients), ceiling));
     }
@@ -127,95 +128,4 @@ pub(crate) fn create(name: &str) -> Command {
         protected: false,
         ttl: None,
     })
-}
-
-/// The program in a process of its own, killed when the benchmark is done with it.
-pub(crate) struct Gateway {
-    child: Child,
-    url: String,
-    token: String,
-}
-
-impl Gateway {
-    pub(crate) fn start(data_dir: &Path) -> Self {
-        let mut child = Program::new(env!("CARGO_BIN_EXE_dbforge"))
-            .arg("serve")
-            .env("DBFORGE_LISTEN", "127.0.0.1:0")
-            .env("DBFORGE_DATA_DIR", data_dir)
-            .env("DBFORGE_RUNTIME", "process")
-            .env("DBFORGE_LOG", "off") // the databases of a made-up history have no files
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url = lines
-            .find_map(|line| Some(line.unwrap().strip_prefix("url")?.trim().to_owned()))
-            .expect("the gateway starts");
-        std::thread::spawn(move || lines.for_each(drop));
-        let token = std::fs::read_to_string(data_dir.join(".forge/root-token")).unwrap();
-        Self {
-            child,
-            url,
-            token: token.trim().to_owned(),
-        }
-    }
-
-    /// How long each took until it was accepted.
-    fn create_many(&self, client: usize, count: usize) -> Vec<Duration> {
-        let agent = ureq::Agent::new_with_defaults();
-        let create = |n| {
-            let body = format!("{{\"name\":\"c{client}-{n}\"}}");
-            let watch = Stopwatch::start();
-            agent
-                .post(format!("{}/v1/databases", self.url))
-                .header("X-API-Key", &self.token)
-                .header("Content-Type", "application/json")
-                .send(body)
-                .expect("a create is accepted");
-            watch.elapsed()
-        };
-        (0..count).map(create).collect()
-    }
-
-    /// Asks for something and reads the whole answer.
-    pub(crate) fn get(&self, path: &str) -> String {
-        self.try_get(path).expect("the gateway answers")
-    }
-
-    /// Asks until it answers: a list waits 5 s for `control.db`, then says that it is being built.
-    pub(crate) fn get_once_ready(&self, path: &str) -> String {
-        let deadline = Deadline::after(READY_WAIT);
-        loop {
-            match self.try_get(path) {
-                Ok(answer) => return answer,
-                Err(error) => assert!(!deadline.has_passed(), "{path}: {error}"),
-            }
-        }
-    }
-
-    fn try_get(&self, path: &str) -> Result<String, ureq::Error> {
-        ureq::get(format!("{}{path}", self.url))
-            .header("X-API-Key", &self.token)
-            .call()
-            .and_then(|mut it| it.body_mut().read_to_string())
-    }
-
-    /// Bytes of memory it holds.
-    pub(crate) fn memory(&self) -> u64 {
-        memory::resident(self.child.id())
-    }
-
-    /// Ends it as Ctrl-C would.
-    pub(crate) fn stop(mut self) {
-        let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -1,5 +1,6 @@
 //! What a long history costs: starts, lists, memory.
-use crate::commands::{Gateway, control};
+use crate::commands::control;
+use crate::gateway::Gateway;
 use crate::story::{BEGIN, Story};
 use crate::table::{Table, percentiles};
 use dbforge::clock::Stopwatch;
@@ -101,6 +102,13 @@ pub(crate) fn starts(table: &mut Table, events: u64) {
             String::new(),
         );
     }
+    let watch = Stopwatch::start();
+    gateway.get(&format!("/v1/state?at={half}"));
+    table.row(
+        format!("{head} events: the state in the middle of them"),
+        seconds(watch.elapsed()),
+        "folded from the first event".to_owned(),
+    );
     let size = |name: &str| size_of(&data_dir.join(".forge").join(name)) >> 20;
     table.row(
         format!("{head} events: memory of the gateway that has listed them"),
@@ -144,7 +152,7 @@ fn fill(data_dir: &Path, events: u64) -> Timestamp {
     for database in story.state.databases() {
         let folder = data_dir.join("databases").join(database.id.to_string());
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("main.db"), []).unwrap();
+        std::fs::write(folder.join("main.db"), "not asked").unwrap();
     }
     Timestamp::from_millis(i64::midpoint(BEGIN, story.now().millis()))
 }

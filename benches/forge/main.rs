@@ -1,24 +1,54 @@
 //! What the forge does in a second, beside what the machine could: `make bench`.
 //!
 //! Every figure stands next to a ceiling that was measured in the same run on the same disk.
-//! `ONLY=log` runs one topic, `SIZE=small` takes a quick look, `OUT=file` keeps the table.
+//! `ONLY=log` runs one topic, `SIZE=small` takes a quick look, `OUT=docs/performance.md` keeps the
+//! table between the marks of that file, and the chart beside it.
 #![expect(
     clippy::unwrap_used,
     reason = "a benchmark that cannot measure has nothing better to do than to end"
 )]
 mod commands;
+mod gateway;
 mod history;
 mod memory;
+mod sql;
 mod story;
 mod table;
 
+use sql::chart::Chart;
+use std::path::Path;
+use std::time::Duration;
 use table::Table;
 
+/// Between these, `OUT` is written anew.
+const BEGIN: &str = "<!-- figures -->\n";
+const END: &str = "<!-- end of figures -->\n";
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [what, address, file] = &arguments[..]
+        && what == sql::ceilings::ARGUMENT
+    {
+        return sql::ceilings::serve(address, file);
+    }
     let only = setting("ONLY");
     let is_small = setting("SIZE").as_deref() == Some("small");
     let wants = |topic: &str| only.as_deref().is_none_or(|it| it == topic);
-    let mut table = Table::default();
+    let (mut table, mut chart) = (Table::default(), Chart::default());
+    if wants("sql") {
+        let size = if is_small {
+            sql::Size {
+                turn: Duration::from_secs(1),
+                databases: 100,
+            }
+        } else {
+            sql::Size {
+                turn: Duration::from_secs(4),
+                databases: 10_000,
+            }
+        };
+        sql::workloads(&mut table, &mut chart, size);
+    }
     if wants("log") {
         commands::in_process(&mut table, if is_small { 300 } else { 3000 });
         commands::over_http(&mut table, if is_small { 200 } else { 2000 });
@@ -44,7 +74,18 @@ fn main() {
     let text = format!("{}\n\n{table}", surroundings());
     say(&text);
     if let Some(file) = setting("OUT") {
-        std::fs::write(&file, text).expect("OUT names a file that can be written");
+        keep(Path::new(&file), &text, &chart);
+    }
+}
+
+/// Puts the figures into a page, and the chart beside it under the same name.
+fn keep(file: &Path, text: &str, chart: &Chart) {
+    let page = std::fs::read_to_string(file).unwrap_or_else(|_| format!("{BEGIN}{END}"));
+    let (before, rest) = page.split_once(BEGIN).expect("OUT has a mark to begin at");
+    let (_, behind) = rest.split_once(END).expect("OUT has a mark to end at");
+    std::fs::write(file, format!("{before}{BEGIN}{text}{END}{behind}")).unwrap();
+    if !chart.is_empty() {
+        std::fs::write(file.with_extension("svg"), chart.svg()).unwrap();
     }
 }
 

@@ -72,6 +72,7 @@ pub(super) fn serve(settings: &Settings, environment: &dyn Environment) -> Resul
         TraceConfig::read(&environment).map_err(|error| Failure::new(Exit::Usage, error))?;
     let config = Config::read(&environment).map_err(|error| Failure::new(Exit::Usage, error))?;
     telemetry::start(&traces).or_exit(Exit::Usage, "DBFORGE_LOG is no filter")?;
+    use_small_pages();
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -79,6 +80,14 @@ pub(super) fn serve(settings: &Settings, environment: &dyn Environment) -> Resul
     let served = tokio.block_on(serve_until_told(config));
     tokio.shutdown_timeout(STUCK_THREADS);
     served
+}
+
+/// The allocator asks for pages of 2 MiB, of which an idle gateway would keep twice the memory
+/// that it uses (measured: 57 and 28 MiB).
+fn use_small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "the kernel keeps its huge pages");
+    }
 }
 
 async fn serve_until_told(config: Config) -> Result<(), Failure> {

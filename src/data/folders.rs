@@ -172,7 +172,7 @@ impl Folders {
         read().map_err(failed("list the folders of databases"))
     }
 
-    /// Whether the database's file is in its place: there, and a plain file.
+    /// Whether the database's file is in its place: a plain file that is not empty.
     ///
     /// # Errors
     /// When the disk refuses to tell.
@@ -183,7 +183,7 @@ impl Folders {
             Place::Nowhere => return Ok(false),
         };
         match folder.join(MAIN_FILE).symlink_metadata() {
-            Ok(it) => Ok(it.is_file()),
+            Ok(it) => Ok(it.is_file() && it.len() > 0),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(failed("look for a database's file")(error)),
         }

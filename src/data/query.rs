@@ -183,7 +183,7 @@ pub enum QueryError {
     #[error("the disk is full")]
     DiskFull,
     /// The file is missing (`data_missing`).
-    #[error("the database's file is missing")]
+    #[error("the database's file is missing or empty")]
     DataMissing,
     /// Too much waits already (`overloaded`).
     #[error("too many requests wait for {what}; try again")]

@@ -10,6 +10,9 @@ use std::fmt;
 /// In so many crashes in a row a step is suspected and runs alone; at the next one its job is
 /// given up.
 pub const SUSPECT_CRASHES: u32 = 5;
+/// Attempts that a job shows. While an engine is away, undoing is tried again without end, and the
+/// log has every attempt anyway.
+const SHOWN_ATTEMPTS: usize = 100;
 
 /// What a job is to do. Stored: arms are only ever added at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,13 +237,14 @@ pub struct Job {
     pub database_name: DatabaseName,
     /// Where it stands.
     pub state: JobState,
-    /// The step it is in, while an attempt runs.
+    /// The step it is in, while an attempt runs; of a step that is undone only what an earlier
+    /// boot left.
     pub step: Option<RunningStep>,
     /// Steps that began at least once and were not undone, in order.
     pub begun_steps: Vec<StepName>,
     /// Steps that ended well and were not undone, in order.
     pub finished_steps: Vec<StepName>,
-    /// Every try, oldest first.
+    /// The latest tries, oldest first.
     pub attempts: Vec<Attempt>,
     /// Whether somebody wants it to end.
     pub cancel_requested: bool,
@@ -320,6 +324,9 @@ impl Job {
                 self.retry_at = None;
                 self.deadline = Some(it.deadline);
                 self.started_at.get_or_insert(now);
+                if self.attempts.len() == SHOWN_ATTEMPTS {
+                    self.attempts.remove(0);
+                }
                 self.attempts.push(Attempt {
                     number: it.attempt,
                     started_at: now,
@@ -330,7 +337,8 @@ impl Job {
             Event::StepStarted(it) => {
                 let crashes = match &self.step {
                     Some(step) if step.name == it.step => step.crashes + 1,
-                    _ => 0,
+                    // An undoing step tells that it begins only where an earlier boot left it.
+                    _ => u32::from(self.compensating),
                 };
                 self.step = Some(RunningStep {
                     name: it.step.clone(),
@@ -363,6 +371,7 @@ impl Job {
                 self.end_attempt(now, it.error.clone());
             }
             Event::StepUndone(it) => {
+                self.step = None;
                 self.begun_steps.retain(|step| *step != it.step);
                 self.finished_steps.retain(|step| *step != it.step);
             }

@@ -42,7 +42,7 @@ pub trait Engine: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
     /// There is no file, or no plain one, where the database should be.
-    #[error("the database's file is missing")]
+    #[error("the database's file is missing or empty")]
     Missing,
     /// What lies there is no database.
     #[error("the file is no database: {reason}")]

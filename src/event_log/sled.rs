@@ -33,7 +33,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 /// Sled's cache has no bound of its own that holds: it took 460 MiB for a million events.
-const CACHE_BYTES: u64 = 64 << 20;
+const CACHE_BYTES: u64 = 16 << 20;
 
 /// Larger values would go to files of their own, which sled never syncs.
 const LARGEST_VALUE: usize = 8 << 10;

@@ -143,11 +143,7 @@ impl Runner {
         };
         let name = StepName(step.name.to_owned());
         if left_by_earlier_boot || running.is_none() {
-            let resume = Command::ResumeJob {
-                job: job.id,
-                step: name,
-            };
-            return self.report(job, resume).await;
+            return self.resume(job, name).await;
         }
         let result = self.run_bounded(job, step, step.ensure).await;
         let (command, gate) = match result {
@@ -169,10 +165,13 @@ impl Runner {
     }
 
     async fn undo_last(&self, job: &Arc<Job>) -> Result<Moved, SubmitError> {
-        self.mark_taken_up(job.id);
+        let left_by_earlier_boot = self.mark_taken_up(job.id);
         let Some(name) = job.begun_steps.last() else {
             return Ok(Moved::Rests);
         };
+        if left_by_earlier_boot {
+            return self.resume(job, name.clone()).await;
+        }
         let step = step(&job.kind, name);
         let undone = match step.and_then(|it| it.undo.map(|undo| (it, undo))) {
             Some((step, undo)) => self
@@ -195,6 +194,11 @@ impl Runner {
         let moved = self.report(job, command).await;
         drop(gate);
         moved
+    }
+
+    async fn resume(&self, job: &Job, step: StepName) -> Result<Moved, SubmitError> {
+        let resume = Command::ResumeJob { job: job.id, step };
+        self.report(job, resume).await
     }
 
     async fn run_bounded(

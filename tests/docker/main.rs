@@ -11,7 +11,10 @@ mod gateway_forge;
 #[path = "../shared/gateway_process.rs"]
 mod gateway_process;
 mod hardening;
+mod job_stories;
 mod kills;
+#[path = "../shared/log_copy.rs"]
+mod log_copy;
 mod meddling;
 mod own_container;
 mod private_engine;

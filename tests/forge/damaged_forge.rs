@@ -74,10 +74,22 @@ fn journal(forge_dir: &Path) -> PathBuf {
     forge_dir.join("journal/00000001.journal")
 }
 
+fn snapshot_of_the_index(forge_dir: &Path) -> PathBuf {
+    let entries = fs::read_dir(forge_dir.join("events.sled")).unwrap();
+    let mut files = entries.map(|it| it.unwrap().path());
+    let is_snapshot = |it: &PathBuf| {
+        it.file_name()
+            .unwrap()
+            .as_encoded_bytes()
+            .starts_with(b"snap.")
+    };
+    files.find(is_snapshot).expect("ending well writes one")
+}
+
 #[test]
 fn damage_to_one_copy_of_anything_costs_nothing() {
     type Damage = fn(&Path);
-    let damages: [(&str, Damage); 14] = [
+    let damages: [(&str, Damage); 17] = [
         ("a changed journal", |it| middle(&journal(it))),
         ("no journal", |it| {
             fs::remove_dir_all(it.join("journal")).unwrap();
@@ -88,6 +100,15 @@ fn damage_to_one_copy_of_anything_costs_nothing() {
         }),
         ("an index without settings", |it| {
             change(&it.join("events.sled/conf"), |it| it.fill(0));
+        }),
+        ("a changed snapshot of the index", |it| {
+            middle(&snapshot_of_the_index(it));
+        }),
+        ("an empty snapshot of the index", |it| {
+            change(&snapshot_of_the_index(it), Vec::clear);
+        }),
+        ("no snapshot of the index", |it| {
+            fs::remove_file(snapshot_of_the_index(it)).unwrap();
         }),
         ("no index", |it| {
             fs::remove_dir_all(it.join("events.sled")).unwrap();

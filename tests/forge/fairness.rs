@@ -108,3 +108,32 @@ async fn a_stop_in_the_middle_of_a_job_burns_no_attempt_and_writes_no_event() {
     assert_eq!(ended.state, JobState::Succeeded);
     assert_eq!(ended.attempts.len(), 1);
 }
+
+#[tokio::test]
+async fn a_gateway_that_stops_within_a_step_ends_in_time_and_the_step_is_done_later() {
+    let forge = TestForge::new().await;
+    forge.kept.engine.hold_starts();
+    let (_, job) = forge.request("shop").await;
+    let stop = CancellationToken::new();
+    let runner = Arc::new(Runner::new(forge.workshop.clone()));
+    let running = tokio::spawn(runner.run(stop.clone()));
+    let deadline = dbforge::clock::Deadline::after(Duration::from_secs(60));
+    let step = async || forge.job(job).await.step.map(|it| it.name.0);
+    while step().await.as_deref() != Some("await_healthy") {
+        assert!(!deadline.has_passed(), "it comes to wait for its worker");
+        tokio::task::yield_now().await;
+    }
+    let before = forge.control.present().head;
+    stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(60), running).await;
+    ended
+        .expect("a step that does not end does not hold the gateway")
+        .unwrap();
+    assert_eq!(forge.control.present().head, before);
+    forge.kept.engine.release_starts();
+    let forge = forge.restart();
+    forge.settle().await;
+    let ended = forge.job(job).await;
+    assert_eq!(ended.state, JobState::Succeeded);
+    assert_eq!(ended.attempts.len(), 1, "the stop burned none");
+}

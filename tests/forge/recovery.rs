@@ -1,7 +1,8 @@
 //! A crash at any moment loses nothing that was accepted, and everything settles.
 use crate::job_stories::{
-    STORIES, ask, assert_consistent, copy_of, only_database, outcome, told, work_without_record,
+    STORIES, ask, assert_consistent, only_database, outcome, told, work_without_record,
 };
+use crate::log_copy::copy_of;
 use crate::test_forge::{Kept, TestForge};
 use dbforge::domain::command::Command;
 use dbforge::domain::ids::Sequence;

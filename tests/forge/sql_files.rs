@@ -205,6 +205,10 @@ async fn a_missing_file_is_an_alarm_and_never_an_empty_one() {
         assert_eq!(error, QueryError::DataMissing, "{question}");
         assert!(!file.exists());
     }
+    // Nor does an accident that left the name alone answer as a database without tables.
+    fs::write(&file, "").unwrap();
+    assert_eq!(sql.ask("SELECT 1").await, Err(QueryError::DataMissing));
+    fs::remove_file(&file).unwrap();
     // Neither a link nor a second name makes another's file one's own.
     std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
     assert_eq!(sql.ask("SELECT 1").await, Err(QueryError::DataMissing));

@@ -1,5 +1,5 @@
 //! Rules for jobs as wholes: taking one up, going on after a crash, cancelling, releasing.
-use super::steps::{begin_undoing, end_undone, out_of_time};
+use super::steps::{begin_undoing, end_undone, out_of_time, stuck};
 use crate::domain::command::Facts;
 use crate::domain::database::{Condition, Database};
 use crate::domain::event::{
@@ -82,11 +82,11 @@ pub(super) fn start(
     Ok(events)
 }
 
-/// Goes on with a step that an earlier boot was in. A step in which the gateway died too often
-/// is not tried again.
+/// Goes on with a step that an earlier boot was in, or was undoing. A step in which the gateway
+/// died too often is not tried again; one that cannot be undone waits for a person.
 pub(super) fn resume(state: &State, id: JobId, step: &StepName) -> Result<Vec<Event>, Refusal> {
     let job = unfinished(state, id)?;
-    if job.state != JobState::Running || job.compensating {
+    if job.state != JobState::Running {
         return Err(wrong_state(job, "resumed"));
     }
     let crashes = job.step.as_ref().map_or(0, |it| it.crashes);
@@ -94,10 +94,14 @@ pub(super) fn resume(state: &State, id: JobId, step: &StepName) -> Result<Vec<Ev
         let error = JobError {
             code: JobErrorCode::CrashedRepeatedly,
             detail: format!(
-                "the gateway died in step `{step}` {} times in a row",
+                "the gateway died {} step `{step}` {} times in a row",
+                if job.compensating { "undoing" } else { "in" },
                 crashes + 1
             ),
         };
+        if job.compensating {
+            return Ok(vec![stuck(job, error)]);
+        }
         return Ok(begin_undoing(state, job, Some(error)));
     }
     Ok(vec![step_started(job, step)])

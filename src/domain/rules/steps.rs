@@ -76,12 +76,7 @@ pub(super) fn fail(
         return Ok(vec![if may_retry {
             retry(job, error, job.undo_failures + 1, facts)
         } else {
-            JobStuck {
-                job: id,
-                database: job.database,
-                error: error.clone(),
-            }
-            .into()
+            stuck(job, error.clone())
         }]);
     }
     if job.cancel_requested {
@@ -248,6 +243,15 @@ fn effect(state: &State, job: &Job, outcome: &StepOutcome, facts: &Facts) -> Opt
 
 fn compensating(job: &Job, error: Option<JobError>) -> Event {
     JobCompensating {
+        job: job.id,
+        database: job.database,
+        error,
+    }
+    .into()
+}
+
+pub(super) fn stuck(job: &Job, error: JobError) -> Event {
+    JobStuck {
         job: job.id,
         database: job.database,
         error,

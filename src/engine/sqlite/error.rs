@@ -65,7 +65,7 @@ pub enum SqlError {
     #[error("the disk is full")]
     DiskFull,
     /// The file is missing or no plain file.
-    #[error("the database's file is missing")]
+    #[error("the database's file is missing or empty")]
     DataMissing,
     /// The file is damaged.
     #[error("the database's file is damaged")]

@@ -115,9 +115,10 @@ pub(super) fn settle(folder: &Path) -> Result<(), FileError> {
 }
 
 /// A database is one regular file with one name: neither a link nor a second name for another's.
+/// It was made with a header, so an empty file is what an accident left of one.
 pub(super) fn require_plain(file: &Path) -> Result<(), FileError> {
     match file.symlink_metadata() {
-        Ok(it) if it.is_file() && it.nlink() == 1 => Ok(()),
+        Ok(it) if it.is_file() && it.nlink() == 1 && it.len() > 0 => Ok(()),
         _ => Err(FileError::Missing),
     }
 }

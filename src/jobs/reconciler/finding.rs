@@ -7,7 +7,7 @@ use crate::runtime::Worker;
 use std::fmt;
 
 /// Something that differs, and what is done about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Finding {
     /// The worker is replaced by a job.
     Repair {
@@ -55,6 +55,18 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// Whether only a person can do something about it, so that it is told and nothing more.
+    #[must_use]
+    pub fn is_for_a_person(&self) -> bool {
+        match self {
+            Self::DataMissing { .. } | Self::UnknownFolder { .. } => true,
+            Self::Repair { .. }
+            | Self::GiveUp { .. }
+            | Self::Quarantine { .. }
+            | Self::QuarantineEnded { .. } => false,
+        }
+    }
+
     pub(super) fn repair(database: &Database, trouble: &str) -> Self {
         Self::Repair {
             database: database.id,

@@ -32,6 +32,8 @@ pub struct Memory {
     repairs: HashMap<DatabaseId, Repairs>,
     /// Workers without a database, and when they were first seen so.
     strays: HashMap<String, Duration>,
+    /// What only a person can mend and was told in the latest look.
+    told: HashSet<Finding>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +101,15 @@ impl Memory {
 
     pub(super) fn forget_repairs_unless(&mut self, is_known: impl Fn(DatabaseId) -> bool) {
         self.repairs.retain(|id, _| is_known(*id));
+    }
+
+    /// Those of the findings that the look before did not have: each is told once, not in every
+    /// look while it lasts.
+    pub(super) fn news<'a>(&mut self, findings: Vec<&'a Finding>) -> Vec<&'a Finding> {
+        let told = findings.iter().map(|it| (*it).clone()).collect();
+        let before = std::mem::replace(&mut self.told, told);
+        let is_news = |it: &&Finding| !before.contains(it);
+        findings.into_iter().filter(is_news).collect()
     }
 
     /// How long each of these workers without a database still has; the others are forgotten.

@@ -31,6 +31,10 @@ const SOON: Duration = Duration::from_secs(2);
 /// The longest wait for the next look when neither the runtime nor the alarm clock wakes it.
 const LONGEST_NAP: Duration = Duration::from_secs(90);
 
+/// Findings of one pass that get a line each in the log: a disk that is not mounted is one piece
+/// of news, not thousands.
+const LINES: usize = 20;
+
 /// Observes, plans, submits.
 pub struct Reconciler {
     workshop: Arc<Workshop>,
@@ -111,7 +115,13 @@ impl Reconciler {
                 plan.halted.len()
             );
         }
-        for finding in &plan.findings {
+        let (told, acted_upon): (Vec<_>, Vec<_>) =
+            plan.findings.iter().partition(|it| it.is_for_a_person());
+        // A pass that could not look has no news.
+        if !matches!(trouble, Some(PassError::Folders(_) | PassError::ReadOnly)) {
+            tell(&self.memory.lock().await.news(told));
+        }
+        for finding in acted_upon {
             self.act(finding).await;
         }
         trouble.map_or(Ok(plan.findings), Err)
@@ -200,14 +210,7 @@ impl Reconciler {
                 labelled,
             },
             Finding::QuarantineEnded { worker } => Command::EndQuarantine { worker },
-            Finding::DataMissing { .. } => {
-                tracing::error!("data_missing: {finding}");
-                return;
-            }
-            Finding::UnknownFolder { .. } => {
-                tracing::warn!("{finding}");
-                return;
-            }
+            Finding::DataMissing { .. } | Finding::UnknownFolder { .. } => return,
         };
         let request = self.workshop.control.fresh_request();
         let submission = Submission::new(command, Actor::named("reconciler"), request);
@@ -230,5 +233,19 @@ impl Reconciler {
         {
             tracing::warn!(%error, "{finding}");
         }
+    }
+}
+
+/// Says what only a person can mend.
+fn tell(news: &[&Finding]) {
+    for finding in news.iter().take(LINES) {
+        if matches!(finding, Finding::DataMissing { .. }) {
+            tracing::error!("data_missing: {finding}");
+        } else {
+            tracing::warn!("{finding}");
+        }
+    }
+    if let Some(more) = news.len().checked_sub(LINES).filter(|it| *it > 0) {
+        tracing::error!("{more} more findings like these: look at GET /v1/drift");
     }
 }
