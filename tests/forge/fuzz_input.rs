@@ -53,7 +53,7 @@ pub(crate) fn fuzz(
     }
     let (tried, well_formed) = (tried.get(), well_formed.get());
     assert!(
-        well_formed * 20 >= tried && well_formed < tried,
+        well_formed * 50 >= tried && well_formed < tried,
         "{well_formed} of {tried} are well formed: the target sees one side only"
     );
     say(&format!(

@@ -94,7 +94,7 @@ impl<'f> AnswerWriter<'f> {
     /// [`SqlError::ResultTooLarge`]: a thousand columns may have long names.
     pub(super) fn head(&mut self, statement: &Statement<'_>) -> Result<(), SqlError> {
         self.columns = statement.column_count();
-        let names: usize = statement.column_names().iter().map(|it| it.len()).sum();
+        let names: usize = statement.column_names().map(str::len).sum();
         self.refuse_more_than_wanted(names)?;
         if self.form.shape != Shape::Rows {
             self.names = (statement.column_names())

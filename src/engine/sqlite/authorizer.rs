@@ -348,6 +348,24 @@ mod tests {
     }
 
     #[test]
+    fn the_security_document_names_exactly_what_may_be_used() {
+        let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/SECURITY.md");
+        let document = std::fs::read_to_string(document).unwrap();
+        let names = |begins: &str, until: &str| -> Vec<String> {
+            let (_, rest) = document.split_once(begins).unwrap();
+            let (list, _) = rest.split_once(until).unwrap();
+            let names = list.split('`').skip(1).step_by(2);
+            names.map(str::to_owned).collect()
+        };
+        assert_eq!(names("PRAGMAs that tell:", ";"), PRAGMAS_THAT_TELL);
+        assert_eq!(names("about a table:", ";"), PRAGMAS_ABOUT_A_TABLE);
+        assert_eq!(names("for writers to set:", "."), PRAGMAS_TO_SET);
+        assert_eq!(names("Virtual tables:", ", and"), MODULES);
+        assert_eq!(names("`json_tree`. Not", "."), REFUSED_TABLES);
+        assert_eq!(names("   - Functions:", ". Of"), FUNCTIONS);
+    }
+
+    #[test]
     fn what_sqlite_itself_calls_unknown_is_refused() {
         // An ATTACH with a computed file name: no text is known, only the code.
         let action = AuthAction::Unknown {
