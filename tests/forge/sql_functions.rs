@@ -174,3 +174,117 @@ async fn a_result_that_no_value_can_hold_is_refused_before_it_is_made() {
         .unwrap_err();
     assert_eq!(error.to_string(), "SQL Error: string or blob too big");
 }
+
+/// A text in which words meet, with ends of sentences, and matches side by side.
+fn text() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec!["a", "b", "c", "ab", "é", "x", "y", "z", "w"]);
+    let gap = prop::sample::select(vec![" ", " ", " ", ". ", ": ", "  ", ", ", ".", "\n", "-"]);
+    prop::collection::vec((word, gap), 0..40).prop_map(|it| {
+        let parts = it.into_iter().map(|(word, gap)| format!("{word}{gap}"));
+        parts.collect()
+    })
+}
+
+#[test]
+fn highlight_and_snippet_mark_what_sqlites_own_mark() {
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let sql = tokio.block_on(async { Sql::new() });
+    let plain = Connection::open_in_memory().unwrap();
+    let ask = |question: &str, values: &[Param]| {
+        let request = dbforge::data::Params::Positional(values.to_vec());
+        let request = if values.is_empty() {
+            dbforge::data::Params::None
+        } else {
+            request
+        };
+        let options = crate::sql_support::read_write();
+        let answer = tokio.block_on(sql.request(&sql.target, question, request, options));
+        let answer = answer.ok()?;
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        body["rows"][0][0].as_str().map(str::to_owned)
+    };
+    for (table, tokenizer) in [("f", "unicode61"), ("g", "trigram")] {
+        let create = format!("CREATE VIRTUAL TABLE {table} USING fts5(x, y, tokenize={tokenizer})");
+        plain.execute_batch(&create).unwrap();
+        ask(&create, &[]);
+    }
+    let query = prop::sample::select(vec![
+        "a",
+        "a OR b",
+        "\"a b\"",
+        "a AND c",
+        "\"a b\" OR b OR \"b c\"",
+        "y : a",
+        "ab*",
+        "NEAR(a b, 3)",
+        "a NOT z",
+        "\"a b c\"",
+        "\"b a\" OR ab",
+    ]);
+    let rows = (text(), text(), query, -1i64..3, 0i64..12);
+    let mut runner = TestRunner::new(Config {
+        cases: 400,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    runner
+        .run(&rows, |(x, y, query, column, tokens)| {
+            for table in ["f", "g"] {
+                let empty = format!("DELETE FROM {table}");
+                let insert = format!("INSERT INTO {table} VALUES (?1, ?2)");
+                plain.execute(&empty, []).unwrap();
+                plain.execute(&insert, [&x, &y]).unwrap();
+                ask(&empty, &[]);
+                ask(&insert, &[Param::Text(x.clone()), Param::Text(y.clone())]);
+                for call in [
+                    format!("highlight({table}, {column}, '[', ']')"),
+                    format!("highlight({table}, {column}, NULL, '}}')"),
+                    format!("snippet({table}, {column}, '<', '>', '...', {tokens})"),
+                    format!("snippet({table}, {column}, '', NULL, '…', 64)"),
+                ] {
+                    let question =
+                        format!("SELECT quote({call}) FROM {table} WHERE {table} MATCH ?1");
+                    let expected = plain
+                        .query_row(&question, [query], |row| row.get::<_, String>(0))
+                        .ok();
+                    let actual = ask(&question, &[Param::Text(query.to_owned())]);
+                    prop_assert_eq!(
+                        actual,
+                        expected,
+                        "{} for {} in {:?}, {:?}",
+                        call,
+                        query,
+                        x,
+                        y
+                    );
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_matches_in_one_row_are_marked_before_the_deadline() {
+    let sql = Sql::new();
+    for question in [
+        "CREATE VIRTUAL TABLE f USING fts5(x)",
+        "INSERT INTO f SELECT replace(hex(zeroblob(100000)), '00', 'a ')",
+    ] {
+        sql.ask(question).await.unwrap();
+    }
+    for (call, expected) in [
+        ("length(highlight(f, 0, '<', '>'))", json!([[400_000]])),
+        (
+            "snippet(f, 0, '<', '>', '...', 3)",
+            json!([["<a> <a> <a>..."]]),
+        ),
+    ] {
+        let question = format!("SELECT {call} FROM f WHERE f MATCH 'a'");
+        let answer = sql.ask_as(&question, within(PATIENCE)).await.unwrap();
+        assert_eq!(answer["rows"], expected, "{call}");
+    }
+}

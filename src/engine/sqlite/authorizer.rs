@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(names("for writers to set:", "."), PRAGMAS_TO_SET);
         assert_eq!(names("Virtual tables:", ", and"), MODULES);
         assert_eq!(names("`json_tree`. Not", "."), REFUSED_TABLES);
-        assert_eq!(names("   - Functions:", ". Of"), FUNCTIONS);
+        assert_eq!(names("   - Functions:", ". Those"), FUNCTIONS);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::error::SqlError;
 use super::files::MAIN_FILE;
 use super::leash::{Hold, Leash};
 use super::parameters::MAX_PARAMETERS;
-use super::{c_calls, functions, memory};
+use super::{c_calls, fts5_functions, functions, memory};
 use crate::domain::database::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -130,6 +130,7 @@ impl SqliteConnection {
         connection.configure(profile)?;
         connection.limit()?;
         functions::replace_in(&connection.inner)?;
+        fts5_functions::replace_in(&connection.inner)?;
         connection.listen()?;
         connection.authorize()?;
         Ok(connection)
