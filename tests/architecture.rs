@@ -28,6 +28,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tokio_cron_scheduler", &["jobs/schedule.rs"]),
     ("axum", &["http/"]),
     ("clap", &["cli/", "main.rs"]),
+    ("clap_complete", &["cli/"]),
+    ("ed25519_dalek", &["event_log/checkpoints/"]),
     ("anyhow", &["cli/", "main.rs"]),
 ];
 

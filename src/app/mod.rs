@@ -11,6 +11,7 @@ use crate::data::DataPlane;
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, InstanceId};
 use crate::event_log::canonical::export_line;
+use crate::event_log::checkpoints::Checkpoints;
 use crate::event_log::disk::{DiskEventLog, OpenError, OpenReport, Settings};
 use crate::event_log::{EventLog, ReadError};
 use crate::http::{self, Gateway};
@@ -19,7 +20,7 @@ use crate::jobs::observed::ObservedWorkers;
 use crate::jobs::reconciler::Reconciler;
 use crate::jobs::runner::Runner;
 use crate::jobs::schedule::AlarmClock;
-use crate::jobs::{retention, schedules};
+use crate::jobs::{checkpoints, retention, schedules};
 use crate::projections::control_db::{ControlDb, Opening};
 use std::io;
 use std::net::SocketAddr;
@@ -166,8 +167,9 @@ impl App {
             bounds::of_http(&config),
         ));
         let webhooks = gateway.webhooks.clone();
+        let signed = gateway.checkpoints.clone();
         let (stop_serving, serving) = serve(listener, gateway);
-        let (alarm_clock, stop_working, mut working) = work(&workshop).await?;
+        let (alarm_clock, stop_working, mut working) = work(&workshop, signed).await?;
         working.spawn(checkpoint::keep(
             control.clone(),
             forge_dir.into(),
@@ -268,13 +270,15 @@ fn serve(listener: TcpListener, gateway: Arc<Gateway>) -> (CancellationToken, Jo
 /// Starts everything that works in the background.
 async fn work(
     workshop: &Arc<Workshop>,
+    signed: Arc<Checkpoints>,
 ) -> Result<(AlarmClock, CancellationToken, JoinSet<()>), StartError> {
-    let [wake_reconciler, wake_retention, wake_schedules] =
+    let [wake_reconciler, wake_retention, wake_schedules, wake_signer] =
         std::array::from_fn(|_| Arc::new(Notify::new()));
     let sleepers = vec![
         wake_reconciler.clone(),
         wake_retention.clone(),
         wake_schedules.clone(),
+        wake_signer.clone(),
     ];
     let alarm_clock = AlarmClock::start(sleepers)
         .await
@@ -291,6 +295,12 @@ async fn work(
     working.spawn(schedules::run(
         workshop.control.clone(),
         wake_schedules,
+        stop.clone(),
+    ));
+    working.spawn(checkpoints::run(
+        workshop.control.clone(),
+        signed,
+        wake_signer,
         stop.clone(),
     ));
     Ok((alarm_clock, stop, working))

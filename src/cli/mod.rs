@@ -1,6 +1,7 @@
 //! The command line: what can be said to `dbforge`.
 mod agent;
 mod client;
+mod completion;
 mod data_dir;
 mod doctor;
 mod exit;
@@ -13,7 +14,7 @@ mod table;
 mod token;
 mod worker;
 
-use self::client::{databases, drift, events, jobs, plans, schedules, sql, webhooks};
+use self::client::{audit, databases, drift, events, jobs, past, plans, schedules, sql, webhooks};
 use self::exit::Failure;
 use crate::config::{Environment, ProcessEnvironment};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -56,6 +57,13 @@ enum Command {
     Jobs(jobs::JobsArgs),
     /// List what happened, or follow what happens
     Events(events::EventsArgs),
+    /// Show everything that is true now, or was at an earlier moment
+    State(past::StateArgs),
+    /// Show what changed between two moments
+    Diff(past::DiffArgs),
+    /// Ask the history in SQL; sign the end of the event log
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Write a command down, and show what it would do; nothing is done
     Plan(plans::PlanArgs),
     /// List plans, or show one
@@ -84,6 +92,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Ask a running gateway whether it is well
     Health(health::HealthArgs),
+    /// Print a script that completes this command line in a shell
+    Completion(completion::CompletionArgs),
     /// What runs inside a worker
     #[command(subcommand)]
     Worker(worker::WorkerCommand),
@@ -134,6 +144,9 @@ impl Command {
             Self::Undelete(args) => databases::act("undelete", args, environment),
             Self::Jobs(args) => jobs::jobs(args, environment),
             Self::Events(args) => events::events(args, environment),
+            Self::State(args) => past::state(args, environment),
+            Self::Diff(args) => past::diff(args, environment),
+            Self::Audit(command) => audit::run(command, environment),
             Self::Plan(args) => plans::plan(args, environment),
             Self::Plans(args) => plans::plans(args, environment),
             Self::Apply(args) => plans::apply(args, environment),
@@ -146,6 +159,7 @@ impl Command {
             Self::Replay(args) => replay::replay(args),
             Self::Doctor(args) => doctor::doctor(args, environment),
             Self::Health(args) => health::health(args, environment),
+            Self::Completion(args) => completion::completion(args),
             Self::Worker(command) => worker::run(command),
         }
     }

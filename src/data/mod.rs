@@ -9,6 +9,7 @@ mod bench;
 mod config;
 mod folders;
 mod gate;
+mod history;
 mod lanes;
 mod open_database;
 mod open_databases;
@@ -33,6 +34,7 @@ use crate::domain::ids::DatabaseId;
 use crate::engine::Engine;
 use crate::engine::sqlite::{self, Form, Sqlite, Statement};
 use gate::Gates;
+use history::History;
 use open_database::OpenDatabase;
 use open_databases::OpenDatabases;
 use std::path::Path;
@@ -48,6 +50,7 @@ pub struct DataPlane {
     gates: Arc<Gates>,
     open: Arc<OpenDatabases>,
     threads: Arc<Threads>,
+    history: Arc<History>,
 }
 
 /// How the data plane is doing.
@@ -75,6 +78,7 @@ impl DataPlane {
             folders: Arc::new(folders),
             gates: Arc::default(),
             open: Arc::default(),
+            history: Arc::default(),
         })
     }
 

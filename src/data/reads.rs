@@ -6,6 +6,7 @@
 //! millisecond; one that runs out of it is cut and starts over on a thread, which a read survives.
 //! A statement comes to the fast lane only if its deadline stops it wherever it is: no virtual
 //! tables, no functions that may take long.
+use super::bench::Bench;
 use super::lanes::Lane;
 use super::open_database::OpenDatabase;
 use super::query::{QueryAnswer, QueryError};
@@ -15,7 +16,7 @@ use crate::clock::Deadline;
 use crate::engine::sqlite::{Answer, Hold, SqlError, Statement, Ticket};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 impl DataPlane {
     /// Runs a statement on a reader. [`QueryError::ReadOnly`] when it is no read.
@@ -70,10 +71,7 @@ impl DataPlane {
         statement: &Statement,
     ) -> Result<QueryAnswer, QueryError> {
         let turn = open.turn(call.deadline).await?;
-        let seat = self.threads.take(&open.bench, call.deadline).await;
-        let seat = seat.ok_or(QueryError::Overloaded { what: "a thread" })?;
         let ticket = Arc::new(Ticket::default());
-        let (answer, answered) = oneshot::channel();
         let read = ReadOnThread {
             open: Arc::clone(open),
             guard: guard.clone(),
@@ -82,9 +80,26 @@ impl DataPlane {
             ticket: Arc::clone(&ticket),
             inline_after: self.config.inline_after,
         };
+        self.on_thread(&open.bench, call, ticket, turn, move || read.run())
+            .await
+    }
+
+    /// Runs `read` on a thread of its own; one that outlives its deadline is answered for, its
+    /// thread written off, and what it reads put on `bench`.
+    pub(super) async fn on_thread(
+        &self,
+        bench: &Arc<Bench>,
+        call: &Call,
+        ticket: Arc<Ticket>,
+        turn: OwnedSemaphorePermit,
+        read: impl FnOnce() -> Result<Answer, SqlError> + Send + 'static,
+    ) -> Result<QueryAnswer, QueryError> {
+        let seat = self.threads.take(bench, call.deadline).await;
+        let seat = seat.ok_or(QueryError::Overloaded { what: "a thread" })?;
+        let (answer, answered) = oneshot::channel();
         let sitting = seat.sit();
         tokio::task::spawn_blocking(move || {
-            let result = read.run();
+            let result = read();
             // Who waits may go on, and so may the next reader, before the thread is free.
             drop(turn);
             drop(sitting);

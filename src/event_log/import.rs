@@ -65,6 +65,12 @@ pub enum LineError {
         /// What belongs there.
         expected: String,
     },
+    /// It does not follow the line before.
+    #[error("{0}")]
+    Unlinked(String),
+    /// It says the same in other bytes.
+    #[error("it is not what an export writes")]
+    NotAsWritten,
 }
 
 /// Reads events line by line; empty lines are skipped. The first line may be of any sequence,
@@ -81,6 +87,35 @@ pub fn read_export(
         }
         let text = lines.next_line().transpose()?;
         let event = text.and_then(|text| importer.read_line(&text));
+        failed = event.is_err();
+        let line = lines.line;
+        Some(event.map_err(|reason| ImportError { line, reason }))
+    })
+}
+
+/// Reads a whole export: from the first event on, each line just as it was written. Nothing is
+/// read behind the first error.
+pub fn read_whole_export(
+    reader: impl BufRead,
+) -> impl Iterator<Item = Result<RecordedEvent, ImportError>> {
+    let mut lines = Lines { reader, line: 0 };
+    let mut head = Head::default();
+    let mut failed = false;
+    std::iter::from_fn(move || {
+        if failed {
+            return None;
+        }
+        let text = lines.next_line().transpose()?;
+        let event = text.and_then(|text| {
+            let recorded = parse_export_line(&text)?;
+            chain::follow(&mut head, &recorded)
+                .map_err(|it| LineError::Unlinked(it.to_string()))?;
+            if text.strip_suffix('\n') == Some(&canonical::export_line(&recorded)) {
+                Ok(recorded)
+            } else {
+                Err(LineError::NotAsWritten)
+            }
+        });
         failed = event.is_err();
         let line = lines.line;
         Some(event.map_err(|reason| ImportError { line, reason }))

@@ -5,6 +5,7 @@
 //! from threads that may.
 pub mod canonical;
 mod chain;
+pub mod checkpoints;
 pub mod codec;
 pub mod disk;
 pub mod import;

@@ -18,7 +18,7 @@ use crate::domain::recorded::RecordedEvent;
 use crate::domain::token::Scope;
 use crate::event_log::canonical::export_line;
 use crate::event_log::{EventLog, ReadError};
-use crate::projections::control_db::EventFilter;
+use crate::projections::control_db::{Cause, EventFilter};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -26,6 +26,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
@@ -210,10 +211,53 @@ async fn filter(
     })
 }
 
-/// Look at an event
+/// An event that caused another one.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Cause)]
+pub(super) struct CauseView {
+    sequence: u64,
+    #[schema(format = DateTime)]
+    time: String,
+    #[schema(example = "job_enqueued")]
+    kind: String,
+    actor: String,
+    request_id: String,
+    /// The event that caused it in turn; null at the beginning.
+    causation: Option<u64>,
+}
+
+impl From<Cause> for CauseView {
+    fn from(cause: Cause) -> Self {
+        Self {
+            sequence: cause.sequence.0,
+            time: cause.time,
+            kind: cause.kind,
+            actor: cause.actor,
+            request_id: cause.request_id,
+            causation: cause.causation.map(|it| it.0),
+        }
+    }
+}
+
+/// An event with what caused it.
+#[derive(ToSchema)]
+#[schema(as = CausedEvent)]
+#[expect(
+    dead_code,
+    reason = "describes an event's own text with one field more"
+)]
+pub(super) struct CausedEventView {
+    #[serde(flatten)]
+    event: EventView,
+    /// The event that caused it, the one that caused that, and so on, at most 32. The last one's
+    /// `request_id` is the request that began it all, its `actor` whoever sent that.
+    causes: Vec<CauseView>,
+}
+
+/// Look at an event, and at what caused it
 #[utoipa::path(get, path = "/v1/events/{sequence}", tag = "history",
     params(("sequence" = u64, Path, description = "Its place in the log"), ReadParameters),
-    responses((status = 200, body = EventView)))]
+    responses((status = 200, body = CausedEventView)))]
 pub(super) async fn get_event(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
@@ -233,7 +277,13 @@ pub(super) async fn get_event(
     let present = gateway.listed_at(parameters.min_sequence).await?;
     let event = gateway.control_db.event(sequence).await?;
     let event = event.ok_or_else(none)?;
-    let answer = reply::json(StatusCode::OK, &event.json);
+    let causes = gateway.control_db.causes(sequence).await?;
+    let causes: Vec<_> = causes.into_iter().map(CauseView::from).collect();
+    let causes = serde_json::to_string(&causes).map_err(Problem::internal)?;
+    // The event's own text is kept as it is, since its hash is over that.
+    let event = event.json.get().trim_end_matches('}');
+    let body = RawValue::from_string(format!("{event},\"causes\":{causes}}}"));
+    let answer = reply::json(StatusCode::OK, &body.map_err(Problem::internal)?);
     Ok(answer.etag(sequence).seen(present.head.sequence))
 }
 

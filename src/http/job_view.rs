@@ -76,9 +76,9 @@ struct StepView {
 }
 
 /// How far a job is.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Progress)]
-struct ProgressView {
+pub(super) struct ProgressView {
     /// The step it is in; `undoing` while what it did is taken back.
     #[schema(example = "ensure_worker")]
     phase: String,
@@ -140,13 +140,22 @@ impl JobView {
 
     /// The same, with what its running step says of itself.
     pub(super) fn now(job: &Job, state: &State, live: &LiveJobs) -> Self {
-        let mut view = Self::of(job, state);
-        if let (Some(shown), Some(progress)) = (&mut view.progress, live.of(job.id)) {
-            let Progress { done, total, unit } = progress;
-            (shown.done, shown.total, shown.unit) = (done, total, unit);
+        Self {
+            progress: live_progress(job, live).or_else(|| progress(job)),
+            ..Self::of(job, state)
         }
-        view
     }
+}
+
+/// What the job's running step says of itself, where it does.
+pub(super) fn live_progress(job: &Job, live: &LiveJobs) -> Option<ProgressView> {
+    let Progress { done, total, unit } = live.of(job.id)?;
+    Some(ProgressView {
+        done,
+        total,
+        unit,
+        ..progress(job)?
+    })
 }
 
 impl AttemptView {

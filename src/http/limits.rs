@@ -12,6 +12,17 @@ pub(super) async fn bounded(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
+    within_bounds(&gateway, async { Ok(next.run(request).await) }).await
+}
+
+/// Does the work of a request when there is room for it, and gives it up when it takes too long.
+///
+/// # Errors
+/// When there is no room, the time is over, or the work fails.
+pub(super) async fn within_bounds(
+    gateway: &Gateway,
+    work: impl Future<Output = Result<Response, Problem>>,
+) -> Result<Response, Problem> {
     let Ok(_room) = gateway.in_flight.try_acquire() else {
         return Err(Problem::new(
             ErrorCode::Overloaded,
@@ -22,13 +33,11 @@ pub(super) async fn bounded(
         ));
     };
     let limit = gateway.config.request_timeout;
-    tokio::time::timeout(limit, next.run(request))
-        .await
-        .map_err(|_| {
-            tracing::warn!("a request was given up after {} s", limit.as_secs_f64());
-            Problem::new(
-                ErrorCode::TimedOut,
-                format!("The work did not end within {} s.", limit.as_secs_f64()),
-            )
-        })
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        tracing::warn!("a request was given up after {} s", limit.as_secs_f64());
+        Err(Problem::new(
+            ErrorCode::TimedOut,
+            format!("The work did not end within {} s.", limit.as_secs_f64()),
+        ))
+    })
 }

@@ -5,8 +5,10 @@
     reason = "utoipa's macro writes the paths of its traits out for every parameter"
 )]
 
+mod audit_sql;
 mod auth;
 mod bodies;
+mod checkpoints;
 mod command_form;
 mod database_view;
 mod databases;
@@ -53,6 +55,7 @@ pub use self::serve::serve;
 use crate::clock::Stopwatch;
 use crate::control::ControlPlane;
 use crate::data::DataPlane;
+use crate::event_log::checkpoints::Checkpoints;
 use crate::jobs::Workshop;
 use crate::jobs::live::LiveJobs;
 use crate::jobs::observed::ObservedWorkers;
@@ -135,6 +138,8 @@ pub struct Gateway {
     pub workers: Arc<ObservedWorkers>,
     /// Tells receivers of events.
     pub webhooks: Arc<Webhooks>,
+    /// Vouch for the history.
+    pub checkpoints: Arc<Checkpoints>,
     /// How far running jobs are.
     pub live: Arc<LiveJobs>,
     /// The token that may do everything.
@@ -163,15 +168,11 @@ impl Gateway {
         root_token: RootToken,
         config: HttpConfig,
     ) -> Self {
-        let folder = workshop
-            .data
-            .folders()
-            .root()
-            .with_file_name(".forge")
-            .join("webhooks");
+        let forge_dir = workshop.data.folders().root().with_file_name(".forge");
         let (log, lists) = (workshop.control.clone(), control_db.clone());
-        let webhooks = Webhooks::new(log, lists, folder, config.webhooks);
+        let webhooks = Webhooks::new(log, lists, forge_dir.join("webhooks"), config.webhooks);
         Self {
+            checkpoints: Arc::new(Checkpoints::at(forge_dir.join("audit"))),
             webhooks: Arc::new(webhooks),
             control: workshop.control.clone(),
             control_db,

@@ -7,8 +7,12 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures_util::FutureExt as _;
 use std::any::Any;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 use tracing::Instrument;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,16 +45,18 @@ pub(super) async fn observe(
         trace.id = trace_id(request.headers()),
     );
 
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let answered = AssertUnwindSafe(next.run(request).instrument(span.clone()));
+    let mut response = answered.catch_unwind().await.unwrap_or_else(after_panic);
     let problem = response.extensions_mut().remove::<Problem>();
+    let id = id.to_string();
     if let Some(problem) = &problem {
-        response = problem.write(id.to_string(), response.headers());
+        response = problem.write(id.clone(), response.headers());
     }
     let elapsed = stopwatch.elapsed();
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, header_value(&id.to_string()));
-    let timing = format!("total;dur={:.3}", elapsed.as_secs_f64() * 1000.0);
-    headers.append(SERVER_TIMING, header_value(&timing));
+    headers.insert(REQUEST_ID, header_value(id));
+    let timing = format!("total;dur={}", Milliseconds(elapsed));
+    headers.append(SERVER_TIMING, header_value(timing));
     fence_in_browsers(headers);
 
     let status = response.status().as_u16();
@@ -79,13 +85,24 @@ fn fence_in_browsers(headers: &mut HeaderMap) {
 }
 
 /// The answer to a request whose handler panicked: a bug, which must not take others with it.
-pub(super) fn after_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
+fn after_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
     let message = payload
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| payload.downcast_ref::<&str>().copied())
         .unwrap_or("a panic without a text");
     axum::response::IntoResponse::into_response(Problem::internal(message))
+}
+
+/// A time as `Server-Timing` gives it, with three decimals. Written from whole numbers: a tenth of
+/// what a float costs, in every answer.
+pub(super) struct Milliseconds(pub(super) Duration);
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.as_micros();
+        write!(f, "{}.{:03}", micros / 1000, micros % 1000)
+    }
 }
 
 /// The caller's own id, where it is a UUID.
@@ -102,6 +119,6 @@ fn trace_id(headers: &HeaderMap) -> Option<&str> {
     (trace.len() == 32 && is_hex && parts.count() >= 2).then_some(trace)
 }
 
-fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("ids and times are visible ASCII")
+fn header_value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("ids and times are visible ASCII")
 }

@@ -1,16 +1,15 @@
 //! Every route, and what lies around them.
-use super::auth::authenticate;
+use super::auth::admit;
 use super::limits::bounded;
-use super::observe::{after_panic, observe};
+use super::observe::observe;
 use super::reply::note_sequence;
 use super::{
-    Gateway, databases, documents, drift, engines, events, health, jobs, original, schedules, sql,
-    state, state_diff, stored_plans, tokens, undo, webhooks,
+    Gateway, audit_sql, checkpoints, databases, documents, drift, engines, events, health, jobs,
+    original, schedules, sql, state, state_diff, stored_plans, tokens, undo, webhooks,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use std::sync::Arc;
-use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -19,7 +18,7 @@ type Routes = OpenApiRouter<Arc<Gateway>>;
 /// The service that answers every request.
 pub fn router(gateway: &Arc<Gateway>) -> Router {
     let sequenced = from_fn_with_state(gateway.clone(), note_sequence);
-    let authenticated = from_fn_with_state(gateway.clone(), authenticate);
+    let admitted = from_fn_with_state(gateway.clone(), admit);
     let bounded = from_fn_with_state(gateway.clone(), bounded);
     let observed = from_fn_with_state(gateway.clone(), observe);
 
@@ -28,8 +27,8 @@ pub fn router(gateway: &Arc<Gateway>) -> Router {
         .merge(number_routes())
         .routes(routes!(sql::query_database))
         .merge(original::data_routes())
-        .route_layer(authenticated);
-    let work = open_routes().merge(guarded).route_layer(bounded);
+        .route_layer(admitted);
+    let work = open_routes().route_layer(bounded).merge(guarded);
     // Whoever watches the forge is answered when it is full, too.
     let all = Routes::with_openapi(documents::base())
         .merge(work)
@@ -41,7 +40,6 @@ pub fn router(gateway: &Arc<Gateway>) -> Router {
         .merge(documents::documents(&openapi))
         .fallback(documents::no_route)
         .method_not_allowed_fallback(documents::no_method)
-        .layer(CatchPanicLayer::custom(after_panic))
         .layer(observed)
 }
 
@@ -92,6 +90,12 @@ fn control_routes() -> Routes {
         .routes(routes!(events::get_event))
         .routes(routes!(events::get_head))
         .routes(routes!(events::export_events))
+        .routes(routes!(audit_sql::query_history))
+        .routes(routes!(
+            checkpoints::list_checkpoints,
+            checkpoints::create_checkpoint
+        ))
+        .routes(routes!(checkpoints::get_audit_key))
         .routes(routes!(state::get_state))
         .routes(routes!(state_diff::get_state_diff))
         .routes(routes!(

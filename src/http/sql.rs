@@ -52,7 +52,7 @@ pub(super) struct QueryBody {
 
 #[derive(Default, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Int64Word {
+pub(super) enum Int64Word {
     #[default]
     Number,
     String,
@@ -60,10 +60,28 @@ enum Int64Word {
 
 #[derive(Default, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum ShapeWord {
+pub(super) enum ShapeWord {
     #[default]
     Rows,
     Objects,
+}
+
+impl From<Int64Word> for Int64Form {
+    fn from(word: Int64Word) -> Self {
+        match word {
+            Int64Word::Number => Self::Number,
+            Int64Word::String => Self::Text,
+        }
+    }
+}
+
+impl From<ShapeWord> for Shape {
+    fn from(word: ShapeWord) -> Self {
+        match word {
+            ShapeWord::Rows => Self::Rows,
+            ShapeWord::Objects => Self::Objects,
+        }
+    }
 }
 
 impl QueryBody {
@@ -83,21 +101,15 @@ impl QueryBody {
                 timeout: self.timeout_ms.map(Duration::from_millis),
                 max_rows: self.max_rows,
                 max_bytes,
-                int64: match self.int64 {
-                    Int64Word::Number => Int64Form::Number,
-                    Int64Word::String => Int64Form::Text,
-                },
-                shape: match self.shape {
-                    ShapeWord::Rows => Shape::Rows,
-                    ShapeWord::Objects => Shape::Objects,
-                },
+                int64: self.int64.into(),
+                shape: self.shape.into(),
                 ..QueryOptions::for_access(access)
             },
         })
     }
 }
 
-fn check_bound(name: &str, value: Option<u64>, most: u64) -> Result<(), Problem> {
+pub(super) fn check_bound(name: &str, value: Option<u64>, most: u64) -> Result<(), Problem> {
     match value {
         Some(it) if it < 1 || it > most => Err(Problem::invalid(format!(
             "`{name}` is 1 to {most}; {it} is outside."

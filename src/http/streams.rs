@@ -5,10 +5,11 @@
 use super::Gateway;
 use super::auth::{Accepted, Caller};
 use super::error::{ErrorCode, Problem};
+use super::job_view::{ProgressView, live_progress};
 use super::reply::Marked;
 use crate::clock::Deadline;
 use crate::control::Present;
-use crate::domain::ids::{DatabaseId, Sequence};
+use crate::domain::ids::{DatabaseId, JobId, Sequence};
 use crate::projections::control_db::{
     Behind, EventFilter, Order, PageRequest, QueryError, ShownEvent,
 };
@@ -36,6 +37,8 @@ const REMEMBERED: usize = 10_000;
 /// Said first: that the stream is open, and that a client comes back after a second, not after
 /// the three or more that are usual.
 const OPENING: &str = "retry: 1000\n\n";
+/// How often a stream of a job's looks how far its step is: as often as the step says so.
+const PROGRESS_LOOK: Duration = Duration::from_millis(500);
 /// Said when there is nothing to say.
 const SILENCE: &str = ":\n\n";
 
@@ -70,7 +73,8 @@ pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<Sequence>, Pro
 
 impl Gateway {
     /// Answers with the events that a filter lets through and the caller's token covers, from
-    /// behind `filter.after` on, until the caller goes or an event of `last_kinds` was sent.
+    /// behind `filter.after` on, until the caller goes or an event of `last_kinds` was sent. A
+    /// stream that has last kinds is of the filter's job, and tells how far that one is, too.
     ///
     /// # Errors
     /// When there are as many streams as the gateway takes, or `after` is behind the end.
@@ -98,6 +102,8 @@ impl Gateway {
         }
         let reader = Reader {
             sent,
+            watched: filter.job.filter(|_| !last_kinds.is_empty()),
+            told: None,
             filter: EventFilter {
                 order: Order::Ascending,
                 ..filter
@@ -155,6 +161,9 @@ struct Reader {
     last_kinds: &'static [&'static str],
     /// Everything up to here was sent, or is not for this reader.
     sent: Sequence,
+    /// The job whose progress is told, and what was told last.
+    watched: Option<JobId>,
+    told: Option<ProgressView>,
     changes: watch::Receiver<Arc<Present>>,
     covered: HashMap<DatabaseId, bool>,
     silent_until: Deadline,
@@ -190,12 +199,17 @@ impl Reader {
                 }
                 continue;
             }
+            if let Some(text) = self.progress(&present) {
+                return Some(self.spoken(text));
+            }
+            let nap = self.watched.map_or(Duration::MAX, |_| PROGRESS_LOOK);
             let is_over = |end| present.head.time >= end;
             if self.filter.until.is_some_and(is_over) {
                 return None;
             }
             let silence = self.silent_until.remaining();
-            let change = tokio::time::timeout(silence.min(patience), self.changes.changed());
+            let change =
+                tokio::time::timeout(silence.min(patience).min(nap), self.changes.changed());
             tokio::select! {
                 () = self.gateway.stopping.cancelled() => return None,
                 changed = change => match changed {
@@ -213,6 +227,19 @@ impl Reader {
     fn spoken(&mut self, text: String) -> String {
         self.silent_until = Deadline::after(self.gateway.config.stream_silence);
         text
+    }
+
+    /// How far the watched job's step says it is, where that is news. No event, so it has no id:
+    /// whoever comes back is not told again.
+    fn progress(&mut self, present: &Present) -> Option<String> {
+        let job = present.state.job(self.watched?)?;
+        let progress = live_progress(job, &self.gateway.live)?;
+        let text = serde_json::to_string(&progress).ok()?;
+        if self.told.as_ref() == Some(&progress) {
+            return None;
+        }
+        self.told = Some(progress);
+        Some(format!("event: progress\ndata: {text}\n\n"))
     }
 
     /// The next events up to `head` as text; none when they are for others.

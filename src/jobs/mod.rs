@@ -2,6 +2,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod checkpoints;
 pub mod drift;
 pub mod kinds;
 pub mod live;

@@ -48,6 +48,26 @@ pub(crate) fn entries(file: &str) -> Vec<Entry> {
         .collect()
 }
 
+/// The statements of the corpus, without the words on how they are sent.
+pub(crate) fn statements() -> Vec<Entry> {
+    let statements = entries("attack-corpus.json").into_iter();
+    let statements = statements.filter(|it| it.kind.starts_with("sql.") && it.id != "SQL-104");
+    statements
+        .map(|it| Entry {
+            input: repeated(it.statement()),
+            ..it
+        })
+        .collect()
+}
+
+impl Entry {
+    /// What follows is about how it is sent.
+    fn statement(&self) -> &str {
+        let input = self.input.split(" -- ").next().expect("a part at least");
+        input.trim_end()
+    }
+}
+
 /// What runs an entry.
 type Attack = fn(&Scene, &Entry);
 
@@ -96,10 +116,7 @@ fn statement(scene: &Scene, entry: &Entry) {
     } else {
         &scene.root
     };
-    // What follows is about how it is sent.
-    let input = entry.input.split(" -- ").next().unwrap();
-    let input = input.split("  -- ").next().unwrap();
-    let input = scene.with_our_paths(&repeated(input));
+    let input = scene.with_our_paths(&repeated(entry.statement()));
     judge(entry, &send(scene, entry, client, &on, &input));
     let is_one = entry.kind == "sql.legit" || input.contains("BEGIN SELECT");
     if !is_one && input.len() < 200_000 {

@@ -1,9 +1,11 @@
 //! Commands to a running gateway: which one, with which token, and what comes back.
+pub(super) mod audit;
 pub(super) mod databases;
 pub(super) mod drift;
 pub(super) mod events;
 pub(super) mod jobs;
 mod pages;
+pub(super) mod past;
 pub(super) mod plans;
 mod request;
 pub(super) mod schedules;

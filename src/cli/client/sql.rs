@@ -21,6 +21,16 @@ const LARGEST_STATEMENT: u64 = 16 << 20;
 pub(in crate::cli) struct SqlArgs {
     /// Name or id of the database
     name: String,
+    /// Refuse statements that change something
+    #[arg(long)]
+    readonly: bool,
+    #[command(flatten)]
+    statement: StatementArgs,
+}
+
+/// A statement, and how its answer is wanted.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct StatementArgs {
     /// The statement; `-` or nothing reads it from the standard input
     sql: Option<String>,
     /// A value for the next `?`: JSON where it is a JSON number, string, true, false or null,
@@ -30,9 +40,6 @@ pub(in crate::cli) struct SqlArgs {
     /// How rows are printed
     #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
     format: Format,
-    /// Refuse statements that change something
-    #[arg(long)]
-    readonly: bool,
     /// How long the statement may run
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
@@ -70,13 +77,24 @@ struct Column {
 
 /// Runs one statement.
 pub(in crate::cli) fn sql(args: &SqlArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    let route = ["databases", &args.name, "query"];
+    ask(&route, &args.statement, args.readonly, environment)
+}
+
+/// Sends a statement to a route that answers with rows, and prints them.
+pub(super) fn ask(
+    route: &[&str],
+    args: &StatementArgs,
+    readonly: bool,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let statement = match args.sql.as_deref() {
         Some(sql) if sql != "-" => sql.to_owned(),
         from => read_statement(from.is_some())?,
     };
-    let query = Request::post(&["databases", &args.name, "query"])
-        .body(wanted(args, &statement))
+    let query = Request::post(route)
+        .body(wanted(args, readonly, &statement))
         .patience(args.timeout.unwrap_or(LONGEST).min(LONGEST));
     let answer = client.send(query)?;
     if client.json || args.format == Format::Json {
@@ -97,13 +115,13 @@ pub(in crate::cli) fn sql(args: &SqlArgs, environment: &dyn Environment) -> Resu
     Ok(())
 }
 
-fn wanted(args: &SqlArgs, statement: &str) -> Value {
+fn wanted(args: &StatementArgs, readonly: bool, statement: &str) -> Value {
     let mut wanted = Map::new();
     wanted.insert("sql".into(), statement.into());
     if !args.params.is_empty() {
         wanted.insert("params".into(), args.params.clone().into());
     }
-    if args.readonly {
+    if readonly {
         wanted.insert("readonly".into(), true.into());
     }
     if let Some(timeout) = args.timeout {
@@ -120,7 +138,7 @@ fn read_statement(asked_for: bool) -> Result<String, Failure> {
     let input = std::io::stdin();
     if !asked_for && input.is_terminal() {
         return Err(Failure::new(Exit::Usage, "there is no statement")
-            .hint("write it behind the name, or pipe it in"));
+            .hint("write it at the end, or pipe it in"));
     }
     let mut statement = String::new();
     input

@@ -4,6 +4,7 @@ use super::request::{Problem, Request, read};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
 use crate::cli::table::cell;
+use serde::Deserialize;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -73,18 +74,46 @@ fn once(
         }
     }
     let mut id = None;
+    let mut is_progress = false;
     for line in BufReader::new(answer.into_body().into_reader()).lines() {
         let Ok(line) = line else { break };
         if let Some(sequence) = line.strip_prefix("id: ") {
             id = Some(sequence.to_owned());
+        } else if let Some(kind) = line.strip_prefix("event: ") {
+            is_progress = kind == "progress";
         } else if let Some(data) = line.strip_prefix("data: ") {
-            print(client, data)?;
+            if is_progress {
+                remark(data)?;
+            } else {
+                print(client, data)?;
+            }
         } else if line.is_empty() && id.is_some() {
             *last = id.take();
             *tries = 0;
         }
     }
     Ok(Ended::BrokenOff)
+}
+
+/// How far a job's step is: a remark, since it is no event.
+fn remark(progress: &str) -> Result<(), Failure> {
+    let progress: Progress = read(progress)?;
+    let Progress {
+        phase,
+        done,
+        total,
+        unit,
+    } = progress;
+    output::note(format_args!("{phase}: {done} of {total} {unit}"));
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Progress {
+    phase: String,
+    done: u64,
+    total: u64,
+    unit: String,
 }
 
 fn print(client: &Client, event: &str) -> Result<(), Failure> {

@@ -3,6 +3,7 @@ use super::Finding;
 use crate::domain::database::{Condition, Database};
 use crate::domain::state::State;
 use crate::engine::sqlite::MAIN_FILE;
+use crate::event_log::checkpoints::{Checkpoints, Comparison, Contradiction, Held};
 use crate::event_log::verify::{Verified, VerifyError, verify_each};
 use std::path::Path;
 
@@ -14,8 +15,20 @@ pub(super) struct History {
 
 pub(super) fn look(data_dir: &Path, forge_dir: &Path) -> History {
     let mut state = State::default();
-    let verified = verify_each(forge_dir, |recorded| state.evolve(recorded));
+    let kept = Checkpoints::at(forge_dir.join("audit")).all();
+    let mut comparison = Comparison::with(kept.as_ref().map_or_else(|_| vec![], Clone::clone));
+    let verified = verify_each(forge_dir, |recorded| {
+        state.evolve(recorded);
+        comparison.follow(recorded);
+    });
     let mut findings = vec![journal(&verified)];
+    // A journal that breaks off says nothing about what it should end with.
+    if verified.is_ok() {
+        findings.push(match kept {
+            Ok(_) => checkpoints(comparison.end()),
+            Err(error) => Finding::fail("signed", error.to_string(), CHECKPOINTS_HINT),
+        });
+    }
     findings.extend(copies(forge_dir, &verified));
     // A damaged log does not say what ought to be there.
     if verified.is_ok() {
@@ -53,6 +66,20 @@ fn journal(verified: &Result<Verified, VerifyError>) -> Finding {
         ),
     }
 }
+
+fn checkpoints(compared: Result<Held, Contradiction>) -> Finding {
+    match compared {
+        Ok(Held { count: 0, .. }) => Finding::ok("signed", "no checkpoint yet"),
+        Ok(Held { count, last }) => Finding::ok(
+            "signed",
+            format!("{count} checkpoints hold, the last of event {last}"),
+        ),
+        Err(contradiction) => Finding::fail("signed", contradiction.to_string(), CHECKPOINTS_HINT),
+    }
+}
+
+const CHECKPOINTS_HINT: &str = "`dbforge log verify` says whether they are signed; a backup of the \
+     data folder may have the true history";
 
 /// Everything here is made again from the journal, so its absence is no harm while that is whole.
 fn copies(forge_dir: &Path, verified: &Result<Verified, VerifyError>) -> Vec<Finding> {

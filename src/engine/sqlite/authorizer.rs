@@ -2,6 +2,7 @@
 //!
 //! Whatever is not named here is refused, above all what SQLite reports as *unknown*: an ATTACH
 //! with a computed file name arrives so.
+use super::viewer;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +13,25 @@ pub enum Role {
     Reader,
     /// Reads and writes.
     Writer,
+    /// Reads the temporary views that were made for it, which stand for these tables: nothing
+    /// else that is in the file is there for it.
+    Viewer(&'static [&'static str]),
+}
+
+impl Role {
+    /// Whether everything that changes something is refused.
+    #[must_use]
+    pub fn reads_only(self) -> bool {
+        self != Self::Writer
+    }
+
+    /// Where the names of its tables are listed.
+    pub(super) fn schema(self) -> &'static str {
+        match self {
+            Self::Reader | Self::Writer => "sqlite_schema",
+            Self::Viewer(_) => "sqlite_temp_schema",
+        }
+    }
 }
 
 /// What the authorizer saw since it was last asked.
@@ -122,11 +142,14 @@ impl Seen {
     }
 }
 
-fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refused> {
+pub(super) fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refused> {
     let not = |what: &str| Err(Refused::NotAllowed(what.to_owned()));
+    if let Role::Viewer(tables) = role {
+        return viewer::verdict(tables, context);
+    }
     let write = match role {
         Role::Writer => Ok(()),
-        Role::Reader => Err(Refused::NeedsWriter),
+        Role::Reader | Role::Viewer(_) => Err(Refused::NeedsWriter),
     };
     if let Some(schema) = context.database_name
         && schema != "main"
@@ -205,7 +228,7 @@ fn pragma_verdict(role: Role, name: &str, value: Option<&str>) -> Result<(), Ref
         Some(_) if is(PRAGMAS_TO_SET) => {
             return match role {
                 Role::Writer => Ok(()),
-                Role::Reader => Err(Refused::NeedsWriter),
+                Role::Reader | Role::Viewer(_) => Err(Refused::NeedsWriter),
             };
         }
         Some(_) => false,

@@ -1,6 +1,6 @@
 //! A connection under the profile that strangers' SQL runs in.
 //!
-//! The order of [`SqliteConnection::open`] matters. The authorizer comes last, after our own
+//! The order of `SqliteConnection::fenced` matters. The authorizer comes last, after our own
 //! PRAGMAs and before the first statement of a client.
 use super::authorizer::Recorder;
 use super::error::SqlError;
@@ -107,10 +107,49 @@ impl SqliteConnection {
         Ok(connection)
     }
 
+    /// Opens a file of the forge's own for SQL that sees nothing of it but `views`, which are
+    /// temporary ones of these names over tables of the same names.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_views(
+        file: &Path,
+        views: &'static str,
+        names: &'static [&'static str],
+    ) -> Result<Self, SqlError> {
+        memory::install();
+        super::files::require_plain(file).map_err(|_| SqlError::DataMissing)?;
+        let profile = Profile {
+            role: Role::Viewer(names),
+            durability: Durability::Full,
+            size_bytes: 0,
+            cached_statements: 0,
+        };
+        let open = || {
+            let connection = Self::open_plain(file, profile)?;
+            // Whoever outlives its file must not touch the WAL of the next one.
+            let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            connection.inner.set_db_config(no_checkpoint, true)?;
+            // Views are made before the connection takes no more writes.
+            connection.inner.busy_timeout(OPENING_TIMEOUT)?;
+            connection
+                .inner
+                .pragma_update(None, "temp_store", "MEMORY")?;
+            connection.inner.execute_batch(views)?;
+            connection.fenced(profile)
+        };
+        open().map_err(|it| SqlError::from_sqlite(&it, None))
+    }
+
     fn open_file(file: &Path, profile: Profile) -> rusqlite::Result<Self> {
-        let mode = match profile.role {
-            Role::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
-            Role::Writer => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        Self::open_plain(file, profile)?.fenced(profile)
+    }
+
+    fn open_plain(file: &Path, profile: Profile) -> rusqlite::Result<Self> {
+        let mode = if profile.role.reads_only() {
+            OpenFlags::SQLITE_OPEN_READ_ONLY
+        } else {
+            OpenFlags::SQLITE_OPEN_READ_WRITE
         };
         let flags = mode
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -118,22 +157,25 @@ impl SqliteConnection {
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let inner = Connection::open_with_flags(file, flags)?;
         inner.set_prepared_statement_cache_capacity(profile.cached_statements);
-        let mut connection = Self {
+        Ok(Self {
             inner,
             role: profile.role,
             leash: Arc::default(),
             recorder: Arc::default(),
             house: Arc::default(),
             is_spoiled: false,
-        };
-        connection.defend()?;
-        connection.configure(profile)?;
-        connection.limit()?;
-        functions::replace_in(&connection.inner)?;
-        fts5_functions::replace_in(&connection.inner)?;
-        connection.listen()?;
-        connection.authorize()?;
-        Ok(connection)
+        })
+    }
+
+    fn fenced(mut self, profile: Profile) -> rusqlite::Result<Self> {
+        self.defend()?;
+        self.configure(profile)?;
+        self.limit()?;
+        functions::replace_in(&self.inner)?;
+        fts5_functions::replace_in(&self.inner)?;
+        self.listen()?;
+        self.authorize()?;
+        Ok(self)
     }
 
     fn defend(&self) -> rusqlite::Result<()> {
@@ -162,7 +204,7 @@ impl SqliteConnection {
         sqlite.pragma_update(None, "cell_size_check", true)?;
         sqlite.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
         sqlite.pragma_update(None, "foreign_keys", true)?;
-        if profile.role == Role::Reader {
+        if profile.role.reads_only() {
             sqlite.pragma_update(None, "query_only", true)?;
             return Ok(());
         }

@@ -1,11 +1,15 @@
 //! What may help with an error, where the schema knows: the nearest name.
 use rusqlite::Connection;
 
-/// `did you mean "users"?` for a message that names a table or column that is not there.
-pub(super) fn for_message(sqlite: &Connection, message: &str) -> Option<String> {
+/// `did you mean "users"?` for a message that names a table or column that is not in `schema`.
+pub(super) fn for_message(sqlite: &Connection, schema: &str, message: &str) -> Option<String> {
+    let nearest = |question: &str, wrong| {
+        let question = question.replace("sqlite_schema", schema);
+        nearest(sqlite, &question, wrong)
+    };
     if let Some(table) = message.strip_prefix("no such table: ") {
         let table = table.strip_prefix("main.").unwrap_or(table);
-        return nearest(sqlite, TABLES, table);
+        return nearest(TABLES, table);
     }
     let column = message.strip_prefix("no such column: ").or_else(|| {
         let (_, name) = message.split_once(" has no column named ")?;
@@ -14,7 +18,7 @@ pub(super) fn for_message(sqlite: &Connection, message: &str) -> Option<String> 
     // SQLite itself goes on with " - should this be a string literal in single-quotes?".
     let column = column.split(" - ").next()?.trim_matches('"');
     let column = column.rsplit('.').next()?;
-    nearest(sqlite, COLUMNS, column)
+    nearest(COLUMNS, column)
 }
 
 /// At most this many names are compared: a hint is not worth more.
@@ -74,7 +78,7 @@ mod tests {
         sqlite
             .execute_batch("CREATE TABLE users (id, email); CREATE TABLE orders (total)")
             .unwrap();
-        for_message(&sqlite, message)
+        for_message(&sqlite, "sqlite_schema", message)
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod memory;
 mod parameters;
 mod statement;
 mod strings;
+mod viewer;
 
 pub use answer::{Form, Int64Form, Shape};
 pub use connection::{LIMITS, MAX_VALUE_BYTES, Profile, Role, SqliteConnection};

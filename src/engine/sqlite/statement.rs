@@ -96,6 +96,11 @@ impl SqliteConnection {
             (Some(Refused::NeedsWriter), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
                 SqlError::NeedsWriter
             }
+            (None, SqlError::Sql { message, .. })
+                if self.role.reads_only() && message.ends_with(" because it is a view") =>
+            {
+                SqlError::NeedsWriter
+            }
             (
                 None,
                 SqlError::Sql {
@@ -103,7 +108,8 @@ impl SqliteConnection {
                     hint: None,
                 },
             ) => {
-                let hint = self.as_house(|house| hint::for_message(house, &message));
+                let schema = self.role.schema();
+                let hint = self.as_house(|house| hint::for_message(house, schema, &message));
                 SqlError::Sql { message, hint }
             }
             (None, SqlError::DiskFull) => self.which_room_is_full(),

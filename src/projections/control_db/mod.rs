@@ -1,6 +1,7 @@
 //! `control.db`: everything that lists or searches, folded from the log into SQLite.
 //!
 //! It may be deleted at any time; it is built again from the log. Nothing is decided by it.
+mod causes;
 mod databases;
 mod events;
 mod follower;
@@ -13,6 +14,7 @@ mod readers;
 mod storage;
 mod tokens;
 
+pub use self::causes::{Cause, MAX_CAUSES};
 pub use self::databases::DatabaseFilter;
 pub use self::events::{EventFilter, ShownEvent};
 pub use self::follower::Position;
@@ -41,6 +43,11 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// The views through which SQL of people sees the file, as temporary ones.
+pub const AUDIT_VIEWS: &str = include_str!("../../../migrations/control/audit_views.sql");
+/// Their names, which are those of the tables that they stand for and may read.
+pub const AUDIT_TABLES: &[&str] = &["events", "jobs", "databases", "labels", "tokens"];
 
 /// The longest that a question waits while the file is being built from the log.
 const CATCH_UP_WAIT: Duration = Duration::from_secs(5);
@@ -128,6 +135,12 @@ impl ControlDb {
         }
     }
 
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.readers.path()
+    }
+
     /// How far it has followed the log.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -169,6 +182,15 @@ impl ControlDb {
     /// When the file does not answer.
     pub async fn event(&self, sequence: Sequence) -> Result<Option<ShownEvent>, QueryError> {
         self.ask(move |it| events::find_one(it, sequence)).await
+    }
+
+    /// What caused the event with this sequence, the nearest cause first; at most
+    /// [`MAX_CAUSES`].
+    ///
+    /// # Errors
+    /// When the file does not answer.
+    pub async fn causes(&self, sequence: Sequence) -> Result<Vec<Cause>, QueryError> {
+        self.ask(move |it| causes::of(it, sequence)).await
     }
 
     /// One page of jobs.

@@ -3,7 +3,7 @@ use super::follower::Message;
 use super::storage::{self, StorageError};
 use crate::clock::Deadline;
 use rusqlite::Connection;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -57,6 +57,11 @@ impl Readers {
             turns: Arc::new(Semaphore::new(READERS)),
             to_follower,
         }
+    }
+
+    /// The file that is read.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Asks a question on a thread that may block, all of it at one moment of the file.

@@ -1,0 +1,100 @@
+//! What vouches for the history, and SQL on it.
+use super::pages::{self, Columns};
+use super::request::Request;
+use super::sql::{self, StatementArgs};
+use super::{Client, GatewayArgs};
+use crate::cli::exit::Failure;
+use crate::cli::output;
+use crate::cli::table::Table;
+use crate::config::Environment;
+use serde::Deserialize;
+
+const COLUMNS: &Columns = &[
+    ("SEQUENCE", "/sequence"),
+    ("TIME", "/time"),
+    ("HASH", "/hash"),
+    ("KEY", "/key_id"),
+];
+
+/// `dbforge audit`.
+#[derive(Debug, clap::Subcommand)]
+pub(in crate::cli) enum AuditCommand {
+    /// Ask the history in SQL: the tables events, jobs, databases, labels and tokens
+    Sql(StatementArgs),
+    /// Show the end of the event log
+    Head(AuditArgs),
+    /// Sign the end of the event log, and print the checkpoint to be kept elsewhere
+    Checkpoint(AuditArgs),
+    /// List the checkpoints that were signed; with --json as `log verify --checkpoints` takes them
+    Checkpoints(AuditArgs),
+    /// Print the public key that checkpoints are checked with
+    Key(AuditArgs),
+}
+
+/// What every one of them understands.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct AuditArgs {
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    sequence: u64,
+    time: String,
+    hash: String,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    public_key: String,
+}
+
+/// Asks for what the command says.
+pub(in crate::cli) fn run(
+    command: &AuditCommand,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
+    match command {
+        AuditCommand::Sql(args) => sql::ask(&["audit", "query"], args, false, environment),
+        AuditCommand::Head(args) => head(args, environment),
+        AuditCommand::Checkpoint(args) => checkpoint(args, environment),
+        AuditCommand::Checkpoints(args) => checkpoints(args, environment),
+        AuditCommand::Key(args) => key(args, environment),
+    }
+}
+
+fn head(args: &AuditArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let answer = client.send(Request::get(&["audit", "head"]))?;
+    if client.json {
+        return output::line(&answer.text);
+    }
+    let head: Head = answer.read()?;
+    let mut table = Table::headed(["SEQUENCE", "TIME", "HASH"]);
+    table.row([head.sequence.to_string(), head.time, head.hash]);
+    output::text(table)
+}
+
+/// As it was sent in any case: it is a line of the file that is kept elsewhere.
+fn checkpoint(args: &AuditArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let answer = client.send(Request::post(&["audit", "checkpoints"]))?;
+    output::line(&answer.text)
+}
+
+fn checkpoints(args: &AuditArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let list = pages::fetch(&client, None, || Request::get(&["audit", "checkpoints"]))?;
+    pages::print(&client, &list, COLUMNS)
+}
+
+fn key(args: &AuditArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let answer = client.send(Request::get(&["audit", "key"]))?;
+    if client.json {
+        return output::line(&answer.text);
+    }
+    let key: Key = answer.read()?;
+    output::line(key.public_key)
+}

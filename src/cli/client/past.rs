@@ -1,0 +1,82 @@
+//! What is true at a moment, and what changed between two.
+use super::request::{Answer, Request};
+use super::{Client, GatewayArgs};
+use crate::cli::exit::Failure;
+use crate::cli::output;
+use crate::config::Environment;
+
+/// `dbforge state`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct StateArgs {
+    /// Behind this event, or at this time (2026-03-01T12:00:00Z); without it now
+    #[arg(long, value_name = "MOMENT")]
+    at: Option<String>,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "json")]
+    format: Format,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// `dbforge diff`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct DiffArgs {
+    /// The earlier moment: a sequence or a time
+    from: String,
+    /// The later moment; without it now
+    to: Option<String>,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "json")]
+    format: Format,
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// How a state or a difference is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// As `dbforge replay` prints it; differences as a unified diff.
+    Text,
+    /// The whole answer as the gateway sent it.
+    Json,
+}
+
+impl Format {
+    fn word(self, client: &Client) -> &'static str {
+        match self {
+            Self::Text if !client.json => "text",
+            Self::Text | Self::Json => "json",
+        }
+    }
+}
+
+/// Prints the state at a moment.
+pub(in crate::cli) fn state(
+    args: &StateArgs,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let request = Request::get(&["state"])
+        .query("format", args.format.word(&client))
+        .query_if("at", args.at.as_ref());
+    print(&client.send(request)?)
+}
+
+/// Prints what changed between two moments; nothing where nothing did.
+pub(in crate::cli) fn diff(args: &DiffArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    let client = Client::new(&args.gateway, environment)?;
+    let request = Request::get(&["state", "diff"])
+        .query("format", args.format.word(&client))
+        .query("from", &args.from)
+        .query_if("to", args.to.as_ref());
+    print(&client.send(request)?)
+}
+
+/// Texts end their own lines, JSON does not.
+fn print(answer: &Answer) -> Result<(), Failure> {
+    if answer.text.is_empty() || answer.text.ends_with('\n') {
+        output::text(&answer.text)
+    } else {
+        output::line(&answer.text)
+    }
+}

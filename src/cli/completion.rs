@@ -1,0 +1,19 @@
+//! Scripts that complete the command line in a shell.
+use crate::cli::exit::Failure;
+use crate::cli::output;
+use clap_complete::Shell;
+
+/// `dbforge completion`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CompletionArgs {
+    /// For which shell
+    shell: Shell,
+}
+
+/// Prints the script.
+pub(super) fn completion(args: &CompletionArgs) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    let mut program = super::declaration();
+    clap_complete::generate(args.shell, &mut program, "dbforge", &mut script);
+    output::text(String::from_utf8_lossy(&script))
+}

@@ -1,0 +1,40 @@
+//! Reads the event log of a data folder: from the journal alone, without a lock, changing nothing.
+mod verify;
+
+use crate::cli::data_dir::DataDirArgs;
+use crate::cli::exit::Failure;
+use crate::cli::output;
+use crate::config::Environment;
+use crate::event_log::canonical::export_line;
+use crate::event_log::verify::verify_each;
+use std::path::Path;
+
+/// `dbforge log`.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum LogCommand {
+    /// Print every event as a line of JSON, with its hashes
+    Export(DataDirArgs),
+    /// Check every byte of the journal, the whole chain of hashes, and the signed checkpoints
+    Verify(verify::VerifyArgs),
+}
+
+pub(super) fn run(command: &LogCommand, environment: &dyn Environment) -> Result<(), Failure> {
+    match command {
+        LogCommand::Export(args) => export(&args.data_dir(environment)?.join(".forge")),
+        LogCommand::Verify(args) => verify::verify(args, environment),
+    }
+}
+
+/// Prints what verifies, which is the whole log unless it is damaged.
+fn export(forge_dir: &Path) -> Result<(), Failure> {
+    let mut lines = output::Lines::begin();
+    let mut printed = Ok(());
+    let verified = verify_each(forge_dir, |recorded| {
+        if printed.is_ok() {
+            printed = lines.line(export_line(recorded));
+        }
+    });
+    printed?;
+    lines.end()?;
+    verify::judged(verified, forge_dir).map(drop)
+}

@@ -1,0 +1,172 @@
+//! Whether a log, or an export of one, is what was written, and all of it.
+use crate::cli::data_dir::DataDirArgs;
+use crate::cli::exit::{Exit, Failure, OrExit};
+use crate::cli::output;
+use crate::config::Environment;
+use crate::domain::recorded::Head;
+use crate::event_log::checkpoints::{
+    Checkpoint, Checkpoints, Comparison, FileError, Held, PublicKey, read_lines,
+};
+use crate::event_log::import::{LineError, read_whole_export};
+use crate::event_log::verify::{Verified, VerifyError, verify_each};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+/// `dbforge log verify`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct VerifyArgs {
+    /// Verify this export instead of a data folder
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    export: Option<PathBuf>,
+    /// Signed checkpoints that were kept elsewhere, one a line; without it those of the data
+    /// folder
+    #[arg(long, value_name = "FILE")]
+    checkpoints: Option<PathBuf>,
+    /// The public key that they were signed with, as `dbforge audit key` prints it, kept elsewhere
+    /// too; may be repeated. Without it the data folder's own
+    #[arg(long = "key", value_name = "KEY")]
+    keys: Vec<PublicKey>,
+    #[command(flatten)]
+    data_dir: DataDirArgs,
+}
+
+/// Verifies what the arguments name.
+pub(super) fn verify(args: &VerifyArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    if let Some(export) = &args.export {
+        let checkpoints = given(args)?;
+        return verify_export(export, checkpoints.unwrap_or_default());
+    }
+    let forge_dir = args.data_dir.data_dir(environment)?.join(".forge");
+    let own = Checkpoints::at(forge_dir.join("audit"));
+    let checkpoints = match (given(args)?, args.keys.as_slice()) {
+        (Some(given), _) => given,
+        (None, keys) => kept(&own, keys)?,
+    };
+    verify_journal(&forge_dir, checkpoints)
+}
+
+fn verify_journal(forge_dir: &Path, checkpoints: Vec<Checkpoint>) -> Result<(), Failure> {
+    let mut comparison = Comparison::with(checkpoints);
+    let verified = verify_each(forge_dir, |recorded| comparison.follow(recorded));
+    let verified = judged(verified, forge_dir)?;
+    let head = verified.head;
+    output::line(format_args!(
+        "whole: {} events in {} commits and {} files; head {} {}",
+        verified.events,
+        verified.commits,
+        verified.segments,
+        head.sequence,
+        hex::encode(head.hash),
+    ))?;
+    if verified.unfinished_bytes > 0 {
+        output::note(format_args!(
+            "{} bytes behind the head are no whole commit: it is being written, or a crash cut it \
+             short and the next start cuts it off",
+            verified.unfinished_bytes
+        ));
+    }
+    report(comparison)
+}
+
+fn verify_export(path: &Path, checkpoints: Vec<Checkpoint>) -> Result<(), Failure> {
+    let file = File::open(path).or_exit(Exit::Unavailable, path.display())?;
+    let mut comparison = Comparison::with(checkpoints);
+    let mut head = Head::default();
+    for recorded in read_whole_export(BufReader::new(file)) {
+        let recorded = recorded.map_err(|error| {
+            let exit = match error.reason {
+                LineError::Io(_) => Exit::Unavailable,
+                _ => Exit::Damage,
+            };
+            Failure::new(exit, format_args!("{}: {error}", path.display()))
+        })?;
+        comparison.follow(&recorded);
+        head.sequence = recorded.sequence;
+        head.hash = recorded.hash;
+    }
+    output::line(format_args!(
+        "whole: {} events; head {} {}",
+        head.sequence,
+        head.sequence,
+        hex::encode(head.hash),
+    ))?;
+    report(comparison)
+}
+
+fn report(comparison: Comparison) -> Result<(), Failure> {
+    match comparison.end() {
+        Ok(Held { count: 0, .. }) => {
+            output::note("no signed checkpoint was compared: a tail that was cut does not show");
+            Ok(())
+        }
+        Ok(Held { count, last }) => output::line(format_args!(
+            "signed: {count} checkpoints hold, the last of event {last}"
+        )),
+        Err(contradiction) => Err(Failure::new(Exit::Damage, contradiction)
+            .hint("a backup of the data folder may have the true history")),
+    }
+}
+
+/// The checkpoints that were kept elsewhere, all signed by a key that is trusted.
+fn given(args: &VerifyArgs) -> Result<Option<Vec<Checkpoint>>, Failure> {
+    let Some(path) = &args.checkpoints else {
+        return Ok(None);
+    };
+    if args.keys.is_empty() {
+        return Err(Failure::new(Exit::Usage, "--checkpoints needs a --key")
+            .hint("`dbforge audit key` prints it; who checks keeps it elsewhere"));
+    }
+    let file = File::open(path).or_exit(Exit::Unavailable, path.display())?;
+    let checkpoints: Result<Vec<_>, _> = read_lines(BufReader::new(file)).collect();
+    signed(readable(checkpoints, path)?, &args.keys).map(Some)
+}
+
+/// The checkpoints of the data folder itself.
+fn kept(own: &Checkpoints, keys: &[PublicKey]) -> Result<Vec<Checkpoint>, Failure> {
+    let checkpoints = readable(own.all(), Path::new("the data folder"))?;
+    if !keys.is_empty() {
+        return signed(checkpoints, keys);
+    }
+    let key = own.kept_key().or_exit(Exit::Damage, "the data folder")?;
+    signed(checkpoints, key.as_slice())
+}
+
+fn readable(
+    checkpoints: Result<Vec<Checkpoint>, FileError>,
+    path: &Path,
+) -> Result<Vec<Checkpoint>, Failure> {
+    let exit = match checkpoints {
+        Err(FileError::Io(_)) => Exit::Unavailable,
+        _ => Exit::Damage,
+    };
+    checkpoints.or_exit(exit, path.display())
+}
+
+fn signed(checkpoints: Vec<Checkpoint>, keys: &[PublicKey]) -> Result<Vec<Checkpoint>, Failure> {
+    for (line, checkpoint) in (1..).zip(&checkpoints) {
+        let verified = checkpoint.verify(keys);
+        verified.or_exit(Exit::Damage, format_args!("checkpoint {line}"))?;
+    }
+    Ok(checkpoints)
+}
+
+/// What came of reading a journal.
+pub(super) fn judged(
+    verified: Result<Verified, VerifyError>,
+    forge_dir: &Path,
+) -> Result<Verified, Failure> {
+    let journal = forge_dir.join("journal");
+    match verified {
+        Ok(verified) => Ok(verified),
+        Err(error @ VerifyError::Damaged { .. }) => Err(error)
+            .or_exit(Exit::Damage, format_args!("{}", journal.display()))
+            .map_err(|failure| failure.hint(DAMAGE_HINT)),
+        Err(error @ VerifyError::Unreadable(_)) => {
+            Err(error).or_exit(Exit::Unavailable, format_args!("{}", journal.display()))
+        }
+    }
+}
+
+const DAMAGE_HINT: &str = "the next start heals it from the index where that is whole, else the \
+     gateway serves SQL and takes no commands; keep a copy of the data folder first";

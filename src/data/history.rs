@@ -1,0 +1,100 @@
+//! SQL on the forge's own history: read-only, and seeing nothing of `control.db` but its views.
+//!
+//! Each question opens the file for itself: it may have been made anew since the last one, and
+//! opening takes less than the questions that people have. In WAL mode a reader never holds up the
+//! one who writes; it keeps the WAL from being cut, and its deadline ends that.
+use super::bench::Bench;
+use super::query::{QueryAnswer, QueryError, QueryRequest};
+use super::{Call, DataPlane, begins_like_a_write};
+use crate::engine::sqlite::{Answer, Hold, SqlError, SqliteConnection, Statement, Ticket};
+use crate::projections::control_db::{AUDIT_TABLES, AUDIT_VIEWS};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Questions at once: what people ask of a history reads much of it, and the machine is there for
+/// their databases.
+const AT_ONCE: usize = 2;
+/// Questions that wait for their turn.
+const WAITING: usize = 32;
+
+/// Who may ask, and whether a question does not end.
+#[derive(Debug)]
+pub(super) struct History {
+    /// One for each question that runs or waits.
+    room: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+    bench: Arc<Bench>,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            room: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            bench: Arc::default(),
+        }
+    }
+}
+
+impl DataPlane {
+    /// Runs one statement on the history in `control_db`, the path of that file.
+    ///
+    /// # Errors
+    /// As [`Self::query`]; whatever changes something is [`QueryError::ReadOnly`].
+    pub async fn query_history(
+        &self,
+        control_db: PathBuf,
+        request: QueryRequest,
+    ) -> Result<QueryAnswer, QueryError> {
+        let call = self.call(&request.options);
+        self.refuse_early(&request.sql)?;
+        if begins_like_a_write(&request.sql) {
+            return Err(QueryError::ReadOnly);
+        }
+        if let Some(reason) = self.history.bench.reason() {
+            return Err(QueryError::Benched { reason });
+        }
+        let overloaded = || QueryError::Overloaded {
+            what: "answers about the history",
+        };
+        let room = Arc::clone(&self.history.room);
+        let _room = room.try_acquire_owned().map_err(|_| overloaded())?;
+        let turn = self.history.turn(&call).await.ok_or_else(overloaded)?;
+        let ticket = Arc::new(Ticket::default());
+        let hold = Hold {
+            deadline: call.deadline,
+            ticket: Some(Arc::clone(&ticket)),
+            slice: None,
+            may_wait: true,
+        };
+        let read = move || ask(&control_db, request, hold, &call);
+        self.on_thread(&self.history.bench, &call, ticket, turn, read)
+            .await
+    }
+}
+
+impl History {
+    async fn turn(&self, call: &Call) -> Option<OwnedSemaphorePermit> {
+        let turn = Arc::clone(&self.turns).acquire_owned();
+        let turn = tokio::time::timeout_at(call.deadline.instant(), turn).await;
+        turn.ok()?.ok()
+    }
+}
+
+fn ask(
+    control_db: &Path,
+    request: QueryRequest,
+    hold: Hold,
+    call: &Call,
+) -> Result<Answer, SqlError> {
+    let mut views = SqliteConnection::open_views(control_db, AUDIT_VIEWS, AUDIT_TABLES)?;
+    let statement = Statement {
+        sql: request.sql.into(),
+        params: request.params,
+    };
+    views.hold(hold);
+    let answer = views.run(&statement, &call.form);
+    views.release();
+    answer
+}

@@ -1,0 +1,87 @@
+//! SQL on the history.
+use super::Gateway;
+use super::auth::Caller;
+use super::error::Problem;
+use super::extract::{JsonBody, StrictQuery};
+use super::reply::Marked;
+use super::sql::{Int64Word, QueryResult, ShapeWord, check_bound, written};
+use crate::clock::Stopwatch;
+use crate::data::{Access, Params, QueryOptions, QueryRequest};
+use crate::domain::token::Scope;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+use utoipa::{IntoParams, ToSchema};
+
+/// A question to the history.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AuditQuery {
+    /// One SQL statement that reads.
+    #[schema(example = "SELECT actor, count(*) FROM events GROUP BY actor")]
+    sql: String,
+    /// Values for its parameters: a list, or an object by name.
+    #[serde(default)]
+    #[schema(value_type = Object, example = json!([]))]
+    params: Params,
+    /// Most milliseconds that it may take; 5,000 when not given, at most 60,000.
+    timeout_ms: Option<u64>,
+    /// Rows after which the answer ends and says `truncated`. When not given, a result of more
+    /// than 10,000 rows is refused.
+    max_rows: Option<u64>,
+    /// How integers beyond ±(2^53 − 1) are written.
+    #[serde(default)]
+    int64: Int64Word,
+    /// Rows as lists or as objects.
+    #[serde(default)]
+    shape: ShapeWord,
+}
+
+/// How far the history is to be.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditQueryParameters {
+    /// Answer once the log has reached this sequence.
+    min_sequence: Option<u64>,
+}
+
+/// Ask the history in SQL
+///
+/// Read-only, on the tables `events`, `jobs`, `databases`, `labels` and `tokens`, under the rules
+/// and bounds of all SQL. Two questions are answered at a time. The answer has seen every event
+/// that was there when it was asked.
+#[utoipa::path(post, path = "/v1/audit/query", tag = "history",
+    params(AuditQueryParameters), request_body = AuditQuery,
+    responses((status = 200, body = QueryResult)))]
+pub(super) async fn query_history(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    StrictQuery(parameters): StrictQuery<AuditQueryParameters>,
+    JsonBody(asked): JsonBody<AuditQuery>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Audit)?;
+    caller.require_all()?;
+    let bounds = gateway.data.config();
+    let longest_ms = u64::try_from(bounds.largest_timeout.as_millis()).unwrap_or(u64::MAX);
+    check_bound("timeout_ms", asked.timeout_ms, longest_ms)?;
+    check_bound("max_rows", asked.max_rows, bounds.largest_max_rows)?;
+    let request = QueryRequest {
+        sql: asked.sql,
+        params: asked.params,
+        options: QueryOptions {
+            timeout: asked.timeout_ms.map(Duration::from_millis),
+            max_rows: asked.max_rows,
+            int64: asked.int64.into(),
+            shape: asked.shape.into(),
+            ..QueryOptions::for_access(Access::ReadOnly)
+        },
+    };
+    let stopwatch = Stopwatch::start();
+    let present = gateway.listed_at(parameters.min_sequence).await?;
+    let control_db = gateway.control_db.path().to_owned();
+    let answer = gateway.data.query_history(control_db, request).await?;
+    Ok(written(answer, stopwatch.elapsed()).seen(present.head.sequence))
+}

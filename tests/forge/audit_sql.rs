@@ -1,0 +1,374 @@
+//! The history is asked in SQL, and nothing but asked.
+use crate::attack_corpus::statements;
+use crate::http_support::{Answer, HttpForge};
+use crate::support::files_below;
+use axum::http::StatusCode;
+use dbforge::clock::Stopwatch;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
+use std::time::Duration;
+
+async fn ask(forge: &HttpForge, sql: &str) -> Answer {
+    let body = json!({ "sql": sql }).to_string();
+    forge.post("/v1/audit/query", &body).await
+}
+
+#[track_caller]
+fn rows(answer: &Answer) -> Value {
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    answer.json()["rows"].take()
+}
+
+#[tokio::test]
+async fn the_tables_hold_what_the_lists_hold() {
+    let forge = HttpForge::new().await;
+    let body = r#"{"name":"shop","labels":{"team":"red"},"ttl":"2h"}"#;
+    forge.post("/v1/databases", body).await;
+    forge.settle().await;
+    forge.token("ci", "\"read\"", "\"shop\"").await;
+    let shop = forge.get("/v1/databases/shop").await.json();
+    let job = forge.get("/v1/jobs").await.json()["data"][0].take();
+
+    let sql = "SELECT id, name, state, labels ->> 'team', limits ->> 'size_bytes', expires_at, \
+               sequence FROM databases";
+    let expected = json!([[
+        shop["id"],
+        "shop",
+        "ready",
+        "red",
+        2_147_483_648_u64,
+        shop["expires_at"],
+        shop["sequence"]
+    ]]);
+    assert_eq!(rows(&ask(&forge, sql).await), expected);
+    let sql = "SELECT id, kind, database, database_id, state, actor, request_id, attempts, error, \
+               created_at, started_at, finished_at, duration_ms, sequence FROM jobs";
+    let expected = json!([[
+        job["id"],
+        job["kind"],
+        "shop",
+        shop["id"],
+        "succeeded",
+        "root",
+        job["request_id"],
+        1,
+        null,
+        job["created_at"],
+        job["started_at"],
+        job["finished_at"],
+        0,
+        job["sequence"]
+    ]]);
+    assert_eq!(rows(&ask(&forge, sql).await), expected);
+    let sql = "SELECT key, value, database FROM labels";
+    assert_eq!(
+        rows(&ask(&forge, sql).await),
+        json!([["team", "red", "shop"]])
+    );
+    let sql = "SELECT name, scopes, databases, expires_at, revoked_at FROM tokens";
+    let expected = json!([["ci", "[\"read\"]", "[\"shop\"]", null, null]]);
+    assert_eq!(rows(&ask(&forge, sql).await), expected);
+
+    for event in forge.get("/v1/events?limit=1000").await.json()["data"]
+        .as_array()
+        .unwrap()
+    {
+        let sql = "SELECT sequence, time, kind, database_id, job_id, actor, request_id, \
+                   correlation_id, causation, commit_id, stream, previous_hash, hash, data \
+                   FROM events WHERE sequence = :sequence";
+        let body = json!({"sql": sql, "params": {"sequence": event["sequence"]}});
+        let answer = forge.post("/v1/audit/query", &body.to_string()).await;
+        let row = rows(&answer)[0].take();
+        let fields = [
+            "sequence",
+            "time",
+            "kind",
+            "database",
+            "job",
+            "actor",
+            "request_id",
+            "correlation",
+            "causation",
+            "commit",
+            "stream",
+            "previous_hash",
+            "hash",
+        ];
+        for (place, field) in fields.iter().enumerate() {
+            assert_eq!(row[place], event[field], "{field} of {event}");
+        }
+        let data: Value = serde_json::from_str(row[13].as_str().unwrap()).unwrap();
+        assert_eq!(data, event["data"]);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_that_of_a_query_and_has_seen_what_was_written_before() {
+    let forge = HttpForge::new().await;
+    forge.ready("shop").await;
+    let head = forge.control.present().head.sequence.0;
+    let body = r#"{"sql":"SELECT max(sequence) AS n FROM events","shape":"objects","int64":"string","timeout_ms":1000,"max_rows":5}"#;
+    let answer = forge.post("/v1/audit/query", body).await;
+    assert_eq!(answer.header("x-dbforge-sequence"), head.to_string());
+    assert!(answer.header("server-timing").contains("exec"));
+    let mut body = answer.json();
+    assert!(body["elapsed_ms"].take().is_f64());
+    assert_eq!(
+        body,
+        json!({"columns": [{"name": "n", "type": null}], "rows": [{"n": head}], "row_count": 1,
+            "rows_affected": 0, "last_insert_rowid": null, "truncated": false, "elapsed_ms": null})
+    );
+    let cut = forge
+        .post(
+            "/v1/audit/query",
+            r#"{"sql":"SELECT 1 FROM events","max_rows":2}"#,
+        )
+        .await
+        .json();
+    assert_eq!(
+        (&cut["row_count"], &cut["truncated"]),
+        (&json!(2), &true.into())
+    );
+
+    let told = |answer: Answer, code| answer.problem(400, code);
+    let hint = told(ask(&forge, "SELECT * FROM evnts").await, "sql_error");
+    assert!(hint.contains("did you mean \\\"events\\\"?"), "{hint}");
+    let hint = told(ask(&forge, "SELECT actr FROM events").await, "sql_error");
+    assert!(hint.contains("did you mean \\\"actor\\\"?"), "{hint}");
+    for wrong in [
+        r#"{"sql":"SELECT 1","readonly":true}"#,
+        r#"{"sql":"SELECT 1","max_rows":0}"#,
+        r#"{"sql":"SELECT 1","timeout_ms":60001}"#,
+        r#"{"sql":"SELECT 1; SELECT 2"}"#,
+        r#"{"sql":""}"#,
+        "{}",
+    ] {
+        let answer = forge.post("/v1/audit/query", wrong).await;
+        answer.problem(400, "invalid_request");
+    }
+    let answer = forge
+        .post("/v1/audit/query", r#"{"sql":"SELECT ?1"}"#)
+        .await;
+    answer.problem(422, "parameter_mismatch");
+}
+
+#[tokio::test]
+async fn whatever_changes_something_is_read_only() {
+    let forge = HttpForge::new().await;
+    forge.ready("shop").await;
+    let before = files(&forge).await;
+    for sql in [
+        "INSERT INTO events (sequence) VALUES (1)",
+        "WITH x AS (SELECT 1) INSERT INTO events (sequence) SELECT * FROM x",
+        "WITH x AS (SELECT 1) UPDATE events SET actor = 'me'",
+        "WITH x AS (SELECT 1) DELETE FROM events",
+        "WITH x AS (SELECT 1) DELETE FROM main.events",
+        "WITH x AS (SELECT 1) UPDATE main.progress SET sequence = 0",
+        "REPLACE INTO databases (id) VALUES (1)",
+        "CREATE TABLE t (a)",
+        "/* a */ CREATE TABLE t (a)",
+        "/* a */ CREATE TEMP TABLE t (a)",
+        "/* a */ CREATE TEMP VIEW v AS SELECT * FROM main.progress",
+        "CREATE INDEX i ON events (actor)",
+        "/* a */ CREATE VIRTUAL TABLE v USING fts5(x)",
+        "/* a */ DROP TABLE events",
+        "/* a */ DROP VIEW events",
+        "/* a */ DROP TABLE main.events",
+        "/* a */ ALTER TABLE main.events RENAME TO gone",
+        "REINDEX",
+        "ANALYZE",
+    ] {
+        let answer = ask(&forge, sql).await;
+        assert_eq!(answer.status, 403, "{sql}: {}", answer.text);
+        answer.problem(403, "read_only");
+    }
+    assert_eq!(files(&forge).await, before);
+}
+
+#[tokio::test]
+async fn nothing_but_the_tables_of_the_history_is_there() {
+    let forge = HttpForge::new().await;
+    let before = files(&forge).await;
+    for sql in [
+        "SELECT * FROM progress",
+        "SELECT * FROM main.progress",
+        // A name of the history's does not make it one of its tables.
+        "WITH events AS (SELECT * FROM main.progress) SELECT * FROM events",
+        "SELECT (SELECT hash FROM main.progress) FROM events",
+        "SELECT * FROM sqlite_schema",
+        "SELECT * FROM main.sqlite_schema",
+        "SELECT * FROM dbstat",
+        "SELECT * FROM pragma_table_list",
+        "SELECT * FROM pragma_database_list",
+        "SELECT * FROM pragma_table_info('progress')",
+        "PRAGMA table_info(progress)",
+        "PRAGMA main.table_info(events)",
+        "PRAGMA table_list",
+        "PRAGMA database_list",
+        "PRAGMA user_version",
+        "PRAGMA query_only = 0",
+        "PRAGMA writable_schema = 1",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        "PRAGMA quick_check",
+        "ATTACH 'x.db' AS x",
+        "ATTACH (SELECT 'x' || '.db') AS x",
+        "DETACH main",
+        "VACUUM",
+        "VACUUM INTO 'x.db'",
+        "BEGIN",
+        "COMMIT",
+        "SAVEPOINT s",
+        "SELECT load_extension('x')",
+        "EXPLAIN ATTACH 'x.db' AS x",
+    ] {
+        let answer = ask(&forge, sql).await;
+        assert_eq!(answer.status, 403, "{sql}: {}", answer.text);
+        answer.problem(403, "statement_not_allowed");
+    }
+    assert_eq!(files(&forge).await, before);
+    let tables = ask(&forge, "SELECT name FROM sqlite_temp_schema ORDER BY name").await;
+    let names = ["databases", "events", "jobs", "labels", "tokens"];
+    assert_eq!(rows(&tables), json!(names.map(|it| [it])));
+    let columns = "SELECT name FROM pragma_table_info('labels')";
+    let names = json!([["key"], ["value"], ["database"], ["database_id"]]);
+    assert_eq!(rows(&ask(&forge, columns).await), names);
+    rows(&ask(&forge, "PRAGMA table_info(events)").await);
+    let mixed = "SELECT count(*) FROM events e, json_each(e.data) d JOIN databases ON 1 WHERE e.kind GLOB 'x*'";
+    assert_eq!(rows(&ask(&forge, mixed).await), json!([[0]]));
+}
+
+#[tokio::test]
+async fn the_history_is_for_those_who_may_see_all_of_it_and_holds_no_secret() {
+    let forge = HttpForge::new().await;
+    let mut secrets = Vec::new();
+    for (name, scopes, databases, status) in [
+        ("reader", "\"read\",\"write\",\"manage\"", "\"*\"", 403),
+        ("narrow", "\"audit\"", "\"shop\"", 403),
+        ("auditor", "\"audit\"", "\"*\"", 200),
+        ("keeper", "\"admin\"", "\"*\"", 200),
+    ] {
+        let token = forge.token(name, scopes, databases).await;
+        for (method, path, body) in [
+            ("POST", "/v1/audit/query", r#"{"sql":"SELECT 1"}"#),
+            ("GET", "/v1/audit/export", ""),
+        ] {
+            let asked = forge.ask(method, path).token(&token).body(body).await;
+            assert_eq!(asked.status, status, "{name}: {}", asked.text);
+        }
+        secrets.push(token);
+    }
+    let hook = r#"{"url":"http://127.0.0.1:1/x","secret":"sixteen-chars-or-more"}"#;
+    assert_eq!(forge.post("/v1/webhooks", hook).await.status, 201);
+    secrets.push("sixteen-chars-or-more".to_owned());
+    for table in ["events", "jobs", "databases", "labels", "tokens"] {
+        for table in [table.to_owned(), format!("main.{table}")] {
+            let answer = ask(&forge, &format!("SELECT * FROM {table}")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+            for secret in &secrets {
+                assert!(!answer.text.contains(secret), "{secret} in {table}");
+            }
+        }
+    }
+    let nobody = forge.ask("POST", "/v1/audit/query").body("{}").await;
+    nobody.problem(401, "unauthenticated");
+}
+
+/// Reads the whole history, over and over.
+const SLOW: &str = "SELECT count(*) FROM events a, events b, events c, events d, events e";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_questions_end_in_time_and_hold_nobody_up() {
+    let forge = HttpForge::new().await;
+    for name in ["a", "b", "c"] {
+        forge.ready(name).await;
+    }
+    let slow = json!({"sql": SLOW, "timeout_ms": 1000}).to_string();
+    let hurried = json!({"sql": "SELECT 1", "timeout_ms": 100}).to_string();
+    let began = Stopwatch::start();
+    let both = async {
+        tokio::join!(
+            forge.post("/v1/audit/query", &slow),
+            forge.post("/v1/audit/query", &slow)
+        )
+    };
+    let meanwhile = async {
+        // Two are at work by the time a third one finds no place.
+        loop {
+            let third = forge.post("/v1/audit/query", &hurried).await;
+            if third.status == 503 {
+                third.problem(503, "overloaded");
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30));
+        }
+        forge.ready("shop").await;
+        let head = forge.control.present().head.sequence;
+        let events = forge.get("/v1/events?order=desc&limit=1").await.json();
+        assert_eq!(events["data"][0]["sequence"], head.0, "the lists go on");
+    };
+    let ((one, two), ()) = tokio::join!(both, meanwhile);
+    for answer in [one, two] {
+        answer.problem(422, "statement_timeout");
+    }
+    rows(&ask(&forge, "SELECT 1").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_of_the_attack_corpus_touches_the_history() {
+    let forge = HttpForge::new().await;
+    forge.ready("shop").await;
+    let (before, home) = (files(&forge).await, forge.kept.folder.path());
+    let home = home.to_str().unwrap();
+    for entry in statements() {
+        let whole = entry.input.replace("{DATA}", home).replace("{OUT}", home);
+        let parts = whole.split(';').filter(|it| it.len() < whole.len());
+        for sql in parts.chain([whole.as_str()]) {
+            let params = if sql.contains("?1") {
+                json!([format!("{home}/x.db")])
+            } else {
+                json!([])
+            };
+            let body = json!({"sql": sql, "params": params, "timeout_ms": 300}).to_string();
+            let answer = once_it_takes_questions(&forge, &body).await;
+            let (id, told) = (&entry.id, &answer.text[..answer.text.len().min(300)]);
+            let is_fault = answer.status.is_server_error();
+            assert!(!is_fault, "{id}: {sql:.200}: {told}");
+            assert!(sql.contains(home) || !answer.text.contains(home), "{id}");
+            if entry.kind == "sql.legit" && sql == whole {
+                let is_safe = [200, 403].contains(&answer.status.as_u16());
+                assert!(is_safe, "{id}: {sql}: {told}");
+            }
+        }
+    }
+    assert_eq!(files(&forge).await, before);
+    let events = rows(&ask(&forge, "SELECT count(*) FROM events").await);
+    assert_eq!(events[0][0], forge.control.present().head.sequence.0);
+}
+
+/// One statement that nothing stops holds up those behind it, until it ends.
+async fn once_it_takes_questions(forge: &HttpForge, body: &str) -> Answer {
+    let began = Stopwatch::start();
+    loop {
+        let answer = forge.post("/v1/audit/query", body).await;
+        if answer.status != StatusCode::SERVICE_UNAVAILABLE {
+            return answer;
+        }
+        answer.problem(503, "overloaded");
+        assert!(began.elapsed() < Duration::from_secs(300), "it never ends");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Every file of the forge by its hash, but those that readers of a WAL coordinate with.
+async fn files(forge: &HttpForge) -> Vec<(PathBuf, String)> {
+    // By the time of an answer, everything has been followed.
+    rows(&ask(forge, "SELECT 1").await);
+    let files = files_below(forge.kept.folder.path()).into_iter();
+    let mut files: Vec<_> = files
+        .filter(|(path, _)| !path.to_str().unwrap().ends_with("-shm"))
+        .map(|(path, bytes)| (path, hex::encode(Sha256::digest(bytes))))
+        .collect();
+    files.sort();
+    files
+}
