@@ -6,7 +6,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run up down logs status clean test crash contract slt bench replay check deps build images
+.PHONY: help run up down logs status clean test crash contract slt fuzz bench replay check deps build images
 
 # The host's own target by name: only then do RUSTFLAGS reach the program and not build scripts,
 # and run, images and tests share one build. On Linux that build is static: one file that runs in
@@ -67,6 +67,10 @@ contract: ## Ask a running gateway all that its description allows, N requests a
 slt: ## Run sqllogictest files through the HTTP API: make slt FILES='a.slt b.test'
 	@test -n '$(FILES)' || { echo "which files? make slt FILES='a.slt b.test'; ours are in tests/fixtures/slt"; exit 2; }
 	DBFORGE_SLT_FILES='$(FILES)' cargo test --locked --test forge sql_logic::every_record -- --nocapture
+
+fuzz: ## Bend strangers' text for so many seconds each: make fuzz SECONDS=600 [SEED=1]
+	DBFORGE_FUZZ_SECONDS=$(or $(SECONDS),60) DBFORGE_FUZZ_SEED=$(or $(SEED),0) \
+	  cargo test --locked --test forge fuzz:: -- --nocapture
 
 # Only a whole run is worth keeping.
 bench: ## Measure, each figure beside its ceiling, into docs/performance.md: make bench [ONLY=sql|log|history|memory] [SIZE=small]

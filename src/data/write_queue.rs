@@ -61,6 +61,12 @@ impl WriteRequest {
         let error = QueryError::from_sql(error, self.timeout);
         let _ = self.answer.send(Err(BatchError { statement, error }));
     }
+
+    /// Answers that it was not run.
+    pub(super) fn turn_away(self, error: QueryError) {
+        let statement = 0;
+        let _ = self.answer.send(Err(BatchError { statement, error }));
+    }
 }
 
 /// On the thread that drains a queue.
@@ -189,12 +195,9 @@ impl WriteQueue {
             std::mem::take(&mut inside.waiting)
         };
         for request in behind {
-            let _ = request.answer.send(Err(BatchError {
-                statement: 0,
-                error: QueryError::Benched {
-                    reason: "a statement before this one does not end; this one was not run",
-                },
-            }));
+            request.turn_away(QueryError::Benched {
+                reason: "a statement before this one does not end; this one was not run",
+            });
         }
     }
 

@@ -159,7 +159,13 @@ impl Drain {
             let size = group.len();
             if size > 0 {
                 match self.open.ready_writer(&mut place) {
-                    Ok(writer) => self.run_group(seat, writer, &mut group),
+                    Ok(writer) => {
+                        if self.wal_has_room(writer) {
+                            self.run_group(seat, writer, &mut group);
+                        } else {
+                            turn_all_away(&mut group);
+                        }
+                    }
                     Err(error) => fail_all(&mut group, &error),
                 }
             }
@@ -230,22 +236,63 @@ impl Drain {
 
     /// Brings a WAL that has grown too large into the main file.
     pub(super) fn keep_wal_short(&self, writer: &mut SqliteConnection) {
-        let wal = self.open.folder().join(WAL_FILE);
-        let bytes = wal.metadata().map_or(0, |it| it.len());
-        if writer.is_spoiled() || bytes <= self.wal_bytes {
-            return;
+        if !writer.is_spoiled() && self.wal_is_longer_than(self.wal_bytes) {
+            self.cut_wal(writer);
         }
-        let has_snapshots = self.open.snapshots.load(Ordering::Acquire) > 0;
-        if has_snapshots && bytes > self.wal_bytes.saturating_mul(WAL_OF_SNAPSHOTS) {
+    }
+
+    /// Whether more may be written. A read keeps the WAL from being cut for as long as it runs,
+    /// and writes over the same pages again and again do not touch the size limit.
+    fn wal_has_room(&self, writer: &mut SqliteConnection) -> bool {
+        let most = self.wal_bytes.saturating_mul(if self.has_snapshots() {
+            WALS_OF_SNAPSHOTS
+        } else {
+            MOST_WALS
+        });
+        if self.wal_is_longer_than(most) {
+            self.cut_wal(writer);
+        }
+        !self.wal_is_longer_than(most)
+    }
+
+    /// Brings the WAL into the main file and cuts it. Readers that are still on it make it wait
+    /// for the next time: they end by their deadlines. For a stream or a transaction's snapshot,
+    /// which may stay for a minute, nobody waits.
+    fn cut_wal(&self, writer: &mut SqliteConnection) {
+        let has_snapshots = self.has_snapshots();
+        let longest = self.wal_bytes.saturating_mul(WALS_OF_SNAPSHOTS);
+        if has_snapshots && self.wal_is_longer_than(longest) {
             self.open.wal_is_long.store(true, Ordering::Release);
         }
-        cut_wal(writer, has_snapshots || self.open.streams.are_taken());
+        writer.hold(Hold {
+            deadline: Deadline::after(CHECKPOINT_PATIENCE),
+            ticket: None,
+            slice: None,
+            may_wait: true,
+        });
+        let _ = writer.command(if has_snapshots || self.open.streams.are_taken() {
+            "PRAGMA wal_checkpoint(PASSIVE);"
+        } else {
+            "PRAGMA wal_checkpoint(TRUNCATE);"
+        });
+        writer.release();
+    }
+
+    fn has_snapshots(&self) -> bool {
+        self.open.snapshots.load(Ordering::Acquire) > 0
+    }
+
+    fn wal_is_longer_than(&self, bytes: u64) -> bool {
+        let wal = self.open.folder().join(WAL_FILE);
+        wal.metadata().is_ok_and(|it| it.len() > bytes)
     }
 }
 
-/// Behind a transaction's snapshot the WAL may grow to so many times the length at which it is cut
-/// otherwise; then such transactions end.
-const WAL_OF_SNAPSHOTS: u64 = 8;
+/// A WAL that grew to so many times the length at which it is cut takes no more writes.
+const MOST_WALS: u64 = 2;
+/// Behind a transaction's snapshot it may grow to so many times that length; then such
+/// transactions end.
+const WALS_OF_SNAPSHOTS: u64 = 8;
 
 fn fail_all(group: &mut VecDeque<WriteRequest>, error: &SqlError) {
     // Nobody in line will fare better: the file is missing, or cannot be opened.
@@ -254,22 +301,12 @@ fn fail_all(group: &mut VecDeque<WriteRequest>, error: &SqlError) {
     }
 }
 
-/// Brings the WAL into the main file and cuts it. Readers that are still on it make it wait for
-/// the next time: they end by their deadlines. For a stream or a transaction's snapshot, which may
-/// stay for a minute, nobody waits.
-fn cut_wal(writer: &mut SqliteConnection, others_stay: bool) {
-    writer.hold(Hold {
-        deadline: Deadline::after(CHECKPOINT_PATIENCE),
-        ticket: None,
-        slice: None,
-        may_wait: true,
-    });
-    let _ = writer.command(if others_stay {
-        "PRAGMA wal_checkpoint(PASSIVE);"
-    } else {
-        "PRAGMA wal_checkpoint(TRUNCATE);"
-    });
-    writer.release();
+fn turn_all_away(group: &mut VecDeque<WriteRequest>) {
+    for request in group.drain(..) {
+        request.turn_away(QueryError::Overloaded {
+            what: "a long read to end, which keeps the log of writes from being cut",
+        });
+    }
 }
 
 /// One wait for a seat; then the next begins.

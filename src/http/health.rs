@@ -219,6 +219,13 @@ fn write_present(gateway: &Gateway, text: &mut String) {
     let busy = gateway.config.in_flight_limit - gateway.in_flight.available_permits();
     let help = "Requests being worked on.";
     gauge("dbforge_http_in_flight", help, &one(busy.to_string()));
+    let sql = gateway.data.health();
+    let help = "Open connections to databases.";
+    let connections = sql.connections.to_string();
+    gauge("dbforge_sql_connections", help, &one(connections));
+    let help = "Threads that a statement holds which nothing stops; their databases rest.";
+    let stuck = sql.stuck_threads.to_string();
+    gauge("dbforge_sql_stuck_threads", help, &one(stuck));
     let uptime = format!("{:.3}", gateway.uptime().as_secs_f64());
     gauge(
         "dbforge_uptime_seconds",

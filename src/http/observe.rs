@@ -6,7 +6,7 @@ use super::error::{ErrorCode, Problem};
 use crate::clock::Stopwatch;
 use crate::domain::ids::RequestId;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt as _;
@@ -19,6 +19,13 @@ use tracing::Instrument;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// What a page of this server may load: its own files. Swagger UI writes styles into its page, and
+/// has small images in them.
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+     base-uri 'none'; object-src 'none'; frame-ancestors 'none'",
+);
 
 /// The outermost layer.
 pub(super) async fn observe(
@@ -54,6 +61,7 @@ pub(super) async fn observe(
     headers.insert(REQUEST_ID, header_value(id));
     let timing = format!("total;dur={}", Milliseconds(elapsed));
     headers.append(SERVER_TIMING, header_value(timing));
+    fence_in_browsers(headers);
 
     let status = response.status().as_u16();
     let code = problem.map(|it| it.code());
@@ -66,6 +74,18 @@ pub(super) async fn observe(
         "{method} {route} answered {status}"
     );
     response
+}
+
+/// No browser takes an answer for what it does not say it is, or lets a page load what is not ours.
+fn fence_in_browsers(headers: &mut HeaderMap) {
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    let content_type = headers.get(header::CONTENT_TYPE);
+    if content_type.is_some_and(|it| it.as_bytes().starts_with(b"text/html")) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
+    }
 }
 
 /// The answer to a request whose handler panicked: a bug, which must not take others with it.

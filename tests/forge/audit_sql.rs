@@ -1,6 +1,6 @@
 //! The history is asked in SQL, and nothing but asked.
+use crate::attack_corpus::statements;
 use crate::http_support::{Answer, HttpForge};
-use crate::sql_attacks::entries;
 use crate::support::files_below;
 use axum::http::StatusCode;
 use dbforge::clock::Stopwatch;
@@ -320,7 +320,7 @@ async fn no_statement_of_the_attack_corpus_touches_the_history() {
     forge.ready("shop").await;
     let (before, home) = (files(&forge).await, forge.kept.folder.path());
     let home = home.to_str().unwrap();
-    for entry in entries() {
+    for entry in statements() {
         let whole = entry.input.replace("{DATA}", home).replace("{OUT}", home);
         let parts = whole.split(';').filter(|it| it.len() < whole.len());
         for sql in parts.chain([whole.as_str()]) {

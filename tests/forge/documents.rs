@@ -1,5 +1,9 @@
 //! What the documents say is what the program does.
 use dbforge::config::SETTINGS;
+use dbforge::data::DataConfig;
+use dbforge::engine::sqlite::LIMITS;
+use dbforge::http::HttpConfig;
+use std::path::Path;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -34,6 +38,86 @@ fn every_setting_stands_in_the_operations_document_with_its_default() {
         let row = format!("| `{}` | {default} |", setting.variable);
         assert!(document.contains(&row), "docs/OPERATIONS.md lacks: {row}");
     }
+}
+
+#[test]
+fn every_limit_stands_in_the_operations_document_with_its_value() {
+    let document = text("docs/OPERATIONS.md");
+    let (_, table) = document.split_once("\n## Limits\n").unwrap();
+    let rows: Vec<&str> = table.lines().filter(|it| it.starts_with("| `")).collect();
+    let stands = |name: &str, value: &str| {
+        let (name, value) = (format!("`{name}`"), format!("`{value}`"));
+        let row = rows.iter().find(|it| it.contains(&name));
+        let row = row.unwrap_or_else(|| panic!("docs/OPERATIONS.md lacks the limit {name}"));
+        assert!(
+            row.contains(&value),
+            "docs/OPERATIONS.md: {name} is {value}: {row}"
+        );
+    };
+    let no_bounds = ["owner", "domain", "webhooks"];
+    for config in [
+        format!("{:#?}", DataConfig::default()),
+        format!("{:#?}", HttpConfig::default()),
+    ] {
+        // A field of the struct itself is one step in.
+        let fields = config.lines().filter_map(|it| it.strip_prefix("    "));
+        let fields = fields.filter(|it| !it.starts_with([' ', '}']));
+        for (name, value) in fields.filter_map(|it| it.split_once(": ")) {
+            if !no_bounds.contains(&name) {
+                stands(name, value.trim_end_matches(','));
+            }
+        }
+    }
+    for (limit, value) in LIMITS {
+        stands(&format!("{limit:?}"), &value.to_string());
+    }
+    for room in ["src/http", "src/data", "src/engine"] {
+        for (name, value) in bounds_in(&Path::new(ROOT).join(room)) {
+            stands(&name, &value);
+        }
+    }
+    let variables = rows.iter().flat_map(|it| it.split('`'));
+    for variable in variables.filter(|it| it.starts_with("DBFORGE_")) {
+        assert!(
+            SETTINGS.iter().any(|it| it.variable == variable),
+            "{variable}"
+        );
+    }
+}
+
+/// The constants of a room that are bounds on what clients send or get: their names end so, or
+/// begin so. Their values as they are written.
+fn bounds_in(room: &Path) -> Vec<(String, String)> {
+    let mut bounds = Vec::new();
+    for entry in std::fs::read_dir(room).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            bounds.extend(bounds_in(&path));
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).unwrap();
+        for line in source.lines().filter(|it| !it.starts_with(' ')) {
+            let Some((_, rest)) = line.split_once("const ") else {
+                continue;
+            };
+            let Some((name, rest)) = rest.split_once(": ") else {
+                continue;
+            };
+            let Some((_, value)) = rest.split_once(" = ") else {
+                continue;
+            };
+            let is_bound = name.starts_with("MAX_")
+                || matches!(
+                    name,
+                    "HEAD_LIMIT" | "DRAIN_BYTES" | "STATEMENT_BYTES" | "LARGEST_PRODUCT"
+                );
+            if is_bound {
+                bounds.push((name.to_owned(), value.trim_end_matches(';').to_owned()));
+            }
+        }
+    }
+    assert!(!bounds.is_empty() || !room.ends_with("http"), "{room:?}");
+    bounds
 }
 
 #[test]

@@ -4,6 +4,12 @@
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
 mod api_contract;
+mod attack_client;
+mod attack_corpus;
+mod attack_http;
+mod attack_ours;
+mod attack_probe;
+mod attack_scene;
 mod audit_sql;
 mod causes;
 mod checkpoint;
@@ -38,6 +44,8 @@ mod export_verifier;
 mod fairness;
 mod faulty_log;
 mod full_disk;
+mod fuzz;
+mod fuzz_input;
 #[path = "../shared/gateway_process.rs"]
 mod gateway_process;
 mod history_filters;
@@ -91,6 +99,7 @@ mod sql_logic;
 mod sql_logic_files;
 mod sql_oracle;
 mod sql_rows;
+mod sql_safety;
 mod sql_script;
 mod sql_streams;
 mod sql_support;

@@ -119,11 +119,20 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
 
     /// Writes everything before the rows. Called once, when the statement has been stepped: a
     /// statement from the cache learns of changed columns only then.
-    pub(super) fn head(&mut self, statement: &Statement<'_>) {
+    ///
+    /// # Errors
+    /// [`SqlError::ResultTooLarge`]: a thousand columns may have long names.
+    pub(super) fn head(&mut self, statement: &Statement<'_>) -> Result<(), SqlError> {
         self.columns = statement.column_count();
+        let names: usize = statement.column_names().map(str::len).sum();
+        if names > self.form.max_bytes {
+            return Err(SqlError::ResultTooLarge {
+                limit: format!("{} bytes", self.form.max_bytes),
+            });
+        }
         if self.form.format == Format::Csv {
             self.csv_header(statement);
-            return;
+            return Ok(());
         }
         if self.form.shape != Shape::Rows {
             self.names = (statement.column_names())
@@ -147,6 +156,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
                 self.out.extend_from_slice(br#","rows":["#);
             }
         }
+        Ok(())
     }
 
     fn column_list(&mut self, statement: &Statement<'_>) {

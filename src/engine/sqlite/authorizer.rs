@@ -178,11 +178,15 @@ pub(super) fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refus
     }
     match context.action {
         AuthAction::Select | AuthAction::Recursive => Ok(()),
-        AuthAction::Read { table_name, .. } => match table_name.strip_prefix("pragma_") {
-            _ if REFUSED_TABLES.contains(&table_name) => not(table_name),
-            Some(pragma) => pragma_verdict(role, pragma, None),
-            None => Ok(()),
-        },
+        AuthAction::Read { table_name, .. } => {
+            // As the client wrote it: SQLite makes these tables under whatever spelling was asked.
+            let name = table_name.to_ascii_lowercase();
+            match name.strip_prefix("pragma_") {
+                _ if REFUSED_TABLES.contains(&name.as_str()) => not(table_name),
+                Some(pragma) => pragma_verdict(role, pragma, None),
+                None => Ok(()),
+            }
+        }
         AuthAction::Function { function_name } => {
             // Stored SQL names some of them in capitals.
             let is = |known: &&str| known.eq_ignore_ascii_case(function_name);
@@ -385,6 +389,24 @@ mod tests {
             let refused = REFUSED_MODULES.contains(&name.as_str());
             assert!(allowed != refused, "{name}: decide about it");
         }
+    }
+
+    #[test]
+    fn the_security_document_names_exactly_what_may_be_used() {
+        let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/SECURITY.md");
+        let document = std::fs::read_to_string(document).unwrap();
+        let names = |begins: &str, until: &str| -> Vec<String> {
+            let (_, rest) = document.split_once(begins).unwrap();
+            let (list, _) = rest.split_once(until).unwrap();
+            let names = list.split('`').skip(1).step_by(2);
+            names.map(str::to_owned).collect()
+        };
+        assert_eq!(names("PRAGMAs that tell:", ";"), PRAGMAS_THAT_TELL);
+        assert_eq!(names("about a table:", ";"), PRAGMAS_ABOUT_A_TABLE);
+        assert_eq!(names("for writers to set:", "."), PRAGMAS_TO_SET);
+        assert_eq!(names("Virtual tables:", ", and"), MODULES);
+        assert_eq!(names("`json_tree`. Not", "."), REFUSED_TABLES);
+        assert_eq!(names("   - Functions:", ". Those"), FUNCTIONS);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::error::SqlError;
 use super::files::MAIN_FILE;
 use super::leash::{Hold, Leash};
 use super::parameters::MAX_PARAMETERS;
-use super::{c_calls, functions, memory};
+use super::{c_calls, fts5_functions, functions, memory};
 use crate::domain::database::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -25,6 +25,33 @@ pub const MAX_VALUE_BYTES: usize = 4 << 20;
 
 /// Most bytes of one statement.
 pub(super) const MAX_STATEMENT_BYTES: i32 = 100_000;
+
+/// SQLite's own limits, as every connection has them.
+pub const LIMITS: &[(Limit, i32)] = &[
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_STATEMENT_BYTES),
+    (Limit::SQLITE_LIMIT_LENGTH, fits(MAX_VALUE_BYTES)),
+    (Limit::SQLITE_LIMIT_COLUMN, 1_000),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
+    // A statement of the longest text has fewer steps; a nest of views has more.
+    (Limit::SQLITE_LIMIT_VDBE_OP, 250_000),
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 127),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, fits(MAX_PARAMETERS)),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
+    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "checked in the same line, while the program is built"
+)]
+const fn fits(it: usize) -> i32 {
+    assert!(it <= i32::MAX as usize, "a limit of SQLite's has 31 bits");
+    it as i32
+}
 
 /// What a connection is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,13 +91,20 @@ impl SqliteConnection {
     /// Opens the database in `folder`. It must be there: nothing is ever created.
     ///
     /// # Errors
-    /// [`SqlError::DataMissing`] when there is no plain file with one name, otherwise what SQLite
-    /// says.
+    /// [`SqlError::DataMissing`] when there is no plain file with one name,
+    /// [`SqlError::NotAllowed`] when a writer would find what ends the process, otherwise what
+    /// SQLite says.
     pub fn open(folder: &Path, profile: Profile) -> Result<Self, SqlError> {
         memory::install();
         let file = folder.join(MAIN_FILE);
         super::files::require_plain(&file).map_err(|_| SqlError::DataMissing)?;
-        Self::open_file(&file, profile).map_err(|it| SqlError::from_sqlite(&it, None))
+        let connection =
+            Self::open_file(&file, profile).map_err(|it| SqlError::from_sqlite(&it, None))?;
+        if profile.role == Role::Writer {
+            // The file may have been made elsewhere.
+            connection.look_for_ties_to_insides()?;
+        }
+        Ok(connection)
     }
 
     /// Opens a file of the forge's own for SQL that sees nothing of it but `views`, which are
@@ -138,6 +172,7 @@ impl SqliteConnection {
         self.configure(profile)?;
         self.limit()?;
         functions::replace_in(&self.inner)?;
+        fts5_functions::replace_in(&self.inner)?;
         self.listen()?;
         self.authorize()?;
         Ok(self)
@@ -187,23 +222,8 @@ impl SqliteConnection {
     }
 
     fn limit(&self) -> rusqlite::Result<()> {
-        let fits = |it: usize| i32::try_from(it).expect("limits are small");
-        for (limit, value) in [
-            (Limit::SQLITE_LIMIT_ATTACHED, 0),
-            (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_STATEMENT_BYTES),
-            (Limit::SQLITE_LIMIT_LENGTH, fits(MAX_VALUE_BYTES)),
-            (Limit::SQLITE_LIMIT_COLUMN, 1_000),
-            (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
-            (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
-            // A statement of the longest text has fewer steps; a nest of views has more.
-            (Limit::SQLITE_LIMIT_VDBE_OP, 250_000),
-            (Limit::SQLITE_LIMIT_FUNCTION_ARG, 127),
-            (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
-            (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, fits(MAX_PARAMETERS)),
-            (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
-            (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
-        ] {
-            self.inner.set_limit(limit, value)?;
+        for (limit, value) in LIMITS {
+            self.inner.set_limit(*limit, *value)?;
         }
         Ok(())
     }

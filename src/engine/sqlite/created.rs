@@ -1,11 +1,15 @@
-//! Looks into triggers and views as they are made.
+//! Looks into what a statement made of the schema, before it is kept.
 //!
-//! SQLite stores them without resolving what is in them, so one that calls a refused function
-//! would be made, and would then break every statement that touches its table.
+//! SQLite stores triggers and views without resolving what is in them, so one that calls a refused
+//! function would be made, and would then break every statement that touches its table.
+//!
+//! And it lets indexes and foreign keys be tied to the tables in which FTS5 and R*Tree keep their
+//! insides. A write of FTS5 into such a table then opens a savepoint, for which FTS5 writes what
+//! it holds, which opens a savepoint: that has no end but the stack's, and the process's with it.
 use super::authorizer::{Created, Refused};
 use super::connection::SqliteConnection;
 use super::error::SqlError;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 impl SqliteConnection {
     /// Refuses what the last statements made, if nobody could use it. Called before they are kept.
@@ -41,7 +45,50 @@ impl SqliteConnection {
         }
         Ok(())
     }
+
+    /// Refuses indexes, triggers and foreign keys that are tied to the insides of a virtual table.
+    ///
+    /// # Errors
+    /// [`SqlError::NotAllowed`], naming the one that was found.
+    pub(super) fn look_for_ties_to_insides(&self) -> Result<(), SqlError> {
+        let found = self.as_house(|sqlite| {
+            let ask = |question| {
+                let mut statement = sqlite.prepare_cached(question)?;
+                statement
+                    .query_row([], |row| row.get::<_, String>(0))
+                    .optional()
+            };
+            // Most databases have no virtual table, and are asked no more than that.
+            match ask(A_VIRTUAL_TABLE)? {
+                Some(_) => ask(A_TIE_TO_INSIDES),
+                None => Ok(None),
+            }
+        });
+        match found {
+            Ok(None) => Ok(()),
+            Ok(Some(tie)) => Err(SqlError::NotAllowed {
+                what: format!("{tie} is tied to the insides of a virtual table"),
+            }),
+            Err(error) => Err(SqlError::from_sqlite(&error, self.leash.cut())),
+        }
+    }
 }
+
+const A_VIRTUAL_TABLE: &str =
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage = 0 LIMIT 1";
+
+/// SQLite's own indexes of keys have no SQL.
+const A_TIE_TO_INSIDES: &str = "
+    WITH inside(name) AS MATERIALIZED
+      (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow')
+    SELECT 'the ' || type || ' ' || m.name FROM sqlite_schema m
+      JOIN inside ON inside.name = m.tbl_name COLLATE NOCASE
+      WHERE m.type IN ('index', 'trigger') AND m.sql IS NOT NULL
+    UNION ALL
+    SELECT 'a foreign key of ' || m.name FROM sqlite_schema m, pragma_foreign_key_list(m.name) k
+      JOIN inside ON inside.name = k.\"table\" COLLATE NOCASE
+      WHERE m.type = 'table'
+    LIMIT 1";
 
 /// Statements that make every trigger of a table run.
 fn uses_of(sqlite: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {

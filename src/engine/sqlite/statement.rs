@@ -88,7 +88,12 @@ impl SqliteConnection {
         let result = match result {
             Ok(mut answer) => {
                 answer.traits.is_calm = self.look_into(&seen);
-                self.look_into_created(&seen.created).map(|()| answer)
+                let fine = self.look_into_created(&seen.created);
+                let fine = match answer.traits.changes_schema {
+                    true => fine.and_then(|()| self.look_for_ties_to_insides()),
+                    false => fine,
+                };
+                fine.map(|()| answer)
             }
             Err(error) => Err(self.explain(error, &seen, &statement.sql)),
         };
@@ -205,7 +210,7 @@ fn run(
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next().map_err(cut)? {
             if !has_head {
-                writer.head(row.as_ref());
+                writer.head(row.as_ref())?;
                 has_head = true;
             }
             if !writer.row(row)? {
@@ -214,7 +219,7 @@ fn run(
         }
     }
     if !has_head {
-        writer.head(&prepared);
+        writer.head(&prepared)?;
     }
     let changes_schema = connection.recorder.lock().changes_schema;
     if changes_schema || asks_pragma {
