@@ -6,7 +6,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run up down logs status clean test crash bench replay check deps build images
+.PHONY: help run up down logs status clean test crash contract slt bench replay check deps build images
 
 # The host's own target by name: only then do RUSTFLAGS reach the program and not build scripts,
 # and run, images and tests share one build. On Linux that build is static: one file that runs in
@@ -48,6 +48,7 @@ clean: ## Remove containers, networks AND ALL DATA, after asking (FORCE=1: witho
 # Everything is linked before the images are built, so that they hold the very program under test.
 test: deps check ## Run every test, those on real Docker, Compose and Traefik included
 	@docker/setup.sh strace
+	@docker/setup.sh schemathesis
 	cargo test --locked --no-run
 	docker/images.sh debug $(built)/debug/dbforge
 	@rm -f $(built)/snapshots-used
@@ -58,6 +59,14 @@ test: deps check ## Run every test, those on real Docker, Compose and Traefik in
 crash: ## Kill the gateway at N points of each system call, and more often at once: make crash N=100
 	@docker/setup.sh strace
 	DBFORGE_CRASHES=$(or $(N),50) cargo test --locked --test forge crash
+
+contract: ## Ask a running gateway all that its description allows, N requests an operation: make contract N=50
+	@docker/setup.sh schemathesis
+	DBFORGE_CONTRACT_EXAMPLES=$(or $(N),50) cargo test --locked --test forge api_contract
+
+slt: ## Run sqllogictest files through the HTTP API: make slt FILES='a.slt b.test'
+	@test -n '$(FILES)' || { echo "which files? make slt FILES='a.slt b.test'; ours are in tests/fixtures/slt"; exit 2; }
+	DBFORGE_SLT_FILES='$(FILES)' cargo test --locked --test forge sql_logic::every_record -- --nocapture
 
 # Only a whole run is worth keeping.
 bench: ## Measure, each figure beside its ceiling, into docs/performance.md: make bench [ONLY=sql|log|history|memory] [SIZE=small]

@@ -4,7 +4,7 @@
 # not do something itself, it names the command to run.
 #
 #   docker/setup.sh [engine|compose|traefik|all]
-#   docker/setup.sh strace    what the tests alone need
+#   docker/setup.sh strace|schemathesis    what the tests alone need
 #   docker/setup.sh stop      stops the engine, if this script started it
 set -euo pipefail
 
@@ -48,8 +48,9 @@ main() {
     traefik) locked traefik ;;
     all) locked everything ;;
     strace) locked strace_for_tests ;;
+    schemathesis) locked schemathesis_for_tests ;;
     stop) locked stop_engine ;;
-    *) fail "unknown part '$1'" "docker/setup.sh [engine|compose|traefik|all|strace|stop]" ;;
+    *) fail "unknown part '$1'" "docker/setup.sh [engine|compose|traefik|all|strace|schemathesis|stop]" ;;
   esac
 }
 
@@ -62,6 +63,23 @@ everything() {
 # Kills the gateway at chosen system calls.
 strace_for_tests() {
   command -v strace >/dev/null || install_packages "strace" strace
+}
+
+# Asks the gateway everything that its description allows, and what it does not.
+schemathesis_for_tests() {
+  local wanted home
+  wanted="$(dirname "$0")/../tests/fixtures/contract/requirements.txt"
+  home="${CARGO_TARGET_DIR:-$(dirname "$0")/../target}/schemathesis"
+  cmp -s "$wanted" "$home/installed.txt" && return
+  # Debian's python3 has the module `venv`, but not what it copies.
+  python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages "Python's venv" python3-venv
+  say "Schemathesis: installing into $home"
+  rm -rf "$home"
+  mkdir -p "$(dirname "$home")"
+  python3 -m venv "$home"
+  "$home/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+    --requirement "$wanted" || fail "could not fetch Schemathesis" "python3 -m pip install -r $wanted"
+  cp "$wanted" "$home/installed.txt"
 }
 
 # --- the engine ---------------------------------------------------------------------------------

@@ -18,6 +18,10 @@ pub(super) fn of_sql(config: &Config) -> DataConfig {
         max_connections: sql.max_connections,
         streams: sql.max_streams,
         streams_per_database: sql.max_streams.div_ceil(4),
+        max_transactions: sql.max_transactions,
+        max_transactions_per_database: sql.max_database_transactions,
+        transaction_idle: sql.transaction_idle,
+        transaction_total: sql.transaction_total,
         ..DataConfig::default()
     }
 }

@@ -176,6 +176,8 @@ impl App {
             stop_working.clone(),
         ));
         working.spawn(webhooks.run(stop_working.clone()));
+        let clock = control.clock().clone();
+        working.spawn(data.clone().keep_time(clock, stop_working.clone()));
         Ok(Self {
             address,
             greeting: Greeting {

@@ -4,10 +4,12 @@
 //! held against it by tests.
 mod client;
 mod settings;
+mod sql;
 mod targets;
 
 pub use client::ClientConfig;
 pub use settings::{CLIENT_SETTINGS, SETTINGS, Setting};
+pub use sql::SqlLimits;
 pub use targets::Targets;
 
 use std::collections::BTreeMap;
@@ -180,23 +182,6 @@ pub struct WebhookLimits {
     pub max_failures: usize,
 }
 
-/// Bounds of SQL.
-#[derive(Debug, Clone, Copy)]
-pub struct SqlLimits {
-    /// Time for a statement when the request names none.
-    pub timeout: Duration,
-    /// Longest time a request may name.
-    pub max_timeout: Duration,
-    /// Rows in a JSON answer when the request names no bound.
-    pub max_rows: usize,
-    /// Bytes of a JSON answer when the request names no bound.
-    pub max_result_bytes: usize,
-    /// Open connections to databases.
-    pub max_connections: usize,
-    /// Answers that are streamed at the same time.
-    pub max_streams: usize,
-}
-
 /// Settings that cannot be used, all of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("these settings cannot be used:\n{}", .0.join("\n"))]
@@ -241,12 +226,7 @@ impl Config {
         let trash_retention = reader.duration("DBFORGE_TRASH_RETENTION");
         let max_unfinished_jobs = reader.count("DBFORGE_MAX_UNFINISHED_JOBS");
         let journal_segment_bytes = reader.value("DBFORGE_JOURNAL_SEGMENT_BYTES", segment_bytes);
-        let timeout = reader.duration("DBFORGE_SQL_TIMEOUT");
-        let max_timeout = reader.duration("DBFORGE_SQL_MAX_TIMEOUT");
-        let max_rows = reader.count("DBFORGE_SQL_MAX_ROWS");
-        let max_result_bytes = reader.count("DBFORGE_SQL_MAX_RESULT_BYTES");
-        let sql_connections = reader.count("DBFORGE_SQL_MAX_CONNECTIONS");
-        let sql_streams = reader.count("DBFORGE_SQL_MAX_STREAMS");
+        let sql = SqlLimits::read(reader);
         Some(Self {
             listen: listen?,
             data_dir: data_dir?,
@@ -265,14 +245,7 @@ impl Config {
                 stop_grace: stop_grace?,
                 ready_wait: ready_wait?,
             },
-            sql: SqlLimits {
-                timeout: timeout?,
-                max_timeout: max_timeout?,
-                max_rows: max_rows?,
-                max_result_bytes: max_result_bytes?,
-                max_connections: sql_connections?,
-                max_streams: sql_streams?,
-            },
+            sql: sql?,
             webhooks: WebhookLimits {
                 targets: targets?,
                 max_failures: max_failures?,

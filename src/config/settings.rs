@@ -164,6 +164,26 @@ pub const SETTINGS: &[Setting] = &[
         "32",
         "answers to SQL streamed at the same time, a quarter of them from one database; more get 503",
     ),
+    setting(
+        "DBFORGE_SQL_MAX_TRANSACTIONS",
+        "100",
+        "transactions of several requests that are open at the same time; more get 503",
+    ),
+    setting(
+        "DBFORGE_SQL_MAX_DATABASE_TRANSACTIONS",
+        "16",
+        "the same on one database, those that wait for their turn included",
+    ),
+    setting(
+        "DBFORGE_SQL_TRANSACTION_IDLE",
+        "10s",
+        "longest wait of a transaction for its next request; then it is rolled back",
+    ),
+    setting(
+        "DBFORGE_SQL_TRANSACTION_TOTAL",
+        "60s",
+        "longest life of a transaction; then it is rolled back",
+    ),
 ];
 
 /// Every setting of the client commands.

@@ -10,6 +10,8 @@ pub struct DataConfig {
     pub max_statement_bytes: usize,
     /// Most statements of one batch. 1,000: as many rows as one insert may carry.
     pub max_batch_statements: usize,
+    /// Most statements of one script. 10,000: it comes from a file, and no answer has rows.
+    pub max_script_statements: usize,
     /// Rows of a JSON answer when the caller names no number. 10,000.
     pub default_max_rows: u64,
     /// Most rows of a JSON answer that a caller may ask for. 100,000.
@@ -65,6 +67,16 @@ pub struct DataConfig {
     /// Most open connections on all databases; each has two or three files. 300: within the usual
     /// limit of 1,024 files.
     pub max_connections: usize,
+    /// Transactions of several requests that may be open on all databases. 100: each has a
+    /// connection.
+    pub max_transactions: usize,
+    /// The same on one database, those that wait for their turn included. 16: others have theirs.
+    pub max_transactions_per_database: usize,
+    /// Longest that such a transaction may wait for its next request. 10 s: others may wait for
+    /// its writer meanwhile.
+    pub transaction_idle: Duration,
+    /// Longest that it may last. 60 s: what it reads keeps the WAL from being cut.
+    pub transaction_total: Duration,
     /// A WAL larger than this is brought into the main file and cut, waiting for readers. 32 MiB.
     pub wal_bytes: u64,
 }
@@ -75,6 +87,7 @@ impl Default for DataConfig {
             owner: None,
             max_statement_bytes: 100_000,
             max_batch_statements: 1_000,
+            max_script_statements: 10_000,
             default_max_rows: 10_000,
             largest_max_rows: 100_000,
             default_max_bytes: 4 << 20,
@@ -99,6 +112,10 @@ impl Default for DataConfig {
             remembered_statements: 256,
             cached_statements: 64,
             max_connections: 300,
+            max_transactions: 100,
+            max_transactions_per_database: 16,
+            transaction_idle: Duration::from_secs(10),
+            transaction_total: Duration::from_secs(60),
             wal_bytes: 32 << 20,
         }
     }

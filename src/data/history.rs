@@ -4,9 +4,11 @@
 //! opening takes less than the questions that people have. In WAL mode a reader never holds up the
 //! one who writes; it keeps the WAL from being cut, and its deadline ends that.
 use super::bench::Bench;
+use super::on_thread::held;
 use super::query::{QueryAnswer, QueryError, QueryRequest};
+use super::reads::finished;
 use super::{Call, DataPlane, begins_like_a_write};
-use crate::engine::sqlite::{Answer, Hold, SqlError, SqliteConnection, Statement, Ticket};
+use crate::engine::sqlite::{Answer, Hold, SqlError, SqliteConnection, Statement};
 use crate::projections::control_db::{AUDIT_TABLES, AUDIT_VIEWS};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,16 +63,12 @@ impl DataPlane {
         let room = Arc::clone(&self.history.room);
         let _room = room.try_acquire_owned().map_err(|_| overloaded())?;
         let turn = self.history.turn(&call).await.ok_or_else(overloaded)?;
-        let ticket = Arc::new(Ticket::default());
-        let hold = Hold {
-            deadline: call.deadline,
-            ticket: Some(Arc::clone(&ticket)),
-            slice: None,
-            may_wait: true,
-        };
-        let read = move || ask(&control_db, request, hold, &call);
-        self.on_thread(&self.history.bench, &call, ticket, turn, read)
-            .await
+        let asked = self.on_thread(&self.history.bench, &call, move |ticket| {
+            let answer = ask(&control_db, request, held(&call, ticket), &call);
+            drop(turn); // the next question may go on
+            answer
+        });
+        finished(asked.await?, &call)
     }
 }
 

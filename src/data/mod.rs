@@ -4,28 +4,37 @@
 //! [`DataPlane::query`]. Reads run on any of a database's readers: a short one on the thread that
 //! serves HTTP, others on a thread of their own. Results of any size are [`DataPlane::stream`]ed
 //! on threads that are for streams alone. Writes stand in one line per database and are
-//! kept in groups, one commit for each group. A step that moves files [`DataPlane::take`]s the
-//! database alone.
+//! kept in groups, one commit for each group; a transaction of several requests borrows the writer
+//! from that line. A step that moves files [`DataPlane::take`]s the database alone.
+mod batch;
 mod bench;
 mod config;
 mod folders;
 mod gate;
 mod history;
+mod interactive;
 mod lanes;
+mod lending;
+mod on_thread;
 mod open_database;
 mod open_databases;
 pub mod original_rows;
 mod pipe;
 mod query;
 mod reads;
+mod savepoint;
+mod snapshot;
 mod stream;
 mod threads;
+mod transaction;
+mod transactions;
 mod turns;
 mod write_group;
 mod write_queue;
 mod writes;
 
 pub use crate::engine::sqlite::{Format, Int64Form, MAX_PARAMETERS, Param, Params, Shape};
+pub use batch::{BatchMode, ScriptError};
 pub use config::DataConfig;
 pub use folders::{FolderError, Folders, Place};
 pub use gate::{ExclusiveGuard, GateError, SharedGuard};
@@ -33,6 +42,10 @@ pub use query::{
     Access, BatchError, BatchStatement, QueryAnswer, QueryError, QueryOptions, QueryRequest, Target,
 };
 pub use stream::{RowStream, Streamed};
+pub use transactions::{
+    BegunTransaction, NewTransaction, TransactionEnd, TransactionError, TransactionKey,
+    TransactionMode,
+};
 
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
@@ -46,6 +59,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use threads::Threads;
+use transactions::Transactions;
 
 /// Serves SQL on the databases under one data folder. Clones are the same plane.
 #[derive(Debug, Clone)]
@@ -57,6 +71,7 @@ pub struct DataPlane {
     threads: Arc<Threads>,
     stream_threads: Arc<Threads>,
     history: Arc<History>,
+    transactions: Arc<Transactions>,
 }
 
 /// How the data plane is doing.
@@ -68,6 +83,8 @@ pub struct DataPlaneHealth {
     pub streams: usize,
     /// Threads that are held by a statement that nothing stops.
     pub stuck_threads: usize,
+    /// Transactions of several requests that are open.
+    pub transactions: usize,
 }
 
 impl DataPlane {
@@ -80,7 +97,12 @@ impl DataPlane {
             tracing::warn!("SQLite was in use before: a statement's memory is not bounded");
         }
         let folders = Folders::open(data_dir, config.owner)?;
+        let transactions = Transactions::new(
+            config.max_transactions,
+            config.max_transactions_per_database,
+        );
         Ok(Self {
+            transactions: Arc::new(transactions),
             threads: Threads::new(config.threads, config.max_stuck),
             stream_threads: Threads::new(config.streams, config.max_stuck),
             config: Arc::new(config),
@@ -104,8 +126,8 @@ impl DataPlane {
         self.gates.enter(database, deadline).await
     }
 
-    /// Takes a database's files alone: waits until all SQL on it has ended, closes it, and brings
-    /// everything into its main file.
+    /// Takes a database's files alone: rolls its transactions back, waits until all SQL on it has
+    /// ended, closes it, and brings everything into its main file.
     ///
     /// # Errors
     /// When SQL does not end before `deadline`, or the file cannot be settled. The caller has to
@@ -115,7 +137,9 @@ impl DataPlane {
         database: DatabaseId,
         deadline: Deadline,
     ) -> Result<ExclusiveGuard, GateError> {
+        let draining = self.transactions.drain(database);
         let guard = self.gates.take(database, deadline).await?;
+        drop(draining);
         let open = self.open.take(database);
         let folder = self.folders.living(database);
         let settled = tokio::task::spawn_blocking(move || {
@@ -146,72 +170,39 @@ impl DataPlane {
         target: &Target,
         request: QueryRequest,
     ) -> Result<QueryAnswer, QueryError> {
-        let options = request.options;
-        let call = self.call(&options);
+        let call = self.call(&request.options);
         self.refuse_early(&request.sql)?;
         let open = self.open_behind(guard, target)?;
         let statement = Statement {
             sql: request.sql.into(),
             params: request.params,
         };
+        let may_write = request.options.may_write();
+        self.one(guard, &open, &call, statement, may_write).await
+    }
+
+    /// Runs one statement where it belongs.
+    async fn one(
+        &self,
+        guard: &SharedGuard,
+        open: &Arc<OpenDatabase>,
+        call: &Call,
+        statement: Statement,
+        may_write: bool,
+    ) -> Result<QueryAnswer, QueryError> {
         if !begins_like_a_write(&statement.sql) {
-            match self.read(guard, &open, &call, &statement).await {
-                Err(QueryError::ReadOnly) if options.may_write() => {}
+            match self.read(guard, open, call, &statement).await {
+                Err(QueryError::ReadOnly) if may_write => {}
                 other => return other,
             }
-        } else if !options.may_write() {
+        } else if !may_write {
             return Err(QueryError::ReadOnly);
         }
         let mut answers = self
-            .write(guard, &open, &call, vec![statement])
+            .write(guard, open, call, vec![statement])
             .await
             .map_err(|it| it.error)?;
         Ok(answers.pop().expect("one answer for one statement").into())
-    }
-
-    /// Runs statements in order, in one transaction: all of them are kept, or none.
-    ///
-    /// # Errors
-    /// The first failure, with the place of its statement.
-    pub async fn batch(
-        &self,
-        guard: &SharedGuard,
-        target: &Target,
-        statements: Vec<BatchStatement>,
-        options: QueryOptions,
-    ) -> Result<Vec<QueryAnswer>, BatchError> {
-        let at = |statement, error| BatchError { statement, error };
-        if !options.may_write() {
-            return Err(at(0, QueryError::ReadOnly));
-        }
-        if statements.len() > self.config.max_batch_statements {
-            return Err(at(
-                0,
-                QueryError::PayloadTooLarge {
-                    what: "the batch",
-                    limit: format!("{} statements", self.config.max_batch_statements),
-                },
-            ));
-        }
-        for (index, statement) in statements.iter().enumerate() {
-            self.refuse_early(&statement.sql)
-                .map_err(|it| at(index, it))?;
-        }
-        if statements.is_empty() {
-            return Ok(Vec::new());
-        }
-        let open = self.open_behind(guard, target).map_err(|it| at(0, it))?;
-        let statements = statements
-            .into_iter()
-            .map(|it| Statement {
-                sql: it.sql,
-                params: it.params,
-            })
-            .collect();
-        let answers = self
-            .write(guard, &open, &self.call(&options), statements)
-            .await?;
-        Ok(answers.into_iter().map(Into::into).collect())
     }
 
     /// The folders of databases, for the steps that move them.
@@ -233,12 +224,20 @@ impl DataPlane {
             connections: self.open.connections(),
             streams: self.stream_threads.taken(),
             stuck_threads: self.threads.stuck() + self.stream_threads.stuck(),
+            transactions: self.transactions.count(),
         }
+    }
+
+    /// How many transactions of several requests have ended so, since the start.
+    #[must_use]
+    pub fn ended_transactions(&self, end: TransactionEnd) -> u64 {
+        self.transactions.ended(end)
     }
 
     /// Closes what is open and idle; called once, at shutdown, when requests have ended. What
     /// still runs closes when it ends.
     pub async fn close(&self) {
+        self.end_transactions();
         let open = self.open.take_all();
         // Closing brings the WAL into the main file, which syncs; a failure there loses nothing,
         // since what was answered is in the WAL.

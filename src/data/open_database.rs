@@ -11,7 +11,7 @@ use crate::engine::sqlite::{MAIN_FILE, Profile, Role, SqlError, SqliteConnection
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -25,6 +25,12 @@ pub(super) struct OpenDatabase {
     /// Reads that have a thread of their own.
     reads: Turns,
     pub(super) streams: Turns,
+    /// Commits of its writer. Who has read knows by them whether it has read what is there now.
+    pub(super) commits: AtomicU64,
+    /// Transactions that read what was there when they began.
+    pub(super) snapshots: AtomicUsize,
+    /// Whether the WAL has grown so long behind them that they have to end.
+    pub(super) wal_is_long: Arc<AtomicBool>,
     /// When it was last used, counted in uses of any database.
     pub(super) last_used: AtomicU64,
     folder: PathBuf,
@@ -81,6 +87,9 @@ impl OpenDatabase {
                 config.streams_per_database,
                 config.waiting_streams,
             ),
+            commits: AtomicU64::new(0),
+            snapshots: AtomicUsize::new(0),
+            wal_is_long: Arc::default(),
             last_used: AtomicU64::new(0),
             folder,
             opened: OnceLock::new(),

@@ -2,8 +2,8 @@
 //!
 //! Identifiers are quoted and values bound; nothing here is a way around gate, limits or scopes.
 use super::{
-    Access, BatchError, BatchStatement, DataPlane, Param, Params, QueryAnswer, QueryError,
-    QueryOptions, QueryRequest, Shape, SharedGuard, Target,
+    Access, BatchError, BatchMode, BatchStatement, DataPlane, Param, Params, QueryAnswer,
+    QueryError, QueryOptions, QueryRequest, Shape, SharedGuard, Target,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -108,7 +108,10 @@ pub async fn insert_rows(
         shape: Shape::Original,
         ..QueryOptions::for_access(Access::ReadWrite)
     };
-    let answers = plane.batch(guard, target, statements, options).await?;
+    let mode = BatchMode::Immediate;
+    let answers = plane
+        .batch(guard, target, statements, mode, options)
+        .await?;
     Ok(answers.iter().map(|it| it.rows_affected).sum())
 }
 
@@ -228,6 +231,9 @@ fn insert_sql<'k>(table: &str, columns: impl Iterator<Item = &'k String>) -> Str
 
 fn create_table_sql(table: &NewTable) -> Result<String, QueryError> {
     let invalid = |message: String| Err(QueryError::InvalidRequest { message });
+    if table.table_name.is_empty() || table.columns.iter().any(|it| it.name.is_empty()) {
+        return invalid("a table and its columns have names".to_owned());
+    }
     if table.columns.is_empty() {
         return invalid("a table has at least one column".to_owned());
     }

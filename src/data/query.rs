@@ -248,6 +248,7 @@ impl QueryError {
             Self::ResultTooLarge { .. } => {
                 Some("use LIMIT, or ask for more with max_rows, max_bytes or ?stream=true")
             }
+            Self::Locked => Some("a transaction or another writer has it; try again"),
             Self::QuotaExceeded => Some("delete rows, or raise the database's limit"),
             Self::DataMissing => Some(
                 "nothing is put in its place: restore main.db into the database's folder and it \

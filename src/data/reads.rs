@@ -6,17 +6,15 @@
 //! millisecond; one that runs out of it is cut and starts over on a thread, which a read survives.
 //! A statement comes to the fast lane only if its deadline stops it wherever it is: no virtual
 //! tables, no functions that may take long.
-use super::bench::Bench;
 use super::lanes::Lane;
+use super::on_thread::held;
 use super::open_database::OpenDatabase;
 use super::query::{QueryAnswer, QueryError};
-use super::threads::Seat;
 use super::{Call, DataPlane, SharedGuard};
 use crate::clock::Deadline;
 use crate::engine::sqlite::{Answer, Hold, SqlError, Statement, Ticket};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 impl DataPlane {
     /// Runs a statement on a reader. [`QueryError::ReadOnly`] when it is no read.
@@ -71,66 +69,26 @@ impl DataPlane {
         statement: &Statement,
     ) -> Result<QueryAnswer, QueryError> {
         let turn = open.turn(call.deadline).await?;
-        let ticket = Arc::new(Ticket::default());
         let read = ReadOnThread {
             open: Arc::clone(open),
             guard: guard.clone(),
             statement: statement.clone(),
             call: *call,
-            ticket: Arc::clone(&ticket),
             inline_after: self.config.inline_after,
         };
-        self.on_thread(&open.bench, call, ticket, turn, move || read.run())
-            .await
-    }
-
-    /// Runs `read` on a thread of its own; one that outlives its deadline is answered for, its
-    /// thread written off, and what it reads put on `bench`.
-    pub(super) async fn on_thread(
-        &self,
-        bench: &Arc<Bench>,
-        call: &Call,
-        ticket: Arc<Ticket>,
-        turn: OwnedSemaphorePermit,
-        read: impl FnOnce() -> Result<Answer, SqlError> + Send + 'static,
-    ) -> Result<QueryAnswer, QueryError> {
-        let seat = self.threads.take(bench, call.deadline).await;
-        let seat = seat.ok_or(QueryError::Overloaded { what: "a thread" })?;
-        let (answer, answered) = oneshot::channel();
-        let sitting = seat.sit();
-        tokio::task::spawn_blocking(move || {
-            let result = read();
-            // Who waits may go on, and so may the next reader, before the thread is free.
-            drop(turn);
-            drop(sitting);
-            let _ = answer.send(result);
+        let result = self.on_thread(&open.bench, call, move |ticket| {
+            let result = read.run(ticket);
+            drop(turn); // the next reader may go on
+            result
         });
-        let grace = self.config.stuck_grace;
-        let mut waiting = Waiting {
-            ticket,
-            seat,
-            deadline: call.deadline,
-            grace,
-            is_over: false,
-        };
-        let last = call.deadline.extended(grace).instant();
-        let result = tokio::time::timeout_at(last, answered).await;
-        waiting.is_over = true;
-        match result {
-            Ok(Ok(result)) => finished(result, call),
-            Ok(Err(_)) => Err(QueryError::Broken {
-                reason: "the thread of this read ended".to_owned(),
-            }),
-            Err(_) => {
-                waiting.ticket.abandon();
-                waiting.seat.write_off();
-                Err(QueryError::timeout(call.timeout))
-            }
-        }
+        finished(result.await?, call)
     }
 }
 
-fn finished(result: Result<Answer, SqlError>, call: &Call) -> Result<QueryAnswer, QueryError> {
+pub(super) fn finished(
+    result: Result<Answer, SqlError>,
+    call: &Call,
+) -> Result<QueryAnswer, QueryError> {
     result
         .map(Into::into)
         .map_err(|it| QueryError::from_sql(it, call.timeout))
@@ -142,20 +100,14 @@ struct ReadOnThread {
     guard: SharedGuard,
     statement: Statement,
     call: Call,
-    ticket: Arc<Ticket>,
     inline_after: Duration,
 }
 
 impl ReadOnThread {
-    fn run(self) -> Result<Answer, SqlError> {
+    fn run(self, ticket: Arc<Ticket>) -> Result<Answer, SqlError> {
         let mut reader = self.open.reader()?;
         let epoch = self.open.lanes.epoch();
-        reader.hold(Hold {
-            deadline: self.call.deadline,
-            ticket: Some(self.ticket),
-            slice: None,
-            may_wait: true,
-        });
+        reader.hold(held(&self.call, ticket));
         let result = reader.run(&self.statement, &self.call.form);
         reader.release();
         if let Ok(answer) = &result
@@ -169,34 +121,5 @@ impl ReadOnThread {
         drop(self.open);
         drop(self.guard); // last: what is behind the gate is out of hand
         result
-    }
-}
-
-/// Who waits for a read. When it goes away, the read is cut; should that not work, somebody still
-/// has to see it.
-struct Waiting {
-    ticket: Arc<Ticket>,
-    seat: Arc<Seat>,
-    deadline: Deadline,
-    grace: Duration,
-    is_over: bool,
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if self.is_over {
-            return;
-        }
-        self.ticket.abandon();
-        let (seat, last) = (
-            Arc::clone(&self.seat),
-            self.deadline.extended(self.grace).instant(),
-        );
-        if let Ok(tokio) = tokio::runtime::Handle::try_current() {
-            tokio.spawn(async move {
-                tokio::time::sleep_until(last).await;
-                seat.write_off();
-            });
-        }
     }
 }

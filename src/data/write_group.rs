@@ -5,11 +5,13 @@
 //! ROLLBACK`, and a disk or memory that is full. Then the culprit is answered, and its neighbours,
 //! none of whom has been answered, run again without it.
 use super::lanes::{Lane, Lanes};
+use super::savepoint::{ForeignKeys, roll_back, run_in_savepoint};
 use super::write_queue::WriteRequest;
 use crate::clock::{Deadline, Stopwatch};
 use crate::engine::sqlite::{Answer, Hold, SqlError, SqliteConnection};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What came of one transaction.
@@ -31,12 +33,13 @@ pub(super) fn run_group(
     waiting: &mut VecDeque<WriteRequest>,
     group_time: Duration,
     lanes: &Lanes,
+    commits: &AtomicU64,
 ) -> GroupEnd {
     let Some(first) = next_wanted(waiting) else {
         return GroupEnd::default();
     };
     sqlite.hold(hold_for(&first, None));
-    let begun = sqlite.command("BEGIN IMMEDIATE");
+    let begun = sqlite.command("BEGIN IMMEDIATE;");
     sqlite.release();
     if let Err(error) = begun {
         first.fail(0, error);
@@ -78,7 +81,7 @@ pub(super) fn run_group(
             }
         }
     }
-    commit(sqlite, kept, waiting, lanes)
+    commit(sqlite, kept, waiting, lanes, commits)
 }
 
 /// The next request that somebody waits for and that has time left.
@@ -105,52 +108,18 @@ fn hold_for(request: &WriteRequest, slice: Option<Deadline>) -> Hold {
     }
 }
 
-/// Runs one request in its savepoint. Where it fails, its savepoint is undone if there still is a
-/// transaction; where that fails too, there is none.
 fn run_request(
     sqlite: &mut SqliteConnection,
     request: &WriteRequest,
     slice: Option<Deadline>,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
-    sqlite.command("SAVEPOINT request").map_err(|it| (0, it))?;
-    sqlite.hold(hold_for(request, slice));
-    let mut answers = Vec::with_capacity(request.statements.len());
-    let mut failure = None;
-    for (index, statement) in request.statements.iter().enumerate() {
-        match sqlite.run(statement, &request.form) {
-            Ok(answer) => answers.push(answer),
-            Err(error) => {
-                failure = Some((index, error));
-                break;
-            }
-        }
-    }
-    sqlite.release();
-    if failure.is_none() && sqlite.has_deferred_violations() {
-        // Left alone it would pass RELEASE and fail the COMMIT of all.
-        let message = "FOREIGN KEY constraint failed".to_owned();
-        failure = Some((answers.len() - 1, SqlError::Constraint { message }));
-    }
-    match failure {
-        None => match sqlite.command("RELEASE request") {
-            Ok(()) => Ok(answers),
-            Err(error) => {
-                roll_back(sqlite);
-                Err((0, error))
-            }
-        },
-        Some(failure) => {
-            if !sqlite.is_autocommit() {
-                let undone = sqlite
-                    .command("ROLLBACK TO request")
-                    .and_then(|()| sqlite.command("RELEASE request"));
-                if undone.is_err() {
-                    roll_back(sqlite);
-                }
-            }
-            Err(failure)
-        }
-    }
+    run_in_savepoint(
+        sqlite,
+        &request.statements,
+        &request.form,
+        hold_for(request, slice),
+        ForeignKeys::Now,
+    )
 }
 
 /// Makes everything lasting and answers, or nothing of it.
@@ -159,6 +128,7 @@ fn commit(
     kept: Kept,
     waiting: &mut VecDeque<WriteRequest>,
     lanes: &Lanes,
+    commits: &AtomicU64,
 ) -> GroupEnd {
     if kept.is_empty() {
         roll_back(sqlite);
@@ -174,7 +144,7 @@ fn commit(
         run_again(kept, waiting);
         return GroupEnd::default();
     }
-    let committed = sqlite.command("COMMIT");
+    let committed = sqlite.command("COMMIT;");
     if kept
         .iter()
         .flat_map(|(_, answers)| answers)
@@ -184,6 +154,8 @@ fn commit(
     }
     match committed {
         Ok(()) => {
+            // Before anybody is answered: who was told of it may rely on it.
+            commits.fetch_add(1, Ordering::Release);
             for (request, answers) in kept {
                 let _ = request.answer.send(Ok(answers));
             }
@@ -205,14 +177,6 @@ fn commit(
 fn run_again(kept: Kept, waiting: &mut VecDeque<WriteRequest>) {
     for (request, _) in kept.into_iter().rev() {
         waiting.push_front(request);
-    }
-}
-
-/// Ends the transaction, if SQLite has not done so. Should even that fail, the connection is
-/// spoiled and closing it ends the transaction.
-fn roll_back(sqlite: &mut SqliteConnection) {
-    if !sqlite.is_autocommit() && sqlite.command("ROLLBACK").is_err() {
-        sqlite.spoil();
     }
 }
 
@@ -298,7 +262,14 @@ mod tests {
         let (request, mut answered) = request(sql);
         let mut waiting = VecDeque::from([request]);
         let lanes = Lanes::new(8);
-        run_group(sqlite, &mut waiting, Duration::from_secs(1), &lanes);
+        let commits = AtomicU64::new(0);
+        run_group(
+            sqlite,
+            &mut waiting,
+            Duration::from_secs(1),
+            &lanes,
+            &commits,
+        );
         answered.try_recv().unwrap().unwrap()
     }
 
@@ -310,7 +281,7 @@ mod tests {
         let (given_up, mut never) = request("INSERT INTO t VALUES ('given up')");
         let (neighbour, mut answered) = request("INSERT INTO t VALUES ('kept')");
 
-        sqlite.command("BEGIN IMMEDIATE").unwrap();
+        sqlite.command("BEGIN IMMEDIATE;").unwrap();
         let kept = vec![given_up, neighbour]
             .into_iter()
             .map(|it| {
@@ -320,11 +291,13 @@ mod tests {
             .collect::<Kept>();
         assert!(kept[0].0.ticket.abandon());
         let mut waiting = VecDeque::new();
-        commit(&mut sqlite, kept, &mut waiting, &lanes);
+        let commits = AtomicU64::new(0);
+        commit(&mut sqlite, kept, &mut waiting, &lanes, &commits);
         assert!(answered.try_recv().is_err(), "nobody is answered yet");
 
         while !waiting.is_empty() {
-            run_group(&mut sqlite, &mut waiting, Duration::from_secs(1), &lanes);
+            let second = Duration::from_secs(1);
+            run_group(&mut sqlite, &mut waiting, second, &lanes, &commits);
         }
         answered.try_recv().unwrap().unwrap();
         assert!(never.try_recv().is_err());

@@ -1,5 +1,6 @@
 //! The one queue of a database's writes.
 use super::gate::SharedGuard;
+use super::lending::Loan;
 use super::query::{BatchError, QueryError};
 use super::threads::Seat;
 use crate::clock::{Deadline, Stopwatch};
@@ -37,8 +38,12 @@ pub(super) struct WriteQueue {
 #[derive(Debug, Default)]
 struct Inside {
     waiting: VecDeque<WriteRequest>,
-    /// Whether a thread drains it, or is on its way.
+    /// Transactions that want the writer; they are as many as a database may have.
+    loans: VecDeque<Loan>,
+    /// Whether a thread drains it, or is on its way, or the writer is lent.
     is_drained: bool,
+    /// Whether a transaction has the writer.
+    is_lent: bool,
     /// What runs on that thread.
     running: Option<Running>,
 }
@@ -92,16 +97,58 @@ impl WriteQueue {
         Ok(!std::mem::replace(&mut inside.is_drained, true))
     }
 
-    /// Fills `group` up to `most` requests. `false` when there are none at all: the thread is then
+    /// Puts a transaction in line. `true` when the caller has to send a thread.
+    pub(super) fn push_loan(&self, loan: Loan) -> bool {
+        let mut inside = self.lock();
+        inside.loans.push_back(loan);
+        !std::mem::replace(&mut inside.is_drained, true)
+    }
+
+    /// The next transaction that wants the writer.
+    pub(super) fn next_loan(&self) -> Option<Loan> {
+        let mut inside = self.lock();
+        while let Some(loan) = inside.loans.pop_front() {
+            if let Some(loan) = loan.if_wanted() {
+                return Some(loan);
+            }
+        }
+        None
+    }
+
+    /// The writer is lent from now on: nobody drains.
+    pub(super) fn lends(&self) {
+        self.lock().is_lent = true;
+    }
+
+    /// The writer is back. `true` when the caller has to send a thread.
+    pub(super) fn has_it_back(&self) -> bool {
+        let mut inside = self.lock();
+        inside.is_lent = false;
+        inside.is_drained = !inside.waiting.is_empty() || !inside.loans.is_empty();
+        inside.is_drained
+    }
+
+    /// While the writer is lent nobody looks at the line: who went away leaves room for others.
+    /// Whether it is lent.
+    pub(super) fn forgets_who_left(&self) -> bool {
+        let mut inside = self.lock();
+        if inside.is_lent {
+            inside.waiting.retain(|it| !it.ticket.is_abandoned());
+        }
+        inside.is_lent
+    }
+
+    /// Fills `group` up to `most` requests. `false` when nobody waits at all: the thread is then
     /// free, and the next request sends one.
     pub(super) fn fill(&self, group: &mut VecDeque<WriteRequest>, most: usize) -> bool {
         let mut inside = self.lock();
         let room = most.saturating_sub(group.len()).min(inside.waiting.len());
         group.extend(inside.waiting.drain(..room));
-        if group.is_empty() {
+        let is_empty = group.is_empty() && inside.loans.is_empty();
+        if is_empty {
             inside.is_drained = false;
         }
-        !group.is_empty()
+        !is_empty
     }
 
     /// Waits, for at most `patience`, until as many requests are in line as were answered.

@@ -1,14 +1,18 @@
 //! Writes: in line, then drained by one thread in groups.
-use super::open_database::OpenDatabase;
+use super::lending::Loan;
+use super::open_database::{OpenDatabase, Writer};
 use super::query::{BatchError, QueryError};
 use super::threads::{Seat, Threads};
 use super::write_group::run_group;
 use super::write_queue::{Running, WriteQueue, WriteRequest};
 use super::{Call, DataPlane, SharedGuard};
 use crate::clock::{Deadline, Stopwatch};
-use crate::engine::sqlite::{Answer, Hold, SqliteConnection, Statement, Ticket, WAL_FILE};
+use crate::engine::sqlite::{
+    Answer, Hold, SqlError, SqliteConnection, Statement, Ticket, WAL_FILE,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -58,7 +62,12 @@ impl DataPlane {
             Err(_) if waiting.ticket.abandon() => {
                 waiting.is_over = true;
                 open.writes.write_off_if_stuck(grace);
-                return Err(failed(QueryError::timeout(call.timeout)));
+                let is_locked = open.writes.forgets_who_left();
+                return Err(failed(if is_locked {
+                    QueryError::Locked
+                } else {
+                    QueryError::timeout(call.timeout)
+                }));
             }
             // It is being made lasting at this moment: the answer is near, and it is the truth.
             Err(_) => match tokio::time::timeout(COMMIT_PATIENCE, &mut answered).await {
@@ -75,7 +84,7 @@ impl DataPlane {
     }
 
     /// Sends a thread that drains the database's line.
-    fn send_a_thread(&self, guard: &SharedGuard, open: &Arc<OpenDatabase>) {
+    pub(super) fn send_a_thread(&self, guard: &SharedGuard, open: &Arc<OpenDatabase>) {
         let drain = Drain {
             open: Arc::clone(open),
             _guard: guard.clone(),
@@ -100,7 +109,8 @@ const GATHER_TIME: Duration = Duration::from_micros(50);
 const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(10);
 
 /// Drains the line of one database.
-struct Drain {
+#[derive(Debug, Clone)]
+pub(super) struct Drain {
     open: Arc<OpenDatabase>,
     /// The thread has the writer in hand after the last request was answered: it holds the gate
     /// itself, and lets go of it last.
@@ -147,13 +157,22 @@ impl Drain {
         let mut place = self.open.writer();
         while self.open.writes.fill(&mut group, self.group_requests) {
             let size = group.len();
-            match self.open.ready_writer(&mut place) {
-                Ok(writer) => self.run_group(seat, writer, &mut group),
-                Err(error) => {
-                    // Nobody in line will fare better: the file is missing, or cannot be opened.
-                    for request in group.drain(..) {
-                        request.fail(0, error.clone());
+            if size > 0 {
+                match self.open.ready_writer(&mut place) {
+                    Ok(writer) => self.run_group(seat, writer, &mut group),
+                    Err(error) => fail_all(&mut group, &error),
+                }
+            }
+            if let Some(loan) = self.open.writes.next_loan() {
+                match self.begin(&loan, &mut place) {
+                    Ok(writer) => {
+                        self.open.writes.put_back(group);
+                        self.open.writes.lends();
+                        drop(place); // who gives it back at once needs it
+                        loan.hand_over(writer, self.clone());
+                        return true;
                     }
+                    Err(error) => loan.fail(error),
                 }
             }
             if stopwatch.elapsed() > self.drain_time {
@@ -178,32 +197,77 @@ impl Drain {
             leash: Arc::clone(writer.leash()),
             seat: Arc::clone(seat),
         }));
-        let end = run_group(writer, group, self.group_time, &self.open.lanes);
+        let open = &self.open;
+        let end = run_group(writer, group, self.group_time, &open.lanes, &open.commits);
         self.open.writes.runs(None);
         if end.outcome_is_unknown {
             self.open.bench.the_disk_failed();
         }
-        let wal = self.open.folder().join(WAL_FILE);
-        if !writer.is_spoiled() && wal.metadata().is_ok_and(|it| it.len() > self.wal_bytes) {
-            cut_wal(writer, self.open.streams.are_taken());
+        self.keep_wal_short(writer);
+    }
+
+    /// Begins a transaction for who wants the writer, and takes the writer out of its place.
+    fn begin(&self, loan: &Loan, place: &mut Option<Writer>) -> Result<Writer, SqlError> {
+        loan.begin(self.open.ready_writer(place)?)?;
+        Ok(place
+            .take()
+            .expect("a writer that is ready is in its place"))
+    }
+
+    /// The writer is back from a transaction: it is put in its place, and the line goes on.
+    pub(super) fn go_on_with(self, writer: Writer) {
+        if writer.handle.is_spoiled() {
+            drop(writer);
+        } else {
+            *self.open.writer() = Some(writer);
         }
+        // Without a runtime nobody waits in line any more.
+        let has_runtime = tokio::runtime::Handle::try_current().is_ok();
+        if self.open.writes.has_it_back() && has_runtime {
+            self.start();
+        }
+    }
+
+    /// Brings a WAL that has grown too large into the main file.
+    pub(super) fn keep_wal_short(&self, writer: &mut SqliteConnection) {
+        let wal = self.open.folder().join(WAL_FILE);
+        let bytes = wal.metadata().map_or(0, |it| it.len());
+        if writer.is_spoiled() || bytes <= self.wal_bytes {
+            return;
+        }
+        let has_snapshots = self.open.snapshots.load(Ordering::Acquire) > 0;
+        if has_snapshots && bytes > self.wal_bytes.saturating_mul(WAL_OF_SNAPSHOTS) {
+            self.open.wal_is_long.store(true, Ordering::Release);
+        }
+        cut_wal(writer, has_snapshots || self.open.streams.are_taken());
+    }
+}
+
+/// Behind a transaction's snapshot the WAL may grow to so many times the length at which it is cut
+/// otherwise; then such transactions end.
+const WAL_OF_SNAPSHOTS: u64 = 8;
+
+fn fail_all(group: &mut VecDeque<WriteRequest>, error: &SqlError) {
+    // Nobody in line will fare better: the file is missing, or cannot be opened.
+    for request in group.drain(..) {
+        request.fail(0, error.clone());
     }
 }
 
 /// Brings the WAL into the main file and cuts it. Readers that are still on it make it wait for
-/// the next time: they end by their deadlines. For a stream, whose deadline may be a minute away,
-/// nobody waits.
-fn cut_wal(writer: &mut SqliteConnection, has_streams: bool) {
+/// the next time: they end by their deadlines. For a stream or a transaction's snapshot, which stay
+/// longer, nobody waits.
+fn cut_wal(writer: &mut SqliteConnection, has_long_readers: bool) {
     writer.hold(Hold {
         deadline: Deadline::after(CHECKPOINT_PATIENCE),
         ticket: None,
         slice: None,
         may_wait: true,
     });
-    let _ = writer.command(if has_streams {
-        "PRAGMA wal_checkpoint(PASSIVE)"
+    let _ = writer.command(if has_long_readers {
+        "PRAGMA wal_checkpoint(PASSIVE);"
     } else {
-        "PRAGMA wal_checkpoint(TRUNCATE)"
+        "PRAGMA wal_checkpoint(TRUNCATE);"
     });
     writer.release();
 }
@@ -226,6 +290,7 @@ impl Drop for Waiting {
             return;
         }
         self.ticket.abandon();
+        self.writes.forgets_who_left();
         let (writes, grace) = (Arc::clone(&self.writes), self.grace);
         let last = self.deadline.extended(grace).instant();
         if let Ok(tokio) = tokio::runtime::Handle::try_current() {

@@ -204,7 +204,8 @@ impl Wanted {
 }
 
 impl Changed {
-    fn over(&self, limits: Limits) -> DatabaseChange {
+    /// The change of a database that has these limits.
+    pub(in crate::domain) fn over(&self, limits: Limits) -> DatabaseChange {
         let wanted = Limits {
             size_bytes: self.size_bytes.unwrap_or(limits.size_bytes),
             memory_bytes: self.memory_bytes.unwrap_or(limits.memory_bytes),

@@ -3,6 +3,7 @@ use super::Gateway;
 use super::auth::Caller;
 use super::error::Problem;
 use super::extract::{JsonBody, StrictQuery};
+use super::forms::SequenceNumber;
 use super::reply::Marked;
 use super::sql::{Int64Word, QueryResult, ShapeWord, check_bound, written};
 use super::sql_streams::{FormatWord, chosen_format, in_format};
@@ -47,7 +48,7 @@ pub(super) struct AuditQuery {
 #[into_params(parameter_in = Query)]
 pub(super) struct AuditQueryParameters {
     /// Answer once the log has reached this sequence.
-    min_sequence: Option<u64>,
+    min_sequence: Option<SequenceNumber>,
     /// `json`, `ndjson` or `csv`; wins over `Accept`.
     #[param(inline)]
     format: Option<FormatWord>,

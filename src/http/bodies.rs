@@ -1,13 +1,15 @@
 //! What the bodies of lifecycle calls may hold.
 use super::error::Problem;
+use super::forms;
 use super::refusals::sentence;
+use super::schemas;
 use crate::clock::timestamp::parse_duration;
 use crate::domain::command::{CreateDatabase, DatabaseChange};
 use crate::domain::database::{Durability, EngineName, Labels, Limits};
 use crate::domain::lifecycle::{Changed, ChangedTtl, Wanted};
 use crate::domain::name::DatabaseName;
 use crate::engine::registry;
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 use std::fmt;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -21,19 +23,21 @@ const DEFAULT_ENGINE: &str = "sqlite";
 #[schema(as = CreateDatabase)]
 pub(super) struct CreateBody {
     /// Letters, digits, `_`, `.` and `-`, at most 63; one is made when none is given.
-    #[schema(example = "shop")]
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", example = "shop")]
     pub(super) name: Option<String>,
     /// `sqlite` when none is given.
+    #[schema(schema_with = schemas::engine)]
     engine: Option<String>,
     /// When it goes to the trash by itself, from now: `2h`, `30s`, or seconds.
-    #[schema(value_type = Option<String>, example = "2h")]
+    #[schema(schema_with = schemas::lifetime)]
     ttl: Option<Span>,
     /// The owner's own key-value marks.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    #[schema(schema_with = schemas::labels)]
     labels: Option<Labels>,
+    #[serde(default, deserialize_with = "forms::optional_object")]
     limits: Option<LimitsBody>,
     /// `full`, or `relaxed` for faster writes that a loss of power may take back.
-    #[schema(value_type = Option<String>, example = "full")]
+    #[schema(schema_with = schemas::durability)]
     durability: Option<Durability>,
     /// Whether it refuses to be deleted.
     protect: Option<bool>,
@@ -46,11 +50,12 @@ pub(super) struct CreateBody {
 pub(super) struct ChangeBody {
     /// When it goes to the trash by itself, from now: `2h`, `30s`, or seconds; null for never.
     #[serde(default, deserialize_with = "null_or_value")]
-    #[schema(value_type = Option<String>, example = "2h")]
+    #[schema(schema_with = schemas::lifetime)]
     ttl: Option<Option<Span>>,
     /// The owner's own key-value marks, all of them.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    #[schema(schema_with = schemas::labels)]
     labels: Option<Labels>,
+    #[serde(default, deserialize_with = "forms::optional_object")]
     limits: Option<LimitsBody>,
     /// Whether it refuses to be deleted.
     protect: Option<bool>,
@@ -62,10 +67,16 @@ pub(super) struct ChangeBody {
 #[schema(as = LimitsInput)]
 struct LimitsBody {
     /// Most bytes its file may grow to.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 65_536, maximum = 1_099_511_627_776_i64)]
     size_bytes: Option<u64>,
     /// Most bytes of memory for its worker.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 16_777_216, maximum = 1_099_511_627_776_i64)]
     memory_bytes: Option<u64>,
     /// Thousandths of a processor for its worker.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 10, maximum = 64_000)]
     cpu_millis: Option<u32>,
 }
 
@@ -171,6 +182,13 @@ impl Visitor<'_> for SpanVisitor {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a duration such as \"30s\", \"2h\" or a whole number of seconds")
+    }
+
+    /// JSON knows one kind of number: 90.0 is 90.
+    fn visit_f64<E: Error>(self, seconds: f64) -> Result<Span, E> {
+        let whole = forms::whole_number(seconds);
+        let whole = whole.ok_or_else(|| E::invalid_value(Unexpected::Float(seconds), &self))?;
+        self.visit_u64(whole)
     }
 
     fn visit_u64<E: Error>(self, seconds: u64) -> Result<Span, E> {

@@ -1,10 +1,14 @@
 //! Lifecycle commands as JSON, for what is carried out later: `{"delete_database":{"database":"shop"}}`.
 use super::bodies::{ChangeBody, CreateBody};
 use super::error::Problem;
+use super::forms;
+use super::schemas;
 use crate::domain::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
+use std::borrow::Cow;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// One lifecycle command: its name, and in it what the call of that name takes.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -16,15 +20,52 @@ use utoipa::ToSchema;
 )]
 pub(super) enum CommandForm {
     /// The `name` may hold `{date}` and `{time}`, filled in when the command is carried out.
-    CreateDatabase(CreateBody),
+    #[serde(deserialize_with = "forms::object")]
+    CreateDatabase(CreateForm),
+    #[serde(deserialize_with = "forms::object")]
     StopDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
     StartDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
     RestartDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
     DeleteDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
     UndeleteDatabase(NamedForm),
     /// Needs the scope `admin`.
+    #[serde(deserialize_with = "forms::object")]
     PurgeDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
     ChangeDatabase(ChangeForm),
+}
+
+/// What a database is to be that is made later: as in a create, with a name.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct CreateForm(CreateBody);
+
+impl PartialSchema for CreateForm {
+    fn schema() -> RefOr<Schema> {
+        let schema = CreateBody::schema();
+        let RefOr::T(Schema::Object(mut object)) = schema else {
+            return schema;
+        };
+        object.required.push("name".to_owned());
+        object
+            .properties
+            .insert("name".to_owned(), schemas::name_for_later());
+        Schema::Object(object).into()
+    }
+}
+
+impl ToSchema for CreateForm {
+    fn name() -> Cow<'static, str> {
+        "CreateDatabaseLater".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        CreateBody::schemas(schemas);
+    }
 }
 
 /// A database by its name, and its new settings.
@@ -36,6 +77,7 @@ pub(super) struct ChangeForm {
     #[schema(example = "shop")]
     database: String,
     /// What PATCH takes.
+    #[serde(deserialize_with = "forms::object")]
     change: ChangeBody,
 }
 
@@ -57,7 +99,7 @@ impl CommandForm {
             database: it.database.clone(),
         };
         Ok(match self {
-            Self::CreateDatabase(it) => LifecycleCommand::CreateDatabase(it.wanted()?),
+            Self::CreateDatabase(it) => LifecycleCommand::CreateDatabase(it.0.wanted()?),
             Self::StopDatabase(it) => LifecycleCommand::StopDatabase(named(it)),
             Self::StartDatabase(it) => LifecycleCommand::StartDatabase(named(it)),
             Self::RestartDatabase(it) => LifecycleCommand::RestartDatabase(named(it)),

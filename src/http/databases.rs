@@ -5,12 +5,14 @@ use super::bodies::{ChangeBody, CreateBody};
 use super::database_view::DatabaseView;
 use super::error::Problem;
 use super::extract::{NoFields, PathParts, StrictQuery};
+use super::forms::SequenceNumber;
 use super::job_answers::mark_replayed;
 use super::job_view::JobView;
 use super::lists::{Direction, List, known_word, page_answer, page_request, visible_page};
 use super::mutation::Mutation;
 use super::plans::{DryRun, PlanView};
 use super::reply::{self, Marked};
+use super::schemas;
 use crate::domain::command::Command;
 use crate::domain::database::{Database, DatabaseState};
 use crate::domain::ids::DatabaseId;
@@ -30,12 +32,15 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
     /// Those in this state: `ready`.
+    #[param(schema_with = schemas::database_state)]
     state: Option<String>,
     /// Those that carry this label: `team=red`.
+    #[param(schema_with = schemas::label)]
     label: Option<String>,
     /// Those with this in their name.
     q: Option<String>,
     /// Most databases of the page: 1 to 1000, else 50.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
@@ -43,7 +48,7 @@ pub(super) struct ListParameters {
     #[param(inline)]
     order: Option<Direction>,
     /// Answer once the log has reached this sequence.
-    min_sequence: Option<u64>,
+    min_sequence: Option<SequenceNumber>,
 }
 
 /// How a single thing is read.
@@ -52,7 +57,7 @@ pub(super) struct ListParameters {
 #[into_params(parameter_in = Query)]
 pub(super) struct ReadParameters {
     /// Answer once the log has reached this sequence.
-    pub(super) min_sequence: Option<u64>,
+    pub(super) min_sequence: Option<SequenceNumber>,
 }
 
 /// How a lifecycle call is meant.
@@ -224,7 +229,7 @@ pub(super) async fn delete_database(
 /// Removes its worker and refuses SQL; the data is kept.
 #[utoipa::path(post, path = "/v1/databases/{db}/stop", tag = "databases",
     params(("db" = String, Path, description = "Name or id"), CommandParameters),
-    request_body = Option<NoFields>,
+    request_body = NoFields,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn stop_database(
     State(gateway): State<Arc<Gateway>>,
@@ -239,7 +244,7 @@ pub(super) async fn stop_database(
 /// Start a stopped database
 #[utoipa::path(post, path = "/v1/databases/{db}/start", tag = "databases",
     params(("db" = String, Path, description = "Name or id"), CommandParameters),
-    request_body = Option<NoFields>,
+    request_body = NoFields,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn start_database(
     State(gateway): State<Arc<Gateway>>,
@@ -254,7 +259,7 @@ pub(super) async fn start_database(
 /// Replace a database's worker by a fresh one
 #[utoipa::path(post, path = "/v1/databases/{db}/restart", tag = "databases",
     params(("db" = String, Path, description = "Name or id"), CommandParameters),
-    request_body = Option<NoFields>,
+    request_body = NoFields,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn restart_database(
     State(gateway): State<Arc<Gateway>>,
@@ -269,7 +274,7 @@ pub(super) async fn restart_database(
 /// Bring a database back from the trash
 #[utoipa::path(post, path = "/v1/databases/{db}/undelete", tag = "databases",
     params(("db" = String, Path, description = "Name or id"), CommandParameters),
-    request_body = Option<NoFields>,
+    request_body = NoFields,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn undelete_database(
     State(gateway): State<Arc<Gateway>>,

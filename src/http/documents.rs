@@ -8,8 +8,8 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi, Ref, RefOr, ResponseBuilder, content::ContentBuilder};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -54,32 +54,6 @@ impl Modify for TokenSchemes {
 /// The description without any route.
 pub(super) fn base() -> OpenApi {
     Base::openapi()
-}
-
-/// Says of every operation that its problems are `application/problem+json`.
-pub(super) fn describe_problems(openapi: &mut OpenApi) {
-    let problem = RefOr::Ref(Ref::from_schema_name("Problem"));
-    let content = ContentBuilder::new().schema(Some(problem)).build();
-    let response = ResponseBuilder::new()
-        .description("A problem; `code` says which, `GET /problems/{code}` what to do")
-        .content("application/problem+json", content)
-        .build();
-    for item in openapi.paths.paths.values_mut() {
-        let operations = [
-            &mut item.get,
-            &mut item.put,
-            &mut item.post,
-            &mut item.delete,
-            &mut item.patch,
-        ];
-        for operation in operations.into_iter().flatten() {
-            operation
-                .responses
-                .responses
-                .entry("default".into())
-                .or_insert_with(|| response.clone().into());
-        }
-    }
 }
 
 /// The description itself, and Swagger UI that reads it from here alone.

@@ -124,7 +124,7 @@ pub(super) async fn get_drift(
 /// Let the reconciler act once
 ///
 /// However much there is to do: it looks again at once, and this time nothing is held back.
-#[utoipa::path(post, path = "/v1/drift/allow", tag = "drift", request_body = Option<NoFields>,
+#[utoipa::path(post, path = "/v1/drift/allow", tag = "drift", request_body = NoFields,
     responses((status = 202, description = "It looks again now")))]
 pub(super) async fn allow_drift(
     State(gateway): State<Arc<Gateway>>,

@@ -70,6 +70,8 @@ error_codes! {
     TableNotFound "table_not_found" 404 "Table not found" final;
     /// The table has no such row.
     RowNotFound "row_not_found" 404 "Row not found" final;
+    /// This token has begun no transaction of that id on that database.
+    TransactionNotFound "transaction_not_found" 404 "Transaction not found" final;
     /// There is no job of that id.
     JobNotFound "job_not_found" 404 "Job not found" final;
     /// There is no event at that sequence.
@@ -118,6 +120,8 @@ error_codes! {
     DatabaseDeleted "database_deleted" 410 "Database deleted" final;
     /// The database's time to live ended.
     DatabaseExpired "database_expired" 410 "Database expired" final;
+    /// The transaction is over; `detail` says how it ended. Begin another.
+    TransactionEnded "transaction_ended" 410 "Transaction ended" final;
     /// The database has changed since the `ETag` in `If-Match`. Get it again, then decide again.
     PreconditionFailed "precondition_failed" 412 "Precondition failed" final;
     /// The body is larger than this route takes.
@@ -137,7 +141,7 @@ error_codes! {
     StatementTimeout "statement_timeout" 422 "Statement timeout" final;
     /// The statement's parameters and the values sent for them do not match.
     ParameterMismatch "parameter_mismatch" 422 "Parameter mismatch" final;
-    /// Another writer holds the database.
+    /// A transaction or another writer holds the database.
     DatabaseLocked "database_locked" 423 "Database locked" retry;
     /// More requests than this token may send.
     RateLimited "rate_limited" 429 "Rate limited" retry;
@@ -229,6 +233,15 @@ pub struct Problem {
     detail: String,
     hint: Option<String>,
     retryable: bool,
+    place: Option<StatementPlace>,
+}
+
+/// Which of several statements failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct StatementPlace {
+    statement: usize,
+    kept: usize,
+    offset: Option<usize>,
 }
 
 impl Problem {
@@ -245,6 +258,7 @@ impl Problem {
             detail,
             hint: None,
             retryable: code.is_retryable(),
+            place: None,
         }
     }
 
@@ -278,6 +292,18 @@ impl Problem {
         self
     }
 
+    /// Says which of several statements failed, how many before it are kept, and where in a
+    /// script it begins.
+    #[must_use]
+    pub fn at_statement(mut self, statement: usize, kept: usize, offset: Option<usize>) -> Self {
+        self.place = Some(StatementPlace {
+            statement,
+            kept,
+            offset,
+        });
+        self
+    }
+
     /// Which sort it is.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
@@ -296,6 +322,9 @@ impl Problem {
             code: self.code.as_str(),
             hint: self.hint.clone(),
             retryable: self.retryable,
+            statement: self.place.map(|it| it.statement),
+            kept: self.place.map(|it| it.kept),
+            offset: self.place.and_then(|it| it.offset),
             request_id,
             error: ErrorObject {
                 code: status
@@ -361,6 +390,15 @@ pub struct ProblemBody {
     hint: Option<String>,
     /// Whether the same request may work later.
     retryable: bool,
+    /// Which of several statements failed, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statement: Option<usize>,
+    /// How many statements before it are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<usize>,
+    /// The byte of a script at which it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<usize>,
     /// What the gateway's trace, events and jobs know this request by.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,

@@ -5,10 +5,12 @@ use super::bodies::Span;
 use super::databases::ReadParameters;
 use super::error::{ErrorCode, Problem};
 use super::extract::{NoParameters, PathParts, StrictQuery};
+use super::forms::SequenceNumber;
 use super::jobs::past_database;
 use super::lists::{Direction, List, known_word, page_answer, page_request};
 use super::mutation::LONGEST_WAIT;
 use super::reply::{self, Marked};
+use super::schemas;
 use super::streams::{last_event_id, wants_stream};
 use crate::clock::Deadline;
 use crate::clock::timestamp::Timestamp;
@@ -39,14 +41,16 @@ const EXPORT_CHUNK: usize = 1000;
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
     /// Those behind this sequence.
-    after: Option<u64>,
+    after: Option<SequenceNumber>,
     /// Those about this database, by name or id.
     database: Option<String>,
     /// Those of this kind: `database_ready`.
+    #[param(schema_with = schemas::event_kind)]
     kind: Option<String>,
     /// Those that this actor caused: `root`, `token/ci`.
     actor: Option<String>,
     /// Those about this job.
+    #[param(format = Uuid)]
     job: Option<String>,
     /// Those of this moment and later.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -55,6 +59,7 @@ pub(super) struct ListParameters {
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
     /// Most events of the page: 1 to 1000, else 50.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
@@ -62,10 +67,10 @@ pub(super) struct ListParameters {
     #[param(inline)]
     order: Option<Direction>,
     /// Answer once the log has reached this sequence.
-    min_sequence: Option<u64>,
+    min_sequence: Option<SequenceNumber>,
     /// Where there are none, answer once there are, at the latest after this time: `30` or
     /// `30s`, at most 60 s.
-    #[param(value_type = Option<String>)]
+    #[param(schema_with = schemas::wait)]
     wait: Option<Span>,
 }
 
@@ -200,7 +205,7 @@ async fn filter(
         None => None,
     };
     Ok(EventFilter {
-        after: asked.after.map(Sequence),
+        after: asked.after.map(|it| Sequence(it.0)),
         database,
         kind: kind.transpose()?,
         actor: asked.actor.map(Actor),

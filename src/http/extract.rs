@@ -32,6 +32,32 @@ impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for JsonBody<T> {
     }
 }
 
+/// Plain text, in UTF-8.
+pub(super) struct TextBody(pub(super) String);
+
+impl FromRequest<Arc<Gateway>> for TextBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = read_body(gateway, &parts.headers, body).await?;
+        if let Some(essence) = essence(&parts.headers)
+            && !matches!(essence.as_str(), "text/plain" | "application/sql")
+        {
+            return Err(Problem::new(
+                ErrorCode::UnsupportedMediaType,
+                format!("This route reads text, not `{essence}`."),
+            )
+            .hint("send `Content-Type: text/plain`"));
+        }
+        let text = String::from_utf8(bytes.into());
+        text.map(Self).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Problem::invalid(format!("The body is no UTF-8 from byte {at} on."))
+        })
+    }
+}
+
 /// Most bytes of a body that is too large which are read and thrown away: a file that somebody
 /// sent to the wrong route.
 const DRAIN_BYTES: usize = 256 << 20;
@@ -181,21 +207,50 @@ pub(super) fn parse_object<T: DeserializeOwned>(
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
-        Category::Data => Problem::invalid(format!("The body is not as expected: {error}.")),
+        Category::Data => {
+            let said = in_plain_words(error.to_string());
+            Problem::invalid(format!("The body is not as expected: {said}."))
+        }
         Category::Syntax | Category::Eof | Category::Io => {
             Problem::invalid(format!("The body is not valid JSON: {error}."))
         }
     })
 }
 
+/// What serde says of a value, without the names of types that only the program knows.
+fn in_plain_words(mut said: String) -> String {
+    const WORDS: &[(&str, &str)] = &[
+        ("u8", "a whole number from 0 to 255"),
+        ("u16", "a whole number from 0 to 65535"),
+        ("u32", "a whole number from 0 to 4294967295"),
+        ("u64", "a whole number from 0"),
+        ("usize", "a whole number from 0"),
+        ("i64", "a whole number"),
+        ("f64", "a number"),
+        ("a sequence", "a list"),
+        ("a map", "an object"),
+    ];
+    let Some(at) = said.rfind("expected ").map(|it| it + "expected ".len()) else {
+        return said;
+    };
+    let end = said[at..]
+        .find(" at line ")
+        .map_or(said.len(), |it| at + it);
+    let word = &said[at..end];
+    let plain = match WORDS.iter().find(|(it, _)| *it == word) {
+        Some((_, plain)) => plain,
+        None if word.starts_with("struct ") => "an object",
+        None => return said,
+    };
+    said.replace_range(at..end, plain);
+    said
+}
+
 /// A body without a content type is read as JSON, one that says it is something else is not.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+    let Some(essence) = essence(headers) else {
         return Ok(());
     };
-    let text = value.to_str().unwrap_or_default();
-    let essence = text.split(';').next().unwrap_or_default().trim();
-    let essence = essence.to_ascii_lowercase();
     let is_json = essence == "application/json"
         || (essence.starts_with("application/") && essence.ends_with("+json"));
     if is_json {
@@ -206,6 +261,13 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
         format!("This route reads JSON, not `{essence}`."),
     )
     .hint("send `Content-Type: application/json`"))
+}
+
+/// The content type without its parameters, in small letters.
+fn essence(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str();
+    let essence = text.unwrap_or_default().split(';').next();
+    Some(essence.unwrap_or_default().trim().to_ascii_lowercase())
 }
 
 /// Counts brackets outside of strings, before anything is built from them.
@@ -239,6 +301,27 @@ fn check_depth(bytes: &[u8]) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_value_is_said_without_the_programs_own_types() {
+        for (said, plain) in [
+            (
+                "invalid type: string \"x\", expected u64 at line 1 column 9",
+                "invalid type: string \"x\", expected a whole number from 0 at line 1 column 9",
+            ),
+            (
+                "expected struct Body at line 1",
+                "expected an object at line 1",
+            ),
+            (
+                "expected `rows` or `objects`",
+                "expected `rows` or `objects`",
+            ),
+            ("missing field `sql`", "missing field `sql`"),
+        ] {
+            assert_eq!(in_plain_words(said.to_owned()), plain);
+        }
+    }
 
     #[test]
     fn brackets_in_strings_are_no_nesting() {

@@ -5,6 +5,7 @@ use super::extract::{NoParameters, StrictQuery};
 use super::metrics::{header, line};
 use super::{Gateway, reply};
 use crate::clock::Deadline;
+use crate::data::TransactionEnd;
 use crate::domain::database::DatabaseState;
 use crate::domain::job::JobState;
 use crate::domain::token::Scope;
@@ -144,8 +145,19 @@ pub(super) async fn show_metrics(
     let mut text = String::new();
     gateway.metrics.write(&mut text);
     write_present(&gateway, &mut text);
+    write_ended_transactions(&gateway, &mut text);
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([("content-type", content_type)], text).into_response())
+}
+
+fn write_ended_transactions(gateway: &Gateway, text: &mut String) {
+    const NAME: &str = "dbforge_sql_transactions_total";
+    let help = "Transactions of several requests, by how they ended.";
+    header(text, NAME, "counter", help);
+    for (end, word) in TransactionEnd::ALL {
+        let count = gateway.data.ended_transactions(*end);
+        line(text, NAME, &format!("end=\"{word}\""), count);
+    }
 }
 
 fn write_present(gateway: &Gateway, text: &mut String) {
@@ -164,10 +176,16 @@ fn write_present(gateway: &Gateway, text: &mut String) {
         "Event streams that are open.",
         &one(gateway.open_streams().to_string()),
     );
+    let health = gateway.data.health();
     gauge(
         "dbforge_sql_streams",
         "Answers to SQL that are streamed.",
-        &one(gateway.data.health().streams.to_string()),
+        &one(health.streams.to_string()),
+    );
+    gauge(
+        "dbforge_sql_transactions",
+        "Transactions of several requests that are open or wait for their turn.",
+        &one(health.transactions.to_string()),
     );
     let databases: Vec<DatabaseState> = present.state.databases().map(|it| it.state()).collect();
     let count = |state: &DatabaseState| databases.iter().filter(|it| *it == state).count();

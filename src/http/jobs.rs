@@ -5,10 +5,12 @@ use super::bodies::Span;
 use super::databases::CommandParameters;
 use super::error::{ErrorCode, Problem};
 use super::extract::{NoFields, NoParameters, PathParts, StrictQuery};
+use super::forms::SequenceNumber;
 use super::job_answers::{mark_replayed, no_job};
 use super::job_view::JobView;
 use super::lists::{Direction, List, known_word, page_answer, page_request, visible_page};
 use super::mutation::{LONGEST_WAIT, Mutation};
+use super::schemas;
 use super::streams::last_event_id;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::Command;
@@ -33,8 +35,10 @@ const LAST_KINDS: &[&str] = &["job_succeeded", "job_failed", "job_cancelled"];
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
     /// Those in one of these states: `queued,running`.
+    #[param(schema_with = schemas::job_states)]
     state: Option<String>,
     /// Those of one of these kinds: `create_database`.
+    #[param(schema_with = schemas::job_kinds)]
     kind: Option<String>,
     /// Those of this database, by name or id.
     database: Option<String>,
@@ -44,6 +48,7 @@ pub(super) struct ListParameters {
     #[param(value_type = Option<String>, format = DateTime)]
     created_after: Option<Timestamp>,
     /// Most jobs of the page: 1 to 1000, else 50.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
@@ -51,7 +56,7 @@ pub(super) struct ListParameters {
     #[param(inline)]
     order: Option<Direction>,
     /// Answer once the log has reached this sequence.
-    min_sequence: Option<u64>,
+    min_sequence: Option<SequenceNumber>,
 }
 
 /// How a job is looked at.
@@ -60,10 +65,10 @@ pub(super) struct ListParameters {
 #[into_params(parameter_in = Query)]
 pub(super) struct JobParameters {
     /// Answer once it has ended, at the latest after this time: `30` or `30s`, at most 60 s.
-    #[param(value_type = Option<String>)]
+    #[param(schema_with = schemas::wait)]
     wait: Option<Span>,
     /// Answer once the log has reached this sequence.
-    min_sequence: Option<u64>,
+    min_sequence: Option<SequenceNumber>,
 }
 
 /// List jobs
@@ -163,7 +168,7 @@ pub(super) async fn watch_job(
 /// One that waits ends at once; one that runs ends at its next step, and what it did is undone.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs",
     params(("id" = String, Path, description = "The job's id"), CommandParameters),
-    request_body = Option<NoFields>,
+    request_body = NoFields,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn cancel_job(
     State(gateway): State<Arc<Gateway>>,
@@ -181,7 +186,7 @@ pub(super) async fn cancel_job(
 /// Let a stuck job try again
 #[utoipa::path(post, path = "/v1/jobs/{id}/retry", tag = "jobs",
     params(("id" = String, Path, description = "The job's id"), CommandParameters),
-    request_body = Option<NoFields>,
+    request_body = NoFields,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn retry_job(
     State(gateway): State<Arc<Gateway>>,

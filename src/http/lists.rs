@@ -1,6 +1,7 @@
 //! Lists in pages: their parameters, their bounds, their shape.
 use super::Gateway;
 use super::error::{ErrorCode, Problem};
+use super::forms::SequenceNumber;
 use super::refusals::sentence;
 use super::reply::{self, Marked};
 use crate::clock::Deadline;
@@ -48,6 +49,7 @@ impl From<Option<Direction>> for Order {
 #[into_params(parameter_in = Query)]
 pub(super) struct PageParameters {
     /// Most rows of the page: 1 to 1000, else 50.
+    #[param(minimum = 1, maximum = 1000)]
     pub(super) limit: Option<usize>,
     /// The `next_cursor` of the page before.
     pub(super) cursor: Option<String>,
@@ -55,7 +57,7 @@ pub(super) struct PageParameters {
     #[param(inline)]
     pub(super) order: Option<Direction>,
     /// Answer once the log has reached this sequence.
-    pub(super) min_sequence: Option<u64>,
+    pub(super) min_sequence: Option<SequenceNumber>,
 }
 
 /// One page.
@@ -116,6 +118,8 @@ pub(super) fn page_request(
             "`limit` is 1 to {MAX_PAGE}; {limit} is outside."
         )));
     }
+    // `cursor=` is how some clients ask for the first page.
+    let cursor = cursor.filter(|it| !it.is_empty());
     Ok(PageRequest { limit, cursor })
 }
 
@@ -166,7 +170,7 @@ impl Gateway {
     /// What is true now, once the lists have seen it as well.
     pub(super) async fn listed_at(
         &self,
-        min_sequence: Option<u64>,
+        min_sequence: Option<SequenceNumber>,
     ) -> Result<Arc<Present>, Problem> {
         let present = self.present_at(min_sequence).await?;
         let deadline = Deadline::after(LIST_WAIT);

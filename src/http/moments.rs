@@ -77,6 +77,7 @@ impl Gateway {
             return Ok(());
         }
         let detail = format!("The history ends at event {head}, and it is {now}.");
-        Err(Problem::invalid(detail).hint("leave `at` out for the present state"))
+        Err(Problem::new(ErrorCode::EventNotFound, detail)
+            .hint("leave `at` out for the present state"))
     }
 }

@@ -1,6 +1,7 @@
 //! Answers of the control plane: JSON that says which sequence it has seen.
 use super::Gateway;
 use super::error::Problem;
+use super::forms::SequenceNumber;
 use crate::clock::Deadline;
 use crate::control::Present;
 use crate::domain::ids::Sequence;
@@ -77,9 +78,9 @@ impl Gateway {
     /// What is true now, once the log has reached the sequence that the caller asks for.
     pub(super) async fn present_at(
         &self,
-        min_sequence: Option<u64>,
+        min_sequence: Option<SequenceNumber>,
     ) -> Result<Arc<Present>, Problem> {
-        let wanted = Sequence(min_sequence.unwrap_or(0));
+        let wanted = Sequence(min_sequence.map_or(0, |it| it.0));
         let deadline = Deadline::after(MIN_SEQUENCE_WAIT);
         let mut changes = self.control.changes();
         loop {

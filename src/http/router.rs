@@ -4,8 +4,9 @@ use super::limits::bounded;
 use super::observe::observe;
 use super::reply::note_sequence;
 use super::{
-    Gateway, audit_sql, checkpoints, databases, documents, drift, engines, events, health, jobs,
-    original, schedules, sql, state, state_diff, stored_plans, tokens, undo, webhooks,
+    Gateway, audit_sql, checkpoints, databases, described, documents, drift, engines, events,
+    health, jobs, original, schedules, sql, sql_batch, sql_transactions, state, state_diff,
+    stored_plans, tokens, undo, webhooks,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -25,7 +26,7 @@ pub fn router(gateway: &Arc<Gateway>) -> Router {
     let guarded = control_routes()
         .route_layer(sequenced)
         .merge(number_routes())
-        .routes(routes!(sql::query_database))
+        .merge(sql_routes())
         .merge(original::data_routes())
         .route_layer(admitted);
     let work = open_routes().route_layer(bounded).merge(guarded);
@@ -34,7 +35,7 @@ pub fn router(gateway: &Arc<Gateway>) -> Router {
         .merge(work)
         .merge(probe_routes());
     let (router, mut openapi) = all.split_for_parts();
-    documents::describe_problems(&mut openapi);
+    described::describe(&mut openapi);
     router
         .with_state(gateway.clone())
         .merge(documents::documents(&openapi))
@@ -60,6 +61,18 @@ fn open_routes() -> Routes {
 /// The forge's own numbers.
 fn number_routes() -> Routes {
     Routes::new().routes(routes!(health::show_metrics))
+}
+
+/// SQL on one database.
+fn sql_routes() -> Routes {
+    Routes::new()
+        .routes(routes!(sql::query_database))
+        .routes(routes!(sql_batch::run_batch))
+        .routes(routes!(sql_batch::run_script))
+        .routes(routes!(sql_transactions::begin_transaction))
+        .routes(routes!(sql_transactions::query_in_transaction))
+        .routes(routes!(sql_transactions::commit_transaction))
+        .routes(routes!(sql_transactions::roll_back_transaction))
 }
 
 /// Commands, and questions about what came of them: every answer carries a sequence.

@@ -11,6 +11,7 @@ use super::lists::{List, PageParameters, page_answer, page_request, state_page};
 use super::mutation::Mutation;
 use super::refusals::sentence;
 use super::reply::{self, Marked};
+use super::schemas;
 use crate::clock::timestamp::Timestamp;
 use crate::control::Accepted;
 use crate::domain::command::Command;
@@ -34,7 +35,7 @@ use utoipa::ToSchema;
 #[schema(as = CreateSchedule)]
 pub(super) struct ScheduleBody {
     /// Letters, digits, `_`, `.` and `-`, at most 63. Its commands are signed `schedule/<name>`.
-    #[schema(example = "nightly")]
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", example = "nightly")]
     name: String,
     /// Minute, hour, day of month, month, day of week; also `@hourly`, `@daily`, `@weekly` …
     #[schema(example = "30 2 * * *")]
@@ -44,11 +45,11 @@ pub(super) struct ScheduleBody {
     timezone: Option<String>,
     command: CommandForm,
     /// What happens to times that were missed: `skip`, `latest` (the default) or `all`.
-    #[schema(value_type = Option<String>, example = "latest")]
+    #[schema(schema_with = schemas::misfire)]
     misfire: Option<Misfire>,
     /// What happens when the job of the time before has not ended: `skip` (the default) or
     /// `queue`.
-    #[schema(value_type = Option<String>, example = "skip")]
+    #[schema(schema_with = schemas::overlap)]
     overlap: Option<Overlap>,
     /// `false` makes it paused.
     enabled: Option<bool>,
@@ -62,9 +63,9 @@ pub(super) struct ChangeBody {
     cron: Option<String>,
     timezone: Option<String>,
     command: Option<CommandForm>,
-    #[schema(value_type = Option<String>, example = "latest")]
+    #[schema(schema_with = schemas::misfire)]
     misfire: Option<Misfire>,
-    #[schema(value_type = Option<String>, example = "skip")]
+    #[schema(schema_with = schemas::overlap)]
     overlap: Option<Overlap>,
     /// `false` pauses it, `true` lets it go on: what came between is not made up for.
     enabled: Option<bool>,
@@ -272,7 +273,7 @@ pub(super) async fn delete_schedule(
 /// Beside its times, and also while it is paused.
 #[utoipa::path(post, path = "/v1/schedules/{schedule}/run", tag = "schedules",
     params(("schedule" = String, Path, description = "Name or id")),
-    request_body = Option<NoFields>,
+    request_body = NoFields,
     responses((status = 202, body = JobView), (status = 200, body = JobView), (status = 201, body = JobView)))]
 pub(super) async fn run_schedule(
     State(gateway): State<Arc<Gateway>>,

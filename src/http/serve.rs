@@ -42,6 +42,8 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: Cancellat
     }
     drop(listener);
     gateway.stopping.cancel();
+    // Nobody can send their next statement any more, and writes would wait for it.
+    gateway.data.end_transactions();
     let all_ended = async { while connections.join_next().await.is_some() {} };
     let drain = gateway.config.drain_timeout;
     if tokio::time::timeout(drain, all_ended).await.is_err() {

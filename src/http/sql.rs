@@ -4,7 +4,9 @@ use super::auth::Caller;
 use super::entrance::Entered;
 use super::error::{ErrorCode, Problem};
 use super::extract::{JsonBody, PathParts};
+use super::forms;
 use super::refusals::sentence;
+use super::schemas;
 use super::sql_streams::{FormParameters, WantedForm};
 use crate::clock::Stopwatch;
 use crate::data::{
@@ -12,6 +14,7 @@ use crate::data::{
     Shape,
 };
 use crate::domain::token::Scope;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -31,17 +34,23 @@ pub(super) struct QueryBody {
     sql: String,
     /// Values for its parameters: a list, or an object by name.
     #[serde(default)]
-    #[schema(value_type = Object, example = json!([7]))]
+    #[schema(schema_with = schemas::parameters, example = json!([7]))]
     params: Params,
     /// Refuse the statement if it would change something.
     #[serde(default)]
     readonly: bool,
     /// Most milliseconds that it may take; 5,000 when not given, at most 60,000.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 60_000)]
     timeout_ms: Option<u64>,
     /// Rows after which the answer ends and says `truncated`. When not given, a result of more
     /// than 10,000 rows is refused.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 100_000)]
     max_rows: Option<u64>,
     /// Most bytes of the answer; 4 MiB when not given, at most 64 MiB. A larger one is refused.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 67_108_864)]
     max_bytes: Option<u64>,
     /// How integers beyond ±(2^53 − 1) are written.
     #[serde(default)]
@@ -86,28 +95,68 @@ impl From<ShapeWord> for Shape {
 }
 
 impl QueryBody {
-    fn into_request(self, access: Access, bounds: &DataConfig) -> Result<QueryRequest, Problem> {
-        let longest_ms = u64::try_from(bounds.largest_timeout.as_millis()).unwrap_or(u64::MAX);
-        check_bound("timeout_ms", self.timeout_ms, longest_ms)?;
+    pub(super) fn into_request(
+        self,
+        access: Access,
+        bounds: &DataConfig,
+    ) -> Result<QueryRequest, Problem> {
+        let words = OptionWords {
+            readonly: self.readonly,
+            timeout_ms: self.timeout_ms,
+            max_rows: self.max_rows,
+            max_bytes: self.max_bytes,
+            int64: self.int64,
+            shape: self.shape,
+        };
+        Ok(QueryRequest {
+            sql: self.sql,
+            params: self.params,
+            options: words.into_options(access, bounds)?,
+        })
+    }
+}
+
+/// How statements are run and answered, as bodies say it.
+#[derive(Default, Clone, Copy)]
+pub(super) struct OptionWords {
+    pub(super) readonly: bool,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) max_rows: Option<u64>,
+    pub(super) max_bytes: Option<u64>,
+    pub(super) int64: Int64Word,
+    pub(super) shape: ShapeWord,
+}
+
+impl OptionWords {
+    pub(super) fn into_options(
+        self,
+        access: Access,
+        bounds: &DataConfig,
+    ) -> Result<QueryOptions, Problem> {
+        check_bound(
+            "timeout_ms",
+            self.timeout_ms,
+            milliseconds(bounds.largest_timeout),
+        )?;
         check_bound("max_rows", self.max_rows, bounds.largest_max_rows)?;
         let max_bytes = self
             .max_bytes
             .map(|it| usize::try_from(it).unwrap_or(usize::MAX));
         check_bound("max_bytes", self.max_bytes, bounds.largest_max_bytes as u64)?;
-        Ok(QueryRequest {
-            sql: self.sql,
-            params: self.params,
-            options: QueryOptions {
-                readonly: self.readonly,
-                timeout: self.timeout_ms.map(Duration::from_millis),
-                max_rows: self.max_rows,
-                max_bytes,
-                int64: self.int64.into(),
-                shape: self.shape.into(),
-                ..QueryOptions::for_access(access)
-            },
+        Ok(QueryOptions {
+            readonly: self.readonly,
+            timeout: self.timeout_ms.map(Duration::from_millis),
+            max_rows: self.max_rows,
+            max_bytes,
+            int64: self.int64.into(),
+            shape: self.shape.into(),
+            ..QueryOptions::for_access(access)
         })
     }
+}
+
+pub(super) fn milliseconds(it: Duration) -> u64 {
+    u64::try_from(it.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn check_bound(name: &str, value: Option<u64>, most: u64) -> Result<(), Problem> {
@@ -125,7 +174,7 @@ pub(super) fn check_bound(name: &str, value: Option<u64>, most: u64) -> Result<(
 pub(super) struct QueryResult {
     columns: Vec<QueryColumn>,
     /// Lists in the order of the columns, or objects.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(schema_with = schemas::rows)]
     rows: (),
     row_count: u64,
     rows_affected: u64,
@@ -199,16 +248,21 @@ impl Gateway {
 
 /// The engine's bytes as they are, with how long they waited and how long they took.
 pub(super) fn written(answer: QueryAnswer, total: Duration) -> Response {
+    written_json(answer.body, answer.elapsed, total)
+}
+
+/// JSON of the engine's, which took so long in it and in all.
+pub(super) fn written_json(body: impl Into<Body>, took: Duration, total: Duration) -> Response {
     let milliseconds = |it: Duration| it.as_secs_f64() * 1_000.0;
     let timing = format!(
         "queue;dur={:.3}, exec;dur={:.3}",
-        milliseconds(total.saturating_sub(answer.elapsed)),
-        milliseconds(answer.elapsed),
+        milliseconds(total.saturating_sub(took)),
+        milliseconds(took),
     );
     let timing = HeaderValue::from_str(&timing).expect("numbers are visible ASCII");
     let json = HeaderValue::from_static("application/json");
     let headers = [(header::CONTENT_TYPE, json), (SERVER_TIMING, timing)];
-    (headers, answer.body).into_response()
+    (headers, body.into()).into_response()
 }
 
 impl From<QueryError> for Problem {

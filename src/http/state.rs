@@ -4,9 +4,11 @@ use super::auth::Caller;
 use super::database_view::DatabaseView;
 use super::error::Problem;
 use super::extract::StrictQuery;
+use super::forms::SequenceNumber;
 use super::job_view::JobView;
 use super::moments::moment;
 use super::reply::{self, Marked};
+use super::schemas;
 use super::tokens::TokenView;
 use crate::domain::token::Scope;
 use axum::extract::State;
@@ -33,10 +35,10 @@ pub(super) struct StateParameters {
     #[param(inline)]
     format: Option<Format>,
     /// Behind this event, or at this time; else now.
-    #[param(example = "42")]
+    #[param(schema_with = schemas::moment)]
     at: Option<String>,
     /// Answer once the log has reached this sequence.
-    min_sequence: Option<u64>,
+    min_sequence: Option<SequenceNumber>,
 }
 
 /// The fold of all events.

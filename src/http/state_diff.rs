@@ -3,9 +3,11 @@ use super::Gateway;
 use super::auth::Caller;
 use super::error::Problem;
 use super::extract::StrictQuery;
+use super::forms::SequenceNumber;
 use super::job_view::JobView;
 use super::moments::moment;
 use super::reply::{self, Marked};
+use super::schemas;
 use super::state::{Format, accepted};
 use super::tokens::TokenView;
 use crate::domain::state::State as ForgeState;
@@ -26,15 +28,16 @@ use utoipa::{IntoParams, ToSchema};
 #[into_params(parameter_in = Query)]
 pub(super) struct DiffParameters {
     /// The earlier moment: a sequence or a time.
-    #[param(example = "1")]
+    #[param(schema_with = schemas::moment, required = true)]
     from: String,
     /// The later moment: a sequence or a time; else now.
+    #[param(schema_with = schemas::moment)]
     to: Option<String>,
     /// `text` for a unified diff of the states' texts; else `Accept` decides.
     #[param(inline)]
     format: Option<Format>,
     /// Answer once the log has reached this sequence.
-    min_sequence: Option<u64>,
+    min_sequence: Option<SequenceNumber>,
 }
 
 /// What differs between two states.

@@ -184,7 +184,7 @@ pub(super) async fn get_plan(
 /// Only while nothing that it rests on has changed. Twice is the same as once: the same job.
 #[utoipa::path(post, path = "/v1/plans/{id}/apply", tag = "plans",
     params(("id" = String, Path, description = "The plan's id")),
-    request_body = Option<NoFields>,
+    request_body = NoFields,
     responses((status = 202, body = JobView), (status = 201, body = JobView),
         (status = 200, description = "The job, or, of a plan that needs none, the plan")))]
 pub(super) async fn apply_plan(

@@ -10,6 +10,7 @@ use super::lists::{List, PageParameters, page_answer, page_request};
 use super::mutation::Mutation;
 use super::plans::PlanView;
 use super::reply::{self, Marked};
+use super::schemas;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::Command;
 use crate::domain::ids::TokenId;
@@ -34,16 +35,16 @@ const SECRET_BYTES: usize = 32;
 #[schema(as = CreateToken)]
 pub(super) struct TokenBody {
     /// What its commands are signed with: `token/<name>`.
-    #[schema(example = "ci")]
+    #[schema(pattern = "^[A-Za-z0-9_.-]{1,63}$", example = "ci")]
     name: String,
     /// `read`, `write`, `manage`, `audit`, `admin`.
-    #[schema(value_type = Vec<String>, example = json!(["read", "write"]))]
+    #[schema(schema_with = schemas::scopes, example = json!(["read", "write"]))]
     scopes: Vec<Scope>,
     /// Names or patterns of the databases it may touch; `*` for all.
-    #[schema(example = json!(["shop", "pr-*"]))]
+    #[schema(schema_with = schemas::database_patterns, example = json!(["shop", "pr-*"]))]
     databases: Vec<String>,
     /// When it ends by itself, from now: `30d`, `2h`, or seconds.
-    #[schema(value_type = Option<String>, example = "30d")]
+    #[schema(schema_with = schemas::lifetime, example = "30d")]
     expires_in: Option<Span>,
 }
 

@@ -42,15 +42,25 @@ pub(super) struct UndoneView {
     events: Vec<PlannedEvent>,
 }
 
+/// What an undo answers at once.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes which answers there are")]
+enum UndoOutcome {
+    /// It took a job, which has ended within the time that `Prefer: wait=` gave it.
+    Job(Box<JobView>),
+    Undone(UndoneView),
+}
+
 /// Undo what an event's command has done
 ///
 /// Any event stands for the command that caused it. A delete is followed by an undelete, a changed
 /// setting goes back, a job that has not ended is cancelled. What cannot be undone says why.
 #[utoipa::path(post, path = "/v1/events/{sequence}/undo", tag = "history",
     params(("sequence" = u64, Path, description = "Its place in the log"), CommandParameters),
-    request_body = Option<NoFields>,
+    request_body = NoFields,
     responses((status = 202, body = JobView),
-        (status = 200, description = "The job; what was undone without one; or, with `dry_run=plan`, the plan", body = UndoneView)))]
+        (status = 200, description = "The job; what was undone without one; or, with `dry_run=plan`, the plan", body = UndoOutcome)))]
 pub(super) async fn undo_event(
     State(gateway): State<Arc<Gateway>>,
     PathParts(reference): PathParts<String>,

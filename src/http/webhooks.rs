@@ -8,6 +8,7 @@ use super::job_answers::mark_replayed;
 use super::lists::{List, PageParameters, page_answer, page_request, state_page};
 use super::mutation::Mutation;
 use super::reply::{self, Marked};
+use super::schemas;
 use crate::clock::timestamp::Timestamp;
 use crate::config::Secret;
 use crate::domain::command::Command;
@@ -46,14 +47,15 @@ pub(super) struct WebhookBody {
     #[schema(example = "http://127.0.0.1:9000/hook")]
     url: String,
     /// Events of these kinds; of every kind when none is given.
-    #[schema(example = json!(["database_ready", "job_failed"]))]
+    #[schema(schema_with = schemas::event_kinds, example = json!(["database_ready", "job_failed"]))]
     kinds: Option<Vec<String>>,
     /// Events about databases with these names or patterns; `["*"]`, the default, takes in those
     /// about none.
-    #[schema(example = json!(["pr-*"]))]
+    #[schema(schema_with = schemas::optional_database_patterns, example = json!(["pr-*"]))]
     databases: Option<Vec<String>>,
     /// What messages are signed with, 16 to 128 printable characters; one is made when none is
     /// given.
+    #[schema(pattern = "^[!-~]{16,128}$")]
     secret: Option<String>,
 }
 
@@ -63,7 +65,9 @@ pub(super) struct WebhookBody {
 #[schema(as = ChangeWebhook)]
 pub(super) struct ChangeBody {
     url: Option<String>,
+    #[schema(schema_with = schemas::event_kinds)]
     kinds: Option<Vec<String>>,
+    #[schema(schema_with = schemas::optional_database_patterns)]
     databases: Option<Vec<String>>,
 }
 
@@ -252,7 +256,7 @@ pub(super) async fn change_webhook(
 /// Of what came in between, too.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/enable", tag = "webhooks",
     params(("id" = String, Path, description = "The webhook's id")),
-    request_body = Option<NoFields>, responses((status = 200, body = WebhookView)))]
+    request_body = NoFields, responses((status = 200, body = WebhookView)))]
 pub(super) async fn enable_webhook(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,
@@ -313,7 +317,7 @@ pub(super) async fn list_deliveries(
 /// Sends one message of the type `dbforge.test`, beside the events, and says what came of it.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/test", tag = "webhooks",
     params(("id" = String, Path, description = "The webhook's id")),
-    request_body = Option<NoFields>, responses((status = 200, body = DeliveryView)))]
+    request_body = NoFields, responses((status = 200, body = DeliveryView)))]
 pub(super) async fn test_webhook(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,

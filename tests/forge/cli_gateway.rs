@@ -144,6 +144,30 @@ fn rows_are_printed_as_they_come_and_a_stream_that_breaks_off_is_told() {
 }
 
 #[test]
+fn a_script_is_run_from_a_file_or_from_the_standard_input() {
+    let forge = Forge::new();
+    forge.run(&["create", "shop"]).well();
+    let file = forge.folder.path().join("script.sql");
+    std::fs::write(&file, "CREATE TABLE t(a);\nINSERT INTO t VALUES (1), (2);").unwrap();
+    let script = ["sql", "shop", "--file", file.to_str().unwrap()];
+    let ended = forge.run(&script);
+    assert!(
+        ended.err.contains("statements: 2, rows affected: 2"),
+        "{ended:?}"
+    );
+    let said = forge.run(&script).badly(1);
+    assert!(said.contains("table t already exists"), "{said}");
+    assert!(said.contains("statement 0, at line 1"), "{said}");
+    let piped = forge.command(&["sql", "shop", "--file", "-", "--timeout", "2s", "--json"]);
+    let answer: Value = serde_json::from_str(&piped.fed("DELETE FROM t").well()).unwrap();
+    assert_eq!(answer["rows_affected"], 2);
+    let said = forge
+        .run(&["sql", "shop", "--file", "no-such.sql"])
+        .badly(2);
+    assert!(said.contains("the script cannot be read"), "{said}");
+}
+
+#[test]
 fn what_the_gateway_refuses_is_told_with_what_to_do_next() {
     let forge = Forge::new();
     forge.run(&["create", "shop"]).well();

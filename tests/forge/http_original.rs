@@ -154,6 +154,16 @@ async fn whatever_sqlite_refuses_is_a_bad_request_that_begins_with_sql_error() {
             "/api/db/shop/tables",
             r#"{"table_name":"t","columns":[{"name":"a","type":"INT); DROP TABLE users; --"}]}"#,
         ),
+        (
+            "POST",
+            "/api/db/shop/tables",
+            r#"{"table_name":"","columns":[{"name":"a","type":"INT"}]}"#,
+        ),
+        (
+            "POST",
+            "/api/db/shop/tables",
+            r#"{"table_name":"t","columns":[{"name":"","type":"INT"}]}"#,
+        ),
         ("POST", rows, r#"{"rows":[{"name":"Bob"},{"name":"Ann"}]}"#),
         ("POST", rows, r#"{"rows":[{"nam":"Bob"}]}"#),
         (
@@ -225,5 +235,18 @@ async fn bytes_are_plain_base64_and_unknown_fields_are_ignored() {
     assert_eq!(
         change.text,
         r#"{"message":"Query executed successfully.","rows_affected":0}"#
+    );
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_is_told_with_what_these_routes_can_do_about_it() {
+    let forge = with_users().await;
+    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 10001) \
+                SELECT i FROM n";
+    let answer = sql(&forge, "shop", many).await;
+    let said = answer.problem(413, "result_too_large");
+    assert!(
+        said.contains("LIMIT") && !said.contains("max_rows"),
+        "{said}"
     );
 }

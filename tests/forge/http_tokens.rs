@@ -218,9 +218,13 @@ async fn each_scope_opens_its_own_routes() {
                 let body = match operation["operationId"].as_str() {
                     Some("create_token") => r#"{"name":"n","scopes":[],"databases":[]}"#,
                     Some("create_database") => r#"{"name":"!"}"#,
-                    Some("query_database" | "query_history" | "run_original_query") => {
-                        r#"{"sql":"SELECT 1"}"#
-                    }
+                    Some(
+                        "query_database"
+                        | "query_history"
+                        | "run_original_query"
+                        | "query_in_transaction",
+                    ) => r#"{"sql":"SELECT 1"}"#,
+                    Some("run_batch") => r#"{"statements":[]}"#,
                     Some("create_original_table") => r#"{"table_name":"t","columns":[]}"#,
                     Some("insert_original_rows") => r#"{"rows":[]}"#,
                     _ => "",

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 const ROUNDS: usize = 20;
 const CLIENTS: usize = 4;
+const WRITERS: usize = 32;
 
 #[test]
 fn a_gateway_killed_in_the_middle_of_creates_loses_nothing_that_it_acknowledged() {
@@ -47,30 +48,39 @@ fn a_gateway_killed_in_the_middle_of_creates_loses_nothing_that_it_acknowledged(
 }
 
 #[test]
-fn rows_that_were_acknowledged_survive_a_kill() {
+fn what_32_writers_were_told_is_kept_survives_a_kill_and_what_was_not_committed_does_not() {
     let folder = TempDir::new().unwrap();
     let gateway = GatewayProcess::start(folder.path());
     let create = json!({"name": "shop"});
     gateway
         .post("/admin/databases/spawn/shop", &create)
         .unwrap();
-    let query = "/v1/databases/shop/query";
+    let (query, begin) = (
+        "/v1/databases/shop/query",
+        "/v1/databases/shop/transactions",
+    );
     let sql = "CREATE TABLE t(id INTEGER PRIMARY KEY)";
     let (status, body) = gateway.post(query, &json!({ "sql": sql })).unwrap();
     assert_eq!(status, 200, "{body}");
     let written = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for client in 0..CLIENTS {
+        for writer in 0..WRITERS {
             let (gateway, written) = (&gateway, &written);
             scope.spawn(move || {
                 for n in 0.. {
-                    let id = client + n * CLIENTS;
+                    let id = writer + n * WRITERS;
                     let insert = json!({"sql": "INSERT INTO t VALUES (?1)", "params": [id]});
-                    match gateway.post(query, &insert) {
-                        Some((200, _)) => written.lock().unwrap().push(id),
-                        _ => return,
+                    let is_told = if writer == 0 {
+                        insert_in_transaction(gateway, begin, &insert)
+                    } else {
+                        gateway.post(query, &insert).map(|(status, _)| status) == Some(200)
+                    };
+                    if !is_told {
+                        return;
                     }
-                    if id > 400 {
+                    let mut written = written.lock().unwrap();
+                    written.push(id);
+                    if written.len() == 800 {
                         gateway.kill_now();
                     }
                 }
@@ -88,13 +98,39 @@ fn rows_that_were_acknowledged_survive_a_kill() {
         .map(|row| row[0].as_u64().unwrap())
         .collect();
     let written = written.into_inner().unwrap();
-    assert!(written.len() > 100, "the clients did something");
+    assert!(written.len() >= 800, "the writers did something");
     for id in written {
         assert!(
             kept.contains(&(id as u64)),
             "row {id} was acknowledged and is gone"
         );
     }
+    assert!(!kept.contains(&NEVER_COMMITTED));
+}
+
+/// Beyond every row that is written to be kept.
+const NEVER_COMMITTED: u64 = 1_000_000;
+
+/// Inserts a row in a transaction, and another in one that is never committed. Whether it was
+/// told that the first is kept.
+fn insert_in_transaction(gateway: &GatewayProcess, begin: &str, insert: &Value) -> bool {
+    let open = |wanted: &Value| {
+        let (status, begun) = gateway.post(begin, &json!({}))?;
+        assert_eq!(status, 201, "{begun}");
+        let path = format!("{begin}/{}", begun["id"].as_str()?);
+        let (status, answer) = gateway.post(&format!("{path}/query"), wanted)?;
+        assert_eq!(status, 200, "{answer}");
+        Some(path)
+    };
+    let kept = || {
+        let path = open(insert)?;
+        let (status, _) = gateway.post(&format!("{path}/commit"), &json!({}))?;
+        let lost = json!({"sql": "INSERT INTO t VALUES (?1)", "params": [NEVER_COMMITTED]});
+        let path = open(&lost)?;
+        gateway.post(&format!("{path}/rollback"), &json!({}))?;
+        Some(status == 204)
+    };
+    kept().unwrap_or(false)
 }
 
 /// Clients create databases until the gateway is gone; it is killed at another acknowledgement

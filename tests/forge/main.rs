@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
+mod api_contract;
 mod audit_sql;
 mod causes;
 mod checkpoint;
@@ -80,11 +81,21 @@ mod signed_checkpoints;
 mod sound;
 mod sql_answers;
 mod sql_attacks;
+mod sql_batch;
+mod sql_differential;
+mod sql_expressions;
 mod sql_files;
 mod sql_functions;
+mod sql_grammar;
+mod sql_logic;
+mod sql_logic_files;
+mod sql_oracle;
 mod sql_rows;
+mod sql_script;
 mod sql_streams;
 mod sql_support;
+mod sql_transaction_ends;
+mod sql_transactions;
 mod sql_writes;
 mod starting;
 mod stored_logs;

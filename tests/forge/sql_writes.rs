@@ -1,7 +1,7 @@
 //! Writes: grouped, each for itself, lasting when answered.
 use crate::sql_support::{Sql, read_write, soon, within};
 use dbforge::clock::{Deadline, Stopwatch};
-use dbforge::data::{BatchStatement, DataConfig, Params, QueryError};
+use dbforge::data::{BatchMode, BatchStatement, DataConfig, Params, QueryError};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::sync::Arc;
@@ -160,7 +160,13 @@ async fn a_batch_is_kept_whole_or_not_at_all() {
     ];
     let error = sql
         .plane
-        .batch(&guard, &sql.target, statements.clone(), read_write())
+        .batch(
+            &guard,
+            &sql.target,
+            statements.clone(),
+            BatchMode::Immediate,
+            read_write(),
+        )
         .await
         .unwrap_err();
     assert_eq!(error.statement, 2);
@@ -177,7 +183,13 @@ async fn a_batch_is_kept_whole_or_not_at_all() {
 
     let answers = sql
         .plane
-        .batch(&guard, &sql.target, statements[..2].to_vec(), read_write())
+        .batch(
+            &guard,
+            &sql.target,
+            statements[..2].to_vec(),
+            BatchMode::Immediate,
+            read_write(),
+        )
         .await
         .unwrap();
     assert_eq!(answers.len(), 2);

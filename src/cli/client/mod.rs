@@ -15,13 +15,12 @@ mod streams;
 pub(super) mod tokens;
 pub(super) mod webhooks;
 
-use self::request::{Answer, Problem, Request};
+use self::request::{Answer, Body, Problem, Request};
 use crate::cli::agent;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
 use crate::config::{ClientConfig, Environment, Overlay, Secret};
 use std::time::Duration;
-use ureq::Body;
 use ureq::http::Response;
 
 /// The gateway may take this long to answer what takes no time, on a machine under load.
@@ -92,7 +91,7 @@ impl Client {
     }
 
     /// Sends a request and waits until its answer begins.
-    fn ask(&self, request: Request) -> Result<Response<Body>, Failure> {
+    fn ask(&self, request: Request) -> Result<Response<ureq::Body>, Failure> {
         let url = format!("{}{}", self.url, request.path_and_query);
         if self.verbose {
             output::note(format_args!("{} {url}", request.method));
@@ -104,13 +103,10 @@ impl Client {
         if let Some(token) = &self.token {
             message = message.header("Authorization", format!("Bearer {}", token.reveal()));
         }
-        let body = match &request.body {
-            Some(body) => {
-                message = message.header("Content-Type", "application/json");
-                body.to_string()
-            }
-            None => String::new(),
-        };
+        if let Some(body) = &request.body {
+            message = message.header("Content-Type", body.content_type());
+        }
+        let body = request.body.map(Body::into_text).unwrap_or_default();
         let message = message
             .body(body)
             .map_err(|error| Failure::new(Exit::Usage, format_args!("{url}: {error}")))?;
@@ -135,7 +131,7 @@ impl Client {
         })
     }
 
-    fn text_of(&self, answer: &mut Response<Body>) -> Result<String, Failure> {
+    fn text_of(&self, answer: &mut Response<ureq::Body>) -> Result<String, Failure> {
         let body = answer.body_mut().with_config().limit(LARGEST_ANSWER);
         body.read_to_string()
             .map_err(|error| self.unreachable(&error))

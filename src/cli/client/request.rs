@@ -10,9 +10,32 @@ use std::time::Duration;
 pub(super) struct Request {
     pub(super) method: &'static str,
     pub(super) path_and_query: String,
-    pub(super) body: Option<Value>,
+    pub(super) body: Option<Body>,
     /// How long the gateway may think about it before an answer is due.
     pub(super) patience: Duration,
+}
+
+/// What a request carries.
+#[derive(Debug)]
+pub(super) enum Body {
+    Json(Value),
+    Text(String),
+}
+
+impl Body {
+    pub(super) fn content_type(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "application/json",
+            Self::Text(_) => "text/plain; charset=utf-8",
+        }
+    }
+
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Self::Json(it) => it.to_string(),
+            Self::Text(it) => it,
+        }
+    }
 }
 
 impl Request {
@@ -69,7 +92,12 @@ impl Request {
     }
 
     pub(super) fn body(mut self, body: Value) -> Self {
-        self.body = Some(body);
+        self.body = Some(Body::Json(body));
+        self
+    }
+
+    pub(super) fn text(mut self, text: String) -> Self {
+        self.body = Some(Body::Text(text));
         self
     }
 

@@ -1,4 +1,4 @@
-//! One SQL statement, and its rows as a table, or as the gateway writes them.
+//! One SQL statement, and its rows as a table, or as the gateway writes them; or a script.
 use super::request::Request;
 use super::{Client, GatewayArgs};
 use crate::cli::exit::{Exit, Failure, OrExit};
@@ -9,6 +9,7 @@ use crate::config::Environment;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The longest that a statement may ask to run; the gateway's own bound is its to say.
@@ -24,6 +25,10 @@ pub(in crate::cli) struct SqlArgs {
     /// Refuse statements that change something
     #[arg(long)]
     readonly: bool,
+    /// A file of statements with `;` between them, `-` for the standard input: all of them are
+    /// kept, or none
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sql", "params", "format", "readonly", "max_rows"])]
+    file: Option<PathBuf>,
     #[command(flatten)]
     statement: StatementArgs,
 }
@@ -79,6 +84,9 @@ struct Column {
 
 /// Runs one statement.
 pub(in crate::cli) fn sql(args: &SqlArgs, environment: &dyn Environment) -> Result<(), Failure> {
+    if let Some(file) = &args.file {
+        return script(args, file, environment);
+    }
     let route = ["databases", &args.name, "query"];
     ask(&route, &args.statement, args.readonly, environment)
 }
@@ -119,6 +127,46 @@ pub(super) fn ask(
     Ok(())
 }
 
+#[derive(Debug, Deserialize)]
+struct ScriptAnswer {
+    statements: u64,
+    rows_affected: u64,
+}
+
+/// Runs the statements of a file.
+fn script(args: &SqlArgs, file: &Path, environment: &dyn Environment) -> Result<(), Failure> {
+    let SqlArgs {
+        name,
+        statement: args,
+        ..
+    } = args;
+    let client = Client::new(&args.gateway, environment)?;
+    let script = if file == Path::new("-") {
+        read_statement(true)?
+    } else {
+        std::fs::read_to_string(file).or_exit(Exit::Usage, "the script cannot be read")?
+    };
+    let timeout_ms = args.timeout.map(milliseconds);
+    let request = Request::post(&["databases", name, "script"])
+        .query_if("timeout_ms", timeout_ms.as_ref())
+        .text(script)
+        .patience(args.timeout.unwrap_or(LONGEST).min(LONGEST));
+    let answer = client.send(request)?;
+    if client.json {
+        return output::line(&answer.text);
+    }
+    let ran: ScriptAnswer = answer.read()?;
+    output::note(format_args!(
+        "statements: {}, rows affected: {}",
+        ran.statements, ran.rows_affected
+    ));
+    Ok(())
+}
+
+fn milliseconds(it: Duration) -> u64 {
+    u64::try_from(it.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn wanted(args: &StatementArgs, readonly: bool, statement: &str) -> Value {
     let mut wanted = Map::new();
     wanted.insert("sql".into(), statement.into());
@@ -129,8 +177,7 @@ fn wanted(args: &StatementArgs, readonly: bool, statement: &str) -> Value {
         wanted.insert("readonly".into(), true.into());
     }
     if let Some(timeout) = args.timeout {
-        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        wanted.insert("timeout_ms".into(), timeout_ms.into());
+        wanted.insert("timeout_ms".into(), milliseconds(timeout).into());
     }
     if let Some(rows) = args.max_rows {
         wanted.insert("max_rows".into(), rows.into());

@@ -277,7 +277,7 @@ fn check_queue(state: &State, facts: &Facts) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_labels(labels: &Labels) -> Result<(), Refusal> {
+pub(super) fn check_labels(labels: &Labels) -> Result<(), Refusal> {
     let key_is_wrong = |key: &String| {
         key.is_empty() || key.len() > MAX_LABEL_KEY || key.chars().any(char::is_control)
     };
@@ -299,7 +299,7 @@ fn check_labels(labels: &Labels) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_limits(limits: &Limits) -> Result<(), Refusal> {
+pub(super) fn check_limits(limits: &Limits) -> Result<(), Refusal> {
     let Limits {
         size_bytes,
         memory_bytes,
@@ -339,7 +339,7 @@ fn check_range<T: PartialOrd + std::fmt::Display>(
     Ok(())
 }
 
-fn check_ttl(ttl: Option<Duration>) -> Result<(), Refusal> {
+pub(super) fn check_ttl(ttl: Option<Duration>) -> Result<(), Refusal> {
     if ttl.is_some_and(|it| it < MIN_TTL) {
         return Err(Refusal::Invalid("a ttl is at least one second".into()));
     }

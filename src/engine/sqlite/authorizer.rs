@@ -151,13 +151,19 @@ pub(super) fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refus
         Role::Writer => Ok(()),
         Role::Reader | Role::Viewer(_) => Err(Refused::NeedsWriter),
     };
+    // In place of the schema, ALTER TABLE tells of the column that it drops; its own is looked at
+    // below.
+    let alters_table = matches!(context.action, AuthAction::AlterTable { .. });
     if let Some(schema) = context.database_name
         && schema != "main"
+        && !alters_table
     {
-        // Reading SQLite's own list of temporary objects, of which there are none, is harmless:
-        // it looks there on its own.
+        // SQLite looks on its own into its list of temporary objects, of which there are none, and
+        // renaming a column goes through that list too. A client that names it there is told by
+        // SQLite that it cannot be modified.
         return match context.action {
             AuthAction::Read { .. } => Ok(()),
+            AuthAction::Update { table_name, .. } if table_name == TEMPORARY_OBJECTS => write,
             _ => not("temporary objects and other databases"),
         };
     }
@@ -169,7 +175,9 @@ pub(super) fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refus
             None => Ok(()),
         },
         AuthAction::Function { function_name } => {
-            if FUNCTIONS.contains(&function_name) || INTERNAL_FUNCTIONS.contains(&function_name) {
+            // Stored SQL names some of them in capitals.
+            let is = |known: &&str| known.eq_ignore_ascii_case(function_name);
+            if FUNCTIONS.iter().any(is) || INTERNAL_FUNCTIONS.iter().any(is) {
                 Ok(())
             } else {
                 not(&format!("function {function_name}"))
@@ -208,9 +216,10 @@ pub(super) fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refus
             }
         }
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => not("other databases"),
-        AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => {
-            not("BEGIN, COMMIT, ROLLBACK and SAVEPOINT; every request is a transaction of its own")
-        }
+        AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => not(
+            "BEGIN, COMMIT, ROLLBACK and SAVEPOINT; every request is a transaction of its own, \
+                 and POST …/transactions begins one of several requests",
+        ),
         _ => not("something this gateway does not know"),
     }
 }
@@ -266,6 +275,9 @@ const MODULES: &[&str] = &["fts5", "rtree", "rtree_i32"];
 
 /// Tables that are there without having been created, and tell what is not the client's.
 const REFUSED_TABLES: &[&str] = &["dbstat", "fts3tokenize", "sqlite_dbpage", "sqlite_stmt"];
+
+/// SQLite's list of temporary objects.
+const TEMPORARY_OBJECTS: &str = "sqlite_temp_master";
 
 /// Functions of SQLite's own ALTER TABLE; no client can name them.
 const INTERNAL_FUNCTIONS: &[&str] = &[

@@ -281,9 +281,13 @@ impl SqliteConnection {
 
     /// Runs one of the forge's own statements: BEGIN, SAVEPOINT, COMMIT and their like.
     ///
+    /// Each of them ends with a `;`, which no statement of a client has at its end when it is
+    /// looked up: the authorizer has not seen ours, and a client must not find them prepared.
+    ///
     /// # Errors
     /// What SQLite says.
     pub fn command(&mut self, sql: &'static str) -> Result<(), SqlError> {
+        assert!(sql.ends_with(';'), "a client could find `{sql}` prepared");
         let result = self.as_house(|sqlite| {
             let mut statement = sqlite.prepare_cached(sql)?;
             let mut rows = statement.raw_query();

@@ -16,6 +16,7 @@ mod leash;
 mod memory;
 mod parameters;
 mod pieces;
+pub mod script;
 mod statement;
 mod strings;
 mod values;

@@ -6,10 +6,10 @@ use super::error::SqlError;
 use super::memory::{Budget, STATEMENT_BYTES};
 use super::parameters::Params;
 use super::pieces::{Outlet, Pieces, Whole};
-use super::{c_calls, hint};
+use super::{c_calls, hint, script};
 use crate::clock::Stopwatch;
 use rusqlite::fallible_iterator::FallibleIterator as _;
-use rusqlite::{Batch, CachedStatement, Connection};
+use rusqlite::{Batch, CachedStatement, Connection, ErrorCode};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ impl SqliteConnection {
                 answer.traits.is_calm = self.look_into(&seen);
                 self.look_into_created(&seen.created).map(|()| answer)
             }
-            Err(error) => Err(self.explain(error, &seen)),
+            Err(error) => Err(self.explain(error, &seen, &statement.sql)),
         };
         if let Err(error) = &result {
             self.is_spoiled |= error.spoils_connection();
@@ -107,9 +107,30 @@ impl SqliteConnection {
         })
     }
 
+    /// Whether a statement was refused with an older schema in mind, which is looked at anew.
+    ///
+    /// SQLite itself looks again where a table or column is missing, and not where, say, the two
+    /// sides of a UNION have other numbers of columns: another connection may have changed that.
+    fn may_be_behind(&self, error: &rusqlite::Error) -> bool {
+        let refused = error.sqlite_error_code() == Some(ErrorCode::Unknown);
+        refused
+            && self.role == Role::Reader
+            && self
+                .as_house(|house| {
+                    let mut look = house.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 0")?;
+                    look.raw_query().next().map(|_| ())
+                })
+                .is_ok()
+    }
+
     /// Makes the error the one the client should see.
-    fn explain(&self, error: SqlError, seen: &Seen) -> SqlError {
+    fn explain(&self, error: SqlError, seen: &Seen, sql: &str) -> SqlError {
         match (&seen.refused, error) {
+            // It is refused by what it does inside, or by the transaction that it is in.
+            (_, SqlError::Sql { .. } | SqlError::NotAllowed { .. }) if is_vacuum(sql) => {
+                let what = "VACUUM, which rewrites the whole file; room that is free is used again";
+                SqlError::NotAllowed { what: what.into() }
+            }
             (
                 Some(Refused::NotAllowed(what)),
                 SqlError::Sql { .. } | SqlError::NotAllowed { .. },
@@ -139,6 +160,13 @@ impl SqliteConnection {
     }
 }
 
+fn is_vacuum(sql: &str) -> bool {
+    let word = script::statements(sql)
+        .next()
+        .and_then(|it| sql[it].split(|it: char| !it.is_ascii_alphabetic()).next());
+    word.is_some_and(|it| it.eq_ignore_ascii_case("vacuum"))
+}
+
 fn run(
     connection: &SqliteConnection,
     statement: &Statement,
@@ -153,7 +181,11 @@ fn run(
         c_calls::forget_last_insert_rowid(sqlite);
     }
 
-    let mut prepared = prepare(sqlite, &statement.sql).map_err(cut)?;
+    let mut prepared = match prepare(sqlite, &statement.sql) {
+        Err(error) if connection.may_be_behind(&error) => prepare(sqlite, &statement.sql),
+        prepared => prepared,
+    }
+    .map_err(cut)?;
     statement.params.bind(&mut prepared)?;
     let mut writer = AnswerWriter::new(form, outlet);
     let mut has_head = false;

@@ -70,7 +70,8 @@ struct Deleted {
 ///
 /// Waits up to 25 s until its worker runs, then answers 202.
 #[utoipa::path(post, path = "/admin/databases/spawn/{db}", tag = "original",
-    params(("db" = String, Path, description = "Its name")),
+    params(("db" = String, Path, description = "Its name",
+        pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")),
     responses((status = 201, body = Spawned<'_>), (status = 200, body = Spawned<'_>),
         (status = 202, body = Spawned<'_>)))]
 pub(in crate::http) async fn spawn_database(

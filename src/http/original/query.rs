@@ -6,6 +6,7 @@ use crate::http::auth::Caller;
 use crate::http::entrance::Entered;
 use crate::http::error::{ErrorCode, Problem};
 use crate::http::extract::{JsonBody, PathParts};
+use crate::http::schemas;
 use crate::http::sql::sql_access;
 use axum::extract::State;
 use axum::response::Response;
@@ -21,7 +22,7 @@ pub(in crate::http) struct OriginalQuery {
     sql: String,
     /// Values for its parameters; `parameters` is understood, too.
     #[serde(default, alias = "parameters")]
-    #[schema(value_type = Vec<Object>, example = json!([18]))]
+    #[schema(schema_with = schemas::parameters, example = json!([18]))]
     params: Params,
 }
 
@@ -101,6 +102,10 @@ pub(super) fn in_original_words(error: QueryError) -> Problem {
         | QueryError::Constraint { message }
         | QueryError::ParameterMismatch { message }
         | QueryError::InvalidRequest { message } => message,
+        QueryError::ResultTooLarge { .. } => {
+            // These routes have no bounds of their own to be raised.
+            return Problem::from(error).hint("use LIMIT, or POST /v1/databases/{db}/query");
+        }
         _ => return error.into(),
     };
     let problem = Problem::new(ErrorCode::SqlError, format!("SQL Error: {message}"));

@@ -9,6 +9,7 @@ use crate::http::entrance::Entered;
 use crate::http::error::Problem;
 use crate::http::extract::{JsonBody, PathParts, StrictQuery};
 use crate::http::reply;
+use crate::http::schemas;
 use crate::http::sql::written;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -24,11 +25,41 @@ struct TableCreated {
     message: String,
 }
 
+/// A table to be made; the data plane reads it itself.
+#[derive(ToSchema)]
+#[schema(as = NewTable, example = json!({"table_name": "users", "columns": [
+    {"name": "id", "type": "INTEGER", "primary_key": true},
+    {"name": "name", "type": "TEXT", "not_null": true, "unique": true, "default": "nobody"}]}))]
+#[expect(dead_code, reason = "describes what the data plane reads itself")]
+pub(in crate::http) struct TableBody {
+    table_name: String,
+    columns: Vec<ColumnBody>,
+}
+
+/// A column of a new table.
+#[derive(ToSchema)]
+#[schema(as = NewColumn)]
+#[expect(dead_code, reason = "describes what the data plane reads itself")]
+struct ColumnBody {
+    name: String,
+    /// Its declared type: words, and a size in parentheses.
+    r#type: String,
+    #[schema(required = false)]
+    primary_key: bool,
+    #[schema(required = false)]
+    not_null: bool,
+    #[schema(required = false)]
+    unique: bool,
+    /// What it has when nothing is given.
+    #[schema(schema_with = schemas::parameter, required = false)]
+    default: (),
+}
+
 /// Rows to be inserted, all or none.
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct InsertBody {
     /// One object for each, from column to value.
-    #[schema(value_type = Vec<Object>, example = json!([{"name": "Ann", "age": 30}]))]
+    #[schema(schema_with = schemas::rows_by_column, example = json!([{"name": "Ann", "age": 30}]))]
     rows: NewRows,
 }
 
@@ -43,9 +74,7 @@ struct RowsInserted {
 /// Make a table
 #[utoipa::path(post, path = "/api/db/{db}/tables", tag = "original",
     params(("db" = String, Path, description = "A name or an id")),
-    request_body(content = Object, example = json!({"table_name": "users", "columns": [
-        {"name": "id", "type": "INTEGER", "primary_key": true},
-        {"name": "name", "type": "TEXT", "not_null": true, "unique": true, "default": "nobody"}]})),
+    request_body = TableBody,
     responses((status = 201, body = TableCreated)))]
 pub(in crate::http) async fn create_original_table(
     State(gateway): State<Arc<Gateway>>,
@@ -146,6 +175,7 @@ impl Selection {
 }
 
 fn count(name: &str, value: &str) -> Result<u64, Problem> {
-    let number = value.parse();
-    number.map_err(|_| Problem::invalid(format!("`{name}` is a number of rows, not `{value}`.")))
+    // As many as SQLite counts.
+    let number = value.parse().ok().filter(|it| i64::try_from(*it).is_ok());
+    number.ok_or_else(|| Problem::invalid(format!("`{name}` is a number of rows, not `{value}`.")))
 }

@@ -1,0 +1,334 @@
+//! One transaction of several requests: what it holds, and until when.
+use super::SharedGuard;
+use super::lending::LentWriter;
+use super::open_database::OpenDatabase;
+use super::query::QueryError;
+use super::savepoint::{ForeignKeys, broken_foreign_key, run_in_savepoint};
+use super::snapshot::Snapshot;
+use super::transactions::{Room, TransactionEnd, TransactionError, TransactionMode};
+use crate::clock::timestamp::Timestamp;
+use crate::clock::{Clock, Deadline};
+use crate::domain::ids::{DatabaseId, TokenId};
+use crate::engine::sqlite::{Answer, Form, Hold, SqlError, SqliteConnection, Statement};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::OwnedMutexGuard;
+
+/// One transaction. Its requests run one after another.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    pub(super) id: String,
+    pub(super) database: DatabaseId,
+    pub(super) owner: Option<TokenId>,
+    pub(super) mode: TransactionMode,
+    idle: Duration,
+    times: Mutex<Times>,
+    /// Whether snapshots of its database have to end.
+    wal_is_long: Arc<AtomicBool>,
+    end: OnceLock<TransactionEnd>,
+    inside: Arc<tokio::sync::Mutex<Option<Inside>>>,
+}
+
+/// A moment by two clocks; it has come when either says so. The wall clock is what was promised,
+/// and may be set back; the other cannot.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) at: Timestamp,
+    pub(super) deadline: Deadline,
+}
+
+#[derive(Debug)]
+struct Times {
+    /// Requests that are being worked on: meanwhile it is not idle.
+    users: usize,
+    idle_until: Moment,
+    ends: Moment,
+}
+
+/// What an open transaction has in hand.
+#[derive(Debug)]
+pub(super) struct Inside {
+    pub(super) held: Held,
+    pub(super) open: Arc<OpenDatabase>,
+    /// Whether a statement of it changed the schema.
+    pub(super) changes_schema: bool,
+    pub(super) _room: Room,
+    /// Last: what is behind the gate is out of hand.
+    pub(super) guard: SharedGuard,
+}
+
+/// The connection that it runs on.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// None yet.
+    Nothing,
+    /// A reader that sees one moment.
+    Snapshot(Snapshot),
+    /// The writer.
+    Writer(LentWriter),
+}
+
+/// A transaction with whose connection one request is alone.
+pub(super) struct Entered {
+    place: Option<OwnedMutexGuard<Option<Inside>>>,
+    transaction: Arc<Transaction>,
+}
+
+/// A request of a transaction. Its end is the moment from which the transaction is idle.
+pub(super) struct Use<'t> {
+    transaction: &'t Transaction,
+    clock: &'t dyn Clock,
+}
+
+impl Moment {
+    pub(super) fn after(wait: Duration, now: Timestamp) -> Self {
+        Self {
+            at: now.after(wait),
+            deadline: Deadline::after(wait),
+        }
+    }
+
+    fn has_come(&self, now: Timestamp) -> bool {
+        self.at <= now || self.deadline.has_passed()
+    }
+}
+
+impl Transaction {
+    pub(super) fn new(
+        id: String,
+        owner: Option<TokenId>,
+        mode: TransactionMode,
+        [idle, total]: [Duration; 2],
+        now: Timestamp,
+        inside: Inside,
+    ) -> Self {
+        Self {
+            id,
+            database: inside.guard.database(),
+            owner,
+            mode,
+            idle,
+            times: Mutex::new(Times {
+                users: 0,
+                idle_until: Moment::after(idle, now),
+                ends: Moment::after(total, now),
+            }),
+            wal_is_long: Arc::clone(&inside.open.wal_is_long),
+            end: OnceLock::new(),
+            inside: Arc::new(tokio::sync::Mutex::new(Some(inside))),
+        }
+    }
+
+    /// When it ends, if no request comes, and at the latest.
+    pub(super) fn ends(&self) -> (Moment, Moment) {
+        let times = self.times();
+        (times.idle_until, times.ends)
+    }
+
+    /// How it has to end now, if it has to.
+    pub(super) fn expired(&self, now: Timestamp) -> Option<TransactionEnd> {
+        let times = self.times();
+        if times.ends.has_come(now) {
+            Some(TransactionEnd::OutOfTime)
+        } else if times.users == 0 && times.idle_until.has_come(now) {
+            Some(TransactionEnd::Idle)
+        } else if self.mode != TransactionMode::Immediate
+            && self.wal_is_long.load(Ordering::Acquire)
+        {
+            Some(TransactionEnd::TooOld)
+        } else {
+            None
+        }
+    }
+
+    /// A request of it begins.
+    pub(super) fn used<'t>(&'t self, clock: &'t dyn Clock) -> Use<'t> {
+        self.times().users += 1;
+        Use {
+            transaction: self,
+            clock,
+        }
+    }
+
+    /// Says how it ends; whoever has its connection at the moment lets go of it then.
+    pub(super) fn ends_as(&self, end: TransactionEnd) {
+        let _ = self.end.set(end);
+    }
+
+    /// Waits until no other request has its connection.
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        deadline: Deadline,
+    ) -> Result<Entered, TransactionError> {
+        let waiting = Arc::clone(&self.inside).lock_owned();
+        let place = tokio::time::timeout_at(deadline.instant(), waiting).await;
+        let place = place.map_err(|_| TransactionError::Query(QueryError::Locked))?;
+        let end = match self.end.get() {
+            None if place.is_some() => None,
+            end => Some(end.copied().unwrap_or(TransactionEnd::Broken)),
+        };
+        let entered = Entered {
+            transaction: Arc::clone(self),
+            place: Some(place),
+        };
+        match end {
+            None => Ok(entered),
+            Some(end) => Err(TransactionError::Ended(end)),
+        }
+    }
+
+    /// Lets go of what it holds, rolling back what was not committed, unless a request has it:
+    /// that one does then. On a thread that may block, where there is one.
+    pub(super) fn let_go(&self) {
+        let Ok(mut place) = Arc::clone(&self.inside).try_lock_owned() else {
+            return;
+        };
+        let inside = place.take();
+        if inside.is_none() {
+            return;
+        }
+        match tokio::runtime::Handle::try_current() {
+            Ok(tokio) => drop(tokio.spawn_blocking(move || drop(inside))),
+            Err(_) => drop(inside),
+        }
+    }
+
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    /// Runs a statement; where it fails, nothing of it is left. Blocks.
+    ///
+    /// # Errors
+    /// What the statement deserves.
+    pub(super) fn run(
+        &mut self,
+        statement: &Statement,
+        form: &Form,
+        hold: Hold,
+        may_write: bool,
+    ) -> Result<Answer, SqlError> {
+        if let Held::Nothing = self.held {
+            self.held = Held::Snapshot(Snapshot::begin(&self.open, hold.clone())?);
+        }
+        let answer = match &mut self.held {
+            Held::Nothing => unreachable!("it was given a snapshot"),
+            Held::Snapshot(it) => {
+                let reader = it.sqlite();
+                reader.hold(hold);
+                let result = reader.run(statement, form);
+                reader.release();
+                result?
+            }
+            Held::Writer(it) => run_on_writer(it.sqlite(), statement, form, hold, may_write)?,
+        };
+        self.changes_schema |= answer.traits.changes_schema;
+        Ok(answer)
+    }
+
+    /// Makes everything lasting. Blocks.
+    ///
+    /// # Errors
+    /// What SQLite says; [`Self::is_over`] tells whether the transaction goes on.
+    pub(super) fn commit(&mut self, hold: Hold) -> Result<(), SqlError> {
+        let Held::Writer(writer) = &mut self.held else {
+            return Ok(()); // it has read
+        };
+        let sqlite = writer.sqlite();
+        if sqlite.has_deferred_violations() {
+            return Err(broken_foreign_key());
+        }
+        sqlite.hold(hold);
+        let committed = sqlite.command("COMMIT;");
+        sqlite.release();
+        if committed.is_ok() {
+            self.open.commits.fetch_add(1, Ordering::Release);
+            writer.keep_wal_short();
+        }
+        if self.changes_schema {
+            self.open.lanes.forget_all();
+        }
+        if committed == Err(SqlError::OutcomeUnknown) {
+            self.open.bench.the_disk_failed();
+        }
+        committed
+    }
+
+    /// Whether the last statement ended the transaction, or its connection must not be used again.
+    pub(super) fn is_over(&mut self) -> bool {
+        let ended = |it: &SqliteConnection| it.is_spoiled() || it.is_autocommit();
+        match &mut self.held {
+            Held::Nothing => false,
+            Held::Snapshot(it) => ended(it.sqlite()),
+            Held::Writer(it) => ended(it.sqlite()),
+        }
+    }
+}
+
+/// Runs a statement in a savepoint, since it may fail after it has changed something. Whoever may
+/// only read is held to it by SQLite: this connection's authorizer would let it write.
+fn run_on_writer(
+    sqlite: &mut SqliteConnection,
+    statement: &Statement,
+    form: &Form,
+    hold: Hold,
+    may_write: bool,
+) -> Result<Answer, SqlError> {
+    if !may_write {
+        sqlite.command("PRAGMA query_only = 1;")?;
+    }
+    let one = std::slice::from_ref(statement);
+    let result = run_in_savepoint(sqlite, one, form, hold, ForeignKeys::AtCommit);
+    if !may_write && sqlite.command("PRAGMA query_only = 0;").is_err() {
+        sqlite.spoil();
+    }
+    let mut answers = result.map_err(|(_, error)| error)?;
+    Ok(answers.pop().expect("one answer for one statement"))
+}
+
+impl Entered {
+    /// Drops what the transaction holds: what was not committed is rolled back. Blocks.
+    pub(super) fn empty(&mut self) {
+        if let Some(place) = &mut self.place {
+            drop(place.take());
+        }
+    }
+}
+
+impl Deref for Entered {
+    type Target = Inside;
+    fn deref(&self) -> &Inside {
+        let place = self.place.as_ref().expect("it is there until dropped");
+        place.as_ref().expect("who was let in finds it whole")
+    }
+}
+
+impl DerefMut for Entered {
+    fn deref_mut(&mut self) -> &mut Inside {
+        let place = self.place.as_mut().expect("it is there until dropped");
+        place.as_mut().expect("who was let in finds it whole")
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        drop(self.place.take());
+        // Whoever ended it meanwhile found it taken.
+        if self.transaction.end.get().is_some() {
+            self.transaction.let_go();
+        }
+    }
+}
+
+impl Drop for Use<'_> {
+    fn drop(&mut self) {
+        let transaction = self.transaction;
+        let mut times = transaction.times();
+        times.users -= 1;
+        times.idle_until = Moment::after(transaction.idle, self.clock.now());
+    }
+}

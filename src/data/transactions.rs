@@ -1,0 +1,341 @@
+//! Transactions of several requests: which are open, whose they are, how each one ended.
+use super::query::{Access, QueryError};
+use super::transaction::Transaction;
+use crate::clock::timestamp::Timestamp;
+use crate::domain::ids::{DatabaseId, TokenId};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// What a transaction holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TransactionMode {
+    /// The writer, from its start: other writes wait.
+    #[default]
+    Immediate,
+    /// What was there at its first read; the writer from its first write on, if nothing was
+    /// committed in between.
+    Deferred,
+    /// What was there when it began. Nobody waits for it.
+    ReadOnly,
+}
+
+/// A transaction that is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct NewTransaction {
+    /// What it holds.
+    pub mode: TransactionMode,
+    /// The token that may speak in it; `None` for root.
+    pub owner: Option<TokenId>,
+    /// What that token may do.
+    pub access: Access,
+    /// How long it waits for its turn to write; `None` for the default.
+    pub wait: Option<Duration>,
+    /// How long it may wait for its next request; `None` for the longest.
+    pub idle: Option<Duration>,
+    /// How long it may last in all; `None` for the longest.
+    pub total: Option<Duration>,
+}
+
+/// A transaction that has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BegunTransaction {
+    /// What to name it by. Nobody can guess it.
+    pub id: String,
+    /// When it is rolled back unless another request comes; each one moves it on.
+    pub expires_at: Timestamp,
+    /// When it is rolled back at the latest.
+    pub ends_at: Timestamp,
+}
+
+/// How a request names a transaction. All of it has to fit.
+#[derive(Debug, Clone, Copy)]
+pub struct TransactionKey<'k> {
+    /// Its id.
+    pub id: &'k str,
+    /// The database that it is on.
+    pub database: DatabaseId,
+    /// The token that asks; `None` for root.
+    pub owner: Option<TokenId>,
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum TransactionEnd {
+    /// It was kept.
+    #[error("it was committed")]
+    Committed,
+    /// Its client took it back.
+    #[error("it was rolled back")]
+    RolledBack,
+    /// No request came in time.
+    #[error("it was rolled back, because no request came in time")]
+    Idle,
+    /// It lasted too long.
+    #[error("it was rolled back, because its time was over")]
+    OutOfTime,
+    /// A statement failed in a way that ends transactions, or its client went away meanwhile.
+    #[error("it was rolled back with a statement that was cut, or that ends transactions")]
+    Broken,
+    /// A job needed the database's files.
+    #[error("it was rolled back, because a job needed the database's files")]
+    FilesTaken,
+    /// Others have written too much since the moment that it reads.
+    #[error("it was rolled back, because others have written too much since the moment it reads")]
+    TooOld,
+    /// The gateway stops.
+    #[error("it was rolled back, because the gateway stops")]
+    Stopping,
+}
+
+impl TransactionEnd {
+    /// Every end, with the word that metrics have for it.
+    pub const ALL: &[(Self, &str)] = &[
+        (Self::Committed, "committed"),
+        (Self::RolledBack, "rolled_back"),
+        (Self::Idle, "idle"),
+        (Self::OutOfTime, "out_of_time"),
+        (Self::Broken, "broken"),
+        (Self::FilesTaken, "files_taken"),
+        (Self::TooOld, "too_old"),
+        (Self::Stopping, "stopping"),
+    ];
+}
+
+/// Why a request of a transaction has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransactionError {
+    /// There is none of that id on that database for that token.
+    #[error("there is no such transaction")]
+    NotFound,
+    /// It is over.
+    #[error("the transaction is over: {0}")]
+    Ended(TransactionEnd),
+    /// As many are open as may be.
+    #[error("{most} transactions are open {place}; that is as many as may be")]
+    TooMany {
+        /// How many.
+        most: usize,
+        /// Where.
+        place: &'static str,
+    },
+    /// It has read what others have changed since, and cannot write on top of it.
+    #[error("others have changed the database since this transaction read it")]
+    Outdated,
+    /// The statement failed; the transaction goes on without it.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The statement failed, and the transaction was rolled back with it.
+    #[error("{0}")]
+    RolledBack(QueryError),
+}
+
+/// Every open transaction.
+#[derive(Debug)]
+pub(super) struct Transactions {
+    most: usize,
+    most_per_database: usize,
+    inside: Mutex<Inside>,
+    /// Told when one begins.
+    pub(super) begun: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    open: HashMap<String, Arc<Transaction>>,
+    /// Those that ended last, so that whoever asks is told why.
+    ended: VecDeque<(Arc<Transaction>, TransactionEnd)>,
+    /// How many each database has, those that wait for their turn included.
+    taken: HashMap<DatabaseId, usize>,
+    /// Databases whose files somebody waits for.
+    draining: Vec<DatabaseId>,
+    is_closed: bool,
+    counts: HashMap<TransactionEnd, u64>,
+}
+
+/// How many ended transactions are remembered: as many as may be open, some times over.
+const REMEMBERED: usize = 1_000;
+
+/// Room for one transaction; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Room {
+    transactions: Weak<Transactions>,
+    database: DatabaseId,
+}
+
+/// While it lives, the database begins no transaction.
+#[derive(Debug)]
+pub(super) struct Draining<'t> {
+    transactions: &'t Transactions,
+    database: DatabaseId,
+}
+
+impl Transactions {
+    pub(super) fn new(most: usize, most_per_database: usize) -> Self {
+        Self {
+            most,
+            most_per_database,
+            inside: Mutex::default(),
+            begun: Notify::new(),
+        }
+    }
+
+    /// Room for one more on a database.
+    pub(super) fn room(self: &Arc<Self>, database: DatabaseId) -> Result<Room, TransactionError> {
+        let too_many = |most, place| Err(TransactionError::TooMany { most, place });
+        let mut inside = self.lock();
+        if inside.taken.values().sum::<usize>() >= self.most {
+            return too_many(self.most, "on this gateway");
+        }
+        let here = inside.taken.entry(database).or_default();
+        if *here >= self.most_per_database {
+            return too_many(self.most_per_database, "on this database");
+        }
+        *here += 1;
+        Ok(Room {
+            transactions: Arc::downgrade(self),
+            database,
+        })
+    }
+
+    /// Lets a transaction begin that has all it needs.
+    ///
+    /// # Errors
+    /// When the gateway stops or somebody waits for the files. It is let go then.
+    pub(super) fn add(&self, transaction: Transaction) -> Result<(), TransactionError> {
+        let transaction = Arc::new(transaction);
+        let mut inside = self.lock();
+        let refusal = if inside.is_closed {
+            TransactionEnd::Stopping
+        } else if inside.draining.contains(&transaction.database) {
+            TransactionEnd::FilesTaken
+        } else {
+            inside.open.insert(transaction.id.clone(), transaction);
+            drop(inside);
+            self.begun.notify_one();
+            return Ok(());
+        };
+        drop(inside);
+        transaction.let_go();
+        Err(TransactionError::Ended(refusal))
+    }
+
+    /// The open transaction that a request names.
+    ///
+    /// # Errors
+    /// When there is none for this token, or it is over, just now included.
+    pub(super) fn find(
+        &self,
+        key: &TransactionKey<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<Transaction>, TransactionError> {
+        let is_it = |it: &Transaction| it.id == key.id && it.database == key.database;
+        let found = {
+            let inside = self.lock();
+            let ended = || inside.ended.iter().find(|(it, _)| is_it(it));
+            match inside.open.get(key.id).filter(|it| is_it(it)) {
+                Some(open) => Some((Arc::clone(open), open.expired(now))),
+                None => ended().map(|(it, end)| (Arc::clone(it), Some(*end))),
+            }
+        };
+        let (transaction, end) = found.ok_or(TransactionError::NotFound)?;
+        if transaction.owner != key.owner {
+            return Err(TransactionError::NotFound);
+        }
+        match end {
+            None => Ok(transaction),
+            Some(end) => {
+                self.end(&transaction, end);
+                Err(TransactionError::Ended(end))
+            }
+        }
+    }
+
+    /// Ends a transaction; one that has ended already stays as it ended. A statement of it that
+    /// runs comes to its end first.
+    pub(super) fn end(&self, transaction: &Arc<Transaction>, end: TransactionEnd) {
+        let forgotten = {
+            let mut inside = self.lock();
+            let Some(transaction) = inside.open.remove(&transaction.id) else {
+                return;
+            };
+            *inside.counts.entry(end).or_default() += 1;
+            transaction.ends_as(end);
+            inside.ended.push_back((transaction, end));
+            (inside.ended.len() > REMEMBERED).then(|| inside.ended.pop_front())
+        };
+        drop(forgotten); // not under the lock: what it may hold takes the lock when it goes
+        transaction.let_go();
+    }
+
+    /// Ends those whose time is over.
+    pub(super) fn expire(&self, now: Timestamp) {
+        self.end_those(|it| it.expired(now));
+    }
+
+    /// Ends those of a database, and lets none begin on it until the guard is dropped.
+    pub(super) fn drain(&self, database: DatabaseId) -> Draining<'_> {
+        self.lock().draining.push(database);
+        self.end_those(|it| (it.database == database).then_some(TransactionEnd::FilesTaken));
+        Draining {
+            transactions: self,
+            database,
+        }
+    }
+
+    /// Ends all, and lets none begin any more.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.end_those(|_| Some(TransactionEnd::Stopping));
+    }
+
+    /// How many are open, those that wait for their turn included.
+    pub(super) fn count(&self) -> usize {
+        self.lock().taken.values().sum()
+    }
+
+    /// How many have ended so.
+    pub(super) fn ended(&self, end: TransactionEnd) -> u64 {
+        self.lock().counts.get(&end).copied().unwrap_or_default()
+    }
+
+    fn end_those(&self, which: impl Fn(&Transaction) -> Option<TransactionEnd>) {
+        let those: Vec<_> = {
+            let inside = self.lock();
+            let ends = |it: &Arc<Transaction>| Some((Arc::clone(it), which(it)?));
+            inside.open.values().filter_map(ends).collect()
+        };
+        for (transaction, end) in those {
+            self.end(&transaction, end);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let Some(transactions) = self.transactions.upgrade() else {
+            return;
+        };
+        let mut inside = transactions.lock();
+        if let Some(here) = inside.taken.get_mut(&self.database) {
+            *here -= 1;
+            if *here == 0 {
+                inside.taken.remove(&self.database);
+            }
+        }
+    }
+}
+
+impl Drop for Draining<'_> {
+    fn drop(&mut self) {
+        let draining = &mut self.transactions.lock().draining;
+        if let Some(at) = draining.iter().position(|it| *it == self.database) {
+            draining.swap_remove(at);
+        }
+    }
+}

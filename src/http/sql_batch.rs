@@ -1,0 +1,232 @@
+//! Several statements in one request: a batch, a script.
+use super::Gateway;
+use super::auth::Caller;
+use super::error::{ErrorCode, Problem};
+use super::extract::{JsonBody, NoParameters, PathParts, StrictQuery, TextBody};
+use super::reply;
+use super::sql::{Int64Word, OptionWords, QueryResult, ShapeWord, sql_access, written_json};
+use crate::clock::Stopwatch;
+use crate::data::{
+    Access, BatchError, BatchMode, BatchStatement, Params, QueryAnswer, QueryError, ScriptError,
+};
+use crate::domain::token::Scope;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use utoipa::{IntoParams, ToSchema};
+
+/// Statements that run in order, and how their answers are to look.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BatchBody {
+    /// At most 1,000.
+    statements: Vec<StatementBody>,
+    /// What keeps them together.
+    #[serde(default)]
+    transaction: BatchWord,
+    /// Refuse statements that would change something.
+    #[serde(default)]
+    readonly: bool,
+    /// Most milliseconds that all of them may take; 5,000 when not given, at most 60,000.
+    timeout_ms: Option<u64>,
+    /// Rows of each answer after which it ends and says `truncated`.
+    max_rows: Option<u64>,
+    /// Most bytes of all answers; 4 MiB when not given, at most 64 MiB.
+    max_bytes: Option<u64>,
+    /// How integers beyond ±(2^53 − 1) are written.
+    #[serde(default)]
+    int64: Int64Word,
+    /// Rows as lists or as objects.
+    #[serde(default)]
+    shape: ShapeWord,
+}
+
+/// One statement of a batch.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct StatementBody {
+    /// One SQL statement.
+    #[schema(example = "INSERT INTO customers (name) VALUES (?1)")]
+    sql: String,
+    /// Values for its parameters: a list, or an object by name.
+    #[serde(default)]
+    #[schema(value_type = Object, example = json!(["Ann"]))]
+    params: Params,
+}
+
+/// What keeps the statements of a batch together.
+#[derive(Default, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum BatchWord {
+    /// One transaction, which waits for its turn to write before it begins.
+    #[default]
+    Immediate,
+    /// One transaction, which waits for its turn only if it writes.
+    Deferred,
+    /// Nothing: each statement is kept or not by itself; the first that fails is the last.
+    None,
+}
+
+/// The answers, in the order of the statements.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes bytes that the engine writes itself")]
+pub(super) struct BatchResult {
+    results: Vec<QueryResult>,
+}
+
+/// How a script runs.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ScriptParameters {
+    /// Most milliseconds that all of it may take; 5,000 when not given, at most 60,000.
+    timeout_ms: Option<u64>,
+}
+
+/// What a script did.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ScriptResult {
+    /// How many statements ran.
+    statements: usize,
+    /// Rows that they inserted, updated or deleted.
+    rows_affected: u64,
+    elapsed_ms: f64,
+}
+
+/// Run several statements
+///
+/// All of them are kept, or none; with `"transaction":"none"` those before the first that fails.
+/// A problem names the statement that failed, counted from 0, in `statement`, and in `kept` how
+/// many before it are kept.
+#[utoipa::path(post, path = "/v1/databases/{db}/batch", tag = "sql",
+    params(("db" = String, Path, description = "A name or an id")),
+    request_body = BatchBody,
+    responses((status = 200, body = BatchResult)))]
+pub(super) async fn run_batch(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    PathParts(reference): PathParts<String>,
+    _: StrictQuery<NoParameters>,
+    JsonBody(body): JsonBody<BatchBody>,
+) -> Result<Response, Problem> {
+    let access = sql_access(&caller)?;
+    let words = OptionWords {
+        readonly: body.readonly,
+        timeout_ms: body.timeout_ms,
+        max_rows: body.max_rows,
+        max_bytes: body.max_bytes,
+        int64: body.int64,
+        shape: body.shape,
+    };
+    let options = words.into_options(access, gateway.data.config())?;
+    let mode = match body.transaction {
+        BatchWord::Immediate => BatchMode::Immediate,
+        BatchWord::Deferred => BatchMode::Deferred,
+        BatchWord::None => BatchMode::None,
+    };
+    let statements = body.statements.into_iter().map(|it| BatchStatement {
+        sql: it.sql.into(),
+        params: it.params,
+    });
+    let statements = statements.collect();
+    let entered = gateway.enter(&caller, &reference).await?;
+    let stopwatch = Stopwatch::start();
+    let ran = gateway
+        .data
+        .batch(&entered.guard, &entered.target, statements, mode, options);
+    let answers = ran.await.map_err(|error| batch_problem(error, mode))?;
+    let took: Duration = answers.iter().map(|it| it.elapsed).sum();
+    Ok(written_json(results(&answers), took, stopwatch.elapsed()))
+}
+
+/// Run a script
+///
+/// Statements with `;` between them, in one transaction: all of them are kept, or none. At most
+/// 10,000 statements, without parameters; rows that they return are left out. A problem names the
+/// statement that failed, counted from 0, in `statement`, and the byte where it begins in
+/// `offset`.
+#[utoipa::path(post, path = "/v1/databases/{db}/script", tag = "sql",
+    params(("db" = String, Path, description = "A name or an id"), ScriptParameters),
+    request_body(content = String, content_type = "text/plain",
+        example = "CREATE TABLE t (a);\nINSERT INTO t VALUES (1);"),
+    responses((status = 200, body = ScriptResult)))]
+pub(super) async fn run_script(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    PathParts(reference): PathParts<String>,
+    StrictQuery(parameters): StrictQuery<ScriptParameters>,
+    TextBody(script): TextBody,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Write)?;
+    let words = OptionWords {
+        timeout_ms: parameters.timeout_ms,
+        ..OptionWords::default()
+    };
+    let options = words.into_options(Access::ReadWrite, gateway.data.config())?;
+    let entered = gateway.enter(&caller, &reference).await?;
+    let stopwatch = Stopwatch::start();
+    let ran = gateway
+        .data
+        .script(&entered.guard, &entered.target, &script, options);
+    let answers = ran.await.map_err(|error| script_problem(error, &script))?;
+    let result = ScriptResult {
+        statements: answers.len(),
+        rows_affected: answers.iter().map(|it| it.rows_affected).sum(),
+        elapsed_ms: (stopwatch.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+    };
+    Ok(reply::json(StatusCode::OK, &result))
+}
+
+/// The answers one after another, as the engine wrote them.
+fn results(answers: &[QueryAnswer]) -> Vec<u8> {
+    const HEAD: &[u8] = br#"{"results":["#;
+    let bytes: usize = answers.iter().map(|it| it.body.len() + 1).sum();
+    let mut out = Vec::with_capacity(HEAD.len() + bytes + 2);
+    out.extend_from_slice(HEAD);
+    for (index, answer) in answers.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(&answer.body);
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+fn batch_problem(error: BatchError, mode: BatchMode) -> Problem {
+    let BatchError { statement, error } = error;
+    let kept = match mode {
+        BatchMode::Immediate | BatchMode::Deferred => 0,
+        BatchMode::None => statement,
+    };
+    let said = match mode {
+        BatchMode::Immediate | BatchMode::Deferred => "nothing of the batch is kept",
+        BatchMode::None => "the statements before it are kept",
+    };
+    let said = format!("statement {statement} failed; {said}");
+    whole_or(error, said).at_statement(statement, kept, None)
+}
+
+fn script_problem(error: ScriptError, script: &str) -> Problem {
+    let ScriptError { failure, offset } = error;
+    let lines = script.as_bytes()[..offset].iter();
+    let line = 1 + lines.filter(|it| **it == b'\n').count();
+    let BatchError { statement, error } = failure;
+    let said = format!("statement {statement}, at line {line}, failed; nothing is kept");
+    whole_or(error, said).at_statement(statement, 0, Some(offset))
+}
+
+/// The problem of one statement, with what it means for the others as a hint where there is none
+/// yet.
+fn whole_or(error: QueryError, said: String) -> Problem {
+    let is_unknown = error == QueryError::OutcomeUnknown;
+    let has_hint = error.hint().is_some();
+    let problem = Problem::from(error);
+    if has_hint || is_unknown || problem.code() == ErrorCode::Internal {
+        return problem;
+    }
+    problem.hint(said)
+}
