@@ -21,7 +21,6 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
 use crate::config::{ClientConfig, Environment, Overlay, Secret};
 use std::time::Duration;
-use ureq::Body;
 use ureq::http::Response;
 
 /// The gateway may take this long to answer what takes no time, on a machine under load.
@@ -92,7 +91,7 @@ impl Client {
     }
 
     /// Sends a request and waits until its answer begins.
-    fn ask(&self, request: Request) -> Result<Response<Body>, Failure> {
+    fn ask(&self, request: Request) -> Result<Response<ureq::Body>, Failure> {
         let url = format!("{}{}", self.url, request.path_and_query);
         if self.verbose {
             output::note(format_args!("{} {url}", request.method));
@@ -135,7 +134,7 @@ impl Client {
         })
     }
 
-    fn text_of(&self, answer: &mut Response<Body>) -> Result<String, Failure> {
+    fn text_of(&self, answer: &mut Response<ureq::Body>) -> Result<String, Failure> {
         let body = answer.body_mut().with_config().limit(LARGEST_ANSWER);
         body.read_to_string()
             .map_err(|error| self.unreachable(&error))
