@@ -1,5 +1,7 @@
-//! The corpus's attacks on HTTP itself: names, tokens, bodies, the protocol, races.
-use crate::attack_client::{Answer, Client, PATIENCE, read_answer};
+//! The corpus's attacks on HTTP itself: names, bodies, the protocol, races; those of callers who
+//! are not who they say are in `attack_callers.rs`.
+use crate::attack_callers;
+use crate::attack_client::{Answer, PATIENCE, read_answer};
 use crate::attack_corpus::Entry;
 use crate::attack_scene::{Scene, query};
 use dbforge::clock::Stopwatch;
@@ -14,14 +16,14 @@ use std::process::Command;
 pub(crate) fn attack_for(entry: &Entry) -> Option<fn(&Scene, &Entry)> {
     Some(match entry.id.as_str() {
         "FILE-219" => a_link_in_place_of_the_file,
-        "HTTP-180" => no_token_and_a_wrong_one,
-        "HTTP-181" => a_thousand_wrong_tokens,
-        "HTTP-184" => a_reader_that_manages,
-        "HTTP-185" => a_revoked_token,
-        "HTTP-190" => other_spellings_of_a_path,
-        "HTTP-191" => headers_that_claim,
-        "HTTP-192" => a_form_of_another_site,
-        "HTTP-193" => a_preflight_of_another_site,
+        "HTTP-180" => attack_callers::no_token_and_a_wrong_one,
+        "HTTP-181" => attack_callers::a_thousand_wrong_tokens,
+        "HTTP-184" => attack_callers::a_reader_that_manages,
+        "HTTP-185" => attack_callers::a_revoked_token,
+        "HTTP-190" => attack_callers::other_spellings_of_a_path,
+        "HTTP-191" => attack_callers::headers_that_claim,
+        "HTTP-192" => attack_callers::a_form_of_another_site,
+        "HTTP-193" => attack_callers::a_preflight_of_another_site,
         "HTTP-197" => deep_json,
         "HTTP-199" => numbers_that_are_none,
         "HTTP-200" => bodies_of_another_shape,
@@ -32,7 +34,7 @@ pub(crate) fn attack_for(entry: &Entry) -> Option<fn(&Scene, &Entry)> {
         "HTTP-208" => two_hundred_clients_on_one_database,
         "HTTP-210" => one_key_for_two_requests,
         "HTTP-211" => twenty_who_create_and_delete,
-        "HTTP-212" => hosts_of_others,
+        "HTTP-212" => attack_callers::hosts_of_others,
         "HTTP-214" => markup_in_names,
         "HTTP-215" => line_breaks_for_the_trace,
         _ if entry.kind == "http.name" => a_name,
@@ -41,14 +43,14 @@ pub(crate) fn attack_for(entry: &Entry) -> Option<fn(&Scene, &Entry)> {
 }
 
 /// Nothing came of it: no 5xx, no path, nothing new on the disk, nobody next door noticed.
-fn without_effect(scene: &Scene, entry: &Entry, attack: impl FnOnce()) {
+pub(crate) fn without_effect(scene: &Scene, entry: &Entry, attack: impl FnOnce()) {
     let nowhere = PathBuf::new();
     let before = scene.files_outside(&nowhere);
     attack();
     scene.nobody_noticed(&entry.id, &before, &nowhere);
 }
 
-fn is_one_of(scene: &Scene, entry: &Entry, answer: &Answer, statuses: &[u16]) {
+pub(crate) fn is_one_of(scene: &Scene, entry: &Entry, answer: &Answer, statuses: &[u16]) {
     scene.check(&entry.id, &entry.input, answer);
     let is_fine = statuses.contains(&answer.status);
     assert!(is_fine, "{}: not of {statuses:?}: {answer:.400?}", entry.id);
@@ -102,147 +104,6 @@ fn a_link_in_place_of_the_file(scene: &Scene, entry: &Entry) {
         std::fs::remove_file(&file).unwrap();
         std::fs::rename(on.folder.join("main.db-shm.aside"), &file).unwrap();
         scene.is_whole(&entry.id, &on);
-    }
-}
-
-fn no_token_and_a_wrong_one(scene: &Scene, entry: &Entry) {
-    let told = |client: &Client| {
-        let answer = client.get("/v1/databases");
-        is_one_of(scene, entry, &answer, &[401]);
-        let head = answer.head.to_ascii_lowercase();
-        assert!(head.contains("\r\nwww-authenticate: bearer"), "{head}");
-        let mut body = answer.json();
-        body["request_id"].take();
-        body
-    };
-    let unknown = told(&scene.root.with(Some("dbf_nobodys")));
-    let wrong = told(&scene.root.with(Some(&"dbf_x".repeat(9))));
-    assert_eq!(unknown, wrong, "a wrong token is told nothing more");
-    told(&scene.root.with(None));
-}
-
-fn a_thousand_wrong_tokens(scene: &Scene, entry: &Entry) {
-    without_effect(scene, entry, || {
-        let wrong = scene.root.with(Some("dbf_almost-the-right-one"));
-        let mut pipelined = Vec::new();
-        for _ in 0..1_000 {
-            let head = wrong.head("GET", "/v1/databases", &[], 0);
-            pipelined.extend(head.replace("Connection: close\r\n", "").into_bytes());
-        }
-        pipelined.extend(wrong.head("GET", "/v1/databases", &[], 0).into_bytes());
-        let mut stream = wrong.connect();
-        let mut reading = stream.try_clone().unwrap();
-        let sending = std::thread::spawn(move || stream.write_all(&pipelined));
-        let answers = read_answer(&mut reading).unwrap();
-        sending.join().unwrap().unwrap();
-        let all = format!("{}\r\n\r\n{}", answers.head, answers.body);
-        let refused = all.matches("HTTP/1.1 401 ").count() + all.matches("HTTP/1.1 429 ").count();
-        assert_eq!((refused, all.matches("HTTP/1.1 ").count()), (1_001, 1_001));
-    });
-}
-
-fn a_reader_that_manages(scene: &Scene, entry: &Entry) {
-    let on = scene.attacked();
-    let path = format!("/v1/databases/{}", on.name);
-    let send = |method, path: &str| scene.reader.send(method, path, &[], b"");
-    is_one_of(scene, entry, &send("DELETE", &path), &[403]);
-    is_one_of(scene, entry, &send("POST", &format!("{path}/stop")), &[403]);
-    let token = json!({"name": "mine", "scopes": ["admin"], "databases": ["*"]});
-    let made = scene.reader.post("/v1/tokens", &token);
-    is_one_of(scene, entry, &made, &[403]);
-    let backups = send("POST", &format!("{path}/backups"));
-    is_one_of(scene, entry, &backups, &[403, 404]);
-    let sql = json!({"sql": "DELETE FROM t"});
-    let written = scene.ask(&entry.id, &scene.reader, &on, &sql);
-    is_one_of(scene, entry, &written, &[403]);
-    scene.is_whole(&entry.id, &on);
-}
-
-fn a_revoked_token(scene: &Scene, entry: &Entry) {
-    let body = json!({"name": "soon-revoked", "scopes": ["read"], "databases": ["*"]});
-    let token = scene.root.post("/v1/tokens", &body).json();
-    let client = scene.root.with(Some(token["token"].as_str().unwrap()));
-    is_one_of(scene, entry, &client.get("/v1/databases"), &[200]);
-    let path = format!("/v1/tokens/{}", token["id"].as_str().unwrap());
-    let revoked = scene.root.send("DELETE", &path, &[], b"");
-    assert!(revoked.status < 300, "{revoked:?}");
-    is_one_of(scene, entry, &client.get("/v1/databases"), &[401]);
-}
-
-fn other_spellings_of_a_path(scene: &Scene, entry: &Entry) {
-    let nobody = scene.root.with(None);
-    for path in [
-        "//v1/databases",
-        "/v1/./databases",
-        "/v1/databases/",
-        "/V1/databases",
-        "/v1/databases;x=1",
-        "/%2fv1/databases",
-        "/v1/%64atabases",
-        "/healthz/../v1/databases",
-        "/docs/../v1/databases",
-        "/docs/..%2fv1/databases",
-        "/docs//etc/passwd",
-    ] {
-        is_one_of(scene, entry, &nobody.get(path), &[401, 404]);
-    }
-}
-
-fn headers_that_claim(scene: &Scene, entry: &Entry) {
-    let claims = [
-        ("X-Forwarded-For", "127.0.0.1"),
-        ("X-Real-IP", "127.0.0.1"),
-        ("Forwarded", "for=127.0.0.1;host=evil.example"),
-        ("X-Original-URL", "/healthz"),
-        ("X-Rewrite-URL", "/healthz"),
-        ("X-HTTP-Method-Override", "DELETE"),
-    ];
-    let on = scene.attacked();
-    let path = format!("/v1/databases/{}", on.name);
-    let nobody = scene.root.with(None);
-    is_one_of(
-        scene,
-        entry,
-        &nobody.send("GET", &path, &claims, b""),
-        &[401],
-    );
-    let seen = scene.root.send("GET", &path, &claims, b"");
-    is_one_of(scene, entry, &seen, &[200]);
-    assert!(!seen.head.contains("evil.example") && !seen.body.contains("evil.example"));
-    scene.is_whole(&entry.id, &on);
-}
-
-fn a_form_of_another_site(scene: &Scene, entry: &Entry) {
-    without_effect(scene, entry, || {
-        let nobody = scene.root.with(None);
-        let cookie = format!("token={}", "dbf_x");
-        let headers = [
-            ("Origin", "https://evil.example"),
-            ("Content-Type", "text/plain"),
-            ("Cookie", cookie.as_str()),
-        ];
-        let body = br#"{"name":"of-another-site"}"#;
-        let sent = nobody.send("POST", "/v1/databases", &headers, body);
-        is_one_of(scene, entry, &sent, &[401, 403, 415]);
-        let sent = scene.root.send("POST", "/v1/databases", &headers, body);
-        is_one_of(scene, entry, &sent, &[415]);
-    });
-    let missing = scene.root.get("/v1/databases/of-another-site");
-    is_one_of(scene, entry, &missing, &[404]);
-}
-
-fn a_preflight_of_another_site(scene: &Scene, entry: &Entry) {
-    for origin in ["null", "https://evil.example"] {
-        let headers = [
-            ("Origin", origin),
-            ("Access-Control-Request-Method", "DELETE"),
-        ];
-        for path in ["/v1/databases", "/v1/databases/victim/query"] {
-            let answer = scene.root.send("OPTIONS", path, &headers, b"");
-            scene.check(&entry.id, "", &answer);
-            let head = answer.head.to_ascii_lowercase();
-            assert!(!head.contains("access-control-allow"), "{head}");
-        }
     }
 }
 
@@ -479,24 +340,6 @@ fn twenty_who_create_and_delete(scene: &Scene, entry: &Entry) {
     for folder in std::fs::read_dir(scene.databases()).unwrap() {
         let name = folder.unwrap().file_name().into_string().unwrap();
         assert!(known.contains(&name), "{}: {name} is nobody's", entry.id);
-    }
-}
-
-fn hosts_of_others(scene: &Scene, entry: &Entry) {
-    for hosts in [
-        "Host: evil.example\r\n",
-        "Host: \r\n",
-        "Host: a\r\nHost: evil.example\r\n",
-        "",
-    ] {
-        for path in ["/", "/v1/databases", "/docs", "/openapi.json"] {
-            let request = format!("GET {path} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
-            if let Some(answer) = scene.root.raw(request.as_bytes()) {
-                scene.check(&entry.id, "", &answer);
-                let told = answer.head + &answer.body;
-                assert!(!told.contains("evil.example"), "{}: {told:.300}", entry.id);
-            }
-        }
     }
 }
 

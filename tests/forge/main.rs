@@ -4,6 +4,7 @@
     reason = "clippy knows tests, and takes their helpers for the house's code"
 )]
 mod api_contract;
+mod attack_callers;
 mod attack_client;
 mod attack_corpus;
 mod attack_http;
