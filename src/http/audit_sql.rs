@@ -3,8 +3,9 @@ use super::Gateway;
 use super::auth::Caller;
 use super::error::Problem;
 use super::extract::{JsonBody, StrictQuery};
-use super::forms::SequenceNumber;
+use super::forms::{self, SequenceNumber};
 use super::reply::Marked;
+use super::schemas;
 use super::sql::{Int64Word, QueryResult, ShapeWord, check_bound, written};
 use super::sql_streams::{FormatWord, chosen_format, in_format};
 use crate::clock::Stopwatch;
@@ -27,12 +28,16 @@ pub(super) struct AuditQuery {
     sql: String,
     /// Values for its parameters: a list, or an object by name.
     #[serde(default)]
-    #[schema(value_type = Object, example = json!([]))]
+    #[schema(schema_with = schemas::parameters, example = json!([]))]
     params: Params,
     /// Most milliseconds that it may take; 5,000 when not given, at most 60,000.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 60_000)]
     timeout_ms: Option<u64>,
     /// Rows after which the answer ends and says `truncated`. When not given, a result of more
     /// than 10,000 rows is refused.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 100_000)]
     max_rows: Option<u64>,
     /// How integers beyond ±(2^53 − 1) are written.
     #[serde(default)]

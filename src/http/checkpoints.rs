@@ -52,7 +52,7 @@ pub(super) struct AuditKey {
 /// Of the log's present head. Copied away, it shows later that the log was cut or changed. Where
 /// nothing has happened since the last one, the answer is that one.
 #[utoipa::path(post, path = "/v1/audit/checkpoints", tag = "history",
-    request_body = Option<NoFields>,
+    request_body = NoFields,
     responses((status = 201, body = CheckpointView)))]
 pub(super) async fn create_checkpoint(
     State(gateway): State<Arc<Gateway>>,

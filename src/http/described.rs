@@ -72,6 +72,8 @@ fn describe_body(operation: &mut Operation, components: &Components) {
         return;
     };
     let Some(RefOr::T(Content { schema, .. })) = body.content.get(JSON) else {
+        // An empty text is a text.
+        body.required = Some(Required::False);
         return;
     };
     let needs_fields = match schema.as_ref().and_then(|it| resolved(it, components)) {

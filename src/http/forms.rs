@@ -88,7 +88,7 @@ where
     let whole = number.as_u64().or_else(|| whole_number(number.as_f64()?));
     let fitting = whole.and_then(|it| T::try_from(it).ok());
     let fitting = fitting.ok_or_else(|| {
-        D::Error::custom(format_args!("{number} is no whole number that fits here"))
+        D::Error::custom(format_args!("expected a whole number from 0, not {number}"))
     });
     fitting.map(Some)
 }

@@ -3,7 +3,9 @@ use super::Gateway;
 use super::auth::Caller;
 use super::error::{ErrorCode, Problem};
 use super::extract::{JsonBody, NoParameters, PathParts, StrictQuery, TextBody};
+use super::forms;
 use super::reply;
+use super::schemas;
 use super::sql::{Int64Word, OptionWords, QueryResult, ShapeWord, sql_access, written_json};
 use crate::clock::Stopwatch;
 use crate::data::{
@@ -23,6 +25,7 @@ use utoipa::{IntoParams, ToSchema};
 #[serde(deny_unknown_fields)]
 pub(super) struct BatchBody {
     /// At most 1,000.
+    #[schema(max_items = 1000)]
     statements: Vec<StatementBody>,
     /// What keeps them together.
     #[serde(default)]
@@ -31,10 +34,16 @@ pub(super) struct BatchBody {
     #[serde(default)]
     readonly: bool,
     /// Most milliseconds that all of them may take; 5,000 when not given, at most 60,000.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 60_000)]
     timeout_ms: Option<u64>,
     /// Rows of each answer after which it ends and says `truncated`.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 100_000)]
     max_rows: Option<u64>,
     /// Most bytes of all answers; 4 MiB when not given, at most 64 MiB.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 67_108_864)]
     max_bytes: Option<u64>,
     /// How integers beyond ±(2^53 − 1) are written.
     #[serde(default)]
@@ -53,7 +62,7 @@ struct StatementBody {
     sql: String,
     /// Values for its parameters: a list, or an object by name.
     #[serde(default)]
-    #[schema(value_type = Object, example = json!(["Ann"]))]
+    #[schema(schema_with = schemas::parameters, example = json!(["Ann"]))]
     params: Params,
 }
 
@@ -83,6 +92,7 @@ pub(super) struct BatchResult {
 #[into_params(parameter_in = Query)]
 pub(super) struct ScriptParameters {
     /// Most milliseconds that all of it may take; 5,000 when not given, at most 60,000.
+    #[param(minimum = 1, maximum = 60_000)]
     timeout_ms: Option<u64>,
 }
 

@@ -3,6 +3,7 @@ use super::Gateway;
 use super::auth::Caller;
 use super::error::{ErrorCode, Problem};
 use super::extract::{JsonBody, NoFields, NoParameters, PathParts, StrictQuery};
+use super::forms;
 use super::refusals::sentence;
 use super::reply::{self, Marked};
 use super::sql::{QueryBody, QueryResult, check_bound, milliseconds, sql_access, written};
@@ -30,11 +31,17 @@ pub(super) struct BeginBody {
     #[serde(default)]
     mode: ModeWord,
     /// Most milliseconds that it waits for its turn to write; 5,000 when not given.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 60_000)]
     timeout_ms: Option<u64>,
     /// Most milliseconds that it may wait for its next request; 10,000 when not given, and at
     /// most.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 10_000)]
     idle_timeout_ms: Option<u64>,
     /// Most milliseconds that it may last in all; 60,000 when not given, and at most.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 1, maximum = 60_000)]
     total_timeout_ms: Option<u64>,
 }
 
@@ -151,7 +158,7 @@ pub(super) async fn query_in_transaction(
 #[utoipa::path(post, path = "/v1/databases/{db}/transactions/{id}/commit", tag = "sql",
     params(("db" = String, Path, description = "A name or an id"),
         ("id" = String, Path, description = "As it was answered when it began")),
-    request_body = Option<NoFields>,
+    request_body = NoFields,
     responses((status = 204)))]
 pub(super) async fn commit_transaction(
     State(gateway): State<Arc<Gateway>>,
@@ -171,7 +178,7 @@ pub(super) async fn commit_transaction(
 #[utoipa::path(post, path = "/v1/databases/{db}/transactions/{id}/rollback", tag = "sql",
     params(("db" = String, Path, description = "A name or an id"),
         ("id" = String, Path, description = "As it was answered when it began")),
-    request_body = Option<NoFields>,
+    request_body = NoFields,
     responses((status = 204)))]
 pub(super) async fn roll_back_transaction(
     State(gateway): State<Arc<Gateway>>,
