@@ -283,7 +283,8 @@ async fn a_snapshot_behind_which_the_wal_grows_too_long_ends_and_the_wal_is_cut(
         sql.ask("INSERT INTO t VALUES (zeroblob(50000))")
             .await
             .unwrap();
-        most = wal.metadata().unwrap().len();
+        // The insert during which it ends may cut the WAL itself.
+        most = most.max(wal.metadata().unwrap().len());
     }
     assert!(
         most > 512 << 10,
