@@ -27,8 +27,8 @@ impl Gateway {
             .env("DBFORGE_LISTEN", "127.0.0.1:0")
             .env("DBFORGE_DATA_DIR", data_dir)
             .env("DBFORGE_RUNTIME", "process")
-            .env("DBFORGE_LOG", "off") // the databases of a made-up history have no files
             .stdout(Stdio::piped())
+            .stderr(Stdio::null()) // its log is written as users have it, and read by nobody
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

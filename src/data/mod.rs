@@ -256,7 +256,7 @@ impl DataPlane {
         );
         let get = || self.open.get(guard, target, &self.folders, &self.config);
         let mut open = get();
-        if !open.is_in_place() {
+        if !open.is_in_place_for_reads() {
             // What lies there now is opened, or said to be missing. The handles on what is gone
             // close behind the gate, as all do; SQLite leaves the WAL of a file that was moved.
             self.open.forget(target.database, &open);

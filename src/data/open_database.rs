@@ -5,7 +5,7 @@ use super::lanes::Lanes;
 use super::query::{QueryError, Target};
 use super::turns::Turns;
 use super::write_queue::WriteQueue;
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Stopwatch};
 use crate::domain::database::Durability;
 use crate::engine::sqlite::{MAIN_FILE, Profile, Role, SqlError, SqliteConnection};
 use std::ops::{Deref, DerefMut};
@@ -13,6 +13,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// One database of one generation. Connections are opened when they are needed.
@@ -36,6 +37,10 @@ pub(super) struct OpenDatabase {
     folder: PathBuf,
     /// The file that its connections were opened on: device and inode.
     opened: OnceLock<(u64, u64)>,
+    since: Stopwatch,
+    /// When it was last seen in its place, in microseconds since then, and one; 0 for never.
+    seen_in_place: AtomicU64,
+    look_every: Duration,
     durability: Durability,
     size_bytes: AtomicU64,
     cached_statements: usize,
@@ -93,6 +98,9 @@ impl OpenDatabase {
             last_used: AtomicU64::new(0),
             folder,
             opened: OnceLock::new(),
+            since: Stopwatch::start(),
+            seen_in_place: AtomicU64::new(0),
+            look_every: config.look_every,
             durability: target.durability,
             size_bytes: AtomicU64::new(target.size_bytes),
             cached_statements: config.cached_statements,
@@ -113,6 +121,21 @@ impl OpenDatabase {
         self.opened
             .get()
             .is_none_or(|it| identity(&self.folder) == Some(*it))
+    }
+
+    /// The same, but looked at no more often than a read needs: what it answers is a moment old in
+    /// any case.
+    pub(super) fn is_in_place_for_reads(&self) -> bool {
+        let now = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let fresh = u64::try_from(self.look_every.as_micros()).unwrap_or(u64::MAX);
+        let seen = self.seen_in_place.load(Ordering::Relaxed);
+        if seen > 0 && now < (seen - 1).saturating_add(fresh) {
+            return true;
+        }
+        let is_there = self.is_in_place();
+        let seen = if is_there { now + 1 } else { 0 };
+        self.seen_in_place.store(seen, Ordering::Relaxed);
+        is_there
     }
 
     /// The size that the state knows now; the writer is opened anew when it changed.
@@ -158,10 +181,18 @@ impl OpenDatabase {
     }
 
     /// The writer in its place: the one that is there, if it can be used, or a new one.
+    ///
+    /// # Errors
+    /// [`SqlError::DataMissing`] when the file is no longer in its place; whoever comes next finds
+    /// what is there now. Otherwise what SQLite says.
     pub(super) fn ready_writer<'w>(
         &self,
         place: &'w mut Option<Writer>,
     ) -> Result<&'w mut SqliteConnection, SqlError> {
+        if !self.is_in_place() {
+            self.seen_in_place.store(0, Ordering::Relaxed);
+            return Err(SqlError::DataMissing);
+        }
         let size_bytes = self.size_bytes.load(Ordering::Relaxed);
         let is_usable = |it: &Writer| {
             // One that a panic left in a transaction is not.

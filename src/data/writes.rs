@@ -244,11 +244,12 @@ impl Drain {
     /// Whether more may be written. A read keeps the WAL from being cut for as long as it runs,
     /// and writes over the same pages again and again do not touch the size limit.
     fn wal_has_room(&self, writer: &mut SqliteConnection) -> bool {
-        let most = self.wal_bytes.saturating_mul(if self.has_snapshots() {
+        let wals = if self.has_snapshots() {
             WALS_OF_SNAPSHOTS
         } else {
-            MOST_WALS
-        });
+            1
+        };
+        let most = self.wal_bytes.saturating_mul(wals * MOST_WALS);
         if self.wal_is_longer_than(most) {
             self.cut_wal(writer);
         }
@@ -288,10 +289,11 @@ impl Drain {
     }
 }
 
-/// A WAL that grew to so many times the length at which it is cut takes no more writes.
+/// A WAL that grew to so many times the length at which it should have been cut takes no more
+/// writes.
 const MOST_WALS: u64 = 2;
-/// Behind a transaction's snapshot it may grow to so many times that length; then such
-/// transactions end.
+/// Behind a transaction's snapshot it may grow to so many times the length at which it is cut
+/// otherwise; then such transactions end.
 const WALS_OF_SNAPSHOTS: u64 = 8;
 
 fn fail_all(group: &mut VecDeque<WriteRequest>, error: &SqlError) {

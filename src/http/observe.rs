@@ -3,7 +3,7 @@
 use super::Gateway;
 use super::compression::{Encoding, compress};
 use super::error::{ErrorCode, Problem};
-use crate::clock::Stopwatch;
+use crate::clock::{Milliseconds, Stopwatch};
 use crate::domain::ids::RequestId;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -11,10 +11,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt as _;
 use std::any::Any;
-use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 use tracing::Instrument;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -96,17 +94,6 @@ fn after_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
         .or_else(|| payload.downcast_ref::<&str>().copied())
         .unwrap_or("a panic without a text");
     axum::response::IntoResponse::into_response(Problem::internal(message))
-}
-
-/// A time as `Server-Timing` gives it, with three decimals. Written from whole numbers: a tenth of
-/// what a float costs, in every answer.
-pub(super) struct Milliseconds(pub(super) Duration);
-
-impl fmt::Display for Milliseconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.0.as_micros();
-        write!(f, "{}.{:03}", micros / 1000, micros % 1000)
-    }
 }
 
 /// The caller's own id, where it is a UUID.

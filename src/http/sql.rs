@@ -8,7 +8,7 @@ use super::forms;
 use super::refusals::sentence;
 use super::schemas;
 use super::sql_streams::{FormParameters, WantedForm};
-use crate::clock::Stopwatch;
+use crate::clock::{Milliseconds, Stopwatch};
 use crate::data::{
     Access, DataConfig, Int64Form, Params, QueryAnswer, QueryError, QueryOptions, QueryRequest,
     Shape,
@@ -253,13 +253,12 @@ pub(super) fn written(answer: QueryAnswer, total: Duration) -> Response {
 
 /// JSON of the engine's, which took so long in it and in all.
 pub(super) fn written_json(body: impl Into<Body>, took: Duration, total: Duration) -> Response {
-    let milliseconds = |it: Duration| it.as_secs_f64() * 1_000.0;
     let timing = format!(
-        "queue;dur={:.3}, exec;dur={:.3}",
-        milliseconds(total.saturating_sub(took)),
-        milliseconds(took),
+        "queue;dur={}, exec;dur={}",
+        Milliseconds(total.saturating_sub(took)),
+        Milliseconds(took),
     );
-    let timing = HeaderValue::from_str(&timing).expect("numbers are visible ASCII");
+    let timing = HeaderValue::try_from(timing).expect("numbers are visible ASCII");
     let json = HeaderValue::from_static("application/json");
     let headers = [(header::CONTENT_TYPE, json), (SERVER_TIMING, timing)];
     (headers, body.into()).into_response()

@@ -219,6 +219,29 @@ async fn a_missing_file_is_an_alarm_and_never_an_empty_one() {
     sql.ask("SELECT 1").await.expect("it is its own again");
 }
 
+#[tokio::test]
+async fn a_write_looks_for_the_file_each_time_and_a_read_now_and_then() {
+    let sql = Sql::with(DataConfig {
+        look_every: Duration::from_secs(3600),
+        ..DataConfig::default()
+    });
+    sql.ask("CREATE TABLE t (a)").await.unwrap();
+    sql.ask("SELECT a FROM t").await.unwrap();
+    let file = sql
+        .plane
+        .folders()
+        .living(sql.target.database)
+        .join("main.db");
+    fs::rename(&file, sql.home.path().join("elsewhere.db")).unwrap();
+    sql.ask("SELECT a FROM t")
+        .await
+        .expect("it has just looked");
+    let lost = sql.ask("INSERT INTO t VALUES (1)").await;
+    assert_eq!(lost, Err(QueryError::DataMissing));
+    let found = sql.ask("SELECT a FROM t").await;
+    assert_eq!(found, Err(QueryError::DataMissing), "a write has told it");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_databases_share_few_connections_and_lose_nothing() {
     let sql = Sql::with(DataConfig {

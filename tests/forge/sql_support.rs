@@ -44,9 +44,12 @@ pub(crate) struct Sql {
 }
 
 impl Sql {
-    /// With every bound at its default.
+    /// With every bound at its default, but for reads, which look each time.
     pub(crate) fn new() -> Self {
-        Self::with(DataConfig::default())
+        Self::with(DataConfig {
+            look_every: Duration::ZERO,
+            ..DataConfig::default()
+        })
     }
 
     pub(crate) fn with(config: DataConfig) -> Self {

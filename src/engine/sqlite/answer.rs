@@ -2,7 +2,7 @@
 use super::error::SqlError;
 use super::pieces::Outlet;
 use super::values::{self, BlobForm, Int64Form};
-use crate::clock::Stopwatch;
+use crate::clock::{Milliseconds, Stopwatch};
 use rusqlite::{Row, Statement};
 use std::io::Write as _;
 
@@ -268,10 +268,10 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             None => out.extend_from_slice(b"null"),
         }
         let truncated = if self.truncated { "true" } else { "false" };
-        let elapsed_ms = totals.stopwatch.elapsed().as_secs_f64() * 1_000.0;
+        let elapsed_ms = Milliseconds(totals.stopwatch.elapsed());
         write!(
             out,
-            r#","truncated":{truncated},"elapsed_ms":{elapsed_ms:.3}}}"#
+            r#","truncated":{truncated},"elapsed_ms":{elapsed_ms}}}"#
         )
         .expect("writing to memory does not fail");
     }
