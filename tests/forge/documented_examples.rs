@@ -1,7 +1,7 @@
 //! The examples of docs/API.md are what a gateway answers.
 //!
-//! Each `console` block of the sections below is run, in order, against one running gateway, with
-//! the real curl: `$ curl …`, then the status that is documented and the answer. `$ID` and
+//! Each `console` block is run, in order, with the real curl, against a gateway for each of the two
+//! groups of sections below: `$ curl …`, then the status that is documented and the answer. `$ID` and
 //! `$SEQUENCE` are the `id` and the `sequence` of the answer before, or of the first thing in its
 //! list.
 use crate::gateway_process::GatewayProcess;
@@ -10,7 +10,16 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use tempfile::TempDir;
 
-const SECTIONS: &[&str] = &[
+const WORK: &[&str] = &[
+    "Databases",
+    "SQL",
+    "Jobs",
+    "Drift",
+    "Tokens",
+    "The gateway itself",
+    "The original routes",
+];
+const HISTORY: &[&str] = &[
     "History",
     "Watching",
     "Webhooks",
@@ -26,7 +35,7 @@ struct Example {
     answer: String,
 }
 
-fn examples() -> Vec<Example> {
+fn examples(sections: &[&str]) -> Vec<Example> {
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/API.md");
     let document = std::fs::read_to_string(document).unwrap();
     let (mut section, mut fence, mut block) = ("", None, String::new());
@@ -40,7 +49,7 @@ fn examples() -> Vec<Example> {
                 let commands = block.split("\n$ ").skip(1);
                 examples.extend(commands.map(example));
             }
-            (None, Some("console")) if SECTIONS.contains(&section) => {
+            (None, Some("console")) if sections.contains(&section) => {
                 block = block + "\n" + line;
             }
             (None, None) => section = line.strip_prefix("## ").unwrap_or(section),
@@ -71,10 +80,20 @@ fn every_example_of_the_history_answers_as_it_says() {
         let shop = gateway.get("/v1/databases/shop");
         shop.is_some_and(|(_, it)| it["state"] == "ready")
     });
+    answer_as_they_say(&gateway, examples(HISTORY));
+}
+
+#[test]
+fn every_example_of_databases_sql_and_jobs_answers_as_it_says() {
+    let folder = TempDir::new().unwrap();
+    let gateway = GatewayProcess::start(folder.path());
+    answer_as_they_say(&gateway, examples(WORK));
+}
+
+fn answer_as_they_say(gateway: &GatewayProcess, examples: Vec<Example>) {
+    assert!(examples.len() > 40, "{}", examples.len());
     let auth = format!("Authorization: Bearer {}", gateway.token);
     let mut known = BTreeMap::from([("FORGE", gateway.url.clone()), ("AUTH", auth)]);
-    let examples = examples();
-    assert!(examples.len() > 20, "{}", examples.len());
     for example in examples {
         let (status, answer) = run(&example.command, &known);
         assert_eq!(status, example.status, "{}\n{answer}", example.command);
