@@ -1,7 +1,8 @@
 //! Real logs of every form ever written open for ever: `tests/fixtures/stored_logs/<form>/`.
 //!
 //! Each holds the log's files as a gateway left them (`forge/`) and the export that the gateway
-//! gave of it (`events.jsonl`). Form 1: `runtime_chosen` does not say why.
+//! gave of it (`events.jsonl`). Form 1: `runtime_chosen` does not say why. Form 2: it does, and
+//! there are schedules, plans and undoing.
 use crate::support::{files_below, with_snapshots_in, write_files};
 use dbforge::control::fold;
 use dbforge::domain::event::Event;
@@ -18,6 +19,11 @@ use tempfile::TempDir;
 #[test]
 fn form_1() {
     opens_as_before("1");
+}
+
+#[test]
+fn form_2() {
+    opens_as_before("2");
 }
 
 #[test]
