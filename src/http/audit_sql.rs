@@ -6,7 +6,7 @@ use super::extract::{JsonBody, StrictQuery};
 use super::forms::{self, SequenceNumber};
 use super::reply::Marked;
 use super::schemas;
-use super::sql::{Int64Word, QueryResult, ShapeWord, check_bound, written};
+use super::sql::{Int64Word, OptionWords, QueryResult, ShapeWord, written};
 use super::sql_streams::{FormatWord, chosen_format, in_format};
 use crate::clock::Stopwatch;
 use crate::data::{Access, Params, QueryOptions, QueryRequest};
@@ -16,7 +16,6 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use std::sync::Arc;
-use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
 /// A question to the history.
@@ -80,20 +79,19 @@ pub(super) async fn query_history(
     caller.require(Scope::Audit)?;
     caller.require_all()?;
     let format = chosen_format(parameters.format, &headers)?;
-    let bounds = gateway.data.config();
-    let longest_ms = u64::try_from(bounds.largest_timeout.as_millis()).unwrap_or(u64::MAX);
-    check_bound("timeout_ms", asked.timeout_ms, longest_ms)?;
-    check_bound("max_rows", asked.max_rows, bounds.largest_max_rows)?;
+    let words = OptionWords {
+        timeout_ms: asked.timeout_ms,
+        max_rows: asked.max_rows,
+        int64: asked.int64,
+        shape: asked.shape,
+        ..OptionWords::default()
+    };
     let request = QueryRequest {
         sql: asked.sql,
         params: asked.params,
         options: QueryOptions {
-            timeout: asked.timeout_ms.map(Duration::from_millis),
-            max_rows: asked.max_rows,
-            int64: asked.int64.into(),
             format,
-            shape: asked.shape.into(),
-            ..QueryOptions::for_access(Access::ReadOnly)
+            ..words.into_options(Access::ReadOnly, gateway.data.config())?
         },
     };
     let stopwatch = Stopwatch::start();

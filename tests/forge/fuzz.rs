@@ -5,12 +5,16 @@ use crate::http_support::HttpForge;
 use crate::sql_support::{Sql, read_only, read_write, within};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use dbforge::clock::Deadline;
 use dbforge::data::{Param, Params, QueryError, QueryOptions};
 use dbforge::domain::name::DatabaseName;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use serde_json::{Value, json};
 use std::time::Duration;
+
+/// A statement that nothing stops holds its database for minutes at most.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs what answers later on a thread of its own clock.
 fn tokio() -> tokio::runtime::Runtime {
@@ -217,7 +221,9 @@ fn any_statement_is_run_or_refused_and_breaks_nothing() {
 
 /// Waits until the database takes requests.
 async fn settle(sql: &Sql) {
+    let deadline = Deadline::after(PATIENCE);
     while let Err(QueryError::Benched { .. }) = sql.ask_as("SELECT 1", read_write()).await {
+        assert!(!deadline.has_passed(), "it rests for ever");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
