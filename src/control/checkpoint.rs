@@ -41,7 +41,10 @@ pub fn restore(forge_dir: &Path, log: &dyn EventLog) -> Result<State, ReadError>
     let state = match load(forge_dir, log) {
         Ok(state) => state,
         Err(reason) => {
-            tracing::info!("the log is folded from its first event: {reason}");
+            // A log that begins has none.
+            if log.head().sequence > Sequence(0) {
+                tracing::info!("the log is folded from its first event; the checkpoint: {reason}");
+            }
             State::default()
         }
     };

@@ -113,7 +113,9 @@ impl SqlError {
             Error::SqlInputError { error, msg, .. } => (error, Some(msg.clone())),
             Error::Empty => return Self::invalid("the statement is empty"),
             Error::MultipleStatement => {
-                return Self::invalid("only one statement can be sent here");
+                return Self::invalid(
+                    "only one statement can be sent here; the routes `batch` and `script` take several",
+                );
             }
             Error::NulError(_) => return Self::invalid("the statement holds a NUL byte"),
             other => return Self::sql(other.to_string()),
