@@ -68,6 +68,7 @@ mod job_stories;
 mod job_undoing;
 mod kill;
 mod lifecycle;
+mod long_reads;
 #[path = "../shared/log_copy.rs"]
 mod log_copy;
 mod one_truth;
