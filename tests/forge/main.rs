@@ -68,9 +68,9 @@ mod job_stories;
 mod job_undoing;
 mod kill;
 mod lifecycle;
-mod long_reads;
 #[path = "../shared/log_copy.rs"]
 mod log_copy;
+mod long_reads;
 mod one_truth;
 mod plans;
 mod power_loss;
