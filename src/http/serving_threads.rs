@@ -16,6 +16,9 @@ use tokio::task::JoinSet;
 /// stops. What it wrote was not answered.
 const STUCK_THREADS: Duration = Duration::from_secs(1);
 
+/// A tenth of the processor time that a serving thread gets, where both want all of it.
+const NICENESS_OF_LONG_WORK: i32 = 10;
+
 /// As many threads as there are processors.
 pub(super) struct ServingThreads(Vec<ServingThread>);
 
@@ -71,9 +74,20 @@ impl ServingThreads {
     }
 }
 
+/// Threads that wait for a serving thread's long work, statements above all, leave the processors
+/// to whoever has short work. A thread cannot take this back.
+fn let_others_go_first() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS_OF_LONG_WORK) {
+        tracing::debug!(%error, "long work is as urgent as short work");
+    }
+}
+
 impl ServingThread {
     fn start() -> io::Result<Self> {
-        let tokio = Builder::new_current_thread().enable_all().build()?;
+        let tokio = Builder::new_current_thread()
+            .enable_all()
+            .on_thread_start(let_others_go_first)
+            .build()?;
         let handle = tokio.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = oneshot::channel();
