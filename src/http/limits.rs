@@ -22,10 +22,10 @@ pub(super) async fn within_bounds(
     };
     let limit = gateway.config.request_timeout;
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-        tracing::warn!("a request was given up after {} s", limit.as_secs_f64());
         Err(Problem::new(
             ErrorCode::TimedOut,
             format!("The work did not end within {} s.", limit.as_secs_f64()),
-        ))
+        )
+        .because("its time was over"))
     })
 }

@@ -42,6 +42,7 @@ mod schedules;
 mod schemas;
 mod serve;
 mod service;
+mod serving_threads;
 mod slow_reader;
 mod sql;
 mod sql_batch;

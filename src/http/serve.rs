@@ -1,4 +1,5 @@
 //! Accepts connections, and lets them end well.
+use super::serving_threads::ServingThreads;
 use super::slow_reader::Impatient;
 use super::{Gateway, Service};
 use axum::body::Body;
@@ -8,6 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +26,24 @@ const HEAD_LIMIT: usize = 64 << 10;
 
 /// Answers requests until `stop`; then takes no more connections, lets requests end within
 /// the drain time, and gives up those that do not.
-pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: CancellationToken) {
+///
+/// # Errors
+/// When the threads that answer cannot be started.
+pub fn serve(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    stop: CancellationToken,
+) -> io::Result<impl Future<Output = ()> + Send> {
+    let threads = ServingThreads::start()?;
+    Ok(serve_on(threads, listener, gateway, stop))
+}
+
+async fn serve_on(
+    threads: ServingThreads,
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    stop: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(gateway.config.connection_limit));
     let service = Service::new(&gateway);
     let mut connections = JoinSet::new();
@@ -33,8 +52,11 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: Cancellat
             () = stop.cancelled() => break,
             accepted = accept(&listener, &room) => accepted,
         };
+        let Ok(stream) = stream.into_std() else {
+            continue; // it is closed
+        };
         let connection = answer(stream, service.clone(), gateway.clone());
-        connections.spawn(async move {
+        threads.spawn(&mut connections, async move {
             connection.await;
             drop(permit);
         });
@@ -50,6 +72,7 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: Cancellat
         tracing::warn!("requests were given up that went on for {drain:?} after the stop");
     }
     connections.shutdown().await;
+    threads.end().await;
 }
 
 /// The next connection, once there is room for one.
@@ -74,11 +97,16 @@ async fn accept(
 }
 
 /// Answers the requests of one connection.
-async fn answer(stream: TcpStream, service: Service, gateway: Arc<Gateway>) {
+async fn answer(stream: std::net::TcpStream, service: Service, gateway: Arc<Gateway>) {
     // Answers are written whole; waiting for more would only make them late.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection could not be made quick");
-    }
+    let quick = stream.set_nodelay(true);
+    let stream = match quick.and_then(|()| TcpStream::from_std(stream)) {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%error, "a connection broke off before it was read");
+            return;
+        }
+    };
     let stream = Impatient::new(stream, gateway.config.write_timeout);
     let answer = service_fn(|request: Request<Incoming>| async {
         Ok::<_, Infallible>(service.answer(request.map(Body::new)).await)

@@ -210,7 +210,14 @@ impl Sending {
     fn end_with(&self, error: QueryError) -> Result<Bytes, BrokenOff> {
         let problem = Problem::from(error.clone());
         self.gateway.metrics.count_problem(problem.code());
-        tracing::debug!(%error, "a stream of rows ended early");
+        match problem.cause() {
+            Some(cause) => {
+                tracing::error!(request.id = %self.request, cause, "a stream of rows met a fault");
+            }
+            None => {
+                tracing::debug!(request.id = %self.request, %error, "a stream of rows ended early")
+            }
+        }
         if !self.tells_errors || !self.is_at_line_start {
             return Err(BrokenOff(error));
         }
