@@ -26,7 +26,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -116,7 +116,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         open_files::raise_limit();
         // Before anything is made: an address that is taken is the commonest reason not to start.
-        let listener = listen(config.listen).await?;
+        let listener = listen(config.listen)?;
         let address = listener.local_addr().map_err(|source| StartError::Listen {
             address: config.listen,
             source,
@@ -259,10 +259,21 @@ async fn found(
         .expect("a founded forge has an identity"))
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen { address, source })
+/// Connections that the kernel keeps until they are accepted, as far as it lets us. Who finds no
+/// room among them tries again after a second.
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listening = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        socket.set_reuseaddr(true)?; // what an earlier process has closed is no reason to wait
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listening().map_err(|source| StartError::Listen { address, source })
 }
 
 fn serve(
@@ -313,4 +324,22 @@ async fn work(
         stop.clone(),
     ));
     Ok((alarm_clock, stop, working))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn many_clients_that_come_at_once_find_room_until_they_are_accepted() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        for client in 0..500 {
+            let connected = TcpStream::connect_timeout(&address, Duration::from_secs(5));
+            // What is closed stays in the queue until it is accepted.
+            assert!(connected.is_ok(), "client {client}: {connected:?}");
+        }
+    }
 }
