@@ -100,6 +100,9 @@ pub enum StartError {
         /// What was seen.
         source: io::Error,
     },
+    /// The system gives no threads to answer with.
+    #[error("the threads that answer requests cannot be started")]
+    Threads(#[source] io::Error),
     /// The alarm clock does not start.
     #[error("the alarm clock does not start: {0}")]
     AlarmClock(String),
@@ -168,7 +171,7 @@ impl App {
         ));
         let webhooks = gateway.webhooks.clone();
         let signed = gateway.checkpoints.clone();
-        let (stop_serving, serving) = serve(listener, gateway);
+        let (stop_serving, serving) = serve(listener, gateway)?;
         let (alarm_clock, stop_working, mut working) = work(&workshop, signed).await?;
         working.spawn(checkpoint::keep(
             control.clone(),
@@ -262,11 +265,15 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
         .map_err(|source| StartError::Listen { address, source })
 }
 
-fn serve(listener: TcpListener, gateway: Arc<Gateway>) -> (CancellationToken, JoinSet<()>) {
+fn serve(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+) -> Result<(CancellationToken, JoinSet<()>), StartError> {
     let stop = CancellationToken::new();
     let mut serving = JoinSet::new();
-    serving.spawn(http::serve(listener, gateway, stop.clone()));
-    (stop, serving)
+    let served = http::serve(listener, gateway, stop.clone()).map_err(StartError::Threads)?;
+    serving.spawn(served);
+    Ok((stop, serving))
 }
 
 /// Starts everything that works in the background.

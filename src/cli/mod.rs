@@ -1,5 +1,6 @@
 //! The command line: what can be said to `dbforge`.
 mod agent;
+mod allocator;
 mod client;
 mod completion;
 mod data_dir;

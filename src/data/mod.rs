@@ -59,6 +59,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use threads::Threads;
+use tokio::runtime::Handle;
 use transactions::Transactions;
 
 /// Serves SQL on the databases under one data folder. Clones are the same plane.
@@ -72,6 +73,8 @@ pub struct DataPlane {
     stream_threads: Arc<Threads>,
     history: Arc<History>,
     transactions: Arc<Transactions>,
+    /// Runs the writes.
+    tokio: Handle,
 }
 
 /// How the data plane is doing.
@@ -88,7 +91,8 @@ pub struct DataPlaneHealth {
 }
 
 impl DataPlane {
-    /// A data plane on `data_dir`, which must exist.
+    /// A data plane on `data_dir`, which must exist. Opened in the runtime that is to run its
+    /// writes.
     ///
     /// # Errors
     /// When the folders of databases cannot be made or reached.
@@ -110,6 +114,7 @@ impl DataPlane {
             gates: Arc::default(),
             open: Arc::default(),
             history: Arc::default(),
+            tokio: Handle::current(),
         })
     }
 

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 impl DataPlane {
@@ -89,6 +90,7 @@ impl DataPlane {
             open: Arc::clone(open),
             _guard: guard.clone(),
             threads: Arc::clone(&self.threads),
+            tokio: self.tokio.clone(),
             group_requests: self.config.group_requests,
             group_time: self.config.group_time,
             drain_time: self.config.drain_time,
@@ -116,6 +118,8 @@ pub(super) struct Drain {
     /// itself, and lets go of it last.
     _guard: SharedGuard,
     threads: Arc<Threads>,
+    /// Where it runs, whoever's write was first: a commit is short, and many wait for it.
+    tokio: Handle,
     group_requests: usize,
     group_time: Duration,
     drain_time: Duration,
@@ -125,10 +129,10 @@ pub(super) struct Drain {
 impl Drain {
     fn start(self) {
         if let Some(seat) = self.threads.try_take(&self.open.bench) {
-            tokio::task::spawn_blocking(move || self.run(&seat));
+            self.tokio.clone().spawn_blocking(move || self.run(&seat));
             return;
         }
-        tokio::spawn(async move {
+        self.tokio.clone().spawn(async move {
             // No request in line waits longer than its own deadline, and there is one such wait
             // for each database: the line's, not the request's.
             loop {
@@ -228,7 +232,7 @@ impl Drain {
             *self.open.writer() = Some(writer);
         }
         // Without a runtime nobody waits in line any more.
-        let has_runtime = tokio::runtime::Handle::try_current().is_ok();
+        let has_runtime = Handle::try_current().is_ok();
         if self.open.writes.has_it_back() && has_runtime {
             self.start();
         }
@@ -332,7 +336,7 @@ impl Drop for Waiting {
         self.writes.forgets_who_left();
         let (writes, grace) = (Arc::clone(&self.writes), self.grace);
         let last = self.deadline.extended(grace).instant();
-        if let Ok(tokio) = tokio::runtime::Handle::try_current() {
+        if let Ok(tokio) = Handle::try_current() {
             tokio.spawn(async move {
                 tokio::time::sleep_until(last).await;
                 writes.write_off_if_stuck(grace);

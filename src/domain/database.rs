@@ -357,5 +357,7 @@ impl Database {
 
     fn leave_queue(&mut self, job: JobId) {
         self.queue.retain(|it| it.id != job);
+        // Most databases have no job most of the time.
+        self.queue.shrink_to_fit();
     }
 }

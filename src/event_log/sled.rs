@@ -1,4 +1,4 @@
-//! The index: sled, which serves every read and can always be made again from the journal.
+//! The index: sled, which serves all reads but long ones and can always be made again from the journal.
 //!
 //! The one place that knows sled 0.34. It is fast and it is not trusted: it never syncs, and on
 //! damaged files it may err, panic, or open with records missing. So every call catches panics,
@@ -32,8 +32,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-/// Sled's cache has no bound of its own that holds: it took 460 MiB for a million events.
-const CACHE_BYTES: u64 = 16 << 20;
+/// Sled's cache has no bound of its own that holds: it took 460 MiB for a million events. This one
+/// holds late, since each of 256 shards is looked at after 64 reads only.
+const CACHE_BYTES: u64 = 4 << 20;
 
 /// Larger values would go to files of their own, which sled never syncs.
 const LARGEST_VALUE: usize = 8 << 10;

@@ -1,20 +1,17 @@
 //! Who asks, and what they may do.
 //!
-//! Every route but the open ones lies behind [`admit`]; handlers take the [`Caller`] and
+//! Every route but the open ones lies behind [`identify`]; handlers take the [`Caller`] and
 //! say what they require of it.
 use super::Gateway;
 use super::error::{ErrorCode, Problem};
-use super::limits::within_bounds;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::database::Database;
-use crate::domain::ids::{Actor, TokenId};
+use crate::domain::ids::{Actor, RequestId, TokenId};
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::{Scope, Token};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,10 +47,12 @@ pub(super) struct Caller {
     pub(super) actor: Actor,
     /// None for root, who may do everything.
     token: Option<Arc<Token>>,
+    /// The id of the request.
+    pub(super) request: RequestId,
 }
 
 impl Caller {
-    /// Who sent a request that [`admit`] has let through.
+    /// Who sent a request that [`identify`] has let through.
     ///
     /// # Errors
     /// When it has not: a route that is open asks for what only the others know.
@@ -193,22 +192,15 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets a request through when there is room for it and its caller is known. One layer, because
-/// each costs a point read 3 % of its time.
-pub(super) async fn admit(
-    State(gateway): State<Arc<Gateway>>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    within_bounds(&gateway, async {
-        let caller = identify(&gateway, request.headers())?;
-        request.extensions_mut().insert(caller);
-        Ok(next.run(request).await)
-    })
-    .await
-}
-
-fn identify(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, Problem> {
+/// Finds out who sends a request.
+///
+/// # Errors
+/// When it carries no token that is accepted.
+pub(super) fn identify(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    request: RequestId,
+) -> Result<Caller, Problem> {
     let refused = |detail: &str| {
         Problem::new(ErrorCode::Unauthenticated, detail).hint(
             "send `Authorization: Bearer dbf_…` or `X-API-Key: dbf_…`; \
@@ -221,6 +213,7 @@ fn identify(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, Problem> {
         return Ok(Caller {
             actor: Actor::named("root"),
             token: None,
+            request,
         });
     }
     // Found by its hash, of which a guesser cannot choose the bytes; compared once more so that
@@ -238,6 +231,7 @@ fn identify(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, Problem> {
     Ok(Caller {
         actor: Actor(format!("token/{}", token.name)),
         token: Some(token.clone()),
+        request,
     })
 }
 

@@ -15,6 +15,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 /// Where the description is.
 const OPENAPI: &str = "/openapi.json";
+/// The routes of [`documents`].
+pub(super) const PATHS: [&str; 4] = [OPENAPI, "/docs", "/docs/", "/docs/{*rest}"];
 
 /// What is the same for every route.
 #[derive(utoipa::OpenApi)]
@@ -120,7 +122,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Nothing is at this path.
-pub(super) async fn no_route(request: axum::extract::Request) -> Problem {
+pub(super) fn no_route(request: &axum::extract::Request) -> Problem {
     Problem::new(
         ErrorCode::RouteNotFound,
         format!("Nothing is served at `{}`.", request.uri().path()),

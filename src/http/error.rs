@@ -234,6 +234,8 @@ pub struct Problem {
     hint: Option<String>,
     retryable: bool,
     place: Option<StatementPlace>,
+    /// What the trace says of it, and the client does not hear.
+    cause: Option<String>,
 }
 
 /// Which of several statements failed.
@@ -259,6 +261,7 @@ impl Problem {
             hint: None,
             retryable: code.is_retryable(),
             place: None,
+            cause: None,
         }
     }
 
@@ -271,11 +274,23 @@ impl Problem {
     /// A fault of our own: the trace gets the cause, the client does not.
     #[must_use]
     pub fn internal(cause: impl fmt::Display) -> Self {
-        tracing::error!(%cause, "a request met a fault");
         Self::new(
             ErrorCode::Internal,
             "The gateway met a fault. Its trace holds the cause under this request's id.",
         )
+        .because(cause)
+    }
+
+    /// Says to the trace what caused it.
+    #[must_use]
+    pub fn because(mut self, cause: impl fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// What the trace is to say of it.
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// Says what to do next.

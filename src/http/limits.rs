@@ -1,19 +1,7 @@
 //! Bounds on requests: how many at once, how long each.
 use super::Gateway;
 use super::error::{ErrorCode, Problem};
-use axum::extract::{Request, State};
-use axum::middleware::Next;
 use axum::response::Response;
-use std::sync::Arc;
-
-/// Lets a request through when there is room for it, and ends it when it takes too long.
-pub(super) async fn bounded(
-    State(gateway): State<Arc<Gateway>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    within_bounds(&gateway, async { Ok(next.run(request).await) }).await
-}
 
 /// Does the work of a request when there is room for it, and gives it up when it takes too long.
 ///
@@ -34,10 +22,10 @@ pub(super) async fn within_bounds(
     };
     let limit = gateway.config.request_timeout;
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-        tracing::warn!("a request was given up after {} s", limit.as_secs_f64());
         Err(Problem::new(
             ErrorCode::TimedOut,
             format!("The work did not end within {} s.", limit.as_secs_f64()),
-        ))
+        )
+        .because("its time was over"))
     })
 }

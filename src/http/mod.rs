@@ -42,6 +42,8 @@ mod router;
 mod schedules;
 mod schemas;
 mod serve;
+mod service;
+mod serving_threads;
 mod slow_reader;
 mod sql;
 mod sql_batch;
@@ -58,8 +60,8 @@ mod webhooks;
 pub use self::auth::RootToken;
 pub use self::error::{ErrorCode, Problem};
 pub use self::metrics::Metrics;
-pub use self::router::router;
 pub use self::serve::serve;
+pub use self::service::Service;
 
 use crate::clock::Stopwatch;
 use crate::control::ControlPlane;

@@ -43,14 +43,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for Mutation<T> {
     async fn from_request(request: Request, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let bytes = read_body(gateway, &parts.headers, body).await?;
+        let caller = Caller::of(&parts)?;
         Ok(Self {
-            caller: Caller::of(&parts)?,
+            request: caller.request,
+            caller,
             body: parse_object(&parts.headers, &bytes)?,
             wait: preferred_wait(&parts.headers),
-            request: *parts
-                .extensions
-                .get()
-                .ok_or_else(|| Problem::internal("a request came in without an id"))?,
             idempotency: idempotency(&parts, &bytes)?,
             if_match: if_match(&parts.headers)?,
             causation: None,

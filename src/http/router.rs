@@ -1,7 +1,4 @@
-//! Every route, and what lies around them.
-use super::auth::admit;
-use super::limits::bounded;
-use super::observe::observe;
+//! Every route, and whom it answers.
 use super::reply::note_sequence;
 use super::{
     Gateway, audit_sql, checkpoints, databases, described, documents, drift, engines, events,
@@ -10,62 +7,99 @@ use super::{
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use matchit::Router as Matcher;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-type Routes = OpenApiRouter<Arc<Gateway>>;
+type Group = OpenApiRouter<Arc<Gateway>>;
 
-/// The service that answers every request.
-pub fn router(gateway: &Arc<Gateway>) -> Router {
-    let sequenced = from_fn_with_state(gateway.clone(), note_sequence);
-    let admitted = from_fn_with_state(gateway.clone(), admit);
-    let bounded = from_fn_with_state(gateway.clone(), bounded);
-    let observed = from_fn_with_state(gateway.clone(), observe);
-
-    let guarded = control_routes()
-        .route_layer(sequenced)
-        .merge(number_routes())
-        .merge(sql_routes())
-        .merge(original::data_routes())
-        .route_layer(admitted);
-    let work = open_routes().route_layer(bounded).merge(guarded);
-    // Whoever watches the forge is answered when it is full, too.
-    let all = Routes::with_openapi(documents::base())
-        .merge(work)
-        .merge(probe_routes());
-    let (router, mut openapi) = all.split_for_parts();
-    described::describe(&mut openapi);
-    router
-        .with_state(gateway.clone())
-        .merge(documents::documents(&openapi))
-        .fallback(documents::no_route)
-        .method_not_allowed_fallback(documents::no_method)
-        .layer(observed)
+/// What a request needs to be let through to its route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Nothing: whoever watches the forge is answered when it is full, too.
+    Always,
+    /// Room among the requests that are worked on.
+    WithRoom,
+    /// Room, and a token.
+    WithToken,
 }
 
-/// Answered without a token; the bound on requests does not hold them back.
-fn probe_routes() -> Routes {
-    Routes::new()
+/// Every route. What is not in `known` is never asked of `router`, so that no route is open because
+/// somebody forgot it.
+pub(super) struct Routes {
+    pub(super) router: Router,
+    known: Matcher<(String, Admission)>,
+}
+
+impl Routes {
+    pub(super) fn new(gateway: &Arc<Gateway>) -> Self {
+        let sequenced = from_fn_with_state(gateway.clone(), note_sequence);
+        let guarded = control_routes()
+            .route_layer(sequenced)
+            .merge(number_routes())
+            .merge(sql_routes())
+            .merge(original::data_routes());
+        let mut known = Matcher::new();
+        let mut all = Group::with_openapi(documents::base());
+        for (group, admission) in [
+            (probe_routes(), Admission::Always),
+            (open_routes(), Admission::WithRoom),
+            (guarded, Admission::WithToken),
+        ] {
+            for path in group.get_openapi().paths.paths.keys() {
+                know(&mut known, path, admission);
+            }
+            all = all.merge(group);
+        }
+        for path in documents::PATHS {
+            know(&mut known, path, Admission::Always);
+        }
+        let (router, mut openapi) = all.split_for_parts();
+        described::describe(&mut openapi);
+        let router = router
+            .with_state(gateway.clone())
+            .merge(documents::documents(&openapi))
+            .method_not_allowed_fallback(documents::no_method);
+        Self { router, known }
+    }
+
+    /// The route of a path, as its variable parts are named, and what it asks of a request.
+    pub(super) fn find(&self, path: &str) -> Option<(&str, Admission)> {
+        let (route, admission) = self.known.at(path).ok()?.value;
+        Some((route, *admission))
+    }
+}
+
+fn know(known: &mut Matcher<(String, Admission)>, path: &str, admission: Admission) {
+    let route = (path.to_owned(), admission);
+    known
+        .insert(path, route)
+        .expect("axum has found no two routes in conflict");
+}
+
+/// Whether the forge is well.
+fn probe_routes() -> Group {
+    Group::new()
         .routes(routes!(health::check_health))
         .routes(routes!(health::check_readiness))
 }
 
-/// Answered without a token.
-fn open_routes() -> Routes {
-    Routes::new()
+/// For whoever has no token yet.
+fn open_routes() -> Group {
+    Group::new()
         .routes(routes!(documents::greet))
         .routes(routes!(documents::show_problem))
 }
 
 /// The forge's own numbers.
-fn number_routes() -> Routes {
-    Routes::new().routes(routes!(health::show_metrics))
+fn number_routes() -> Group {
+    Group::new().routes(routes!(health::show_metrics))
 }
 
 /// SQL on one database.
-fn sql_routes() -> Routes {
-    Routes::new()
+fn sql_routes() -> Group {
+    Group::new()
         .routes(routes!(sql::query_database))
         .routes(routes!(sql_batch::run_batch))
         .routes(routes!(sql_batch::run_script))
@@ -76,8 +110,8 @@ fn sql_routes() -> Routes {
 }
 
 /// Commands, and questions about what came of them: every answer carries a sequence.
-fn control_routes() -> Routes {
-    Routes::new()
+fn control_routes() -> Group {
+    Group::new()
         .routes(routes!(
             databases::list_databases,
             databases::create_database

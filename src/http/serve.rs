@@ -1,12 +1,15 @@
 //! Accepts connections, and lets them end well.
+use super::serving_threads::ServingThreads;
 use super::slow_reader::Impatient;
-use super::{Gateway, router};
+use super::{Gateway, Service};
 use axum::body::Body;
 use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +17,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 /// How long to wait after an accept failed: with no file handle left, another try at once fails
 /// as well.
@@ -24,17 +26,37 @@ const HEAD_LIMIT: usize = 64 << 10;
 
 /// Answers requests until `stop`; then takes no more connections, lets requests end within
 /// the drain time, and gives up those that do not.
-pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: CancellationToken) {
+///
+/// # Errors
+/// When the threads that answer cannot be started.
+pub fn serve(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    stop: CancellationToken,
+) -> io::Result<impl Future<Output = ()> + Send> {
+    let threads = ServingThreads::start()?;
+    Ok(serve_on(threads, listener, gateway, stop))
+}
+
+async fn serve_on(
+    threads: ServingThreads,
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    stop: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(gateway.config.connection_limit));
-    let app = router(&gateway);
+    let service = Service::new(&gateway);
     let mut connections = JoinSet::new();
     loop {
         let (stream, permit) = tokio::select! {
             () = stop.cancelled() => break,
             accepted = accept(&listener, &room) => accepted,
         };
-        let connection = answer(stream, app.clone(), gateway.clone());
-        connections.spawn(async move {
+        let Ok(stream) = stream.into_std() else {
+            continue; // it is closed
+        };
+        let connection = answer(stream, service.clone(), gateway.clone());
+        threads.spawn(&mut connections, async move {
             connection.await;
             drop(permit);
         });
@@ -50,6 +72,7 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: Cancellat
         tracing::warn!("requests were given up that went on for {drain:?} after the stop");
     }
     connections.shutdown().await;
+    threads.end().await;
 }
 
 /// The next connection, once there is room for one.
@@ -74,18 +97,25 @@ async fn accept(
 }
 
 /// Answers the requests of one connection.
-async fn answer(stream: TcpStream, app: axum::Router, gateway: Arc<Gateway>) {
+async fn answer(stream: std::net::TcpStream, service: Service, gateway: Arc<Gateway>) {
     // Answers are written whole; waiting for more would only make them late.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection could not be made quick");
-    }
+    let quick = stream.set_nodelay(true);
+    let stream = match quick.and_then(|()| TcpStream::from_std(stream)) {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%error, "a connection broke off before it was read");
+            return;
+        }
+    };
     let stream = Impatient::new(stream, gateway.config.write_timeout);
-    let service = app.map_request(|request: Request<Incoming>| request.map(Body::new));
+    let answer = service_fn(|request: Request<Incoming>| async {
+        Ok::<_, Infallible>(service.answer(request.map(Body::new)).await)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(gateway.config.header_timeout)
         .max_buf_size(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -281,17 +281,17 @@ impl From<QueryError> for Problem {
             QueryError::DiskFull => ErrorCode::DiskFull,
             QueryError::DataMissing => ErrorCode::DataMissing,
             QueryError::Overloaded { .. } | QueryError::Benched { .. } => ErrorCode::Overloaded,
-            QueryError::OutcomeUnknown | QueryError::Broken { .. } => {
-                tracing::error!(%error, "a database's file is not as it should be");
-                ErrorCode::Internal
-            }
+            QueryError::OutcomeUnknown | QueryError::Broken { .. } => ErrorCode::Internal,
         };
         // SQLite's own words stay as they are: clients compare them.
         let detail = match &error {
             QueryError::Sql { .. } | QueryError::Constraint { .. } => error.to_string(),
             other => sentence(other),
         };
-        let problem = Self::new(code, detail);
+        let mut problem = Self::new(code, detail);
+        if code == ErrorCode::Internal {
+            problem = problem.because(&error);
+        }
         match error.hint() {
             Some(hint) => problem.hint(hint),
             None => problem,

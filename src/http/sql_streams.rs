@@ -1,5 +1,6 @@
 //! In which form a statement's answer is sent: JSON, NDJSON or CSV; whole, or as it is read.
 use super::Gateway;
+use super::auth::Caller;
 use super::entrance::Entered;
 use super::error::{ErrorCode, Problem, ProblemBody};
 use super::extract::StrictQuery;
@@ -49,7 +50,7 @@ pub(super) struct WantedForm {
     format: Format,
     shape: Option<ShapeWord>,
     is_streamed: bool,
-    request: Option<RequestId>,
+    request: RequestId,
 }
 
 impl FromRequestParts<Arc<Gateway>> for WantedForm {
@@ -66,7 +67,7 @@ impl FromRequestParts<Arc<Gateway>> for WantedForm {
             format,
             shape: said.shape,
             is_streamed: said.stream.unwrap_or(format != Format::Json),
-            request: parts.extensions.get().copied(),
+            request: Caller::of(parts)?.request,
         })
     }
 }
@@ -172,7 +173,7 @@ struct Sending {
     tells_errors: bool,
     is_at_line_start: bool,
     gateway: Arc<Gateway>,
-    request: Option<RequestId>,
+    request: RequestId,
 }
 
 /// The stream ends before its end.
@@ -209,13 +210,19 @@ impl Sending {
     fn end_with(&self, error: QueryError) -> Result<Bytes, BrokenOff> {
         let problem = Problem::from(error.clone());
         self.gateway.metrics.count_problem(problem.code());
-        tracing::debug!(%error, "a stream of rows ended early");
+        match problem.cause() {
+            Some(cause) => {
+                tracing::error!(request.id = %self.request, cause, "a stream of rows met a fault");
+            }
+            None => {
+                tracing::debug!(request.id = %self.request, %error, "a stream of rows ended early")
+            }
+        }
         if !self.tells_errors || !self.is_at_line_start {
             return Err(BrokenOff(error));
         }
-        let request = self.request.map(|it| it.to_string());
         let line = ErrorLine {
-            error: problem.body(request),
+            error: problem.body(Some(self.request.to_string())),
         };
         let mut line = serde_json::to_vec(&line).expect("texts and numbers always become JSON");
         line.push(b'\n');

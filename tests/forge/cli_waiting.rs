@@ -18,7 +18,7 @@ async fn serve_a_forge() -> (HttpForge, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let gateway = forge.gateway.clone();
-    tokio::spawn(serve(listener, gateway, CancellationToken::new()));
+    tokio::spawn(serve(listener, gateway, CancellationToken::new()).unwrap());
     (forge, address)
 }
 

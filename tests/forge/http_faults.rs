@@ -8,12 +8,11 @@ use axum::http::{Request, StatusCode};
 use dbforge::domain::command::Command;
 use dbforge::domain::ids::DatabaseId;
 use dbforge::event_log::AppendError;
-use dbforge::http::{Gateway, HttpConfig, RootToken, router};
+use dbforge::http::{Gateway, HttpConfig, RootToken, Service};
 use dbforge::jobs::Workshop;
 use dbforge::runtime::{Runtime, RuntimeError, Worker, WorkerSpec};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use std::sync::Arc;
-use tower::ServiceExt;
 
 #[tokio::test]
 async fn a_log_that_takes_no_events_refuses_commands_and_answers_questions() {
@@ -132,10 +131,10 @@ async fn a_bug_in_one_request_is_an_answer_and_takes_no_other_with_it() {
         RootToken::from_secret(ROOT),
         HttpConfig::default(),
     ));
-    let router = router(&gateway);
+    let service = Service::new(&gateway);
     let get = async |path: &str| {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = router.clone().oneshot(request).await.unwrap();
+        let response = service.answer(request).await;
         let status = response.status().as_u16();
         let body = axum::body::to_bytes(response.into_body(), 10_000)
             .await

@@ -24,7 +24,7 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, forge.gateway.clone(), stop.clone()));
+        let serving = tokio::spawn(serve(listener, forge.gateway.clone(), stop.clone()).unwrap());
         Self {
             forge,
             address,

@@ -1,22 +1,20 @@
-//! A forge behind its router, and people who talk to it.
+//! A forge behind its HTTP service, and people who talk to it.
 use crate::test_forge::{Kept, TestForge};
-use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use dbforge::http::{Gateway, HttpConfig, RootToken, router};
+use dbforge::http::{Gateway, HttpConfig, RootToken, Service};
 use serde_json::Value;
 use std::ops::Deref;
 use std::sync::Arc;
-use tower::ServiceExt;
 
 /// The root token's secret.
 pub(crate) const ROOT: &str = "dbf_root";
 
-/// A forge that is asked through its router.
+/// A forge that is asked through its HTTP service.
 pub(crate) struct HttpForge {
     pub(crate) forge: TestForge,
     pub(crate) gateway: Arc<Gateway>,
-    router: Router,
+    service: Service,
 }
 
 impl Deref for HttpForge {
@@ -64,11 +62,11 @@ impl HttpForge {
             RootToken::from_secret(ROOT),
             config,
         ));
-        let router = router(&gateway);
+        let service = Service::new(&gateway);
         Self {
             forge,
             gateway,
-            router,
+            service,
         }
     }
 
@@ -134,7 +132,7 @@ impl Ask<'_> {
             self = self.header("content-type", "application/json");
         }
         let request = self.request.body(Body::from(body.to_owned())).unwrap();
-        let response = self.forge.router.clone().oneshot(request).await.unwrap();
+        let response = self.forge.service.answer(request).await;
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         Answer {

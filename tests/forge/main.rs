@@ -70,6 +70,7 @@ mod kill;
 mod lifecycle;
 #[path = "../shared/log_copy.rs"]
 mod log_copy;
+mod long_reads;
 mod one_truth;
 mod plans;
 mod power_loss;

@@ -160,7 +160,7 @@ async fn a_client_that_vanishes_in_the_middle_of_a_statement_takes_its_transacti
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(serve(listener, forge.gateway.clone(), stop.clone()));
+    let serving = tokio::spawn(serve(listener, forge.gateway.clone(), stop.clone()).unwrap());
     let endless = "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
                    SELECT max(i) FROM n";
     for mode in ["{}", r#"{"mode":"deferred"}"#] {
@@ -203,7 +203,7 @@ async fn a_gateway_that_stops_rolls_transactions_back_and_does_not_wait_for_them
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(serve(listener, forge.gateway.clone(), stop.clone()));
+    let serving = tokio::spawn(serve(listener, forge.gateway.clone(), stop.clone()).unwrap());
     let transaction = begin(&forge, "{}").await;
     query(&forge, &transaction, "INSERT INTO t VALUES (1)").await;
     begin(&forge, r#"{"mode":"readonly"}"#).await;

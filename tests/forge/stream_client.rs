@@ -33,11 +33,8 @@ impl Served {
         forge.ready("shop").await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = tokio::spawn(serve(
-            listener,
-            forge.gateway.clone(),
-            CancellationToken::new(),
-        ));
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, forge.gateway.clone(), stop).unwrap());
         Self {
             forge,
             address,

@@ -155,7 +155,7 @@ async fn a_reader_that_does_not_read_is_dropped() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let served = tokio::spawn(serve(listener, forge.gateway.clone(), stop.clone()));
+    let served = tokio::spawn(serve(listener, forge.gateway.clone(), stop.clone()).unwrap());
     let mut reader = TcpStream::connect(address).await.unwrap();
     let request = "GET /v1/events?after=0 HTTP/1.1\r\nhost: x\r\nx-api-key: dbf_root\r\n\
                    accept: text/event-stream\r\n\r\n";

@@ -39,42 +39,36 @@ impl Drop for Budget {
     }
 }
 
-/// SQLite's own functions, which ours ask.
-struct Original {
-    malloc: unsafe extern "C" fn(c_int) -> *mut c_void,
-    free: unsafe extern "C" fn(*mut c_void),
-    realloc: unsafe extern "C" fn(*mut c_void, c_int) -> *mut c_void,
-    size: unsafe extern "C" fn(*mut c_void) -> c_int,
-}
-
-static ORIGINAL: OnceLock<Original> = OnceLock::new();
-
-/// Bounds every statement's memory from now on. `false` when SQLite was used in this process
-/// before: it takes another allocator only at its start.
+/// Gives SQLite the program's own allocator, which counts. `false` when SQLite was used in this
+/// process before: it takes what it is told here only at its start.
 pub(super) fn install() -> bool {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
-    *INSTALLED.get_or_init(|| replace_functions().is_some())
+    *INSTALLED.get_or_init(|| configure().is_some())
 }
 
-fn replace_functions() -> Option<()> {
+fn configure() -> Option<()> {
     let mut methods = empty_methods();
     // SAFETY: GETMALLOC fills the table it is given. It is made for being called before SQLite is
     // initialized, and refuses afterwards.
-    let result = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_GETMALLOC, &raw mut methods) };
-    if result != ffi::SQLITE_OK {
-        return None;
-    }
-    ORIGINAL
-        .set(Original {
-            malloc: methods.xMalloc.replace(malloc)?,
-            free: methods.xFree.replace(free)?,
-            realloc: methods.xRealloc.replace(realloc)?,
-            size: methods.xSize?,
-        })
-        .ok()?;
+    accepted(unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_GETMALLOC, &raw mut methods) })?;
+    methods.xMalloc = Some(malloc);
+    methods.xFree = Some(free);
+    methods.xRealloc = Some(realloc);
+    methods.xSize = Some(size);
     // SAFETY: MALLOC copies the table, and refuses it once SQLite is initialized. Our functions
-    // keep the contract of the originals, which do the work.
-    let result = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MALLOC, &raw mut methods) };
+    // keep the contract of the originals; rounding, start and end stay those of the originals,
+    // which touch no memory.
+    accepted(unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MALLOC, &raw mut methods) })?;
+    let off: c_int = 0;
+    // SAFETY: takes one int. Its statistics are a lock around every allocation; ours need none.
+    accepted(unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, off) })?;
+    let nowhere = std::ptr::null_mut::<c_void>();
+    // SAFETY: takes memory, the size of a page in it, and a number of pages. Without memory the
+    // number is that of pages a connection takes at its first use: none, since most need two.
+    accepted(unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_PAGECACHE, nowhere, off, off) })
+}
+
+fn accepted(result: c_int) -> Option<()> {
     (result == ffi::SQLITE_OK).then_some(())
 }
 
@@ -99,44 +93,51 @@ fn took(bytes: i64) {
     TAKEN.set(TAKEN.get().saturating_add(bytes));
 }
 
+/// Bytes of what the allocator gave out.
+fn bytes_of(memory: *mut c_void) -> i64 {
+    // SAFETY: called with memory that the allocator gave out and did not get back.
+    let bytes = unsafe { libmimalloc_sys::mi_usable_size(memory) };
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
 unsafe extern "C" fn malloc(bytes: c_int) -> *mut c_void {
-    let Some(original) = ORIGINAL.get().filter(|_| may_take(i64::from(bytes))) else {
+    let Some(bytes) = usize::try_from(bytes)
+        .ok()
+        .filter(|it| may_take(*it as i64))
+    else {
         return std::ptr::null_mut();
     };
-    // SAFETY: SQLite calls this as it would call the original, with a positive size.
-    unsafe {
-        let memory = (original.malloc)(bytes);
-        if !memory.is_null() {
-            took(i64::from((original.size)(memory)));
-        }
-        memory
+    // SAFETY: any size may be asked for.
+    let memory = unsafe { libmimalloc_sys::mi_malloc(bytes) };
+    if !memory.is_null() {
+        took(bytes_of(memory));
     }
+    memory
 }
 
 unsafe extern "C" fn free(memory: *mut c_void) {
-    if let Some(original) = ORIGINAL.get().filter(|_| !memory.is_null()) {
-        // SAFETY: `memory` comes from `malloc` or `realloc`, and so from the originals.
-        unsafe {
-            took(-i64::from((original.size)(memory)));
-            (original.free)(memory);
-        }
+    if memory.is_null() {
+        return;
     }
+    took(-bytes_of(memory));
+    // SAFETY: `memory` comes from `malloc` or `realloc`, and is given back once.
+    unsafe { libmimalloc_sys::mi_free(memory) }
 }
 
 unsafe extern "C" fn realloc(memory: *mut c_void, bytes: c_int) -> *mut c_void {
-    let Some(original) = ORIGINAL.get() else {
+    let before = bytes_of(memory);
+    let wanted = usize::try_from(bytes).ok();
+    let Some(wanted) = wanted.filter(|it| may_take(*it as i64 - before)) else {
         return std::ptr::null_mut();
     };
     // SAFETY: as above; what is refused stays as it is, which is realloc's contract.
-    unsafe {
-        let before = i64::from((original.size)(memory));
-        if !may_take(i64::from(bytes) - before) {
-            return std::ptr::null_mut();
-        }
-        let moved = (original.realloc)(memory, bytes);
-        if !moved.is_null() {
-            took(i64::from((original.size)(moved)) - before);
-        }
-        moved
+    let moved = unsafe { libmimalloc_sys::mi_realloc(memory, wanted) };
+    if !moved.is_null() {
+        took(bytes_of(moved) - before);
     }
+    moved
+}
+
+unsafe extern "C" fn size(memory: *mut c_void) -> c_int {
+    c_int::try_from(bytes_of(memory)).unwrap_or(c_int::MAX)
 }

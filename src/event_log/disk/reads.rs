@@ -16,7 +16,14 @@ pub(super) struct Span {
 
 impl Span {
     pub(super) fn is_empty(&self) -> bool {
-        self.after >= self.end || self.limit == 0
+        self.events() == 0
+    }
+
+    /// How many there are.
+    pub(super) fn events(&self) -> usize {
+        usize::try_from(self.end.saturating_sub(self.after))
+            .unwrap_or(usize::MAX)
+            .min(self.limit)
     }
 }
 
@@ -28,9 +35,7 @@ pub(super) fn all(
     commits: impl Iterator<Item = Commit>,
     span: Span,
 ) -> Result<Vec<RecordedEvent>, String> {
-    let wanted = usize::try_from(span.end.saturating_sub(span.after))
-        .unwrap_or(usize::MAX)
-        .min(span.limit);
+    let wanted = span.events();
     let mut found = Vec::new();
     let mut next = span.after.saturating_add(1);
     for commit in commits {

@@ -14,6 +14,11 @@ use std::sync::OnceLock;
 /// In the log's folder: the index failed and is to be made again at the next start.
 pub(super) const DISTRUSTED: &str = "events.sled.distrusted";
 
+/// So many events at once are a walk through the history: a fold, a read model that is made again.
+/// The journal has them in this order; the index would keep in memory what nobody asks for again,
+/// 36 MiB of the events of 10,000 databases.
+const LONG_READ: usize = 1_000;
+
 /// A whole journal, and mostly an index.
 #[derive(Debug)]
 pub(super) struct WholeLog {
@@ -69,12 +74,23 @@ impl WholeLog {
     }
 
     pub(super) fn read_after(&self, span: Span) -> Result<Vec<RecordedEvent>, String> {
+        let first = span.after.saturating_add(1);
+        let by_journal = || reads::all(self.journal_from(first), span);
+        if span.events() >= LONG_READ {
+            match by_journal() {
+                Ok(events) => return Ok(events),
+                Err(reason) => tracing::warn!(
+                    reason,
+                    "the journal could not be read from event {first} on; the index is asked"
+                ),
+            }
+        }
         self.ask(
             |index| {
-                let commits = index.commits_from(span.after.saturating_add(1));
+                let commits = index.commits_from(first);
                 reads::all(commits.map(|found| self.commit(found)), span)
             },
-            || reads::all(self.journal_from(span.after.saturating_add(1)), span),
+            by_journal,
         )
     }
 

@@ -88,6 +88,8 @@ pub(crate) fn read(folder: &Path, number: u32, buffer: &mut Vec<u8>) -> io::Resu
     buffer.clear();
     let file = open(folder, number)?;
     let length = file.metadata()?.len();
+    // Else it would double on its way there, with both halves in memory.
+    buffer.reserve_exact(usize::try_from(length).unwrap_or(0));
     file.take(length).read_to_end(buffer)?;
     Ok(())
 }

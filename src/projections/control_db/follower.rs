@@ -22,6 +22,9 @@ pub(super) const INBOX: usize = 256;
 const GROUP: usize = 1000;
 /// The pause before what failed is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// After so long without news the file's pages in memory are let go of, 32 MiB after much work;
+/// what comes next reads a few of them again.
+const REST: Duration = Duration::from_secs(5);
 /// How often the file is built again in one run of the gateway: what is damaged more often has a
 /// cause that building does not remove.
 const MAX_REBUILDS: u32 = 3;
@@ -188,7 +191,7 @@ impl Follower {
         let first = if in_trouble {
             self.inbox.recv_timeout(RETRY_PAUSE)
         } else {
-            self.inbox.recv().map_err(RecvTimeoutError::from)
+            self.next_message()
         };
         let mut news = News::default();
         let generation = self.readers.generation();
@@ -199,6 +202,23 @@ impl Follower {
             }
         }
         news
+    }
+
+    fn next_message(&self) -> Result<Message, RecvTimeoutError> {
+        match self.inbox.recv_timeout(REST) {
+            Err(RecvTimeoutError::Timeout) => {
+                self.rest();
+                Ok(self.inbox.recv()?)
+            }
+            came => came,
+        }
+    }
+
+    fn rest(&self) {
+        if let Some(Err(error)) = self.projector.as_ref().map(Projector::rest) {
+            tracing::debug!(%error, "control.db keeps its pages in memory");
+        }
+        self.readers.rest();
     }
 
     fn is_closing(&self) -> bool {

@@ -102,6 +102,14 @@ impl Projector {
         Ok(())
     }
 
+    /// Lets go of the pages that it has in memory.
+    ///
+    /// # Errors
+    /// When SQLite says no; nothing is worse for it.
+    pub(super) fn rest(&self) -> Result<(), StorageError> {
+        Ok(self.connection.execute_batch("PRAGMA shrink_memory")?)
+    }
+
     fn create(path: &Path, export_line: ExportLine) -> Result<Self, StorageError> {
         Ok(Self {
             connection: storage::create(path)?,

@@ -90,6 +90,11 @@ impl Readers {
         idle.connections.clear();
     }
 
+    /// Closes the connections that nobody uses; the next question opens one.
+    pub(super) fn rest(&self) {
+        drop(std::mem::take(&mut self.idle().connections));
+    }
+
     /// Which file is the present one.
     pub(super) fn generation(&self) -> u64 {
         self.idle().generation
