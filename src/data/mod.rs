@@ -334,12 +334,30 @@ fn begins_like_a_write(sql: &str) -> bool {
     const WORDS: &[&str] = &[
         "insert", "update", "delete", "replace", "create", "drop", "alter", "reindex", "analyze",
     ];
-    let word = sql
-        .trim_start()
+    let word = without_comments(sql)
         .split(|it: char| !it.is_ascii_alphabetic())
         .next()
         .unwrap_or_default();
     WORDS.iter().any(|it| it.eq_ignore_ascii_case(word))
+}
+
+/// A statement from its first word on.
+fn without_comments(sql: &str) -> &str {
+    let mut rest = sql.trim_start();
+    loop {
+        let behind = if let Some(comment) = rest.strip_prefix("--") {
+            comment.split_once('\n')
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            comment.split_once("*/")
+        } else if let Some(empty) = rest.strip_prefix(';') {
+            Some(("", empty))
+        } else {
+            return rest;
+        };
+        // A comment without an end is all that there is.
+        let Some((_, behind)) = behind else { return "" };
+        rest = behind.trim_start();
+    }
 }
 
 #[cfg(test)]
@@ -352,6 +370,7 @@ mod tests {
             "INSERT INTO t VALUES (1)",
             " \n delete from t",
             "Create\tTable x(a)",
+            "-- why\n /* and; */ ;DROP TABLE t",
         ] {
             assert!(begins_like_a_write(write), "{write}");
         }
@@ -360,6 +379,9 @@ mod tests {
             "",
             "with x as (select 1) insert into t select * from x",
             "INSERTED",
+            "-- insert",
+            "/* insert",
+            "/* insert */ select 1",
         ] {
             assert!(!begins_like_a_write(read), "{read}");
         }

@@ -243,6 +243,9 @@ impl Inside {
             return Err(broken_foreign_key());
         }
         sqlite.hold(hold);
+        // The WAL needs no look: it had room when the writer was lent, nobody else has written
+        // since, and a transaction that writes a page again writes over it there. So it grows by
+        // no more than the pages that the size limit allows, most of them before this.
         let committed = sqlite.command("COMMIT;");
         sqlite.release();
         if committed.is_ok() {

@@ -26,6 +26,7 @@ mod health;
 mod job_answers;
 mod job_view;
 mod jobs;
+mod json_text;
 mod limits;
 mod lists;
 mod metrics;

@@ -98,6 +98,7 @@ mod sql_files;
 mod sql_formats;
 mod sql_functions;
 mod sql_grammar;
+mod sql_largest_numbers;
 mod sql_logic;
 mod sql_logic_files;
 mod sql_oracle;

@@ -47,7 +47,7 @@ pub(super) struct Seen {
     pub(super) prepared: bool,
     /// Whether a function was named that may take long in one go.
     pub(super) heavy_function: bool,
-    /// Tables and views that are read.
+    /// Tables and views that are read, or take new rows.
     pub(super) tables: Vec<String>,
     /// Triggers and views that were made, with the table of a trigger.
     pub(super) created: Vec<Created>,
@@ -106,7 +106,7 @@ impl Seen {
                 self.asks_pragma = true;
                 self.heavy_function = true;
             }
-            AuthAction::Read { table_name, .. }
+            AuthAction::Read { table_name, .. } | AuthAction::Insert { table_name }
                 if !self.has_many_tables() && !self.tables.iter().any(|it| it == table_name) =>
             {
                 self.tables.push(table_name.to_owned());

@@ -105,9 +105,19 @@ fn bind_named(
             .map_err(|it| SqlError::from_sqlite(&it, None))?;
     }
     match used.iter().position(|it| !it) {
-        Some(unused) => Err(SqlError::ParameterMismatch {
-            message: format!("the statement has no parameter `{}`", values[unused].0),
-        }),
+        Some(unused) => {
+            let name = &values[unused].0;
+            let is_known = (1..=wanted)
+                .filter_map(|it| statement.parameter_name(it))
+                .any(|it| it == name || it[1..] == **name);
+            Err(SqlError::ParameterMismatch {
+                message: if is_known {
+                    format!("the parameter `{name}` is given twice")
+                } else {
+                    format!("the statement has no parameter `{name}`")
+                },
+            })
+        }
         None => Ok(()),
     }
 }
@@ -210,7 +220,8 @@ impl<'de> Visitor<'de> for ParamVisitor {
     fn visit_u64<E: de::Error>(self, it: u64) -> Result<Param, E> {
         i64::try_from(it).map(Param::Integer).map_err(|_| {
             E::custom(format_args!(
-                "the integer {it} has more than 64 bits with its sign; send it as text"
+                "the whole number {it} is larger than {}; send it as text, or as a real such as 1e19",
+                i64::MAX
             ))
         })
     }

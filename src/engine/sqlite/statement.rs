@@ -134,6 +134,25 @@ impl SqliteConnection {
         looked.is_ok()
     }
 
+    /// The table that this statement inserts into and whose AUTOINCREMENT has no number left: to
+    /// SQLite that is a full database, too.
+    fn table_without_numbers(&self, sql: &str) -> Option<String> {
+        // What ran may have come from the cache, and nobody saw its tables.
+        let _ = self.inner.prepare(sql);
+        let seen = self.recorder.take();
+        let question = "SELECT 1 FROM sqlite_sequence WHERE name = ?1 COLLATE NOCASE AND seq = ?2";
+        self.as_house(|house| {
+            let pages = |name| house.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            if pages("page_count").ok()? >= pages("max_page_count").ok()? {
+                return None; // the quota is in the way of any statement
+            }
+            // Without any such table there is no sqlite_sequence.
+            let mut question = house.prepare(question).ok()?;
+            (seen.tables.into_iter())
+                .find(|table| question.exists((table, i64::MAX)).unwrap_or(false))
+        })
+    }
+
     /// Makes the error the one the client should see.
     fn explain(&self, error: SqlError, seen: &Seen, sql: &str) -> SqlError {
         match (&seen.refused, error) {
@@ -165,7 +184,17 @@ impl SqliteConnection {
                 let hint = self.as_house(|house| hint::for_message(house, schema, &message));
                 SqlError::Sql { message, hint }
             }
-            (None, SqlError::DiskFull) => self.which_room_is_full(),
+            (None, SqlError::DiskFull) => match self.table_without_numbers(sql) {
+                Some(table) => SqlError::Constraint {
+                    message: format!(
+                        "the table {table} has given its largest AUTOINCREMENT number, \
+                         {}; give the row a number yourself, or lower the table's entry in \
+                         sqlite_sequence once that row is gone",
+                        i64::MAX
+                    ),
+                },
+                None => self.which_room_is_full(),
+            },
             (_, error) => error,
         }
     }
