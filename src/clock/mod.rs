@@ -122,6 +122,30 @@ impl Stopwatch {
     }
 }
 
+/// Processor time that this thread has worked since it was started: what others made it wait for
+/// is not in it.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkTime(Duration);
+
+impl WorkTime {
+    /// Starts now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Self::of_thread())
+    }
+
+    /// What this thread has worked since, if it is the one that started it.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        Self::of_thread().saturating_sub(self.0)
+    }
+
+    fn of_thread() -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::try_from(time).unwrap_or_default()
+    }
+}
+
 /// A time in milliseconds with three decimals, as answers tell it: `1.042`. Written from whole
 /// numbers, at a tenth of what a float costs, since every answer has three of them.
 #[derive(Debug, Clone, Copy)]

@@ -57,8 +57,8 @@ pub struct DataConfig {
     /// How long a read that was always short may take on the thread that serves HTTP before it is
     /// cut and run elsewhere. 1 ms.
     pub inline_slice: Duration,
-    /// A read this short, preparing included, may run on the thread that serves HTTP the next
-    /// time. 300 µs.
+    /// A read that kept a processor busy for no longer, preparing included, may run on the thread
+    /// that serves HTTP the next time. 300 µs.
     pub inline_after: Duration,
     /// How often reads look whether the file that is open lies in its place; writes look each
     /// time. 10 ms: looking is 4 % of a point read.

@@ -11,7 +11,7 @@ use super::on_thread::held;
 use super::open_database::OpenDatabase;
 use super::query::{QueryAnswer, QueryError};
 use super::{Call, DataPlane, SharedGuard};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, WorkTime};
 use crate::engine::sqlite::{Answer, Hold, SqlError, Statement, Ticket};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +75,7 @@ impl DataPlane {
             statement: statement.clone(),
             call: *call,
             inline_after: self.config.inline_after,
+            inline_slice: self.config.inline_slice,
         };
         let result = self.on_thread(&open.bench, call, move |ticket| {
             let result = read.run(ticket);
@@ -101,6 +102,7 @@ struct ReadOnThread {
     statement: Statement,
     call: Call,
     inline_after: Duration,
+    inline_slice: Duration,
 }
 
 impl ReadOnThread {
@@ -108,14 +110,20 @@ impl ReadOnThread {
         let mut reader = self.open.reader()?;
         let epoch = self.open.lanes.epoch();
         reader.hold(held(&self.call, ticket));
+        let work = WorkTime::start();
         let result = reader.run(&self.statement, &self.call.form);
+        let worked = work.elapsed();
         reader.release();
-        if let Ok(answer) = &result
-            && answer.elapsed <= self.inline_after
-            && answer.traits.is_calm == Some(true)
-        {
-            let lanes = &self.open.lanes;
-            lanes.learn(epoch, &self.statement.sql, Some(Lane::Fast));
+        if let Ok(answer) = &result {
+            // The authorizer sees a statement when it is prepared; a slow one was calm then.
+            let (lanes, sql) = (&self.open.lanes, &self.statement.sql);
+            let is_calm = answer.traits.is_calm.unwrap_or_else(|| lanes.is_slow(sql));
+            if is_calm {
+                // Busy processors make it wait, and say nothing about it; a disk does.
+                let is_short = worked <= self.inline_after && answer.elapsed <= self.inline_slice;
+                let lane = if is_short { Lane::Fast } else { Lane::Slow };
+                lanes.learn(epoch, sql, Some(lane));
+            }
         }
         self.open.rest(reader);
         drop(self.open);
