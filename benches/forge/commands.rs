@@ -74,7 +74,7 @@ pub(crate) fn over_http(table: &mut Table, count: usize) {
         let what = format!(
             "creates accepted over HTTP, {clients} clients, while their jobs run: {}; p50 is {:.1} \
              times a plain write + fdatasync",
-            percentiles(times),
+            percentiles(&times),
             p50 / plain
         );
         table.rate(what, rate, (&plain_loop(clients), ceiling));

@@ -106,6 +106,18 @@ impl Gateway {
         self.post(&path, &json!({ "sql": sql, "timeout_ms": 60_000 }));
     }
 
+    /// Runs a statement whose answer may be any; an error is any status but a good one.
+    pub(crate) fn try_run(
+        &self,
+        agent: &ureq::Agent,
+        database: &str,
+        body: &Value,
+    ) -> Result<(), ureq::Error> {
+        let path = format!("{}/v1/databases/{database}/query", self.url);
+        let request = agent.post(path).header("X-API-Key", &self.token);
+        request.send_json(body)?.body_mut().read_to_vec().map(drop)
+    }
+
     fn post(&self, path: &str, body: &Value) {
         let answer = ureq::post(format!("{}{path}", self.url))
             .header("X-API-Key", &self.token)

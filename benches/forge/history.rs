@@ -95,10 +95,10 @@ pub(crate) fn starts(table: &mut Table, events: u64) {
             watch.elapsed()
         };
         gateway.get(&page);
-        let times = (0..ASKED).map(ask).collect();
+        let times: Vec<_> = (0..ASKED).map(ask).collect();
         table.row(
             format!("{head} events: {what}"),
-            percentiles(times),
+            percentiles(&times),
             String::new(),
         );
     }

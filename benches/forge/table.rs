@@ -53,10 +53,16 @@ impl fmt::Display for Table {
     }
 }
 
-/// `p50 0.42 ms, p99 1.30 ms`.
-pub(crate) fn percentiles(mut times: Vec<Duration>) -> String {
+/// The time that so many of a hundred do not exceed.
+pub(crate) fn percentile(times: &[Duration], part: usize) -> Duration {
+    let mut times = times.to_vec();
     times.sort_unstable();
-    let at = |part: usize| times[(times.len() - 1) * part / 100].as_secs_f64() * 1000.0;
+    times[(times.len() - 1) * part / 100]
+}
+
+/// `p50 0.42 ms, p99 1.30 ms`.
+pub(crate) fn percentiles(times: &[Duration]) -> String {
+    let at = |part| percentile(times, part).as_secs_f64() * 1000.0;
     format!("p50 {:.2} ms, p99 {:.2} ms", at(50), at(99))
 }
 

@@ -25,35 +25,65 @@ pub(super) enum Admission {
     WithToken,
 }
 
+/// Where a route's work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Workplace {
+    /// On the thread that serves the connection, and others with it: it is short, or gives what is
+    /// long to another thread itself.
+    Here,
+    /// In the forge's main runtime: a list or a whole state is written in one go.
+    Elsewhere,
+}
+
+/// What is known of a route before its router is asked.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// Its path, with its variable parts by name.
+    pub(super) path: String,
+    pub(super) admission: Admission,
+    pub(super) workplace: Workplace,
+}
+
 /// Every route. What is not in `known` is never asked of `router`, so that no route is open because
 /// somebody forgot it.
 pub(super) struct Routes {
     pub(super) router: Router,
-    known: Matcher<(String, Admission)>,
+    known: Matcher<Place>,
 }
 
 impl Routes {
     pub(super) fn new(gateway: &Arc<Gateway>) -> Self {
         let sequenced = from_fn_with_state(gateway.clone(), note_sequence);
-        let guarded = control_routes()
+        let control = control_routes()
             .route_layer(sequenced)
-            .merge(number_routes())
-            .merge(sql_routes())
-            .merge(original::data_routes());
+            .merge(number_routes());
+        let sql = sql_routes().merge(original::data_routes());
         let mut known = Matcher::new();
+        let mut know = |path: &str, admission, workplace| {
+            let path = path.to_owned();
+            let place = Place {
+                path: path.clone(),
+                admission,
+                workplace,
+            };
+            known
+                .insert(path, place)
+                .expect("axum has found no two routes in conflict");
+        };
         let mut all = Group::with_openapi(documents::base());
-        for (group, admission) in [
-            (probe_routes(), Admission::Always),
-            (open_routes(), Admission::WithRoom),
-            (guarded, Admission::WithToken),
+        for (group, admission, workplace) in [
+            (probe_routes(), Admission::Always, Workplace::Here),
+            (open_routes(), Admission::WithRoom, Workplace::Here),
+            (control, Admission::WithToken, Workplace::Elsewhere),
+            (sql, Admission::WithToken, Workplace::Here),
         ] {
             for path in group.get_openapi().paths.paths.keys() {
-                know(&mut known, path, admission);
+                know(path, admission, workplace);
             }
             all = all.merge(group);
         }
         for path in documents::PATHS {
-            know(&mut known, path, Admission::Always);
+            know(path, Admission::Always, Workplace::Here);
         }
         let (router, mut openapi) = all.split_for_parts();
         described::describe(&mut openapi);
@@ -64,18 +94,10 @@ impl Routes {
         Self { router, known }
     }
 
-    /// The route of a path, as its variable parts are named, and what it asks of a request.
-    pub(super) fn find(&self, path: &str) -> Option<(&str, Admission)> {
-        let (route, admission) = self.known.at(path).ok()?.value;
-        Some((route, *admission))
+    /// What is known of the route of a path.
+    pub(super) fn find(&self, path: &str) -> Option<&Place> {
+        Some(self.known.at(path).ok()?.value)
     }
-}
-
-fn know(known: &mut Matcher<(String, Admission)>, path: &str, admission: Admission) {
-    let route = (path.to_owned(), admission);
-    known
-        .insert(path, route)
-        .expect("axum has found no two routes in conflict");
 }
 
 /// Whether the forge is well.

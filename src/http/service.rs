@@ -8,57 +8,64 @@ use super::documents;
 use super::error::Problem;
 use super::limits::within_bounds;
 use super::observe::observe;
-use super::router::{Admission, Routes};
+use super::router::{Admission, Place, Routes, Workplace};
 use crate::domain::ids::RequestId;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 use tower::Service as _;
+use tracing::Instrument as _;
 
 /// The service that answers every request. Clones are the same one.
 #[derive(Clone)]
 pub struct Service {
     gateway: Arc<Gateway>,
     routes: Arc<Routes>,
+    /// The forge's main runtime.
+    tokio: Handle,
 }
 
 impl Service {
-    /// Every route of the API, over one gateway.
+    /// Every route of the API, over one gateway. Made in the forge's main runtime.
     #[must_use]
     pub fn new(gateway: &Arc<Gateway>) -> Self {
         Self {
             gateway: gateway.clone(),
             routes: Arc::new(Routes::new(gateway)),
+            tokio: Handle::current(),
         }
     }
 
     /// Answers one request; a problem is an answer as well.
     pub async fn answer(&self, request: Request) -> Response {
+        let gateway = &*self.gateway;
         match self.routes.find(request.uri().path()) {
-            Some((route, admission)) => {
-                let go_on = |id, request| self.admit(admission, id, request);
-                observe(&self.gateway, route, request, go_on).await
+            Some(place) => {
+                let go_on = |id, request| self.admit(place, id, request);
+                observe(gateway, &place.path, request, go_on).await
             }
             None => {
                 let unknown = async |_, request| documents::no_route(&request).into_response();
-                observe(&self.gateway, "unmatched", request, unknown).await
+                observe(gateway, "unmatched", request, unknown).await
             }
         }
     }
 
     /// Lets a request go on to its route.
-    async fn admit(&self, admission: Admission, id: RequestId, mut request: Request) -> Response {
+    async fn admit(&self, place: &Place, id: RequestId, mut request: Request) -> Response {
         let gateway = &*self.gateway;
-        let admitted = match admission {
-            Admission::Always => return self.go_on(request).await,
+        let admitted = match place.admission {
+            Admission::Always => return self.go_on(place, request).await,
             Admission::WithRoom => {
-                within_bounds(gateway, async { Ok(self.go_on(request).await) }).await
+                within_bounds(gateway, async { Ok(self.go_on(place, request).await) }).await
             }
             Admission::WithToken => {
                 within_bounds(gateway, async {
                     let caller = identify(gateway, request.headers(), id)?;
                     request.extensions_mut().insert(caller);
-                    Ok(self.go_on(request).await)
+                    Ok(self.go_on(place, request).await)
                 })
                 .await
             }
@@ -66,8 +73,21 @@ impl Service {
         admitted.unwrap_or_else(Problem::into_response)
     }
 
-    async fn go_on(&self, request: Request) -> Response {
-        let Ok(response) = self.routes.router.clone().call(request).await;
+    async fn go_on(&self, place: &Place, request: Request) -> Response {
+        let answer = self.routes.router.clone().call(request);
+        let Ok(response) = match place.workplace {
+            Workplace::Here => answer.await,
+            Workplace::Elsewhere => {
+                let there = self.tokio.spawn(answer.in_current_span());
+                match AbortOnDropHandle::new(there).await {
+                    Ok(answered) => answered,
+                    Err(ended) => match ended.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        Err(_) => Ok(Problem::internal("the forge stops").into_response()),
+                    },
+                }
+            }
+        };
         response
     }
 }

@@ -135,11 +135,7 @@ fn numbers_that_are_none(scene: &Scene, entry: &Entry) {
         ("Infinity", None),
         ("01", None),
         ("9223372036854775808", None),
-        // As in SQL: an integer that has no place in 64 bits is a real.
-        (
-            "-9223372036854775809",
-            Some(json!([[-9_223_372_036_854_775_808.0_f64]])),
-        ),
+        ("-9223372036854775809", None),
         ("-0", Some(json!([[0]]))),
         ("9223372036854775807", Some(json!([[i64::MAX]]))),
         ("-9223372036854775808", Some(json!([[i64::MIN]]))),

@@ -36,7 +36,7 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     pub(crate) fn percentiles(&self) -> String {
-        percentiles(self.times.clone())
+        percentiles(&self.times)
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod chart;
 mod fleet;
 mod large;
 mod load;
+mod neighbours;
 
 use crate::gateway::Gateway;
 use crate::table::{Table, median};
@@ -113,6 +114,7 @@ pub(crate) fn workloads(table: &mut Table, chart: &mut Chart, size: Size) {
         ours(all, mixed),
     );
     large::result(table, &ceilings, &gateway, &names[0]);
+    neighbours::of_attacks(table, &gateway, &names, size.turn);
     gateway.stop();
     fleet::many(table, &folder.path().join("fleet"), size, idle);
 }
