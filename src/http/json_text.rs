@@ -195,4 +195,14 @@ mod tests {
             assert!(look_over(larger.as_bytes()).is_err(), "{larger}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_stumble(text in r#"[\[\]{}",:\\0-9eE.+ äa-]{0,100}"#) {
+            let _ = look_over(text.as_bytes());
+            for at in 0..=text.len() {
+                place_of(text.as_bytes(), at);
+            }
+        }
+    }
 }
