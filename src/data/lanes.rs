@@ -1,8 +1,8 @@
 //! What is remembered about a database's statements: which are short and which are long.
 //!
 //! A read earns the fast lane, the thread that serves HTTP, by having been short and calm on a
-//! thread of its own; it loses the lane when it runs out of its slice, and may earn it again. Whoever changes the schema
-//! makes everybody earn anew, since the same text may mean other work.
+//! thread of its own; it loses the lane when it runs out of its slice, and may earn it again.
+//! Whoever changes the schema makes everybody earn anew, since the same text may mean other work.
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

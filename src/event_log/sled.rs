@@ -1,4 +1,5 @@
-//! The index: sled, which serves all reads but long ones and can always be made again from the journal.
+//! The index: sled, which serves all reads but long ones and can always be made again from the
+//! journal.
 //!
 //! The one place that knows sled 0.34. It is fast and it is not trusted: it never syncs, and on
 //! damaged files it may err, panic, or open with records missing. So every call catches panics,
