@@ -1,8 +1,9 @@
 //! Databases come, rest, go and come back.
-use crate::test_forge::{TestForge, create};
+use crate::test_forge::{INSTANCE, TestForge, create};
 use dbforge::domain::command::Command;
 use dbforge::domain::database::DatabaseState;
 use dbforge::domain::job::JobState;
+use dbforge::runtime::simulated::Meddling;
 use std::time::Duration;
 
 #[tokio::test]
@@ -147,4 +148,22 @@ async fn many_creates_are_independent_of_one_that_cannot_start() {
     assert_eq!(present.state.jobs().count(), 0);
     assert_eq!(present.state.databases().count(), 51);
     assert_eq!(forge.job(held).await.state, JobState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_worker_made_anew_while_its_check_is_awaited_is_the_one_that_the_log_names() {
+    let forge = TestForge::new().await;
+    let engine = &forge.kept.engine;
+    let (database, job) = forge.request("shop").await;
+    while forge.database(database).worker.is_none() {
+        forge.runner.move_once(job).await.unwrap();
+    }
+    assert!(engine.meddle(INSTANCE, database, Meddling::Remove));
+    forge.settle().await;
+    assert_eq!(forge.job(job).await.state, JobState::Succeeded);
+    let workers = forge.workshop.runtime.list().await.unwrap();
+    let [worker] = &workers[..] else {
+        panic!("one worker: {workers:?}");
+    };
+    assert_eq!(forge.database(database).worker.as_ref(), Some(&worker.id));
 }

@@ -4,7 +4,7 @@ use crate::clock::Deadline;
 use crate::domain::database::Condition;
 use crate::domain::job::{JobErrorCode, StepOutcome};
 use crate::jobs::{Done, Step, StepContext, StepError};
-use crate::runtime::{WorkerSpec, WorkerState};
+use crate::runtime::{Worker, WorkerSpec, WorkerState};
 use futures_util::future::BoxFuture;
 use std::time::Duration;
 
@@ -54,17 +54,18 @@ fn await_healthy(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
     Box::pin(context.awaited(HEALTHY_TIME, until_healthy(context)))
 }
 
-/// Looks until the worker's check passes; one that ended meanwhile is started again.
+/// Looks until the worker's check passes; one that ended meanwhile is started again, and one that
+/// went missing is made anew, which the log is told.
 async fn until_healthy(context: &StepContext) -> Result<Done, StepError> {
     let workshop = &context.workshop;
     let id = context.database.id;
     let deadline = Deadline::after(HEALTHY_TIME);
     loop {
         let worker = workshop.runtime.inspect(id).await?;
-        let state = worker.map(|it| it.state);
+        let state = worker.as_ref().map(|it| it.state);
         workshop.observed.note(id, state);
         match state {
-            Some(WorkerState::Healthy) => return Ok(Done::with(StepOutcome::Nothing)),
+            Some(WorkerState::Healthy) => return Ok(Done::with(news_of(context, worker))),
             None | Some(WorkerState::Exited) => {
                 workshop
                     .runtime
@@ -85,6 +86,15 @@ async fn until_healthy(context: &StepContext) -> Result<Done, StepError> {
             ));
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// Nothing, where the worker is the one that the log knows.
+fn news_of(context: &StepContext, worker: Option<Worker>) -> StepOutcome {
+    let known = context.database.worker.as_deref();
+    match worker {
+        Some(it) if known != Some(it.id.as_str()) => StepOutcome::WorkerStarted { worker: it.id },
+        _ => StepOutcome::Nothing,
     }
 }
 
