@@ -15,6 +15,7 @@ mod sql;
 mod story;
 mod table;
 
+use memory::OfTheState;
 use sql::chart::Chart;
 use std::path::Path;
 use std::time::Duration;
@@ -34,6 +35,13 @@ fn main() {
     let only = setting("ONLY");
     let is_small = setting("SIZE").as_deref() == Some("small");
     let wants = |topic: &str| only.as_deref().is_none_or(|it| it == topic);
+    let of_the_state = wants("memory").then(|| {
+        if is_small {
+            OfTheState::measure(1000, 2000)
+        } else {
+            OfTheState::measure(10_000, 100_000)
+        }
+    });
     let (mut table, mut chart) = (Table::default(), Chart::default());
     if wants("sql") {
         let size = if is_small {
@@ -63,13 +71,8 @@ fn main() {
             history::starts(&mut table, *size);
         }
     }
-    if wants("memory") {
-        let (databases, jobs) = if is_small {
-            (1000, 2000)
-        } else {
-            (10_000, 100_000)
-        };
-        memory::of_the_state(&mut table, databases, jobs);
+    if let Some(it) = of_the_state {
+        it.tell(&mut table);
     }
     let text = format!("{}\n\n{table}", surroundings());
     say(&text);

@@ -3,29 +3,49 @@ use crate::story::Story;
 use crate::table::Table;
 
 /// By how much this process grows when it folds so many databases, and so many finished jobs.
-pub(crate) fn of_the_state(table: &mut Table, databases: u32, jobs: u32) {
-    let before = own();
-    let mut story = Story::new(1);
-    story.finish_jobs(databases);
-    let kept = story.state.databases().count();
-    let per_database = own().saturating_sub(before) / kept as u64;
-    table.row(
-        format!("memory of the folded state for each of {kept} databases"),
-        format!("{per_database} bytes"),
-        String::new(),
-    );
-    drop(story);
+///
+/// To be measured before anything else: memory that was let go of is taken again without growth.
+pub(crate) struct OfTheState {
+    databases: u64,
+    jobs: u32,
+    bytes_of_databases: u64,
+    bytes_of_jobs: u64,
+}
 
-    let mut story = Story::new(u32::MAX);
-    story.finish_jobs(1);
+impl OfTheState {
+    pub(crate) fn measure(databases: u32, jobs: u32) -> Self {
+        let mut story = Story::new(u32::MAX);
+        story.finish_jobs(1);
+        let bytes_of_jobs = growth(|| story.finish_jobs(jobs));
+        let mut story = Story::new(1);
+        let bytes_of_databases = growth(|| story.finish_jobs(databases));
+        Self {
+            databases: story.state.databases().count() as u64,
+            jobs,
+            bytes_of_databases,
+            bytes_of_jobs,
+        }
+    }
+
+    pub(crate) fn tell(&self, table: &mut Table) {
+        let (databases, jobs) = (self.databases, self.jobs);
+        table.row(
+            format!("memory of the folded state for each of {databases} databases"),
+            format!("{} bytes", self.bytes_of_databases / databases),
+            String::new(),
+        );
+        table.row(
+            format!("memory of the folded state for {jobs} finished jobs"),
+            format!("{} KiB", self.bytes_of_jobs >> 10),
+            format!("{} bytes each", self.bytes_of_jobs / u64::from(jobs)),
+        );
+    }
+}
+
+fn growth(work: impl FnOnce()) -> u64 {
     let before = own();
-    story.finish_jobs(jobs);
-    let growth = own().saturating_sub(before);
-    table.row(
-        format!("memory of the folded state for {jobs} finished jobs"),
-        format!("{} KiB", growth >> 10),
-        format!("{} bytes each", growth / u64::from(jobs)),
-    );
+    work();
+    own().saturating_sub(before)
 }
 
 fn own() -> u64 {

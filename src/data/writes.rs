@@ -104,7 +104,8 @@ impl DataPlane {
 const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whoever was just answered is likely to come again: waiting this long for as many as went saves
-/// syncs, which take several times longer, and thread changes.
+/// syncs, which take several times longer, and thread changes. Not for one that came alone: nobody
+/// would share its next commit.
 const GATHER_TIME: Duration = Duration::from_micros(50);
 
 /// How long cutting the WAL waits for readers; who cannot be waited for now is later.
@@ -190,9 +191,10 @@ impl Drain {
                 self.open.writes.put_back(group);
                 return false;
             }
-            self.open
-                .writes
-                .gather(size - group.len().min(size), GATHER_TIME);
+            let answered = size - group.len().min(size);
+            if answered > 1 {
+                self.open.writes.gather(answered, GATHER_TIME);
+            }
         }
         true
     }

@@ -124,12 +124,15 @@ pub(super) async fn read_body(
         .and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
     let mut body = body;
     if announced.is_some_and(|it| it > limit as u64) {
-        drain(&mut body).await;
+        // Who asks first has sent nothing yet, and would send all of it once we read.
+        if !headers.contains_key(header::EXPECT) {
+            drain(&mut body).await;
+        }
         return Err(too_large());
     }
     let whole = tokio::time::timeout(gateway.config.body_timeout, collect(&mut body, limit));
     match whole.await {
-        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(Some(bytes))) => check_content_encoding(headers).map(|()| bytes),
         Ok(Ok(None)) => {
             drain(&mut body).await;
             Err(too_large())
@@ -241,6 +244,21 @@ fn in_plain_words(mut said: String) -> String {
     };
     said.replace_range(at..end, plain);
     said
+}
+
+/// Bodies are read as they come: one that is packed would be taken for broken JSON.
+fn check_content_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    let Some(packed) = encoding.filter(|it| !it.as_bytes().eq_ignore_ascii_case(b"identity"))
+    else {
+        return Ok(());
+    };
+    let packed = String::from_utf8_lossy(packed.as_bytes());
+    Err(Problem::new(
+        ErrorCode::UnsupportedMediaType,
+        format!("Bodies of requests are not unpacked, and this one is `{packed}`."),
+    )
+    .hint("send it as it is, without `Content-Encoding`"))
 }
 
 /// A body without a content type is read as JSON, one that says it is something else is not.

@@ -1,5 +1,5 @@
 //! Connections on a real socket: kept, bounded, drained.
-use crate::http_support::HttpForge;
+use crate::http_support::{HttpForge, ROOT};
 use dbforge::http::{HttpConfig, serve};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -183,4 +183,103 @@ async fn a_request_that_outlives_the_drain_is_given_up() {
     served.stop.cancel();
     assert!(!rest(&mut slow).await.contains("HTTP/1.1 2"));
     served.ended().await;
+}
+
+/// A request that creates nothing and needs its body: only the name is wrong.
+const BODY: &str = r#"{"name":"-"}"#;
+
+fn head(version: &str, path: &str, more: &str) -> String {
+    format!("POST {path} HTTP/{version}\r\nhost: x\r\nx-api-key: {ROOT}\r\n{more}\r\n")
+}
+
+#[tokio::test]
+async fn a_request_may_come_in_every_form_that_http_allows() {
+    let served = Served::with(HttpConfig::default()).await;
+    let path = "/v1/databases";
+    let whole = format!("content-length: {}\r\n", BODY.len());
+    let chunked = "transfer-encoding: chunked\r\n";
+    let by_byte: String = BODY.chars().map(|it| format!("1\r\n{it}\r\n")).collect();
+    let marked = format!(
+        "{:x};why=not\r\n{BODY}\r\n0\r\nx-sum: 1\r\n\r\n",
+        BODY.len()
+    );
+    let forms = [
+        head("1.1", path, &whole) + BODY,
+        head("1.0", path, &whole) + BODY,
+        head("1.1", "http://elsewhere.example/v1/databases", &whole) + BODY,
+        format!("\r\n{}{BODY}", head("1.1", path, &whole)),
+        head("1.1", path, &whole).replace("\r\n", "\n") + BODY,
+        head("1.1", path, chunked) + &by_byte + "0\r\n\r\n",
+        head("1.1", path, chunked) + &marked,
+        head("1.1", path, &format!("{whole}expect: 100-continue\r\n")) + BODY,
+        head(
+            "1.1",
+            path,
+            &format!("{whole}content-encoding: identity\r\n"),
+        ) + BODY,
+    ];
+    for form in forms {
+        let mut stream = served.connect().await;
+        send(&mut stream, &form).await;
+        let answer = until(&mut stream, "invalid_request").await;
+        assert!(answer.contains(" 400 "), "{form}: {answer}");
+        assert!(answer.contains("name"), "the body was read: {answer}");
+    }
+    let mut stream = served.connect().await;
+    send(&mut stream, &LIVE.repeat(5)).await;
+    let mut answers = String::new();
+    while answers.matches("alive\"}").count() < 5 {
+        answers += &until(&mut stream, "alive\"}").await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_could_be_read_in_two_ways_is_refused_and_the_connection_closed() {
+    let served = Served::with(HttpConfig::default()).await;
+    for doubtful in [
+        "content-length: 12\r\ncontent-length: 5\r\n",
+        "content-length: -12\r\n",
+        "content-length: +12\r\n",
+        "content-length: 99999999999999999999999\r\n",
+        "transfer-encoding: xchunked\r\n",
+        "x-folded: a\r\n b\r\n",
+        "content-length : 12\r\n",
+        "x-nul: a\0b\r\n",
+    ] {
+        let mut stream = served.connect().await;
+        send(
+            &mut stream,
+            &(head("1.1", "/v1/databases", doubtful) + BODY),
+        )
+        .await;
+        let answer = rest(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{doubtful}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_packed_body_is_refused_as_such() {
+    let served = Served::with(HttpConfig::default()).await;
+    let mut stream = served.connect().await;
+    let more = format!(
+        "content-encoding: gzip\r\ncontent-length: {}\r\n",
+        BODY.len()
+    );
+    send(&mut stream, &(head("1.1", "/v1/databases", &more) + BODY)).await;
+    let answer = until(&mut stream, "Content-Encoding").await;
+    assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");
+    assert!(answer.contains("`gzip`"), "{answer}");
+}
+
+#[tokio::test]
+async fn who_asks_first_is_told_that_a_body_is_too_large_before_it_is_sent() {
+    let served = Served::with(HttpConfig::default()).await;
+    let mut stream = served.connect().await;
+    let more = "content-length: 50000000\r\nexpect: 100-continue\r\n";
+    send(&mut stream, &head("1.1", "/v1/databases", more)).await;
+    let answer = until(&mut stream, "payload_too_large").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 413 "),
+        "not `100 Continue`: {answer}"
+    );
 }

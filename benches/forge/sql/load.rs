@@ -31,13 +31,7 @@ pub(crate) struct Outcome {
     pub(crate) rate: f64,
     /// Processor time that the answering process spent on each request.
     pub(crate) cpu: Duration,
-    times: Vec<Duration>,
-}
-
-impl Outcome {
-    pub(crate) fn percentiles(&self) -> String {
-        percentiles(&self.times)
-    }
+    pub(crate) percentiles: String,
 }
 
 impl Load {
@@ -61,7 +55,7 @@ impl Load {
         Outcome {
             rate: f64::from(count) / elapsed.as_secs_f64(),
             cpu: cpu / count.max(1),
-            times,
+            percentiles: percentiles(&times),
         }
     }
 

@@ -5,12 +5,13 @@ mod fleet;
 mod large;
 mod load;
 mod neighbours;
+mod wrk;
 
 use crate::gateway::Gateway;
 use crate::table::{Table, median};
 use ceilings::Ceilings;
 use chart::Chart;
-use load::{Dice, Load};
+use load::{Dice, Load, Outcome};
 use rusqlite::Connection;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -72,9 +73,6 @@ pub(crate) fn workloads(table: &mut Table, chart: &mut Chart, size: Size) {
         bodies,
     };
     let (one, all) = (&names[..1], &names[..]);
-    let mut pair = |what, aim, ceiling: (&str, Load), ours: Load| {
-        versus(table, chart, (what, aim), ceiling, &ours, size.turn);
-    };
     let echo = || {
         (
             "a bare echo of the same body",
@@ -82,6 +80,17 @@ pub(crate) fn workloads(table: &mut Table, chart: &mut Chart, size: Size) {
         )
     };
     let same = |path, bodies| ("the same in bare axum", theirs(path, bodies));
+    let grouped = || ("grouped commits in bare axum", theirs("/write", insert));
+    let mut pair = |what, aim, ceiling: (&str, Load), ours: Load| {
+        versus(
+            table,
+            chart,
+            (what, aim),
+            (ceiling, ours),
+            Load::run,
+            size.turn,
+        );
+    };
     pair("W1 point select", Some(0.75), echo(), ours(one, point));
     pair(
         "W1 point select, beside bare axum",
@@ -92,7 +101,7 @@ pub(crate) fn workloads(table: &mut Table, chart: &mut Chart, size: Size) {
     pair(
         "W2 durable single insert",
         Some(0.85),
-        ("grouped commits in bare axum", theirs("/write", insert)),
+        grouped(),
         ours(one, insert),
     );
     pair(
@@ -113,6 +122,16 @@ pub(crate) fn workloads(table: &mut Table, chart: &mut Chart, size: Size) {
         echo(),
         ours(all, mixed),
     );
+    if wrk::is_installed() {
+        for (what, aim, ceiling, ours) in [
+            ("W1, asked by wrk", 0.75, echo(), ours(one, point)),
+            ("W2, asked by wrk", 0.85, grouped(), ours(one, insert)),
+            ("W7, asked by wrk", 0.65, echo(), ours(all, mixed)),
+        ] {
+            let what = (what, Some(aim));
+            versus(table, chart, what, (ceiling, ours), wrk::run, size.turn);
+        }
+    }
     large::result(table, &ceilings, &gateway, &names[0]);
     neighbours::of_attacks(table, &gateway, &names, size.turn);
     gateway.stop();
@@ -128,13 +147,13 @@ fn versus(
     table: &mut Table,
     chart: &mut Chart,
     (what, aim): (&str, Option<f64>),
-    (name, ceiling): (&str, Load),
-    ours: &Load,
+    ((name, ceiling), ours): ((&str, Load), Load),
+    run: fn(&Load, Duration) -> Outcome,
     turn: Duration,
 ) {
-    ours.run(turn / 4); // what is prepared once is prepared
+    run(&ours, turn / 4); // what is prepared once is prepared
     let turns: Vec<_> = (0..ROUNDS)
-        .map(|_| (ceiling.run(turn), ours.run(turn)))
+        .map(|_| (run(&ceiling, turn), run(&ours, turn)))
         .collect();
     let ratio = median(turns.iter().map(|(it, ours)| ours.rate / it.rate).collect());
     let rate = median(turns.iter().map(|(_, it)| it.rate).collect());
@@ -144,12 +163,12 @@ fn versus(
         what,
         format!(
             "{rate:.0}/s, {}, {:.1} µs of processor",
-            ours.percentiles(),
+            ours.percentiles,
             micros(ours.cpu)
         ),
         format!(
             "{ratio:.2} of {name}: {most:.0}/s, {}, {:.1} µs",
-            least.percentiles(),
+            least.percentiles,
             micros(least.cpu)
         ),
     );

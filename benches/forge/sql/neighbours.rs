@@ -6,27 +6,27 @@ use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Clients that send the same statement again as soon as they are answered.
-const ATTACKERS: usize = 16;
+/// So many clients send the same statement again as soon as they are answered.
+const ATTACKERS: [usize; 2] = [1, 16];
 /// A neighbour asks so often.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// What somebody may ask of a database of their own.
 const ATTACKS: [(&str, &str); 4] = [
     (
-        "count without end",
+        "endless counts",
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
     ),
     (
-        "join everything with everything",
+        "joins of everything with everything",
         "SELECT count(*) FROM kv a, kv b WHERE a.age = b.age + 1",
     ),
     (
-        "sort 100,000 rows",
+        "sorts of 100,000 rows",
         "SELECT name FROM kv ORDER BY random() LIMIT 10",
     ),
     (
-        "insert 20,000 rows",
+        "inserts of 20,000 rows",
         "INSERT INTO w (name, age) SELECT name, age FROM kv LIMIT 20000",
     ),
 ];
@@ -47,11 +47,14 @@ pub(crate) fn of_attacks(table: &mut Table, gateway: &Gateway, names: &[String],
             percentiles(&alone),
             String::new(),
         );
-        for (attack, attack_sql) in ATTACKS {
-            let under_attack = while_attacked(gateway, attacked, attack_sql, ask);
+        for (attackers, (attack, attack_sql)) in ATTACKERS
+            .iter()
+            .flat_map(|it| ATTACKS.map(|attack| (*it, attack)))
+        {
+            let under_attack = while_attacked(gateway, attacked, (attackers, attack_sql), ask);
             let factor = percentile(&under_attack, 99).as_secs_f64() / idle.as_secs_f64();
             table.row(
-                format!("{what} of a neighbour, while {ATTACKERS} clients {attack}"),
+                format!("{what} of a neighbour, beside {attackers} × {attack}"),
                 percentiles(&under_attack),
                 format!("its p99 is {factor:.1} times that alone"),
             );
@@ -62,12 +65,12 @@ pub(crate) fn of_attacks(table: &mut Table, gateway: &Gateway, names: &[String],
 fn while_attacked<T>(
     gateway: &Gateway,
     database: &str,
-    sql: &str,
+    (attackers, sql): (usize, &str),
     measure: impl FnOnce() -> T,
 ) -> T {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        for _ in 0..ATTACKERS {
+        for _ in 0..attackers {
             scope.spawn(|| {
                 let agent = ureq::Agent::new_with_defaults();
                 let body = json!({ "sql": sql, "timeout_ms": 1000 });
