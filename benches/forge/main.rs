@@ -27,10 +27,10 @@ const END: &str = "<!-- end of figures -->\n";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [what, address, file] = &arguments[..]
+    if let [what, address, files @ ..] = &arguments[..]
         && what == sql::ceilings::ARGUMENT
     {
-        return sql::ceilings::serve(address, file);
+        return sql::ceilings::serve(address, files);
     }
     let only = setting("ONLY");
     let is_small = setting("SIZE").as_deref() == Some("small");

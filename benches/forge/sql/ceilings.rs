@@ -2,7 +2,7 @@
 //! and SQLite without HTTP.
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -12,7 +12,7 @@ use rusqlite::{Connection, Statement};
 use serde_json::Value;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -34,15 +34,15 @@ pub(crate) struct Ceilings {
 }
 
 impl Ceilings {
-    /// On a database that is made for it.
-    pub(crate) fn start(file: &Path) -> Self {
+    /// On databases that are made for it.
+    pub(crate) fn start(files: &[PathBuf]) -> Self {
         let program = std::env::current_exe().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
         let child = Command::new(program)
             .args([ARGUMENT, &address.to_string()])
-            .arg(file)
+            .args(files)
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
@@ -66,6 +66,7 @@ impl Drop for Ceilings {
     }
 }
 
+/// One database.
 struct Bare {
     readers: Vec<Mutex<Connection>>,
     writes: mpsc::Sender<Write>,
@@ -76,21 +77,43 @@ struct Write {
     done: oneshot::Sender<Vec<u8>>,
 }
 
+impl Bare {
+    fn open(file: impl AsRef<std::path::Path>) -> Self {
+        let (writes, queue) = mpsc::channel();
+        let writer = open(&file);
+        std::thread::spawn(move || write_in_groups(&writer, &queue));
+        Self {
+            readers: (0..READERS).map(|_| Mutex::new(open(&file))).collect(),
+            writes,
+        }
+    }
+
+    /// On the thread that has the request.
+    fn read(&self, body: &Bytes) -> Response {
+        let free = self.readers.iter().find_map(|it| it.try_lock().ok());
+        let reader = free.unwrap_or_else(|| self.readers[0].lock().unwrap());
+        json(run(&reader, body))
+    }
+
+    /// Answered when the commit that it shares with others is on the disk.
+    async fn write(&self, body: Bytes) -> Response {
+        let (done, answer) = oneshot::channel();
+        self.writes.send(Write { body, done }).unwrap();
+        json(answer.await.unwrap())
+    }
+}
+
+type Databases = State<Arc<Vec<Bare>>>;
+
 /// Serves until it is killed.
-pub(crate) fn serve(address: &str, file: &str) {
-    let file = Path::new(file);
-    let (writes, queue) = mpsc::channel();
-    let bare = Arc::new(Bare {
-        readers: (0..READERS).map(|_| Mutex::new(open(file))).collect(),
-        writes,
-    });
-    let writer = open(file);
-    std::thread::spawn(move || write_in_groups(&writer, &queue));
+pub(crate) fn serve(address: &str, files: &[String]) {
+    let databases: Arc<Vec<_>> = Arc::new(files.iter().map(Bare::open).collect());
     let app = Router::new()
         .route("/echo", post(echo))
         .route("/read", post(read))
         .route("/write", post(write))
-        .with_state(bare);
+        .route("/mixed/{database}", post(mixed))
+        .with_state(databases);
     let tokio = tokio::runtime::Runtime::new().unwrap();
     tokio.block_on(async {
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
@@ -107,18 +130,20 @@ async fn echo(body: Bytes) -> Response {
     json(serde_json::to_vec(&value).unwrap())
 }
 
-/// On the thread that has the request.
-async fn read(State(bare): State<Arc<Bare>>, body: Bytes) -> Response {
-    let free = bare.readers.iter().find_map(|it| it.try_lock().ok());
-    let reader = free.unwrap_or_else(|| bare.readers[0].lock().unwrap());
-    json(run(&reader, &body))
+async fn read(State(databases): Databases, body: Bytes) -> Response {
+    databases[0].read(&body)
 }
 
-/// Answered when the commit that it shares with others is on the disk.
-async fn write(State(bare): State<Arc<Bare>>, body: Bytes) -> Response {
-    let (done, answer) = oneshot::channel();
-    bare.writes.send(Write { body, done }).unwrap();
-    json(answer.await.unwrap())
+async fn write(State(databases): Databases, body: Bytes) -> Response {
+    databases[0].write(body).await
+}
+
+async fn mixed(State(databases): Databases, Path(n): Path<usize>, body: Bytes) -> Response {
+    if memchr::memmem::find(&body, b"SELECT").is_some() {
+        databases[n].read(&body)
+    } else {
+        databases[n].write(body).await
+    }
 }
 
 fn json(body: Vec<u8>) -> Response {
@@ -195,7 +220,7 @@ fn bind(statement: &mut Statement<'_>, values: &[Value]) {
 }
 
 /// Durable as the gateway's are.
-pub(crate) fn open(file: &Path) -> Connection {
+pub(crate) fn open(file: impl AsRef<std::path::Path>) -> Connection {
     let sqlite = Connection::open(file).unwrap();
     sqlite.pragma_update(None, "journal_mode", "WAL").unwrap();
     sqlite.pragma_update(None, "synchronous", "FULL").unwrap();

@@ -64,7 +64,7 @@ pub(super) fn many(table: &mut Table, data_dir: &Path, size: Size, idle: u64) {
         format!(
             "{:.0}/s, {}, {:.0} MiB of memory",
             outcome.rate,
-            outcome.percentiles(),
+            outcome.percentiles,
             mib(gateway.memory())
         ),
         format!("{opens:.0}/s are opened, asked and closed by SQLite in process, one thread"),

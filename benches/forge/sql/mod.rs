@@ -14,6 +14,7 @@ use chart::Chart;
 use load::{Dice, Load, Outcome};
 use rusqlite::Connection;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -42,13 +43,17 @@ pub(crate) struct Size {
 /// W1 to W4, W6 to W8, and what databases cost.
 pub(crate) fn workloads(table: &mut Table, chart: &mut Chart, size: Size) {
     let folder = TempDir::new().unwrap();
-    let bare_file = folder.path().join("bare.db");
-    let bare = ceilings::open(&bare_file);
-    for sql in SCHEMA {
-        bare.execute_batch(sql).unwrap();
+    let bare_files: Vec<PathBuf> = (0..MIXED)
+        .map(|n| folder.path().join(format!("bare-{n}.db")))
+        .collect();
+    for file in &bare_files {
+        let bare = ceilings::open(file);
+        for sql in SCHEMA {
+            bare.execute_batch(sql).unwrap();
+        }
     }
-    in_process(table, &bare, size.turn);
-    let ceilings = Ceilings::start(&bare_file);
+    in_process(table, &ceilings::open(&bare_files[0]), size.turn);
+    let ceilings = Ceilings::start(&bare_files);
     let gateway = Gateway::start(&folder.path().join("db-data"));
     let idle = gateway.memory();
     let names: Vec<String> = (0..MIXED).map(|n| format!("shop-{n}")).collect();
@@ -65,12 +70,17 @@ pub(crate) fn workloads(table: &mut Table, chart: &mut Chart, size: Size) {
         paths: names.iter().map(|it| query_path(it)).collect(),
         bodies,
     };
-    let theirs = |path: &str, bodies| Load {
+    let bare = |paths, bodies| Load {
         address: ceilings.address,
         process: ceilings.process(),
         token: String::new(),
-        paths: vec![path.to_owned()],
+        paths,
         bodies,
+    };
+    let theirs = |path: &str, bodies| bare(vec![path.to_owned()], bodies);
+    let mixed_bare = || {
+        let paths = (0..MIXED).map(|n| format!("/mixed/{n}")).collect();
+        ("the same in bare axum", bare(paths, mixed as load::Bodies))
     };
     let (one, all) = (&names[..1], &names[..]);
     let echo = || {
@@ -122,6 +132,7 @@ pub(crate) fn workloads(table: &mut Table, chart: &mut Chart, size: Size) {
         echo(),
         ours(all, mixed),
     );
+    pair("W7, beside bare axum", None, mixed_bare(), ours(all, mixed));
     if wrk::is_installed() {
         for (what, aim, ceiling, ours) in [
             ("W1, asked by wrk", 0.75, echo(), ours(one, point)),
