@@ -52,7 +52,7 @@ impl DataPlane {
         });
         let _waiting = Waiting(ticket);
         if is_first {
-            self.send_a_thread(guard, open);
+            self.send_a_thread(guard, open, self.tokio.clone());
         }
         let last = call.deadline.extended(self.config.stuck_grace).instant();
         match tokio::time::timeout_at(last, answered).await {

@@ -59,7 +59,7 @@ pub(super) fn run_group(
         match run_request(sqlite, &request, slice) {
             Ok(answers) => {
                 let alone = request.alone;
-                learn_it_was_short(&request, &answers, group_time, lanes);
+                learn_how_long_it_was(&request, &answers, group_time, lanes);
                 kept.push((request, answers));
                 if alone {
                     break;
@@ -180,7 +180,11 @@ fn run_again(kept: Kept, waiting: &mut VecDeque<WriteRequest>) {
     }
 }
 
-fn learn_it_was_short(
+/// A write that takes so many times the time of a group is long: not every wait for a processor on a
+/// busy machine makes it so.
+const LONG: u32 = 5;
+
+fn learn_how_long_it_was(
     request: &WriteRequest,
     answers: &[Answer],
     group_time: Duration,
@@ -188,7 +192,9 @@ fn learn_it_was_short(
 ) {
     let took: Duration = answers.iter().map(|it| it.elapsed).sum();
     let sql = &request.statements[0].sql;
-    if took < group_time && lanes.is_slow(sql) {
+    if took > group_time * LONG {
+        lanes.learn(lanes.epoch(), sql, Some(Lane::Slow));
+    } else if took < group_time && lanes.is_slow(sql) {
         lanes.learn(lanes.epoch(), sql, None);
     }
 }

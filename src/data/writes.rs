@@ -32,10 +32,11 @@ impl DataPlane {
         };
         let ticket = Arc::new(Ticket::default());
         let (answer, mut answered) = oneshot::channel();
+        let is_long = open.lanes.is_slow(&statements[0].sql);
         let is_first = open
             .writes
             .push(WriteRequest {
-                alone: open.lanes.is_slow(&statements[0].sql),
+                alone: is_long,
                 statements,
                 form: call.form,
                 deadline: call.deadline,
@@ -46,7 +47,13 @@ impl DataPlane {
             })
             .map_err(failed)?;
         if is_first {
-            self.send_a_thread(guard, open);
+            // Where the request is served, long work lets others go first.
+            let tokio = if is_long {
+                Handle::current()
+            } else {
+                self.tokio.clone()
+            };
+            self.send_a_thread(guard, open, tokio);
         }
 
         let grace = self.config.stuck_grace;
@@ -85,12 +92,17 @@ impl DataPlane {
     }
 
     /// Sends a thread that drains the database's line.
-    pub(super) fn send_a_thread(&self, guard: &SharedGuard, open: &Arc<OpenDatabase>) {
+    pub(super) fn send_a_thread(
+        &self,
+        guard: &SharedGuard,
+        open: &Arc<OpenDatabase>,
+        tokio: Handle,
+    ) {
         let drain = Drain {
             open: Arc::clone(open),
             _guard: guard.clone(),
             threads: Arc::clone(&self.threads),
-            tokio: self.tokio.clone(),
+            tokio,
             group_requests: self.config.group_requests,
             group_time: self.config.group_time,
             drain_time: self.config.drain_time,
@@ -119,7 +131,8 @@ pub(super) struct Drain {
     /// itself, and lets go of it last.
     _guard: SharedGuard,
     threads: Arc<Threads>,
-    /// Where it runs, whoever's write was first: a commit is short, and many wait for it.
+    /// Where it runs. A commit is short, and many wait for it: whoever's write was first, it is as
+    /// urgent as serving, unless that write is known to be long.
     tokio: Handle,
     group_requests: usize,
     group_time: Duration,

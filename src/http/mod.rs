@@ -29,6 +29,7 @@ mod jobs;
 mod json_text;
 mod limits;
 mod lists;
+mod long_work;
 mod metrics;
 mod moments;
 mod mutation;

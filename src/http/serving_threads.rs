@@ -3,6 +3,7 @@
 //! A connection stays with one thread: its requests are read, run and answered there, and no other
 //! thread is woken for them. Measured on two cores with 32 connections, a point read takes a fifth
 //! less of a processor than where threads take work from one another.
+use super::long_work::let_others_go_first;
 use std::future::Future;
 use std::io;
 use std::num::NonZero;
@@ -15,9 +16,6 @@ use tokio::task::JoinSet;
 /// How long threads of these threads may hold up the end: a statement may hold them which nothing
 /// stops. What it wrote was not answered.
 const STUCK_THREADS: Duration = Duration::from_secs(1);
-
-/// A tenth of the processor time that a serving thread gets, where both want all of it.
-const NICENESS_OF_LONG_WORK: i32 = 10;
 
 /// As many threads as there are processors.
 pub(super) struct ServingThreads(Vec<ServingThread>);
@@ -71,14 +69,6 @@ impl ServingThreads {
         for ended in ends {
             let _ = ended.await;
         }
-    }
-}
-
-/// Threads that wait for a serving thread's long work, statements above all, leave the processors
-/// to whoever has short work. A thread cannot take this back.
-fn let_others_go_first() {
-    if let Err(error) = rustix::process::setpriority_process(None, NICENESS_OF_LONG_WORK) {
-        tracing::debug!(%error, "long work is as urgent as short work");
     }
 }
 
