@@ -33,17 +33,19 @@ pub(crate) fn run(load: &Load, time: Duration) -> Outcome {
     let told = String::from_utf8(told.stdout).unwrap();
     assert!(!told.contains("Non-2xx"), "{told}");
     assert!(!told.contains("Socket errors"), "{told}");
-    let word = |mark: &str, at: usize| {
-        let line = told.lines().find(|it| it.contains(mark));
-        let word = line.and_then(|it| it.split_whitespace().nth(at));
-        word.unwrap_or_else(|| panic!("no {mark} in {told}"))
-            .to_owned()
+    let behind = |mark: &str| {
+        let mut rests = (told.lines()).filter_map(|it| it.trim_start().strip_prefix(mark));
+        let rest = rests
+            .next()
+            .unwrap_or_else(|| panic!("no {mark} in {told}"));
+        rest.trim().to_owned()
     };
-    let count: u32 = word(" requests in ", 0).parse().unwrap();
+    let (count, _) = told.split_once(" requests in ").unwrap();
+    let count: u32 = count.split_whitespace().last().unwrap().parse().unwrap();
     Outcome {
-        rate: word("Requests/sec:", 1).parse().unwrap(),
+        rate: behind("Requests/sec:").parse().unwrap(),
         cpu: cpu / count.max(1),
-        percentiles: format!("p50 {}, p99 {}", word("50%", 1), word("99%", 1)),
+        percentiles: format!("p50 {}, p99 {}", behind("50%"), behind("99%")),
     }
 }
 
