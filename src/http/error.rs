@@ -129,7 +129,7 @@ error_codes! {
     /// The answer has more rows or bytes than asked for. Add a LIMIT, raise `max_rows`, or take
     /// a streamed format.
     ResultTooLarge "result_too_large" 413 "Result too large" final;
-    /// The body has a content type that this route does not read.
+    /// The body has a content type that this route does not read, or is packed (`Content-Encoding`).
     UnsupportedMediaType "unsupported_media_type" 415 "Unsupported media type" final;
     /// The `Idempotency-Key` was used for another request. Make a new key for a new request.
     IdempotencyKeyReused "idempotency_key_reused" 422 "Idempotency key reused" final;
