@@ -1,16 +1,16 @@
 //! Threads for long work, statements above all: whoever has short work goes first.
 //!
 //! Lower priority alone is not enough. A thread that wakes is often put where a long statement
-//! runs, and waits until that has had its turn: 4 ms measured, in one of a hundred durable inserts
-//! beside a single client that sorts. A thread whose turns are longer than those of who wakes may
-//! be interrupted at once (Linux 6.12 and later).
+//! runs, and waits there for the kernel's next tick: 4 ms measured, in one of a hundred durable
+//! inserts beside a single client that sorts. A thread whose turns are longer than those of who
+//! wakes may be interrupted at once (Linux 6.12 and later).
 use std::io;
 
 /// A tenth of the processor time that a serving thread gets, where both want all of it.
 const NICENESS: i32 = 10;
 
-/// The turn that is asked for, in nanoseconds; others have about 3 ms. With 100 ms, the longest
-/// that there is, now and then somebody waits for 80 ms.
+/// The turn that is asked for, in nanoseconds; others have 1 to 3 ms, by the number of processors.
+/// With 100 ms, the longest that there is, somebody waits for 80 ms now and then.
 #[cfg(target_os = "linux")]
 const TURN: u64 = 20_000_000;
 

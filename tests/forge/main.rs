@@ -71,6 +71,7 @@ mod lifecycle;
 #[path = "../shared/log_copy.rs"]
 mod log_copy;
 mod long_reads;
+mod long_work;
 mod one_truth;
 mod plans;
 mod power_loss;

@@ -47,17 +47,20 @@ async fn every_record_of_every_file_holds() {
                     records,
                     skipped,
                     contradicted,
+                    refused,
                 } = tally;
-                let others = contradicted.len();
                 eprintln!(
                     "{name}: {records} records run, {skipped} are for other engines; \
-                     SQLite itself contradicts {others}"
+                     SQLite itself contradicts {}, and {} hold a statement that is not allowed here",
+                    contradicted.len(),
+                    refused.len()
                 );
-                for failure in &contradicted {
+                for failure in contradicted.iter().chain(&refused) {
                     eprintln!("{failure}");
                 }
                 if ours {
                     failures.extend(contradicted);
+                    failures.extend(refused);
                 }
             }
             Err(failure) => failures.push(failure),
@@ -95,10 +98,26 @@ async fn a_record_that_does_not_hold_is_told_with_its_place() {
 #[tokio::test]
 async fn what_holds_for_sqlite_and_not_here_is_a_failure() {
     let folder = TempDir::new().unwrap();
-    // A wanted difference: every request is a transaction of its own.
-    let file = written(&folder, "begin.slt", "statement ok\nBEGIN\n");
-    let failure = run_file(&file).await.unwrap_err();
-    assert!(failure.contains("begin.slt:1"), "{failure}");
+    // A wanted difference: no pattern is that long here.
+    let long = format!("query I\nSELECT 'a' LIKE '{}'\n----\n0\n", "a".repeat(60));
+    let text = format!("{long}\n{long}");
+    let failure = run_file(&written(&folder, "long.slt", &text))
+        .await
+        .unwrap_err();
+    for place in ["long.slt:1", "long.slt:6"] {
+        assert!(failure.contains(place), "{place}: {failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_nobody_may_run_here_is_told_and_the_file_goes_on_without_it() {
+    let folder = TempDir::new().unwrap();
+    let text = "statement ok\nCREATE TEMP VIEW v AS SELECT 1\n\n\
+                statement error\nSELECT * FROM v\n\nquery I\nSELECT 2\n----\n2\n";
+    let tally = run_file(&written(&folder, "temp.slt", text)).await.unwrap();
+    assert_eq!(tally.refused.len(), 1, "{tally:?}");
+    assert!(tally.refused[0].contains("temp.slt:1"), "{tally:?}");
+    assert_eq!((tally.records, tally.contradicted.len()), (3, 0));
 }
 
 #[tokio::test]

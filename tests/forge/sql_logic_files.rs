@@ -16,7 +16,6 @@ use sqllogictest::{
 };
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// How many records of a file were run.
@@ -27,12 +26,24 @@ pub(crate) struct Tally {
     pub(crate) skipped: usize,
     /// Those that do not hold for SQLite itself either, such as those of another version of it.
     pub(crate) contradicted: Vec<String>,
+    /// Those with a statement that nobody may run here, such as one for a temporary table.
+    pub(crate) refused: Vec<String>,
+}
+
+/// How the last statement came out, beside what SQLite itself says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Verdict {
+    #[default]
+    Same,
+    Differs,
+    /// It was refused, and SQLite was not asked.
+    Refused,
 }
 
 /// Runs a file against a database of its own.
 ///
 /// # Errors
-/// What holds for SQLite itself but not here, with the file and the line.
+/// All that holds for SQLite itself but not here, each with the file and the line.
 pub(crate) async fn run_file(file: &Path) -> Result<Tally, String> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|it| format!("{name}: {it}"))?;
@@ -42,13 +53,13 @@ pub(crate) async fn run_file(file: &Path) -> Result<Tally, String> {
     forge.ready("slt").await;
     let letters = Arc::<Mutex<Vec<DefaultColumnType>>>::default();
     let oracle = Arc::new(Oracle::new());
-    let differs = Arc::<AtomicBool>::default();
+    let verdict = Arc::<Mutex<Verdict>>::default();
     let mut runner = Runner::new(|| {
         let database = Database {
             forge: forge.clone(),
             letters: letters.clone(),
             oracle: oracle.clone(),
-            differs: differs.clone(),
+            verdict: verdict.clone(),
         };
         async { Ok(database) }
     });
@@ -58,6 +69,7 @@ pub(crate) async fn run_file(file: &Path) -> Result<Tally, String> {
 
     let mut tally = Tally::default();
     let mut labels = HashMap::new();
+    let mut failures = Vec::new();
     for record in records {
         let mut label_here = None;
         match &record {
@@ -101,13 +113,19 @@ pub(crate) async fn run_file(file: &Path) -> Result<Tally, String> {
             Err(failure) => Err(failure.to_string()),
         };
         tally.records += 1;
-        match outcome {
-            Ok(()) => {}
-            Err(failure) if differs.load(Ordering::Relaxed) => return Err(failure),
-            Err(failure) => tally.contradicted.push(failure),
+        if let Err(failure) = outcome {
+            match *verdict.lock().unwrap() {
+                Verdict::Same => tally.contradicted.push(failure),
+                Verdict::Differs => failures.push(failure),
+                Verdict::Refused => tally.refused.push(failure),
+            }
         }
     }
-    Ok(tally)
+    if failures.is_empty() {
+        Ok(tally)
+    } else {
+        Err(failures.join("\n\n"))
+    }
 }
 
 /// Queries with the same label have the same rows.
@@ -186,8 +204,13 @@ struct Database {
     letters: Arc<Mutex<Vec<DefaultColumnType>>>,
     /// Runs everything as well.
     oracle: Arc<Oracle>,
-    /// Whether the last statement came out otherwise than there.
-    differs: Arc<AtomicBool>,
+    verdict: Arc<Mutex<Verdict>>,
+}
+
+impl Database {
+    fn decide(&self, verdict: Verdict) {
+        *self.verdict.lock().unwrap() = verdict;
+    }
 }
 
 /// What the gateway says no with.
@@ -216,10 +239,16 @@ impl AsyncDB for Database {
             .forge
             .post("/v1/databases/slt/query", &body.to_string())
             .await;
+        if answer.status == 403 {
+            self.decide(Verdict::Refused);
+            return Err(Refused(answer.json()["detail"].to_string()));
+        }
         let expected = self.oracle.ask(&plain(sql));
         if answer.status != 200 {
-            let differs = matches!(expected, Outcome::Answer { .. });
-            self.differs.store(differs, Ordering::Relaxed);
+            self.decide(match expected {
+                Outcome::Answer { .. } => Verdict::Differs,
+                Outcome::Failure { .. } => Verdict::Same,
+            });
             return Err(Refused(answer.json()["detail"].to_string()));
         }
         let body: Body<'_> = serde_json::from_str(&answer.text).unwrap();
@@ -227,7 +256,11 @@ impl AsyncDB for Database {
             Outcome::Answer { rows, .. } => same_rows(&body.rows, rows),
             Outcome::Failure { .. } => false,
         };
-        self.differs.store(!is_same, Ordering::Relaxed);
+        self.decide(if is_same {
+            Verdict::Same
+        } else {
+            Verdict::Differs
+        });
         if body.columns.is_empty() {
             return Ok(DBOutput::StatementComplete(body.rows_affected));
         }
