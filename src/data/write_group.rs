@@ -311,4 +311,23 @@ mod tests {
         let body = String::from_utf8(rows[0].body.clone()).unwrap();
         assert!(body.contains(r#""rows":[["kept"]]"#), "{body}");
     }
+
+    #[test]
+    fn a_write_is_known_as_long_from_when_it_was_until_it_is_short() {
+        let (_folder, mut sqlite) = database();
+        run(&mut sqlite, "CREATE TABLE t (a)");
+        let lanes = Lanes::new(8);
+        let commits = AtomicU64::new(0);
+        let sql = "INSERT INTO t VALUES (1)";
+        for (group_time, is_long) in [
+            (Duration::ZERO, true), // beside nothing, everything is long
+            (Duration::from_secs(1), false),
+        ] {
+            let (request, mut answered) = request(sql);
+            let mut waiting = VecDeque::from([request]);
+            run_group(&mut sqlite, &mut waiting, group_time, &lanes, &commits);
+            answered.try_recv().unwrap().unwrap();
+            assert_eq!(lanes.is_slow(sql), is_long, "{group_time:?}");
+        }
+    }
 }
