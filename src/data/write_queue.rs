@@ -6,7 +6,7 @@ use super::threads::Seat;
 use crate::clock::Deadline;
 use crate::engine::sqlite::{Answer, Form, Leash, SqlError, Statement, Ticket};
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -33,8 +33,6 @@ pub(super) struct WriteRequest {
 pub(super) struct WriteQueue {
     most: usize,
     inside: Mutex<Inside>,
-    /// As many are in line as the thread that drains it waits for.
-    enough: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -46,8 +44,6 @@ struct Inside {
     is_drained: bool,
     /// Whether a transaction has the writer.
     is_lent: bool,
-    /// For how many the thread waits before it drains; 0 when it does not wait.
-    wanted: usize,
     /// What runs on that thread.
     running: Option<Running>,
 }
@@ -92,7 +88,6 @@ impl WriteQueue {
         Self {
             most,
             inside: Mutex::default(),
-            enough: Condvar::new(),
         }
     }
 
@@ -105,9 +100,6 @@ impl WriteQueue {
             });
         }
         inside.waiting.push_back(request);
-        if inside.waiting.len() == inside.wanted {
-            self.enough.notify_one();
-        }
         Ok(!std::mem::replace(&mut inside.is_drained, true))
     }
 
@@ -163,19 +155,6 @@ impl WriteQueue {
             inside.is_drained = false;
         }
         !is_empty
-    }
-
-    /// Waits, for at most `patience`, until as many requests are in line as were answered. Sleeps:
-    /// who only yields comes back when the processor's next thread has had its whole turn, 3 ms of
-    /// somebody's long statement.
-    pub(super) fn gather(&self, answered: usize, patience: Duration) {
-        let mut inside = self.lock();
-        inside.wanted = answered;
-        let waited = self
-            .enough
-            .wait_timeout_while(inside, patience, |it| it.waiting.len() < it.wanted);
-        let (mut inside, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        inside.wanted = 0;
     }
 
     /// Puts requests back in front, for the next thread.

@@ -115,11 +115,6 @@ impl DataPlane {
 /// A commit that takes longer than this past its deadline has a disk that does not answer.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whoever was just answered is likely to come again: waiting this long for as many as went saves
-/// syncs, which take several times longer, and thread changes. Not for one that came alone: nobody
-/// would share its next commit.
-const GATHER_TIME: Duration = Duration::from_micros(50);
-
 /// How long cutting the WAL waits for readers; who cannot be waited for now is later.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(10);
 
@@ -174,8 +169,7 @@ impl Drain {
         let mut group = VecDeque::new();
         let mut place = self.open.writer();
         while self.open.writes.fill(&mut group, self.group_requests) {
-            let size = group.len();
-            if size > 0 {
+            if !group.is_empty() {
                 match self.open.ready_writer(&mut place) {
                     Ok(writer) => {
                         if self.wal_has_room(writer) {
@@ -203,10 +197,6 @@ impl Drain {
                 // Others wait for a thread, too.
                 self.open.writes.put_back(group);
                 return false;
-            }
-            let answered = size - group.len().min(size);
-            if answered > 1 {
-                self.open.writes.gather(answered, GATHER_TIME);
             }
         }
         true
