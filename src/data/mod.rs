@@ -21,6 +21,7 @@ mod open_databases;
 pub mod original_rows;
 mod pipe;
 mod query;
+mod reader_in_hand;
 mod reads;
 mod savepoint;
 mod snapshot;

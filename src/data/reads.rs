@@ -10,6 +10,7 @@ use super::lanes::Lane;
 use super::on_thread::held;
 use super::open_database::OpenDatabase;
 use super::query::{QueryAnswer, QueryError};
+use super::reader_in_hand::ReaderInHand;
 use super::{Call, DataPlane, SharedGuard};
 use crate::clock::{Deadline, WorkTime};
 use crate::engine::sqlite::{Answer, Hold, SqlError, Statement, Ticket};
@@ -26,7 +27,7 @@ impl DataPlane {
         statement: &Statement,
     ) -> Result<QueryAnswer, QueryError> {
         if open.lanes.of(&statement.sql) == Some(Lane::Fast)
-            && let Some(done) = self.read_here(open, call, statement)
+            && let Some(done) = self.read_here(guard, open, call, statement)
         {
             return done;
         }
@@ -36,20 +37,24 @@ impl DataPlane {
     /// Runs a short read on this thread. `None` when it has to run elsewhere.
     fn read_here(
         &self,
-        open: &OpenDatabase,
+        guard: &SharedGuard,
+        open: &Arc<OpenDatabase>,
         call: &Call,
         statement: &Statement,
     ) -> Option<Result<QueryAnswer, QueryError>> {
-        let mut reader = open.resting_reader()?;
-        reader.hold(Hold {
+        let mut reader = ReaderInHand::take(open, guard)?;
+        let sqlite = reader.sqlite();
+        sqlite.hold(Hold {
             deadline: call.deadline,
             ticket: None,
             slice: Some(Deadline::after(self.config.inline_slice)),
             may_wait: false,
         });
-        let result = reader.run(statement, &call.form);
-        reader.release();
-        open.rest(reader);
+        let result = sqlite.run(statement, &call.form);
+        sqlite.release();
+        if result.is_ok() {
+            reader.keep();
+        }
         match result {
             Err(SqlError::SliceOver) => {
                 let epoch = open.lanes.epoch();

@@ -94,6 +94,32 @@ async fn no_neighbour_of_32_loses_an_acknowledged_row_to_another_ones_failure() 
     assert_eq!(sql.rows("PRAGMA foreign_key_check").await, json!([]));
 }
 
+/// One thread, as a connection has it: its reads share a transaction.
+#[tokio::test]
+async fn each_of_32_reads_what_it_was_told_of_while_all_read_and_write() {
+    let sql = Arc::new(Sql::new());
+    sql.ask("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        .await
+        .unwrap();
+    let client = |number: u64, sql: Arc<Sql>| async move {
+        for turn in 0..50 {
+            let id = number * 1_000 + turn;
+            let params = format!("[{id}]");
+            let insert = "INSERT INTO t VALUES (?)";
+            sql.ask_with(insert, &params).await.unwrap();
+            for _ in 0..10 {
+                let question = "SELECT count(*) FROM t WHERE id = ?";
+                let found = sql.ask_with(question, &params).await.unwrap();
+                assert_eq!(found["rows"], json!([[1]]), "row {id}");
+            }
+        }
+    };
+    let clients = (1..=32).map(|number| tokio::spawn(client(number, Arc::clone(&sql))));
+    for client in join_all(clients).await {
+        client.unwrap();
+    }
+}
+
 /// A write that goes on for ever and needs no room.
 const ENDLESS: &str = "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 \
                        FROM c) SELECT count(*) FROM c";

@@ -1,0 +1,264 @@
+//! The reader that a thread keeps in hand between two reads.
+//!
+//! To begin and end to read takes SQLite a tenth of what a whole point select costs. A thread that
+//! has several reads of one database to serve therefore runs them in one transaction. It ends with
+//! the next commit, or once the thread has served what was ready when it began, and before that
+//! when it is [`LONGEST`] old: by so much a commit of another program may be seen later.
+use super::gate::SharedGuard;
+use super::open_database::{Handle, OpenDatabase};
+use super::savepoint::roll_back;
+use crate::clock::Stopwatch;
+use crate::engine::sqlite::SqliteConnection;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::runtime::{self, RuntimeFlavor};
+
+/// Most time from the first read of a transaction to the beginning of its last one.
+const LONGEST: Duration = Duration::from_millis(1);
+
+thread_local! {
+    static IN_HAND: RefCell<Option<ReaderInHand>> = const { RefCell::new(None) };
+    static LAYS_DOWN_SOON: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A reader. Dropped, it ends its transaction and rests.
+#[derive(Debug)]
+pub(super) struct ReaderInHand {
+    open: Arc<OpenDatabase>,
+    /// There until dropped.
+    reader: Option<Handle>,
+    transaction: Option<Transaction>,
+    /// Dropped last: what is behind the gate is out of hand.
+    _guard: SharedGuard,
+}
+
+#[derive(Debug)]
+struct Transaction {
+    /// Commits before it began, at least those that it sees.
+    commits: u64,
+    since: Stopwatch,
+}
+
+impl ReaderInHand {
+    /// A reader that sees every commit that was acknowledged: the one in this thread's hand, or
+    /// one that rests.
+    pub(super) fn take(open: &Arc<OpenDatabase>, guard: &SharedGuard) -> Option<Self> {
+        if let Some(mut reader) = IN_HAND.take()
+            && Arc::ptr_eq(&reader.open, open)
+        {
+            reader.go_on();
+            return Some(reader);
+        }
+        Some(Self {
+            reader: Some(open.resting_reader()?),
+            open: Arc::clone(open),
+            transaction: None,
+            _guard: guard.clone(),
+        })
+    }
+
+    /// The connection.
+    pub(super) fn sqlite(&mut self) -> &mut SqliteConnection {
+        self.reader.as_mut().expect("it is there until dropped")
+    }
+
+    /// Keeps it in hand for the reads that this thread has yet to serve.
+    pub(super) fn keep(self) {
+        let tokio = runtime::Handle::current();
+        // Of threads that share their work, another one would lay it down.
+        if tokio.runtime_flavor() != RuntimeFlavor::CurrentThread {
+            return;
+        }
+        IN_HAND.set(Some(self));
+        if !LAYS_DOWN_SOON.replace(true) {
+            // Behind all that is ready to run.
+            let lays_down = LaysDown;
+            tokio.spawn(async move { drop(lays_down) });
+        }
+    }
+
+    /// Goes on in its transaction, or begins one that sees what was committed since.
+    fn go_on(&mut self) {
+        // Counted first: a commit in between makes it older than it is, never younger.
+        let commits = self.open.commits.load(Ordering::Acquire);
+        let sees_all = |it: &Transaction| it.commits == commits && it.since.elapsed() < LONGEST;
+        if self.transaction.as_ref().is_some_and(sees_all) {
+            return;
+        }
+        self.end_transaction();
+        // Where it fails, each statement has its own, as ever.
+        if self.sqlite().command("BEGIN;").is_ok() {
+            let since = Stopwatch::start();
+            self.transaction = Some(Transaction { commits, since });
+        }
+    }
+
+    fn end_transaction(&mut self) {
+        if self.transaction.take().is_some() {
+            roll_back(self.sqlite());
+        }
+    }
+}
+
+impl Drop for ReaderInHand {
+    fn drop(&mut self) {
+        self.end_transaction();
+        if let Some(reader) = self.reader.take() {
+            self.open.rest(reader);
+        }
+    }
+}
+
+/// Dropped, it empties this thread's hand: when its turn comes, or its runtime ends.
+struct LaysDown;
+
+impl Drop for LaysDown {
+    fn drop(&mut self) {
+        LAYS_DOWN_SOON.set(false);
+        drop(IN_HAND.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Deadline;
+    use crate::data::query::Target;
+    use crate::data::{DataConfig, Gates};
+    use crate::domain::database::Durability;
+    use crate::domain::ids::DatabaseId;
+    use crate::engine::Engine as _;
+    use crate::engine::sqlite::{Form, Format, Int64Form, MAIN_FILE, Shape, Sqlite, Statement};
+    use rusqlite::Connection;
+    use serde_json::Value;
+    use std::path::PathBuf;
+    use std::sync::atomic::AtomicUsize;
+    use uuid::Uuid;
+
+    const FORM: Form = Form {
+        format: Format::Json,
+        shape: Shape::Rows,
+        int64: Int64Form::Number,
+        max_rows: 1,
+        may_truncate: false,
+        max_bytes: 1000,
+    };
+
+    /// An open database with one reader that rests, and another program that writes to its file.
+    struct Scene {
+        folder: PathBuf,
+        open: Arc<OpenDatabase>,
+        gates: Gates,
+        database: DatabaseId,
+        other_program: Connection,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let folder = std::env::temp_dir().join(format!("dbforge-{}", Uuid::new_v4()));
+            std::fs::create_dir(&folder).unwrap();
+            Sqlite.create_file(&folder, Durability::Full).unwrap();
+            let other_program = Connection::open(folder.join(MAIN_FILE)).unwrap();
+            other_program.execute_batch("CREATE TABLE t (a)").unwrap();
+            let target = Target {
+                database: DatabaseId(Uuid::nil()),
+                durability: Durability::Full,
+                size_bytes: 1 << 20,
+            };
+            let (config, connections) = (DataConfig::default(), Arc::new(AtomicUsize::new(0)));
+            let open = OpenDatabase::new(folder.clone(), 0, &target, &config, &connections);
+            open.rest(open.reader().unwrap());
+            Self {
+                folder,
+                open: Arc::new(open),
+                gates: Gates::default(),
+                database: target.database,
+                other_program,
+            }
+        }
+
+        /// How many rows a read sees, and whether it is one of several in a transaction.
+        fn read(&self) -> (i64, bool) {
+            let guard = self.gates.try_enter(self.database).unwrap();
+            let mut reader = ReaderInHand::take(&self.open, &guard).unwrap();
+            let count = Statement {
+                sql: "SELECT count(*) FROM t".into(),
+                ..Statement::default()
+            };
+            let body = reader.sqlite().run(&count, &FORM).unwrap().body;
+            let answer: Value = serde_json::from_slice(&body).unwrap();
+            let rows = answer["rows"][0][0].as_i64().unwrap();
+            let is_in_transaction = !reader.sqlite().is_autocommit();
+            reader.keep();
+            (rows, is_in_transaction)
+        }
+
+        fn insert(&self) {
+            let insert = "INSERT INTO t VALUES (1)";
+            self.other_program.execute(insert, []).unwrap();
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+
+    #[tokio::test]
+    async fn reads_in_a_row_share_a_transaction_until_something_is_committed() {
+        let scene = Scene::new();
+        assert_eq!(scene.read(), (0, false), "nobody knows yet that there are more");
+        assert_eq!(scene.read(), (0, true));
+        scene.insert();
+        scene.open.commits.fetch_add(1, Ordering::Release);
+        assert_eq!(scene.read(), (1, true));
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_grows_old_is_not_gone_on_with() {
+        let scene = Scene::new();
+        scene.read();
+        scene.read();
+        scene.insert(); // of which the forge knows nothing
+        let patience = Stopwatch::start();
+        while scene.read().0 == 0 {
+            assert!(patience.elapsed() < Duration::from_secs(10));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_nothing_left_to_serve_has_nothing_in_hand() {
+        let scene = Scene::new();
+        scene.read();
+        scene.read();
+        assert!(scene.open.resting_reader().is_none());
+        let soon = Deadline::after(Duration::from_secs(10));
+        scene.gates.take(scene.database, soon).await.unwrap();
+        let reader = scene.open.resting_reader().unwrap();
+        assert!(reader.is_autocommit());
+    }
+
+    #[tokio::test]
+    async fn a_thread_has_the_reader_of_one_database_in_hand() {
+        let (one, other) = (Scene::new(), Scene::new());
+        one.read();
+        one.read();
+        other.read();
+        assert!(one.open.resting_reader().unwrap().is_autocommit());
+        assert_eq!(other.read(), (0, true));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn threads_that_share_their_work_have_nothing_in_hand() {
+        tokio::spawn(async {
+            let scene = Scene::new();
+            scene.read();
+            assert!(scene.open.resting_reader().is_some());
+        })
+        .await
+        .unwrap();
+    }
+}
