@@ -1,4 +1,5 @@
-//! What is remembered about a database's statements: which are short and which are long.
+//! What is remembered about a database's statements: which are short, which are long, and which
+//! end well.
 //!
 //! A read earns the fast lane, the thread that serves HTTP, by having been short and calm on a
 //! thread of its own; it loses the lane when it runs out of its slice, and may earn it again.
@@ -13,6 +14,8 @@ pub(super) enum Lane {
     Fast,
     /// A read that was calm and not short, or a write that ran out of its slice.
     Slow,
+    /// A write that ended well.
+    Proven,
 }
 
 #[derive(Debug)]
@@ -23,9 +26,21 @@ pub(super) struct Lanes {
 
 #[derive(Debug, Default)]
 struct Known {
-    by_sql: HashMap<Arc<str>, Lane>,
+    recent: HashMap<Arc<str>, Lane>,
+    /// Those before, of which each that is asked for becomes a recent one.
+    older: HashMap<Arc<str>, Lane>,
     /// Raised when everything is forgotten: who learned before has nothing to add after.
     epoch: u64,
+}
+
+impl Known {
+    /// Texts that never come again fill it; what is asked for in between stays.
+    fn remember(&mut self, sql: Arc<str>, lane: Lane, most: usize) {
+        if self.recent.len() >= most / 2 && !self.recent.contains_key(&sql) {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent.insert(sql, lane);
+    }
 }
 
 impl Lanes {
@@ -38,7 +53,13 @@ impl Lanes {
     }
 
     pub(super) fn of(&self, sql: &str) -> Option<Lane> {
-        self.lock().by_sql.get(sql).copied()
+        let mut known = self.lock();
+        if let Some(lane) = known.recent.get(sql) {
+            return Some(*lane);
+        }
+        let (sql, lane) = known.older.remove_entry(sql)?;
+        known.remember(sql, lane, self.most);
+        Some(lane)
     }
 
     pub(super) fn is_slow(&self, sql: &str) -> bool {
@@ -58,21 +79,17 @@ impl Lanes {
         }
         match lane {
             None => {
-                known.by_sql.remove(sql);
+                known.recent.remove(sql);
+                known.older.remove(sql);
             }
-            Some(lane) => {
-                if known.by_sql.len() >= self.most && !known.by_sql.contains_key(sql) {
-                    // Texts that never come again fill it; what matters is soon learned anew.
-                    known.by_sql.clear();
-                }
-                known.by_sql.insert(Arc::clone(sql), lane);
-            }
+            Some(lane) => known.remember(Arc::clone(sql), lane, self.most),
         }
     }
 
     pub(super) fn forget_all(&self) {
         let mut known = self.lock();
-        known.by_sql.clear();
+        known.recent.clear();
+        known.older.clear();
         known.epoch += 1;
     }
 
@@ -100,11 +117,26 @@ mod tests {
 
     #[test]
     fn no_more_statements_are_remembered_than_allowed() {
-        let lanes = Lanes::new(2);
-        for text in ["a", "b", "c", "d", "e"] {
+        let lanes = Lanes::new(4);
+        for text in ["a", "b", "c", "d", "e", "f", "g"] {
             lanes.learn(0, &text.into(), Some(Lane::Slow));
-            assert!(lanes.lock().by_sql.len() <= 2);
+            let known = lanes.lock();
+            assert!(known.recent.len() + known.older.len() <= 4);
+            drop(known);
             assert_eq!(lanes.of(text), Some(Lane::Slow));
         }
+        assert_eq!(lanes.of("a"), None);
+    }
+
+    #[test]
+    fn what_is_asked_for_again_and_again_outlives_texts_that_never_come_again() {
+        let lanes = Lanes::new(4);
+        lanes.learn(0, &"hot".into(), Some(Lane::Fast));
+        for text in ["a", "b", "c", "d", "e", "f", "g"] {
+            lanes.learn(0, &text.into(), Some(Lane::Proven));
+            assert_eq!(lanes.of("hot"), Some(Lane::Fast), "after {text}");
+        }
+        lanes.learn(0, &"hot".into(), None);
+        assert_eq!(lanes.of("hot"), None);
     }
 }

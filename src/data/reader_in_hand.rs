@@ -210,7 +210,11 @@ mod tests {
     #[tokio::test]
     async fn reads_in_a_row_share_a_transaction_until_something_is_committed() {
         let scene = Scene::new();
-        assert_eq!(scene.read(), (0, false), "nobody knows yet that there are more");
+        assert_eq!(
+            scene.read(),
+            (0, false),
+            "nobody knows yet that there are more"
+        );
         assert_eq!(scene.read(), (0, true));
         scene.insert();
         scene.open.commits.fetch_add(1, Ordering::Release);

@@ -14,16 +14,7 @@ pub(super) fn run_in_savepoint(
     foreign_keys: ForeignKeys,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
     sqlite.command("SAVEPOINT request;").map_err(|it| (0, it))?;
-    sqlite.hold(hold);
-    let result = run_all(sqlite, statements, form);
-    sqlite.release();
-    let result = result.and_then(|answers| {
-        if foreign_keys == ForeignKeys::Now && sqlite.has_deferred_violations() {
-            // Left alone it would pass RELEASE and fail the COMMIT of all.
-            return Err((statements.len() - 1, broken_foreign_key()));
-        }
-        Ok(answers)
-    });
+    let result = run_held(sqlite, statements, form, hold, foreign_keys);
     match result {
         Ok(answers) => match sqlite.command("RELEASE request;") {
             Ok(()) => Ok(answers),
@@ -44,6 +35,28 @@ pub(super) fn run_in_savepoint(
             Err(failure)
         }
     }
+}
+
+/// Runs statements without a savepoint. Where one fails, what they have changed is still there.
+///
+/// # Errors
+/// The first failure, with the place of its statement.
+pub(super) fn run_held(
+    sqlite: &mut SqliteConnection,
+    statements: &[Statement],
+    form: &Form,
+    hold: Hold,
+    foreign_keys: ForeignKeys,
+) -> Result<Vec<Answer>, (usize, SqlError)> {
+    sqlite.hold(hold);
+    let result = run_all(sqlite, statements, form);
+    sqlite.release();
+    let answers = result?;
+    if foreign_keys == ForeignKeys::Now && sqlite.has_deferred_violations() {
+        // Left alone it would fail the COMMIT of all.
+        return Err((statements.len() - 1, broken_foreign_key()));
+    }
+    Ok(answers)
 }
 
 /// When foreign keys that are checked at the end of a transaction have to hold.

@@ -4,8 +4,11 @@
 //! break through savepoints and end the whole transaction: a write that is interrupted, `OR
 //! ROLLBACK`, and a disk or memory that is full. Then the culprit is answered, and its neighbours,
 //! none of whom has been answered, run again without it.
+//!
+//! A savepoint costs as much as a small insert inside of it, so a statement that ended well the last
+//! time has none. Should it fail, the whole transaction is undone, and all run again in savepoints.
 use super::lanes::{Lane, Lanes};
-use super::savepoint::{ForeignKeys, roll_back, run_in_savepoint};
+use super::savepoint::{ForeignKeys, roll_back, run_held, run_in_savepoint};
 use super::write_queue::WriteRequest;
 use crate::clock::{Deadline, Stopwatch};
 use crate::engine::sqlite::{Answer, Hold, SqlError, SqliteConnection};
@@ -13,6 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// What came of one transaction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,8 +30,8 @@ type Kept = Vec<(WriteRequest, Vec<Answer>)>;
 /// Runs requests from the front of `waiting` in one transaction and answers those that it kept or
 /// refused. Who is to run again is in front of `waiting` afterwards.
 ///
-/// Every call answers, drops or marks as long at least one request: calling it until `waiting` is
-/// empty ends.
+/// Every call answers, drops or marks as long or not proven at least one request: calling it until
+/// `waiting` is empty ends.
 pub(super) fn run_group(
     sqlite: &mut SqliteConnection,
     waiting: &mut VecDeque<WriteRequest>,
@@ -59,21 +63,31 @@ pub(super) fn run_group(
         match run_request(sqlite, &request, slice) {
             Ok(answers) => {
                 let alone = request.alone;
-                learn_how_long_it_was(&request, &answers, group_time, lanes);
+                learn_how_it_was(&request, &answers, group_time, lanes);
                 kept.push((request, answers));
                 if alone {
                     break;
                 }
             }
             Err((statement, error)) => {
+                // Without a savepoint, what it has changed is still there.
+                let is_undone = !request.proven && !sqlite.is_autocommit() && !sqlite.is_spoiled();
+                let sql = &request.statements[0].sql;
                 if error == SqlError::SliceOver {
                     request.alone = true;
-                    lanes.learn(lanes.epoch(), &request.statements[0].sql, Some(Lane::Slow));
+                    lanes.learn(lanes.epoch(), sql, Some(Lane::Slow));
                     waiting.push_front(request);
                 } else {
-                    request.fail(statement, error);
+                    if request.proven {
+                        lanes.learn(lanes.epoch(), sql, None);
+                    }
+                    if request.proven && has_neighbours {
+                        waiting.push_front(request);
+                    } else {
+                        request.fail(statement, error);
+                    }
                 }
-                if sqlite.is_autocommit() || sqlite.is_spoiled() {
+                if !is_undone {
                     roll_back(sqlite);
                     run_again(kept, waiting);
                     return GroupEnd::default();
@@ -113,13 +127,14 @@ fn run_request(
     request: &WriteRequest,
     slice: Option<Deadline>,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
-    run_in_savepoint(
-        sqlite,
-        &request.statements,
-        &request.form,
-        hold_for(request, slice),
-        ForeignKeys::Now,
-    )
+    let run = if request.proven {
+        run_held
+    } else {
+        run_in_savepoint
+    };
+    let hold = hold_for(request, slice);
+    let (statements, form) = (&request.statements, &request.form);
+    run(sqlite, statements, form, hold, ForeignKeys::Now)
 }
 
 /// Makes everything lasting and answers, or nothing of it.
@@ -156,9 +171,7 @@ fn commit(
         Ok(()) => {
             // Before anybody is answered: who was told of it may rely on it.
             commits.fetch_add(1, Ordering::Release);
-            for (request, answers) in kept {
-                let _ = request.answer.send(Ok(answers));
-            }
+            answer_all(kept);
             GroupEnd::default()
         }
         Err(error) => {
@@ -173,10 +186,40 @@ fn commit(
     }
 }
 
-/// In front again, in the order they came.
+/// Answers all, those together who wait in the same runtime: each wake from outside is a system call
+/// there, and one of them serves for all.
+fn answer_all(kept: Kept) {
+    let mut homes: Vec<(Handle, Kept)> = Vec::new();
+    for answered in kept {
+        let home = &answered.0.home;
+        match homes.iter_mut().find(|(it, _)| it.id() == home.id()) {
+            Some((_, theirs)) => theirs.push(answered),
+            None => homes.push((home.clone(), vec![answered])),
+        }
+    }
+    for (home, theirs) in homes {
+        let is_one = theirs.len() == 1;
+        let answer_them = move || {
+            for (request, answers) in theirs {
+                let _ = request.answer.send(Ok(answers));
+            }
+        };
+        if is_one {
+            answer_them();
+        } else {
+            home.spawn(async move { answer_them() });
+        }
+    }
+}
+
+/// In front again, in the order they came, each in a savepoint: the next failure leaves the others
+/// alone.
 fn run_again(kept: Kept, waiting: &mut VecDeque<WriteRequest>) {
     for (request, _) in kept.into_iter().rev() {
         waiting.push_front(request);
+    }
+    for request in waiting {
+        request.proven = false;
     }
 }
 
@@ -184,7 +227,7 @@ fn run_again(kept: Kept, waiting: &mut VecDeque<WriteRequest>) {
 /// busy machine makes it so.
 const LONG: u32 = 5;
 
-fn learn_how_long_it_was(
+fn learn_how_it_was(
     request: &WriteRequest,
     answers: &[Answer],
     group_time: Duration,
@@ -194,8 +237,8 @@ fn learn_how_long_it_was(
     let sql = &request.statements[0].sql;
     if took > group_time * LONG {
         lanes.learn(lanes.epoch(), sql, Some(Lane::Slow));
-    } else if took < group_time && lanes.is_slow(sql) {
-        lanes.learn(lanes.epoch(), sql, None);
+    } else if took < group_time && request.statements.len() == 1 && !request.proven {
+        lanes.learn(lanes.epoch(), sql, Some(Lane::Proven));
     }
 }
 
@@ -256,7 +299,9 @@ mod tests {
             timeout,
             ticket: Arc::new(Ticket::default()),
             alone: false,
+            proven: false,
             answer,
+            home: Handle::current(),
             _guard: Gates::default()
                 .try_enter(DatabaseId(Uuid::nil()))
                 .expect("nobody is alone behind a new gate"),
@@ -279,8 +324,8 @@ mod tests {
         answered.try_recv().unwrap().unwrap()
     }
 
-    #[test]
-    fn a_request_given_up_before_the_commit_is_not_in_it_and_its_neighbour_is() {
+    #[tokio::test]
+    async fn a_request_given_up_before_the_commit_is_not_in_it_and_its_neighbour_is() {
         let (_folder, mut sqlite) = database();
         run(&mut sqlite, "CREATE TABLE t (a)");
         let lanes = Lanes::new(8);
@@ -312,8 +357,75 @@ mod tests {
         assert!(body.contains(r#""rows":[["kept"]]"#), "{body}");
     }
 
-    #[test]
-    fn a_write_is_known_as_long_from_when_it_was_until_it_is_short() {
+    #[tokio::test]
+    async fn a_proven_write_that_fails_leaves_nothing_and_takes_no_neighbour_along() {
+        for failing in [
+            "INSERT INTO t VALUES (1)",
+            "INSERT OR ROLLBACK INTO t VALUES (1)",
+            "INSERT OR FAIL INTO t VALUES (20), (1), (21)",
+            "INSERT INTO child VALUES (7)",
+            "INSERT INTO t SELECT 30 UNION ALL SELECT abs(-9223372036854775808)",
+        ] {
+            let (_folder, mut sqlite) = database();
+            for schema in [
+                "CREATE TABLE t (a INTEGER PRIMARY KEY)",
+                "CREATE TABLE child (a REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED)",
+                "INSERT INTO t VALUES (1)",
+            ] {
+                run(&mut sqlite, schema);
+            }
+            let lanes = Lanes::new(8);
+            let commits = AtomicU64::new(0);
+            lanes.learn(0, &failing.into(), Some(Lane::Proven));
+            let (mut waiting, mut answers) = (VecDeque::new(), Vec::new());
+            for sql in [
+                "INSERT INTO t VALUES (2)",
+                failing,
+                "INSERT INTO t VALUES (3)",
+            ] {
+                let (mut request, answered) = request(sql);
+                request.proven = true;
+                waiting.push_back(request);
+                answers.push(answered);
+            }
+            while !waiting.is_empty() {
+                let second = Duration::from_secs(1);
+                run_group(&mut sqlite, &mut waiting, second, &lanes, &commits);
+            }
+            let mut is_kept = Vec::new();
+            for answered in answers {
+                is_kept.push(answered.await.unwrap().is_ok());
+            }
+            assert_eq!(is_kept, [true, false, true], "{failing}");
+            assert_eq!(lanes.of(failing), None, "{failing}");
+            let rows = run(&mut sqlite, "SELECT a FROM t UNION ALL SELECT a FROM child");
+            let body = String::from_utf8(rows[0].body.clone()).unwrap();
+            assert!(
+                body.contains(r#""rows":[[1],[2],[3]]"#),
+                "{failing}: {body}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_ended_well_is_proven_until_it_fails() {
+        let (_folder, mut sqlite) = database();
+        run(&mut sqlite, "CREATE TABLE t (a UNIQUE)");
+        let (lanes, commits) = (Lanes::new(8), AtomicU64::new(0));
+        let sql = "INSERT INTO t VALUES (1)";
+        for (is_kept, lane) in [(true, Some(Lane::Proven)), (false, None)] {
+            let (mut request, mut answered) = request(sql);
+            request.proven = lanes.of(sql) == Some(Lane::Proven);
+            let mut waiting = VecDeque::from([request]);
+            let second = Duration::from_secs(1);
+            run_group(&mut sqlite, &mut waiting, second, &lanes, &commits);
+            assert_eq!(answered.try_recv().unwrap().is_ok(), is_kept);
+            assert_eq!(lanes.of(sql), lane);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_is_known_as_long_from_when_it_was_until_it_is_short() {
         let (_folder, mut sqlite) = database();
         run(&mut sqlite, "CREATE TABLE t (a)");
         let lanes = Lanes::new(8);

@@ -8,6 +8,7 @@ use crate::engine::sqlite::{Answer, Form, Leash, SqlError, Statement, Ticket};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// What becomes of a write.
@@ -23,7 +24,11 @@ pub(super) struct WriteRequest {
     pub(super) ticket: Arc<Ticket>,
     /// Known to be long: it has a commit of its own.
     pub(super) alone: bool,
+    /// One statement that ended well the last time: it has no savepoint of its own.
+    pub(super) proven: bool,
     pub(super) answer: oneshot::Sender<WriteResult>,
+    /// Where the answer is waited for.
+    pub(super) home: Handle,
     /// Nobody moves the files while it waits or runs.
     pub(super) _guard: SharedGuard,
 }

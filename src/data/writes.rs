@@ -1,4 +1,5 @@
 //! Writes: in line, then drained by one thread in groups.
+use super::lanes::Lane;
 use super::lending::Loan;
 use super::open_database::{OpenDatabase, Writer};
 use super::query::{BatchError, QueryError};
@@ -32,27 +33,27 @@ impl DataPlane {
         };
         let ticket = Arc::new(Ticket::default());
         let (answer, mut answered) = oneshot::channel();
-        let is_long = open.lanes.is_slow(&statements[0].sql);
+        let here = Handle::current();
+        let lane = open.lanes.of(&statements[0].sql);
+        let is_long = lane == Some(Lane::Slow);
         let is_first = open
             .writes
             .push(WriteRequest {
                 alone: is_long,
+                proven: lane == Some(Lane::Proven) && statements.len() == 1,
                 statements,
                 form: call.form,
                 deadline: call.deadline,
                 timeout: call.timeout,
                 ticket: Arc::clone(&ticket),
                 answer,
+                home: here.clone(),
                 _guard: guard.clone(),
             })
             .map_err(failed)?;
         if is_first {
             // Where the request is served, long work lets others go first.
-            let tokio = if is_long {
-                Handle::current()
-            } else {
-                self.tokio.clone()
-            };
+            let tokio = if is_long { here } else { self.tokio.clone() };
             self.send_a_thread(guard, open, tokio);
         }
 

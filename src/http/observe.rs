@@ -11,6 +11,7 @@ use axum::response::Response;
 use futures_util::FutureExt as _;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use tracing::Instrument;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -43,7 +44,9 @@ pub(super) async fn observe<F: Future<Output = Response>>(
     );
 
     let encoding = Encoding::wanted(request.headers());
-    let answered = AssertUnwindSafe(answer(id, request).instrument(span.clone()));
+    // Pinned, it is not copied into what is wrapped around it.
+    let answer = pin!(answer(id, request));
+    let answered = AssertUnwindSafe(answer.instrument(span.clone()));
     let mut response = answered.catch_unwind().await.unwrap_or_else(after_panic);
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {

@@ -12,6 +12,7 @@ use super::router::{Admission, Place, Routes, Workplace};
 use crate::domain::ids::RequestId;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
@@ -59,15 +60,16 @@ impl Service {
         let admitted = match place.admission {
             Admission::Always => return self.go_on(place, request).await,
             Admission::WithRoom => {
-                within_bounds(gateway, async { Ok(self.go_on(place, request).await) }).await
+                let work = pin!(async { Ok(self.go_on(place, request).await) });
+                within_bounds(gateway, work).await
             }
             Admission::WithToken => {
-                within_bounds(gateway, async {
+                let work = pin!(async {
                     let caller = identify(gateway, request.headers(), id)?;
                     request.extensions_mut().insert(caller);
                     Ok(self.go_on(place, request).await)
-                })
-                .await
+                });
+                within_bounds(gateway, work).await
             }
         };
         admitted.unwrap_or_else(Problem::into_response)

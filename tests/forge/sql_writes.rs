@@ -7,11 +7,16 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What one writer was told: the rows that were acknowledged, and that nothing else failed.
+/// What one writer was told: the rows that were acknowledged, and that nothing else failed. Half of
+/// its statements are texts that were seen before, half are new ones.
 async fn writer(sql: Arc<Sql>, number: u64) -> Vec<u64> {
     let mut acknowledged = Vec::new();
     for turn in 0..40 {
-        let id = number * 1_000 + turn;
+        // Row 0 is there already.
+        let id = match (number + turn) % 8 {
+            4 | 5 if turn % 3 == 0 => 0,
+            _ => number * 1_000 + turn,
+        };
         let (question, options, may_fail): (String, _, bool) = match (number + turn) % 8 {
             0 => (
                 // It breaks a rule, and takes the whole transaction with it.
@@ -39,15 +44,24 @@ async fn writer(sql: Arc<Sql>, number: u64) -> Vec<u64> {
                 read_write(),
                 true,
             ),
+            4 => (
+                format!("INSERT OR ROLLBACK INTO t (id) VALUES ({id})"),
+                read_write(),
+                id == 0,
+            ),
             _ => (
                 format!("INSERT INTO t (id) VALUES ({id})"),
                 read_write(),
-                false,
+                id == 0,
             ),
         };
-        let result = sql
-            .request(&sql.target, &question, Params::None, options)
-            .await;
+        let (question, params) = if turn % 2 == 0 {
+            (question, Params::None)
+        } else {
+            let params = serde_json::from_value(json!([id])).unwrap();
+            (question.replace(&format!("({id}"), "(?1"), params)
+        };
+        let result = sql.request(&sql.target, &question, params, options).await;
         match result {
             Ok(_) if may_fail => panic!("{question} cannot end well"),
             Ok(_) => acknowledged.push(id),
