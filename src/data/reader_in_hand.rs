@@ -130,8 +130,7 @@ mod tests {
     use crate::domain::database::Durability;
     use crate::domain::ids::DatabaseId;
     use crate::engine::Engine as _;
-    use crate::engine::sqlite::{Form, Format, Int64Form, MAIN_FILE, Shape, Sqlite, Statement};
-    use rusqlite::Connection;
+    use crate::engine::sqlite::{Form, Format, Int64Form, Profile, Role, Shape, Sqlite, Statement};
     use serde_json::Value;
     use std::path::PathBuf;
     use std::sync::atomic::AtomicUsize;
@@ -152,7 +151,7 @@ mod tests {
         open: Arc<OpenDatabase>,
         gates: Gates,
         database: DatabaseId,
-        other_program: Connection,
+        other_program: SqliteConnection,
     }
 
     impl Scene {
@@ -160,8 +159,14 @@ mod tests {
             let folder = std::env::temp_dir().join(format!("dbforge-{}", Uuid::new_v4()));
             std::fs::create_dir(&folder).unwrap();
             Sqlite.create_file(&folder, Durability::Full).unwrap();
-            let other_program = Connection::open(folder.join(MAIN_FILE)).unwrap();
-            other_program.execute_batch("CREATE TABLE t (a)").unwrap();
+            let writer = Profile {
+                role: Role::Writer,
+                durability: Durability::Full,
+                size_bytes: 1 << 20,
+                cached_statements: 1,
+            };
+            let mut other_program = SqliteConnection::open(&folder, writer).unwrap();
+            other_program.command("CREATE TABLE t (a);").unwrap();
             let target = Target {
                 database: DatabaseId(Uuid::nil()),
                 durability: Durability::Full,
@@ -195,9 +200,9 @@ mod tests {
             (rows, is_in_transaction)
         }
 
-        fn insert(&self) {
-            let insert = "INSERT INTO t VALUES (1)";
-            self.other_program.execute(insert, []).unwrap();
+        fn insert(&mut self) {
+            let insert = "INSERT INTO t VALUES (1);";
+            self.other_program.command(insert).unwrap();
         }
     }
 
@@ -209,7 +214,7 @@ mod tests {
 
     #[tokio::test]
     async fn reads_in_a_row_share_a_transaction_until_something_is_committed() {
-        let scene = Scene::new();
+        let mut scene = Scene::new();
         assert_eq!(
             scene.read(),
             (0, false),
@@ -223,7 +228,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_transaction_that_grows_old_is_not_gone_on_with() {
-        let scene = Scene::new();
+        let mut scene = Scene::new();
         scene.read();
         scene.read();
         scene.insert(); // of which the forge knows nothing
