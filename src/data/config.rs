@@ -70,6 +70,8 @@ pub struct DataConfig {
     /// Most open connections on all databases; each has two or three files. 300: within the usual
     /// limit of 1,024 files.
     pub max_connections: usize,
+    /// Readers that may have a large page cache: those that are busy. 8.
+    pub large_caches: usize,
     /// Transactions of several requests that may be open on all databases. 100: each has a
     /// connection.
     pub max_transactions: usize,
@@ -116,6 +118,7 @@ impl Default for DataConfig {
             remembered_statements: 256,
             cached_statements: 64,
             max_connections: 300,
+            large_caches: 8,
             max_transactions: 100,
             max_transactions_per_database: 16,
             transaction_idle: Duration::from_secs(10),

@@ -110,10 +110,10 @@ impl DataPlane {
             transactions: Arc::new(transactions),
             threads: Threads::new(config.threads, config.max_stuck),
             stream_threads: Threads::new(config.streams, config.max_stuck),
+            open: Arc::new(OpenDatabases::new(config.large_caches)),
             config: Arc::new(config),
             folders: Arc::new(folders),
             gates: Arc::default(),
-            open: Arc::default(),
             history: Arc::default(),
             tokio: Handle::current(),
         })

@@ -56,6 +56,9 @@ pub(super) struct OpenDatabase {
 pub(super) struct Handle {
     sqlite: SqliteConnection,
     _counted: Counted,
+    /// Reads that it did for a thread that had others before.
+    pub(super) reads_in_a_row: u32,
+    large_cache: Option<OwnedSemaphorePermit>,
 }
 
 /// The one connection that writes.
@@ -167,6 +170,13 @@ impl OpenDatabase {
         }
     }
 
+    /// Takes out a reader that rests with a large page cache.
+    pub(super) fn resting_large_reader(&self) -> Option<Handle> {
+        let mut readers = self.lock_readers();
+        let place = readers.iter().position(Handle::has_large_cache)?;
+        Some(readers.remove(place))
+    }
+
     /// A turn to read on a thread of its own.
     pub(super) async fn turn(
         &self,
@@ -234,11 +244,27 @@ impl OpenDatabase {
         Ok(Handle {
             sqlite,
             _counted: Counted(Arc::clone(&self.open_connections)),
+            reads_in_a_row: 0,
+            large_cache: None,
         })
     }
 
     fn lock_readers(&self) -> MutexGuard<'_, Vec<Handle>> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Handle {
+    /// Whether it has one of the large page caches.
+    pub(super) fn has_large_cache(&self) -> bool {
+        self.large_cache.is_some()
+    }
+
+    /// Has a large page cache from now on.
+    pub(super) fn widen(&mut self, large_cache: OwnedSemaphorePermit) {
+        if self.sqlite.widen_page_cache().is_ok() {
+            self.large_cache = Some(large_cache);
+        }
     }
 }
 

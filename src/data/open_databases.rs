@@ -2,30 +2,44 @@
 use super::config::DataConfig;
 use super::folders::Folders;
 use super::gate::{Gates, SharedGuard};
-use super::open_database::OpenDatabase;
+use super::open_database::{Handle, OpenDatabase};
 use super::query::Target;
 use crate::domain::ids::DatabaseId;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Every open database.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OpenDatabases {
     by_id: Mutex<HashMap<DatabaseId, Arc<OpenDatabase>>>,
     uses: AtomicU64,
     connections: Arc<AtomicUsize>,
+    large_caches: Arc<Semaphore>,
 }
 
-/// A database to be closed, with the guard under which that happens: nobody moves its files
-/// meanwhile.
+/// A database or a reader to be closed, with the guard under which that happens: nobody moves its
+/// files meanwhile.
 #[derive(Debug)]
-pub(super) struct Closing {
-    _database: Arc<OpenDatabase>,
+pub(super) struct Closing<T> {
+    _open: T,
     _guard: SharedGuard,
 }
 
+/// Whose database was not used for so many uses of others has no need of a large page cache.
+const LONG_UNUSED: u64 = 100_000;
+
 impl OpenDatabases {
+    pub(super) fn new(large_caches: usize) -> Self {
+        Self {
+            by_id: Mutex::default(),
+            uses: AtomicU64::new(0),
+            connections: Arc::default(),
+            large_caches: Arc::new(Semaphore::new(large_caches)),
+        }
+    }
+
     /// The open database behind `guard`.
     pub(super) fn get(
         &self,
@@ -63,7 +77,7 @@ impl OpenDatabases {
 
     /// Takes out those that were not used for longest, an eighth of all at a time. Those in use
     /// stay, and those on the bench, which must not be forgotten.
-    pub(super) fn take_oldest(&self, gates: &Gates) -> Vec<Closing> {
+    pub(super) fn take_oldest(&self, gates: &Gates) -> Vec<Closing<Arc<OpenDatabase>>> {
         let mut by_id = self.lock();
         let mut idle: Vec<(u64, DatabaseId)> = by_id
             .iter()
@@ -77,11 +91,33 @@ impl OpenDatabases {
                 // A step that owns the files closes the database itself.
                 let guard = gates.try_enter(id)?;
                 Some(Closing {
-                    _database: by_id.remove(&id)?,
+                    _open: by_id.remove(&id)?,
                     _guard: guard,
                 })
             })
             .collect()
+    }
+
+    /// One of the large page caches, if one is free.
+    pub(super) fn large_cache(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.large_caches).try_acquire_owned().ok()
+    }
+
+    /// Takes out a reader whose large page cache was not used for long.
+    pub(super) fn take_unused_large_reader(&self, gates: &Gates) -> Option<Closing<Handle>> {
+        let now = self.uses.load(Ordering::Relaxed);
+        self.lock().iter().find_map(|(id, it)| {
+            let unused = now.saturating_sub(it.last_used.load(Ordering::Relaxed));
+            if unused < LONG_UNUSED {
+                return None;
+            }
+            // A step that owns the files closes the reader itself.
+            let guard = gates.try_enter(*id)?;
+            Some(Closing {
+                _open: it.resting_large_reader()?,
+                _guard: guard,
+            })
+        })
     }
 
     /// Takes out one database; whoever asks owns its files.
@@ -107,5 +143,48 @@ impl OpenDatabases {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<DatabaseId, Arc<OpenDatabase>>> {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::database::Durability;
+    use crate::engine::Engine as _;
+    use crate::engine::sqlite::Sqlite;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn a_large_page_cache_is_taken_from_who_did_not_use_it_for_long() {
+        let home = std::env::temp_dir().join(format!("dbforge-{}", Uuid::new_v4()));
+        std::fs::create_dir(&home).unwrap();
+        let folders = Folders::open(&home, None).unwrap();
+        let (all, gates) = (OpenDatabases::new(1), Gates::default());
+        let target = Target {
+            database: DatabaseId(Uuid::nil()),
+            durability: Durability::Full,
+            size_bytes: 1 << 20,
+        };
+        let folder = folders.ensure_reserved(target.database).unwrap();
+        Sqlite.create_file(&folder, Durability::Full).unwrap();
+        let guard = gates.try_enter(target.database).unwrap();
+        let open = all.get(&guard, &target, &folders, &DataConfig::default());
+        let mut reader = open.reader().unwrap();
+        reader.widen(all.large_cache().unwrap());
+        assert!(all.large_cache().is_none(), "there is one");
+
+        all.uses.store(LONG_UNUSED, Ordering::Relaxed);
+        assert!(all.take_unused_large_reader(&gates).is_none(), "it is used");
+        open.rest(reader);
+        open.last_used.store(1, Ordering::Relaxed);
+        assert!(
+            all.take_unused_large_reader(&gates).is_none(),
+            "it was used"
+        );
+        open.last_used.store(0, Ordering::Relaxed);
+        drop(all.take_unused_large_reader(&gates).unwrap());
+        assert!(all.large_cache().is_some());
+        assert_eq!(all.connections(), 0, "it was closed");
+        std::fs::remove_dir_all(home).unwrap();
     }
 }

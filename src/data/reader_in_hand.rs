@@ -14,9 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::runtime::{self, RuntimeFlavor};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Most time from the first read of a transaction to the beginning of its last one.
 const LONGEST: Duration = Duration::from_millis(1);
+
+/// So many reads in a row make a reader busy.
+const READS_BETWEEN_WISHES: u32 = 1_024;
 
 thread_local! {
     static IN_HAND: RefCell<Option<ReaderInHand>> = const { RefCell::new(None) };
@@ -61,6 +65,22 @@ impl ReaderInHand {
 
     /// The connection.
     pub(super) fn sqlite(&mut self) -> &mut SqliteConnection {
+        self.handle()
+    }
+
+    /// Whether it is busy, and has no large page cache. Said now and then.
+    pub(super) fn wants_large_cache(&mut self) -> bool {
+        let handle = self.handle();
+        let is_time = handle.reads_in_a_row % READS_BETWEEN_WISHES == READS_BETWEEN_WISHES - 1;
+        is_time && !handle.has_large_cache()
+    }
+
+    /// Has a large page cache from now on.
+    pub(super) fn widen(&mut self, large_cache: OwnedSemaphorePermit) {
+        self.handle().widen(large_cache);
+    }
+
+    fn handle(&mut self) -> &mut Handle {
         self.reader.as_mut().expect("it is there until dropped")
     }
 
@@ -81,6 +101,8 @@ impl ReaderInHand {
 
     /// Goes on in its transaction, or begins one that sees what was committed since.
     fn go_on(&mut self) {
+        let handle = self.handle();
+        handle.reads_in_a_row = handle.reads_in_a_row.wrapping_add(1);
         // Counted first: a commit in between makes it older than it is, never younger.
         let commits = self.open.commits.load(Ordering::Acquire);
         let sees_all = |it: &Transaction| it.commits == commits && it.since.elapsed() < LONGEST;
@@ -134,6 +156,7 @@ mod tests {
     use serde_json::Value;
     use std::path::PathBuf;
     use std::sync::atomic::AtomicUsize;
+    use tokio::sync::Semaphore;
     use uuid::Uuid;
 
     const FORM: Form = Form {
@@ -248,6 +271,26 @@ mod tests {
         scene.gates.take(scene.database, soon).await.unwrap();
         let reader = scene.open.resting_reader().unwrap();
         assert!(reader.is_autocommit());
+    }
+
+    #[tokio::test]
+    async fn a_busy_reader_wants_a_large_page_cache_now_and_then_until_it_has_one() {
+        let scene = Scene::new();
+        let large_caches = Arc::new(Semaphore::new(1));
+        for wishes in [2, 0] {
+            let guard = scene.gates.try_enter(scene.database).unwrap();
+            let wanted = (0..READS_BETWEEN_WISHES * 2).filter(|_| {
+                let mut reader = ReaderInHand::take(&scene.open, &guard).unwrap();
+                let wants = reader.wants_large_cache();
+                reader.keep();
+                wants
+            });
+            assert_eq!(wanted.count(), wishes);
+            let mut reader = ReaderInHand::take(&scene.open, &guard).unwrap();
+            if let Ok(large_cache) = Arc::clone(&large_caches).try_acquire_owned() {
+                reader.widen(large_cache);
+            }
+        }
     }
 
     #[tokio::test]

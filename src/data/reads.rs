@@ -43,6 +43,9 @@ impl DataPlane {
         statement: &Statement,
     ) -> Option<Result<QueryAnswer, QueryError>> {
         let mut reader = ReaderInHand::take(open, guard)?;
+        if reader.wants_large_cache() {
+            self.give_large_cache(&mut reader);
+        }
         let sqlite = reader.sqlite();
         sqlite.hold(Hold {
             deadline: call.deadline,
@@ -63,6 +66,15 @@ impl DataPlane {
             }
             Err(SqlError::Locked) => None,
             other => Some(finished(other, call)),
+        }
+    }
+
+    /// Gives a busy reader a large page cache, or takes one back for the next time.
+    fn give_large_cache(&self, reader: &mut ReaderInHand) {
+        if let Some(large_cache) = self.open.large_cache() {
+            reader.widen(large_cache);
+        } else if let Some(closing) = self.open.take_unused_large_reader(&self.gates) {
+            tokio::task::spawn_blocking(move || drop(closing));
         }
     }
 

@@ -287,6 +287,15 @@ impl SqliteConnection {
         self.is_spoiled = true;
     }
 
+    /// Gives it a large page cache, for as long as it is open.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn widen_page_cache(&mut self) -> Result<(), SqlError> {
+        let widened = self.as_house(|it| it.pragma_update(None, "cache_size", -LARGE_CACHE_KIB));
+        widened.map_err(|it| SqlError::from_sqlite(&it, None))
+    }
+
     /// Whether no transaction is open: also after one that SQLite ended itself.
     #[must_use]
     pub fn is_autocommit(&self) -> bool {
@@ -363,6 +372,10 @@ const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 /// Page cache of one connection, in KiB: 512 pages, which hold the hot part of most databases.
 const PAGE_CACHE_KIB: i64 = 2_048;
 
+/// Page cache of a busy reader, in KiB. A page that is not in it costs a point select as much as the
+/// search, since each of its cells is checked anew.
+const LARGE_CACHE_KIB: i64 = 16_384;
+
 /// A checkpointed WAL file is cut to this many bytes: it grew so far before, so it will again.
 const WAL_KEPT_BYTES: i64 = 4 << 20;
 
@@ -371,3 +384,33 @@ const LARGEST_PAGE_COUNT: i64 = 0xffff_fffe;
 
 /// A disk with this much room did not stop SQLite.
 const ROOM_OF_A_DISK_NOT_FULL: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engine as _;
+    use crate::engine::sqlite::Sqlite;
+
+    #[test]
+    fn a_connection_has_a_large_page_cache_when_it_is_told_so() {
+        let folder = std::env::temp_dir().join(format!("dbforge-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&folder).unwrap();
+        Sqlite.create_file(&folder, Durability::Full).unwrap();
+        let profile = Profile {
+            role: Role::Reader,
+            durability: Durability::Full,
+            size_bytes: 1 << 20,
+            cached_statements: 1,
+        };
+        let mut sqlite = SqliteConnection::open(&folder, profile).unwrap();
+        let kib = |it: &SqliteConnection| {
+            let asked =
+                it.as_house(|it| it.pragma_query_value(None, "cache_size", |row| row.get(0)));
+            -asked.unwrap_or(0)
+        };
+        assert_eq!(kib(&sqlite), PAGE_CACHE_KIB);
+        sqlite.widen_page_cache().unwrap();
+        assert_eq!(kib(&sqlite), LARGE_CACHE_KIB);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
