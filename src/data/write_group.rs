@@ -237,8 +237,13 @@ fn learn_how_it_was(
     let sql = &request.statements[0].sql;
     if took > group_time * LONG {
         lanes.learn(lanes.epoch(), sql, Some(Lane::Slow));
-    } else if took < group_time && request.statements.len() == 1 && !request.proven {
-        lanes.learn(lanes.epoch(), sql, Some(Lane::Proven));
+    } else if took < group_time {
+        let is_one = request.statements.len() == 1;
+        if is_one && !request.proven {
+            lanes.learn(lanes.epoch(), sql, Some(Lane::Proven));
+        } else if request.alone {
+            lanes.learn(lanes.epoch(), sql, None);
+        }
     }
 }
 
@@ -428,18 +433,23 @@ mod tests {
     async fn a_write_is_known_as_long_from_when_it_was_until_it_is_short() {
         let (_folder, mut sqlite) = database();
         run(&mut sqlite, "CREATE TABLE t (a)");
-        let lanes = Lanes::new(8);
         let commits = AtomicU64::new(0);
         let sql = "INSERT INTO t VALUES (1)";
-        for (group_time, is_long) in [
-            (Duration::ZERO, true), // beside nothing, everything is long
-            (Duration::from_secs(1), false),
-        ] {
-            let (request, mut answered) = request(sql);
-            let mut waiting = VecDeque::from([request]);
-            run_group(&mut sqlite, &mut waiting, group_time, &lanes, &commits);
-            answered.try_recv().unwrap().unwrap();
-            assert_eq!(lanes.is_slow(sql), is_long, "{group_time:?}");
+        for statements in [1, 2] {
+            let lanes = Lanes::new(8);
+            for (group_time, is_long) in [
+                (Duration::ZERO, true), // beside nothing, everything is long
+                (Duration::from_secs(1), false),
+            ] {
+                let (mut request, mut answered) = request(sql);
+                request.alone = lanes.is_slow(sql);
+                let one = request.statements[0].clone();
+                request.statements.resize(statements, one);
+                let mut waiting = VecDeque::from([request]);
+                run_group(&mut sqlite, &mut waiting, group_time, &lanes, &commits);
+                answered.try_recv().unwrap().unwrap();
+                assert_eq!(lanes.is_slow(sql), is_long, "{statements}, {group_time:?}");
+            }
         }
     }
 }
