@@ -83,6 +83,8 @@ replay: ## Fold an exported history: make replay LOG=events.jsonl [AT=100] [ASSE
 check: ## Formatting and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
+	  else echo "cargo-deny is not installed: tests/dependencies.rs checks licences and duplicates, advisories are not checked"; fi
 
 deps: ## Install and start what is missing: Docker engine, Compose, the Traefik image
 	@docker/setup.sh all
