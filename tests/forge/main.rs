@@ -41,6 +41,7 @@ mod event_log_crash;
 mod event_log_damage;
 mod event_log_healing;
 mod event_log_import;
+mod examples;
 mod export_verifier;
 mod fairness;
 mod faulty_log;
