@@ -7,7 +7,7 @@ use super::error::SqlError;
 use super::files::MAIN_FILE;
 use super::leash::{Hold, Leash};
 use super::parameters::MAX_PARAMETERS;
-use super::{c_calls, fts5_functions, functions, memory};
+use super::{c_calls, fts5_functions, functions, vfs};
 use crate::domain::database::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -95,7 +95,7 @@ impl SqliteConnection {
     /// [`SqlError::NotAllowed`] when a writer would find what ends the process, otherwise what
     /// SQLite says.
     pub fn open(folder: &Path, profile: Profile) -> Result<Self, SqlError> {
-        memory::install();
+        super::set_up_process();
         let file = folder.join(MAIN_FILE);
         super::files::require_plain(&file).map_err(|_| SqlError::DataMissing)?;
         let connection =
@@ -117,7 +117,7 @@ impl SqliteConnection {
         views: &'static str,
         names: &'static [&'static str],
     ) -> Result<Self, SqlError> {
-        memory::install();
+        super::set_up_process();
         super::files::require_plain(file).map_err(|_| SqlError::DataMissing)?;
         let profile = Profile {
             role: Role::Viewer(names),
@@ -155,7 +155,7 @@ impl SqliteConnection {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
-        let inner = Connection::open_with_flags(file, flags)?;
+        let inner = Connection::open_with_flags_and_vfs(file, flags, vfs::NAME)?;
         inner.set_prepared_statement_cache_capacity(profile.cached_statements);
         Ok(Self {
             inner,

@@ -1,5 +1,6 @@
 //! What can come of a statement besides its answer.
 use super::leash::Cut;
+use super::vfs::READ_INTERRUPTED;
 use rusqlite::ffi::{self, ErrorCode};
 
 /// Why a statement has no answer. No text in it names a path of this machine.
@@ -122,11 +123,8 @@ impl SqlError {
         };
         let message = message.unwrap_or_else(|| ffi::code_to_str(code.extended_code).to_owned());
         match code.code {
-            ErrorCode::OperationInterrupted => match cut {
-                Some(Cut::Abandoned) => Self::Abandoned,
-                Some(Cut::Slice) => Self::SliceOver,
-                Some(Cut::Deadline) | None => Self::Timeout,
-            },
+            _ if code.extended_code == READ_INTERRUPTED => Self::interrupted(cut),
+            ErrorCode::OperationInterrupted => Self::interrupted(cut),
             ErrorCode::ConstraintViolation => Self::Constraint { message },
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => match cut {
                 Some(Cut::Slice) => Self::SliceOver,
@@ -149,6 +147,14 @@ impl SqlError {
             ErrorCode::AuthorizationForStatementDenied => Self::NotAllowed { what: message },
             ErrorCode::ReadOnly => Self::NeedsWriter,
             _ => Self::sql(message),
+        }
+    }
+
+    fn interrupted(cut: Option<Cut>) -> Self {
+        match cut {
+            Some(Cut::Abandoned) => Self::Abandoned,
+            Some(Cut::Slice) => Self::SliceOver,
+            Some(Cut::Deadline) | None => Self::Timeout,
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Raw SQL of strangers runs here. `connection.rs` is the profile under which it does, and the
 //! order of what it sets up matters; `authorizer.rs` says what SQL may do, `functions.rs` replaces
-//! the functions that nothing could stop, `statement.rs` runs one statement and writes its answer.
+//! the functions that nothing could stop, `vfs/` ends reads that take too long, `statement.rs` runs
+//! one statement and writes its answer.
 mod answer;
 mod authorizer;
 mod c_calls;
@@ -22,6 +23,7 @@ pub mod script;
 mod statement;
 mod strings;
 mod values;
+mod vfs;
 mod viewer;
 
 pub use answer::{Form, Format, Shape};
@@ -37,11 +39,14 @@ use super::{Engine, FileError};
 use crate::domain::database::Durability;
 use std::path::Path;
 
-/// Sets SQLite up in this process: bounds the memory that one statement may have. To be called
-/// before anything opens a database; `false` when that has happened, and statements are not
-/// bounded then.
+/// Sets SQLite up in this process: bounds what one statement may have, and has its reads watched.
+///
+/// To be called before anything opens a database; `false` when that has happened, and the memory of
+/// statements is not bounded then.
 pub fn set_up_process() -> bool {
-    memory::install()
+    let is_bounded = memory::install();
+    vfs::install();
+    is_bounded
 }
 
 /// SQLite: one file for each database.

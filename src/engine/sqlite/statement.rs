@@ -6,6 +6,7 @@ use super::error::SqlError;
 use super::memory::{Budget, STATEMENT_BYTES};
 use super::parameters::Params;
 use super::pieces::{Outlet, Pieces, Whole};
+use super::vfs::WatchedReads;
 use super::{c_calls, hint, script};
 use crate::clock::Stopwatch;
 use rusqlite::fallible_iterator::FallibleIterator as _;
@@ -81,9 +82,12 @@ impl SqliteConnection {
         outlet: impl Outlet,
     ) -> Result<Answer, SqlError> {
         self.recorder.take();
-        let budget = Budget::of(STATEMENT_BYTES);
+        let (budget, watched) = (
+            Budget::of(STATEMENT_BYTES),
+            WatchedReads::under(&self.leash),
+        );
         let result = run(self, statement, form, outlet);
-        drop(budget);
+        drop((budget, watched));
         let seen = self.recorder.take();
         let result = match result {
             Ok(mut answer) => {
