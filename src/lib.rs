@@ -48,6 +48,7 @@ pub mod engine;
 pub mod event_log;
 pub mod http;
 pub mod jobs;
+pub mod open_files;
 pub mod projections;
 pub mod runtime;
 pub mod telemetry;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["clock"],
     &["config"],
-    &["telemetry"],
+    &["open_files", "telemetry"],
     &["domain"],
     &["event_log", "runtime"],
     &["engine", "projections"],

@@ -1,13 +1,60 @@
-//! Hands each room its part of the settings.
+//! Hands each room its part of the settings, as far as the limit on open files lets it.
 use super::runtime_choice::worker_user;
 use crate::config::Config;
 use crate::data::DataConfig;
 use crate::http::HttpConfig;
 use crate::jobs::webhooks::WebhookConfig;
 use rustix::process::geteuid;
+use std::thread::available_parallelism;
+
+/// Files of the gateway's own: the log, the read model, the runtime, and the first connections.
+const OWN_FILES: u64 = 64;
+/// Files of each thread that serves requests, of which there is one a processor.
+const FILES_PER_PROCESSOR: u64 = 8;
+/// A connection to a database is its file, its WAL and a share of what is common to all that are
+/// open on it; a statement that runs may have temporary files.
+const FILES_PER_DATABASE_CONNECTION: u64 = 4;
+
+/// Lowers the bounds on connections to what `open_files` has room for, and says so. `None` is no
+/// limit. Clients leave half of the room to connections to databases, where those need as much.
+pub(super) fn within(open_files: Option<u64>, mut config: Config) -> Config {
+    let processors = available_parallelism().map_or(1, |it| it.get() as u64);
+    let own = OWN_FILES + processors * FILES_PER_PROCESSOR;
+    let room = open_files.unwrap_or(u64::MAX).saturating_sub(own);
+    let (http, sql) = (&mut config.http, &mut config.sql);
+    let (clients, databases) = (http.max_connections, sql.max_connections);
+    let wished = (databases as u64).saturating_mul(FILES_PER_DATABASE_CONNECTION);
+    let for_databases = wished.min((room / 2).max(room.saturating_sub(clients as u64)));
+    let for_clients = (room - for_databases).min(clients as u64);
+
+    let fitting = |files: u64| usize::try_from(files).unwrap_or(usize::MAX).max(1);
+    http.max_connections = fitting(for_clients);
+    if for_databases < wished {
+        sql.max_connections = fitting(for_databases / FILES_PER_DATABASE_CONNECTION);
+        let share = sql.max_connections.div_ceil(4);
+        sql.max_streams = sql.max_streams.min(share);
+        sql.max_transactions = sql.max_transactions.min(share);
+    }
+    let (fewer_clients, fewer_databases) = (http.max_connections, sql.max_connections);
+    if (fewer_clients, fewer_databases) == (clients, databases) {
+        tracing::info!(
+            open_files,
+            "open files: room for every connection that is set"
+        );
+    } else {
+        tracing::warn!(
+            open_files,
+            "at most {fewer_clients} connections of clients ({clients} are set) and \
+             {fewer_databases} to databases ({databases} are set) fit in the limit on open \
+             files; raise it with `ulimit -n`"
+        );
+    }
+    config
+}
 
 pub(super) fn of_sql(config: &Config) -> DataConfig {
     let sql = config.sql;
+    let defaults = DataConfig::default();
     DataConfig {
         // Only root can give folders away, and only root's workers run as somebody else.
         owner: geteuid().is_root().then(|| worker_user(config)),
@@ -15,6 +62,7 @@ pub(super) fn of_sql(config: &Config) -> DataConfig {
         default_max_bytes: sql.max_result_bytes,
         default_timeout: sql.timeout,
         largest_timeout: sql.max_timeout,
+        threads: defaults.threads.min(sql.max_connections.div_ceil(2)),
         max_connections: sql.max_connections,
         max_transactions: sql.max_transactions,
         max_transactions_per_database: sql.max_database_transactions,
@@ -22,7 +70,7 @@ pub(super) fn of_sql(config: &Config) -> DataConfig {
         transaction_total: sql.transaction_total,
         streams: sql.max_streams,
         streams_per_database: sql.max_streams.div_ceil(4),
-        ..DataConfig::default()
+        ..defaults
     }
 }
 
@@ -42,5 +90,39 @@ pub(super) fn of_http(config: &Config) -> HttpConfig {
             ..WebhookConfig::default()
         },
         ..HttpConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn config() -> Config {
+        let environment: BTreeMap<String, String> = BTreeMap::new();
+        Config::read(&environment).unwrap()
+    }
+
+    #[test]
+    fn bounds_on_connections_stay_below_the_limit_on_open_files() {
+        let set = config();
+        for open_files in [64, 256, 1_024, 4_096, 1 << 20] {
+            let config = within(Some(open_files), config());
+            let (clients, databases) = (config.http.max_connections, config.sql.max_connections);
+            let used = clients as u64 + databases as u64 * FILES_PER_DATABASE_CONNECTION;
+            assert!(used <= open_files, "{open_files}: {clients} + {databases}");
+            assert!(clients <= set.http.max_connections && databases <= set.sql.max_connections);
+            let sql = of_sql(&config);
+            let at_once = sql.threads + sql.streams + sql.max_transactions;
+            assert!(at_once <= databases + 2, "{open_files}: {at_once} at once");
+        }
+    }
+
+    #[test]
+    fn without_a_limit_the_bounds_are_those_that_are_set() {
+        let (set, fitted) = (config(), within(None, config()));
+        assert_eq!(fitted.http.max_connections, set.http.max_connections);
+        assert_eq!(fitted.sql.max_connections, set.sql.max_connections);
+        assert_eq!(fitted.sql.max_streams, set.sql.max_streams);
     }
 }

@@ -1,7 +1,6 @@
 //! Builds the forge from its settings; starts it and stops it.
 mod bounds;
 mod identity;
-mod open_files;
 mod runtime_choice;
 
 use crate::clock::{Clock, IdSource, RandomIds, SystemClock};
@@ -21,6 +20,7 @@ use crate::jobs::reconciler::Reconciler;
 use crate::jobs::runner::Runner;
 use crate::jobs::schedule::AlarmClock;
 use crate::jobs::{checkpoints, retention, schedules};
+use crate::open_files;
 use crate::projections::control_db::{ControlDb, Opening};
 use std::io;
 use std::net::SocketAddr;
@@ -114,7 +114,7 @@ impl App {
     /// # Errors
     /// When a part cannot be opened; nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        open_files::raise_limit();
+        let config = bounds::within(open_files::raise_limit(), config);
         // Before anything is made: an address that is taken is the commonest reason not to start.
         let listener = listen(config.listen)?;
         let address = listener.local_addr().map_err(|source| StartError::Listen {

@@ -35,6 +35,9 @@ pub enum GateError {
     /// SQL that runs did not end in time. Nothing was done.
     #[error("SQL on the database did not end in time")]
     NotDrained,
+    /// No file descriptor is left to open it with. Nothing was done.
+    #[error("the database could not be settled: no file descriptor is left")]
+    NoFiles,
     /// What was written could not be brought into the main file. Nothing was done.
     #[error("the database could not be settled: {reason}")]
     NotSettled {

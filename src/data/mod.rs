@@ -9,6 +9,7 @@
 mod batch;
 mod bench;
 mod config;
+mod connections;
 mod folders;
 mod gate;
 mod history;
@@ -50,8 +51,8 @@ pub use transactions::{
 
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
-use crate::engine::Engine;
 use crate::engine::sqlite::{self, Form, Sqlite, Statement};
+use crate::engine::{Engine, FileError};
 use gate::Gates;
 use history::History;
 use open_database::OpenDatabase;
@@ -106,14 +107,19 @@ impl DataPlane {
             config.max_transactions,
             config.max_transactions_per_database,
         );
+        let gates = Arc::default();
         Ok(Self {
             transactions: Arc::new(transactions),
             threads: Threads::new(config.threads, config.max_stuck),
             stream_threads: Threads::new(config.streams, config.max_stuck),
-            open: Arc::new(OpenDatabases::new(config.large_caches)),
+            open: OpenDatabases::new(
+                config.max_connections,
+                config.large_caches,
+                Arc::clone(&gates),
+            ),
             config: Arc::new(config),
             folders: Arc::new(folders),
-            gates: Arc::default(),
+            gates,
             history: Arc::default(),
             tokio: Handle::current(),
         })
@@ -148,14 +154,20 @@ impl DataPlane {
         drop(draining);
         let open = self.open.take(database);
         let folder = self.folders.living(database);
+        let all = Arc::clone(&self.open);
         let settled = tokio::task::spawn_blocking(move || {
             if let Some(open) = open {
                 open.close();
             }
-            Sqlite.settle(&folder)
+            let mut settled = Sqlite.settle(&folder);
+            while settled == Err(FileError::NoFiles) && all.close_idle(all.connections() / 2) {
+                settled = Sqlite.settle(&folder);
+            }
+            settled
         });
         match settled.await {
             Ok(Ok(())) => Ok(guard),
+            Ok(Err(FileError::NoFiles)) => Err(GateError::NoFiles),
             Ok(Err(error)) => Err(GateError::NotSettled {
                 reason: error.to_string(),
             }),
@@ -217,6 +229,13 @@ impl DataPlane {
         &self.folders
     }
 
+    /// Closes half of the connections that nobody uses, where file descriptors run short. Returns
+    /// whether there were any. Blocks.
+    #[must_use]
+    pub fn close_idle(&self) -> bool {
+        self.open.close_idle(self.open.connections() / 2)
+    }
+
     /// The bounds it works within.
     #[must_use]
     pub fn config(&self) -> &DataConfig {
@@ -271,10 +290,6 @@ impl DataPlane {
         }
         if let Some(reason) = open.bench.reason() {
             return Err(QueryError::Benched { reason });
-        }
-        if self.open.connections() >= self.config.max_connections {
-            let closing = self.open.take_oldest(&self.gates);
-            tokio::task::spawn_blocking(move || drop(closing));
         }
         Ok(open)
     }

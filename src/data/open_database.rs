@@ -1,6 +1,7 @@
 //! One database with its open connections.
 use super::bench::Bench;
 use super::config::DataConfig;
+use super::connections::{Connections, Counted};
 use super::lanes::Lanes;
 use super::query::{QueryError, Target};
 use super::turns::Turns;
@@ -48,7 +49,7 @@ pub(super) struct OpenDatabase {
     readers: Mutex<Vec<Handle>>,
     most_readers: usize,
     writer: Mutex<Option<Writer>>,
-    open_connections: Arc<AtomicUsize>,
+    connections: Arc<Connections>,
 }
 
 /// A connection that is counted while it is open.
@@ -69,16 +70,13 @@ pub(super) struct Writer {
     size_bytes: u64,
 }
 
-#[derive(Debug)]
-struct Counted(Arc<AtomicUsize>);
-
 impl OpenDatabase {
     pub(super) fn new(
         folder: PathBuf,
         generation: u64,
         target: &Target,
         config: &DataConfig,
-        open_connections: &Arc<AtomicUsize>,
+        connections: &Arc<Connections>,
     ) -> Self {
         Self {
             generation,
@@ -110,7 +108,7 @@ impl OpenDatabase {
             readers: Mutex::default(),
             most_readers: config.readers_per_database,
             writer: Mutex::new(None),
-            open_connections: Arc::clone(open_connections),
+            connections: Arc::clone(connections),
         }
     }
 
@@ -235,15 +233,15 @@ impl OpenDatabase {
             cached_statements: self.cached_statements,
         };
         let found = identity(&self.folder);
-        let sqlite = SqliteConnection::open(&self.folder, profile)?;
+        let open = || SqliteConnection::open(&self.folder, profile);
+        let (sqlite, counted) = self.connections.open(open)?;
         // Looked at before: a file that was changed between the two counts as moved.
         if let Some(found) = found {
             self.opened.get_or_init(|| found);
         }
-        self.open_connections.fetch_add(1, Ordering::Relaxed);
         Ok(Handle {
             sqlite,
-            _counted: Counted(Arc::clone(&self.open_connections)),
+            _counted: counted,
             reads_in_a_row: 0,
             large_cache: None,
         })
@@ -284,11 +282,5 @@ impl Deref for Handle {
 impl DerefMut for Handle {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
         &mut self.sqlite
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,21 +1,23 @@
 //! The databases that are open: opened when they are used, closed when others need the room.
 use super::config::DataConfig;
+use super::connections::{CloseIdle, Connections};
 use super::folders::Folders;
 use super::gate::{Gates, SharedGuard};
 use super::open_database::{Handle, OpenDatabase};
 use super::query::Target;
 use crate::domain::ids::DatabaseId;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Every open database.
 #[derive(Debug)]
 pub(super) struct OpenDatabases {
     by_id: Mutex<HashMap<DatabaseId, Arc<OpenDatabase>>>,
+    gates: Arc<Gates>,
     uses: AtomicU64,
-    connections: Arc<AtomicUsize>,
+    connections: Arc<Connections>,
     large_caches: Arc<Semaphore>,
 }
 
@@ -31,13 +33,19 @@ pub(super) struct Closing<T> {
 const LONG_UNUSED: u64 = 100_000;
 
 impl OpenDatabases {
-    pub(super) fn new(large_caches: usize) -> Self {
-        Self {
+    /// None is open. At most `most_connections` are, as long as some of them are idle.
+    pub(super) fn new(
+        most_connections: usize,
+        large_caches: usize,
+        gates: Arc<Gates>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|all: &Weak<Self>| Self {
             by_id: Mutex::default(),
+            gates,
             uses: AtomicU64::new(0),
-            connections: Arc::default(),
+            connections: Connections::new(most_connections, close_idle_of(all.clone())),
             large_caches: Arc::new(Semaphore::new(large_caches)),
-        }
+        })
     }
 
     /// The open database behind `guard`.
@@ -72,12 +80,25 @@ impl OpenDatabases {
 
     /// How many connections are open.
     pub(super) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+        self.connections.count()
     }
 
-    /// Takes out those that were not used for longest, an eighth of all at a time. Those in use
-    /// stay, and those on the bench, which must not be forgotten.
-    pub(super) fn take_oldest(&self, gates: &Gates) -> Vec<Closing<Arc<OpenDatabase>>> {
+    /// Closes databases that nobody uses, those first that were not used for longest, so that at
+    /// most `most` connections stay open. Those in use stay, and those on the bench, which must
+    /// not be forgotten. Blocks. Returns whether anything was closed.
+    pub(super) fn close_idle(&self, most: usize) -> bool {
+        let mut has_closed = false;
+        while self.connections() > most {
+            let Some(oldest) = self.take_oldest() else {
+                break;
+            };
+            drop(oldest);
+            has_closed = true;
+        }
+        has_closed
+    }
+
+    fn take_oldest(&self) -> Option<Closing<Arc<OpenDatabase>>> {
         let mut by_id = self.lock();
         let mut idle: Vec<(u64, DatabaseId)> = by_id
             .iter()
@@ -85,17 +106,14 @@ impl OpenDatabases {
             .map(|(id, it)| (it.last_used.load(Ordering::Relaxed), *id))
             .collect();
         idle.sort_unstable();
-        idle.truncate(idle.len().div_ceil(8));
-        idle.into_iter()
-            .filter_map(|(_, id)| {
-                // A step that owns the files closes the database itself.
-                let guard = gates.try_enter(id)?;
-                Some(Closing {
-                    _open: by_id.remove(&id)?,
-                    _guard: guard,
-                })
+        idle.into_iter().find_map(|(_, id)| {
+            // A step that owns the files closes the database itself.
+            let guard = self.gates.try_enter(id)?;
+            Some(Closing {
+                _open: by_id.remove(&id)?,
+                _guard: guard,
             })
-            .collect()
+        })
     }
 
     /// One of the large page caches, if one is free.
@@ -104,7 +122,7 @@ impl OpenDatabases {
     }
 
     /// Takes out a reader whose large page cache was not used for long.
-    pub(super) fn take_unused_large_reader(&self, gates: &Gates) -> Option<Closing<Handle>> {
+    pub(super) fn take_unused_large_reader(&self) -> Option<Closing<Handle>> {
         let now = self.uses.load(Ordering::Relaxed);
         self.lock().iter().find_map(|(id, it)| {
             let unused = now.saturating_sub(it.last_used.load(Ordering::Relaxed));
@@ -112,7 +130,7 @@ impl OpenDatabases {
                 return None;
             }
             // A step that owns the files closes the reader itself.
-            let guard = gates.try_enter(*id)?;
+            let guard = self.gates.try_enter(*id)?;
             Some(Closing {
                 _open: it.resting_large_reader()?,
                 _guard: guard,
@@ -146,6 +164,10 @@ impl OpenDatabases {
     }
 }
 
+fn close_idle_of(all: Weak<OpenDatabases>) -> CloseIdle {
+    Box::new(move |most| all.upgrade().is_some_and(|all| all.close_idle(most)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,7 +181,8 @@ mod tests {
         let home = std::env::temp_dir().join(format!("dbforge-{}", Uuid::new_v4()));
         std::fs::create_dir(&home).unwrap();
         let folders = Folders::open(&home, None).unwrap();
-        let (all, gates) = (OpenDatabases::new(1), Gates::default());
+        let gates = Arc::new(Gates::default());
+        let all = OpenDatabases::new(8, 1, Arc::clone(&gates));
         let target = Target {
             database: DatabaseId(Uuid::nil()),
             durability: Durability::Full,
@@ -174,15 +197,12 @@ mod tests {
         assert!(all.large_cache().is_none(), "there is one");
 
         all.uses.store(LONG_UNUSED, Ordering::Relaxed);
-        assert!(all.take_unused_large_reader(&gates).is_none(), "it is used");
+        assert!(all.take_unused_large_reader().is_none(), "it is used");
         open.rest(reader);
         open.last_used.store(1, Ordering::Relaxed);
-        assert!(
-            all.take_unused_large_reader(&gates).is_none(),
-            "it was used"
-        );
+        assert!(all.take_unused_large_reader().is_none(), "it was used");
         open.last_used.store(0, Ordering::Relaxed);
-        drop(all.take_unused_large_reader(&gates).unwrap());
+        drop(all.take_unused_large_reader().unwrap());
         assert!(all.large_cache().is_some());
         assert_eq!(all.connections(), 0, "it was closed");
         std::fs::remove_dir_all(home).unwrap();

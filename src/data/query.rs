@@ -226,6 +226,9 @@ impl QueryError {
             SqlError::Locked => Self::Locked,
             SqlError::QuotaExceeded => Self::QuotaExceeded,
             SqlError::DiskFull => Self::DiskFull,
+            SqlError::NoFiles => Self::Overloaded {
+                what: "a file descriptor",
+            },
             SqlError::DataMissing => Self::DataMissing,
             SqlError::OutcomeUnknown => Self::OutcomeUnknown,
             SqlError::Damaged | SqlError::Io { .. } => Self::Broken {

@@ -147,6 +147,7 @@ impl Drop for LaysDown {
 mod tests {
     use super::*;
     use crate::clock::Deadline;
+    use crate::data::connections::Connections;
     use crate::data::query::Target;
     use crate::data::{DataConfig, Gates};
     use crate::domain::database::Durability;
@@ -155,7 +156,6 @@ mod tests {
     use crate::engine::sqlite::{Form, Format, Int64Form, Profile, Role, Shape, Sqlite, Statement};
     use serde_json::Value;
     use std::path::PathBuf;
-    use std::sync::atomic::AtomicUsize;
     use tokio::sync::Semaphore;
     use uuid::Uuid;
 
@@ -195,7 +195,8 @@ mod tests {
                 durability: Durability::Full,
                 size_bytes: 1 << 20,
             };
-            let (config, connections) = (DataConfig::default(), Arc::new(AtomicUsize::new(0)));
+            let config = DataConfig::default();
+            let connections = Connections::new(8, Box::new(|_| false));
             let open = OpenDatabase::new(folder.clone(), 0, &target, &config, &connections);
             open.rest(open.reader().unwrap());
             Self {

@@ -73,7 +73,7 @@ impl DataPlane {
     fn give_large_cache(&self, reader: &mut ReaderInHand) {
         if let Some(large_cache) = self.open.large_cache() {
             reader.widen(large_cache);
-        } else if let Some(closing) = self.open.take_unused_large_reader(&self.gates) {
+        } else if let Some(closing) = self.open.take_unused_large_reader() {
             tokio::task::spawn_blocking(move || drop(closing));
         }
     }

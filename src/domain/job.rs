@@ -147,6 +147,8 @@ pub enum JobErrorCode {
     CrashedRepeatedly,
     /// The database was given up while the job waited.
     DatabaseGone,
+    /// The gateway had no file descriptor left for the job.
+    Overloaded,
 }
 
 /// Where a job stands.

@@ -56,6 +56,9 @@ pub enum FileError {
     /// The disk is full.
     #[error("the disk is full")]
     DiskFull,
+    /// The process has no file descriptor left.
+    #[error("no file descriptor is left")]
+    NoFiles,
     /// The disk refused.
     #[error("could not {action}: {reason}")]
     Io {
@@ -71,7 +74,7 @@ impl FileError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Busy | Self::DiskFull | Self::Io { .. } => true,
+            Self::Busy | Self::DiskFull | Self::NoFiles | Self::Io { .. } => true,
             Self::Missing | Self::NotADatabase { .. } => false,
         }
     }

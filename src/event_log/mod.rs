@@ -98,6 +98,9 @@ pub enum AppendError {
     /// The disk has no room; nothing was kept, and a later append may work.
     #[error("the disk that holds the event log is full")]
     DiskFull,
+    /// The process has no file descriptor left; nothing was kept, and a later append may work.
+    #[error("the event log could not open its next file: no file descriptor is left")]
+    NoFiles,
     /// The commit is larger than the log takes.
     #[error("a commit of {bytes} bytes is larger than the {limit} that the event log takes")]
     TooLarge {

@@ -113,6 +113,7 @@ impl From<AppendError> for Problem {
             AppendError::ReadOnly { .. } => Self::new(ErrorCode::LogReadOnly, detail)
                 .hint("SQL on ready databases goes on; `dbforge doctor` explains"),
             AppendError::DiskFull => Self::new(ErrorCode::DiskFull, detail),
+            AppendError::NoFiles => Self::new(ErrorCode::Overloaded, detail),
             AppendError::TooLarge { .. } => Self::new(ErrorCode::PayloadTooLarge, detail),
         }
     }
@@ -147,6 +148,7 @@ impl From<&JobError> for Problem {
             JobErrorCode::DataMissing => ErrorCode::DataMissing,
             JobErrorCode::DiskFull => ErrorCode::DiskFull,
             JobErrorCode::DatabaseGone => ErrorCode::DatabaseDeleted,
+            JobErrorCode::Overloaded => ErrorCode::Overloaded,
         };
         Self::new(code, sentence(error))
     }

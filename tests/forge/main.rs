@@ -74,6 +74,7 @@ mod log_copy;
 mod long_reads;
 mod long_work;
 mod one_truth;
+mod open_files;
 mod plans;
 mod power_loss;
 mod projections_databases;

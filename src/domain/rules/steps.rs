@@ -15,8 +15,8 @@ use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use std::time::Duration;
 
-/// Attempts at a job, and at undoing it, before it is given up. An engine that is away does not
-/// count: then only the job's deadline ends the waiting.
+/// Attempts at a job, and at undoing it, before it is given up. An engine that is away and a want
+/// of file descriptors do not count: then only the job's deadline ends the waiting.
 const MAX_ATTEMPTS: u32 = 5;
 /// The wait after the first failure; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
@@ -69,10 +69,14 @@ pub(super) fn fail(
     if job.state != JobState::Running {
         return Err(wrong_state(job, "failed"));
     }
-    let engine_is_away = error.code == JobErrorCode::RuntimeUnavailable;
+    let is_waited_for = matches!(
+        error.code,
+        JobErrorCode::RuntimeUnavailable | JobErrorCode::Overloaded
+    );
     if job.compensating {
-        // Giving up here would leave something behind, so an absent engine is waited for.
-        let may_retry = engine_is_away || (transient && job.undo_failures + 1 < MAX_ATTEMPTS);
+        // Giving up here would leave something behind, so what passes by itself is waited for.
+        let passes = is_waited_for || error.code == JobErrorCode::DiskFull;
+        let may_retry = passes || (transient && job.undo_failures + 1 < MAX_ATTEMPTS);
         return Ok(vec![if may_retry {
             retry(job, error, job.undo_failures + 1, facts)
         } else {
@@ -83,7 +87,7 @@ pub(super) fn fail(
         return Ok(begin_undoing(state, job, None));
     }
     let attempts = job.attempt_count();
-    if !transient || (attempts >= MAX_ATTEMPTS && !engine_is_away) {
+    if !transient || (attempts >= MAX_ATTEMPTS && !is_waited_for) {
         return Ok(begin_undoing(state, job, Some(error.clone())));
     }
     let retry_at = facts.now.after(back_off(attempts, facts.jitter_permille));
@@ -367,27 +371,29 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_is_away_is_waited_for_until_the_deadline() {
-        let mut forge = Scenario::new();
-        let database = forge.requested("shop");
-        let mut attempts = 0;
-        loop {
-            let job = forge.begin(database, "ensure_worker");
-            attempts += 1;
-            let error = trouble(JobErrorCode::RuntimeUnavailable);
-            let transient = true;
-            let happened = forge.when(Command::FailStep {
-                job,
-                error,
-                transient,
-            });
-            if happened.unwrap() == [EventKind::JobCompensating] {
-                break;
+    fn what_passes_by_itself_is_waited_for_until_the_deadline() {
+        for code in [JobErrorCode::RuntimeUnavailable, JobErrorCode::Overloaded] {
+            let mut forge = Scenario::new();
+            let database = forge.requested("shop");
+            let mut attempts = 0;
+            loop {
+                let job = forge.begin(database, "ensure_worker");
+                attempts += 1;
+                let error = trouble(code);
+                let transient = true;
+                let happened = forge.when(Command::FailStep {
+                    job,
+                    error,
+                    transient,
+                });
+                if happened.unwrap() == [EventKind::JobCompensating] {
+                    break;
+                }
+                forge.now = forge.now.after(LONGEST_RETRY * 2);
             }
-            forge.now = forge.now.after(LONGEST_RETRY * 2);
+            assert!(attempts > MAX_ATTEMPTS, "{code:?}: {attempts}");
+            assert!(forge.now >= Timestamp::from_millis(600_000));
         }
-        assert!(attempts > MAX_ATTEMPTS, "{attempts}");
-        assert!(forge.now >= Timestamp::from_millis(600_000));
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl SqliteConnection {
     pub fn open(folder: &Path, profile: Profile) -> Result<Self, SqlError> {
         super::set_up_process();
         let file = folder.join(MAIN_FILE);
-        super::files::require_plain(&file).map_err(|_| SqlError::DataMissing)?;
+        super::files::require_plain(&file).map_err(|it| SqlError::from_file(&it))?;
         let connection =
             Self::open_file(&file, profile).map_err(|it| SqlError::from_sqlite(&it, None))?;
         if profile.role == Role::Writer {
@@ -118,7 +118,7 @@ impl SqliteConnection {
         names: &'static [&'static str],
     ) -> Result<Self, SqlError> {
         super::set_up_process();
-        super::files::require_plain(file).map_err(|_| SqlError::DataMissing)?;
+        super::files::require_plain(file).map_err(|it| SqlError::from_file(&it))?;
         let profile = Profile {
             role: Role::Viewer(names),
             durability: Durability::Full,

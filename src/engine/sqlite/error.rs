@@ -1,6 +1,8 @@
 //! What can come of a statement besides its answer.
+use super::c_calls::{self, NotOpened};
 use super::leash::Cut;
 use super::vfs::READ_INTERRUPTED;
+use crate::engine::FileError;
 use rusqlite::ffi::{self, ErrorCode};
 
 /// Why a statement has no answer. No text in it names a path of this machine.
@@ -65,6 +67,9 @@ pub enum SqlError {
     /// The disk has no room.
     #[error("the disk is full")]
     DiskFull,
+    /// The process has no file descriptor left.
+    #[error("no file descriptor is left")]
+    NoFiles,
     /// The file is missing or no plain file.
     #[error("the database's file is missing or empty")]
     DataMissing,
@@ -91,6 +96,7 @@ impl SqlError {
             | Self::SliceOver
             | Self::QuotaExceeded
             | Self::DiskFull
+            | Self::NoFiles
             | Self::DataMissing
             | Self::Damaged
             | Self::OutcomeUnknown
@@ -103,6 +109,20 @@ impl SqlError {
             | Self::ParameterMismatch { .. }
             | Self::ResultTooLarge { .. }
             | Self::Locked => false,
+        }
+    }
+
+    /// What is wrong with the file that was to be opened.
+    pub(super) fn from_file(error: &FileError) -> Self {
+        match error {
+            FileError::Missing => Self::DataMissing,
+            FileError::NotADatabase { .. } => Self::Damaged,
+            FileError::Busy => Self::Locked,
+            FileError::DiskFull => Self::DiskFull,
+            FileError::NoFiles => Self::NoFiles,
+            FileError::Io { .. } => Self::Io {
+                code: ffi::SQLITE_IOERR,
+            },
         }
     }
 
@@ -132,7 +152,14 @@ impl SqlError {
                 Some(Cut::Deadline) | None => Self::Locked,
             },
             ErrorCode::DiskFull => Self::DiskFull,
-            ErrorCode::CannotOpen => Self::DataMissing,
+            ErrorCode::CannotOpen => match c_calls::why_it_was_not_opened() {
+                NotOpened::NoFiles => Self::NoFiles,
+                NotOpened::DiskFull => Self::DiskFull,
+                NotOpened::Missing => Self::DataMissing,
+                NotOpened::Refused => Self::Io {
+                    code: code.extended_code,
+                },
+            },
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged,
             ErrorCode::SystemIoFailure => match code.extended_code {
                 ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC | ffi::SQLITE_IOERR_CLOSE => {

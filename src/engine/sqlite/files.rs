@@ -1,7 +1,9 @@
 //! The files of a database: made, asked, settled.
+use super::c_calls::{self, NotOpened};
 use super::memory;
 use crate::domain::database::Durability;
 use crate::engine::FileError;
+use crate::open_files;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -97,7 +99,11 @@ pub(super) fn is_empty(folder: &Path) -> Result<bool, FileError> {
 
 pub(super) fn settle(folder: &Path) -> Result<(), FileError> {
     let file = folder.join(MAIN_FILE);
-    if require_plain(&file).is_err() || !folder.join(WAL_FILE).exists() {
+    match require_plain(&file) {
+        Err(FileError::Missing) => return Ok(()),
+        other => other?,
+    }
+    if !folder.join(WAL_FILE).exists() {
         return Ok(());
     }
     let settled = || -> rusqlite::Result<bool> {
@@ -119,7 +125,9 @@ pub(super) fn settle(folder: &Path) -> Result<(), FileError> {
 pub(super) fn require_plain(file: &Path) -> Result<(), FileError> {
     match file.symlink_metadata() {
         Ok(it) if it.is_file() && it.nlink() == 1 && it.len() > 0 => Ok(()),
-        _ => Err(FileError::Missing),
+        Ok(_) => Err(FileError::Missing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FileError::Missing),
+        Err(error) => Err(io_error("look for the database's file", &error)),
     }
 }
 
@@ -138,6 +146,9 @@ fn io_error(action: &'static str, error: &io::Error) -> FileError {
     if error.kind() == io::ErrorKind::StorageFull {
         return FileError::DiskFull;
     }
+    if open_files::are_used_up(error) {
+        return FileError::NoFiles;
+    }
     FileError::Io {
         action,
         reason: error.to_string(),
@@ -151,6 +162,14 @@ fn sqlite_error(action: &'static str, error: &rusqlite::Error) -> FileError {
         },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => FileError::Busy,
         Some(ErrorCode::DiskFull) => FileError::DiskFull,
+        Some(ErrorCode::CannotOpen) => match c_calls::why_it_was_not_opened() {
+            NotOpened::NoFiles => FileError::NoFiles,
+            NotOpened::DiskFull => FileError::DiskFull,
+            NotOpened::Missing | NotOpened::Refused => FileError::Io {
+                action,
+                reason: error.to_string(),
+            },
+        },
         _ => FileError::Io {
             action,
             reason: error.to_string(),

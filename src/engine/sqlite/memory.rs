@@ -43,7 +43,7 @@ impl Drop for Budget {
 /// process before: it takes what it is told here only at its start.
 pub(super) fn install() -> bool {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
-    *INSTALLED.get_or_init(|| configure().is_some())
+    *INSTALLED.get_or_init(|| super::c_calls::hear_of_files() && configure().is_some())
 }
 
 fn configure() -> Option<()> {

@@ -133,6 +133,7 @@ impl EventLog for DiskEventLog {
             .append(group.commits.iter().map(|(body, ..)| body.as_slice()))
             .map_err(|error| match error {
                 WriteError::NoRoom => AppendError::DiskFull,
+                WriteError::NoFiles => AppendError::NoFiles,
                 WriteError::Broken { .. } => self.turn_read_only(error.to_string()),
             })?;
         // From here on the commits are kept, whatever else fails.

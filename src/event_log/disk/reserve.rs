@@ -1,4 +1,5 @@
 //! Room on the disk that is kept back: a full disk must still take what makes it emptier.
+use crate::open_files;
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -36,6 +37,8 @@ impl Reserve {
         let taken = self.take();
         match &taken {
             Ok(()) => self.is_told.store(false, Ordering::Relaxed),
+            // That says nothing about the disk, and the next look may find out.
+            Err(error) if open_files::are_used_up(error) => return true,
             Err(error) => {
                 if !self.is_told.swap(true, Ordering::Relaxed) {
                     tracing::error!(%error, "the disk is full: only commands that make room are taken");

@@ -1,6 +1,7 @@
 //! Writing at the end of a journal: a group of commits, one write, one `fdatasync`.
 use super::frame;
 use super::segment::{self, Location};
+use crate::open_files;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -34,6 +35,9 @@ pub(crate) enum WriteError {
     /// No room; the journal is as it was, and a later append may work.
     #[error("the disk is full")]
     NoRoom,
+    /// No file descriptor is left; the journal is as it was, and a later append may work.
+    #[error("no file descriptor is left")]
+    NoFiles,
     /// Nobody knows what is on the disk: nothing may be appended any more.
     #[error("{what}: {source}")]
     Broken {
@@ -126,9 +130,15 @@ impl JournalWriter {
         let number = self.end.segment + 1;
         let file = segment::open_for_append(&self.folder, number)
             .map_err(|source| refused("a new segment of the journal could not be made", source))?;
-        segment::sync_folder(&self.folder).map_err(|source| WriteError::Broken {
-            what: "the journal's folder could not be synced",
-            source,
+        // Where only the folder cannot be opened, the segment is found empty the next time.
+        segment::sync_folder(&self.folder).map_err(|source| {
+            if open_files::are_used_up(&source) {
+                return WriteError::NoFiles;
+            }
+            WriteError::Broken {
+                what: "the journal's folder could not be synced",
+                source,
+            }
         })?;
         self.file = file;
         self.end = Location {
@@ -151,8 +161,12 @@ fn behind_the_archive(folder: &Path, end: Location) -> Location {
     }
 }
 
-/// A full disk, a full quota and a file-size limit pass; anything else does not.
+/// A full disk, a full quota, a file-size limit and a want of file descriptors pass; anything else
+/// does not.
 fn refused(what: &'static str, source: io::Error) -> WriteError {
+    if open_files::are_used_up(&source) {
+        return WriteError::NoFiles;
+    }
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             WriteError::NoRoom

@@ -8,6 +8,7 @@ use crate::domain::database::Condition;
 use crate::domain::job::{JobErrorCode, StepOutcome};
 use crate::engine::{Engine, FileError, registry};
 use crate::jobs::{Done, Step, StepContext, StepError};
+use crate::open_files;
 use futures_util::future::BoxFuture;
 use std::io;
 use std::time::Duration;
@@ -78,7 +79,7 @@ fn reserve_folder(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError
     Box::pin(async {
         let folders = context.workshop.data.folders().clone();
         let id = context.database.id;
-        blocking(move || folders.ensure_reserved(id)).await??;
+        blocking(context, move || folders.ensure_reserved(id)).await?;
         Ok(Done::with(StepOutcome::Nothing))
     })
 }
@@ -88,7 +89,7 @@ fn create_file(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> 
         let engine = engine_of(context)?;
         let folder = context.workshop.data.folders().living(context.database.id);
         let durability = context.database.durability;
-        blocking(move || engine.create_file(&folder, durability)).await??;
+        blocking(context, move || engine.create_file(&folder, durability)).await?;
         Ok(Done::with(StepOutcome::FilesCreated))
     })
 }
@@ -97,7 +98,7 @@ fn probe(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let engine = engine_of(context)?;
         let folder = context.workshop.data.folders().living(context.database.id);
-        blocking(move || engine.probe(&folder)).await??;
+        blocking(context, move || engine.probe(&folder)).await?;
         Ok(Done::with(StepOutcome::Nothing))
     })
 }
@@ -119,7 +120,7 @@ fn move_to_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
         let gate = take_gate(context).await?;
         let folders = context.workshop.data.folders().clone();
         let id = context.database.id;
-        blocking(move || folders.ensure_trashed(id)).await??;
+        blocking(context, move || folders.ensure_trashed(id)).await?;
         Ok(Done::behind_gate(StepOutcome::Trashed, gate))
     })
 }
@@ -129,7 +130,7 @@ fn restore_from_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepE
         let gate = take_gate(context).await?;
         let folders = context.workshop.data.folders().clone();
         let id = context.database.id;
-        blocking(move || folders.ensure_restored(id)).await??;
+        blocking(context, move || folders.ensure_restored(id)).await?;
         Ok(Done::behind_gate(StepOutcome::Undeleted, gate))
     })
 }
@@ -139,7 +140,7 @@ fn purge(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
         let gate = take_gate(context).await?;
         let folders = context.workshop.data.folders().clone();
         let id = context.database.id;
-        blocking(move || folders.ensure_purged(id)).await??;
+        blocking(context, move || folders.ensure_purged(id)).await?;
         Ok(Done::behind_gate(StepOutcome::Purged, gate))
     })
 }
@@ -152,7 +153,7 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
         let gate = take_gate(context).await?;
         let folders = context.workshop.data.folders().clone();
         let (id, condition) = (context.database.id, context.database.condition);
-        let outcome = blocking(move || {
+        let outcome = blocking(context, move || {
             let was_open = condition != Condition::Creating;
             let holds_something = match folders.place(id)? {
                 Place::Living => was_open && !engine.is_empty(&folders.living(id)).unwrap_or(false),
@@ -167,7 +168,7 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
             folders.ensure_purged(id)?;
             Ok(StepOutcome::Nothing)
         })
-        .await??;
+        .await?;
         Ok(Done::behind_gate(outcome, gate))
     })
 }
@@ -188,21 +189,44 @@ fn engine_of(context: &StepContext) -> Result<&'static dyn Engine, StepError> {
     })
 }
 
-/// Runs file work on a thread that may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, StepError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        StepError::permanent(
+/// Runs file work on a thread that may block. Where file descriptors run short, databases that
+/// nobody uses are closed and it runs again.
+async fn blocking<T, E>(
+    context: &StepContext,
+    work: impl Fn() -> Result<T, E> + Send + 'static,
+) -> Result<T, StepError>
+where
+    T: Send + 'static,
+    E: Into<StepError>,
+{
+    let data = context.workshop.data.clone();
+    let worked = tokio::task::spawn_blocking(move || {
+        loop {
+            let worked = work().map_err(Into::into);
+            match worked {
+                Err(StepError { error, .. })
+                    if error.code == JobErrorCode::Overloaded && data.close_idle() => {}
+                worked => return worked,
+            }
+        }
+    });
+    worked.await.unwrap_or_else(|error| {
+        Err(StepError::permanent(
             JobErrorCode::Internal,
             format!("file work ended early: {error}"),
-        )
+        ))
     })
 }
 
 impl From<GateError> for StepError {
     fn from(error: GateError) -> Self {
-        Self::transient(JobErrorCode::DatabaseBusy, error.to_string())
+        let code = match error {
+            GateError::NoFiles => JobErrorCode::Overloaded,
+            GateError::Closed | GateError::NotDrained | GateError::NotSettled { .. } => {
+                JobErrorCode::DatabaseBusy
+            }
+        };
+        Self::transient(code, error.to_string())
     }
 }
 
@@ -213,6 +237,9 @@ impl From<FolderError> for StepError {
             FolderError::InTwoPlaces { .. } => JobErrorCode::Internal,
             FolderError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 JobErrorCode::DiskFull
+            }
+            FolderError::Io { source, .. } if open_files::are_used_up(source) => {
+                JobErrorCode::Overloaded
             }
             FolderError::Io { .. } => JobErrorCode::Internal,
         };
@@ -225,6 +252,7 @@ impl From<FileError> for StepError {
         let code = match &error {
             FileError::Missing => JobErrorCode::DataMissing,
             FileError::DiskFull => JobErrorCode::DiskFull,
+            FileError::NoFiles => JobErrorCode::Overloaded,
             FileError::Busy => JobErrorCode::DatabaseBusy,
             FileError::NotADatabase { .. } | FileError::Io { .. } => JobErrorCode::Internal,
         };
