@@ -5,7 +5,7 @@ use super::query::{BatchError, BatchStatement, QueryAnswer, QueryError, QueryOpt
 use super::savepoint::run_all;
 use super::snapshot::Snapshot;
 use super::{Call, DataPlane, SharedGuard};
-use crate::engine::sqlite::{Answer, Shape, SqlError, Statement, script};
+use crate::engine::sqlite::{Answer, Counters, Shape, SqlError, Statement, script};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,8 +35,7 @@ impl DataPlane {
         mode: BatchMode,
         options: QueryOptions,
     ) -> Result<Vec<QueryAnswer>, BatchError> {
-        self.refuse_many(statements.len(), self.config.max_batch_statements)?;
-        let statements = self.looked_at(statements)?;
+        let statements = self.looked_at_batch(statements)?;
         if statements.is_empty() {
             return Ok(Vec::new());
         }
@@ -76,37 +75,19 @@ impl DataPlane {
         target: &Target,
         text: &str,
         options: QueryOptions,
-    ) -> Result<Vec<QueryAnswer>, ScriptError> {
-        let places: Vec<Range<usize>> = script::statements(text)
-            .take(self.config.max_script_statements + 1)
-            .collect();
-        let in_text = |it: BatchError| ScriptError {
-            offset: places.get(it.statement).map_or(0, |it| it.start),
-            failure: it,
-        };
+    ) -> Result<Vec<QueryAnswer>, ScriptError<BatchError>> {
+        let script = self.looked_at_script::<BatchError>(text)?;
+        let in_text = |failure: BatchError| script.failed(failure.statement, failure);
         if !options.may_write() {
             return Err(in_text(at(0)(QueryError::ReadOnly)));
         }
-        self.refuse_many(places.len(), self.config.max_script_statements)
-            .map_err(in_text)?;
-        let statements = places.iter().map(|place| BatchStatement {
-            sql: text[place.clone()].into(),
-            params: super::Params::None,
-        });
-        let statements = self.looked_at(statements.collect()).map_err(in_text)?;
-        if statements.is_empty() {
+        if script.statements.is_empty() {
             return Ok(Vec::new());
         }
-        // Nobody sees the answers: their shortest form, and no bound on it.
-        let options = QueryOptions {
-            max_rows: Some(0),
-            max_bytes: Some(usize::MAX),
-            shape: Shape::Original,
-            ..options
-        };
         let open = self.open_behind(guard, target).map_err(at(0));
         let open = open.map_err(in_text)?;
-        let call = self.call(&options);
+        let call = self.call(&silent(options));
+        let statements = script.statements.clone();
         let answers = self.write(guard, &open, &call, statements).await;
         let answers = answers.map_err(in_text)?;
         Ok(answers.into_iter().map(Into::into).collect())
@@ -122,15 +103,18 @@ impl DataPlane {
     ) -> Result<Vec<QueryAnswer>, BatchError> {
         let mut answers = Vec::with_capacity(statements.len());
         let mut bytes = 0;
-        for (index, statement) in statements.into_iter().enumerate() {
+        let mut counters = Counters::default();
+        for (index, mut statement) in statements.into_iter().enumerate() {
             // What is answered is kept: the bound is looked at before the next one runs.
             if bytes > call.form.max_bytes {
                 let limit = format!("{} bytes", call.form.max_bytes);
                 return Err(at(index)(QueryError::ResultTooLarge { limit }));
             }
+            statement.counters = counters;
             let answer = self.one(guard, open, call, statement, may_write).await;
             let answer = answer.map_err(at(index))?;
             bytes += answer.body.len();
+            counters = answer.counters;
             answers.push(answer);
         }
         Ok(answers)
@@ -153,7 +137,12 @@ impl DataPlane {
             let read = || -> Result<Vec<Answer>, (usize, SqlError)> {
                 let mut snapshot = Snapshot::begin(&reads, hold.clone()).map_err(|it| (0, it))?;
                 snapshot.sqlite().hold(hold);
-                let result = run_all(snapshot.sqlite(), &statements, &call_of_it.form);
+                let result = run_all(
+                    snapshot.sqlite(),
+                    &statements,
+                    &call_of_it.form,
+                    |sqlite, index| sqlite.run(&statements[index], &call_of_it.form),
+                );
                 snapshot.sqlite().release();
                 result
             };
@@ -180,6 +169,42 @@ impl DataPlane {
         }))
     }
 
+    /// The statements of a batch, each looked at before the first one runs.
+    pub(super) fn looked_at_batch(
+        &self,
+        statements: Vec<BatchStatement>,
+    ) -> Result<Vec<Statement>, BatchError> {
+        self.refuse_many(statements.len(), self.config.max_batch_statements)?;
+        self.looked_at(statements)
+    }
+
+    /// The statements of a script, each looked at before the first one runs.
+    pub(super) fn looked_at_script<E: From<BatchError>>(
+        &self,
+        text: &str,
+    ) -> Result<Script, ScriptError<E>> {
+        let most = self.config.max_script_statements;
+        let places = script::statements(text).take(most + 1);
+        let mut script = Script {
+            places: places.collect(),
+            statements: Vec::new(),
+        };
+        let statements = script.places.iter().map(|place| BatchStatement {
+            sql: text[place.clone()].into(),
+            params: super::Params::None,
+        });
+        let statements = statements.collect();
+        let looked_at = self.refuse_many(script.places.len(), most);
+        let looked_at = looked_at.and_then(|()| self.looked_at(statements));
+        match looked_at {
+            Ok(statements) => {
+                script.statements = statements;
+                Ok(script)
+            }
+            Err(failure) => Err(script.failed(failure.statement, failure.into())),
+        }
+    }
+
     /// Looks at every statement before the first one runs.
     fn looked_at(&self, statements: Vec<BatchStatement>) -> Result<Vec<Statement>, BatchError> {
         let look = |(index, it): (usize, BatchStatement)| {
@@ -187,18 +212,45 @@ impl DataPlane {
             Ok(Statement {
                 sql: it.sql,
                 params: it.params,
+                ..Statement::default()
             })
         };
         statements.into_iter().enumerate().map(look).collect()
     }
 }
 
+/// The statements of a script, and where they are in its text.
+pub(super) struct Script {
+    places: Vec<Range<usize>>,
+    pub(super) statements: Vec<Statement>,
+}
+
+impl Script {
+    /// Says where in the text a statement failed.
+    pub(super) fn failed<E>(&self, statement: usize, failure: E) -> ScriptError<E> {
+        ScriptError {
+            offset: self.places.get(statement).map_or(0, |it| it.start),
+            failure,
+        }
+    }
+}
+
+/// Options of statements whose answers are not shown: their shortest form, and no bound on it.
+pub(super) fn silent(options: QueryOptions) -> QueryOptions {
+    QueryOptions {
+        max_rows: Some(0),
+        max_bytes: Some(usize::MAX),
+        shape: Shape::Original,
+        ..options
+    }
+}
+
 /// Why a script kept nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{failure}")]
-pub struct ScriptError {
+pub struct ScriptError<E> {
     /// Which statement failed, and why.
-    pub failure: BatchError,
+    pub failure: E,
     /// Where that statement begins in the text, in bytes.
     pub offset: usize,
 }

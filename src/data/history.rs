@@ -90,6 +90,7 @@ fn ask(
     let statement = Statement {
         sql: request.sql.into(),
         params: request.params,
+        ..Statement::default()
     };
     views.hold(hold);
     let answer = views.run(&statement, &call.form);

@@ -1,15 +1,16 @@
 //! The requests of a transaction: begin, statements, commit, roll back.
+use super::batch::{BatchMode, ScriptError, silent};
 use super::on_thread::held;
-use super::query::{QueryAnswer, QueryError, QueryOptions, QueryRequest, Target};
+use super::query::{BatchStatement, QueryAnswer, QueryError, QueryOptions, QueryRequest, Target};
 use super::snapshot::Snapshot;
-use super::transaction::{Entered, Held, Inside, Transaction};
+use super::transaction::{Entered, Held, InnerRequest, Inside, Transaction};
 use super::transactions::{
-    BegunTransaction, NewTransaction, TransactionEnd, TransactionError, TransactionKey,
-    TransactionMode,
+    BegunTransaction, NewTransaction, TransactionBatchError, TransactionEnd, TransactionError,
+    TransactionKey, TransactionMode,
 };
 use super::{Call, DataPlane, SharedGuard, begins_like_a_write};
 use crate::clock::{Clock, Deadline};
-use crate::engine::sqlite::{Answer, Hold, SqlError, Statement};
+use crate::engine::sqlite::{Answer, Hold, Savepoints, SqlError, Statement};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
@@ -72,6 +73,7 @@ impl DataPlane {
             held,
             open,
             changes_schema: false,
+            savepoints: Savepoints::default(),
             _room: room,
             guard: guard.clone(),
         };
@@ -99,25 +101,83 @@ impl DataPlane {
         request: QueryRequest,
         clock: &dyn Clock,
     ) -> Result<QueryAnswer, TransactionError> {
-        self.refuse_early(&request.sql)?;
-        let transaction = self.transactions.find(key, clock.now())?;
-        let _use = transaction.used(clock);
-        let mut call = self.call(&request.options);
-        let (_, ends) = transaction.ends();
-        call.deadline = call.deadline.min(ends.deadline);
-        let may_write =
-            request.options.may_write() && transaction.mode != TransactionMode::ReadOnly;
-        let may_grow = may_write && transaction.mode == TransactionMode::Deferred;
-        let statement = Statement {
+        let statement = BatchStatement {
             sql: request.sql.into(),
             params: request.params,
         };
-        if may_grow && begins_like_a_write(&statement.sql) {
+        let mode = BatchMode::None;
+        let answers = self.batch_in(key, vec![statement], mode, request.options, clock);
+        let mut answers = answers.await.map_err(|failure| failure.error)?;
+        Ok(answers.pop().expect("one answer for one statement"))
+    }
+
+    /// Runs statements in a transaction, in order. They are kept in it all or none; with
+    /// [`BatchMode::None`] those before the first failure are.
+    ///
+    /// # Errors
+    /// As for one statement, with the place of the one that failed.
+    pub async fn batch_in(
+        &self,
+        key: &TransactionKey<'_>,
+        statements: Vec<BatchStatement>,
+        mode: BatchMode,
+        options: QueryOptions,
+        clock: &dyn Clock,
+    ) -> Result<Vec<QueryAnswer>, TransactionBatchError> {
+        let statements = self.looked_at_batch(statements)?;
+        self.run_statements_in(key, statements, mode, &options, clock)
+            .await
+    }
+
+    /// Runs a script in a transaction. All of its statements are kept in it, or none.
+    ///
+    /// # Errors
+    /// As for a batch, with the place of the failing statement in the text.
+    pub async fn script_in(
+        &self,
+        key: &TransactionKey<'_>,
+        text: &str,
+        options: QueryOptions,
+        clock: &dyn Clock,
+    ) -> Result<Vec<QueryAnswer>, ScriptError<TransactionBatchError>> {
+        let script = self.looked_at_script::<TransactionBatchError>(text)?;
+        let options = silent(options);
+        let mode = BatchMode::Immediate;
+        let ran = self.run_statements_in(key, script.statements.clone(), mode, &options, clock);
+        ran.await.map_err(|failure| {
+            let statement = failure.statement;
+            script.failed(statement.unwrap_or_default(), failure)
+        })
+    }
+
+    async fn run_statements_in(
+        &self,
+        key: &TransactionKey<'_>,
+        statements: Vec<Statement>,
+        mode: BatchMode,
+        options: &QueryOptions,
+        clock: &dyn Clock,
+    ) -> Result<Vec<QueryAnswer>, TransactionBatchError> {
+        let transaction = self.transactions.find(key, clock.now())?;
+        let _use = transaction.used(clock);
+        let mut call = self.call(options);
+        let (_, ends) = transaction.ends();
+        call.deadline = call.deadline.min(ends.deadline);
+        let may_write = options.may_write() && transaction.mode != TransactionMode::ReadOnly;
+        let may_grow = may_write && transaction.mode == TransactionMode::Deferred;
+        let begins_like_a_write = |it: &Statement| begins_like_a_write(&it.sql);
+        if may_grow && statements.iter().any(begins_like_a_write) {
             self.ensure_writer(&transaction, &call).await?;
         }
-        let run = || self.run_in(&transaction, &call, &statement, may_write);
+        let request = InnerRequest {
+            statements,
+            form: call.form,
+            together: mode != BatchMode::None,
+            may_write,
+        };
+        let run = || self.run_in(&transaction, &call, &request);
         match run().await {
-            Err(TransactionError::Query(QueryError::ReadOnly)) if may_grow => {
+            Err(failure) if failure.error == READ_ONLY && may_grow => {
                 self.ensure_writer(&transaction, &call).await?;
                 run().await
             }
@@ -217,14 +277,13 @@ impl DataPlane {
         }
     }
 
-    /// Runs a statement on what the transaction holds.
+    /// Runs statements on what the transaction holds.
     async fn run_in(
         &self,
         transaction: &Arc<Transaction>,
         call: &Call,
-        statement: &Statement,
-        may_write: bool,
-    ) -> Result<QueryAnswer, TransactionError> {
+        request: &InnerRequest,
+    ) -> Result<Vec<QueryAnswer>, TransactionBatchError> {
         let mut inside = transaction.enter(call.deadline).await?;
         self.refuse_moved(transaction, &mut inside)?;
         let open = Arc::clone(&inside.open);
@@ -234,10 +293,11 @@ impl DataPlane {
             Held::Nothing | Held::Snapshot(_) => Some(open.turn(call.deadline).await?),
         };
         let (transactions, ended) = (Arc::clone(&self.transactions), Arc::clone(transaction));
-        let (statement, call_of_it) = (statement.clone(), *call);
+        let (request, call_of_it) = (request.clone(), *call);
+        let together = request.together;
         let run = self.on_thread(&open.bench, call, move |ticket| {
             let hold = held(&call_of_it, Arc::clone(&ticket));
-            let result = inside.run(&statement, &call_of_it.form, hold, may_write);
+            let result = inside.run(&request, hold);
             let is_over = inside.is_over() || ticket.is_abandoned();
             if is_over {
                 inside.empty();
@@ -248,13 +308,17 @@ impl DataPlane {
             (result, is_over)
         });
         match run.await {
-            Ok((Ok(answer), _)) => Ok(Answer::into(answer)),
-            Ok((Err(error), is_over)) => Err(failed(error, call.timeout, is_over)),
+            Ok((Ok(answers), _)) => Ok(answers.into_iter().map(Answer::into).collect()),
+            Ok((Err((statement, error)), is_over)) => Err(TransactionBatchError {
+                statement: Some(statement),
+                kept: if together || is_over { 0 } else { statement },
+                error: failed(error, call.timeout, is_over),
+            }),
             Err(error @ QueryError::Overloaded { .. }) => Err(error.into()),
             Err(error) => {
                 // Its thread does not come back; the transaction ends when it does.
                 self.transactions.end(transaction, TransactionEnd::Broken);
-                Err(TransactionError::RolledBack(error))
+                Err(TransactionError::RolledBack(error).into())
             }
         }
     }
@@ -278,6 +342,9 @@ impl DataPlane {
             tokio::task::spawn_blocking(move || drop(writer));
             return Err(TransactionError::Outdated);
         }
+        let mut writer = writer;
+        let made = writer.sqlite().make_savepoints(&inside.savepoints);
+        made.map_err(|error| failed(error, call.timeout, false))?;
         let before = std::mem::replace(&mut inside.held, Held::Writer(writer));
         tokio::task::spawn_blocking(move || drop(before));
         Ok(())
@@ -299,6 +366,9 @@ impl DataPlane {
         Err(TransactionError::RolledBack(QueryError::DataMissing))
     }
 }
+
+/// What a reader says to a statement that needs the writer.
+const READ_ONLY: TransactionError = TransactionError::Query(QueryError::ReadOnly);
 
 fn failed(error: SqlError, timeout: Duration, is_over: bool) -> TransactionError {
     let error = QueryError::from_sql(error, timeout);

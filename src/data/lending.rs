@@ -9,7 +9,7 @@ use super::savepoint::roll_back;
 use super::writes::Drain;
 use super::{Call, DataPlane, SharedGuard};
 use crate::clock::Deadline;
-use crate::engine::sqlite::{Hold, SqlError, SqliteConnection, Ticket};
+use crate::engine::sqlite::{Counters, Hold, SqlError, SqliteConnection, Ticket};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -100,6 +100,7 @@ impl Loan {
         });
         let begun = writer.command("BEGIN IMMEDIATE;");
         writer.release();
+        writer.begin_session(Counters::default());
         begun
     }
 

@@ -45,8 +45,8 @@ pub use query::{
 };
 pub use stream::{RowStream, Streamed};
 pub use transactions::{
-    BegunTransaction, NewTransaction, TransactionEnd, TransactionError, TransactionKey,
-    TransactionMode,
+    BegunTransaction, NewTransaction, TransactionBatchError, TransactionEnd, TransactionError,
+    TransactionKey, TransactionMode,
 };
 
 use crate::clock::Deadline;
@@ -194,6 +194,7 @@ impl DataPlane {
         let statement = Statement {
             sql: request.sql.into(),
             params: request.params,
+            ..Statement::default()
         };
         let may_write = request.options.may_write();
         self.one(guard, &open, &call, statement, may_write).await

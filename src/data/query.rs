@@ -1,7 +1,7 @@
 //! What is asked of the data plane, and what comes back.
 use crate::domain::database::Durability;
 use crate::domain::ids::DatabaseId;
-use crate::engine::sqlite::{Answer, Format, Int64Form, Params, Shape, SqlError};
+use crate::engine::sqlite::{Answer, Counters, Format, Int64Form, Params, Shape, SqlError};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,6 +104,8 @@ pub struct QueryAnswer {
     pub truncated: bool,
     /// How long the statement itself took.
     pub elapsed: Duration,
+    /// What the statements of its session have done, itself included.
+    pub counters: Counters,
 }
 
 impl From<Answer> for QueryAnswer {
@@ -114,6 +116,7 @@ impl From<Answer> for QueryAnswer {
             rows_affected: it.rows_affected,
             truncated: it.truncated,
             elapsed: it.elapsed,
+            counters: it.counters,
         }
     }
 }
@@ -150,6 +153,10 @@ pub enum QueryError {
         /// Which one.
         message: String,
     },
+    /// A foreign key that is checked at the end of the transaction does not hold
+    /// (`constraint_violation`).
+    #[error("SQL Error: FOREIGN KEY constraint failed")]
+    DeferredForeignKey,
     /// The parameters do not fit (`parameter_mismatch`).
     #[error("{message}")]
     ParameterMismatch {
@@ -219,6 +226,7 @@ impl QueryError {
             SqlError::NotAllowed { what } => Self::NotAllowed { what },
             SqlError::NeedsWriter => Self::ReadOnly,
             SqlError::Constraint { message } => Self::Constraint { message },
+            SqlError::DeferredForeignKey => Self::DeferredForeignKey,
             SqlError::Invalid { message } => Self::InvalidRequest { message },
             SqlError::ParameterMismatch { message } => Self::ParameterMismatch { message },
             SqlError::ResultTooLarge { limit } => Self::ResultTooLarge { limit },
@@ -251,6 +259,10 @@ impl QueryError {
             Self::ResultTooLarge { .. } => {
                 Some("use LIMIT, or ask for more with max_rows, max_bytes or ?stream=true")
             }
+            Self::DeferredForeignKey => Some(
+                "a deferred foreign key is broken at the end of the transaction: add the row that \
+                 it refers to, or remove the row that refers to it",
+            ),
             Self::Locked => Some("a transaction or another writer has it; try again"),
             Self::QuotaExceeded => Some("delete rows, or raise the database's limit"),
             Self::DataMissing => Some(

@@ -13,10 +13,32 @@ pub(super) fn run_in_savepoint(
     hold: Hold,
     foreign_keys: ForeignKeys,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
+    in_savepoint(sqlite, |sqlite| {
+        let answers = run_held(sqlite, statements, form, hold, foreign_keys)?;
+        Ok((answers, End::Release))
+    })
+}
+
+/// What becomes of the savepoint of statements that ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Release,
+    /// It stays until the transaction ends.
+    Leave,
+}
+
+/// Does `work` in a savepoint, as [`run_in_savepoint`] does.
+///
+/// # Errors
+/// Those of `work`.
+pub(super) fn in_savepoint<T>(
+    sqlite: &mut SqliteConnection,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<(T, End), (usize, SqlError)>,
+) -> Result<T, (usize, SqlError)> {
     sqlite.command("SAVEPOINT request;").map_err(|it| (0, it))?;
-    let result = run_held(sqlite, statements, form, hold, foreign_keys);
-    match result {
-        Ok(answers) => match sqlite.command("RELEASE request;") {
+    match work(sqlite) {
+        Ok((answers, End::Leave)) => Ok(answers),
+        Ok((answers, End::Release)) => match sqlite.command("RELEASE request;") {
             Ok(()) => Ok(answers),
             Err(error) => {
                 roll_back(sqlite);
@@ -49,14 +71,21 @@ pub(super) fn run_held(
     foreign_keys: ForeignKeys,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
     sqlite.hold(hold);
-    let result = run_all(sqlite, statements, form);
+    let mut broken_by = None;
+    let result = run_all(sqlite, statements, form, |sqlite, index| {
+        let answer = sqlite.run(&statements[index], form)?;
+        if foreign_keys == ForeignKeys::Now {
+            let is_broken = sqlite.has_deferred_violations();
+            broken_by = is_broken.then(|| broken_by.unwrap_or(index));
+        }
+        Ok(answer)
+    });
     sqlite.release();
-    let answers = result?;
-    if foreign_keys == ForeignKeys::Now && sqlite.has_deferred_violations() {
+    match broken_by {
         // Left alone it would fail the COMMIT of all.
-        return Err((statements.len() - 1, broken_foreign_key()));
+        Some(index) if result.is_ok() => Err((index, SqlError::DeferredForeignKey)),
+        _ => result,
     }
-    Ok(answers)
 }
 
 /// When foreign keys that are checked at the end of a transaction have to hold.
@@ -68,16 +97,18 @@ pub(super) enum ForeignKeys {
     AtCommit,
 }
 
-/// Runs statements until one fails; their answers together are held to the bound of one.
+/// Runs statements by their places until one fails; their answers together are held to the bound of
+/// one.
 pub(super) fn run_all(
     sqlite: &mut SqliteConnection,
     statements: &[Statement],
     form: &Form,
+    mut run: impl FnMut(&mut SqliteConnection, usize) -> Result<Answer, SqlError>,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
     let mut answers = Vec::with_capacity(statements.len());
     let mut bytes = 0;
-    for (index, statement) in statements.iter().enumerate() {
-        let answer = sqlite.run(statement, form).map_err(|it| (index, it))?;
+    for index in 0..statements.len() {
+        let answer = run(sqlite, index).map_err(|it| (index, it))?;
         bytes += answer.body.len();
         if index > 0 && bytes > form.max_bytes {
             let limit = format!("{} bytes", form.max_bytes);
@@ -86,13 +117,6 @@ pub(super) fn run_all(
         answers.push(answer);
     }
     Ok(answers)
-}
-
-/// What SQLite says at COMMIT.
-pub(super) fn broken_foreign_key() -> SqlError {
-    SqlError::Constraint {
-        message: "FOREIGN KEY constraint failed".to_owned(),
-    }
 }
 
 /// Ends the transaction, if SQLite has not done so. Should even that fail, the connection is

@@ -93,6 +93,7 @@ impl DataPlane {
             statement: Statement {
                 sql: request.sql.as_str().into(),
                 params: request.params.clone(),
+                ..Statement::default()
             },
             call,
             ticket: Arc::clone(&rows.ticket),

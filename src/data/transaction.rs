@@ -3,13 +3,15 @@ use super::SharedGuard;
 use super::lending::LentWriter;
 use super::open_database::OpenDatabase;
 use super::query::QueryError;
-use super::savepoint::{ForeignKeys, broken_foreign_key, run_in_savepoint};
+use super::savepoint::{End, ForeignKeys, in_savepoint, run_all, run_in_savepoint};
 use super::snapshot::Snapshot;
 use super::transactions::{Room, TransactionEnd, TransactionError, TransactionMode};
 use crate::clock::timestamp::Timestamp;
 use crate::clock::{Clock, Deadline};
 use crate::domain::ids::{DatabaseId, TokenId};
-use crate::engine::sqlite::{Answer, Form, Hold, SqlError, SqliteConnection, Statement};
+use crate::engine::sqlite::{
+    Answer, Form, Hold, Savepoints, SqlError, SqliteConnection, Statement,
+};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -54,6 +56,8 @@ pub(super) struct Inside {
     pub(super) open: Arc<OpenDatabase>,
     /// Whether a statement of it changed the schema.
     pub(super) changes_schema: bool,
+    /// Those that its client made.
+    pub(super) savepoints: Savepoints,
     pub(super) _room: Room,
     /// Last: what is behind the gate is out of hand.
     pub(super) guard: SharedGuard,
@@ -68,6 +72,17 @@ pub(super) enum Held {
     Snapshot(Snapshot),
     /// The writer.
     Writer(LentWriter),
+}
+
+/// The statements of one request of a transaction.
+#[derive(Debug, Clone)]
+pub(super) struct InnerRequest {
+    pub(super) statements: Vec<Statement>,
+    pub(super) form: Form,
+    /// Whether all of them are kept in the transaction, or none. Else those before the first
+    /// failure are.
+    pub(super) together: bool,
+    pub(super) may_write: bool,
 }
 
 /// A transaction with whose connection one request is alone.
@@ -201,33 +216,27 @@ impl Transaction {
 }
 
 impl Inside {
-    /// Runs a statement; where it fails, nothing of it is left. Blocks.
+    /// Runs the statements of a request. Blocks.
     ///
     /// # Errors
-    /// What the statement deserves.
+    /// The first failure, with the place of its statement, of which nothing is left.
     pub(super) fn run(
         &mut self,
-        statement: &Statement,
-        form: &Form,
+        request: &InnerRequest,
         hold: Hold,
-        may_write: bool,
-    ) -> Result<Answer, SqlError> {
+    ) -> Result<Vec<Answer>, (usize, SqlError)> {
         if let Held::Nothing = self.held {
-            self.held = Held::Snapshot(Snapshot::begin(&self.open, hold.clone())?);
+            let snapshot = Snapshot::begin(&self.open, hold.clone());
+            self.held = Held::Snapshot(snapshot.map_err(|error| (0, error))?);
         }
-        let answer = match &mut self.held {
+        let savepoints = &mut self.savepoints;
+        let answers = match &mut self.held {
             Held::Nothing => unreachable!("it was given a snapshot"),
-            Held::Snapshot(it) => {
-                let reader = it.sqlite();
-                reader.hold(hold);
-                let result = reader.run(statement, form);
-                reader.release();
-                result?
-            }
-            Held::Writer(it) => run_on_writer(it.sqlite(), statement, form, hold, may_write)?,
-        };
-        self.changes_schema |= answer.traits.changes_schema;
-        Ok(answer)
+            Held::Snapshot(it) => run_on_reader(it.sqlite(), request, hold, savepoints),
+            Held::Writer(it) => run_on_writer(it.sqlite(), request, hold, savepoints),
+        }?;
+        self.changes_schema |= answers.iter().any(|it| it.traits.changes_schema);
+        Ok(answers)
     }
 
     /// Makes everything lasting. Blocks.
@@ -240,7 +249,7 @@ impl Inside {
         };
         let sqlite = writer.sqlite();
         if sqlite.has_deferred_violations() {
-            return Err(broken_foreign_key());
+            return Err(SqlError::DeferredForeignKey);
         }
         sqlite.hold(hold);
         // The WAL needs no look: it had room when the writer was lent, nobody else has written
@@ -272,25 +281,116 @@ impl Inside {
     }
 }
 
-/// Runs a statement in a savepoint, since it may fail after it has changed something. Whoever may
-/// only read is held to it by SQLite: this connection's authorizer would let it write.
+/// Runs a request on a reader, where only savepoints leave anything.
+fn run_on_reader(
+    sqlite: &mut SqliteConnection,
+    request: &InnerRequest,
+    hold: Hold,
+    savepoints: &mut Savepoints,
+) -> Result<Vec<Answer>, (usize, SqlError)> {
+    let before = savepoints.clone();
+    if request.together {
+        savepoints.fix();
+    }
+    sqlite.hold(hold);
+    let result = run_with_savepoints(sqlite, request, savepoints);
+    sqlite.release();
+    savepoints.unfix();
+    // What needs the writer runs there from its beginning.
+    if matches!(result, Err((_, SqlError::NeedsWriter))) || result.is_err() && request.together {
+        *savepoints = before;
+    }
+    result
+}
+
+/// Runs a request on the writer. A request that may only read is held to it by SQLite: this
+/// connection's authorizer would let it write.
 fn run_on_writer(
     sqlite: &mut SqliteConnection,
-    statement: &Statement,
-    form: &Form,
+    request: &InnerRequest,
     hold: Hold,
-    may_write: bool,
-) -> Result<Answer, SqlError> {
-    if !may_write {
-        sqlite.command("PRAGMA query_only = 1;")?;
+    savepoints: &mut Savepoints,
+) -> Result<Vec<Answer>, (usize, SqlError)> {
+    if !request.may_write {
+        let only_reads = sqlite.command("PRAGMA query_only = 1;");
+        only_reads.map_err(|error| (0, error))?;
     }
-    let one = std::slice::from_ref(statement);
-    let result = run_in_savepoint(sqlite, one, form, hold, ForeignKeys::AtCommit);
-    if !may_write && sqlite.command("PRAGMA query_only = 0;").is_err() {
+    let result = if request.together {
+        run_together(sqlite, request, hold, savepoints)
+    } else {
+        run_one_by_one(sqlite, request, &hold, savepoints)
+    };
+    if !request.may_write && sqlite.command("PRAGMA query_only = 0;").is_err() {
         sqlite.spoil();
     }
-    let mut answers = result.map_err(|(_, error)| error)?;
-    Ok(answers.pop().expect("one answer for one statement"))
+    result
+}
+
+/// Runs statements in a savepoint of the gateway's own, with those of the client inside of it.
+fn run_together(
+    sqlite: &mut SqliteConnection,
+    request: &InnerRequest,
+    hold: Hold,
+    savepoints: &mut Savepoints,
+) -> Result<Vec<Answer>, (usize, SqlError)> {
+    let before = savepoints.clone();
+    savepoints.fix();
+    let result = in_savepoint(sqlite, |sqlite| {
+        sqlite.hold(hold);
+        let result = run_with_savepoints(sqlite, request, savepoints);
+        sqlite.release();
+        // To release the gateway's own would release those that the client has left open in it.
+        let end = match savepoints.count() == before.count() {
+            true => End::Release,
+            false => End::Leave,
+        };
+        result.map(|answers| (answers, end))
+    });
+    savepoints.unfix();
+    if result.is_err() {
+        *savepoints = before;
+    }
+    result
+}
+
+/// Runs each statement in a savepoint of its own, since it may fail after it has changed something.
+/// Those about savepoints run outside of any.
+fn run_one_by_one(
+    sqlite: &mut SqliteConnection,
+    request: &InnerRequest,
+    hold: &Hold,
+    savepoints: &mut Savepoints,
+) -> Result<Vec<Answer>, (usize, SqlError)> {
+    let (statements, form) = (&request.statements, &request.form);
+    run_all(sqlite, statements, form, |sqlite, index| {
+        let statement = &statements[index];
+        sqlite.hold(hold.clone());
+        let done = sqlite.run_savepoint(statement, form, savepoints);
+        sqlite.release();
+        if let Some(done) = done {
+            return done;
+        }
+        let one = std::slice::from_ref(statement);
+        let at_commit = ForeignKeys::AtCommit;
+        let result = run_in_savepoint(sqlite, one, form, hold.clone(), at_commit);
+        let mut answers = result.map_err(|(_, error)| error)?;
+        Ok(answers.pop().expect("one answer for one statement"))
+    })
+}
+
+fn run_with_savepoints(
+    sqlite: &mut SqliteConnection,
+    request: &InnerRequest,
+    savepoints: &mut Savepoints,
+) -> Result<Vec<Answer>, (usize, SqlError)> {
+    let (statements, form) = (&request.statements, &request.form);
+    run_all(sqlite, statements, form, |sqlite, index| {
+        let statement = &statements[index];
+        match sqlite.run_savepoint(statement, form, savepoints) {
+            Some(done) => done,
+            None => sqlite.run(statement, form),
+        }
+    })
 }
 
 impl Entered {

@@ -1,5 +1,5 @@
 //! Transactions of several requests: which are open, whose they are, how each one ended.
-use super::query::{Access, QueryError};
+use super::query::{Access, BatchError, QueryError};
 use super::transaction::Transaction;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::ids::{DatabaseId, TokenId};
@@ -129,6 +129,44 @@ pub enum TransactionError {
     /// The statement failed, and the transaction was rolled back with it.
     #[error("{0}")]
     RolledBack(QueryError),
+}
+
+/// Why a request of several statements in a transaction has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct TransactionBatchError {
+    /// Which statement failed, from 0; `None` when no statement is to blame.
+    pub statement: Option<usize>,
+    /// How many statements before it are kept in the transaction.
+    pub kept: usize,
+    /// Why.
+    pub error: TransactionError,
+}
+
+impl From<TransactionError> for TransactionBatchError {
+    fn from(error: TransactionError) -> Self {
+        Self {
+            statement: None,
+            kept: 0,
+            error,
+        }
+    }
+}
+
+impl From<QueryError> for TransactionBatchError {
+    fn from(error: QueryError) -> Self {
+        TransactionError::from(error).into()
+    }
+}
+
+impl From<BatchError> for TransactionBatchError {
+    fn from(failure: BatchError) -> Self {
+        Self {
+            statement: Some(failure.statement),
+            kept: 0,
+            error: failure.error.into(),
+        }
+    }
 }
 
 /// Every open transaction.

@@ -134,6 +134,7 @@ fn run_request(
     };
     let hold = hold_for(request, slice);
     let (statements, form) = (&request.statements, &request.form);
+    sqlite.begin_session(statements[0].counters);
     run(sqlite, statements, form, hold, ForeignKeys::Now)
 }
 

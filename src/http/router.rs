@@ -127,6 +127,8 @@ fn sql_routes() -> Group {
         .routes(routes!(sql_batch::run_script))
         .routes(routes!(sql_transactions::begin_transaction))
         .routes(routes!(sql_transactions::query_in_transaction))
+        .routes(routes!(sql_transactions::run_batch_in_transaction))
+        .routes(routes!(sql_transactions::run_script_in_transaction))
         .routes(routes!(sql_transactions::commit_transaction))
         .routes(routes!(sql_transactions::roll_back_transaction))
 }

@@ -271,7 +271,9 @@ impl From<QueryError> for Problem {
             QueryError::Sql { .. } => ErrorCode::SqlError,
             QueryError::NotAllowed { .. } => ErrorCode::StatementNotAllowed,
             QueryError::ReadOnly => ErrorCode::ReadOnly,
-            QueryError::Constraint { .. } => ErrorCode::ConstraintViolation,
+            QueryError::Constraint { .. } | QueryError::DeferredForeignKey => {
+                ErrorCode::ConstraintViolation
+            }
             QueryError::ParameterMismatch { .. } => ErrorCode::ParameterMismatch,
             QueryError::PayloadTooLarge { .. } => ErrorCode::PayloadTooLarge,
             QueryError::ResultTooLarge { .. } => ErrorCode::ResultTooLarge,
@@ -285,7 +287,9 @@ impl From<QueryError> for Problem {
         };
         // SQLite's own words stay as they are: clients compare them.
         let detail = match &error {
-            QueryError::Sql { .. } | QueryError::Constraint { .. } => error.to_string(),
+            QueryError::Sql { .. }
+            | QueryError::Constraint { .. }
+            | QueryError::DeferredForeignKey => error.to_string(),
             other => sentence(other),
         };
         let mut problem = Self::new(code, detail);

@@ -9,7 +9,8 @@ use super::schemas;
 use super::sql::{Int64Word, OptionWords, QueryResult, ShapeWord, sql_access, written_json};
 use crate::clock::Stopwatch;
 use crate::data::{
-    Access, BatchError, BatchMode, BatchStatement, Params, QueryAnswer, QueryError, ScriptError,
+    Access, BatchError, BatchMode, BatchStatement, DataConfig, Params, QueryAnswer, QueryError,
+    QueryOptions,
 };
 use crate::domain::token::Scope;
 use axum::extract::State;
@@ -79,6 +80,39 @@ enum BatchWord {
     None,
 }
 
+/// A batch as the data plane takes it.
+pub(super) struct Batch {
+    pub(super) statements: Vec<BatchStatement>,
+    pub(super) mode: BatchMode,
+    pub(super) options: QueryOptions,
+}
+
+impl BatchBody {
+    pub(super) fn into_batch(self, access: Access, bounds: &DataConfig) -> Result<Batch, Problem> {
+        let words = OptionWords {
+            readonly: self.readonly,
+            timeout_ms: self.timeout_ms,
+            max_rows: self.max_rows,
+            max_bytes: self.max_bytes,
+            int64: self.int64,
+            shape: self.shape,
+        };
+        let statements = self.statements.into_iter().map(|it| BatchStatement {
+            sql: it.sql.into(),
+            params: it.params,
+        });
+        Ok(Batch {
+            statements: statements.collect(),
+            mode: match self.transaction {
+                BatchWord::Immediate => BatchMode::Immediate,
+                BatchWord::Deferred => BatchMode::Deferred,
+                BatchWord::None => BatchMode::None,
+            },
+            options: words.into_options(access, bounds)?,
+        })
+    }
+}
+
 /// The answers, in the order of the statements.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes bytes that the engine writes itself")]
@@ -123,33 +157,18 @@ pub(super) async fn run_batch(
     JsonBody(body): JsonBody<BatchBody>,
 ) -> Result<Response, Problem> {
     let access = sql_access(&caller)?;
-    let words = OptionWords {
-        readonly: body.readonly,
-        timeout_ms: body.timeout_ms,
-        max_rows: body.max_rows,
-        max_bytes: body.max_bytes,
-        int64: body.int64,
-        shape: body.shape,
-    };
-    let options = words.into_options(access, gateway.data.config())?;
-    let mode = match body.transaction {
-        BatchWord::Immediate => BatchMode::Immediate,
-        BatchWord::Deferred => BatchMode::Deferred,
-        BatchWord::None => BatchMode::None,
-    };
-    let statements = body.statements.into_iter().map(|it| BatchStatement {
-        sql: it.sql.into(),
-        params: it.params,
-    });
-    let statements = statements.collect();
+    let Batch {
+        statements,
+        mode,
+        options,
+    } = body.into_batch(access, gateway.data.config())?;
     let entered = gateway.enter(&caller, &reference).await?;
     let stopwatch = Stopwatch::start();
     let ran = gateway
         .data
         .batch(&entered.guard, &entered.target, statements, mode, options);
     let answers = ran.await.map_err(|error| batch_problem(error, mode))?;
-    let took: Duration = answers.iter().map(|it| it.elapsed).sum();
-    Ok(written_json(results(&answers), took, stopwatch.elapsed()))
+    Ok(batch_answer(&answers, stopwatch))
 }
 
 /// Run a script
@@ -170,24 +189,51 @@ pub(super) async fn run_script(
     StrictQuery(parameters): StrictQuery<ScriptParameters>,
     TextBody(script): TextBody,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Write)?;
-    let words = OptionWords {
-        timeout_ms: parameters.timeout_ms,
-        ..OptionWords::default()
-    };
-    let options = words.into_options(Access::ReadWrite, gateway.data.config())?;
+    let options = parameters.into_options(&caller, gateway.data.config())?;
     let entered = gateway.enter(&caller, &reference).await?;
     let stopwatch = Stopwatch::start();
     let ran = gateway
         .data
         .script(&entered.guard, &entered.target, &script, options);
-    let answers = ran.await.map_err(|error| script_problem(error, &script))?;
+    let answers = ran.await.map_err(|error| {
+        let place = place_in_script(error.failure.statement, error.offset, &script);
+        let problem = whole_or(error.failure.error, &place, "nothing is kept");
+        problem.at_statement(error.failure.statement, 0, Some(error.offset))
+    })?;
+    Ok(script_answer(&answers, stopwatch))
+}
+
+impl ScriptParameters {
+    /// # Errors
+    /// When the token may not write.
+    pub(super) fn into_options(
+        self,
+        caller: &Caller,
+        bounds: &DataConfig,
+    ) -> Result<QueryOptions, Problem> {
+        caller.require(Scope::Write)?;
+        let words = OptionWords {
+            timeout_ms: self.timeout_ms,
+            ..OptionWords::default()
+        };
+        words.into_options(Access::ReadWrite, bounds)
+    }
+}
+
+/// The answers of a batch.
+pub(super) fn batch_answer(answers: &[QueryAnswer], since: Stopwatch) -> Response {
+    let took: Duration = answers.iter().map(|it| it.elapsed).sum();
+    written_json(results(answers), took, since.elapsed())
+}
+
+/// What a script did.
+pub(super) fn script_answer(answers: &[QueryAnswer], since: Stopwatch) -> Response {
     let result = ScriptResult {
         statements: answers.len(),
         rows_affected: answers.iter().map(|it| it.rows_affected).sum(),
-        elapsed_ms: (stopwatch.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+        elapsed_ms: (since.elapsed().as_secs_f64() * 1e6).round() / 1e3,
     };
-    Ok(reply::json(StatusCode::OK, &result))
+    reply::json(StatusCode::OK, &result)
 }
 
 /// The answers one after another, as the engine wrote them.
@@ -208,35 +254,36 @@ fn results(answers: &[QueryAnswer]) -> Vec<u8> {
 
 fn batch_problem(error: BatchError, mode: BatchMode) -> Problem {
     let BatchError { statement, error } = error;
-    let kept = match mode {
-        BatchMode::Immediate | BatchMode::Deferred => 0,
-        BatchMode::None => statement,
+    let (kept, said) = match mode {
+        BatchMode::Immediate | BatchMode::Deferred => (0, "nothing of the batch is kept"),
+        BatchMode::None => (statement, "the statements before it are kept"),
     };
-    let said = match mode {
-        BatchMode::Immediate | BatchMode::Deferred => "nothing of the batch is kept",
-        BatchMode::None => "the statements before it are kept",
-    };
-    let said = format!("statement {statement} failed; {said}");
-    whole_or(error, said).at_statement(statement, kept, None)
+    let place = format!("statement {statement}");
+    whole_or(error, &place, said).at_statement(statement, kept, None)
 }
 
-fn script_problem(error: ScriptError, script: &str) -> Problem {
-    let ScriptError { failure, offset } = error;
+/// Which statement of a script, in words.
+pub(super) fn place_in_script(statement: usize, offset: usize, script: &str) -> String {
     let lines = script.as_bytes()[..offset].iter();
     let line = 1 + lines.filter(|it| **it == b'\n').count();
-    let BatchError { statement, error } = failure;
-    let said = format!("statement {statement}, at line {line}, failed; nothing is kept");
-    whole_or(error, said).at_statement(statement, 0, Some(offset))
+    format!("statement {statement}, at line {line},")
 }
 
 /// The problem of one statement, with what it means for the others as a hint where there is none
 /// yet.
-fn whole_or(error: QueryError, said: String) -> Problem {
+pub(super) fn whole_or(error: QueryError, place: &str, kept: &str) -> Problem {
+    if error == QueryError::DeferredForeignKey {
+        let hint = format!(
+            "{place} broke a deferred foreign key, and none behind it mended it: that is found at \
+             the commit; {kept}"
+        );
+        return Problem::from(error).hint(hint);
+    }
     let is_unknown = error == QueryError::OutcomeUnknown;
     let has_hint = error.hint().is_some();
     let problem = Problem::from(error);
     if has_hint || is_unknown || problem.code() == ErrorCode::Internal {
         return problem;
     }
-    problem.hint(said)
+    problem.hint(format!("{place} failed; {kept}"))
 }

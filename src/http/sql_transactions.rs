@@ -2,16 +2,20 @@
 use super::Gateway;
 use super::auth::Caller;
 use super::error::{ErrorCode, Problem};
-use super::extract::{JsonBody, NoFields, NoParameters, PathParts, StrictQuery};
+use super::extract::{JsonBody, NoFields, NoParameters, PathParts, StrictQuery, TextBody};
 use super::forms;
 use super::refusals::sentence;
 use super::reply::{self, Marked};
 use super::sql::{QueryBody, QueryResult, check_bound, milliseconds, sql_access, written};
+use super::sql_batch::{
+    BatchBody, BatchResult, ScriptParameters, ScriptResult, batch_answer, place_in_script,
+    script_answer, whole_or,
+};
 use crate::clock::Stopwatch;
 use crate::clock::timestamp::Timestamp;
 use crate::data::{
-    Access, BegunTransaction, NewTransaction, TransactionEnd, TransactionError, TransactionKey,
-    TransactionMode,
+    Access, BatchMode, BegunTransaction, NewTransaction, TransactionBatchError, TransactionEnd,
+    TransactionError, TransactionKey, TransactionMode,
 };
 use crate::domain::ids::DatabaseId;
 use axum::extract::State;
@@ -152,6 +156,95 @@ pub(super) async fn query_in_transaction(
     let clock = gateway.control.clock();
     let answer = gateway.data.query_in(&key, request, clock.as_ref()).await?;
     Ok(written(answer, stopwatch.elapsed()))
+}
+
+/// Run several statements in a transaction
+///
+/// All of them are kept in the transaction, or none; with `"transaction":"none"` those before the
+/// first that fails. Either way the transaction goes on, but after a statement that is cut or ends
+/// transactions by itself. SAVEPOINT, RELEASE and ROLLBACK TO are statements as others are; of
+/// statements that are kept together none may end a savepoint from before.
+#[utoipa::path(post, path = "/v1/databases/{db}/transactions/{id}/batch", tag = "sql",
+    params(("db" = String, Path, description = "A name or an id"),
+        ("id" = String, Path, description = "As it was answered when it began")),
+    request_body = BatchBody,
+    responses((status = 200, body = BatchResult)))]
+pub(super) async fn run_batch_in_transaction(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    PathParts((reference, id)): PathParts<(String, String)>,
+    _: StrictQuery<NoParameters>,
+    JsonBody(body): JsonBody<BatchBody>,
+) -> Result<Response, Problem> {
+    let access = sql_access(&caller)?;
+    let batch = body.into_batch(access, gateway.data.config())?;
+    let key = key(&gateway, &caller, &reference, &id)?;
+    let stopwatch = Stopwatch::start();
+    let clock = gateway.control.clock();
+    let (statements, mode, options) = (batch.statements, batch.mode, batch.options);
+    let data = &gateway.data;
+    let ran = data.batch_in(&key, statements, mode, options, clock.as_ref());
+    let answers = ran.await.map_err(|failure| {
+        let place = failure.statement.map(|it| format!("statement {it}"));
+        let said = match mode {
+            BatchMode::Immediate | BatchMode::Deferred => "nothing of the batch is kept",
+            BatchMode::None => "the statements before it are kept in the transaction",
+        };
+        batch_problem(failure, place, said, None)
+    })?;
+    Ok(batch_answer(&answers, stopwatch))
+}
+
+/// Run a script in a transaction
+///
+/// Statements with `;` between them: all of them are kept in the transaction, or none. At most
+/// 10,000 statements, without parameters; rows that they return are left out.
+#[utoipa::path(post, path = "/v1/databases/{db}/transactions/{id}/script", tag = "sql",
+    params(("db" = String, Path, description = "A name or an id"),
+        ("id" = String, Path, description = "As it was answered when it began"),
+        ScriptParameters),
+    request_body(content = String, content_type = "text/plain",
+        example = "INSERT INTO t VALUES (1);\nINSERT INTO t VALUES (2);"),
+    responses((status = 200, body = ScriptResult)))]
+pub(super) async fn run_script_in_transaction(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    PathParts((reference, id)): PathParts<(String, String)>,
+    StrictQuery(parameters): StrictQuery<ScriptParameters>,
+    TextBody(script): TextBody,
+) -> Result<Response, Problem> {
+    let options = parameters.into_options(&caller, gateway.data.config())?;
+    let key = key(&gateway, &caller, &reference, &id)?;
+    let stopwatch = Stopwatch::start();
+    let clock = gateway.control.clock();
+    let ran = gateway
+        .data
+        .script_in(&key, &script, options, clock.as_ref());
+    let answers = ran.await.map_err(|error| {
+        let place = (error.failure.statement)
+            .map(|statement| place_in_script(statement, error.offset, &script));
+        let said = "nothing of the script is kept";
+        batch_problem(error.failure, place, said, Some(error.offset))
+    })?;
+    Ok(script_answer(&answers, stopwatch))
+}
+
+/// The problem of one statement of several in a transaction.
+fn batch_problem(
+    failure: TransactionBatchError,
+    place: Option<String>,
+    said: &str,
+    offset: Option<usize>,
+) -> Problem {
+    let kept = failure.kept;
+    let (Some(statement), Some(place)) = (failure.statement, place) else {
+        return failure.error.into();
+    };
+    let problem = match failure.error {
+        TransactionError::Query(error) => whole_or(error, &place, said),
+        other => other.into(),
+    };
+    problem.at_statement(statement, kept, offset)
 }
 
 /// Keep what a transaction did

@@ -224,7 +224,7 @@ async fn each_scope_opens_its_own_routes() {
                         | "run_original_query"
                         | "query_in_transaction",
                     ) => r#"{"sql":"SELECT 1"}"#,
-                    Some("run_batch") => r#"{"statements":[]}"#,
+                    Some("run_batch" | "run_batch_in_transaction") => r#"{"statements":[]}"#,
                     Some("create_original_table") => r#"{"table_name":"t","columns":[]}"#,
                     Some("insert_original_rows") => r#"{"rows":[]}"#,
                     _ => "",

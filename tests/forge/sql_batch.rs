@@ -112,10 +112,44 @@ async fn a_deferred_foreign_key_may_be_mended_later_in_the_batch_and_not_after_i
     batch(&forge, "none", &[table]).await;
     let mended = ["INSERT INTO c VALUES (7)", "INSERT INTO t VALUES (7)"];
     assert_eq!(batch(&forge, "immediate", &mended).await.status, 200);
-    let open = ["INSERT INTO t VALUES (8)", "INSERT INTO c VALUES (9)"];
-    let answer = batch(&forge, "immediate", &open).await;
-    answer.problem(409, "constraint_violation");
-    assert_eq!(kept(&forge).await, json!([7]));
+    for (statements, broken_by) in [
+        (
+            vec!["INSERT INTO t VALUES (8)", "INSERT INTO c VALUES (9)"],
+            1,
+        ),
+        (vec!["DELETE FROM t", "INSERT INTO t VALUES (8)"], 0),
+        (
+            vec![
+                "INSERT INTO c VALUES (10)",
+                "INSERT INTO t VALUES (10)",
+                "INSERT INTO c VALUES (9)",
+                "INSERT INTO t VALUES (8)",
+                "SELECT 1",
+            ],
+            2,
+        ),
+        (
+            vec![
+                "PRAGMA defer_foreign_keys = 1",
+                "INSERT INTO now VALUES (9)",
+                "INSERT INTO t VALUES (8)",
+            ],
+            1,
+        ),
+    ] {
+        let table = "CREATE TABLE IF NOT EXISTS now (p REFERENCES t)";
+        batch(&forge, "none", &[table]).await;
+        for transaction in ["immediate", "deferred"] {
+            let answer = batch(&forge, transaction, &statements).await;
+            let said = answer.problem(409, "constraint_violation");
+            assert!(said.contains("found at the commit"), "{said}");
+            assert_eq!(answer.json()["statement"], broken_by, "{}", answer.text);
+            assert_eq!(kept(&forge).await, json!([7]));
+        }
+    }
+    let alone = batch(&forge, "none", &["INSERT INTO c VALUES (9)"]).await;
+    let said = alone.problem(409, "constraint_violation");
+    assert!(said.contains("found at the commit"), "{said}");
 }
 
 #[tokio::test]

@@ -83,6 +83,18 @@ impl Oracle {
     ///
     /// Only what decides about the *meaning* of statements is set as docs/SECURITY.md says.
     pub(crate) fn ask(&self, statement: &Statement) -> Outcome {
+        let connection = self.connect_as_the_forge();
+        ask(&connection, statement).unwrap_or_else(|error| failure(&error))
+    }
+
+    /// Runs statements one after another on one connection, as one request has one.
+    pub(crate) fn ask_in_a_row(&self, statements: &[Statement]) -> Vec<Outcome> {
+        let connection = self.connect_as_the_forge();
+        let outcome = |it| ask(&connection, it).unwrap_or_else(|error| failure(&error));
+        statements.iter().map(outcome).collect()
+    }
+
+    fn connect_as_the_forge(&self) -> Connection {
         let connection = self.connect();
         connection
             .pragma_update(None, "foreign_keys", true)
@@ -101,7 +113,7 @@ impl Oracle {
         connection
             .set_limit(Limit::SQLITE_LIMIT_LENGTH, 4 << 20)
             .unwrap();
-        ask(&connection, statement).unwrap_or_else(|error| failure(&error))
+        connection
     }
 }
 

@@ -67,6 +67,14 @@ async fn a_script_that_fails_keeps_nothing_and_says_where() {
         json!([])
     );
 
+    let deferred = "CREATE TABLE p (a PRIMARY KEY);\n\
+                    CREATE TABLE c (p REFERENCES p DEFERRABLE INITIALLY DEFERRED);\n\
+                    INSERT INTO c VALUES (1);\nINSERT INTO p VALUES (2)";
+    let answer = run(&forge, deferred).await;
+    let said = answer.problem(409, "constraint_violation");
+    assert!(said.contains("statement 2, at line 3, broke"), "{said}");
+    assert_eq!(answer.json()["statement"], 2);
+
     let long = "CREATE TABLE t (a); INSERT INTO t WITH RECURSIVE n(i) AS \
                 (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
     let ask = forge.ask("POST", &format!("{SCRIPT}?timeout_ms=50"));

@@ -4,6 +4,7 @@
     reason = "rusqlite has no safe call for these; each one says why it is sound"
 )]
 use crate::open_files;
+use rusqlite::functions::Context;
 use rusqlite::{Connection, ffi};
 use rustix::io::Errno;
 use std::cell::Cell;
@@ -27,10 +28,24 @@ pub(super) fn has_deferred_violations(connection: &Connection) -> bool {
     current > 0
 }
 
-/// Forgets the last inserted row's id, so that one that is there later is the next statement's.
-pub(super) fn forget_last_insert_rowid(connection: &Connection) {
+/// Says what the last inserted row's id was.
+pub(super) fn set_last_insert_rowid(connection: &Connection, rowid: i64) {
     // SAFETY: as above; the call only writes a number into the open handle.
-    unsafe { ffi::sqlite3_set_last_insert_rowid(connection.handle(), 0) }
+    unsafe { ffi::sqlite3_set_last_insert_rowid(connection.handle(), rowid) }
+}
+
+/// Asks the connection that a function was called on.
+///
+/// # Errors
+/// What rusqlite says.
+pub(super) fn with_connection<T>(
+    context: &Context<'_>,
+    ask: impl FnOnce(&Connection) -> T,
+) -> rusqlite::Result<T> {
+    // SAFETY: the function runs inside of that connection, which is open until it returns, and the
+    // connection that is lent here is gone by then.
+    let connection = unsafe { context.get_connection() }?;
+    Ok(ask(&connection))
 }
 
 /// Why SQLite could not open a file.

@@ -3,6 +3,7 @@
 //! The order of `SqliteConnection::fenced` matters. The authorizer comes last, after our own
 //! PRAGMAs and before the first statement of a client.
 use super::authorizer::Recorder;
+use super::counters::{Counters, Session};
 use super::error::SqlError;
 use super::files::MAIN_FILE;
 use super::leash::{Hold, Leash};
@@ -72,6 +73,7 @@ pub struct SqliteConnection {
     pub(super) role: Role,
     pub(super) leash: Arc<Leash>,
     pub(super) recorder: Arc<Recorder>,
+    pub(super) session: Arc<Session>,
     /// On while the forge's own statements run, which the authorizer does not judge.
     house: Arc<AtomicBool>,
     /// It saw a timeout, an interrupt or a limit, and is not used for another request.
@@ -157,11 +159,13 @@ impl SqliteConnection {
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let inner = Connection::open_with_flags_and_vfs(file, flags, vfs::NAME)?;
         inner.set_prepared_statement_cache_capacity(profile.cached_statements);
+        let session = Session::install(&inner)?;
         Ok(Self {
             inner,
             role: profile.role,
             leash: Arc::default(),
             recorder: Arc::default(),
+            session,
             house: Arc::default(),
             is_spoiled: false,
         })
@@ -263,6 +267,12 @@ impl SqliteConnection {
     /// Puts the next statements under a deadline.
     pub fn hold(&self, hold: Hold) {
         self.leash.put_on(hold);
+    }
+
+    /// Begins the statements of another request, or of another transaction: their counters go on
+    /// from these.
+    pub fn begin_session(&self, counters: Counters) {
+        self.session.begin(counters);
     }
 
     /// Lets the connection rest.

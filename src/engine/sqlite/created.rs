@@ -106,6 +106,6 @@ fn uses_of(sqlite: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
 }
 
 /// A name as SQL quotes it.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -31,6 +31,9 @@ pub enum SqlError {
         /// Which one.
         message: String,
     },
+    /// A foreign key that is checked at the end of the transaction does not hold.
+    #[error("SQL Error: FOREIGN KEY constraint failed")]
+    DeferredForeignKey,
     /// There is no statement, there are several, or it holds a NUL byte.
     #[error("{message}")]
     Invalid {
@@ -105,6 +108,7 @@ impl SqlError {
             Self::NotAllowed { .. }
             | Self::NeedsWriter
             | Self::Constraint { .. }
+            | Self::DeferredForeignKey
             | Self::Invalid { .. }
             | Self::ParameterMismatch { .. }
             | Self::ResultTooLarge { .. }

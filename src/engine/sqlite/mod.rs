@@ -8,6 +8,7 @@ mod answer;
 mod authorizer;
 mod c_calls;
 mod connection;
+mod counters;
 mod created;
 mod error;
 mod files;
@@ -19,6 +20,7 @@ mod marks;
 mod memory;
 mod parameters;
 mod pieces;
+mod savepoints;
 pub mod script;
 mod statement;
 mod strings;
@@ -28,10 +30,12 @@ mod viewer;
 
 pub use answer::{Form, Format, Shape};
 pub use connection::{LIMITS, MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
+pub use counters::Counters;
 pub use error::SqlError;
 pub use files::{MAIN_FILE, WAL_FILE};
 pub use leash::{Hold, Leash, Ticket};
 pub use parameters::{MAX_PARAMETERS, Param, Params};
+pub use savepoints::Savepoints;
 pub use statement::{Answer, Statement, StatementTraits};
 pub use values::Int64Form;
 

@@ -2,12 +2,13 @@
 use super::answer::{AnswerWriter, Form, Totals};
 use super::authorizer::{Refused, Role, Seen};
 use super::connection::SqliteConnection;
+use super::counters::Counters;
 use super::error::SqlError;
 use super::memory::{Budget, STATEMENT_BYTES};
 use super::parameters::Params;
 use super::pieces::{Outlet, Pieces, Whole};
 use super::vfs::WatchedReads;
-use super::{c_calls, hint, script};
+use super::{hint, script};
 use crate::clock::Stopwatch;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::{Batch, CachedStatement, Connection, ErrorCode};
@@ -21,6 +22,8 @@ pub struct Statement {
     pub sql: Arc<str>,
     /// Its parameters.
     pub params: Params,
+    /// What the statements before it in its session did, where they ran on other connections.
+    pub counters: Counters,
 }
 
 /// What a statement answered.
@@ -38,6 +41,8 @@ pub struct Answer {
     pub elapsed: Duration,
     /// What was learned about the statement.
     pub traits: StatementTraits,
+    /// What its session's statements have done, itself included.
+    pub counters: Counters,
 }
 
 /// What is known about a statement once it has run.
@@ -82,12 +87,17 @@ impl SqliteConnection {
         outlet: impl Outlet,
     ) -> Result<Answer, SqlError> {
         self.recorder.take();
+        if self.role.reads_only() {
+            self.session.begin(statement.counters);
+        }
+        self.session.statement_begins(&self.inner);
         let (budget, watched) = (
             Budget::of(STATEMENT_BYTES),
             WatchedReads::under(&self.leash),
         );
         let result = run(self, statement, form, outlet);
         drop((budget, watched));
+        self.session.statement_ends(&self.inner, false);
         let seen = self.recorder.take();
         let result = match result {
             Ok(mut answer) => {
@@ -158,10 +168,12 @@ impl SqliteConnection {
     }
 
     /// Makes the error the one the client should see.
-    fn explain(&self, error: SqlError, seen: &Seen, sql: &str) -> SqlError {
+    pub(super) fn explain(&self, error: SqlError, seen: &Seen, sql: &str) -> SqlError {
         match (&seen.refused, error) {
             // It is refused by what it does inside, or by the transaction that it is in.
-            (_, SqlError::Sql { .. } | SqlError::NotAllowed { .. }) if is_vacuum(sql) => {
+            (_, SqlError::Sql { .. } | SqlError::NotAllowed { .. })
+                if begins_with(sql, &["vacuum"]) =>
+            {
                 let what = "VACUUM, which rewrites the whole file; room that is free is used again";
                 SqlError::NotAllowed { what: what.into() }
             }
@@ -204,11 +216,12 @@ impl SqliteConnection {
     }
 }
 
-fn is_vacuum(sql: &str) -> bool {
-    let word = script::statements(sql)
+/// Whether the first word of a statement is one of these.
+pub(super) fn begins_with(sql: &str, words: &[&str]) -> bool {
+    let first = script::statements(sql)
         .next()
         .and_then(|it| sql[it].split(|it: char| !it.is_ascii_alphabetic()).next());
-    word.is_some_and(|it| it.eq_ignore_ascii_case("vacuum"))
+    first.is_some_and(|first| words.iter().any(|word| first.eq_ignore_ascii_case(word)))
 }
 
 fn run(
@@ -221,9 +234,6 @@ fn run(
     let cut = |it: rusqlite::Error| SqlError::from_sqlite(&it, connection.leash.cut());
     let sqlite = &connection.inner;
     let changes_before = sqlite.total_changes();
-    if connection.role == Role::Writer {
-        c_calls::forget_last_insert_rowid(sqlite);
-    }
 
     let mut prepared = match prepare(sqlite, &statement.sql) {
         Err(error) if connection.may_be_behind(&error) => prepare(sqlite, &statement.sql),
@@ -255,12 +265,13 @@ fn run(
         writer.head(&prepared)?;
     }
     let changes_schema = connection.recorder.lock().changes_schema;
+    let changes_rows = !prepared.readonly() && prepared.is_explain() == 0 && !changes_schema;
     if changes_schema || asks_pragma {
         // Its next run has to be seen by the authorizer again, which tells others of it.
         prepared.discard();
     }
 
-    let inserted = sqlite.last_insert_rowid();
+    let inserted = (connection.session).statement_ends(sqlite, changes_rows && !asks_pragma);
     let totals = Totals {
         // `changes` keeps its number over statements that change nothing.
         rows_affected: if sqlite.total_changes() == changes_before {
@@ -268,7 +279,7 @@ fn run(
         } else {
             sqlite.changes()
         },
-        last_insert_rowid: (connection.role == Role::Writer && inserted != 0).then_some(inserted),
+        last_insert_rowid: inserted,
         stopwatch,
     };
     let written = writer.finish(&totals);
@@ -282,11 +293,15 @@ fn run(
             changes_schema,
             is_calm: None,
         },
+        counters: connection.session.counters(),
     })
 }
 
 /// Prepares a statement, or takes it from the cache.
-fn prepare<'c>(sqlite: &'c Connection, sql: &str) -> Result<CachedStatement<'c>, rusqlite::Error> {
+pub(super) fn prepare<'c>(
+    sqlite: &'c Connection,
+    sql: &str,
+) -> Result<CachedStatement<'c>, rusqlite::Error> {
     let sql = sql.trim_end_matches(|it: char| it == ';' || it.is_ascii_whitespace());
     if sql.contains(';') {
         refuse_several(sqlite, sql)?;
