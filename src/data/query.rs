@@ -144,6 +144,9 @@ pub enum QueryError {
         /// What it tried.
         what: String,
     },
+    /// Foreign keys were to be turned off (`statement_not_allowed`).
+    #[error("this statement is not allowed: PRAGMA foreign_keys = OFF")]
+    ForeignKeysOff,
     /// It changes something and may not (`read_only`).
     #[error("this statement changes the database, and was asked to read only")]
     ReadOnly,
@@ -224,6 +227,7 @@ impl QueryError {
         match error {
             SqlError::Sql { message, hint } => Self::Sql { message, hint },
             SqlError::NotAllowed { what } => Self::NotAllowed { what },
+            SqlError::ForeignKeysOff => Self::ForeignKeysOff,
             SqlError::NeedsWriter => Self::ReadOnly,
             SqlError::Constraint { message } => Self::Constraint { message },
             SqlError::DeferredForeignKey => Self::DeferredForeignKey,
@@ -262,6 +266,11 @@ impl QueryError {
             Self::DeferredForeignKey => Some(
                 "a deferred foreign key is broken at the end of the transaction: add the row that \
                  it refers to, or remove the row that refers to it",
+            ),
+            Self::ForeignKeysOff => Some(
+                "foreign keys stay on in requests: dropping or emptying a table deletes what \
+                 refers to it ON DELETE CASCADE; PRAGMA defer_foreign_keys = ON, in a batch, \
+                 script or transaction, checks them at its end",
             ),
             Self::Locked => Some("a transaction or another writer has it; try again"),
             Self::QuotaExceeded => Some("delete rows, or raise the database's limit"),

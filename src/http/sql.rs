@@ -269,7 +269,9 @@ impl From<QueryError> for Problem {
         let code = match &error {
             QueryError::InvalidRequest { .. } => ErrorCode::InvalidRequest,
             QueryError::Sql { .. } => ErrorCode::SqlError,
-            QueryError::NotAllowed { .. } => ErrorCode::StatementNotAllowed,
+            QueryError::NotAllowed { .. } | QueryError::ForeignKeysOff => {
+                ErrorCode::StatementNotAllowed
+            }
             QueryError::ReadOnly => ErrorCode::ReadOnly,
             QueryError::Constraint { .. } | QueryError::DeferredForeignKey => {
                 ErrorCode::ConstraintViolation

@@ -21,6 +21,16 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("HTTP-144", "there is no vacuum by route yet"),
 ];
 
+/// Entries that demand a refusal of what tools send when they connect. Those are answered, and only
+/// the rest of what is safe binds: nothing changes, no path is shown, the next client sees the
+/// connection as we set it up.
+const ANSWERED: &[&str] = &[
+    "SQL-028", // PRAGMA database_list
+    "SQL-030", // pragma_compile_options
+    "SQL-059", // PRAGMA busy_timeout
+    "SQL-061", // PRAGMA cache_size
+];
+
 /// One attack, and what is safe in words.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -152,7 +162,8 @@ fn send(scene: &Scene, entry: &Entry, client: &Client, on: &Attacked, sql: &str)
 /// Whether the whole entry, sent as one statement, came out safely.
 fn judge(entry: &Entry, answer: &Answer) {
     let (status, code) = (answer.status, answer.code());
-    let refused = matches!(status, 400 | 403 | 413);
+    let is_answered = status == 200 && ANSWERED.contains(&entry.id.as_str());
+    let refused = matches!(status, 400 | 403 | 413) || is_answered;
     let is_safe = match entry.kind.as_str() {
         "sql.legit" => status == 200,
         "sql.escape" | "sql.leak" | "sql.integrity" | "sql.poison" | "sql.mem" | "sql.parse" => {

@@ -43,28 +43,22 @@ const REFUSED: &[(&str, u16, &str, &str)] = &[
         "no request sees another's connection",
     ),
     (
-        "PRAGMA journal_mode = DELETE",
+        "PRAGMA foreign_keys = OFF",
         403,
         "statement_not_allowed",
-        "durability is the forge's word",
+        "whoever relies on them is another request",
+    ),
+    (
+        "PRAGMA locking_mode = EXCLUSIVE",
+        403,
+        "statement_not_allowed",
+        "no request keeps the others out",
     ),
     (
         "PRAGMA hard_heap_limit",
         403,
         "statement_not_allowed",
         "one for the whole process",
-    ),
-    (
-        "SELECT sqlite_source_id()",
-        403,
-        "statement_not_allowed",
-        "tells about the build",
-    ),
-    (
-        "SELECT count(*) FROM dbstat",
-        403,
-        "statement_not_allowed",
-        "walks through the whole file in one step",
     ),
     (
         "CREATE VIRTUAL TABLE x USING fts4(a)",

@@ -2,6 +2,7 @@
 //!
 //! Whatever is not named here is refused, above all what SQLite reports as *unknown*: an ATTACH
 //! with a computed file name arrives so.
+use super::pragmas::{self, Ruling};
 use super::savepoints::Step;
 use super::viewer;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -56,6 +57,8 @@ pub(super) struct Seen {
     pub(super) reads_savepoint: bool,
     /// What the statement that was read does to savepoints.
     pub(super) savepoint: Option<Step>,
+    /// What is run in place of a PRAGMA that SQLite left undone.
+    pub(super) instead: Option<&'static str>,
 }
 
 /// Why something was refused.
@@ -63,6 +66,7 @@ pub(super) struct Seen {
 pub(super) enum Refused {
     NotAllowed(String),
     NeedsWriter,
+    ForeignKeysOff,
 }
 
 /// A piece of SQL that was stored, to be run by later statements.
@@ -97,9 +101,14 @@ impl Recorder {
         if seen.savepoint.is_some() {
             return Authorization::Allow;
         }
-        match verdict(role, context) {
-            Ok(()) => Authorization::Allow,
-            Err(refused) => {
+        match ruling(role, context) {
+            Ruling::Run => Authorization::Allow,
+            Ruling::Nothing => Authorization::Ignore,
+            Ruling::Instead(sql) => {
+                seen.instead.get_or_insert(sql);
+                Authorization::Ignore
+            }
+            Ruling::Refuse(refused) => {
                 seen.refused.get_or_insert(refused);
                 Authorization::Deny
             }
@@ -168,6 +177,23 @@ impl Seen {
     }
 }
 
+/// SQLite's question, answered.
+fn ruling(role: Role, context: &AuthContext<'_>) -> Ruling {
+    if let AuthAction::Pragma {
+        pragma_name,
+        pragma_value,
+    } = context.action
+        && !matches!(role, Role::Viewer(_))
+        && context.database_name.is_none_or(|it| it == "main")
+    {
+        return pragmas::ruling(role, pragma_name, pragma_value);
+    }
+    match verdict(role, context) {
+        Ok(()) => Ruling::Run,
+        Err(refused) => Ruling::Refuse(refused),
+    }
+}
+
 pub(super) fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refused> {
     let not = |what: &str| Err(Refused::NotAllowed(what.to_owned()));
     if let Role::Viewer(tables) = role {
@@ -200,7 +226,11 @@ pub(super) fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refus
             let name = table_name.to_ascii_lowercase();
             match name.strip_prefix("pragma_") {
                 _ if REFUSED_TABLES.contains(&name.as_str()) => not(table_name),
-                Some(pragma) => pragma_verdict(role, pragma, None),
+                // What the table asks when it is read is judged by itself.
+                Some(pragma) => match pragmas::ruling(role, pragma, None) {
+                    Ruling::Refuse(refused) => Err(refused),
+                    _ => Ok(()),
+                },
                 None => Ok(()),
             }
         }
@@ -213,10 +243,6 @@ pub(super) fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refus
                 not(&format!("function {function_name}"))
             }
         }
-        AuthAction::Pragma {
-            pragma_name,
-            pragma_value,
-        } => pragma_verdict(role, pragma_name, pragma_value),
         AuthAction::Insert { .. }
         | AuthAction::Update { .. }
         | AuthAction::Delete { .. }
@@ -255,57 +281,11 @@ pub(super) fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refus
     }
 }
 
-fn pragma_verdict(role: Role, name: &str, value: Option<&str>) -> Result<(), Refused> {
-    let name = name.to_ascii_lowercase();
-    let is = |list: &[&str]| list.contains(&name.as_str());
-    let allowed = match value {
-        None => is(PRAGMAS_THAT_TELL) || is(PRAGMAS_ABOUT_A_TABLE) || is(PRAGMAS_TO_SET),
-        Some(_) if is(PRAGMAS_ABOUT_A_TABLE) => true,
-        Some(_) if is(PRAGMAS_TO_SET) => {
-            return match role {
-                Role::Writer => Ok(()),
-                Role::Reader | Role::Viewer(_) => Err(Refused::NeedsWriter),
-            };
-        }
-        Some(_) => false,
-    };
-    if allowed {
-        Ok(())
-    } else {
-        Err(Refused::NotAllowed(format!("PRAGMA {name}")))
-    }
-}
-
-/// Without a value. FTS5 asks `data_version` itself, R*Tree asks `page_size`.
-const PRAGMAS_THAT_TELL: &[&str] = &[
-    "data_version",
-    "encoding",
-    "freelist_count",
-    "page_count",
-    "page_size",
-    "table_list",
-];
-/// The value names what is asked about, and changes nothing.
-const PRAGMAS_ABOUT_A_TABLE: &[&str] = &[
-    "foreign_key_check",
-    "foreign_key_list",
-    "index_info",
-    "index_list",
-    "index_xinfo",
-    "quick_check",
-    "table_info",
-    "table_list",
-    "table_xinfo",
-];
-/// Numbers in the file's header that belong to the user, and a switch that ends with its
-/// transaction.
-const PRAGMAS_TO_SET: &[&str] = &["application_id", "defer_foreign_keys", "user_version"];
-
 /// Virtual tables that SQL may create.
-const MODULES: &[&str] = &["fts5", "rtree", "rtree_i32"];
+const MODULES: &[&str] = &["fts5", "fts5vocab", "rtree", "rtree_i32"];
 
 /// Tables that are there without having been created, and tell what is not the client's.
-const REFUSED_TABLES: &[&str] = &["dbstat", "fts3tokenize", "sqlite_dbpage", "sqlite_stmt"];
+const REFUSED_TABLES: &[&str] = &["fts3tokenize", "sqlite_dbpage", "sqlite_stmt"];
 
 /// SQLite's list of temporary objects.
 const TEMPORARY_OBJECTS: &str = "sqlite_temp_master";
@@ -326,22 +306,26 @@ const INTERNAL_FUNCTIONS: &[&str] = &[
 /// Every function that SQL may call.
 #[rustfmt::skip]
 const FUNCTIONS: &[&str] = &[
-    "->", "->>", "abs", "avg", "bm25", "changes", "char", "coalesce", "concat", "concat_ws",
-    "count", "cume_dist", "current_date", "current_time", "current_timestamp", "date", "datetime",
-    "dense_rank", "first_value", "format", "fts5_get_locale", "fts5_insttoken", "fts5_locale",
-    "glob", "group_concat", "hex", "highlight", "if", "ifnull", "iif", "instr", "json",
-    "json_array", "json_array_insert", "json_array_length", "json_each", "json_error_position",
-    "json_extract", "json_group_array", "json_group_object", "json_insert", "json_object",
-    "json_patch", "json_pretty", "json_quote", "json_remove", "json_replace", "json_set",
-    "json_tree", "json_type", "json_valid", "jsonb", "jsonb_array", "jsonb_array_insert",
-    "jsonb_extract", "jsonb_group_array", "jsonb_group_object", "jsonb_insert", "jsonb_object",
-    "jsonb_patch", "jsonb_remove", "jsonb_replace", "jsonb_set", "julianday", "lag",
-    "last_insert_rowid", "last_value", "lead", "length", "like", "likelihood", "likely", "lower",
-    "ltrim", "match", "max", "min", "nth_value", "ntile", "nullif", "octet_length",
-    "percent_rank", "printf", "quote", "random", "randomblob", "rank", "replace", "round",
-    "row_number", "rtreedepth", "rtreenode", "rtrim", "sign", "snippet", "soundex",
-    "sqlite_version", "strftime", "string_agg", "substr", "substring", "subtype", "sum", "time",
-    "timediff", "total", "total_changes", "trim", "typeof", "unhex", "unicode", "unistr",
+    "->", "->>", "abs", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "avg", "bm25",
+    "ceil", "ceiling", "changes", "char", "coalesce", "concat", "concat_ws", "cos", "cosh", "count",
+    "cume_dist", "current_date", "current_time", "current_timestamp", "date", "datetime", "degrees",
+    "dense_rank", "exp", "first_value", "floor", "format", "fts5_get_locale", "fts5_insttoken",
+    "fts5_locale", "glob", "group_concat", "hex", "highlight", "if", "ifnull", "iif", "instr",
+    "json", "json_array", "json_array_insert", "json_array_length", "json_each",
+    "json_error_position", "json_extract", "json_group_array", "json_group_object", "json_insert",
+    "json_object", "json_patch", "json_pretty", "json_quote", "json_remove", "json_replace",
+    "json_set", "json_tree", "json_type", "json_valid", "jsonb", "jsonb_array",
+    "jsonb_array_insert", "jsonb_extract", "jsonb_group_array", "jsonb_group_object",
+    "jsonb_insert", "jsonb_object", "jsonb_patch", "jsonb_remove", "jsonb_replace", "jsonb_set",
+    "julianday", "lag", "last_insert_rowid", "last_value", "lead", "length", "like", "likelihood",
+    "likely", "ln", "log", "log10", "log2", "lower", "ltrim", "match", "max", "median", "min",
+    "mod", "nth_value", "ntile", "nullif", "octet_length", "percent_rank", "percentile",
+    "percentile_cont", "percentile_disc", "pi", "pow", "power", "printf", "quote", "radians",
+    "random", "randomblob", "rank", "regexp", "replace", "round", "row_number", "rtreedepth",
+    "rtreenode", "rtrim", "sign", "sin", "sinh", "snippet", "soundex", "sqlite_compileoption_get",
+    "sqlite_compileoption_used", "sqlite_source_id", "sqlite_version", "sqrt", "strftime",
+    "string_agg", "substr", "substring", "subtype", "sum", "tan", "tanh", "time", "timediff",
+    "total", "total_changes", "trim", "trunc", "typeof", "unhex", "unicode", "unistr",
     "unistr_quote", "unixepoch", "unlikely", "upper", "zeroblob",
 ];
 
@@ -361,28 +345,18 @@ mod tests {
 
     /// Functions of this build that nobody may call.
     const REFUSED_FUNCTIONS: &[&str] = &[
-        "fts3_tokenizer",            // takes pointers
-        "fts5",                      // gives pointers
-        "fts5_source_id",            // tells about the build
-        "load_extension",            // runs code
-        "matchinfo",                 // of FTS3
-        "offsets",                   // of FTS3
-        "optimize",                  // of FTS3
-        "rtreecheck",                // a whole check in one call
-        "sqlite_compileoption_get",  // tells about the build
-        "sqlite_compileoption_used", // tells about the build
-        "sqlite_log",                // writes to the operator's log
-        "sqlite_source_id",          // tells about the build
+        "fts3_tokenizer", // takes pointers
+        "fts5",           // gives pointers
+        "fts5_source_id", // of FTS5 itself
+        "load_extension", // runs code
+        "matchinfo",      // of FTS3
+        "offsets",        // of FTS3
+        "optimize",       // of FTS3
+        "rtreecheck",     // a whole check in one call
+        "sqlite_log",     // writes to the operator's log
     ];
-    /// Modules of this build that nobody may use.
-    const REFUSED_MODULES: &[&str] = &[
-        "dbstat",
-        "fts3",
-        "fts3tokenize",
-        "fts4",
-        "fts4aux",
-        "fts5vocab",
-    ];
+    /// Modules of this build that nobody may make a table of. `dbstat` is there without that.
+    const REFUSED_MODULES: &[&str] = &["dbstat", "fts3", "fts3tokenize", "fts4", "fts4aux"];
 
     fn names(question: &str) -> Vec<String> {
         let connection = Connection::open_in_memory().unwrap();
@@ -419,11 +393,14 @@ mod tests {
             let names = list.split('`').skip(1).step_by(2);
             names.map(str::to_owned).collect()
         };
-        assert_eq!(names("PRAGMAs that tell:", ";"), PRAGMAS_THAT_TELL);
-        assert_eq!(names("about a table:", ";"), PRAGMAS_ABOUT_A_TABLE);
-        assert_eq!(names("for writers to set:", "."), PRAGMAS_TO_SET);
+        assert_eq!(names("PRAGMAs that tell:", ";"), pragmas::THAT_TELL);
+        assert_eq!(names("about a table:", ";"), pragmas::ABOUT_A_TABLE);
+        assert_eq!(names("for writers to set:", ";"), pragmas::TO_SET);
+        let settings = pragmas::SETTINGS.iter().map(|(setting, _)| *setting);
+        let settings: Vec<_> = settings.collect();
+        assert_eq!(names("with the value that holds:", "."), settings);
         assert_eq!(names("Virtual tables:", ", and"), MODULES);
-        assert_eq!(names("`json_tree`. Not", "."), REFUSED_TABLES);
+        assert_eq!(names("own pages. Not", "."), REFUSED_TABLES);
         assert_eq!(names("   - Functions:", ". Those"), FUNCTIONS);
     }
 
@@ -444,24 +421,5 @@ mod tests {
             assert!(verdict(Role::Writer, &context).is_err());
             assert!(verdict(Role::Reader, &context).is_err());
         }
-    }
-
-    #[test]
-    fn only_the_listed_pragmas_pass_and_only_a_writer_sets_one() {
-        for name in names("SELECT name FROM pragma_pragma_list") {
-            let listed = PRAGMAS_THAT_TELL.contains(&name.as_str())
-                || PRAGMAS_ABOUT_A_TABLE.contains(&name.as_str())
-                || PRAGMAS_TO_SET.contains(&name.as_str());
-            let reads = pragma_verdict(Role::Reader, &name, None).is_ok();
-            assert_eq!(reads, listed, "{name}");
-            let set = pragma_verdict(Role::Writer, &name, Some("1")).is_ok();
-            let with_value = PRAGMAS_ABOUT_A_TABLE.contains(&name.as_str())
-                || PRAGMAS_TO_SET.contains(&name.as_str());
-            assert_eq!(set, with_value, "{name} = 1");
-        }
-        assert_eq!(
-            pragma_verdict(Role::Reader, "User_Version", Some("7")),
-            Err(Refused::NeedsWriter)
-        );
     }
 }

@@ -8,7 +8,7 @@ use super::error::SqlError;
 use super::files::MAIN_FILE;
 use super::leash::{Hold, Leash};
 use super::parameters::MAX_PARAMETERS;
-use super::{c_calls, fts5_functions, functions, vfs};
+use super::{additions, c_calls, fts5_functions, functions, vfs};
 use crate::domain::database::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -177,6 +177,7 @@ impl SqliteConnection {
         self.limit()?;
         functions::replace_in(&self.inner)?;
         fts5_functions::replace_in(&self.inner)?;
+        additions::add_to(&self.inner, &self.leash)?;
         self.listen()?;
         self.authorize()?;
         Ok(self)
@@ -208,17 +209,18 @@ impl SqliteConnection {
         sqlite.pragma_update(None, "cell_size_check", true)?;
         sqlite.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
         sqlite.pragma_update(None, "foreign_keys", true)?;
-        if profile.role.reads_only() {
-            sqlite.pragma_update(None, "query_only", true)?;
-            return Ok(());
-        }
-        sqlite.pragma_update(None, "journal_mode", "WAL")?;
+        // A reader writes nothing, and tells who asks how the writer does.
         let synchronous = match profile.durability {
             Durability::Full => "FULL",
             Durability::Relaxed => "NORMAL",
         };
         sqlite.pragma_update(None, "synchronous", synchronous)?;
         sqlite.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
+        if profile.role.reads_only() {
+            sqlite.pragma_update(None, "query_only", true)?;
+            return Ok(());
+        }
+        sqlite.pragma_update(None, "journal_mode", "WAL")?;
         let page_bytes: i64 = sqlite.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let size_bytes = i64::try_from(profile.size_bytes).unwrap_or(i64::MAX);
         let max_pages = (size_bytes / page_bytes).clamp(1, LARGEST_PAGE_COUNT);

@@ -22,6 +22,9 @@ pub enum SqlError {
         /// What it tried.
         what: String,
     },
+    /// Foreign keys were to be turned off.
+    #[error("this statement is not allowed: PRAGMA foreign_keys = OFF")]
+    ForeignKeysOff,
     /// A reader was asked to change something.
     #[error("this statement changes the database, and was asked to read only")]
     NeedsWriter,
@@ -106,6 +109,7 @@ impl SqlError {
             | Self::Io { .. } => true,
             Self::Sql { message, .. } => message == OUT_OF_MEMORY,
             Self::NotAllowed { .. }
+            | Self::ForeignKeysOff
             | Self::NeedsWriter
             | Self::Constraint { .. }
             | Self::DeferredForeignKey

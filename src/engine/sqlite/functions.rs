@@ -122,7 +122,7 @@ fn original(name: &str, context: &Context<'_>) -> Result<Value> {
 }
 
 /// A value as SQLite makes it text; `None` for NULL.
-fn as_text(value: ValueRef<'_>) -> Result<Option<Cow<'_, [u8]>>> {
+pub(super) fn as_text(value: ValueRef<'_>) -> Result<Option<Cow<'_, [u8]>>> {
     Ok(match value {
         ValueRef::Null => None,
         ValueRef::Text(it) | ValueRef::Blob(it) => Some(Cow::Borrowed(it)),

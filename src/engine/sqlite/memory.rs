@@ -39,6 +39,30 @@ impl Drop for Budget {
     }
 }
 
+/// What a function of ours keeps in memory of its own while a statement runs, counted as the
+/// statement's.
+#[derive(Debug, Default)]
+pub(super) struct Charge(i64);
+
+impl Charge {
+    /// Takes so many bytes more. `false` when the statement may not have them.
+    pub(super) fn grow(&mut self, bytes: usize) -> bool {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let may_take = may_take(bytes);
+        if may_take {
+            took(bytes);
+            self.0 += bytes;
+        }
+        may_take
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        took(-self.0);
+    }
+}
+
 /// Gives SQLite the program's own allocator, which counts. `false` when SQLite was used in this
 /// process before: it takes what it is told here only at its start.
 pub(super) fn install() -> bool {

@@ -2,8 +2,9 @@
 //!
 //! Raw SQL of strangers runs here. `connection.rs` is the profile under which it does, and the
 //! order of what it sets up matters; `authorizer.rs` says what SQL may do, `functions.rs` replaces
-//! the functions that nothing could stop, `vfs/` ends reads that take too long, `statement.rs` runs
-//! one statement and writes its answer.
+//! the functions that nothing could stop and `additions/` has those beside them, `vfs/` ends reads
+//! that take too long, `statement.rs` runs one statement and writes its answer.
+mod additions;
 mod answer;
 mod authorizer;
 mod c_calls;
@@ -20,6 +21,7 @@ mod marks;
 mod memory;
 mod parameters;
 mod pieces;
+mod pragmas;
 mod savepoints;
 pub mod script;
 mod statement;

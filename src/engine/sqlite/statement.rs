@@ -184,6 +184,9 @@ impl SqliteConnection {
             (Some(Refused::NeedsWriter), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
                 SqlError::NeedsWriter
             }
+            (Some(Refused::ForeignKeysOff), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
+                SqlError::ForeignKeysOff
+            }
             (None, SqlError::Sql { message, .. })
                 if self.role.reads_only() && message.ends_with(" because it is a view") =>
             {
@@ -245,6 +248,12 @@ fn run(
         // Some PRAGMAs are answered while they are prepared, from the schema as it was last seen.
         prepared.discard();
         prepared = prepare(sqlite, &statement.sql).map_err(cut)?;
+    }
+    // Of EXPLAIN, what it would do is told: nothing.
+    let instead = connection.recorder.lock().instead.take();
+    if let Some(sql) = instead.filter(|_| prepared.is_explain() == 0) {
+        prepared.discard();
+        prepared = prepare(sqlite, sql).map_err(cut)?;
     }
     statement.params.bind(&mut prepared)?;
     let mut writer = AnswerWriter::new(form, outlet);

@@ -1,0 +1,202 @@
+//! The PRAGMAs that tools send are answered as SQLite answers them, and change nothing.
+use crate::http_support::HttpForge;
+use crate::sql_oracle::Oracle;
+use crate::test_forge::create;
+use dbforge::domain::command::Command;
+use dbforge::domain::database::Durability;
+use serde_json::{Value, json};
+
+async fn forge(durability: Durability) -> HttpForge {
+    let forge = HttpForge::new().await;
+    let Command::CreateDatabase(mut command) = create("d") else {
+        unreachable!("it makes one")
+    };
+    command.durability = durability;
+    forge
+        .submit(Command::CreateDatabase(command))
+        .await
+        .unwrap();
+    forge.settle().await;
+    forge
+}
+
+async fn rows(forge: &HttpForge, sql: &str) -> Value {
+    let body = json!({ "sql": sql }).to_string();
+    let answer = forge.post("/v1/databases/d/query", &body).await;
+    assert_eq!(answer.status, 200, "{sql}: {}", answer.text);
+    answer.json()["rows"].clone()
+}
+
+#[tokio::test]
+async fn a_setting_is_answered_with_the_value_that_holds_and_changes_nothing() {
+    for (durability, synchronous) in [(Durability::Full, 2), (Durability::Relaxed, 1)] {
+        let forge = forge(durability).await;
+        rows(&forge, "CREATE TABLE t (a)").await;
+        for (setting, wanted, holds) in [
+            ("journal_mode", "DELETE", json!("wal")),
+            ("journal_mode", "OFF", json!("wal")),
+            ("journal_mode", "WAL", json!("wal")),
+            ("synchronous", "OFF", json!(synchronous)),
+            ("cache_size", "-100000000", json!(-2048)),
+            ("busy_timeout", "2147483647", json!(0)),
+            ("mmap_size", "134217728", json!(0)),
+            ("temp_store", "FILE", json!(2)),
+            ("journal_size_limit", "-1", json!(4 << 20)),
+            ("foreign_keys", "", json!(1)),
+        ] {
+            for sql in [
+                format!("PRAGMA {setting} = {wanted}"),
+                format!("pragma main.{setting}('{wanted}')"),
+                format!("/**/PRAGMA/**/{setting}--\n/**/"),
+            ] {
+                if setting == "foreign_keys" && sql.contains(['=', '(']) {
+                    continue; // it is not one of ours to set
+                }
+                // Twice: by a reader from its cache, too, and by the writer.
+                assert_eq!(rows(&forge, &sql).await, json!([[holds]]), "{sql}");
+                assert_eq!(rows(&forge, &sql).await, json!([[holds]]), "{sql}");
+                let batch = json!({"statements": [
+                    {"sql": "INSERT INTO t VALUES (1)"}, {"sql": sql},
+                ]});
+                let answer = forge
+                    .post("/v1/databases/d/batch", &batch.to_string())
+                    .await;
+                assert_eq!(answer.status, 200, "{sql}: {}", answer.text);
+                let answered = &answer.json()["results"][1]["rows"];
+                // Writers keep what is temporary elsewhere than readers.
+                if setting != "temp_store" {
+                    assert_eq!(*answered, json!([[holds]]), "{sql} by the writer");
+                }
+            }
+            // EXPLAIN tells what would be done.
+            rows(&forge, &format!("EXPLAIN PRAGMA {setting}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn pragmas_that_tell_answer_as_sqlite_does() {
+    let forge = forge(Durability::Full).await;
+    let oracle = Oracle::new();
+    let plain = oracle.connect();
+    for sql in ["CREATE TABLE t (a, b)", "CREATE INDEX i ON t (a)"] {
+        rows(&forge, sql).await;
+        plain.execute_batch(sql).unwrap();
+    }
+    for sql in [
+        "PRAGMA foreign_keys = ON",
+        "PRAGMA main.foreign_keys(yes)",
+        "PRAGMA foreign_keys",
+        "SELECT * FROM pragma_foreign_keys",
+        "PRAGMA integrity_check",
+        "PRAGMA integrity_check(t)",
+        "PRAGMA integrity_check(10)",
+        "PRAGMA quick_check",
+        "PRAGMA optimize",
+        "PRAGMA optimize(0x10002)",
+        "PRAGMA schema_version",
+        "PRAGMA collation_list",
+        "PRAGMA compile_options",
+        "SELECT * FROM pragma_compile_options",
+        "SELECT sqlite_compileoption_used('ENABLE_FTS5'), sqlite_source_id()",
+        "SELECT count(*) > 100 FROM pragma_function_list",
+    ] {
+        let mut expected = plain.prepare(sql).unwrap();
+        let columns = expected.column_count();
+        let expected: Vec<Vec<rusqlite::types::Value>> = expected
+            .query_map([], |row| (0..columns).map(|it| row.get(it)).collect())
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let expected: Vec<Vec<Value>> = (expected.into_iter())
+            .map(|row| {
+                let cells = row.into_iter().map(|cell| match cell {
+                    rusqlite::types::Value::Integer(it) => json!(it),
+                    rusqlite::types::Value::Text(it) => json!(it),
+                    other => panic!("{sql}: {other:?}"),
+                });
+                cells.collect()
+            })
+            .collect();
+        assert_eq!(rows(&forge, sql).await, json!(expected), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn the_list_of_databases_has_main_and_no_path() {
+    let forge = forge(Durability::Full).await;
+    for sql in [
+        "PRAGMA database_list",
+        "SELECT * FROM pragma_database_list",
+        "SELECT seq, name, file FROM PRAGMA_DATABASE_LIST WHERE name = 'main'",
+    ] {
+        assert_eq!(rows(&forge, sql).await, json!([[0, "main", ""]]), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn foreign_keys_stay_on_and_who_turns_them_off_is_told_what_works() {
+    let forge = forge(Durability::Full).await;
+    for sql in [
+        "CREATE TABLE p (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE c (p REFERENCES p ON DELETE CASCADE)",
+        "INSERT INTO p VALUES (1)",
+        "INSERT INTO c VALUES (1)",
+    ] {
+        rows(&forge, sql).await;
+    }
+    // What SQLite does not know as a word for *on* turns them off.
+    for off in ["OFF", "0", "no", "256", "'off'"] {
+        for sql in [
+            format!("PRAGMA foreign_keys = {off}"),
+            format!("PRAGMA main.foreign_keys({off})"),
+        ] {
+            for (route, body) in [
+                ("query", json!({ "sql": sql }).to_string()),
+                (
+                    "batch",
+                    json!({"statements": [{"sql": "SELECT 1"}, {"sql": sql}]}).to_string(),
+                ),
+            ] {
+                let path = format!("/v1/databases/d/{route}");
+                let answer = forge.post(&path, &body).await;
+                let problem = answer.json();
+                assert_eq!(problem["code"], "statement_not_allowed", "{}", answer.text);
+                assert_eq!(answer.status, 403);
+            }
+            let body = json!({ "sql": sql }).to_string();
+            let answer = forge.post("/v1/databases/d/query", &body).await;
+            let hint = answer.json()["hint"].to_string();
+            assert!(hint.contains("defer_foreign_keys"), "{}", answer.text);
+        }
+    }
+    assert_eq!(rows(&forge, "PRAGMA foreign_keys").await, json!([[1]]));
+    assert_eq!(rows(&forge, "SELECT * FROM c").await, json!([[1]]));
+}
+
+#[tokio::test]
+async fn what_is_not_a_tools_question_stays_refused() {
+    let forge = forge(Durability::Full).await;
+    let reader = forge.token("r", r#""read""#, r#""d""#).await;
+    for sql in [
+        "PRAGMA schema_version = 7",
+        "PRAGMA writable_schema = 1",
+        "PRAGMA locking_mode = EXCLUSIVE",
+        "PRAGMA query_only = OFF",
+        "PRAGMA wal_checkpoint",
+        "PRAGMA temp.journal_mode = OFF",
+        "PRAGMA compile_options(1)",
+    ] {
+        let body = json!({ "sql": sql }).to_string();
+        let answer = forge.post("/v1/databases/d/query", &body).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["code"]),
+            (403, &json!("statement_not_allowed")),
+            "{sql}: {}",
+            answer.text
+        );
+    }
+    let ask = forge.ask("POST", "/v1/databases/d/query").token(&reader);
+    let answer = ask.body(r#"{"sql":"PRAGMA optimize"}"#).await;
+    assert_eq!(answer.json()["code"], "read_only", "it writes statistics");
+}
