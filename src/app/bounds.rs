@@ -64,6 +64,7 @@ pub(super) fn of_sql(config: &Config) -> DataConfig {
         largest_timeout: sql.max_timeout,
         threads: defaults.threads.min(sql.max_connections.div_ceil(2)),
         max_connections: sql.max_connections,
+        temp_bytes: sql.max_temp_bytes,
         max_transactions: sql.max_transactions,
         max_transactions_per_database: sql.max_database_transactions,
         transaction_idle: sql.transaction_idle,

@@ -160,6 +160,11 @@ pub const SETTINGS: &[Setting] = &[
         "open connections to databases; idle ones are closed past it",
     ),
     setting(
+        "DBFORGE_SQL_MAX_TEMP_BYTES",
+        "8589934592",
+        "temporary files of statements that write, half of them for one database; more get 507",
+    ),
+    setting(
         "DBFORGE_SQL_MAX_TRANSACTIONS",
         "100",
         "transactions of several requests that are open at the same time; more get 503",

@@ -1,5 +1,6 @@
 //! The bounds of SQL.
 use super::Reader;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Bounds of SQL.
@@ -15,6 +16,8 @@ pub struct SqlLimits {
     pub max_result_bytes: usize,
     /// Open connections to databases.
     pub max_connections: usize,
+    /// Bytes of the temporary files of statements that write.
+    pub max_temp_bytes: u64,
     /// Answers that are streamed at the same time.
     pub max_streams: usize,
     /// Open transactions of several requests.
@@ -35,6 +38,7 @@ impl SqlLimits {
         let max_rows = reader.count("DBFORGE_SQL_MAX_ROWS");
         let max_result_bytes = reader.count("DBFORGE_SQL_MAX_RESULT_BYTES");
         let max_connections = reader.count("DBFORGE_SQL_MAX_CONNECTIONS");
+        let max_temp_bytes = reader.value("DBFORGE_SQL_MAX_TEMP_BYTES", u64::from_str);
         let max_streams = reader.count("DBFORGE_SQL_MAX_STREAMS");
         let max_transactions = reader.count("DBFORGE_SQL_MAX_TRANSACTIONS");
         let max_database_transactions = reader.count("DBFORGE_SQL_MAX_DATABASE_TRANSACTIONS");
@@ -46,6 +50,7 @@ impl SqlLimits {
             max_rows: max_rows?,
             max_result_bytes: max_result_bytes?,
             max_connections: max_connections?,
+            max_temp_bytes: max_temp_bytes?,
             max_streams: max_streams?,
             max_transactions: max_transactions?,
             max_database_transactions: max_database_transactions?,

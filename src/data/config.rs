@@ -70,6 +70,10 @@ pub struct DataConfig {
     /// Most open connections on all databases; each has two or three files. 300: within the usual
     /// limit of 1,024 files.
     pub max_connections: usize,
+    /// Most bytes of the temporary files of all statements that write; one database may have half
+    /// of it. 8 GiB: a change of every row of 2 GiB keeps their old pages, and sorting needs as much
+    /// twice.
+    pub temp_bytes: u64,
     /// Readers that may have a large page cache: those that are busy. 8.
     pub large_caches: usize,
     /// Transactions of several requests that may be open on all databases. 100: each has a
@@ -118,6 +122,7 @@ impl Default for DataConfig {
             remembered_statements: 256,
             cached_statements: 64,
             max_connections: 300,
+            temp_bytes: 8 << 30,
             large_caches: 8,
             max_transactions: 100,
             max_transactions_per_database: 16,

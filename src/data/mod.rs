@@ -84,6 +84,8 @@ pub struct DataPlane {
 pub struct DataPlaneHealth {
     /// Connections that are open.
     pub connections: usize,
+    /// Bytes of the temporary files of statements.
+    pub temp_bytes: u64,
     /// Rows that are being streamed.
     pub streams: usize,
     /// Threads that are held by a statement that nothing stops.
@@ -112,11 +114,7 @@ impl DataPlane {
             transactions: Arc::new(transactions),
             threads: Threads::new(config.threads, config.max_stuck),
             stream_threads: Threads::new(config.streams, config.max_stuck),
-            open: OpenDatabases::new(
-                config.max_connections,
-                config.large_caches,
-                Arc::clone(&gates),
-            ),
+            open: OpenDatabases::new(&config, Arc::clone(&gates)),
             config: Arc::new(config),
             folders: Arc::new(folders),
             gates,
@@ -248,6 +246,7 @@ impl DataPlane {
     pub fn health(&self) -> DataPlaneHealth {
         DataPlaneHealth {
             connections: self.open.connections(),
+            temp_bytes: self.open.temp_bytes(),
             streams: self.stream_threads.taken(),
             stuck_threads: self.threads.stuck() + self.stream_threads.stuck(),
             transactions: self.transactions.count(),

@@ -8,7 +8,9 @@ use super::turns::Turns;
 use super::write_queue::WriteQueue;
 use crate::clock::{Deadline, Stopwatch};
 use crate::domain::database::Durability;
-use crate::engine::sqlite::{MAIN_FILE, Profile, Role, SqlError, SqliteConnection};
+use crate::engine::sqlite::{
+    MAIN_FILE, Profile, Role, SqlError, SqliteConnection, TempBudget, TempSpace,
+};
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,8 @@ pub(super) struct OpenDatabase {
     pub(super) streams: Turns,
     /// When it was last used, counted in uses of any database.
     pub(super) last_used: AtomicU64,
+    /// Where its writer has temporary files.
+    temp_space: Arc<TempSpace>,
     folder: PathBuf,
     /// The file that its connections were opened on: device and inode.
     opened: OnceLock<(u64, u64)>,
@@ -77,6 +81,7 @@ impl OpenDatabase {
         target: &Target,
         config: &DataConfig,
         connections: &Arc<Connections>,
+        temporary: &Arc<TempBudget>,
     ) -> Self {
         Self {
             generation,
@@ -97,6 +102,7 @@ impl OpenDatabase {
                 config.waiting_streams,
             ),
             last_used: AtomicU64::new(0),
+            temp_space: TempSpace::new(&folder, temporary),
             folder,
             opened: OnceLock::new(),
             since: Stopwatch::start(),
@@ -233,7 +239,13 @@ impl OpenDatabase {
             cached_statements: self.cached_statements,
         };
         let found = identity(&self.folder);
-        let open = || SqliteConnection::open(&self.folder, profile);
+        let open = || {
+            let mut sqlite = SqliteConnection::open(&self.folder, profile)?;
+            if role == Role::Writer {
+                sqlite.keep_temporary_files_in(Arc::clone(&self.temp_space))?;
+            }
+            Ok(sqlite)
+        };
         let (sqlite, counted) = self.connections.open(open)?;
         // Looked at before: a file that was changed between the two counts as moved.
         if let Some(found) = found {

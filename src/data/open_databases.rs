@@ -6,6 +6,7 @@ use super::gate::{Gates, SharedGuard};
 use super::open_database::{Handle, OpenDatabase};
 use super::query::Target;
 use crate::domain::ids::DatabaseId;
+use crate::engine::sqlite::TempBudget;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,6 +19,7 @@ pub(super) struct OpenDatabases {
     gates: Arc<Gates>,
     uses: AtomicU64,
     connections: Arc<Connections>,
+    temporary: Arc<TempBudget>,
     large_caches: Arc<Semaphore>,
 }
 
@@ -33,18 +35,15 @@ pub(super) struct Closing<T> {
 const LONG_UNUSED: u64 = 100_000;
 
 impl OpenDatabases {
-    /// None is open. At most `most_connections` are, as long as some of them are idle.
-    pub(super) fn new(
-        most_connections: usize,
-        large_caches: usize,
-        gates: Arc<Gates>,
-    ) -> Arc<Self> {
+    /// None is open. At most `max_connections` are, as long as some of them are idle.
+    pub(super) fn new(config: &DataConfig, gates: Arc<Gates>) -> Arc<Self> {
         Arc::new_cyclic(|all: &Weak<Self>| Self {
             by_id: Mutex::default(),
             gates,
             uses: AtomicU64::new(0),
-            connections: Connections::new(most_connections, close_idle_of(all.clone())),
-            large_caches: Arc::new(Semaphore::new(large_caches)),
+            connections: Connections::new(config.max_connections, close_idle_of(all.clone())),
+            temporary: TempBudget::new(config.temp_bytes),
+            large_caches: Arc::new(Semaphore::new(config.large_caches)),
         })
     }
 
@@ -66,6 +65,7 @@ impl OpenDatabases {
                     target,
                     config,
                     &self.connections,
+                    &self.temporary,
                 ));
                 by_id.insert(guard.database(), Arc::clone(&open));
                 open
@@ -114,6 +114,11 @@ impl OpenDatabases {
                 _guard: guard,
             })
         })
+    }
+
+    /// Bytes of temporary files.
+    pub(super) fn temp_bytes(&self) -> u64 {
+        self.temporary.used()
     }
 
     /// One of the large page caches, if one is free.
@@ -182,7 +187,11 @@ mod tests {
         std::fs::create_dir(&home).unwrap();
         let folders = Folders::open(&home, None).unwrap();
         let gates = Arc::new(Gates::default());
-        let all = OpenDatabases::new(8, 1, Arc::clone(&gates));
+        let config = DataConfig {
+            large_caches: 1,
+            ..DataConfig::default()
+        };
+        let all = OpenDatabases::new(&config, Arc::clone(&gates));
         let target = Target {
             database: DatabaseId(Uuid::nil()),
             durability: Durability::Full,
@@ -191,7 +200,7 @@ mod tests {
         let folder = folders.ensure_reserved(target.database).unwrap();
         Sqlite.create_file(&folder, Durability::Full).unwrap();
         let guard = gates.try_enter(target.database).unwrap();
-        let open = all.get(&guard, &target, &folders, &DataConfig::default());
+        let open = all.get(&guard, &target, &folders, &config);
         let mut reader = open.reader().unwrap();
         reader.widen(all.large_cache().unwrap());
         assert!(all.large_cache().is_none(), "there is one");

@@ -192,6 +192,14 @@ pub enum QueryError {
     /// The database has all the room that it may have (`quota_exceeded`).
     #[error("the database has reached its size limit")]
     QuotaExceeded,
+    /// The statement's temporary files have all the room that they may have (`quota_exceeded`).
+    #[error(
+        "the statement needs more room for temporary files than {limit}; nothing of it was kept"
+    )]
+    TemporaryFilesFull {
+        /// The bound, in words.
+        limit: String,
+    },
     /// The disk has no room (`disk_full`).
     #[error("the disk is full")]
     DiskFull,
@@ -237,6 +245,7 @@ impl QueryError {
             SqlError::Timeout | SqlError::Abandoned | SqlError::SliceOver => Self::timeout(timeout),
             SqlError::Locked => Self::Locked,
             SqlError::QuotaExceeded => Self::QuotaExceeded,
+            SqlError::TemporaryFilesFull { limit } => Self::TemporaryFilesFull { limit },
             SqlError::DiskFull => Self::DiskFull,
             SqlError::NoFiles => Self::Overloaded {
                 what: "a file descriptor",
@@ -274,6 +283,9 @@ impl QueryError {
             ),
             Self::Locked => Some("a transaction or another writer has it; try again"),
             Self::QuotaExceeded => Some("delete rows, or raise the database's limit"),
+            Self::TemporaryFilesFull { .. } => {
+                Some("change fewer rows at a time, or have DBFORGE_SQL_MAX_TEMP_BYTES raised")
+            }
             Self::DataMissing => Some(
                 "nothing is put in its place: restore main.db into the database's folder and it \
                  is served again, or delete the database; GET /v1/drift tells of it",

@@ -153,7 +153,9 @@ mod tests {
     use crate::domain::database::Durability;
     use crate::domain::ids::DatabaseId;
     use crate::engine::Engine as _;
-    use crate::engine::sqlite::{Form, Format, Int64Form, Profile, Role, Shape, Sqlite, Statement};
+    use crate::engine::sqlite::{
+        Form, Format, Int64Form, Profile, Role, Shape, Sqlite, Statement, TempBudget,
+    };
     use serde_json::Value;
     use std::path::PathBuf;
     use tokio::sync::Semaphore;
@@ -197,7 +199,15 @@ mod tests {
             };
             let config = DataConfig::default();
             let connections = Connections::new(8, Box::new(|_| false));
-            let open = OpenDatabase::new(folder.clone(), 0, &target, &config, &connections);
+            let temporary = TempBudget::new(config.temp_bytes);
+            let open = OpenDatabase::new(
+                folder.clone(),
+                0,
+                &target,
+                &config,
+                &connections,
+                &temporary,
+            );
             open.rest(open.reader().unwrap());
             Self {
                 folder,

@@ -169,7 +169,8 @@ error_codes! {
     SequenceNotReached "sequence_not_reached" 503 "Sequence not reached" retry;
     /// The work did not end in time. `GET /v1/events` shows what came of it.
     TimedOut "timed_out" 504 "Timed out" retry;
-    /// The database's file has grown to its limit. Reads go on; delete rows or raise the limit.
+    /// The database's file, or the temporary files of its statements, have grown to their limit.
+    /// Reads go on; delete rows, change fewer at a time, or raise the limit.
     QuotaExceeded "quota_exceeded" 507 "Quota exceeded" final;
     /// The disk has no room. Nothing that was answered is lost.
     DiskFull "disk_full" 507 "Disk full" retry;

@@ -223,6 +223,9 @@ fn write_present(gateway: &Gateway, text: &mut String) {
     let help = "Open connections to databases.";
     let connections = sql.connections.to_string();
     gauge("dbforge_sql_connections", help, &one(connections));
+    let help = "Bytes of the temporary files of statements that write.";
+    let temp_bytes = sql.temp_bytes.to_string();
+    gauge("dbforge_sql_temp_bytes", help, &one(temp_bytes));
     let help = "Threads that a statement holds which nothing stops; their databases rest.";
     let stuck = sql.stuck_threads.to_string();
     gauge("dbforge_sql_stuck_threads", help, &one(stuck));

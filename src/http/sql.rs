@@ -281,7 +281,9 @@ impl From<QueryError> for Problem {
             QueryError::ResultTooLarge { .. } => ErrorCode::ResultTooLarge,
             QueryError::Timeout { .. } => ErrorCode::StatementTimeout,
             QueryError::Locked => ErrorCode::DatabaseLocked,
-            QueryError::QuotaExceeded => ErrorCode::QuotaExceeded,
+            QueryError::QuotaExceeded | QueryError::TemporaryFilesFull { .. } => {
+                ErrorCode::QuotaExceeded
+            }
             QueryError::DiskFull => ErrorCode::DiskFull,
             QueryError::DataMissing => ErrorCode::DataMissing,
             QueryError::Overloaded { .. } | QueryError::Benched { .. } => ErrorCode::Overloaded,

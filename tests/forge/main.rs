@@ -104,6 +104,7 @@ mod sql_files;
 mod sql_formats;
 mod sql_functions;
 mod sql_grammar;
+mod sql_large_writes;
 mod sql_largest_numbers;
 mod sql_logic;
 mod sql_logic_files;

@@ -8,6 +8,7 @@ use super::error::SqlError;
 use super::files::MAIN_FILE;
 use super::leash::{Hold, Leash};
 use super::parameters::MAX_PARAMETERS;
+use super::vfs::{TempFilesIn, TempSpace};
 use super::{additions, c_calls, fts5_functions, functions, vfs};
 use crate::domain::database::Durability;
 use rusqlite::config::DbConfig;
@@ -74,6 +75,8 @@ pub struct SqliteConnection {
     pub(super) leash: Arc<Leash>,
     pub(super) recorder: Arc<Recorder>,
     pub(super) session: Arc<Session>,
+    /// Where its temporary files are; `None` where it has them in memory.
+    pub(super) temp_space: Option<Arc<TempSpace>>,
     /// On while the forge's own statements run, which the authorizer does not judge.
     house: Arc<AtomicBool>,
     /// It saw a timeout, an interrupt or a limit, and is not used for another request.
@@ -166,6 +169,7 @@ impl SqliteConnection {
             leash: Arc::default(),
             recorder: Arc::default(),
             session,
+            temp_space: None,
             house: Arc::default(),
             is_spoiled: false,
         })
@@ -304,8 +308,24 @@ impl SqliteConnection {
     /// # Errors
     /// What SQLite says.
     pub fn widen_page_cache(&mut self) -> Result<(), SqlError> {
-        let widened = self.as_house(|it| it.pragma_update(None, "cache_size", -LARGE_CACHE_KIB));
-        widened.map_err(|it| SqlError::from_sqlite(&it, None))
+        self.resize_page_cache(LARGE_CACHE_KIB)
+    }
+
+    pub(super) fn resize_page_cache(&self, kib: i64) -> Result<(), SqlError> {
+        let resized = self.as_house(|it| it.pragma_update(None, "cache_size", -kib));
+        resized.map_err(|it| SqlError::from_sqlite(&it, None))
+    }
+
+    /// Has its temporary files on disk from now on: the journals of statements, what they sort, and
+    /// tables of their own. In memory, each statement has room for little of it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn keep_temporary_files_in(&mut self, space: Arc<TempSpace>) -> Result<(), SqlError> {
+        let kept = self.as_house(|it| it.pragma_update(None, "temp_store", "FILE"));
+        kept.map_err(|it| SqlError::from_sqlite(&it, None))?;
+        self.temp_space = Some(space);
+        Ok(())
     }
 
     /// Whether no transaction is open: also after one that SQLite ended itself.
@@ -329,6 +349,7 @@ impl SqliteConnection {
     /// What SQLite says.
     pub fn command(&mut self, sql: &'static str) -> Result<(), SqlError> {
         assert!(sql.ends_with(';'), "a client could find `{sql}` prepared");
+        let _temporary_files = TempFilesIn::space(self.temp_space.as_ref());
         let result = self.as_house(|sqlite| {
             let mut statement = sqlite.prepare_cached(sql)?;
             let mut rows = statement.raw_query();
@@ -382,11 +403,11 @@ const BUSY_PAUSE: Duration = Duration::from_millis(1);
 const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 
 /// Page cache of one connection, in KiB: 512 pages, which hold the hot part of most databases.
-const PAGE_CACHE_KIB: i64 = 2_048;
+pub(super) const PAGE_CACHE_KIB: i64 = 2_048;
 
 /// Page cache of a busy reader, in KiB. A page that is not in it costs a point select as much as the
 /// search, since each of its cells is checked anew.
-const LARGE_CACHE_KIB: i64 = 16_384;
+pub(super) const LARGE_CACHE_KIB: i64 = 16_384;
 
 /// A checkpointed WAL file is cut to this many bytes: it grew so far before, so it will again.
 const WAL_KEPT_BYTES: i64 = 4 << 20;

@@ -1,7 +1,7 @@
 //! What can come of a statement besides its answer.
 use super::c_calls::{self, NotOpened};
 use super::leash::Cut;
-use super::vfs::READ_INTERRUPTED;
+use super::vfs::{Full, READ_INTERRUPTED};
 use crate::engine::FileError;
 use rusqlite::ffi::{self, ErrorCode};
 
@@ -70,6 +70,12 @@ pub enum SqlError {
     /// The database has all the room that it may have.
     #[error("the database has reached its size limit")]
     QuotaExceeded,
+    /// Temporary files have all the room that they may have.
+    #[error("the statement needs more room for temporary files than {limit}")]
+    TemporaryFilesFull {
+        /// The bound, in words.
+        limit: String,
+    },
     /// The disk has no room.
     #[error("the disk is full")]
     DiskFull,
@@ -101,6 +107,7 @@ impl SqlError {
             | Self::Abandoned
             | Self::SliceOver
             | Self::QuotaExceeded
+            | Self::TemporaryFilesFull { .. }
             | Self::DiskFull
             | Self::NoFiles
             | Self::DataMissing
@@ -208,3 +215,17 @@ impl SqlError {
 }
 
 const OUT_OF_MEMORY: &str = "the statement needs more memory than one statement may have";
+
+impl From<Full> for SqlError {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Database(bytes) => Self::TemporaryFilesFull {
+                limit: format!("the {bytes} bytes that one database may have"),
+            },
+            Full::Gateway(bytes) => Self::TemporaryFilesFull {
+                limit: format!("what others leave of the {bytes} bytes that all may have"),
+            },
+            Full::Disk => Self::DiskFull,
+        }
+    }
+}

@@ -40,6 +40,7 @@ pub use parameters::{MAX_PARAMETERS, Param, Params};
 pub use savepoints::Savepoints;
 pub use statement::{Answer, Statement, StatementTraits};
 pub use values::Int64Form;
+pub use vfs::{TempBudget, TempSpace};
 
 use super::{Engine, FileError};
 use crate::domain::database::Durability;

@@ -1,13 +1,13 @@
 //! Runs one statement.
 use super::answer::{AnswerWriter, Form, Totals};
 use super::authorizer::{Refused, Role, Seen};
-use super::connection::SqliteConnection;
+use super::connection::{LARGE_CACHE_KIB, PAGE_CACHE_KIB, SqliteConnection};
 use super::counters::Counters;
 use super::error::SqlError;
 use super::memory::{Budget, STATEMENT_BYTES};
 use super::parameters::Params;
 use super::pieces::{Outlet, Pieces, Whole};
-use super::vfs::WatchedReads;
+use super::vfs::{TempFilesIn, WatchedReads, why_full};
 use super::{hint, script};
 use crate::clock::Stopwatch;
 use rusqlite::fallible_iterator::FallibleIterator as _;
@@ -90,14 +90,23 @@ impl SqliteConnection {
         if self.role.reads_only() {
             self.session.begin(statement.counters);
         }
+        // What it sorts is written in runs as large as the cache, and merged: fewer are faster.
+        let sorts_much = self.temp_space.is_some() && builds_an_index(&statement.sql);
+        if sorts_much {
+            self.resize_page_cache(LARGE_CACHE_KIB)?;
+        }
         self.session.statement_begins(&self.inner);
-        let (budget, watched) = (
+        let limits = (
             Budget::of(STATEMENT_BYTES),
             WatchedReads::under(&self.leash),
+            TempFilesIn::space(self.temp_space.as_ref()),
         );
         let result = run(self, statement, form, outlet);
-        drop((budget, watched));
+        drop(limits);
         self.session.statement_ends(&self.inner, false);
+        if sorts_much {
+            self.resize_page_cache(PAGE_CACHE_KIB)?;
+        }
         let seen = self.recorder.take();
         let result = match result {
             Ok(mut answer) => {
@@ -203,6 +212,7 @@ impl SqliteConnection {
                 let hint = self.as_house(|house| hint::for_message(house, schema, &message));
                 SqlError::Sql { message, hint }
             }
+            (None, SqlError::DiskFull) if let Some(full) = why_full() => full.into(),
             (None, SqlError::DiskFull) => match self.table_without_numbers(sql) {
                 Some(table) => SqlError::Constraint {
                     message: format!(
@@ -217,6 +227,11 @@ impl SqliteConnection {
             (_, error) => error,
         }
     }
+}
+
+/// Whether it may sort a whole table: a guess by its first word.
+fn builds_an_index(sql: &str) -> bool {
+    begins_with(sql, &["create", "reindex"])
 }
 
 /// Whether the first word of a statement is one of these.

@@ -5,7 +5,15 @@
 //! table (`count(*)`), a long value or a full-text index, and nothing polls meanwhile. Such a step
 //! reads pages, and reads pass here: a statement whose time is over is interrupted inside of it.
 //! What is in the page cache passes here no more; the cache's size bounds that.
+//!
+//! Files without a name are the temporary ones of statements that write. They are ours, not unix's,
+//! since nothing else bounds them.
 mod shim;
+mod temp_file;
+mod temp_space;
+
+pub(super) use temp_space::{Full, TempFilesIn, why_full};
+pub use temp_space::{TempBudget, TempSpace};
 
 use super::leash::Leash;
 use std::cell::RefCell;

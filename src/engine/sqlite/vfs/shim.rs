@@ -3,7 +3,7 @@
     unsafe_code,
     reason = "a file layer of SQLite's is a table of C functions; each says why it is sound"
 )]
-use super::{NAME, READ_INTERRUPTED, must_end};
+use super::{NAME, READ_INTERRUPTED, must_end, temp_file, temp_space};
 use rusqlite::ffi;
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
@@ -24,6 +24,9 @@ struct ShimFile {
     /// What SQLite sees.
     base: ffi::sqlite3_file,
 }
+
+// Temporary files fit where unix's own do.
+const _: () = assert!(temp_file::SIZE <= UNIX_FILE + size_of::<[*const (); 4]>());
 
 /// Where unix's own file lies behind the beginning of ours.
 const UNIX_FILE: usize = size_of::<ShimFile>().next_multiple_of(align_of::<u64>());
@@ -64,6 +67,12 @@ unsafe extern "C" fn open(
     let shim = file.cast::<ShimFile>();
     // SAFETY: SQLite calls `close` only where this says that there is something to close.
     unsafe { (*shim).base.pMethods = std::ptr::null() };
+    if name.is_null()
+        && let Some(space) = temp_space::present()
+    {
+        // SAFETY: SQLite gave room for unix's file behind ours, which is more.
+        return unsafe { temp_file::open(file, space) };
+    }
     let Some((unix, open)) = UNIX.get().and_then(|unix| {
         // SAFETY: as said of `Unix`.
         Some((unix.0, unsafe { (*unix.0).xOpen }?))
