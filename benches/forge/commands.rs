@@ -3,7 +3,7 @@ use crate::gateway::Gateway;
 use crate::table::{Table, median, per_second, percentiles};
 use dbforge::clock::{RandomIds, Stopwatch, SystemClock};
 use dbforge::control::{ControlConfig, ControlPlane, Submission};
-use dbforge::domain::command::{Command, CreateDatabase};
+use dbforge::domain::command::{Command, CreateDatabase, IfExists};
 use dbforge::domain::database::{Durability, EngineName, Labels, Limits};
 use dbforge::domain::ids::Actor;
 use dbforge::domain::name::DatabaseName;
@@ -127,5 +127,6 @@ pub(crate) fn create(name: &str) -> Command {
         limits: Limits::default(),
         protected: false,
         ttl: None,
+        if_exists: IfExists::Refuse,
     })
 }

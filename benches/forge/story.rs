@@ -59,8 +59,10 @@ impl Story {
         let events = self.state.decide(&command, &facts).unwrap();
         let header = CommitHeader {
             time: facts.now,
+            clock: None,
             id: CommitId(id(2)),
             actor: Actor::named("root"),
+            token: None,
             request: RequestId(id(3)),
             correlation: RequestId(id(3)),
             causation: None,

@@ -300,7 +300,7 @@ async fn work(
         wake_schedules.clone(),
         wake_signer.clone(),
     ];
-    let alarm_clock = AlarmClock::start(sleepers)
+    let alarm_clock = AlarmClock::start(sleepers, workshop.control.clock().clone())
         .await
         .map_err(|error| StartError::AlarmClock(error.to_string()))?;
     let stop = CancellationToken::new();

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use uuid::Uuid;
 
+/// Clocks are set by less than this all the time: nobody needs to be told.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
+
 /// Tells the wall-clock time.
 pub trait Clock: Send + Sync {
     /// Milliseconds since the Unix epoch, UTC.

@@ -4,13 +4,14 @@
 //! shows nothing that is not on disk yet.
 pub mod checkpoint;
 pub mod past;
+mod repeats;
 mod writer;
 
 use self::past::Moment;
 use crate::clock::{Clock, IdSource};
 use crate::domain::command::{Command, Facts};
 use crate::domain::event::Event;
-use crate::domain::ids::{Actor, DatabaseId, JobId, RequestId, Sequence};
+use crate::domain::ids::{Actor, DatabaseId, JobId, RequestId, Sequence, TokenId};
 use crate::domain::recorded::{Head, Idempotency, RecordedEvent, enqueued_job};
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
@@ -41,6 +42,8 @@ pub struct Submission {
     pub command: Command,
     /// Who asks.
     pub actor: Actor,
+    /// The token it came with; none for root and for the forge's own commands.
+    pub token: Option<TokenId>,
     /// In which request.
     pub request: RequestId,
     /// The request at the beginning of the chain of causes.
@@ -60,6 +63,7 @@ impl Submission {
         Self {
             command,
             actor,
+            token: None,
             request,
             correlation: request,
             causation: None,
@@ -235,13 +239,34 @@ impl ControlPlane {
     /// When the rules refuse it.
     pub fn plan(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
         let present = self.present();
-        let facts = facts(
-            self.clock.as_ref(),
-            self.ids.as_ref(),
-            self.config,
-            present.head,
-        );
+        let facts = facts(self.clock.as_ref(), self.ids.as_ref(), self.config);
         present.state.decide(command, &facts)
+    }
+
+    /// What an earlier request with the same idempotency key has brought about. Blocks.
+    ///
+    /// # Errors
+    /// When that was another request, or the log cannot be read.
+    pub fn find_earlier(
+        &self,
+        actor: &Actor,
+        token: Option<TokenId>,
+        wanted: &Idempotency,
+    ) -> Result<Option<Accepted>, SubmitError> {
+        let present = self.present();
+        let events = repeats::earlier(self.log.as_ref(), &present.state, actor, token, wanted)?;
+        Ok(events.map(|events| Accepted {
+            events,
+            sequence: present.head.sequence,
+            replayed: true,
+        }))
+    }
+
+    /// How far the last event's time lies ahead of the clock: zero unless the clock was ahead
+    /// once, or is behind now.
+    #[must_use]
+    pub fn lead_of_log(&self) -> Duration {
+        self.present().head.time.since(self.clock.now())
     }
 
     /// What is true now.
@@ -322,11 +347,10 @@ fn fold_onto(mut state: State, log: &dyn EventLog) -> Result<State, ReadError> {
     Ok(state)
 }
 
-/// What a decision made now needs from outside. Time never goes back: a clock that does is held
-/// at the last event's moment.
-fn facts(clock: &dyn Clock, ids: &dyn IdSource, config: ControlConfig, head: Head) -> Facts {
+/// What a decision made now needs from outside.
+fn facts(clock: &dyn Clock, ids: &dyn IdSource, config: ControlConfig) -> Facts {
     Facts {
-        now: clock.now().max(head.time),
+        now: clock.now(),
         fresh: [ids.fresh(), ids.fresh()],
         jitter_permille: ids.jitter_permille(),
         trash_retention: config.trash_retention,

@@ -1,8 +1,11 @@
 //! The writer's thread: everything that waits becomes one group with one fsync.
-use super::{Accepted, ControlConfig, Listener, Present, Submission, SubmitError, Waiting, facts};
+use super::{
+    Accepted, ControlConfig, Listener, Present, Submission, SubmitError, Waiting, facts, repeats,
+};
 use crate::clock::{Clock, IdSource};
-use crate::domain::ids::{Actor, CommitId};
-use crate::domain::recorded::{CommitHeader, Head, NO_HASH, NewCommit, RecordedEvent};
+use crate::domain::event::NothingChanged;
+use crate::domain::ids::CommitId;
+use crate::domain::recorded::{CommitHeader, Head, KeyOwner, NO_HASH, NewCommit, RecordedEvent};
 use crate::domain::state::State;
 use crate::event_log::{AppendError, EventLog};
 use std::collections::HashMap;
@@ -29,7 +32,7 @@ struct Group {
     head: Head,
     commits: Vec<NewCommit>,
     /// Keys used within the group, by the place of their commit.
-    keys: HashMap<(Actor, String), usize>,
+    keys: HashMap<(KeyOwner, String), usize>,
     answers: Vec<Decision>,
 }
 
@@ -123,13 +126,13 @@ impl Writer {
                 actual: database.sequence,
             });
         }
-        let facts = facts(
-            self.clock.as_ref(),
-            self.ids.as_ref(),
-            self.config,
-            group.head,
-        );
-        let events = group.state.decide(&submission.command, &facts)?;
+        let facts = facts(self.clock.as_ref(), self.ids.as_ref(), self.config);
+        let mut events = group.state.decide(&submission.command, &facts)?;
+        if events.is_empty() && submission.idempotency.is_some() {
+            // Else a retry would be carried out, on what others have made of it meanwhile.
+            let database = group.state.subject(&submission.command);
+            events.push(NothingChanged { database }.into());
+        }
         if events.is_empty() {
             return Ok(Decided::Known(Ok(Accepted {
                 events: Vec::new(),
@@ -138,9 +141,12 @@ impl Writer {
             })));
         }
         let header = CommitHeader {
-            time: facts.now,
+            // Times in the log never go back, whatever clocks do.
+            time: facts.now.max(group.head.time),
+            clock: Some(facts.now).filter(|it| *it < group.head.time),
             id: CommitId(self.ids.fresh()),
             actor: submission.actor,
+            token: submission.token,
             request: submission.request,
             correlation: submission.correlation,
             causation: submission.causation,
@@ -158,26 +164,17 @@ impl Writer {
         let Some(wanted) = &submission.idempotency else {
             return Ok(None);
         };
-        let same = |used: &CommitHeader| {
-            let fingerprint = used.idempotency.as_ref().map(|it| &it.fingerprint);
-            if fingerprint == Some(&wanted.fingerprint) {
-                Ok(())
-            } else {
-                Err(SubmitError::KeyReused)
-            }
-        };
-        let key = (submission.actor.clone(), wanted.key.clone());
-        if let Some(place) = group.keys.get(&key).copied() {
-            same(&group.commits[place].header)?;
+        let (actor, token) = (&submission.actor, submission.token);
+        let owner = token.map_or_else(|| KeyOwner::Actor(actor.clone()), KeyOwner::Token);
+        if let Some(place) = group.keys.get(&(owner, wanted.key.clone())).copied() {
+            repeats::check_same(&group.commits[place].header, wanted)?;
             let replayed = true;
             return Ok(Some(Decided::Commit { place, replayed }));
         }
-        let Some(events) = self.log.find_idempotent(&submission.actor, &wanted.key)? else {
+        let log = self.log.as_ref();
+        let Some(events) = repeats::earlier(log, &group.state, actor, token, wanted)? else {
             return Ok(None);
         };
-        if let Some(first) = events.first() {
-            same(&first.commit)?;
-        }
         Ok(Some(Decided::Known(Ok(Accepted {
             events,
             sequence: self.log.head().sequence,
@@ -271,7 +268,7 @@ impl Group {
         }
         let place = self.commits.len();
         if let Some(idempotency) = &commit.header.idempotency {
-            let key = (commit.header.actor.clone(), idempotency.key.clone());
+            let key = (commit.header.key_owner(), idempotency.key.clone());
             self.keys.insert(key, place);
         }
         self.commits.push(commit);

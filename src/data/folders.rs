@@ -43,6 +43,14 @@ pub enum FolderError {
         /// Whose.
         database: DatabaseId,
     },
+    /// A file or folder that is to go stays: whole or not, the rest is gone.
+    #[error("could not remove `{file}`: {source}")]
+    NotRemoved {
+        /// Its path within the database's folder.
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The disk refused.
     #[error("could not {action}")]
     Io {
@@ -57,7 +65,7 @@ impl FolderError {
     /// Whether the same call may work later without anybody doing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Io { .. })
+        matches!(self, Self::Io { .. } | Self::NotRemoved { .. })
     }
 }
 
@@ -256,30 +264,63 @@ impl Folders {
         }
     }
 
-    /// Makes sure that nothing is left of the database, wherever it is.
+    /// Makes sure that the database is out of its place, living or in the trash, and still whole:
+    /// half a database must never be found in its place.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn ensure_purged(&self, database: DatabaseId) -> Result<(), FolderError> {
-        let purged = || -> io::Result<()> {
-            // Out of sight first: half a database must never be found in its place.
-            for (room, folder) in [
-                (&self.living, self.living(database)),
-                (&self.trash, self.trashed(database)),
-            ] {
-                let going = room.join(format!("{PURGING}{database}"));
-                absent_is_fine(fs::remove_dir_all(&going))?;
-                absent_is_fine(fs::rename(&folder, &going))?;
-                sync(room)?;
-                absent_is_fine(fs::remove_dir_all(&going))?;
+    pub fn ensure_set_aside(&self, database: DatabaseId) -> Result<(), FolderError> {
+        let set_aside = || -> io::Result<()> {
+            for (room, folder) in self.places(database) {
+                absent_is_fine(fs::rename(&folder, going(room, database)))?;
             }
-            absent_is_fine(fs::remove_dir_all(
-                self.living.join(format!("{RESERVING}{database}")),
-            ))?;
-            sync(&self.living)?;
-            sync(&self.trash)
+            Ok(())
         };
-        purged().map_err(failed("purge the database's folder"))
+        set_aside().map_err(failed("set the database's folder aside"))?;
+        self.sync_both()
+    }
+
+    /// Makes sure that a database that was set aside is in its place again.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn ensure_put_back(&self, database: DatabaseId) -> Result<(), FolderError> {
+        let put_back = || -> io::Result<()> {
+            for (room, folder) in self.places(database) {
+                absent_is_fine(fs::rename(going(room, database), &folder))?;
+            }
+            Ok(())
+        };
+        put_back().map_err(failed("put the database's folder back"))?;
+        self.sync_both()
+    }
+
+    /// Makes sure that nothing is left of the database, wherever it is. What can be removed is,
+    /// whatever else cannot.
+    ///
+    /// # Errors
+    /// When the disk refuses; [`FolderError::NotRemoved`] names the first file that stays.
+    pub fn ensure_purged(&self, database: DatabaseId) -> Result<(), FolderError> {
+        // What an earlier try has left of one that was set aside goes first: it is in the way.
+        for (room, folder) in self.places(database) {
+            if folder.exists() {
+                remove(&going(room, database))?;
+            }
+        }
+        self.ensure_set_aside(database)?;
+        for (room, _) in self.places(database) {
+            remove(&going(room, database))?;
+        }
+        remove(&self.living.join(format!("{RESERVING}{database}")))?;
+        self.sync_both()
+    }
+
+    /// Where a database may be: the room, and its folder in it.
+    fn places(&self, database: DatabaseId) -> [(&Path, PathBuf); 2] {
+        [
+            (&self.living, self.living(database)),
+            (&self.trash, self.trashed(database)),
+        ]
     }
 
     fn move_folder(&self, from: &Path, to: &Path) -> Result<(), FolderError> {
@@ -303,6 +344,59 @@ fn ensure_folder(folder: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().mode(mode).create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
         other => other,
+    }
+}
+
+/// Where a database's folder lies once it is set aside.
+fn going(room: &Path, database: DatabaseId) -> PathBuf {
+    room.join(format!("{PURGING}{database}"))
+}
+
+/// Makes sure that a folder is gone with everything in it. Links are removed, not followed.
+fn remove(folder: &Path) -> Result<(), FolderError> {
+    let Err(error) = absent_is_fine(fs::remove_dir_all(folder)) else {
+        return Ok(());
+    };
+    // That has stopped at the first file that stays, and does not say at which.
+    let mut stays = None;
+    remove_each(folder, &mut stays);
+    match stays {
+        Some((path, source)) => Err(FolderError::NotRemoved {
+            file: shown_in(folder, &path),
+            source,
+        }),
+        None if folder.symlink_metadata().is_ok() => {
+            Err(failed("remove the database's folder")(error))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Removes what can be removed, and keeps the first path that cannot.
+fn remove_each(path: &Path, stays: &mut Option<(PathBuf, io::Error)>) {
+    let is_folder = path.symlink_metadata().is_ok_and(|it| it.is_dir());
+    if is_folder {
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            remove_each(&entry.path(), stays);
+        }
+    }
+    let removed = if is_folder {
+        fs::remove_dir(path)
+    } else {
+        fs::remove_file(path)
+    };
+    if let Err(source) = absent_is_fine(removed)
+        && stays.is_none()
+    {
+        *stays = Some((path.to_owned(), source));
+    }
+}
+
+/// A path within a database's folder, as users may see it.
+fn shown_in(folder: &Path, path: &Path) -> String {
+    match path.strip_prefix(folder) {
+        Ok(inner) if !inner.as_os_str().is_empty() => inner.display().to_string(),
+        _ => "the folder itself".to_owned(),
     }
 }
 

@@ -201,6 +201,11 @@ pub enum Command {
         /// Which one.
         schedule: ScheduleId,
     },
+    /// Let a schedule go on from now that has carried out times ahead of the clock.
+    RewindSchedule {
+        /// Which one.
+        schedule: ScheduleId,
+    },
     /// Carry out a time that has come.
     FireSchedule {
         /// Which one.
@@ -273,6 +278,18 @@ pub struct CreateDatabase {
     pub protected: bool,
     /// When it goes to the trash by itself, from now.
     pub ttl: Option<Duration>,
+    /// What is done where a database has the name.
+    pub if_exists: IfExists,
+}
+
+/// What a create does where a database has the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IfExists {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// Nothing, where that database's engine is the wanted one.
+    Return,
 }
 
 /// New settings; what is `None` stays.
@@ -293,7 +310,8 @@ pub struct DatabaseChange {
 /// What a decision needs from outside, gathered before it starts.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
-    /// The moment of the decision.
+    /// The moment of the decision, by the clock on the wall: what is promised is counted from it
+    /// and judged by it. It may lie before the last event's, where the clock was ahead once.
     pub now: Timestamp,
     /// Two ids that nobody has used: a decision makes at most a database or token and a job.
     pub fresh: [Uuid; 2],
@@ -339,6 +357,7 @@ impl Command {
             | Self::CreateSchedule { .. }
             | Self::ChangeSchedule { .. }
             | Self::DeleteSchedule { .. }
+            | Self::RewindSchedule { .. }
             | Self::FireSchedule { .. }
             | Self::MakePlan { .. }
             | Self::ApplyPlan { .. }
@@ -383,6 +402,7 @@ impl Command {
             | Self::CreateSchedule { .. }
             | Self::ChangeSchedule { .. }
             | Self::DeleteSchedule { .. }
+            | Self::RewindSchedule { .. }
             | Self::FireSchedule { .. }
             | Self::MakePlan { .. }
             | Self::ApplyPlan { .. }

@@ -84,6 +84,8 @@ pub enum Condition {
         /// When the trash lets go of it.
         purge_at: Timestamp,
     },
+    /// Out of their place and being removed: nothing brings them back.
+    Purging,
 }
 
 /// Where a database stands, in the API's words.
@@ -96,6 +98,8 @@ pub enum DatabaseState {
     Ready,
     /// Answers SQL; its worker cannot be kept running.
     Degraded,
+    /// Its time to live has ended: SQL is refused and its name is free.
+    Expired,
     /// Being stopped.
     Stopping,
     /// Kept without a worker; SQL is refused.
@@ -115,11 +119,22 @@ pub enum DatabaseState {
 }
 
 impl DatabaseState {
+    /// What a database may be by its events when its time to live ends.
+    pub const MAY_EXPIRE: &[Self] = &[
+        Self::Creating,
+        Self::Ready,
+        Self::Degraded,
+        Self::Stopping,
+        Self::Stopped,
+        Self::Starting,
+    ];
+
     /// Every state.
     pub const ALL: &[Self] = &[
         Self::Creating,
         Self::Ready,
         Self::Degraded,
+        Self::Expired,
         Self::Stopping,
         Self::Stopped,
         Self::Starting,
@@ -137,6 +152,7 @@ impl DatabaseState {
             Self::Creating => "creating",
             Self::Ready => "ready",
             Self::Degraded => "degraded",
+            Self::Expired => "expired",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
             Self::Starting => "starting",
@@ -197,6 +213,8 @@ pub struct Database {
     pub queue: Vec<QueuedJob>,
     /// Whether its first job is stuck.
     pub stuck: bool,
+    /// The database that has to be gone before its own first job may begin: both have one name.
+    pub behind: Option<DatabaseId>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// The last event about it.
@@ -235,6 +253,7 @@ impl Database {
             worker: None,
             queue: Vec::new(),
             stuck: false,
+            behind: None,
             created_at: recorded.commit.time,
             sequence: recorded.sequence,
         }
@@ -246,6 +265,9 @@ impl Database {
         reason = "events that begin or end a database, and those of steps, do not change it"
     )]
     pub fn evolve(&mut self, recorded: &RecordedEvent) {
+        if matches!(recorded.event, Event::NothingChanged(_)) {
+            return;
+        }
         self.sequence = recorded.sequence;
         match &recorded.event {
             Event::DatabaseReady(_) | Event::DatabaseStarted(_) => {
@@ -256,6 +278,11 @@ impl Database {
                 self.condition = Condition::Trashed {
                     purge_at: it.purge_at,
                 };
+                self.expires_at = None;
+                self.degraded = None;
+            }
+            Event::DatabaseSetAside(_) => {
+                self.condition = Condition::Purging;
                 self.expires_at = None;
                 self.degraded = None;
             }
@@ -294,7 +321,26 @@ impl Database {
         }
     }
 
-    /// Where it stands: what its files are good for, seen together with the job that runs.
+    /// Where it stands now: as [`Self::state`], save that its time may be over.
+    #[must_use]
+    pub fn state_at(&self, now: Timestamp) -> DatabaseState {
+        let state = self.state();
+        let may_expire = DatabaseState::MAY_EXPIRE.contains(&state);
+        if may_expire && self.has_expired(now) {
+            return DatabaseState::Expired;
+        }
+        state
+    }
+
+    /// Whether its time to live has ended. Nothing is written when that happens: it follows from
+    /// the clock.
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Where its events say it stands: what its files are good for, seen together with the job
+    /// that runs.
     #[must_use]
     pub fn state(&self) -> DatabaseState {
         if self.stuck {
@@ -320,14 +366,33 @@ impl Database {
                 Condition::Ready => DatabaseState::Ready,
                 Condition::Stopped => DatabaseState::Stopped,
                 Condition::Trashed { .. } => DatabaseState::Trashed,
+                Condition::Purging => DatabaseState::Purging,
             },
         }
     }
 
-    /// Whether its name is its own: it is neither in the trash nor gone.
+    /// Whether its files are in their place or will be: it is neither in the trash nor going.
     #[must_use]
     pub fn is_living(&self) -> bool {
-        !matches!(self.condition, Condition::Trashed { .. })
+        match self.condition {
+            Condition::Creating | Condition::Ready | Condition::Stopped => true,
+            Condition::Trashed { .. } | Condition::Purging => false,
+        }
+    }
+
+    /// Whether it is on its way to the trash, or further, so that its name becomes free. One whose
+    /// job is stuck stays until a person has looked.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        !self.stuck && matches!(self.prospect(), Prospect::Trashed(_) | Prospect::Purged(_))
+    }
+
+    /// Whether it would be on its way even if this job of its queue ended without success.
+    #[must_use]
+    pub fn is_leaving_without(&self, job: JobId) -> bool {
+        let mut rest = self.clone();
+        rest.queue.retain(|it| it.id != job);
+        rest.is_leaving()
     }
 
     /// What it will be once its queue is done, if all goes well.
@@ -336,7 +401,7 @@ impl Database {
         let now = match self.condition {
             Condition::Creating | Condition::Ready => Prospect::Ready,
             Condition::Stopped => Prospect::Stopped,
-            Condition::Trashed { .. } => Prospect::Trashed(None),
+            Condition::Trashed { .. } | Condition::Purging => Prospect::Trashed(None),
         };
         self.queue.iter().fold(now, |so_far, job| match job.kind {
             JobKind::CreateDatabase | JobKind::StartDatabase | JobKind::UndeleteDatabase => {
@@ -356,6 +421,11 @@ impl Database {
     }
 
     fn leave_queue(&mut self, job: JobId) {
+        // A creation that ends without success is followed by the end of the database.
+        let returns = |it: &QueuedJob| it.id == job && it.kind == JobKind::UndeleteDatabase;
+        if self.queue.first().is_some_and(returns) {
+            self.behind = None;
+        }
         self.queue.retain(|it| it.id != job);
         // Most databases have no job most of the time.
         self.queue.shrink_to_fit();

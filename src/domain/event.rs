@@ -449,6 +449,26 @@ events! {
         /// The job that it put in the queue.
         job: Option<JobId>,
     }
+    /// A command under an idempotency key found everything as it was to be: that it was carried
+    /// out is remembered, and nothing else.
+    52 NothingChanged "nothing_changed" {
+        /// The database that it was about; none where it was about another thing.
+        database: Option<DatabaseId>,
+    }
+    /// A schedule had carried out times ahead of the clock, which is right again: it goes on from
+    /// here.
+    53 ScheduleRewound "schedule_rewound" {
+        /// Which schedule.
+        schedule: ScheduleId,
+        /// Times up to here are done with, and those behind it are to come.
+        done_until: Timestamp,
+    }
+    /// Its files are out of their place and are being removed: its name is free, and nothing
+    /// brings it back.
+    54 DatabaseSetAside "database_set_aside" {
+        /// Which database.
+        database: DatabaseId,
+    }
 }
 
 impl EventKind {
@@ -501,7 +521,10 @@ impl Event {
             | Self::WebhookChanged(_)
             | Self::WebhookDeleted(_)
             | Self::WebhookDisabled(_)
-            | Self::WebhookEnabled(_) => return None,
+            | Self::WebhookEnabled(_)
+            | Self::ScheduleRewound(_) => return None,
+            Self::NothingChanged(it) => return it.database,
+            Self::DatabaseSetAside(it) => it.database,
             Self::DatabaseRequested(it) => it.database,
             Self::DatabaseReady(it) => it.database,
             Self::DatabaseAbandoned(it) => it.database,
@@ -578,7 +601,10 @@ impl Event {
             | Self::WebhookChanged(_)
             | Self::WebhookDeleted(_)
             | Self::WebhookDisabled(_)
-            | Self::WebhookEnabled(_) => return None,
+            | Self::WebhookEnabled(_)
+            | Self::NothingChanged(_)
+            | Self::ScheduleRewound(_)
+            | Self::DatabaseSetAside(_) => return None,
         })
     }
 }

@@ -6,6 +6,7 @@ use super::recorded::RecordedEvent;
 use crate::clock::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// In so many crashes in a row a step is suspected and runs alone; at the next one its job is
 /// given up.
@@ -13,6 +14,12 @@ pub const SUSPECT_CRASHES: u32 = 5;
 /// Attempts that a job shows. While an engine is away, undoing is tried again without end, and the
 /// log has every attempt anyway.
 const SHOWN_ATTEMPTS: usize = 100;
+
+/// The longest wait between two attempts: an engine that comes back is noticed within it.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// The same while files that are going cannot be removed: each attempt is three events, and the
+/// cause may stay for a night.
+const LONGEST_REMOVAL_RETRY: Duration = Duration::from_secs(300);
 
 /// What a job is to do. Stored: arms are only ever added at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +117,8 @@ pub enum StepOutcome {
     Undeleted,
     /// The files are gone for good.
     Purged,
+    /// The files are out of their place, still whole, and next are removed.
+    SetAside,
 }
 
 /// What went wrong in a job.
@@ -149,6 +158,28 @@ pub enum JobErrorCode {
     DatabaseGone,
     /// The gateway had no file descriptor left for the job.
     Overloaded,
+    /// A file that is to go cannot be removed.
+    FileNotRemoved,
+    /// The database that was to be deleted first has its name still.
+    NameTaken,
+}
+
+impl JobErrorCode {
+    /// The longest wait behind it, before that is spread.
+    #[must_use]
+    pub fn longest_retry(self) -> Duration {
+        if self == Self::FileNotRemoved {
+            LONGEST_REMOVAL_RETRY
+        } else {
+            LONGEST_RETRY
+        }
+    }
+
+    /// Whether its job tries again without end: giving up would leave what is half done.
+    #[must_use]
+    pub fn never_gives_up(self) -> bool {
+        self == Self::FileNotRemoved
+    }
 }
 
 /// Where a job stands.
@@ -392,7 +423,7 @@ impl Job {
             }
             Event::JobReleased(_) => {
                 self.state = JobState::RetryWait;
-                self.retry_at = Some(now);
+                self.retry_at = Some(recorded.commit.wall_time());
                 self.undo_failures = 0;
             }
             _ => {}
@@ -405,6 +436,25 @@ impl Job {
     pub fn is_suspected(&self, left_by_earlier_boot: bool) -> bool {
         let crashes = self.step.as_ref().map(|it| it.crashes);
         crashes.is_some_and(|it| it + u32::from(left_by_earlier_boot) >= SUSPECT_CRASHES)
+    }
+
+    /// Whether its next attempt may begin. A moment further ahead than any wait is long was
+    /// chosen by a clock that has been set back since.
+    #[must_use]
+    pub fn may_begin(&self, now: Timestamp) -> bool {
+        match self.state {
+            JobState::Queued => true,
+            JobState::RetryWait => self.retry_at.is_none_or(|at| {
+                let error = self.attempts.last().and_then(|it| it.error.as_ref());
+                let longest = error.map_or(LONGEST_RETRY, |it| it.code.longest_retry());
+                at <= now || at.since(now) > longest * 3 / 2
+            }),
+            JobState::Running
+            | JobState::Stuck
+            | JobState::Succeeded
+            | JobState::Failed
+            | JobState::Cancelled => false,
+        }
     }
 
     /// How many attempts have begun.

@@ -1,6 +1,6 @@
 //! Lifecycle commands as people write them ahead of time: databases by name, found when the
 //! command is carried out.
-use super::command::{Command, CreateDatabase, DatabaseChange};
+use super::command::{Command, CreateDatabase, DatabaseChange, IfExists};
 use super::database::{Durability, EngineName, Labels, Limits};
 use super::ids::DatabaseId;
 use super::name::DatabaseName;
@@ -199,6 +199,7 @@ impl Wanted {
             limits: self.limits,
             protected: self.protected,
             ttl: self.ttl_seconds.map(Duration::from_secs),
+            if_exists: IfExists::Refuse,
         }
     }
 }

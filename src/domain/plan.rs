@@ -3,7 +3,7 @@ use super::command::Command;
 use super::event::Event;
 use super::ids::{Actor, DatabaseId, JobId, PlanId, Sequence};
 use super::lifecycle::{LifecycleCommand, Moment};
-use super::name::{DatabaseName, free_dns_label};
+use super::name::DatabaseName;
 use super::recorded::RecordedEvent;
 use super::refusal::Refusal;
 use super::state::State;
@@ -123,7 +123,7 @@ impl Basis {
         if let LifecycleCommand::CreateDatabase(_) = command {
             let name = DatabaseName::parse(&target)
                 .map_err(|error| Refusal::Invalid(error.to_string()))?;
-            let dns_label = free_label(&name, state);
+            let dns_label = state.free_dns_label(&name);
             return Ok(Self::Free { name, dns_label });
         }
         let found = state.find_database(&target);
@@ -170,8 +170,7 @@ impl Basis {
                 Some(_) => Ok(()),
             },
             Self::Free { name, dns_label } => {
-                let taken = state.names.contains_key(&name.key());
-                if !taken && free_label(name, state) != *dns_label {
+                if state.free_dns_label(name) != *dns_label {
                     return Err(format!(
                         "the host label `{dns_label}` is not what it would get"
                     ));
@@ -180,8 +179,4 @@ impl Basis {
             }
         }
     }
-}
-
-fn free_label(name: &DatabaseName, state: &State) -> String {
-    free_dns_label(&name.dns_label(), |it| state.dns_labels.contains_key(it))
 }

@@ -1,7 +1,8 @@
 //! Events with their place in the log, and the commits that carry them.
 use super::event::Event;
-use super::ids::{Actor, CommitId, JobId, RequestId, Sequence};
+use super::ids::{Actor, CommitId, JobId, RequestId, Sequence, TokenId};
 use crate::clock::timestamp::Timestamp;
+use std::fmt;
 use std::sync::Arc;
 
 /// SHA-256 over the previous event's hash and this event's canonical JSON.
@@ -15,10 +16,16 @@ pub const NO_HASH: Hash = [0; 32];
 pub struct CommitHeader {
     /// When it was decided; never earlier than the commit before.
     pub time: Timestamp,
+    /// What the clock showed, where that was earlier than the commit before: the clock was ahead
+    /// once. Commits of formats 1 and 2 do not say it.
+    pub clock: Option<Timestamp>,
     /// Its own id.
     pub id: CommitId,
     /// Who caused it.
     pub actor: Actor,
+    /// The token it came with; none for root and for the forge's own commands. Commits of formats
+    /// 1 and 2 do not say it.
+    pub token: Option<TokenId>,
     /// The HTTP request that caused it, or the one made for the forge's own commands.
     pub request: RequestId,
     /// The request at the beginning of the chain of causes.
@@ -29,10 +36,54 @@ pub struct CommitHeader {
     pub idempotency: Option<Idempotency>,
 }
 
+impl CommitHeader {
+    /// The moment of the decision as the clock showed it: what is promised from now on counts
+    /// from here.
+    #[must_use]
+    pub fn wall_time(&self) -> Timestamp {
+        self.clock.unwrap_or(self.time)
+    }
+
+    /// Whose idempotency key it carries, where it carries one.
+    #[must_use]
+    pub fn key_owner(&self) -> KeyOwner {
+        match self.token {
+            Some(token) => KeyOwner::Token(token),
+            None => KeyOwner::Actor(self.actor.clone()),
+        }
+    }
+
+    /// Whether it used this key of this owner.
+    #[must_use]
+    pub fn uses_key(&self, owner: &KeyOwner, key: &str) -> bool {
+        let idempotency = self.idempotency.as_ref();
+        idempotency.is_some_and(|it| it.key == key) && self.key_owner() == *owner
+    }
+}
+
+/// Whose an idempotency key is: two owners may use the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum KeyOwner {
+    /// A token's, whatever other tokens had its name before.
+    Token(TokenId),
+    /// Root's, the forge's own, or that of a token in a commit which does not say which one.
+    Actor(Actor),
+}
+
+/// The text that stands for the owner in an index. No actor has the form of an id.
+impl fmt::Display for KeyOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(token) => token.fmt(f),
+            Self::Actor(actor) => f.write_str(&actor.0),
+        }
+    }
+}
+
 /// A caller's promise that two requests are the same one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
-    /// The `Idempotency-Key`; unique per actor.
+    /// The `Idempotency-Key`; unique per [`KeyOwner`].
     pub key: String,
     /// SHA-256 over method, path, query and body, lower-case hex.
     pub fingerprint: String,

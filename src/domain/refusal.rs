@@ -1,8 +1,9 @@
 //! Why the rules said no.
-use super::database::DatabaseState;
+use super::database::{DatabaseState, EngineName};
 use super::ids::{DatabaseId, JobId, PlanId};
 use super::job::JobState;
 use super::name::DatabaseName;
+use crate::clock::timestamp::Timestamp;
 
 /// Why a command was refused; nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -10,6 +11,25 @@ pub enum Refusal {
     /// A living database has the name.
     #[error("a database named `{0}` already exists")]
     DatabaseExists(DatabaseName),
+    /// A living database has the name, and is of another kind than was asked for.
+    #[error("a database named `{name}` already exists, of the engine `{engine}`")]
+    OtherEngine {
+        /// Its name.
+        name: DatabaseName,
+        /// Its engine.
+        engine: EngineName,
+    },
+    /// Its time to live has ended.
+    #[error("the time of database `{name}` ended at {at}")]
+    DatabaseExpired {
+        /// Its name.
+        name: DatabaseName,
+        /// When.
+        at: Timestamp,
+    },
+    /// Its files are being removed already, so its purge does not stop.
+    #[error("job {0} has removed files already, so it cannot be cancelled")]
+    NoWayBack(JobId),
     /// Never created, or gone for good.
     #[error("there is no database `{0}`")]
     DatabaseNotFound(String),

@@ -93,6 +93,16 @@ pub struct Firing {
     pub refusal: Option<String>,
 }
 
+/// How a schedule was set back that had carried out times ahead of the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rewound {
+    /// The event: times behind it may come a second time.
+    pub by: Sequence,
+    /// What it was done with until then. This one time does not come again, so that what is done
+    /// once a day is not done twice, while what is done each minute goes on.
+    pub was_done_until: Timestamp,
+}
+
 /// A schedule as its events tell it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
@@ -106,6 +116,8 @@ pub struct Schedule {
     pub token: Option<TokenId>,
     /// Times up to here are done with.
     pub done_until: Timestamp,
+    /// How that was set back the last time, where it was.
+    pub rewound: Option<Rewound>,
     /// What came of the last time.
     pub last: Option<Firing>,
     /// The last job that it put in the queue.
@@ -128,7 +140,8 @@ impl Schedule {
             name: it.name.clone(),
             plan: it.plan.clone(),
             token: it.token,
-            done_until: recorded.commit.time,
+            done_until: recorded.commit.wall_time(),
+            rewound: None,
             last: None,
             last_job: None,
             created_at: recorded.commit.time,
@@ -148,7 +161,14 @@ impl Schedule {
                 self.plan = it.plan.clone();
                 self.token = it.token;
                 // What a schedule says now is true from now on.
-                self.done_until = self.done_until.max(recorded.commit.time);
+                self.done_until = self.done_until.max(recorded.commit.wall_time());
+            }
+            Event::ScheduleRewound(it) => {
+                self.rewound = Some(Rewound {
+                    by: recorded.sequence,
+                    was_done_until: self.done_until,
+                });
+                self.done_until = it.done_until;
             }
             Event::ScheduleFired(it) => {
                 self.done_until = self.done_until.max(it.nominal.unwrap_or_default());
@@ -168,7 +188,8 @@ impl Schedule {
     /// ahead of the clock, and of the missed ones those that its policy makes up for.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Vec<Timestamp> {
-        let Some(recurrence) = self.recurrence().filter(|_| self.plan.enabled) else {
+        let is_running = self.plan.enabled && !self.is_ahead_of(now);
+        let Some(recurrence) = self.recurrence().filter(|_| is_running) else {
             return Vec::new();
         };
         let most = match self.plan.misfire {
@@ -176,18 +197,51 @@ impl Schedule {
             Misfire::All => MOST_MADE_UP_FOR,
         };
         let mut due = recurrence.latest(self.done_until, now, most);
+        due.retain(|nominal| !self.was_done_ahead(*nominal));
         if self.plan.misfire == Misfire::Skip {
             due.retain(|nominal| now.since(*nominal) <= GRACE);
         }
         due
     }
 
+    /// Whether it is done with times that are still to come, by more than clocks are set right
+    /// within an hour or two: the clock was ahead, and is not any more.
+    #[must_use]
+    pub fn is_ahead_of(&self, now: Timestamp) -> bool {
+        self.done_until.since(now) > GRACE
+    }
+
     /// The next nominal time; none while it is paused.
     #[must_use]
     pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
-        self.recurrence()
-            .filter(|_| self.plan.enabled)?
-            .next(self.done_until.max(now))
+        let is_ahead = self.is_ahead_of(now);
+        let done = Some(self.done_until).filter(|_| !is_ahead);
+        let recurrence = self.recurrence().filter(|_| self.plan.enabled)?;
+        let next = recurrence.next(done.unwrap_or_default().max(now))?;
+        let comes_no_more = if is_ahead {
+            next == self.done_until
+        } else {
+            self.was_done_ahead(next)
+        };
+        if comes_no_more {
+            recurrence.next(next)
+        } else {
+            Some(next)
+        }
+    }
+
+    fn was_done_ahead(&self, nominal: Timestamp) -> bool {
+        self.rewound.is_some_and(|it| it.was_done_until == nominal)
+    }
+
+    /// The idempotency key of one of its times: a time is carried out once, and once more only
+    /// where the clock was ahead the first time.
+    #[must_use]
+    pub fn key_of(&self, nominal: Timestamp) -> String {
+        match self.rewound {
+            None => format!("{}@{nominal}", self.id),
+            Some(it) => format!("{}@{nominal} behind {}", self.id, it.by),
+        }
     }
 
     /// What its command's placeholders stand for at a moment: the day and the minute in its zone.

@@ -3,8 +3,8 @@ use super::command::{Command, Facts};
 use super::database::Database;
 use super::event::Event;
 use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, Sequence, TokenId, WebhookId};
-use super::job::{Job, JobState};
-use super::name::name_key;
+use super::job::{Job, JobKind, JobState};
+use super::name::{DatabaseName, free_dns_label, name_key};
 use super::plan::Plan;
 use super::recorded::RecordedEvent;
 use super::refusal::Refusal;
@@ -14,6 +14,7 @@ use super::token::Token;
 use super::webhook::Webhook;
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
+use std::iter;
 use std::sync::Arc;
 
 /// The fold of all events: what decisions rest on.
@@ -73,7 +74,10 @@ impl State {
             Event::RuntimeChosen(it) => self.runtime = Some(it.runtime.clone()),
             Event::TokenIssued(_) => self.add_token(recorded),
             Event::TokenRevoked(it) => self.remove_token(it.token),
-            Event::LogHealed(_) | Event::FolderTrashed(_) | Event::PassAllowed(_) => {}
+            Event::LogHealed(_)
+            | Event::FolderTrashed(_)
+            | Event::PassAllowed(_)
+            | Event::NothingChanged(_) => {}
             Event::WorkerQuarantined(it) => drop(self.quarantined.insert(it.worker.clone())),
             Event::QuarantineEnded(it) => drop(self.quarantined.remove(&it.worker)),
             Event::ScheduleCreated(_) => {
@@ -82,6 +86,7 @@ impl State {
                 }
             }
             Event::ScheduleChanged(it) => self.evolve_schedule(it.schedule, recorded),
+            Event::ScheduleRewound(it) => self.evolve_schedule(it.schedule, recorded),
             Event::ScheduleFired(it) => self.evolve_schedule(it.schedule, recorded),
             Event::ScheduleDeleted(it) => drop(self.schedules.remove(&it.schedule)),
             Event::PlanMade(_) => self.add_plan(recorded),
@@ -100,7 +105,13 @@ impl State {
             Event::WebhookEnabled(it) => self.evolve_webhook(it.webhook, recorded),
             Event::WebhookDeleted(it) => drop(self.webhooks.remove(&it.webhook)),
             Event::DatabaseRequested(it) => {
-                let database = Database::begun_by(it, recorded);
+                let mut database = Database::begun_by(it, recorded);
+                database.behind = self.holder_to_wait_for(&database.name, recorded);
+                if let Some(expired) = self.names.get(&database.name.key()).copied()
+                    && database.behind.is_none()
+                {
+                    self.keep_findable(expired, |trash, id| trash.insert(0, id));
+                }
                 self.names.insert(database.name.key(), database.id);
                 self.dns_labels
                     .insert(database.dns_label.clone(), database.id);
@@ -111,12 +122,17 @@ impl State {
             Event::DatabaseTrashed(it) => {
                 self.release_names(it.database);
                 self.evolve_database(it.database, recorded);
-                if let Some(database) = self.databases.get(&it.database) {
-                    let key = database.name.key();
-                    let latest = self.trash.entry(key).or_default();
-                    latest.retain(|id| *id != it.database);
-                    latest.push(it.database);
-                }
+                self.keep_findable(it.database, |trash, id| trash.push(id));
+            }
+            Event::DatabaseSetAside(it) => {
+                self.release_names(it.database);
+                self.evolve_database(it.database, recorded);
+                // What may still come back is found first.
+                self.keep_findable(it.database, |trash, id| trash.insert(0, id));
+            }
+            Event::JobEnqueued(it) if it.kind == JobKind::UndeleteDatabase => {
+                self.evolve_database(it.database, recorded);
+                self.wait_for_name(it.database, recorded);
             }
             Event::DatabaseUndeleted(it) => {
                 self.remove_from_trash(it.database);
@@ -127,10 +143,13 @@ impl State {
                         .insert(database.dns_label.clone(), database.id);
                 }
             }
+            Event::DatabaseChanged(it) => {
+                self.evolve_database(it.database, recorded);
+                self.return_free_name(it.database);
+            }
             Event::DatabaseReady(_)
             | Event::DatabaseStopped(_)
             | Event::DatabaseStarted(_)
-            | Event::DatabaseChanged(_)
             | Event::DatabaseDegraded(_)
             | Event::WorkerStarted(_)
             | Event::WorkerRemoved(_)
@@ -168,6 +187,36 @@ impl State {
         self.databases.get(&id)
     }
 
+    /// The database that a command is about; of a create the one that has the name.
+    #[must_use]
+    pub fn subject(&self, command: &Command) -> Option<DatabaseId> {
+        let Command::CreateDatabase(wanted) = command else {
+            return command.database();
+        };
+        let name = wanted.name.as_ref()?;
+        self.names.get(&name.key()).copied()
+    }
+
+    /// The host label that a database of this name would get: that of one which has the very name
+    /// is not taken, since the two are never there together.
+    pub(super) fn free_dns_label(&self, name: &DatabaseName) -> String {
+        let holder = self.names.get(&name.key());
+        free_dns_label(&name.dns_label(), |label| {
+            self.dns_labels
+                .get(label)
+                .is_some_and(|id| Some(id) != holder)
+        })
+    }
+
+    /// Another database that has this one's name or host label by now.
+    pub(super) fn other_holder(&self, database: &Database) -> Option<&Arc<Database>> {
+        let by_name = self.names.get(&database.name.key());
+        let by_label = self.dns_labels.get(&database.dns_label);
+        let mut holders = by_name.into_iter().chain(by_label);
+        let other = holders.find(|id| **id != database.id)?;
+        self.databases.get(other)
+    }
+
     /// A database by its id.
     #[must_use]
     pub fn database(&self, id: DatabaseId) -> Option<&Arc<Database>> {
@@ -194,16 +243,45 @@ impl State {
     /// each other.
     pub fn first_jobs(&self) -> impl Iterator<Item = &Arc<Job>> {
         self.busy.iter().filter_map(|id| {
-            let first = self.databases.get(id)?.queue.first()?;
-            self.jobs.get(&first.id)
+            let database = self.databases.get(id)?;
+            let first = database.queue.first()?;
+            self.jobs
+                .get(&first.id)
+                .filter(|_| database.behind.is_none())
         })
     }
 
-    /// How many jobs of the same database are in front of this one.
+    /// How many jobs are in front of this one: of the same database, and of one that has to be
+    /// gone first since it has the name.
     #[must_use]
     pub fn queue_position(&self, job: &Job) -> Option<usize> {
         let database = self.databases.get(&job.database)?;
-        database.queue.iter().position(|it| it.id == job.id)
+        let own = database.queue.iter().position(|it| it.id == job.id)?;
+        let before = self.in_front(database).map(|it| it.queue.len());
+        Some(own + before.sum::<usize>())
+    }
+
+    /// The databases that have to be gone before this one's first job may begin, the nearest
+    /// first.
+    pub fn in_front(&self, database: &Database) -> impl Iterator<Item = &Arc<Database>> {
+        let nearest = database.behind.and_then(|id| self.databases.get(&id));
+        iter::successors(nearest, |it| self.databases.get(&it.behind?))
+    }
+
+    /// The database that waits until this one is gone, since both have one name.
+    #[must_use]
+    pub fn follower(&self, id: DatabaseId) -> Option<&Arc<Database>> {
+        let key = self.databases.get(&id)?.name.key();
+        let waits = |id: &DatabaseId| self.databases.get(id).is_some_and(|it| it.behind.is_some());
+        let returning = self
+            .trash
+            .get(&key)
+            .and_then(|ids| ids.iter().find(|id| waits(id)));
+        let last = *returning.or_else(|| self.names.get(&key))?;
+        let mut chain = iter::successors(self.databases.get(&last), |it| {
+            self.databases.get(&it.behind?)
+        });
+        chain.find(|it| it.behind == Some(id))
     }
 
     /// How many jobs wait to be taken up.
@@ -265,7 +343,7 @@ impl State {
 
     /// A new plan is the moment at which those that have expired are forgotten.
     fn add_plan(&mut self, recorded: &RecordedEvent) {
-        let now = recorded.commit.time;
+        let now = recorded.commit.wall_time();
         let expired = self.plans().filter(|it| it.expires_at <= now);
         for id in expired.map(|it| it.id).collect::<Vec<_>>() {
             self.plans.remove(&id);
@@ -320,6 +398,57 @@ impl State {
         }
     }
 
+    /// The living database that has the name and has to be gone before another takes it: not one
+    /// whose time is over.
+    fn holder_to_wait_for(
+        &self,
+        name: &DatabaseName,
+        recorded: &RecordedEvent,
+    ) -> Option<DatabaseId> {
+        let holder = self.databases.get(self.names.get(&name.key())?)?;
+        let waits = holder.is_leaving() && !holder.has_expired(recorded.commit.wall_time());
+        waits.then_some(holder.id)
+    }
+
+    /// A database that comes back to a name which another is about to leave waits for that.
+    fn wait_for_name(&mut self, id: DatabaseId, recorded: &RecordedEvent) {
+        let name = self.databases.get(&id).map(|it| it.name.clone());
+        let holder = name.and_then(|it| self.holder_to_wait_for(&it, recorded));
+        if let Some(database) = self.databases.get_mut(&id)
+            && holder != Some(id)
+        {
+            Arc::make_mut(database).behind = holder;
+        }
+    }
+
+    /// Lets a database be found by a name that is not its own any more.
+    fn keep_findable(
+        &mut self,
+        id: DatabaseId,
+        add: impl FnOnce(&mut Vec<DatabaseId>, DatabaseId),
+    ) {
+        if let Some(database) = self.databases.get(&id) {
+            let ids = self.trash.entry(database.name.key()).or_default();
+            ids.retain(|it| *it != id);
+            add(ids, id);
+        }
+    }
+
+    /// A database that is living has its name again where nobody else has it: it had expired, and
+    /// does not any more.
+    fn return_free_name(&mut self, id: DatabaseId) {
+        let Some(database) = self.databases.get(&id).filter(|it| it.is_living()).cloned() else {
+            return;
+        };
+        let owner = *self.names.entry(database.name.key()).or_insert(id);
+        if owner == id {
+            self.remove_from_trash(id);
+            self.dns_labels
+                .entry(database.dns_label.clone())
+                .or_insert(id);
+        }
+    }
+
     fn forget_database(&mut self, id: DatabaseId) {
         self.release_names(id);
         self.remove_from_trash(id);
@@ -327,14 +456,34 @@ impl State {
         self.databases.remove(&id);
     }
 
+    /// Takes a database's name and host label away. Who waits for them waits no longer, or for the
+    /// one in front; where nobody has them then, they go back to a living one in front.
     fn release_names(&mut self, id: DatabaseId) {
-        if let Some(database) = self.databases.get(&id) {
-            // In the trash the same name may by now be another's.
-            if self.names.get(&database.name.key()) == Some(&id) {
-                self.names.remove(&database.name.key());
+        let Some(database) = self.databases.get(&id).cloned() else {
+            return;
+        };
+        if let Some(follower) = self.follower(id).map(|it| it.id)
+            && let Some(follower) = self.databases.get_mut(&follower)
+        {
+            Arc::make_mut(follower).behind = database.behind;
+        }
+        let in_front = database
+            .behind
+            .and_then(|it| self.databases.get(&it))
+            .cloned();
+        let key = database.name.key();
+        // In the trash the same name may by now be another's.
+        if self.names.get(&key) == Some(&id) {
+            self.names.remove(&key);
+            if let Some(in_front) = &in_front {
+                self.names.insert(key, in_front.id);
             }
-            if self.dns_labels.get(&database.dns_label) == Some(&id) {
-                self.dns_labels.remove(&database.dns_label);
+        }
+        if self.dns_labels.get(&database.dns_label) == Some(&id) {
+            self.dns_labels.remove(&database.dns_label);
+            if let Some(in_front) = in_front {
+                self.dns_labels
+                    .insert(in_front.dns_label.clone(), in_front.id);
             }
         }
     }

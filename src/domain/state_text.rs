@@ -4,7 +4,7 @@
 use super::database::{Condition, Database, Limits};
 use super::job::Job;
 use super::plan::{Applied, Plan};
-use super::schedule::{Firing, Schedule, SchedulePlan};
+use super::schedule::{Firing, Rewound, Schedule, SchedulePlan};
 use super::state::State;
 use super::token::Token;
 use super::webhook::{Webhook, WebhookPlan};
@@ -84,6 +84,7 @@ fn write_database(f: &mut fmt::Formatter<'_>, database: &Database) -> fmt::Resul
         worker,
         queue,
         stuck: _, // part of the state
+        behind,
         created_at,
         sequence,
     } = database;
@@ -107,6 +108,7 @@ fn write_database(f: &mut fmt::Formatter<'_>, database: &Database) -> fmt::Resul
         Condition::Trashed { purge_at } => {
             writeln!(f, "files       in the trash until {purge_at}")?
         }
+        Condition::Purging => writeln!(f, "files       being removed for good")?,
     }
     writeln!(f, "worker      {}", shown(worker.as_ref()))?;
     writeln!(
@@ -124,6 +126,9 @@ fn write_database(f: &mut fmt::Formatter<'_>, database: &Database) -> fmt::Resul
     }
     if let Some(moment) = expires_at {
         writeln!(f, "expires     {moment}")?;
+    }
+    if let Some(in_front) = behind {
+        writeln!(f, "behind      {in_front}, which has the name still")?;
     }
     for job in queue {
         let started = if job.started { "started" } else { "waits" };
@@ -240,6 +245,7 @@ fn write_schedule(f: &mut fmt::Formatter<'_>, schedule: &Schedule) -> fmt::Resul
         plan,
         token,
         done_until,
+        rewound,
         last,
         last_job,
         created_at,
@@ -273,6 +279,9 @@ fn write_schedule(f: &mut fmt::Formatter<'_>, schedule: &Schedule) -> fmt::Resul
         "rights      {}",
         token.map_or("root's".to_owned(), |it| format!("of token {it}"))
     )?;
+    if let Some(Rewound { by, was_done_until }) = rewound {
+        writeln!(f, "set back    by event {by}, from {was_done_until}")?;
+    }
     if let Some(job) = last_job {
         writeln!(f, "last job    {job}")?;
     }

@@ -19,6 +19,9 @@ pub fn canonical_json(recorded: &RecordedEvent) -> String {
     if let Some(causation) = commit.causation {
         object.number("causation", causation.0);
     }
+    if let Some(clock) = commit.clock {
+        object.text("clock", &clock.to_string());
+    }
     object.text("commit", &commit.id.to_string());
     object.text("correlation", &commit.correlation.to_string());
     object.json("data", &data_json(recorded));
@@ -40,6 +43,9 @@ pub fn canonical_json(recorded: &RecordedEvent) -> String {
     object.number("sequence", recorded.sequence.0);
     object.text("stream", &event.stream().to_string());
     object.text("time", &commit.time.to_string());
+    if let Some(token) = commit.token {
+        object.text("token", &token.to_string());
+    }
     object.end()
 }
 

@@ -8,8 +8,8 @@
 use super::upcast;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::{Event, EventKind, Stream};
-use crate::domain::ids::{Actor, CommitId, DatabaseId, RequestId, Sequence};
-use crate::domain::recorded::{CommitHeader, Hash, Idempotency, RecordedEvent};
+use crate::domain::ids::{Actor, CommitId, DatabaseId, RequestId, Sequence, TokenId};
+use crate::domain::recorded::{CommitHeader, Hash, Idempotency, KeyOwner, NO_HASH, RecordedEvent};
 use bincode::Options;
 use serde::de::DeserializeSeed;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -19,6 +19,13 @@ use uuid::Uuid;
 /// Most bytes of one commit. A request's body ends at 1 MiB; its texts may double as they are
 /// stored, and there is room for the events beside them.
 pub const MAX_COMMIT_BYTES: usize = 4 << 20;
+
+/// What headers say since format 3 stands in front of the events, as if it were one of this kind:
+/// commits that have nothing of it to say are as they always were, and an older program, which
+/// does not know the kind, says so and cuts nothing.
+const HEADER_ADDITION: u16 = u16::MAX;
+/// The form of it.
+const ADDITION_VERSION: u16 = 1;
 
 /// Why bytes are no commit, or none that this program can read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +55,7 @@ pub(super) struct StoredCommit<'a> {
     pub(super) first_sequence: u64,
     time_ms: i64,
     id: [u8; 16],
-    pub(super) actor: &'a str,
+    actor: &'a str,
     request: [u8; 16],
     correlation: [u8; 16],
     causation: Option<u64>,
@@ -56,6 +63,15 @@ pub(super) struct StoredCommit<'a> {
     pub(super) idempotency: Option<StoredIdempotency<'a>>,
     #[serde(borrow)]
     events: Vec<StoredEvent<'a>>,
+    #[serde(skip)]
+    addition: HeaderAddition,
+}
+
+/// What a header says beyond what it said at first; at least one of them.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct HeaderAddition {
+    token: Option<[u8; 16]>,
+    clock_ms: Option<i64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -125,6 +141,11 @@ pub fn encode_commit(events: &[RecordedEvent]) -> Result<Vec<u8>, TooLarge> {
     let payloads: Vec<Vec<u8>> = events.iter().map(|it| payload(&it.event)).collect();
     let first = events.first().expect("a commit has at least one event");
     let header = &*first.commit;
+    let addition = HeaderAddition {
+        token: header.token.map(|it| *it.0.as_bytes()),
+        clock_ms: header.clock.map(Timestamp::millis),
+    };
+    let added = addition.stored();
     let stored = StoredCommit {
         first_sequence: first.sequence.0,
         time_ms: header.time.millis(),
@@ -137,17 +158,21 @@ pub fn encode_commit(events: &[RecordedEvent]) -> Result<Vec<u8>, TooLarge> {
             key: &it.key,
             fingerprint: &it.fingerprint,
         }),
-        events: events
-            .iter()
-            .zip(&payloads)
-            .map(|(recorded, payload)| StoredEvent {
-                stream: recorded.event.stream().into(),
-                kind: recorded.event.kind().number(),
-                schema_version: recorded.schema_version,
-                payload,
-                hash: recorded.hash,
-            })
+        events: (added.as_deref().map(HeaderAddition::as_event).into_iter())
+            .chain(
+                events
+                    .iter()
+                    .zip(&payloads)
+                    .map(|(recorded, payload)| StoredEvent {
+                        stream: recorded.event.stream().into(),
+                        kind: recorded.event.kind().number(),
+                        schema_version: recorded.schema_version,
+                        payload,
+                        hash: recorded.hash,
+                    }),
+            )
             .collect(),
+        addition,
     };
     let body = unlimited()
         .serialize(&stored)
@@ -179,9 +204,15 @@ impl<'a> StoredCommit<'a> {
     /// # Errors
     /// When the bytes are no commit, or hold an event of a form that this program does not know.
     pub(super) fn read(body: &'a [u8]) -> Result<Self, DecodeError> {
-        let commit: Self = limited()
+        let mut commit: Self = limited()
             .deserialize(body)
             .map_err(|error| DecodeError::Malformed(error.to_string()))?;
+        if let Some(first) = commit.events.first()
+            && let Some(addition) = HeaderAddition::of_event(first)?
+        {
+            commit.addition = addition;
+            commit.events.remove(0);
+        }
         if commit.events.is_empty() {
             return Err(DecodeError::NoEvents);
         }
@@ -210,6 +241,11 @@ impl<'a> StoredCommit<'a> {
         let index = sequence.checked_sub(self.first_sequence)?;
         let event = self.events.get(usize::try_from(index).ok()?)?;
         Some(event.hash)
+    }
+
+    /// Whose idempotency key it carries, where it carries one.
+    pub(super) fn key_owner(&self) -> KeyOwner {
+        self.header().key_owner()
     }
 
     /// When it was decided.
@@ -260,8 +296,10 @@ impl<'a> StoredCommit<'a> {
     fn header(&self) -> CommitHeader {
         CommitHeader {
             time: self.time(),
+            clock: self.addition.clock_ms.map(Timestamp::from_millis),
             id: CommitId(Uuid::from_bytes(self.id)),
             actor: Actor(self.actor.to_owned()),
+            token: (self.addition.token).map(|it| TokenId(Uuid::from_bytes(it))),
             request: RequestId(Uuid::from_bytes(self.request)),
             correlation: RequestId(Uuid::from_bytes(self.correlation)),
             causation: self.causation.map(Sequence),
@@ -270,6 +308,40 @@ impl<'a> StoredCommit<'a> {
                 fingerprint: it.fingerprint.to_owned(),
             }),
         }
+    }
+}
+
+impl HeaderAddition {
+    /// Its bytes; none where it says nothing.
+    fn stored(self) -> Option<Vec<u8>> {
+        let bytes = || unlimited().serialize(&self);
+        (self != Self::default())
+            .then(|| bytes().expect("it has plain fields, and memory is the only bound"))
+    }
+
+    fn as_event(payload: &[u8]) -> StoredEvent<'_> {
+        StoredEvent {
+            stream: StoredStream::Forge,
+            kind: HEADER_ADDITION,
+            schema_version: ADDITION_VERSION,
+            payload,
+            hash: NO_HASH,
+        }
+    }
+
+    /// What stands in place of an event, where that is such an addition of a form that is known.
+    fn of_event(stored: &StoredEvent<'_>) -> Result<Option<Self>, DecodeError> {
+        if (stored.kind, stored.schema_version) != (HEADER_ADDITION, ADDITION_VERSION) {
+            return Ok(None);
+        }
+        let read = limited().deserialize(stored.payload);
+        let addition: Self = read.map_err(|error| DecodeError::Malformed(error.to_string()))?;
+        let is_plain = stored.stream == StoredStream::Forge && stored.hash == NO_HASH;
+        if !is_plain || addition == Self::default() {
+            let reason = "the addition to a header is not as it is written".to_owned();
+            return Err(DecodeError::Malformed(reason));
+        }
+        Ok(Some(addition))
     }
 }
 

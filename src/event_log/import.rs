@@ -7,7 +7,7 @@ use super::chain;
 use super::codec::{self, DecodeError};
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::{Event, EventKind};
-use crate::domain::ids::{Actor, CommitId, RequestId, Sequence};
+use crate::domain::ids::{Actor, CommitId, RequestId, Sequence, TokenId};
 use crate::domain::recorded::{CommitHeader, Hash, Head, Idempotency, RecordedEvent};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -139,6 +139,7 @@ struct Line {
     data: Box<RawValue>,
     actor: Option<Actor>,
     causation: Option<Sequence>,
+    clock: Option<Timestamp>,
     commit: Option<CommitId>,
     correlation: Option<RequestId>,
     database: Option<String>,
@@ -150,6 +151,7 @@ struct Line {
     sequence: Option<Sequence>,
     stream: Option<String>,
     time: Option<Timestamp>,
+    token: Option<TokenId>,
     previous_hash: Option<String>,
     hash: Option<String>,
 }
@@ -258,8 +260,10 @@ impl Importer {
         };
         let header = CommitHeader {
             time: line.time.unwrap_or(default_time),
+            clock: line.clock,
             id: line.commit.unwrap_or(CommitId(made_up(1))),
             actor: line.actor.clone().unwrap_or(Actor::named("root")),
+            token: line.token,
             request,
             correlation: line.correlation.unwrap_or(request),
             causation: line.causation,

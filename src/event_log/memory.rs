@@ -2,8 +2,8 @@
 use super::chain;
 use super::{AppendError, EventLog, ReadError};
 use crate::domain::event::Stream;
-use crate::domain::ids::{Actor, Sequence};
-use crate::domain::recorded::{Head, NewCommit, RecordedEvent};
+use crate::domain::ids::Sequence;
+use crate::domain::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// Keeps events in a vector.
@@ -51,15 +51,11 @@ impl EventLog for MemoryEventLog {
 
     fn find_idempotent(
         &self,
-        actor: &Actor,
+        owner: &KeyOwner,
         key: &str,
     ) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
         let log = self.events();
-        let uses_key = |it: &&RecordedEvent| {
-            let idempotency = it.commit.idempotency.as_ref();
-            it.commit.actor == *actor && idempotency.is_some_and(|it| it.key == key)
-        };
-        let Some(last) = log.iter().rfind(uses_key) else {
+        let Some(last) = log.iter().rfind(|it| it.commit.uses_key(owner, key)) else {
             return Ok(None);
         };
         let of_commit = log

@@ -16,8 +16,8 @@ mod upcast;
 pub mod verify;
 
 use crate::domain::event::Stream;
-use crate::domain::ids::{Actor, Sequence};
-use crate::domain::recorded::{Head, NewCommit, RecordedEvent};
+use crate::domain::ids::Sequence;
+use crate::domain::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 
 /// An append-only, totally ordered log of events.
 pub trait EventLog: Send + Sync {
@@ -51,13 +51,13 @@ pub trait EventLog: Send + Sync {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError>;
 
-    /// The events of the commit that used this actor's idempotency key.
+    /// The events of the last commit that used this owner's idempotency key.
     ///
     /// # Errors
     /// When no copy of them can be read.
     fn find_idempotent(
         &self,
-        actor: &Actor,
+        owner: &KeyOwner,
         key: &str,
     ) -> Result<Option<Vec<RecordedEvent>>, ReadError>;
 

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `c` first sequence | hash before it, then the commit's body, or where in the journal that lies |
 //! | `s` stream, sequence | first sequence of the commit, sequence before it in that stream |
-//! | `i` SHA-256 of actor and idempotency key | first sequence of the commit |
+//! | `i` SHA-256 of owner and idempotency key | first sequence of the commit |
 //! | `h` | format, sequence, hash, time |
 //!
 //! Reading is safe from any thread (sled's trees are lock-free). Writing and flushing is done by
@@ -23,7 +23,7 @@ use crate::clock::Deadline;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::Stream;
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::{Hash, Head};
+use crate::domain::recorded::{Hash, Head, KeyOwner};
 use ::sled::{Batch, Config, Db, IVec};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -178,7 +178,7 @@ impl Index {
                     batch.insert(&stream_key(stream, sequence), value);
                 }
                 if let Some(idempotency) = &stored.idempotency {
-                    let key = idempotency_key(stored.actor, idempotency.key);
+                    let key = idempotency_key(&stored.key_owner(), idempotency.key);
                     batch.insert(key, &first.to_be_bytes());
                 }
             }
@@ -280,13 +280,17 @@ impl Index {
         })
     }
 
-    /// The first sequence of the last commit that used this actor's idempotency key.
+    /// The first sequence of the last commit that used this owner's idempotency key.
     ///
     /// # Errors
     /// When sled fails or holds something else.
-    pub(super) fn idempotent(&self, actor: &str, key: &str) -> Result<Option<u64>, IndexError> {
+    pub(super) fn idempotent(
+        &self,
+        owner: &KeyOwner,
+        key: &str,
+    ) -> Result<Option<u64>, IndexError> {
         self.guarded(|| {
-            let value = self.db.get(idempotency_key(actor, key))?;
+            let value = self.db.get(idempotency_key(owner, key))?;
             value.map(|value| Fields(&value).number()).transpose()
         })
     }
@@ -351,11 +355,12 @@ fn stream_key(stream: Stream, sequence: u64) -> [u8; 26] {
     key
 }
 
-/// A hash, since sled does not take long keys well. The reader compares actor and key.
-fn idempotency_key(actor: &str, key: &str) -> Vec<u8> {
+/// A hash, since sled does not take long keys well. The reader compares owner and key.
+fn idempotency_key(owner: &KeyOwner, key: &str) -> Vec<u8> {
+    let owner = owner.to_string();
     let hash = Sha256::new()
-        .chain_update((actor.len() as u64).to_be_bytes())
-        .chain_update(actor)
+        .chain_update((owner.len() as u64).to_be_bytes())
+        .chain_update(owner)
         .chain_update(key)
         .finalize();
     [b"i".as_slice(), &hash].concat()

@@ -4,7 +4,7 @@ use super::forms;
 use super::refusals::sentence;
 use super::schemas;
 use crate::clock::timestamp::parse_duration;
-use crate::domain::command::{CreateDatabase, DatabaseChange};
+use crate::domain::command::{CreateDatabase, DatabaseChange, IfExists};
 use crate::domain::database::{Durability, EngineName, Labels, Limits};
 use crate::domain::lifecycle::{Changed, ChangedTtl, Wanted};
 use crate::domain::name::DatabaseName;
@@ -82,7 +82,7 @@ struct LimitsBody {
 
 impl CreateBody {
     /// The command that these words are for.
-    pub(super) fn command(&self) -> Result<CreateDatabase, Problem> {
+    pub(super) fn command(&self, if_exists: IfExists) -> Result<CreateDatabase, Problem> {
         let name = self.name.as_deref().map(DatabaseName::parse).transpose();
         let limits = Limits::default();
         Ok(CreateDatabase {
@@ -93,6 +93,7 @@ impl CreateBody {
             limits: self.limits.as_ref().map_or(limits, |it| it.over(limits)),
             protected: self.protect.unwrap_or(false),
             ttl: self.ttl.map(|it| it.0),
+            if_exists,
         })
     }
 

@@ -16,6 +16,8 @@ pub(super) struct DatabaseView {
     #[schema(example = "shop.db.localhost")]
     host: String,
     engine: String,
+    /// As the clock has it: `expired` from the moment on. Earlier states tell what their events
+    /// do.
     #[schema(value_type = String, example = "ready")]
     state: &'static str,
     /// What is dedicated to it; null while it is to have none.
@@ -78,6 +80,7 @@ impl Gateway {
             worker: self.worker_of(database),
             size_bytes: self.size_of(database),
             data_missing: self.workers.drift.last().misses_file_of(database.id),
+            state: database.state_at(self.control.clock().now()).as_str(),
             ..self.recorded_view(database)
         }
     }
@@ -111,7 +114,10 @@ impl Gateway {
             expires_at: database.expires_at,
             purge_at: match database.condition {
                 Condition::Trashed { purge_at } => Some(purge_at),
-                Condition::Creating | Condition::Ready | Condition::Stopped => None,
+                Condition::Creating
+                | Condition::Ready
+                | Condition::Stopped
+                | Condition::Purging => None,
             },
             degraded: database.degraded.clone(),
             data_missing: false,
@@ -134,7 +140,7 @@ impl Gateway {
             (None, Some(_)) => "missing",
             (None, None) => match database.condition {
                 Condition::Creating | Condition::Ready => "starting",
-                Condition::Stopped | Condition::Trashed { .. } => return None,
+                Condition::Stopped | Condition::Trashed { .. } | Condition::Purging => return None,
             },
         };
         let id = database.worker.clone();

@@ -3,7 +3,7 @@ use super::Gateway;
 use super::auth::Caller;
 use super::bodies::{ChangeBody, CreateBody};
 use super::database_view::DatabaseView;
-use super::error::Problem;
+use super::error::{ErrorCode, Problem};
 use super::extract::{NoFields, PathParts, StrictQuery};
 use super::forms::SequenceNumber;
 use super::job_answers::mark_replayed;
@@ -13,18 +13,19 @@ use super::mutation::Mutation;
 use super::plans::{DryRun, PlanView};
 use super::reply::{self, Marked};
 use super::schemas;
-use crate::domain::command::Command;
-use crate::domain::database::{Database, DatabaseState};
+use crate::control::Accepted;
+use crate::domain::command::{Command, IfExists};
+use crate::domain::database::{Condition, Database, DatabaseState};
 use crate::domain::ids::DatabaseId;
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::Scope;
 use crate::projections::control_db::DatabaseFilter;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 use std::sync::Arc;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 /// Which databases are wanted.
 #[derive(Deserialize, IntoParams)]
@@ -70,6 +71,38 @@ pub(super) struct CommandParameters {
     pub(super) dry_run: Option<DryRun>,
 }
 
+/// How a database is created.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CreateParameters {
+    /// `return` to be answered with the database that has the name, where its engine is the same.
+    #[param(inline)]
+    if_exists: Option<Existing>,
+    /// `plan` to see what would happen instead.
+    #[param(inline)]
+    dry_run: Option<DryRun>,
+}
+
+/// What is done where a database has the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Existing {
+    /// It is the answer.
+    Return,
+}
+
+/// What a create answers at once.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes which answers there are")]
+enum CreateOutcome {
+    /// With `if_exists=return`: it was there.
+    Database(Box<DatabaseView>),
+    /// With `dry_run=plan`.
+    Plan(PlanView),
+}
+
 /// How a database is deleted.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -85,14 +118,15 @@ pub(super) struct DeleteParameters {
 
 /// Create a database
 ///
-/// Answers SQL some milliseconds later; the job ends once its worker is healthy.
+/// Answers SQL some milliseconds later; the job ends once its worker is healthy. Where a database
+/// of that name is being deleted, the job waits for that.
 #[utoipa::path(post, path = "/v1/databases", tag = "databases",
-    params(CommandParameters), request_body = CreateBody,
+    params(CreateParameters), request_body = CreateBody,
     responses((status = 202, body = JobView), (status = 201, body = JobView),
-        (status = 200, description = "With `dry_run=plan`", body = PlanView)))]
+        (status = 200, description = "The database that was there, or the plan", body = CreateOutcome)))]
 pub(super) async fn create_database(
     State(gateway): State<Arc<Gateway>>,
-    StrictQuery(parameters): StrictQuery<CommandParameters>,
+    StrictQuery(parameters): StrictQuery<CreateParameters>,
     mutation: Mutation<CreateBody>,
 ) -> Result<Response, Problem> {
     mutation.caller.require(Scope::Manage)?;
@@ -101,10 +135,19 @@ pub(super) async fn create_database(
         // Whether a made name is covered is not known before it is made.
         None => mutation.caller.require_all()?,
     }
-    let command = Command::CreateDatabase(mutation.body.command()?);
-    gateway
-        .answer_lifecycle(&mutation, parameters.dry_run, |_| Ok(command))
-        .await
+    let if_exists = match parameters.if_exists {
+        Some(Existing::Return) => IfExists::Return,
+        None => IfExists::Refuse,
+    };
+    let command = Command::CreateDatabase(mutation.body.command(if_exists)?);
+    if parameters.dry_run.is_some() {
+        return gateway.answer_with_plan(&mutation, &command);
+    }
+    let accepted = gateway.carry_out(&mutation, |_| Ok(command)).await?;
+    if accepted.job().is_some() {
+        return gateway.answer_with_job(&mutation, &accepted).await;
+    }
+    gateway.answer_with_existing(&mutation, &accepted).await
 }
 
 /// List databases
@@ -122,8 +165,9 @@ pub(super) async fn list_databases(
         .state
         .as_deref()
         .map(|word| known_word("state", word, DatabaseState::ALL, DatabaseState::as_str));
+    let now = gateway.control.clock().now();
     let filter = DatabaseFilter {
-        state: state.transpose()?,
+        state: state.transpose()?.map(|it| (it, now)),
         label: asked.label.as_deref().map(label).transpose()?,
         name_part: asked.q,
         order: asked.order.into(),
@@ -302,6 +346,40 @@ impl Gateway {
         };
         self.answer_lifecycle(mutation, parameters.dry_run, found)
             .await
+    }
+
+    /// Answers a create that found a database of the name: with that, once it is created, where
+    /// the caller prefers to wait.
+    async fn answer_with_existing(
+        &self,
+        mutation: &Mutation<CreateBody>,
+        accepted: &Accepted,
+    ) -> Result<Response, Problem> {
+        let name = mutation.body.name.as_deref().unwrap_or_default();
+        // Under a key the answer to a retry is about the same database.
+        let find = |state: &ForgeState| match accepted.database() {
+            Some(id) => state.database(id).cloned(),
+            None => state.find_database(name).cloned(),
+        };
+        let created_by = find(&self.control.present().state)
+            .filter(|it| it.condition == Condition::Creating)
+            .and_then(|it| it.queue.first().map(|it| it.id));
+        if let (Some(job), Some(wait)) = (created_by, mutation.wait) {
+            self.wait_for_job(job, wait).await?;
+        }
+        let present = self.control.present();
+        let database = find(&present.state).ok_or_else(|| {
+            Problem::new(
+                ErrorCode::DatabaseNotFound,
+                format!("The database `{name}` that was there is gone."),
+            )
+            .hint("send the request again, with another `Idempotency-Key`")
+        })?;
+        let answer = (self.show_database(&database)).with(
+            header::LOCATION,
+            &format!("/v1/databases/{}", database.name),
+        );
+        Ok(mark_replayed(answer, accepted).seen(present.head.sequence))
     }
 
     /// Answers a command that becomes a job, or shows what it would do.

@@ -6,6 +6,7 @@ use crate::clock::Deadline;
 use crate::control::Present;
 use crate::data::{SharedGuard, Target};
 use crate::domain::database::{Condition, Database, Prospect};
+use crate::domain::refusal::Refusal;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -54,9 +55,9 @@ impl Gateway {
                 Some(changes) => changes.borrow_and_update().clone(),
             };
             let database = caller.find_database(&present.state, reference)?;
+            self.refuse_expired(database)?;
             match (Outlook::of(database), &mut changes) {
                 (Outlook::Ready, _) => {
-                    self.refuse_expired(database)?;
                     let entered = self.data.enter(database.id, deadline).await;
                     // Whoever had the gate until now may have moved the files elsewhere.
                     let present = self.control.present();
@@ -92,14 +93,10 @@ impl Gateway {
     /// A database whose time is over is refused before the trash has it.
     fn refuse_expired(&self, database: &Database) -> Result<(), Problem> {
         match database.expires_at {
-            Some(end) if end <= self.control.clock().now() => Err(Problem::new(
-                ErrorCode::DatabaseExpired,
-                format!("The time of database `{}` ended at {end}.", database.name),
-            )
-            .hint(format!(
-                "PATCH /v1/databases/{} with another `ttl` keeps it until the trash has it",
-                database.name
-            ))),
+            Some(at) if database.has_expired(self.control.clock().now()) => {
+                let name = database.name.clone();
+                Err(Refusal::DatabaseExpired { name, at }.into())
+            }
             _ => Ok(()),
         }
     }
@@ -144,6 +141,7 @@ fn closed(database: &Database) -> Problem {
             format!("Database `{name}` was deleted; the trash keeps it until {purge_at}."),
         )
         .hint(format!("POST /v1/databases/{name}/undelete brings it back")),
+        Condition::Purging => Refusal::DatabasePurging(name.clone()).into(),
         Condition::Stopped if database.prospect() == Prospect::Stopped => {
             let state = database.state();
             Problem::new(

@@ -4,7 +4,7 @@ use super::error::Problem;
 use super::extract::{NoParameters, StrictQuery};
 use super::metrics::{header, line};
 use super::{Gateway, reply};
-use crate::clock::Deadline;
+use crate::clock::{CLOCK_TOLERANCE, Deadline};
 use crate::data::TransactionEnd;
 use crate::domain::database::DatabaseState;
 use crate::domain::job::JobState;
@@ -75,6 +75,9 @@ struct Checks {
     event_log: Check,
     /// Whether the runtime answers.
     runtime: Check,
+    /// Whether the clock has come to the last event's time. Where it has not, the forge is ready
+    /// all the same: the clock was ahead once, or is behind now.
+    clock: Check,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -121,6 +124,7 @@ pub(super) async fn check_readiness(
                 ok: answers,
                 detail: format!("{name} {}", said(answers, "answers", "does not answer")),
             },
+            clock: clock_check(gateway.control.lead_of_log()),
         },
     };
     let status = if writable && answers {
@@ -129,6 +133,19 @@ pub(super) async fn check_readiness(
         StatusCode::SERVICE_UNAVAILABLE
     };
     reply::json(status, &readiness)
+}
+
+fn clock_check(lead: Duration) -> Check {
+    let ok = lead < CLOCK_TOLERANCE;
+    let detail = if ok {
+        "has come to the last event's time".to_owned()
+    } else {
+        format!(
+            "the last event lies {} s ahead of the clock, which was ahead once or is behind now",
+            lead.as_secs()
+        )
+    };
+    Check { ok, detail }
 }
 
 /// Numbers for Prometheus
@@ -187,7 +204,9 @@ fn write_present(gateway: &Gateway, text: &mut String) {
         "Transactions of several requests that are open or wait for their turn.",
         &one(health.transactions.to_string()),
     );
-    let databases: Vec<DatabaseState> = present.state.databases().map(|it| it.state()).collect();
+    let now = gateway.control.clock().now();
+    let databases = present.state.databases().map(|it| it.state_at(now));
+    let databases: Vec<DatabaseState> = databases.collect();
     let count = |state: &DatabaseState| databases.iter().filter(|it| *it == state).count();
     let databases: Vec<_> = DatabaseState::ALL
         .iter()
@@ -205,6 +224,13 @@ fn write_present(gateway: &Gateway, text: &mut String) {
 
     let sequence = present.head.sequence.to_string();
     gauge("dbforge_log_sequence", "The last event.", &one(sequence));
+    let lead = gateway.control.lead_of_log().as_secs_f64();
+    let help = "How far the last event's time lies ahead of the clock.";
+    gauge(
+        "dbforge_log_ahead_of_clock_seconds",
+        help,
+        &one(format!("{lead:.3}")),
+    );
     let read_only = u8::from(present.read_only.is_some()).to_string();
     let help = "Whether the event log takes no events.";
     gauge("dbforge_log_read_only", help, &one(read_only));

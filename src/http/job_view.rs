@@ -174,9 +174,11 @@ impl AttemptView {
 }
 
 fn queue_position(job: &Job, state: &State) -> Option<usize> {
-    let queue = &state.database(job.database)?.queue;
-    let in_front = queue.iter().take_while(|it| it.id != job.id);
-    (job.state == JobState::Queued).then(|| in_front.filter(|it| !it.started).count())
+    let database = state.database(job.database)?;
+    let own = database.queue.iter().take_while(|it| it.id != job.id);
+    let others = state.in_front(database).flat_map(|it| &it.queue);
+    let in_front = own.chain(others).filter(|it| !it.started);
+    (job.state == JobState::Queued).then(|| in_front.count())
 }
 
 fn step(job: &Job) -> Option<StepView> {

@@ -212,23 +212,27 @@ impl Gateway {
     ) -> Result<Response, Problem> {
         mutation.caller.require(Scope::Manage)?;
         let job = self.visible_job(&mutation.caller, id).await?;
-        let command = |state: &ForgeState| match state.job(job.id) {
-            Some(_) => Ok(command(job.id)),
-            None => {
+        let command = command(job.id);
+        let done = if parameters.dry_run.is_some() {
+            self.answer_with_plan(mutation, &command).map(Err)
+        } else {
+            self.carry_out(mutation, |_| Ok(command)).await.map(Ok)
+        };
+        let accepted = match done {
+            Ok(Ok(accepted)) => accepted,
+            Ok(Err(plan)) => return Ok(plan),
+            // The rules know unfinished jobs alone, and this one was there: it has ended, a while
+            // ago or just now.
+            Err(problem) if problem.code() == ErrorCode::JobNotFound => {
+                let job = self.known_job(job.id).await?;
                 let detail = format!("Job {} is {} already.", job.id, job.state.as_str());
-                Err(Problem::new(ErrorCode::WrongState, detail))
+                return Err(Problem::new(ErrorCode::WrongState, detail).hint(hint));
             }
+            Err(problem) if problem.code() == ErrorCode::WrongState => {
+                return Err(problem.hint(hint));
+            }
+            Err(problem) => return Err(problem),
         };
-        let helped = |problem: Problem| match problem.code() {
-            ErrorCode::WrongState => problem.hint(hint),
-            _ => problem,
-        };
-        if parameters.dry_run.is_some() {
-            let command = command(&self.control.present().state);
-            let plan = command.and_then(|it| self.answer_with_plan(mutation, &it));
-            return plan.map_err(helped);
-        }
-        let accepted = self.carry_out(mutation, command).await.map_err(helped)?;
         let job = self.known_job(job.id).await?;
         let answer = if job.state.is_final() {
             self.show_job(StatusCode::OK, &job)

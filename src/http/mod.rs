@@ -76,7 +76,7 @@ use crate::projections::control_db::ControlDb;
 use crate::runtime::Runtime;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Bounds of the HTTP side.
@@ -165,6 +165,9 @@ pub struct Gateway {
     streams: Arc<Semaphore>,
     /// Who may fold the log to an earlier moment.
     folds: Arc<Semaphore>,
+    /// Held from the last look at what was undone until an undo is in the log: of several of one
+    /// event the first counts.
+    undoing: Mutex<()>,
     /// Whoever waits for something answers now.
     stopping: CancellationToken,
     runtime_health: health::RuntimeHealth,
@@ -196,6 +199,7 @@ impl Gateway {
             in_flight: Semaphore::new(config.in_flight_limit),
             streams: Arc::new(Semaphore::new(config.stream_limit)),
             folds: Arc::new(Semaphore::new(moments::FOLDS)),
+            undoing: Mutex::default(),
             config,
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),

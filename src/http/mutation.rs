@@ -77,6 +77,7 @@ impl Gateway {
             idempotency: mutation.idempotency.clone(),
             if_match: mutation.if_match,
             causation: mutation.causation,
+            token: mutation.caller.token_id(),
             ..Submission::new(command, mutation.caller.actor.clone(), mutation.request)
         };
         Ok(self.control.submit(submission).await?)
@@ -91,21 +92,8 @@ impl Gateway {
             return Ok(None);
         };
         let control = self.control.clone();
-        let actor = mutation.caller.actor.clone();
-        let look = move || {
-            let events = control.log().find_idempotent(&actor, &wanted.key)?;
-            let Some(first) = events.as_ref().and_then(|it| it.first()) else {
-                return Ok(None);
-            };
-            if first.commit.idempotency.as_ref() != Some(&wanted) {
-                return Err(SubmitError::KeyReused);
-            }
-            Ok(Some(Accepted {
-                events: events.unwrap_or_default(),
-                sequence: control.present().head.sequence,
-                replayed: true,
-            }))
-        };
+        let (actor, token) = (mutation.caller.actor.clone(), mutation.caller.token_id());
+        let look = move || control.find_earlier(&actor, token, &wanted);
         let looked = tokio::task::spawn_blocking(look).await;
         Ok(looked.map_err(Problem::internal)??)
     }

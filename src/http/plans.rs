@@ -98,7 +98,7 @@ impl Gateway {
         let bytes = database.and_then(|it| self.size_of(it));
         Ok(Outlook {
             effects: effects(&events, state, bytes),
-            warnings: warnings(&events, database.map(AsRef::as_ref)),
+            warnings: warnings(&events, state, database.map(AsRef::as_ref)),
             events: events.into_iter().map(PlannedEvent::from).collect(),
         })
     }
@@ -178,13 +178,13 @@ fn effect_without_job(event: &Event, state: &State) -> Option<Effect> {
 }
 
 /// What somebody would want to know before they say yes.
-fn warnings(events: &[Event], database: Option<&Database>) -> Vec<String> {
+fn warnings(events: &[Event], state: &State, database: Option<&Database>) -> Vec<String> {
     let mut warnings = Vec::new();
     for event in events {
         let Event::JobEnqueued(it) = event else {
             continue;
         };
-        let name = &it.database_name;
+        let (name, own_id) = (&it.database_name, it.database);
         match &it.kind {
             JobKind::PurgeDatabase => {
                 warnings.push(format!("Nothing brings `{name}` back after a purge."));
@@ -195,11 +195,18 @@ fn warnings(events: &[Event], database: Option<&Database>) -> Vec<String> {
             JobKind::StopDatabase => {
                 warnings.push(format!("SQL on `{name}` is refused until it is started."));
             }
-            JobKind::CreateDatabase
-            | JobKind::StartDatabase
-            | JobKind::UndeleteDatabase
-            | JobKind::RestartWorker
-            | JobKind::RepairWorker { .. } => {}
+            JobKind::CreateDatabase | JobKind::UndeleteDatabase => {
+                let holder = state.find_database(name.as_str());
+                let leaves = holder.filter(|it| it.id != own_id && it.is_leaving());
+                if let Some(holder) = leaves.filter(|it| it.is_living()) {
+                    let id = holder.id;
+                    warnings.push(format!(
+                        "Waits until database {id} is deleted, which has the name `{name}`, and \
+                         fails if that stays."
+                    ));
+                }
+            }
+            JobKind::StartDatabase | JobKind::RestartWorker | JobKind::RepairWorker { .. } => {}
         }
     }
     let in_front = database.map_or(0, |it| it.queue.len());

@@ -14,6 +14,17 @@ impl From<Refusal> for Problem {
             Refusal::DatabaseExists(name) => Self::new(ErrorCode::DatabaseExists, detail).hint(
                 format!("choose another name, or look at GET /v1/databases/{name}"),
             ),
+            Refusal::OtherEngine { name, .. } => {
+                Self::new(ErrorCode::DatabaseExists, detail).hint(format!(
+                    "`if_exists=return` is for the same engine; look at GET /v1/databases/{name}"
+                ))
+            }
+            Refusal::DatabaseExpired { name, .. } => Self::new(ErrorCode::DatabaseExpired, detail)
+                .hint(format!(
+                    "PATCH /v1/databases/{name} with another `ttl` keeps it until the trash has it"
+                )),
+            Refusal::NoWayBack(job) => Self::new(ErrorCode::WrongState, detail)
+                .hint(format!("GET /v1/jobs/{job} says what keeps it")),
             Refusal::DatabaseNotFound(_) => {
                 Self::new(ErrorCode::DatabaseNotFound, detail).hint("GET /v1/databases lists them")
             }
@@ -139,7 +150,10 @@ impl From<ReadError> for Problem {
 impl From<&JobError> for Problem {
     fn from(error: &JobError) -> Self {
         let code = match error.code {
-            JobErrorCode::Internal | JobErrorCode::CrashedRepeatedly => ErrorCode::Internal,
+            JobErrorCode::Internal
+            | JobErrorCode::CrashedRepeatedly
+            | JobErrorCode::FileNotRemoved => ErrorCode::Internal,
+            JobErrorCode::NameTaken => ErrorCode::DatabaseExists,
             JobErrorCode::RuntimeUnavailable => ErrorCode::RuntimeUnavailable,
             JobErrorCode::RuntimeRefused => ErrorCode::RuntimeRefused,
             JobErrorCode::WorkerUnhealthy => ErrorCode::WorkerUnhealthy,

@@ -14,8 +14,10 @@ use super::refusals::sentence;
 use super::reply::{self, Marked};
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::Command;
+use crate::domain::event::Event;
 use crate::domain::ids::JobId;
 use crate::domain::plan::Plan;
+use crate::domain::recorded::RecordedEvent;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::Scope;
@@ -202,7 +204,8 @@ pub(super) async fn apply_plan(
     let mut accepted = gateway.carry_out(&mutation, |_| Ok(command)).await?;
     let present = gateway.control.present();
     let plan = find(&mutation.caller, &present.state, &id)?;
-    accepted.replayed |= accepted.events.is_empty();
+    let is_applied_now = |it: &RecordedEvent| matches!(it.event, Event::PlanApplied(_));
+    accepted.replayed |= !accepted.events.iter().any(is_applied_now);
     match applied_job(plan) {
         Some(job) => gateway.answer_with(&mutation, &accepted, job).await,
         None => {

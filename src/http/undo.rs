@@ -69,21 +69,25 @@ pub(super) async fn undo_event(
 ) -> Result<Response, Problem> {
     mutation.caller.require(Scope::Manage)?;
     if let Some(earlier) = gateway.find_earlier(&mutation).await? {
-        let undone = earlier.events.first().and_then(|it| it.commit.causation);
-        return match earlier.job() {
-            Some(_) => gateway.answer_with_job(&mutation, &earlier).await,
-            None => Ok(undone_answer(undone.unwrap_or_default(), &earlier)),
-        };
+        return gateway.answer_again(&mutation, &earlier).await;
     }
-    // Taken first: what happens while the log is read is either in what is read, or makes the
-    // sequence of the database another.
-    let present = gateway.control.present();
     let Some(told) = gateway.read_story(&reference).await? else {
         let detail = format!("There is no event `{reference}`.");
         return Err(Problem::new(ErrorCode::EventNotFound, detail)
             .hint("GET /v1/audit/head has the last one's sequence"));
     };
     told.require_cover(&mutation.caller)?;
+    // From here on no other undo comes in between. What it did before is looked at, which is
+    // little: the story itself was read without holding anybody up.
+    let first_comes = gateway.undoing.lock().await;
+    if let Some(earlier) = gateway.find_earlier(&mutation).await? {
+        drop(first_comes);
+        return gateway.answer_again(&mutation, &earlier).await;
+    }
+    // Taken first: what happens while the log is read is either in what is read, or makes the
+    // sequence of the database another.
+    let present = gateway.control.present();
+    let told = gateway.read_on(told).await?;
     let story = Story {
         commit: &told.commit,
         stream: &told.stream,
@@ -106,6 +110,7 @@ pub(super) async fn undo_event(
         _ => None,
     };
     let accepted = gateway.carry_out(&mutation, |_| Ok(command)).await?;
+    drop(first_comes);
     match accepted.job().or(job) {
         Some(job) if accepted.job().is_some() => {
             gateway.answer_with(&mutation, &accepted, job).await
@@ -131,10 +136,26 @@ fn undone_answer(undone: Sequence, accepted: &Accepted) -> Response {
 /// What was read of the log for an undo.
 struct Told {
     commit: Vec<RecordedEvent>,
+    of: Stream,
     stream: Vec<RecordedEvent>,
+    /// The last event of the stream that was read.
+    read_to: Sequence,
 }
 
 impl Told {
+    /// Reads the stream on to its end.
+    fn read_on(&mut self, log: &dyn EventLog) -> Result<(), ReadError> {
+        loop {
+            let events = log.read_stream(self.of, self.read_to, CHUNK)?;
+            let Some(last) = events.last() else {
+                return Ok(());
+            };
+            self.read_to = last.sequence;
+            let matter = events.into_iter().filter(|it| matters(it.event.kind()));
+            self.stream.extend(matter);
+        }
+    }
+
     /// Goes on only when the token covers what the commit is about.
     fn require_cover(&self, caller: &Caller) -> Result<(), Problem> {
         let name = self.stream.iter().find_map(|it| match &it.event {
@@ -173,6 +194,29 @@ impl Gateway {
         }
     }
 
+    /// The answer to an undo that an earlier request with the same key has brought about.
+    async fn answer_again(
+        &self,
+        mutation: &Mutation<NoFields>,
+        earlier: &Accepted,
+    ) -> Result<Response, Problem> {
+        let undone = earlier.events.first().and_then(|it| it.commit.causation);
+        match earlier.job() {
+            Some(_) => self.answer_with_job(mutation, earlier).await,
+            None => Ok(undone_answer(undone.unwrap_or_default(), earlier)),
+        }
+    }
+
+    /// The same story with what has happened since it was read.
+    async fn read_on(&self, mut told: Told) -> Result<Told, Problem> {
+        let log = self.control.log().clone();
+        let read = tokio::task::spawn_blocking(move || {
+            told.read_on(log.as_ref())?;
+            Ok::<_, ReadError>(told)
+        });
+        Ok(read.await.map_err(Problem::internal)??)
+    }
+
     async fn read_story(&self, reference: &str) -> Result<Option<Told>, Problem> {
         let Ok(sequence) = reference.parse().map(Sequence) else {
             return Ok(None);
@@ -194,17 +238,14 @@ fn read(log: &dyn EventLog, sequence: Sequence) -> Result<Option<Told>, ReadErro
     let id = id.commit.id;
     commit.retain(|it| it.commit.id == id);
     let database = commit.iter().find_map(|it| it.event.database());
-    let of = database.map_or(Stream::Forge, Stream::Database);
-    let mut stream = Vec::new();
-    let mut after = Sequence(0);
-    loop {
-        let events = log.read_stream(of, after, CHUNK)?;
-        let Some(last) = events.last() else {
-            return Ok(Some(Told { commit, stream }));
-        };
-        after = last.sequence;
-        stream.extend(events.into_iter().filter(|it| matters(it.event.kind())));
-    }
+    let mut told = Told {
+        commit,
+        of: database.map_or(Stream::Forge, Stream::Database),
+        stream: Vec::new(),
+        read_to: Sequence(0),
+    };
+    told.read_on(log)?;
+    Ok(Some(told))
 }
 
 /// Steps and times are most of a stream, and say nothing about what was asked for.
@@ -216,6 +257,7 @@ fn matters(kind: EventKind) -> bool {
             | EventKind::StepFinished
             | EventKind::StepUndone
             | EventKind::ScheduleFired
+            | EventKind::NothingChanged
             | EventKind::WorkerStarted
             | EventKind::WorkerRemoved
     )

@@ -58,7 +58,9 @@ pub fn sign_due(control: &ControlPlane, checkpoints: &Checkpoints) -> Result<(),
         }
         Some(last) => {
             let behind = head.sequence.0 - last.sequence.0;
-            behind >= EVENTS_BETWEEN || (behind > 0 && now.since(last.time) >= LONGEST)
+            // One that was signed while the clock was ahead says nothing about how old it is.
+            let age = now.since(last.time).max(last.time.since(now));
+            behind >= EVENTS_BETWEEN || (behind > 0 && age >= LONGEST)
         }
     };
     if is_due {

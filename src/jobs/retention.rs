@@ -3,20 +3,37 @@ use crate::clock::timestamp::Timestamp;
 use crate::control::{ControlPlane, Submission};
 use crate::domain::command::Command;
 use crate::domain::database::{Condition, Database};
-use crate::domain::ids::Actor;
+use crate::domain::ids::{Actor, DatabaseId};
 use crate::domain::job::JobKind;
-use crate::domain::state::State;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Most commands in one look, so that a night's worth of them does not fill the queue.
 const COMMANDS_AT_ONCE: usize = 100;
+/// The pause before what did not end well is asked for again; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// Ends what is due, and asks again ever later for what does not end well.
+#[derive(Default)]
+pub struct Retention {
+    asked: HashMap<DatabaseId, Asked>,
+}
+
+/// What was asked for a database that is due.
+struct Asked {
+    times: u32,
+    again_at: Timestamp,
+}
 
 /// Looks for what is due whenever it is woken, until `stop`.
 pub async fn run(control: Arc<ControlPlane>, wake: Arc<Notify>, stop: CancellationToken) {
+    let mut retention = Retention::default();
     while !stop.is_cancelled() {
-        submit_due(&control).await;
+        retention.submit_due(&control).await;
         tokio::select! {
             () = stop.cancelled() => {}
             () = wake.notified() => {}
@@ -24,31 +41,52 @@ pub async fn run(control: Arc<ControlPlane>, wake: Arc<Notify>, stop: Cancellati
     }
 }
 
-/// Submits what is due now.
-pub async fn submit_due(control: &ControlPlane) {
-    let present = control.present();
-    if present.read_only.is_some() {
-        return;
-    }
-    for command in due(&present.state, control.clock().now()) {
-        let request = control.fresh_request();
-        let submission = Submission::new(command, Actor::named("retention"), request);
-        if let Err(error) = control.submit(submission).await {
-            tracing::warn!(request.id = %request, %error, "the retention was refused");
+impl Retention {
+    /// Submits what is due now, save what was asked for not long enough ago.
+    pub async fn submit_due(&mut self, control: &ControlPlane) {
+        let present = control.present();
+        if present.read_only.is_some() {
+            return;
+        }
+        let now = control.clock().now();
+        let is_open = |it: &Arc<Database>| !it.queue.is_empty() || due_for(it, now).is_some();
+        self.asked
+            .retain(|id, _| present.state.database(*id).is_some_and(is_open));
+        let due = present.state.databases().filter(|it| !it.stuck);
+        let due = due.filter_map(|it| Some((it.id, due_for(it, now)?)));
+        let due: Vec<_> = due
+            .filter(|(id, _)| self.may_ask(*id, now))
+            .take(COMMANDS_AT_ONCE)
+            .collect();
+        for (database, command) in due {
+            self.note(database, now);
+            let request = control.fresh_request();
+            let submission = Submission::new(command, Actor::named("retention"), request);
+            if let Err(error) = control.submit(submission).await {
+                tracing::warn!(request.id = %request, %error, "the retention was refused");
+            }
         }
     }
+
+    /// Not before its pause is over. One that ends later than any pause was chosen by a clock that
+    /// has been set back since.
+    fn may_ask(&self, database: DatabaseId, now: Timestamp) -> bool {
+        let asked = self.asked.get(&database);
+        asked.is_none_or(|it| it.again_at <= now || it.again_at.since(now) > LONGEST_PAUSE)
+    }
+
+    fn note(&mut self, database: DatabaseId, now: Timestamp) {
+        let times = self.asked.get(&database).map_or(0, |it| it.times);
+        let pause = FIRST_PAUSE.saturating_mul(1 << times.min(10));
+        let asked = Asked {
+            times: times.saturating_add(1),
+            again_at: now.after(pause.min(LONGEST_PAUSE)),
+        };
+        self.asked.insert(database, asked);
+    }
 }
 
-/// The commands that time asks for.
-fn due(state: &State, now: Timestamp) -> Vec<Command> {
-    state
-        .databases()
-        .filter(|it| !it.stuck)
-        .filter_map(|it| due_for(it, now))
-        .take(COMMANDS_AT_ONCE)
-        .collect()
-}
-
+/// The command that time asks for.
 fn due_for(it: &Database, now: Timestamp) -> Option<Command> {
     let database = it.id;
     let waits_for = |kind: JobKind| it.queue.iter().any(|job| job.kind == kind);
@@ -57,14 +95,14 @@ fn due_for(it: &Database, now: Timestamp) -> Option<Command> {
             let is_due = purge_at <= now && it.queue.is_empty();
             is_due.then_some(Command::PurgeDatabase { database })
         }
-        // A stopped database never ends by itself.
-        Condition::Stopped => None,
-        Condition::Creating | Condition::Ready => {
-            let is_due = it.expires_at.is_some_and(|at| at <= now)
+        Condition::Creating | Condition::Ready | Condition::Stopped => {
+            let is_due = it.has_expired(now)
                 && !it.protected
                 && !waits_for(JobKind::DeleteDatabase)
                 && !waits_for(JobKind::PurgeDatabase);
             is_due.then_some(Command::DeleteDatabase { database })
         }
+        // Its job goes on by itself.
+        Condition::Purging => None,
     }
 }

@@ -308,11 +308,8 @@ impl Runner {
     fn is_due(&self, id: JobId) -> bool {
         let present = self.workshop.control.present();
         let now = self.workshop.control.clock().now();
-        present.state.job(id).is_some_and(|job| match job.state {
-            JobState::Queued | JobState::Running => true,
-            JobState::RetryWait => job.retry_at.is_none_or(|it| it <= now),
-            JobState::Stuck | JobState::Succeeded | JobState::Failed | JobState::Cancelled => false,
-        })
+        let job = present.state.job(id);
+        job.is_some_and(|it| it.state == JobState::Running || it.may_begin(now))
     }
 
     fn let_go(&self, id: JobId) {

@@ -1,18 +1,34 @@
 //! Wakes periodic work: tokio-cron-scheduler as an alarm clock, and no more.
 //!
 //! A tick may be lost, late or doubled: who is woken looks at what is due and at what has been
-//! done, so none of that changes anything.
-use std::sync::Arc;
+//! done, so none of that changes anything. The scheduler waits for moments of the clock on the
+//! wall; where that is set, another wait on monotonic time rings in its place.
+use crate::clock::timestamp::Timestamp;
+use crate::clock::{CLOCK_TOLERANCE, Clock, Stopwatch};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 /// Once a minute: what the reconciler and the retention look at changes in minutes, and what is
 /// urgent wakes them by itself.
 const EVERY_MINUTE: &str = "0 * * * * *";
+/// How often the clock on the wall is compared with monotonic time.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// A silence longer than this is none that the scheduler means.
+const LONGEST_SILENCE: Duration = Duration::from_secs(62);
 
-/// Rings once a minute.
+/// Rings once a minute, and when the clock was set.
 pub struct AlarmClock {
     scheduler: JobScheduler,
+    watch: JoinHandle<()>,
+}
+
+/// Everything that is woken, and when that was last.
+struct Bell {
+    sleepers: Vec<Arc<Notify>>,
+    rung: Mutex<Stopwatch>,
 }
 
 impl AlarmClock {
@@ -20,22 +36,137 @@ impl AlarmClock {
     ///
     /// # Errors
     /// When the scheduler cannot be started.
-    pub async fn start(sleepers: Vec<Arc<Notify>>) -> Result<Self, JobSchedulerError> {
+    pub async fn start(
+        sleepers: Vec<Arc<Notify>>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, JobSchedulerError> {
+        let rung = Mutex::new(Stopwatch::start());
+        let bell = Arc::new(Bell { sleepers, rung });
         let scheduler = JobScheduler::new().await?;
-        let ring = Job::new(EVERY_MINUTE, move |_, _| {
-            for sleeper in &sleepers {
-                sleeper.notify_one();
-            }
-        })?;
-        scheduler.add(ring).await?;
+        let rings = bell.clone();
+        scheduler
+            .add(Job::new(EVERY_MINUTE, move |_, _| rings.ring())?)
+            .await?;
         scheduler.start().await?;
-        Ok(Self { scheduler })
+        let watch = tokio::spawn(watch(bell, clock));
+        Ok(Self { scheduler, watch })
     }
 
     /// Stops ringing.
     pub async fn stop(mut self) {
+        self.watch.abort();
         if let Err(error) = self.scheduler.shutdown().await {
             tracing::warn!(%error, "the alarm clock did not stop cleanly");
         }
+    }
+}
+
+impl Bell {
+    fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = Stopwatch::start();
+        for sleeper in &self.sleepers {
+            sleeper.notify_one();
+        }
+    }
+
+    fn silence(&self) -> Duration {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        rung.elapsed()
+    }
+}
+
+/// Rings when the clock on the wall was set, and while the scheduler waits for a moment that is
+/// hours away since then.
+async fn watch(bell: Arc<Bell>, clock: Arc<dyn Clock>) {
+    let started = Stopwatch::start();
+    let mut last = Look {
+        wall: clock.now(),
+        monotonic: started.elapsed(),
+    };
+    loop {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        let look = Look {
+            wall: clock.now(),
+            monotonic: started.elapsed(),
+        };
+        let jump = look.jump_since(last);
+        last = look;
+        if let Some(jump) = jump {
+            tracing::warn!(
+                "the clock was set {} by {} s",
+                if jump.is_ahead { "ahead" } else { "back" },
+                jump.by.as_secs()
+            );
+        }
+        if jump.is_some() || bell.silence() > LONGEST_SILENCE {
+            bell.ring();
+        }
+    }
+}
+
+/// Both clocks at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    wall: Timestamp,
+    monotonic: Duration,
+}
+
+/// A clock that was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Jump {
+    is_ahead: bool,
+    by: Duration,
+}
+
+impl Look {
+    /// How the clock on the wall was set between an earlier look and this one, where it was.
+    fn jump_since(self, earlier: Self) -> Option<Jump> {
+        let expected = earlier
+            .wall
+            .after(self.monotonic.saturating_sub(earlier.monotonic));
+        let is_ahead = self.wall > expected;
+        let by = self.wall.since(expected).max(expected.since(self.wall));
+        (by > CLOCK_TOLERANCE).then_some(Jump { is_ahead, by })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn noon() -> Timestamp {
+        Timestamp::from_millis(1_772_366_400_000)
+    }
+
+    fn look(wall: Timestamp, seconds: u64) -> Look {
+        let monotonic = Duration::from_secs(seconds);
+        Look { wall, monotonic }
+    }
+
+    #[test]
+    fn a_clock_that_goes_with_time_was_not_set_and_one_that_does_not_was() {
+        let hour = Duration::from_secs(3600);
+        let first = look(noon().after(hour), 10);
+        let later = |by| look(noon().after(by), 11);
+        let second = Duration::from_secs(1);
+        assert_eq!(later(hour + second).jump_since(first), None);
+        assert_eq!(later(hour + second * 2).jump_since(first), None, "a little");
+        let jump = |it: Look| it.jump_since(first).map(|it| (it.is_ahead, it.by));
+        assert_eq!(jump(later(second)), Some((false, hour)));
+        assert_eq!(jump(later(hour * 2 + second)), Some((true, hour)));
+    }
+
+    #[tokio::test]
+    async fn who_sleeps_is_woken_when_the_clock_is_set_back() {
+        let clock = Arc::new(ManualClock::at(noon().after(Duration::from_secs(3600))));
+        let sleeper = Arc::new(Notify::new());
+        let alarm = AlarmClock::start(vec![sleeper.clone()], clock.clone())
+            .await
+            .unwrap();
+        clock.set(noon());
+        let woken = tokio::time::timeout(Duration::from_secs(30), sleeper.notified()).await;
+        assert!(woken.is_ok());
+        alarm.stop().await;
     }
 }

@@ -27,10 +27,33 @@ pub async fn fire_due(control: &ControlPlane) {
         return;
     }
     let now = control.clock().now();
+    for schedule in present.state.schedules().filter(|it| it.is_ahead_of(now)) {
+        rewind(control, schedule).await;
+    }
+    let present = control.present();
     for schedule in present.state.schedules() {
         for nominal in schedule.due(now) {
             fire(control, schedule, nominal).await;
         }
+    }
+}
+
+/// Lets a schedule go on that has carried out times while the clock was ahead.
+async fn rewind(control: &ControlPlane, schedule: &Schedule) {
+    tracing::warn!(
+        schedule.id = %schedule.id,
+        "schedule `{}` is done with times up to {}, which are still to come: the clock was \
+         ahead. It goes on from now",
+        schedule.name,
+        schedule.done_until,
+    );
+    let request = control.fresh_request();
+    let command = Command::RewindSchedule {
+        schedule: schedule.id,
+    };
+    let submission = Submission::new(command, actor(schedule), request);
+    if let Err(error) = control.submit(submission).await {
+        tracing::warn!(request.id = %request, schedule.id = %schedule.id, %error, "schedule `{}` was not set back", schedule.name);
     }
 }
 
@@ -41,7 +64,7 @@ async fn fire(control: &ControlPlane, schedule: &Schedule, nominal: Timestamp) {
         schedule: schedule.id,
         nominal: Some(nominal),
     };
-    let key = format!("{}@{nominal}", schedule.id);
+    let key = schedule.key_of(nominal);
     let submission = Submission {
         idempotency: Some(Idempotency {
             fingerprint: key.clone(),

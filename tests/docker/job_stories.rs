@@ -6,7 +6,7 @@ use crate::support::DockerForge;
 use dbforge::clock::{Deadline, RandomIds, SystemClock};
 use dbforge::control::{ControlConfig, ControlPlane, Submission};
 use dbforge::data::{DataConfig, DataPlane};
-use dbforge::domain::command::{Command, CreateDatabase};
+use dbforge::domain::command::{Command, CreateDatabase, IfExists};
 use dbforge::domain::database::{DatabaseState, Durability, EngineName, Labels, Limits};
 use dbforge::domain::event::Event;
 use dbforge::domain::ids::{Actor, DatabaseId, JobId, Sequence};
@@ -118,6 +118,7 @@ impl Forge {
                 limits: Limits::default(),
                 protected: false,
                 ttl: None,
+                if_exists: IfExists::Refuse,
             }),
             ("stop", Some(database)) => Command::StopDatabase { database },
             ("start", Some(database)) => Command::StartDatabase { database },

@@ -13,8 +13,9 @@ use dbforge::domain::schedule::{Misfire, Overlap, SchedulePlan};
 use dbforge::domain::token::Scope;
 use dbforge::domain::webhook::WebhookPlan;
 use dbforge::event_log::EventLog;
-use dbforge::event_log::canonical::canonical_json;
-use dbforge::event_log::codec::{decode_commit, encode_commit};
+use dbforge::event_log::canonical::{canonical_json, export_line};
+use dbforge::event_log::codec::{DecodeError, decode_commit, encode_commit};
+use dbforge::event_log::import::parse_export_line;
 use dbforge::event_log::memory::MemoryEventLog;
 use proptest::prelude::*;
 
@@ -284,6 +285,16 @@ pub(crate) fn sample(kind: EventKind) -> Event {
             job: Some(job),
         }
         .into(),
+        EventKind::NothingChanged => NothingChanged {
+            database: Some(database),
+        }
+        .into(),
+        EventKind::ScheduleRewound => ScheduleRewound {
+            schedule,
+            done_until: later,
+        }
+        .into(),
+        EventKind::DatabaseSetAside => DatabaseSetAside { database }.into(),
     }
 }
 
@@ -327,6 +338,42 @@ fn every_event_is_read_back_as_it_was_stored() {
         let read = decode_commit(&bytes, recorded.previous_hash).unwrap();
         assert_eq!(read, [recorded]);
     }
+}
+
+/// Format 3: what a header says beyond what it said at first stands in front of the events. A
+/// program that does not know it, as those of formats 1 and 2, names it and reads nothing.
+#[test]
+fn a_header_tells_of_its_token_and_of_a_clock_that_was_behind_in_front_of_its_events() {
+    let mut header = header(1);
+    header.token = Some(TokenId(uuid(0x70)));
+    header.clock = Some(Timestamp::from_millis(NOON - 86_400_000));
+    let database = database(0xdb);
+    let events = vec![DatabaseReady { database }.into()];
+    let log = MemoryEventLog::default();
+    let appended = log.append(Sequence(0), vec![NewCommit { header, events }]);
+    let recorded = appended.unwrap().pop().unwrap();
+    let bytes = encode_commit(std::slice::from_ref(&recorded)).unwrap();
+    let shown = format!(
+        "stored:\n{}\n\ncanonical:\n{}\n\nhash: {}",
+        hex_lines(&bytes),
+        canonical_json(&recorded),
+        hex::encode(recorded.hash)
+    );
+    with_snapshots_in("codec", || {
+        insta::assert_snapshot!("format_3_header", shown)
+    });
+    let read = decode_commit(&bytes, recorded.previous_hash).unwrap();
+    assert_eq!(read, std::slice::from_ref(&recorded));
+    let line = export_line(&recorded);
+    assert_eq!(parse_export_line(&line).unwrap(), recorded);
+
+    let addition = [u16::MAX.to_le_bytes(), 1_u16.to_le_bytes()].concat();
+    let at = find(&bytes, &addition);
+    let mut later = bytes;
+    later[at + 2] = 2;
+    let error = decode_commit(&later, recorded.previous_hash).unwrap_err();
+    let unknown = matches!(error, DecodeError::UnknownForm { kind: u16::MAX, .. });
+    assert!(unknown, "{error}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 use crate::support::{TempFolder, database, files_below, keyed, ready, write_files};
 use dbforge::domain::event::Stream;
 use dbforge::domain::ids::{Actor, Sequence};
-use dbforge::domain::recorded::RecordedEvent;
+use dbforge::domain::recorded::{KeyOwner, RecordedEvent};
 use dbforge::event_log::disk::{DiskEventLog, OpenReport, Settings};
 use dbforge::event_log::verify::verify;
 use dbforge::event_log::{AppendError, EventLog};
@@ -105,7 +105,9 @@ pub(crate) fn has_lost_nothing(folder: &Path, expected: &[RecordedEvent]) -> Ope
             of_stream
         );
     }
-    let found = log.find_idempotent(&Actor::named("root"), "key-7").unwrap();
+    let found = log
+        .find_idempotent(&KeyOwner::Actor(Actor::named("root")), "key-7")
+        .unwrap();
     assert_eq!(found.as_deref(), Some(&expected[21..23]));
     let end = log.head().sequence;
     log.append(end, vec![ready(1000, 1)]).unwrap();
@@ -142,7 +144,9 @@ pub(crate) fn is_read_only_with_a_prefix(folder: &Path, expected: &[RecordedEven
         log.read_stream(stream, Sequence(0), usize::MAX).unwrap(),
         of_stream
     );
-    let keyed = log.find_idempotent(&Actor::named("root"), "key-7").unwrap();
+    let keyed = log
+        .find_idempotent(&KeyOwner::Actor(Actor::named("root")), "key-7")
+        .unwrap();
     assert_eq!(keyed.is_some(), kept.len() > 22);
     log.close();
     drop(log);

@@ -3,7 +3,7 @@ use crate::support::{TempFolder, commit, database, keyed, ready};
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::domain::event::{LogHealed, Stream};
 use dbforge::domain::ids::{Actor, Sequence};
-use dbforge::domain::recorded::{NO_HASH, RecordedEvent};
+use dbforge::domain::recorded::{KeyOwner, NO_HASH, RecordedEvent};
 use dbforge::event_log::canonical::{canonical_json, chained_hash};
 use dbforge::event_log::codec::MAX_COMMIT_BYTES;
 use dbforge::event_log::disk::{DiskEventLog, Settings};
@@ -84,7 +84,7 @@ fn an_empty_log_has_nothing(log: &dyn EventLog) {
             .unwrap()
             .is_empty()
     );
-    let root = Actor::named("root");
+    let root = KeyOwner::Actor(Actor::named("root"));
     assert_eq!(log.find_idempotent(&root, "k").unwrap(), None);
 }
 
@@ -173,7 +173,9 @@ fn a_commit_is_found_by_actor_and_idempotency_key(log: &dyn EventLog) {
     log.append(START, vec![keyed(1, "first"), of_another, keyed(3, "")])
         .unwrap();
     let found = |actor: &str, key: &str| -> Option<Vec<u64>> {
-        let events = log.find_idempotent(&Actor::named(actor), key).unwrap()?;
+        let events = log
+            .find_idempotent(&KeyOwner::Actor(Actor::named(actor)), key)
+            .unwrap()?;
         Some(events.iter().map(|it| it.sequence.0).collect())
     };
     assert_eq!(found("root", "first"), Some(vec![1, 2]));
@@ -219,7 +221,9 @@ fn a_large_commit_is_kept_whole(log: &dyn EventLog) {
     assert_eq!(all(log), returned);
     let stream = log.read_stream(Stream::Forge, START, 5).unwrap();
     assert_eq!(stream, returned[..1]);
-    let found = log.find_idempotent(&Actor::named("root"), "k").unwrap();
+    let found = log
+        .find_idempotent(&KeyOwner::Actor(Actor::named("root")), "k")
+        .unwrap();
     assert_eq!(found.as_deref(), Some(&returned[..1]));
 }
 

@@ -1,7 +1,7 @@
 //! A log whose disk fails when told.
 use dbforge::domain::event::Stream;
-use dbforge::domain::ids::{Actor, Sequence};
-use dbforge::domain::recorded::{Head, NewCommit, RecordedEvent};
+use dbforge::domain::ids::Sequence;
+use dbforge::domain::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use dbforge::event_log::memory::MemoryEventLog;
 use dbforge::event_log::{AppendError, EventLog, ReadError};
 use std::sync::Mutex;
@@ -50,10 +50,10 @@ impl EventLog for FaultyLog {
 
     fn find_idempotent(
         &self,
-        actor: &Actor,
+        owner: &KeyOwner,
         key: &str,
     ) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
-        self.kept.find_idempotent(actor, key)
+        self.kept.find_idempotent(owner, key)
     }
 
     fn keep_reserve(&self) -> bool {

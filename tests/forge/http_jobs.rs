@@ -222,3 +222,27 @@ async fn a_running_job_says_how_far_it_is() {
     let ended = forge.get(&path).await.json();
     assert_eq!(ended.get("progress"), None, "{ended}");
 }
+
+#[tokio::test]
+async fn a_job_that_ends_at_this_moment_is_never_said_not_to_exist() {
+    let forge = HttpForge::new().await;
+    forge.ready("shop").await;
+    for round in 0..40 {
+        let asked = forge.post("/v1/databases/shop/restart", "").await.json();
+        let job = asked["id"].as_str().unwrap().to_owned();
+        let verb = if round % 2 == 0 { "cancel" } else { "retry" };
+        let path = format!("/v1/jobs/{job}/{verb}");
+        let asks = (0..6).map(|_| forge.post(&path, ""));
+        let asks = futures_util::future::join_all(asks);
+        let (moved, answers) = tokio::join!(forge.runner.run_until_idle(), asks);
+        moved.unwrap();
+        for answer in answers {
+            let is_known = [200, 202, 409].contains(&answer.status.as_u16());
+            assert!(is_known, "{}", answer.text);
+        }
+        forge.settle().await;
+        let later = forge.post(&path, "").await;
+        let said = later.problem(409, "wrong_state");
+        assert!(said.contains("already"), "{said}");
+    }
+}

@@ -3,6 +3,7 @@
 use crate::job_stories::{STORIES, ask, assert_consistent, outcome, told, work_without_record};
 use crate::test_forge::TestForge;
 use dbforge::domain::command::Command;
+use dbforge::domain::database::{Condition, DatabaseState};
 use dbforge::domain::ids::JobId;
 use dbforge::domain::job::{JobError, JobErrorCode, JobState};
 use dbforge::jobs::runner::Moved;
@@ -41,6 +42,23 @@ async fn fail(forge: &TestForge, job: JobId) {
     forge.submit(command).await.unwrap();
 }
 
+/// Whether a job has removed what nothing brings back. If so, its failure is told and what is left
+/// goes as well, as soon as somebody has looked: nobody says that what is gone is there.
+async fn goes_forward_alone(forge: &TestForge, job: JobId) -> bool {
+    let database = forge.database(forge.job(job).await.database);
+    if database.condition != Condition::Purging {
+        return false;
+    }
+    fail(forge, job).await;
+    assert_eq!(forge.job(job).await.state, JobState::Stuck);
+    assert_eq!(forge.database(database.id).state(), DatabaseState::Failed);
+    forge.submit(Command::ReleaseJob { job }).await.unwrap();
+    forge.settle().await;
+    assert_eq!(forge.job(job).await.state, JobState::Succeeded);
+    assert_consistent(forge, "purged after all");
+    true
+}
+
 fn is_gone(forge: &TestForge, job: JobId) -> bool {
     forge.control.present().state.job(job).is_none()
 }
@@ -65,6 +83,9 @@ async fn a_failure_in_any_step_leaves_what_was_there_before() {
             let Some((forge, job)) = moved(before, what, moves).await else {
                 break;
             };
+            if goes_forward_alone(&forge, job).await {
+                continue;
+            }
             fail(&forge, job).await;
             forge.settle().await;
             let when = format!("failed before the work of step {moves}");
@@ -81,16 +102,11 @@ async fn a_failure_behind_the_work_of_any_step_is_undone_too() {
                 break;
             };
             let forge = work_without_record(forge, job).await;
-            fail(&forge, job).await;
-            forge.settle().await;
-            let purged = *what == "purge" && forge.folders("databases").is_empty();
-            if purged && forge.folders("trash").is_empty() {
-                // The one work that cannot be undone. It can be asked for again.
-                ask(&forge, what).await;
-                forge.settle().await;
-                assert_consistent(&forge, "purged again");
+            if goes_forward_alone(&forge, job).await {
                 continue;
             }
+            fail(&forge, job).await;
+            forge.settle().await;
             let when = format!("failed behind the work of step {moves}");
             assert_failed_without_a_trace(&forge, job, (what, before), &when).await;
         }
@@ -104,6 +120,9 @@ async fn every_undoing_run_twice_is_the_same_as_once() {
             let Some((mut forge, job)) = moved(before, what, moves).await else {
                 break;
             };
+            if goes_forward_alone(&forge, job).await {
+                continue;
+            }
             fail(&forge, job).await;
             while !is_gone(&forge, job) {
                 forge = work_without_record(forge, job).await;

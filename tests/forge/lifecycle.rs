@@ -115,12 +115,13 @@ async fn time_moves_what_expired_to_the_trash_and_purges_the_trash() {
     forge.settle().await;
 
     forge.kept.clock.advance(Duration::from_secs(61));
-    dbforge::jobs::retention::submit_due(&forge.control).await;
+    let mut retention = dbforge::jobs::retention::Retention::default();
+    retention.submit_due(&forge.control).await;
     forge.settle().await;
     assert_eq!(forge.database(database).state(), DatabaseState::Trashed);
 
     forge.kept.clock.advance(Duration::from_secs(7 * 86_400));
-    dbforge::jobs::retention::submit_due(&forge.control).await;
+    retention.submit_due(&forge.control).await;
     forge.settle().await;
     assert!(!forge.exists(database));
     assert!(

@@ -1,6 +1,8 @@
 //! Databases are found by what is known of them; tokens are shown without what lets them in.
 use crate::projections_history::History;
 use crate::projections_support::{Folder, contents, follow, whole};
+use crate::support::NOON;
+use dbforge::clock::timestamp::Timestamp;
 use dbforge::domain::command::{Command, DatabaseChange};
 use dbforge::domain::database::DatabaseState;
 use dbforge::projections::control_db::{ControlDb, DatabaseFilter, Order, TokenFilter};
@@ -20,8 +22,9 @@ async fn databases_are_found_by_state_label_and_a_part_of_their_name() {
         ["shop", "Ledger", "jammed", "shopping-2", "waiting"],
         "what was abandoned or purged is not listed"
     );
+    let now = Timestamp::from_millis(NOON);
     let in_state = |state| DatabaseFilter {
-        state: Some(state),
+        state: Some((state, now)),
         ..DatabaseFilter::default()
     };
     let labelled = |key: &str, value: &str| DatabaseFilter {
@@ -46,7 +49,7 @@ async fn databases_are_found_by_state_label_and_a_part_of_their_name() {
         (named("%"), &[]),
         (
             DatabaseFilter {
-                state: Some(DatabaseState::Stopped),
+                state: Some((DatabaseState::Stopped, now)),
                 name_part: Some("e".into()),
                 ..labelled("team", "blue")
             },

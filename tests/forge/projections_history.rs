@@ -2,7 +2,7 @@
 use crate::projections_support::VecLog;
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::clock::{CountingIds, IdSource};
-use dbforge::domain::command::{Command, CreateDatabase, Facts};
+use dbforge::domain::command::{Command, CreateDatabase, Facts, IfExists};
 use dbforge::domain::database::{Durability, EngineName, Limits};
 use dbforge::domain::ids::{Actor, CommitId, DatabaseId, JobId, RequestId};
 use dbforge::domain::job::{JobError, JobErrorCode, JobKind, StepName, StepOutcome};
@@ -79,8 +79,10 @@ impl History {
         let request = RequestId(self.ids.fresh());
         let header = CommitHeader {
             time: self.now,
+            clock: None,
             id: CommitId(self.ids.fresh()),
             actor: Actor::named(actor),
+            token: None,
             request,
             correlation: request,
             causation: None,
@@ -107,6 +109,7 @@ impl History {
             limits: Limits::default(),
             protected: false,
             ttl: None,
+            if_exists: IfExists::Refuse,
         };
         let appended = self.submit("token/ci", Command::CreateDatabase(wanted));
         appended[0].event.database().unwrap()

@@ -1,8 +1,8 @@
 //! A log in a vector, a read model of it, and ways to look into both.
 use dbforge::clock::Deadline;
 use dbforge::domain::event::Stream;
-use dbforge::domain::ids::{Actor, Sequence};
-use dbforge::domain::recorded::{Head, NewCommit, RecordedEvent};
+use dbforge::domain::ids::Sequence;
+use dbforge::domain::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use dbforge::event_log::{AppendError, EventLog, ReadError};
 use dbforge::projections::control_db::{ControlDb, Opening, Page, PageRequest};
 use rusqlite::types::ValueRef;
@@ -120,13 +120,10 @@ impl EventLog for VecLog {
 
     fn find_idempotent(
         &self,
-        actor: &Actor,
+        owner: &KeyOwner,
         key: &str,
     ) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
-        let used = |it: &RecordedEvent| {
-            let idempotency = it.commit.idempotency.as_ref();
-            it.commit.actor == *actor && idempotency.is_some_and(|it| it.key == key)
-        };
+        let used = |it: &RecordedEvent| it.commit.uses_key(owner, key);
         let found = self.select(Sequence(0), usize::MAX, used)?;
         Ok((!found.is_empty()).then_some(found))
     }

@@ -4,9 +4,11 @@ use crate::job_stories::{
 };
 use crate::log_copy::copy_of;
 use crate::test_forge::{Kept, TestForge};
+use dbforge::control::SubmitError;
 use dbforge::domain::command::Command;
 use dbforge::domain::ids::Sequence;
 use dbforge::domain::job::{JobErrorCode, JobKind, JobState};
+use dbforge::domain::refusal::Refusal;
 use dbforge::jobs::runner::Moved;
 use dbforge::runtime::simulated::{Action, Fault};
 
@@ -132,14 +134,18 @@ async fn a_job_cancelled_at_every_step_leaves_what_was_there_before() {
             if forge.control.present().state.job(job).is_none() {
                 break;
             }
-            forge.submit(Command::CancelJob { job }).await.unwrap();
+            let cancelled = forge.submit(Command::CancelJob { job }).await;
+            if let Err(refused) = cancelled {
+                let no_way_back = SubmitError::Refused(Refusal::NoWayBack(job));
+                assert_eq!(refused, no_way_back, "{what}");
+            }
             forge.settle().await;
             let when = format!("`{what}` after {before:?}, cancelled after {cancel_after} steps");
             assert_consistent(&forge, &when);
             if forge.job(job).await.state == JobState::Cancelled {
                 assert_eq!(outcome(&forge), untouched, "{when}");
             } else {
-                // Its last step was running: there is no next one to end at.
+                // Its last step was running: there is no next one to end at, or no way back.
                 assert_eq!(forge.job(job).await.state, JobState::Succeeded, "{when}");
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! Each holds the log's files as a gateway left them (`forge/`) and the export that the gateway
 //! gave of it (`events.jsonl`). Form 1: `runtime_chosen` does not say why. Form 2: it does, and
-//! there are schedules, plans and undoing.
+//! there are schedules, plans and undoing. Form 3: headers say which token a command came with, and
+//! what the clock showed where it was behind the log.
 use crate::support::{files_below, with_snapshots_in, write_files};
 use dbforge::control::fold;
 use dbforge::domain::event::Event;
@@ -24,6 +25,11 @@ fn form_1() {
 #[test]
 fn form_2() {
     opens_as_before("2");
+}
+
+#[test]
+fn form_3() {
+    opens_as_before("3");
 }
 
 #[test]

@@ -100,8 +100,10 @@ pub(crate) fn database(n: u64) -> DatabaseId {
 pub(crate) fn header(n: u64) -> CommitHeader {
     CommitHeader {
         time: Timestamp::from_millis(NOON + 1000 * i64::try_from(n).unwrap()),
+        clock: None,
         id: CommitId(uuid(n)),
         actor: Actor::named("root"),
+        token: None,
         request: RequestId(uuid(n)),
         correlation: RequestId(uuid(n)),
         causation: None,

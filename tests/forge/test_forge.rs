@@ -3,7 +3,7 @@ use dbforge::clock::timestamp::Timestamp;
 use dbforge::clock::{CountingIds, ManualClock};
 use dbforge::control::{Accepted, ControlConfig, ControlPlane, Submission, SubmitError};
 use dbforge::data::{DataConfig, DataPlane};
-use dbforge::domain::command::{Command, CreateDatabase};
+use dbforge::domain::command::{Command, CreateDatabase, IfExists};
 use dbforge::domain::database::{Database, Durability, EngineName, Labels, Limits};
 use dbforge::domain::ids::{Actor, DatabaseId, InstanceId, JobId};
 use dbforge::domain::job::Job;
@@ -230,5 +230,6 @@ pub(crate) fn create(name: &str) -> Command {
         limits: Limits::default(),
         protected: false,
         ttl: None,
+        if_exists: IfExists::Refuse,
     })
 }

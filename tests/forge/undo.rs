@@ -251,3 +251,40 @@ async fn an_undo_needs_the_rights_of_what_it_does_and_is_done_once_per_key() {
     assert_eq!(second.json()["id"], first.json()["id"]);
     assert_eq!(second.header("idempotent-replayed"), "true");
 }
+
+#[tokio::test]
+async fn of_many_undos_of_one_event_at_once_the_first_counts() {
+    let forge = HttpForge::new().await;
+    forge.ready("shop").await;
+    act(&forge, "POST", "/v1/databases/shop/stop", "").await;
+    let stopped = latest(&forge, "job_enqueued").await;
+    let changed = r#"{"labels":{"a":"b"}}"#;
+    act(&forge, "PATCH", "/v1/databases/shop", changed).await;
+    let changed = latest(&forge, "database_changed").await;
+    for event in [stopped, changed] {
+        let path = format!("/v1/events/{event}/undo");
+        let undos = (0..8).map(|_| forge.post(&path, ""));
+        let answers = futures_util::future::join_all(undos).await;
+        let (taken, refused): (Vec<_>, Vec<_>) =
+            answers.iter().partition(|it| it.status.is_success());
+        assert_eq!((taken.len(), refused.len()), (1, 7), "{answers:?}");
+        for answer in refused {
+            answer.problem(409, "wrong_state");
+        }
+        forge.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn the_undo_of_what_runs_is_refused_once_somebody_has_cancelled_it() {
+    let forge = HttpForge::new().await;
+    forge.ready("shop").await;
+    forge.post("/v1/databases/shop/stop", "").await;
+    let event = latest(&forge, "job_enqueued").await;
+    let job = forge.control.present().state.jobs().next().unwrap().id;
+    forge.runner.move_once(job).await.unwrap();
+    let path = format!("/v1/events/{event}/undo");
+    assert_eq!(forge.post(&path, "").await.status, 202);
+    forge.post(&path, "").await.problem(409, "wrong_state");
+    forge.settle().await;
+}

@@ -1,5 +1,7 @@
 //! The event log, what is derived from it, and whether the files that it speaks of are there.
 use super::Finding;
+use crate::clock::timestamp::Timestamp;
+use crate::clock::{CLOCK_TOLERANCE, Clock, SystemClock};
 use crate::domain::database::{Condition, Database};
 use crate::domain::state::State;
 use crate::engine::sqlite::MAIN_FILE;
@@ -22,6 +24,9 @@ pub(super) fn look(data_dir: &Path, forge_dir: &Path) -> History {
         comparison.follow(recorded);
     });
     let mut findings = vec![journal(&verified)];
+    if let Ok(whole) = &verified {
+        findings.push(clock(whole.head.time, SystemClock.now()));
+    }
     // A journal that breaks off says nothing about what it should end with.
     if verified.is_ok() {
         findings.push(match kept {
@@ -65,6 +70,23 @@ fn journal(verified: &Result<Verified, VerifyError>) -> Finding {
              from a copy",
         ),
     }
+}
+
+/// Times in the log never go back, so a clock that was ahead shows for as long as it was.
+fn clock(last_event: Timestamp, now: Timestamp) -> Finding {
+    let lead = last_event.since(now);
+    if lead < CLOCK_TOLERANCE {
+        return Finding::ok("clock", "has come to the last event's time");
+    }
+    Finding::warn(
+        "clock",
+        format!(
+            "shows {now}, and the last event is of {last_event}, {} s ahead",
+            lead.as_secs()
+        ),
+        "see that it is right. If it is, nothing needs to be done: it was ahead once, and until \
+         it has come to that time events are dated with that",
+    )
 }
 
 fn checkpoints(compared: Result<Held, Contradiction>) -> Finding {

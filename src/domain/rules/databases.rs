@@ -1,12 +1,13 @@
 //! Rules for what people ask of databases.
-use crate::domain::command::{CreateDatabase, DatabaseChange, Facts};
+use crate::clock::timestamp::Timestamp;
+use crate::domain::command::{CreateDatabase, DatabaseChange, Facts, IfExists};
 use crate::domain::database::{Database, Labels, Limits, Prospect};
 use crate::domain::event::{
     DatabaseChanged, DatabaseDegraded, DatabaseRequested, Event, JobEnqueued,
 };
 use crate::domain::ids::{DatabaseId, JobId};
 use crate::domain::job::JobKind;
-use crate::domain::name::{DatabaseName, free_dns_label};
+use crate::domain::name::DatabaseName;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use std::sync::Arc;
@@ -34,7 +35,6 @@ pub(super) fn create(
     wanted: &CreateDatabase,
     facts: &Facts,
 ) -> Result<Vec<Event>, Refusal> {
-    check_queue(state, facts)?;
     check_labels(&wanted.labels)?;
     check_limits(&wanted.limits)?;
     check_ttl(wanted.ttl)?;
@@ -44,10 +44,18 @@ pub(super) fn create(
         None => DatabaseName::parse(&format!("db-{}", database.short()))
             .expect("`db-` and twelve hex digits are a name"),
     };
-    if let Some(owner) = owner_of_name(state, &name) {
-        return Err(Refusal::DatabaseExists(owner.name.clone()));
+    if let Some(owner) = owner_of_name(state, &name, facts.now) {
+        return match wanted.if_exists {
+            IfExists::Return if owner.engine == wanted.engine => Ok(Vec::new()),
+            IfExists::Return => Err(Refusal::OtherEngine {
+                name: owner.name.clone(),
+                engine: owner.engine.clone(),
+            }),
+            IfExists::Refuse => Err(Refusal::DatabaseExists(owner.name.clone())),
+        };
     }
-    let dns_label = free_dns_label(&name.dns_label(), |it| state.dns_labels.contains_key(it));
+    check_queue(state, facts)?;
+    let dns_label = state.free_dns_label(&name);
     let requested = DatabaseRequested {
         database,
         name: name.clone(),
@@ -74,7 +82,7 @@ pub(super) fn change(
     change: &DatabaseChange,
     facts: &Facts,
 ) -> Result<Vec<Event>, Refusal> {
-    let database = living(state, id)?;
+    let database = not_leaving(state, id)?;
     if let Some(labels) = &change.labels {
         check_labels(labels)?;
     }
@@ -93,6 +101,12 @@ pub(super) fn change(
             (None, None) => database.expires_at,
         },
     };
+    if database.has_expired(facts.now)
+        && changed.expires_at.is_none_or(|at| at > facts.now)
+        && let Some(other) = state.other_holder(database)
+    {
+        return Err(Refusal::DatabaseExists(other.name.clone()));
+    }
     let differs = changed.labels != database.labels
         || changed.limits != database.limits
         || changed.protected != database.protected
@@ -102,19 +116,19 @@ pub(super) fn change(
 
 pub(super) fn stop(state: &State, id: DatabaseId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
     check_queue(state, facts)?;
-    let database = living(state, id)?;
+    let database = living(state, id, facts.now)?;
     Ok(enqueue(database, JobKind::StopDatabase, facts))
 }
 
 pub(super) fn start(state: &State, id: DatabaseId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
     check_queue(state, facts)?;
-    let database = living(state, id)?;
+    let database = living(state, id, facts.now)?;
     Ok(enqueue(database, JobKind::StartDatabase, facts))
 }
 
 /// Admitted even when the queue is full: deleting makes room.
 pub(super) fn delete(state: &State, id: DatabaseId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
-    let database = living(state, id)?;
+    let database = not_leaving(state, id)?;
     if database.protected {
         return Err(Refusal::DatabaseProtected(database.name.clone()));
     }
@@ -149,10 +163,15 @@ pub(super) fn undelete(
             state: database.state(),
         }),
         Prospect::Trashed(_) => {
-            if !database.is_living()
-                && let Some(owner) = owner_of_name(state, &database.name)
-            {
-                return Err(Refusal::DatabaseExists(owner.name.clone()));
+            let owner = owner_of_name(state, &database.name, facts.now);
+            // One that is still on its way to the trash may have left its name to another.
+            let other = owner.or_else(|| {
+                state
+                    .other_holder(database)
+                    .filter(|_| database.is_living())
+            });
+            if let Some(other) = other.filter(|it| it.id != id) {
+                return Err(Refusal::DatabaseExists(other.name.clone()));
             }
             Ok(enqueue(database, JobKind::UndeleteDatabase, facts))
         }
@@ -165,7 +184,7 @@ pub(super) fn restart_worker(
     facts: &Facts,
 ) -> Result<Vec<Event>, Refusal> {
     check_queue(state, facts)?;
-    let database = living(state, id)?;
+    let database = living(state, id, facts.now)?;
     if database.prospect() == Prospect::Stopped {
         return Err(Refusal::WrongState {
             name: database.name.clone(),
@@ -205,14 +224,20 @@ pub(super) fn degrade(state: &State, id: DatabaseId, reason: &str) -> Result<Vec
     ])
 }
 
-/// The living database that has the name, or one that is on its way back from the trash.
-fn owner_of_name<'a>(state: &'a State, name: &DatabaseName) -> Option<&'a Arc<Database>> {
+/// The living database that has the name, or one that is on its way back from the trash. Not one
+/// on its way to the trash, which others wait for, and not one whose time is over.
+fn owner_of_name<'a>(
+    state: &'a State,
+    name: &DatabaseName,
+    now: Timestamp,
+) -> Option<&'a Arc<Database>> {
     let key = name.key();
     let returns = |it: &&Arc<Database>| {
         let mut jobs = it.queue.iter();
         jobs.any(|job| job.kind == JobKind::UndeleteDatabase)
     };
-    let living = state.names.get(&key).and_then(|id| state.database(*id));
+    let holder = state.names.get(&key).and_then(|id| state.database(*id));
+    let living = holder.filter(|it| !it.is_leaving() && !it.has_expired(now));
     living.or_else(|| {
         let trashed = state.trash.get(&key)?;
         let mut trashed = trashed.iter().filter_map(|id| state.database(*id));
@@ -231,8 +256,20 @@ fn known(state: &State, id: DatabaseId) -> Result<&Arc<Database>, Refusal> {
     Ok(database)
 }
 
+/// A database that is not on its way to the trash, and whose time is not over.
+fn living(state: &State, id: DatabaseId, now: Timestamp) -> Result<&Arc<Database>, Refusal> {
+    let database = not_leaving(state, id)?;
+    match database.expires_at {
+        Some(at) if database.has_expired(now) => Err(Refusal::DatabaseExpired {
+            name: database.name.clone(),
+            at,
+        }),
+        _ => Ok(database),
+    }
+}
+
 /// A database that is not in the trash and not on its way there.
-fn living(state: &State, id: DatabaseId) -> Result<&Arc<Database>, Refusal> {
+fn not_leaving(state: &State, id: DatabaseId) -> Result<&Arc<Database>, Refusal> {
     let database = known(state, id)?;
     match database.prospect() {
         Prospect::Ready | Prospect::Stopped => Ok(database),
@@ -246,7 +283,7 @@ fn idle_and_ready<'a>(
     id: DatabaseId,
     wanted: &'static str,
 ) -> Result<&'a Arc<Database>, Refusal> {
-    let database = living(state, id)?;
+    let database = not_leaving(state, id)?;
     if !database.queue.is_empty() || database.prospect() != Prospect::Ready {
         return Err(Refusal::WrongState {
             name: database.name.clone(),
@@ -349,9 +386,11 @@ pub(super) fn check_ttl(ttl: Option<Duration>) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::super::scenario::{Scenario, create};
-    use crate::domain::command::{Command, DatabaseChange};
-    use crate::domain::database::DatabaseState;
+    use crate::clock::timestamp::Timestamp;
+    use crate::domain::command::{Command, CreateDatabase, DatabaseChange, IfExists};
+    use crate::domain::database::{DatabaseState, EngineName};
     use crate::domain::event::EventKind;
+    use crate::domain::ids::DatabaseId;
     use crate::domain::job::StepOutcome;
     use crate::domain::refusal::Refusal;
     use std::time::Duration;
@@ -490,5 +529,108 @@ mod tests {
             .unwrap();
         let expires_at = forge.find("shop").expires_at.unwrap();
         assert_eq!(expires_at.millis(), 160_000);
+    }
+
+    /// A database whose time is over.
+    fn expired(forge: &mut Scenario, protected: bool) -> DatabaseId {
+        let database = forge.ready("shop");
+        let change = DatabaseChange {
+            ttl: Some(Some(Duration::from_secs(60))),
+            protected: Some(protected),
+            ..DatabaseChange::default()
+        };
+        forge
+            .when(Command::ChangeDatabase { database, change })
+            .unwrap();
+        forge.now = forge.now.after(Duration::from_secs(60));
+        database
+    }
+
+    #[test]
+    fn what_has_expired_is_expired_from_the_moment_on_whatever_else_it_is() {
+        let mut forge = Scenario::new();
+        let database = expired(&mut forge, true);
+        let state = |forge: &Scenario| forge.find("shop").state_at(forge.now);
+        assert_eq!(state(&forge), DatabaseState::Expired, "protected");
+        for command in [
+            Command::StopDatabase { database },
+            Command::StartDatabase { database },
+            Command::RestartWorker { database },
+        ] {
+            let refused = forge.when(command);
+            assert!(matches!(refused, Err(Refusal::DatabaseExpired { .. })));
+        }
+        let change = DatabaseChange {
+            ttl: Some(None),
+            ..DatabaseChange::default()
+        };
+        forge
+            .when(Command::ChangeDatabase { database, change })
+            .unwrap();
+        assert_eq!(state(&forge), DatabaseState::Ready);
+
+        let mut forge = Scenario::new();
+        let database = forge.ready("shop");
+        forge.when(Command::StopDatabase { database }).unwrap();
+        forge.run(database, &[("close", StepOutcome::Stopped)]);
+        let change = DatabaseChange {
+            ttl: Some(Some(Duration::from_secs(60))),
+            ..DatabaseChange::default()
+        };
+        forge
+            .when(Command::ChangeDatabase { database, change })
+            .unwrap();
+        assert_eq!(state(&forge), DatabaseState::Stopped);
+        forge.now = forge.now.after(Duration::from_secs(60));
+        assert_eq!(state(&forge), DatabaseState::Expired, "stopped");
+        forge.when(Command::DeleteDatabase { database }).unwrap();
+    }
+
+    #[test]
+    fn a_create_that_takes_what_exists_changes_nothing_where_the_engine_is_the_same() {
+        let mut forge = Scenario::new();
+        let database = forge.ready("shop");
+        let take = |engine: &str| {
+            let Command::CreateDatabase(wanted) = create("SHOP") else {
+                unreachable!("what it makes")
+            };
+            Command::CreateDatabase(CreateDatabase {
+                engine: EngineName(engine.to_owned()),
+                if_exists: IfExists::Return,
+                ..wanted
+            })
+        };
+        forge.queue_bound = 0;
+        assert_eq!(forge.when(take("sqlite")), Ok(vec![]));
+        assert_eq!(forge.state.subject(&take("sqlite")), Some(database));
+        let refused = forge.when(take("redis"));
+        assert!(matches!(refused, Err(Refusal::OtherEngine { .. })));
+        forge.queue_bound = 1;
+        forge.when(Command::DeleteDatabase { database }).unwrap();
+        forge.queue_bound = 2;
+        let made = forge.when(take("sqlite")).unwrap();
+        assert_eq!(made[0], EventKind::DatabaseRequested, "what goes is not it");
+    }
+
+    #[test]
+    fn what_is_promised_is_counted_on_the_clock_though_the_log_is_ahead_of_it() {
+        let mut forge = Scenario::new();
+        let day = Duration::from_secs(86_400);
+        forge.now = forge.now.after(day);
+        forge.ready("before");
+        forge.now = Timestamp::from_millis(5_000);
+        let mut wanted = create("shop");
+        if let Command::CreateDatabase(it) = &mut wanted {
+            it.ttl = Some(Duration::from_secs(2));
+        }
+        forge.when(wanted).unwrap();
+        let expires_at = forge.find("shop").expires_at;
+        assert_eq!(expires_at, Some(Timestamp::from_millis(7_000)));
+        let created_at = forge.find("shop").created_at;
+        assert_eq!(
+            created_at.millis(),
+            86_400_000,
+            "times in the log never go back"
+        );
     }
 }

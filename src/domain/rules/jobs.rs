@@ -1,5 +1,5 @@
 //! Rules for jobs as wholes: taking one up, going on after a crash, cancelling, releasing.
-use super::steps::{begin_undoing, end_undone, out_of_time, stuck};
+use super::steps::{begin_undoing, end_undone, has_no_way_back, out_of_time, stuck};
 use crate::domain::command::Facts;
 use crate::domain::database::{Condition, Database};
 use crate::domain::event::{
@@ -23,16 +23,7 @@ pub(super) fn start(
 ) -> Result<Vec<Event>, Refusal> {
     let job = unfinished(state, id)?;
     let is_first = state.queue_position(job) == Some(0);
-    let is_due = match job.state {
-        JobState::Queued => true,
-        JobState::RetryWait => job.retry_at.is_none_or(|it| it <= facts.now),
-        JobState::Running
-        | JobState::Succeeded
-        | JobState::Failed
-        | JobState::Stuck
-        | JobState::Cancelled => false,
-    };
-    if !is_first || !is_due {
+    if !is_first || !job.may_begin(facts.now) {
         return Err(wrong_state(job, "started"));
     }
     let untried = state.database(job.database);
@@ -63,7 +54,8 @@ pub(super) fn start(
         };
         return Ok(vec![failed.into()]);
     }
-    let is_late = !job.compensating && job.deadline.is_some_and(|it| it < facts.now);
+    let turns_round = !job.compensating && !has_no_way_back(state, job);
+    let is_late = turns_round && job.deadline.is_some_and(|it| it < facts.now);
     if let Some(last) = job.attempts.last().filter(|_| is_late) {
         return Ok(begin_undoing(
             state,
@@ -75,7 +67,9 @@ pub(super) fn start(
         job: id,
         database: job.database,
         attempt: job.attempt_count() + 1,
-        deadline: job.deadline.unwrap_or(facts.now.after(time_limit)),
+        // One further ahead was chosen by a clock that has been set back since.
+        deadline: (job.deadline.filter(|it| it.since(facts.now) <= time_limit))
+            .unwrap_or(facts.now.after(time_limit)),
     };
     let mut events = vec![started.into()];
     events.extend(step.map(|step| step_started(job, step)));
@@ -99,8 +93,8 @@ pub(super) fn resume(state: &State, id: JobId, step: &StepName) -> Result<Vec<Ev
                 crashes + 1
             ),
         };
-        if job.compensating {
-            return Ok(vec![stuck(job, error)]);
+        if job.compensating || has_no_way_back(state, job) {
+            return Ok(stuck(state, job, error));
         }
         return Ok(begin_undoing(state, job, Some(error)));
     }
@@ -112,6 +106,9 @@ pub(super) fn cancel(state: &State, id: JobId) -> Result<Vec<Event>, Refusal> {
     let job = unfinished(state, id)?;
     if job.compensating {
         return Err(wrong_state(job, "cancelled: it is being undone"));
+    }
+    if has_no_way_back(state, job) {
+        return Err(Refusal::NoWayBack(id));
     }
     match job.state {
         JobState::Queued => Ok(end_undone(state, job, None)),

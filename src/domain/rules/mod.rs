@@ -1,5 +1,6 @@
 //! The rules of each kind of command: state and command in, events or a refusal out.
 mod databases;
+mod followers;
 mod forge;
 mod jobs;
 mod plans;
@@ -73,6 +74,7 @@ pub(super) fn decide(
             token,
         } => schedules::change(state, *schedule, plan, *token, facts),
         Command::DeleteSchedule { schedule } => schedules::delete(state, *schedule),
+        Command::RewindSchedule { schedule } => schedules::rewind(state, *schedule, facts),
         Command::FireSchedule { schedule, nominal } => {
             schedules::fire(state, *schedule, *nominal, facts)
         }

@@ -1,6 +1,6 @@
 //! Given events, when a command, then events or a refusal: what tests of rules are written in.
 use crate::clock::timestamp::Timestamp;
-use crate::domain::command::{Command, CreateDatabase, Facts};
+use crate::domain::command::{Command, CreateDatabase, Facts, IfExists};
 use crate::domain::database::{Database, Durability, EngineName, Limits};
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::{Actor, CommitId, DatabaseId, JobId, RequestId};
@@ -17,6 +17,8 @@ use uuid::Uuid;
 pub(super) struct Scenario {
     pub(super) state: State,
     pub(super) now: Timestamp,
+    /// The last event's time: it never goes back, though the clock may.
+    log_time: Timestamp,
     ids: u128,
     pub(super) queue_bound: usize,
 }
@@ -26,6 +28,7 @@ impl Scenario {
         Self {
             state: State::default(),
             now: Timestamp::from_millis(0),
+            log_time: Timestamp::from_millis(0),
             ids: 0,
             queue_bound: 100,
         }
@@ -50,14 +53,17 @@ impl Scenario {
 
     fn follow(&mut self, events: Vec<Event>) {
         let header = Arc::new(CommitHeader {
-            time: self.now,
+            time: self.now.max(self.log_time),
+            clock: Some(self.now).filter(|it| *it < self.log_time),
             id: CommitId(Uuid::nil()),
             actor: Actor::named("root"),
+            token: None,
             request: RequestId(Uuid::nil()),
             correlation: RequestId(Uuid::nil()),
             causation: None,
             idempotency: None,
         });
+        self.log_time = self.log_time.max(self.now);
         for event in events {
             self.state.evolve(&RecordedEvent {
                 sequence: self.state.sequence.next(),
@@ -137,6 +143,7 @@ pub(super) fn create(name: &str) -> Command {
         limits: Limits::default(),
         protected: false,
         ttl: None,
+        if_exists: IfExists::Refuse,
     })
 }
 

@@ -5,7 +5,7 @@ use crate::clock::timestamp::Timestamp;
 use crate::domain::command::Facts;
 use crate::domain::database::Limits;
 use crate::domain::event::{
-    Event, ScheduleChanged, ScheduleCreated, ScheduleDeleted, ScheduleFired,
+    Event, ScheduleChanged, ScheduleCreated, ScheduleDeleted, ScheduleFired, ScheduleRewound,
 };
 use crate::domain::ids::{JobId, ScheduleId, TokenId};
 use crate::domain::lifecycle::LifecycleCommand;
@@ -75,6 +75,17 @@ pub(super) fn change(
 pub(super) fn delete(state: &State, id: ScheduleId) -> Result<Vec<Event>, Refusal> {
     known(state, id)?;
     Ok(vec![ScheduleDeleted { schedule: id }.into()])
+}
+
+/// Only where it is ahead of the clock: who asks twice changes nothing.
+pub(super) fn rewind(state: &State, id: ScheduleId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
+    let schedule = known(state, id)?;
+    let rewound = ScheduleRewound {
+        schedule: id,
+        done_until: facts.now,
+    };
+    let is_ahead = schedule.is_ahead_of(facts.now);
+    Ok(is_ahead.then(|| rewound.into()).into_iter().collect())
 }
 
 /// Carries out one nominal time, or, without one, what the schedule is for, now. What the rules
@@ -172,4 +183,97 @@ fn known(state: &State, id: ScheduleId) -> Result<&Arc<Schedule>, Refusal> {
     state
         .schedule(id)
         .ok_or_else(|| Refusal::ScheduleNotFound(id.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenario::Scenario;
+    use super::*;
+    use crate::domain::command::Command;
+    use crate::domain::event::EventKind;
+    use crate::domain::lifecycle::Named;
+    use crate::domain::schedule::Misfire;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn every_minute(forge: &mut Scenario) -> ScheduleId {
+        let database = "shop".to_owned();
+        let plan = SchedulePlan {
+            cron: "* * * * *".to_owned(),
+            timezone: "UTC".to_owned(),
+            command: LifecycleCommand::RestartDatabase(Named { database }),
+            misfire: Misfire::Latest,
+            overlap: Overlap::Queue,
+            enabled: true,
+        };
+        let created = Command::CreateSchedule {
+            name: "often".to_owned(),
+            plan: Box::new(plan),
+            token: None,
+        };
+        forge.when(created).unwrap();
+        forge.state.find_schedule("often").unwrap().id
+    }
+
+    #[test]
+    fn a_schedule_that_is_made_while_the_log_is_ahead_of_the_clock_begins_now() {
+        let mut forge = Scenario::new();
+        forge.now = forge.now.after(HOUR * 24);
+        forge.ready("shop");
+        forge.now = Timestamp::from_millis(1_000);
+        let id = every_minute(&mut forge);
+        let schedule = forge.state.schedule(id).unwrap();
+        assert_eq!(
+            schedule.next(forge.now),
+            Some(Timestamp::from_millis(60_000))
+        );
+        let later = Timestamp::from_millis(61_000);
+        assert_eq!(schedule.due(later), [Timestamp::from_millis(60_000)]);
+    }
+
+    #[test]
+    fn a_schedule_that_was_carried_out_ahead_of_time_recovers_once_the_clock_is_right() {
+        for ahead in [HOUR, HOUR * 24, HOUR * 24 * 365] {
+            let mut forge = Scenario::new();
+            forge.ready("shop");
+            let schedule = every_minute(&mut forge);
+            forge.now = forge.now.after(ahead);
+            let nominal = forge.state.schedule(schedule).unwrap().due(forge.now);
+            let key = |forge: &Scenario, at| forge.state.schedule(schedule).unwrap().key_of(at);
+            let first_key = key(&forge, nominal[0]);
+            let fire = |nominal| Command::FireSchedule { schedule, nominal };
+            forge.when(fire(nominal.first().copied())).unwrap();
+
+            forge.now = Timestamp::from_millis(90_000);
+            let rewind = Command::RewindSchedule { schedule };
+            let told = forge.state.schedule(schedule).unwrap();
+            assert_eq!(told.next(forge.now), Some(Timestamp::from_millis(120_000)));
+            assert_eq!(told.due(forge.now), [], "not before it is set back");
+            let happened = forge.when(rewind.clone()).unwrap();
+            assert_eq!(happened, [EventKind::ScheduleRewound]);
+            assert_eq!(forge.when(rewind), Ok(vec![]), "twice is the same as once");
+            forge.now = Timestamp::from_millis(121_000);
+            let due = forge.state.schedule(schedule).unwrap().due(forge.now);
+            assert_eq!(due, [Timestamp::from_millis(120_000)]);
+            let fired = forge.when(fire(due.first().copied())).unwrap();
+            assert_eq!(fired[0], EventKind::ScheduleFired);
+            assert_ne!(key(&forge, nominal[0]), first_key, "once more, for real");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_a_little_fires_nothing_twice() {
+        let mut forge = Scenario::new();
+        forge.ready("shop");
+        let schedule = every_minute(&mut forge);
+        forge.now = Timestamp::from_millis(120_100);
+        let nominal = Some(Timestamp::from_millis(120_000));
+        forge
+            .when(Command::FireSchedule { schedule, nominal })
+            .unwrap();
+        forge.now = Timestamp::from_millis(119_000);
+        assert_eq!(forge.when(Command::RewindSchedule { schedule }), Ok(vec![]));
+        let told = forge.state.schedule(schedule).unwrap();
+        assert_eq!(told.due(Timestamp::from_millis(120_500)), []);
+    }
 }

@@ -1,18 +1,19 @@
 //! Rules for the steps of a job: what their ends bring about, when they are retried or undone.
+use super::followers::end_followers;
 use super::jobs::{step_started, unfinished, wrong_state};
 use crate::domain::command::Facts;
-use crate::domain::database::Condition;
+use crate::domain::database::{Condition, Database};
 use crate::domain::event::{
-    DatabaseAbandoned, DatabasePurged, DatabaseReady, DatabaseStarted, DatabaseStopped,
-    DatabaseTrashed, DatabaseUndeleted, Event, EventKind, JobCancelled, JobCompensating, JobFailed,
-    JobRetryScheduled, JobStuck, JobSucceeded, StepFinished, StepUndone, WorkerRemoved,
-    WorkerStarted,
+    DatabaseAbandoned, DatabasePurged, DatabaseReady, DatabaseSetAside, DatabaseStarted,
+    DatabaseStopped, DatabaseTrashed, DatabaseUndeleted, Event, EventKind, JobCancelled,
+    JobCompensating, JobFailed, JobRetryScheduled, JobStuck, JobSucceeded, StepFinished,
+    StepUndone, WorkerRemoved, WorkerStarted,
 };
-use crate::domain::ids::JobId;
+use crate::domain::ids::{DatabaseId, JobId};
 use crate::domain::job::{Job, JobError, JobErrorCode, JobKind, JobState, StepName, StepOutcome};
-use crate::domain::name::free_dns_label;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Attempts at a job, and at undoing it, before it is given up. An engine that is away and a want
@@ -20,8 +21,6 @@ use std::time::Duration;
 const MAX_ATTEMPTS: u32 = 5;
 /// The wait after the first failure; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
-/// The longest wait: an engine that comes back is noticed within it.
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 pub(super) fn finish(
     state: &State,
@@ -43,9 +42,13 @@ pub(super) fn finish(
         outcome: outcome.clone(),
     };
     let mut events = vec![finished.into()];
-    events.extend(effect(state, job, outcome, facts));
+    let turns_round = job.cancel_requested && next.is_some();
+    // What is undone at once never had this effect: what was set aside goes back.
+    if !(turns_round && *outcome == StepOutcome::SetAside) {
+        events.extend(effect(state, job, outcome, facts));
+    }
     match next {
-        Some(_) if job.cancel_requested => events.push(compensating(job, None)),
+        Some(_) if turns_round => events.push(compensating(job, None)),
         Some(next) => events.push(step_started(job, next)),
         None => events.push(
             JobSucceeded {
@@ -73,29 +76,49 @@ pub(super) fn fail(
         error.code,
         JobErrorCode::RuntimeUnavailable | JobErrorCode::Overloaded
     );
+    if has_no_way_back(state, job) {
+        // Nothing brings back what is gone, so the rest goes, too, however long that takes.
+        return Ok(if transient || is_waited_for {
+            vec![retry(job, error, job.attempt_count(), facts)]
+        } else {
+            stuck(state, job, error.clone())
+        });
+    }
     if job.compensating {
         // Giving up here would leave something behind, so what passes by itself is waited for.
-        let passes = is_waited_for || error.code == JobErrorCode::DiskFull;
+        let passes =
+            is_waited_for || error.code == JobErrorCode::DiskFull || error.code.never_gives_up();
         let may_retry = passes || (transient && job.undo_failures + 1 < MAX_ATTEMPTS);
-        return Ok(vec![if may_retry {
-            retry(job, error, job.undo_failures + 1, facts)
+        return Ok(if may_retry {
+            vec![retry(job, error, job.undo_failures + 1, facts)]
         } else {
-            stuck(job, error.clone())
-        }]);
+            stuck(state, job, error.clone())
+        });
+    }
+    let attempts = job.attempt_count();
+    if error.code.never_gives_up() {
+        return Ok(vec![retry(job, error, attempts, facts)]);
     }
     if job.cancel_requested {
         return Ok(begin_undoing(state, job, None));
     }
-    let attempts = job.attempt_count();
     if !transient || (attempts >= MAX_ATTEMPTS && !is_waited_for) {
         return Ok(begin_undoing(state, job, Some(error.clone())));
     }
-    let retry_at = facts.now.after(back_off(attempts, facts.jitter_permille));
+    let pause = back_off(attempts, error.code, facts.jitter_permille);
+    let retry_at = facts.now.after(pause);
     Ok(if job.deadline.is_some_and(|it| it < retry_at) {
         begin_undoing(state, job, Some(out_of_time(error)))
     } else {
         vec![retry(job, error, attempts, facts)]
     })
+}
+
+/// Whether a job has removed what nothing brings back: from then on it only goes forward.
+pub(super) fn has_no_way_back(state: &State, job: &Job) -> bool {
+    let database = state.database(job.database);
+    job.kind == JobKind::PurgeDatabase
+        && database.is_some_and(|it| it.condition == Condition::Purging)
 }
 
 /// The end of a job that might have come to a good one with more time.
@@ -164,17 +187,22 @@ pub(super) fn end_undone(state: &State, job: &Job, error: Option<JobError>) -> V
         None => JobCancelled { job: id, database }.into(),
     }];
     if job.kind == JobKind::CreateDatabase {
-        events.extend(end_queue_behind(state, job));
+        events.extend(end_queue_behind(state, job.id, database));
         events.push(DatabaseAbandoned { database }.into());
+    }
+    let deletes = matches!(job.kind, JobKind::DeleteDatabase | JobKind::PurgeDatabase);
+    let stays = |it: &&Arc<Database>| it.is_living() && !it.is_leaving_without(id);
+    if let Some(database) = state.database(database).filter(stays).filter(|_| deletes) {
+        events.extend(end_followers(state, database));
     }
     events
 }
 
-fn end_queue_behind(state: &State, job: &Job) -> Vec<Event> {
-    let Some(database) = state.database(job.database) else {
+pub(super) fn end_queue_behind(state: &State, job: JobId, database: DatabaseId) -> Vec<Event> {
+    let Some(database) = state.database(database) else {
         return Vec::new();
     };
-    let behind = database.queue.iter().filter(|it| it.id != job.id);
+    let behind = database.queue.iter().filter(|it| it.id != job);
     behind
         .map(|it| match it.kind {
             JobKind::DeleteDatabase | JobKind::PurgeDatabase => JobSucceeded {
@@ -235,12 +263,11 @@ fn effect(state: &State, job: &Job, outcome: &StepOutcome, facts: &Facts) -> Opt
         StepOutcome::Trashed => return None,
         StepOutcome::Undeleted if !database.is_living() => DatabaseUndeleted {
             database: id,
-            dns_label: free_dns_label(&database.name.dns_label(), |it| {
-                state.dns_labels.contains_key(it)
-            }),
+            dns_label: state.free_dns_label(&database.name),
         }
         .into(),
         StepOutcome::Undeleted => return None,
+        StepOutcome::SetAside => DatabaseSetAside { database: id }.into(),
         StepOutcome::Purged => DatabasePurged { database: id }.into(),
     })
 }
@@ -254,13 +281,18 @@ fn compensating(job: &Job, error: Option<JobError>) -> Event {
     .into()
 }
 
-pub(super) fn stuck(job: &Job, error: JobError) -> Event {
-    JobStuck {
+/// Leaves a job to a person; what waits for its database to be gone does not wait for that.
+pub(super) fn stuck(state: &State, job: &Job, error: JobError) -> Vec<Event> {
+    let stuck = JobStuck {
         job: job.id,
         database: job.database,
         error,
+    };
+    let mut events = vec![stuck.into()];
+    if let Some(database) = state.database(job.database) {
+        events.extend(end_followers(state, database));
     }
-    .into()
+    events
 }
 
 fn retry(job: &Job, error: &JobError, failures: u32, facts: &Facts) -> Event {
@@ -268,16 +300,18 @@ fn retry(job: &Job, error: &JobError, failures: u32, facts: &Facts) -> Event {
         job: job.id,
         database: job.database,
         error: error.clone(),
-        retry_at: facts.now.after(back_off(failures, facts.jitter_permille)),
+        retry_at: facts
+            .now
+            .after(back_off(failures, error.code, facts.jitter_permille)),
     }
     .into()
 }
 
 /// The wait after so many failures: doubling, bounded, and spread over half to one and a half of
 /// itself, so that jobs which failed together do not return together.
-fn back_off(failures: u32, jitter_permille: u16) -> Duration {
+fn back_off(failures: u32, code: JobErrorCode, jitter_permille: u16) -> Duration {
     let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10));
-    doubled.min(LONGEST_RETRY) * (500 + u32::from(jitter_permille)) / 1000
+    doubled.min(code.longest_retry()) * (500 + u32::from(jitter_permille)) / 1000
 }
 
 #[cfg(test)]
@@ -287,6 +321,9 @@ mod tests {
     use crate::clock::timestamp::Timestamp;
     use crate::domain::command::Command;
     use crate::domain::database::DatabaseState;
+
+    const LONGEST_RETRY: Duration = Duration::from_secs(30);
+    const AWAY: JobErrorCode = JobErrorCode::RuntimeUnavailable;
 
     fn fail(forge: &mut Scenario, job: JobId, transient: bool) -> Vec<EventKind> {
         let error = trouble(JobErrorCode::Internal);
@@ -465,11 +502,11 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn back_off_is_bounded_spread_and_never_falls(failures in 1u32..10_000, jitter in 0u16..1000) {
-            let wait = back_off(failures, jitter);
+            let wait = back_off(failures, AWAY, jitter);
             proptest::prop_assert!(wait >= FIRST_RETRY / 2);
             proptest::prop_assert!(wait < LONGEST_RETRY * 3 / 2);
-            proptest::prop_assert!(wait <= back_off(failures + 1, jitter));
-            proptest::prop_assert!(wait <= back_off(failures, jitter + 1));
+            proptest::prop_assert!(wait <= back_off(failures + 1, AWAY, jitter));
+            proptest::prop_assert!(wait <= back_off(failures, AWAY, jitter + 1));
         }
     }
 
@@ -485,9 +522,123 @@ mod tests {
 
     #[test]
     fn back_off_doubles_within_its_bound_and_is_spread() {
-        assert_eq!(back_off(1, 500), FIRST_RETRY);
-        assert_eq!(back_off(3, 500), FIRST_RETRY * 4);
-        assert_eq!(back_off(40, 500), LONGEST_RETRY);
-        assert_eq!(back_off(1, 0), FIRST_RETRY / 2);
+        assert_eq!(back_off(1, AWAY, 500), FIRST_RETRY);
+        assert_eq!(back_off(3, AWAY, 500), FIRST_RETRY * 4);
+        assert_eq!(back_off(40, AWAY, 500), LONGEST_RETRY);
+        assert_eq!(back_off(1, AWAY, 0), FIRST_RETRY / 2);
+    }
+
+    /// A purge whose files are set aside.
+    fn purging(forge: &mut Scenario) -> (DatabaseId, JobId) {
+        let database = forge.ready("shop");
+        forge.when(Command::PurgeDatabase { database }).unwrap();
+        let job = forge.begin(database, "set_aside");
+        let finish = Command::FinishStep {
+            job,
+            step: step("set_aside"),
+            outcome: StepOutcome::SetAside,
+            next: Some(step("purge")),
+        };
+        let happened = forge.when(finish).unwrap();
+        assert_eq!(
+            happened,
+            [
+                EventKind::StepFinished,
+                EventKind::DatabaseSetAside,
+                EventKind::StepStarted
+            ]
+        );
+        (database, job)
+    }
+
+    #[test]
+    fn from_the_first_removal_on_a_purge_only_goes_forward() {
+        let mut forge = Scenario::new();
+        let (database, job) = purging(&mut forge);
+        assert!(matches!(
+            forge.when(Command::CancelJob { job }),
+            Err(Refusal::NoWayBack(_))
+        ));
+        for _ in 0..4 * MAX_ATTEMPTS {
+            assert_eq!(forge.find("shop").state(), DatabaseState::Purging);
+            let error = trouble(JobErrorCode::FileNotRemoved);
+            let transient = true;
+            let failed = Command::FailStep {
+                job,
+                error,
+                transient,
+            };
+            assert_eq!(forge.when(failed), Ok(vec![EventKind::JobRetryScheduled]));
+            let retry_at = forge.state.job(job).unwrap().retry_at.unwrap();
+            assert!(retry_at.since(forge.now) <= Duration::from_secs(450));
+            forge.now = forge.now.after(Duration::from_secs(450));
+            assert_eq!(forge.begin(database, "purge"), job);
+        }
+        let new = forge.ready("shop");
+        assert_eq!(forge.find("shop").id, new, "its name is free meanwhile");
+        let finish = Command::FinishStep {
+            job,
+            step: step("purge"),
+            outcome: StepOutcome::Purged,
+            next: None,
+        };
+        forge.when(finish).unwrap();
+        assert!(forge.state.database(database).is_none());
+        assert_eq!(forge.find("shop").id, new);
+    }
+
+    #[test]
+    fn a_purge_that_keeps_killing_the_gateway_is_stuck_and_goes_on_when_released() {
+        let mut forge = Scenario::new();
+        let (database, job) = purging(&mut forge);
+        let resume = Command::ResumeJob {
+            job,
+            step: step("purge"),
+        };
+        while forge.when(resume.clone()).unwrap() == [EventKind::StepStarted] {}
+        assert_eq!(forge.find("shop").state(), DatabaseState::Failed);
+        forge.when(Command::ReleaseJob { job }).unwrap();
+        forge.begin(database, "purge");
+        assert_eq!(forge.find("shop").state(), DatabaseState::Purging);
+        assert_eq!(fail(&mut forge, job, false), [EventKind::JobStuck]);
+    }
+
+    #[test]
+    fn a_purge_that_is_cancelled_before_the_first_removal_brings_everything_back() {
+        let mut forge = Scenario::new();
+        let database = forge.ready("shop");
+        forge.when(Command::PurgeDatabase { database }).unwrap();
+        let job = forge.begin(database, "set_aside");
+        forge.when(Command::CancelJob { job }).unwrap();
+        let finish = Command::FinishStep {
+            job,
+            step: step("set_aside"),
+            outcome: StepOutcome::SetAside,
+            next: Some(step("purge")),
+        };
+        let happened = forge.when(finish).unwrap();
+        assert_eq!(
+            happened,
+            [EventKind::StepFinished, EventKind::JobCompensating]
+        );
+        undo(&mut forge, job, "set_aside", StepOutcome::Nothing);
+        assert_eq!(forge.find("shop").state(), DatabaseState::Ready);
+    }
+
+    #[test]
+    fn a_retry_does_not_wait_for_hours_after_the_clock_was_set_back() {
+        let mut forge = Scenario::new();
+        let day = Duration::from_secs(86_400);
+        forge.now = forge.now.after(day);
+        let database = forge.requested("shop");
+        let job = forge.begin(database, "reserve_folder");
+        fail(&mut forge, job, true);
+        forge.now = Timestamp::from_millis(1_000);
+        forge.begin(database, "reserve_folder");
+        let deadline = forge.state.job(job).unwrap().deadline.unwrap();
+        assert_eq!(deadline.since(forge.now), Duration::from_secs(600));
+        fail(&mut forge, job, true);
+        let retry_at = forge.state.job(job).unwrap().retry_at.unwrap();
+        assert_eq!(retry_at.since(forge.now), FIRST_RETRY * 2);
     }
 }

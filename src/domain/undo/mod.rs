@@ -125,7 +125,16 @@ fn undo_job(
 ) -> Result<Command, CannotUndo> {
     let database = it.database;
     match ending(story.stream, it.job) {
-        None => return Ok(Command::CancelJob { job: it.job }),
+        None => {
+            let cancelled = story
+                .stream
+                .iter()
+                .find(|later| is_cancelled_by(later, it.job));
+            return match cancelled {
+                Some(later) => Err(overtaken(cause, later)),
+                None => Ok(Command::CancelJob { job: it.job }),
+            };
+        }
         Some(EventKind::JobSucceeded) => {}
         Some(_) => {
             let reason = "its job did not succeed, and what that had done was undone then";
@@ -159,6 +168,19 @@ fn undo_job(
             )
     });
     later.map_or(Ok(command), |later| Err(overtaken(cause, later)))
+}
+
+/// Whether somebody has asked with this event that the job ends.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "no other event asks for that"
+)]
+fn is_cancelled_by(later: &RecordedEvent, job: JobId) -> bool {
+    match &later.event {
+        Event::JobCancelRequested(it) => it.job == job,
+        Event::JobCompensating(it) => it.job == job && it.error.is_none(),
+        _ => false,
+    }
 }
 
 /// How a job has ended; none while it has not.
@@ -357,8 +379,10 @@ mod tests {
             sequence: Sequence(place as u64 + 1),
             commit: Arc::new(CommitHeader {
                 time: Timestamp::from_millis(0),
+                clock: None,
                 id: CommitId(Uuid::nil()),
                 actor: Actor::named("root"),
+                token: None,
                 request: RequestId(Uuid::nil()),
                 correlation: RequestId(Uuid::nil()),
                 causation: None,

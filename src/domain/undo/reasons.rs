@@ -37,6 +37,9 @@ pub(super) fn reason(kind: EventKind) -> &'static str {
         | EventKind::WebhookEnabled => {
             "webhooks are changed, deleted and enabled by their own routes; a secret is made once"
         }
+        EventKind::NothingChanged => "it changed nothing",
+        EventKind::ScheduleRewound => "the clock is right, and the schedule follows it",
+        EventKind::DatabaseSetAside => "its files are being removed for good",
         EventKind::PlanMade | EventKind::PlanApplied => "a plan alone changes nothing",
         EventKind::JobCancelRequested
         | EventKind::JobCancelled

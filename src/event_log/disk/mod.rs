@@ -26,8 +26,8 @@ use super::journal::writer::{JournalWriter, SEGMENT_BYTES, WriteError};
 use super::{AppendError, EventLog, ReadError};
 use crate::clock::Stopwatch;
 use crate::domain::event::{Event, Stream};
-use crate::domain::ids::{Actor, Sequence};
-use crate::domain::recorded::{Head, NewCommit, RecordedEvent};
+use crate::domain::ids::Sequence;
+use crate::domain::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -186,7 +186,7 @@ impl EventLog for DiskEventLog {
 
     fn find_idempotent(
         &self,
-        actor: &Actor,
+        owner: &KeyOwner,
         key: &str,
     ) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
         let end = self.head().sequence.0;
@@ -194,8 +194,8 @@ impl EventLog for DiskEventLog {
             return Ok(None);
         }
         match &self.history {
-            History::Whole(log) => log.find_idempotent(actor, key, end),
-            History::Salvaged(log) => reads::with_key(log.commits_from(1), actor, key, end),
+            History::Whole(log) => log.find_idempotent(owner, key, end),
+            History::Salvaged(log) => reads::with_key(log.commits_from(1), owner, key, end),
         }
         .map_err(|reason| ReadError {
             after: Sequence(0),

@@ -1,7 +1,6 @@
 //! Answering questions from commits in their order, wherever those come from.
 use crate::domain::event::Stream;
-use crate::domain::ids::Actor;
-use crate::domain::recorded::RecordedEvent;
+use crate::domain::recorded::{KeyOwner, RecordedEvent};
 
 /// The events of one commit, or why they cannot be read.
 pub(super) type Commit = Result<Vec<RecordedEvent>, String>;
@@ -79,13 +78,13 @@ pub(super) fn of_stream(
     Ok(found)
 }
 
-/// The last commit up to event `end` that used this actor's idempotency key.
+/// The last commit up to event `end` that used this owner's idempotency key.
 ///
 /// # Errors
 /// When a commit cannot be read.
 pub(super) fn with_key(
     commits: impl Iterator<Item = Commit>,
-    actor: &Actor,
+    owner: &KeyOwner,
     key: &str,
     end: u64,
 ) -> Result<Option<Vec<RecordedEvent>>, String> {
@@ -95,17 +94,15 @@ pub(super) fn with_key(
         if events.iter().any(|it| it.sequence.0 > end) {
             break;
         }
-        if uses_key(&events, actor, key) {
+        if uses_key(&events, owner, key) {
             found = Some(events);
         }
     }
     Ok(found)
 }
 
-/// Whether a commit used this actor's idempotency key.
-pub(super) fn uses_key(events: &[RecordedEvent], actor: &Actor, key: &str) -> bool {
-    events.first().is_some_and(|first| {
-        let idempotency = first.commit.idempotency.as_ref();
-        first.commit.actor == *actor && idempotency.is_some_and(|it| it.key == key)
-    })
+/// Whether a commit used this owner's idempotency key.
+pub(super) fn uses_key(events: &[RecordedEvent], owner: &KeyOwner, key: &str) -> bool {
+    let first = events.first();
+    first.is_some_and(|first| first.commit.uses_key(owner, key))
 }

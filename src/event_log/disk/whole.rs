@@ -1,8 +1,7 @@
 //! Reading a log whose journal is whole: by the index, and by the journal where that fails.
 use super::reads::{self, Commit, Span};
 use crate::domain::event::Stream;
-use crate::domain::ids::Actor;
-use crate::domain::recorded::{Head, RecordedEvent};
+use crate::domain::recorded::{Head, KeyOwner, RecordedEvent};
 use crate::event_log::codec::StoredCommit;
 use crate::event_log::journal::reader::JournalReader;
 use crate::event_log::journal::segment::Location;
@@ -113,25 +112,25 @@ impl WholeLog {
 
     pub(super) fn find_idempotent(
         &self,
-        actor: &Actor,
+        owner: &KeyOwner,
         key: &str,
         end: u64,
     ) -> Result<Option<Vec<RecordedEvent>>, String> {
         self.ask(
             |index| {
-                let first = index.idempotent(&actor.0, key);
+                let first = index.idempotent(owner, key);
                 let Some(first) = first.map_err(|it| it.to_string())? else {
                     return Ok(None);
                 };
                 let events = self.commit_at(index, first)?;
-                if !reads::uses_key(&events, actor, key) {
+                if !reads::uses_key(&events, owner, key) {
                     return Err(format!(
                         "event {first} does not use the key it is kept under"
                     ));
                 }
                 Ok((first <= end).then_some(events))
             },
-            || reads::with_key(self.journal_from(1), actor, key, end),
+            || reads::with_key(self.journal_from(1), owner, key, end),
         )
     }
 

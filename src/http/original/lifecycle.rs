@@ -4,7 +4,7 @@
 use super::{find_living, is_running, not_running, worker_of};
 use crate::clock::Deadline;
 use crate::clock::timestamp::Timestamp;
-use crate::domain::command::{Command, CreateDatabase};
+use crate::domain::command::{Command, CreateDatabase, IfExists};
 use crate::domain::database::{
     Condition, Database, Durability, EngineName, Labels, Limits, Prospect,
 };
@@ -88,7 +88,9 @@ pub(in crate::http) async fn spawn_database(
     let mut changes = gateway.control.changes();
     loop {
         let present = changes.borrow_and_update().clone();
-        let late = match Wanted::to_run(find_living(&present.state, &name), &valid_name) {
+        let now = gateway.control.clock().now();
+        let found = find_living(&present.state, &name, now);
+        let late = match Wanted::to_run(found, &valid_name, now) {
             Wanted::Nothing(database) => {
                 let answer = spawned(StatusCode::OK, RUNS, &name, database, None);
                 return Ok(answer.seen(present.head.sequence));
@@ -128,7 +130,8 @@ pub(in crate::http) async fn prune_database(
 ) -> Result<Response, Problem> {
     mutation.caller.require(Scope::Manage)?;
     mutation.caller.require_name(&name)?;
-    let stop = |state: &ForgeState| match find_living(state, &name) {
+    let now = gateway.control.clock().now();
+    let stop = |state: &ForgeState| match find_living(state, &name, now) {
         Some(it) if it.prospect() == Prospect::Ready => {
             Ok(Command::StopDatabase { database: it.id })
         }
@@ -159,7 +162,8 @@ pub(in crate::http) async fn trash_database(
 ) -> Result<Response, Problem> {
     mutation.caller.require(Scope::Manage)?;
     mutation.caller.require_name(&name)?;
-    let delete = |state: &ForgeState| match find_living(state, &name) {
+    let now = gateway.control.clock().now();
+    let delete = |state: &ForgeState| match find_living(state, &name, now) {
         Some(it) => Ok(Command::DeleteDatabase { database: it.id }),
         None => Err(not_running()),
     };
@@ -201,12 +205,12 @@ enum Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn to_run(database: Option<&'a Arc<Database>>, name: &DatabaseName) -> Self {
+    fn to_run(database: Option<&'a Arc<Database>>, name: &DatabaseName, now: Timestamp) -> Self {
         let Some(database) = database else {
             return Self::Command(create(name));
         };
         match database.prospect() {
-            Prospect::Ready if is_running(database) => Self::Nothing(database),
+            Prospect::Ready if is_running(database, now) => Self::Nothing(database),
             Prospect::Ready if !database.stuck => Self::Arrival(database),
             Prospect::Trashed(_) | Prospect::Purged(_) if !database.stuck => {
                 Self::Departure(database)
@@ -304,5 +308,6 @@ fn create(name: &DatabaseName) -> Command {
         limits: Limits::default(),
         protected: false,
         ttl: None,
+        if_exists: IfExists::Refuse,
     })
 }

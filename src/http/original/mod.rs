@@ -11,6 +11,7 @@ mod statistics;
 
 use super::Gateway;
 use super::error::{ErrorCode, Problem};
+use crate::clock::timestamp::Timestamp;
 use crate::domain::database::{Condition, Database};
 use crate::domain::state::State;
 use std::sync::Arc;
@@ -44,16 +45,18 @@ pub(super) fn data_routes() -> OpenApiRouter<Arc<Gateway>> {
         ))
 }
 
-/// The living database of this name. Ids and the trash are not known to clients of the original.
-fn find_living<'a>(state: &'a State, name: &str) -> Option<&'a Arc<Database>> {
-    state
-        .find_database(name)
-        .filter(|it| it.is_living() && it.name.as_str().eq_ignore_ascii_case(name))
+/// The living database of this name, whose time is not over. Ids and the trash are not known to
+/// clients of the original.
+fn find_living<'a>(state: &'a State, name: &str, now: Timestamp) -> Option<&'a Arc<Database>> {
+    state.find_database(name).filter(|it| {
+        let has_name = it.name.as_str().eq_ignore_ascii_case(name);
+        has_name && it.is_living() && !it.has_expired(now)
+    })
 }
 
 /// Whether it answers SQL.
-fn is_running(database: &Database) -> bool {
-    database.condition == Condition::Ready
+fn is_running(database: &Database, now: Timestamp) -> bool {
+    database.condition == Condition::Ready && !database.has_expired(now)
 }
 
 /// What tells its worker apart: the id under the runtime, or the name where no id is known yet.

@@ -74,7 +74,7 @@ pub(in crate::http) async fn list_running_databases(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let present = gateway.control.present();
-    let running = running(&present.state, &caller)?;
+    let running = running(&present.state, &caller, gateway.control.clock().now())?;
     let databases: Vec<_> = running
         .map(|it| RunningDatabase {
             name: it.name.as_str(),
@@ -93,7 +93,7 @@ pub(in crate::http) async fn discover_databases(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let present = gateway.control.present();
-    let running = running(&present.state, &caller)?;
+    let running = running(&present.state, &caller, gateway.control.clock().now())?;
     let discovered: Vec<_> = running
         .map(|it| DiscoveredDatabase {
             db_name: it.name.as_str(),
@@ -117,7 +117,8 @@ pub(in crate::http) async fn inspect_database(
     caller.require(Scope::Manage)?;
     caller.require_name(&name)?;
     let present = gateway.control.present();
-    let database = find_living(&present.state, &name).ok_or_else(not_running)?;
+    let database = find_living(&present.state, &name, gateway.control.clock().now());
+    let database = database.ok_or_else(not_running)?;
     let entered = gateway.enter(&caller, &database.id.to_string()).await?;
     let Entered { guard, target } = &entered;
     let schema = original_rows::schema(&gateway.data, guard, target)
@@ -152,8 +153,10 @@ impl From<TableFacts> for TableSummary {
 fn running<'a>(
     state: &'a ForgeState,
     caller: &Caller,
+    now: Timestamp,
 ) -> Result<impl Iterator<Item = &'a Arc<Database>>, Problem> {
     caller.require(Scope::Manage)?;
-    let is_shown = |it: &&Arc<Database>| is_running(it) && caller.covers(it.name.as_str());
+    let is_shown =
+        move |it: &&Arc<Database>| is_running(it, now) && caller.covers(it.name.as_str());
     Ok(state.databases().filter(is_shown))
 }

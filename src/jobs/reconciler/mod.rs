@@ -180,7 +180,7 @@ impl Reconciler {
                 let place = match database.condition {
                     Condition::Ready | Condition::Stopped => Place::Living,
                     Condition::Trashed { .. } => Place::Trash,
-                    Condition::Creating => continue,
+                    Condition::Creating | Condition::Purging => continue,
                 };
                 if !folders.has_file(database.id, place)? {
                     without_file.push((database.id, place));

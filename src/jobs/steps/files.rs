@@ -58,21 +58,28 @@ pub(in crate::jobs) const MOVE_TO_TRASH: Step = Step {
     name: "move_to_trash",
     time_limit: FILE_TIME,
     ensure: |it| move_to_trash(it),
-    undo: Some(|it| restore_from_trash(it)),
+    undo: Some(|it| take_back_out(it)),
 };
 
 pub(in crate::jobs) const RESTORE_FROM_TRASH: Step = Step {
     name: "restore_from_trash",
     time_limit: FILE_TIME,
     ensure: |it| restore_from_trash(it),
-    undo: Some(|it| move_to_trash(it)),
+    undo: Some(|it| put_back_in(it)),
+};
+
+pub(in crate::jobs) const SET_ASIDE: Step = Step {
+    name: "set_aside",
+    time_limit: FILE_TIME,
+    ensure: |it| set_aside(it),
+    undo: Some(|it| put_back(it)),
 };
 
 pub(in crate::jobs) const PURGE: Step = Step {
     name: "purge",
     time_limit: FILE_TIME,
     ensure: |it| purge(it),
-    undo: None, // the one step that cannot be undone, and the last of its kind
+    undo: None, // the one step that cannot be undone: its job goes forward alone (`rules/steps.rs`)
 };
 
 fn reserve_folder(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
@@ -132,6 +139,53 @@ fn restore_from_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepE
         let id = context.database.id;
         blocking(context, move || folders.ensure_restored(id)).await?;
         Ok(Done::behind_gate(StepOutcome::Undeleted, gate))
+    })
+}
+
+/// Takes a move to the trash back. Where the folder was nowhere, nothing was moved.
+fn take_back_out(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        if is_nowhere(context).await? {
+            return Ok(Done::with(StepOutcome::Nothing));
+        }
+        restore_from_trash(context).await
+    })
+}
+
+/// Takes a move out of the trash back. Where the folder was nowhere, nothing was moved.
+fn put_back_in(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        if is_nowhere(context).await? {
+            return Ok(Done::with(StepOutcome::Nothing));
+        }
+        move_to_trash(context).await
+    })
+}
+
+async fn is_nowhere(context: &StepContext) -> Result<bool, StepError> {
+    let folders = context.workshop.data.folders().clone();
+    let id = context.database.id;
+    let place = blocking(context, move || folders.place(id)).await?;
+    Ok(place == Place::Nowhere)
+}
+
+fn set_aside(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        let gate = take_gate(context).await?;
+        let folders = context.workshop.data.folders().clone();
+        let id = context.database.id;
+        blocking(context, move || folders.ensure_set_aside(id)).await?;
+        Ok(Done::behind_gate(StepOutcome::SetAside, gate))
+    })
+}
+
+fn put_back(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        let gate = take_gate(context).await?;
+        let folders = context.workshop.data.folders().clone();
+        let id = context.database.id;
+        blocking(context, move || folders.ensure_put_back(id)).await?;
+        Ok(Done::behind_gate(StepOutcome::Nothing, gate))
     })
 }
 
@@ -235,6 +289,10 @@ impl From<FolderError> for StepError {
         let code = match &error {
             FolderError::Missing { .. } => JobErrorCode::DataMissing,
             FolderError::InTwoPlaces { .. } => JobErrorCode::Internal,
+            FolderError::NotRemoved { source, .. } if open_files::are_used_up(source) => {
+                JobErrorCode::Overloaded
+            }
+            FolderError::NotRemoved { .. } => JobErrorCode::FileNotRemoved,
             FolderError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 JobErrorCode::DiskFull
             }

@@ -117,7 +117,7 @@ fn return_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
         let had_worker = match context.database.condition {
             Condition::Ready => true,
             Condition::Stopped => closed_by_this_job(),
-            Condition::Creating | Condition::Trashed { .. } => false,
+            Condition::Creating | Condition::Trashed { .. } | Condition::Purging => false,
         };
         if had_worker {
             ensure_worker(context).await

@@ -15,8 +15,8 @@ use rusqlite::{Connection, Row, named_params};
 /// abandoned are never listed.
 #[derive(Debug, Clone, Default)]
 pub struct DatabaseFilter {
-    /// Those in this state.
-    pub state: Option<DatabaseState>,
+    /// Those in this state at a moment: whether a time to live has ended, the clock says.
+    pub state: Option<(DatabaseState, Timestamp)>,
     /// Those that carry this label: key and value.
     pub label: Option<(String, String)>,
     /// Those with this in their name, without regard to case.
@@ -148,32 +148,46 @@ pub(super) fn list(
 }
 
 fn listing(filter: &DatabaseFilter) -> Listing {
-    let state = filter.state.map(|it| Value::from(it.as_str().to_owned()));
     let mut rest = Vec::new();
+    let states: Option<Vec<&str>> = filter.state.map(|(state, now)| {
+        let now = Value::from(now.to_string());
+        if state == DatabaseState::Expired {
+            rest.push(("expires_at <= ?", now));
+            let states = DatabaseState::MAY_EXPIRE.iter();
+            return states.map(|it| it.as_str()).collect();
+        }
+        if DatabaseState::MAY_EXPIRE.contains(&state) {
+            rest.push(("ifnull(expires_at > ?, 1)", now));
+        }
+        vec![state.as_str()]
+    });
     if let Some(part) = &filter.name_part {
         rest.push(("instr(name_key, ?) > 0", Value::from(name_key(part))));
     }
-    let (from, key, lead, walk) = match (&filter.label, state) {
-        (Some((label, value)), state) => {
-            rest.extend(state.map(|it| ("state = ?", it)));
+    let (from, key, lead, walks) = match (&filter.label, states) {
+        (Some((label, value)), states) => {
+            let words = states.map(|it| Value::from(it.join(" ")));
+            rest.extend(words.map(|it| ("instr(?, state) > 0", it)));
             (
                 "labels CROSS JOIN databases ON databases.requested = labels.database",
                 "labels.database",
                 "labels.key = ? AND labels.value = ?",
-                vec![Value::from(label.clone()), Value::from(value.clone())],
+                vec![vec![Value::from(label.clone()), Value::from(value.clone())]],
             )
         }
-        (None, Some(state)) => (
+        (None, Some(states)) => (
             "databases INDEXED BY databases_by_state",
             "requested",
             "state = ?",
-            vec![state],
+            (states.into_iter())
+                .map(|it| vec![Value::from(it.to_owned())])
+                .collect(),
         ),
         (None, None) => (
             "databases INDEXED BY databases_kept",
             "requested",
             "removed_at IS NULL",
-            vec![],
+            vec![vec![]],
         ),
     };
     Listing {
@@ -181,7 +195,7 @@ fn listing(filter: &DatabaseFilter) -> Listing {
         from,
         key,
         lead,
-        walks: vec![walk],
+        walks,
         rest,
         within: 0..=u64::MAX,
     }
@@ -221,7 +235,7 @@ mod tests {
             ..DatabaseFilter::default()
         };
         assert_walks(&listing(&filter), "databases_kept");
-        filter.state = Some(DatabaseState::Ready);
+        filter.state = Some((DatabaseState::Ready, Timestamp::from_millis(0)));
         assert_walks(&listing(&filter), "databases_by_state");
         filter.label = Some(("team".into(), "blue".into()));
         assert_walks(&listing(&filter), "labels");
