@@ -87,6 +87,16 @@ pub async fn insert_rows(
     table: &str,
     rows: NewRows,
 ) -> Result<u64, BatchError> {
+    let most = plane.config().max_batch_statements;
+    if rows.len() > most {
+        return Err(BatchError {
+            statement: most,
+            error: QueryError::PayloadTooLarge {
+                what: "the number of rows",
+                limit: most.to_string(),
+            },
+        });
+    }
     let mut statements = Vec::with_capacity(rows.len());
     let mut last: Option<Arc<str>> = None;
     for row in rows {
@@ -316,6 +326,7 @@ fn literal(value: &Param) -> String {
             now @ ("CURRENT_TIMESTAMP" | "CURRENT_DATE" | "CURRENT_TIME") => now.to_owned(),
             _ => format!("'{}'", it.replace('\'', "''")),
         },
+        Param::TextBytes(it) => format!("(CAST(x'{}' AS TEXT))", hex::encode(it)),
         Param::Blob(it) => format!("x'{}'", hex::encode(it)),
     }
 }

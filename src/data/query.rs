@@ -180,6 +180,12 @@ pub enum QueryError {
         /// The bound, in words.
         limit: String,
     },
+    /// Rows are to be objects, and two columns have one name (`invalid_request`).
+    #[error("two columns are named `{name}`, and an object has a name once")]
+    DuplicateColumn {
+        /// That name.
+        name: String,
+    },
     /// Its deadline passed; nothing of it was kept (`statement_timeout`).
     #[error("the statement took longer than {timeout_ms} ms; nothing of it was kept")]
     Timeout {
@@ -242,6 +248,7 @@ impl QueryError {
             SqlError::Invalid { message } => Self::InvalidRequest { message },
             SqlError::ParameterMismatch { message } => Self::ParameterMismatch { message },
             SqlError::ResultTooLarge { limit } => Self::ResultTooLarge { limit },
+            SqlError::DuplicateColumn { name } => Self::DuplicateColumn { name },
             SqlError::Timeout | SqlError::Abandoned | SqlError::SliceOver => Self::timeout(timeout),
             SqlError::Locked => Self::Locked,
             SqlError::QuotaExceeded => Self::QuotaExceeded,
@@ -252,9 +259,11 @@ impl QueryError {
             },
             SqlError::DataMissing => Self::DataMissing,
             SqlError::OutcomeUnknown => Self::OutcomeUnknown,
-            SqlError::Damaged | SqlError::Io { .. } => Self::Broken {
-                reason: error.to_string(),
-            },
+            SqlError::Damaged | SqlError::VirtualTable { .. } | SqlError::Io { .. } => {
+                Self::Broken {
+                    reason: error.to_string(),
+                }
+            }
         }
     }
 
@@ -271,6 +280,9 @@ impl QueryError {
             Self::Sql { hint, .. } => hint.as_deref(),
             Self::ResultTooLarge { .. } => {
                 Some("use LIMIT, or ask for more with max_rows, max_bytes or ?stream=true")
+            }
+            Self::DuplicateColumn { .. } => {
+                Some("name one of them with AS, or ask for \"shape\":\"rows\"")
             }
             Self::DeferredForeignKey => Some(
                 "a deferred foreign key is broken at the end of the transaction: add the row that \

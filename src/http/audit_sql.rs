@@ -6,8 +6,8 @@ use super::extract::{JsonBody, StrictQuery};
 use super::forms::{self, SequenceNumber};
 use super::reply::Marked;
 use super::schemas;
-use super::sql::{Int64Word, OptionWords, QueryResult, ShapeWord, written};
-use super::sql_streams::{FormatWord, chosen_format, in_format};
+use super::sql::{Int64Word, OptionWords, QueryResult, ShapeWord};
+use super::sql_streams::{FormatWord, chosen_format, whole_in_format};
 use crate::clock::Stopwatch;
 use crate::data::{Access, Params, QueryOptions, QueryRequest};
 use crate::domain::token::Scope;
@@ -98,6 +98,6 @@ pub(super) async fn query_history(
     let present = gateway.listed_at(parameters.min_sequence).await?;
     let control_db = gateway.control_db.path().to_owned();
     let answer = gateway.data.query_history(control_db, request).await?;
-    let response = in_format(written(answer, stopwatch.elapsed()), format);
+    let response = whole_in_format(answer, format, stopwatch.elapsed());
     Ok(response.seen(present.head.sequence))
 }

@@ -166,7 +166,7 @@ pub(super) fn rows_by_column() -> Array {
 pub(super) fn parameter() -> AnyOfBuilder {
     let plain = [Type::Null, Type::Boolean, Type::String];
     let real = word(["Infinity", "-Infinity", "NaN"]);
-    let base64 = pattern("^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$");
+    let base64 = || pattern("^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$");
     let whole = ObjectBuilder::new()
         .schema_type(Type::Integer)
         .minimum(Some(i64::MIN))
@@ -180,7 +180,8 @@ pub(super) fn parameter() -> AnyOfBuilder {
         .item(ObjectBuilder::new().schema_type(SchemaType::from_iter(plain)))
         .item(whole)
         .item(broken)
-        .item(special("$base64", base64))
+        .item(special("$base64", base64()))
+        .item(special("$text_base64", base64()))
         .item(special("$real", real))
 }
 
@@ -198,6 +199,7 @@ fn value() -> AnyOfBuilder {
     AnyOf::builder()
         .item(ObjectBuilder::new().schema_type(SchemaType::from_iter(plain)))
         .item(special("$base64", text()))
+        .item(special("$text_base64", text()))
         .item(special("$real", word(["Infinity", "-Infinity"])))
 }
 

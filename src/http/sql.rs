@@ -267,7 +267,9 @@ pub(super) fn written_json(body: impl Into<Body>, took: Duration, total: Duratio
 impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         let code = match &error {
-            QueryError::InvalidRequest { .. } => ErrorCode::InvalidRequest,
+            QueryError::InvalidRequest { .. } | QueryError::DuplicateColumn { .. } => {
+                ErrorCode::InvalidRequest
+            }
             QueryError::Sql { .. } => ErrorCode::SqlError,
             QueryError::NotAllowed { .. } | QueryError::ForeignKeysOff => {
                 ErrorCode::StatementNotAllowed

@@ -274,8 +274,7 @@ pub(super) fn place_in_script(statement: usize, offset: usize, script: &str) -> 
 pub(super) fn whole_or(error: QueryError, place: &str, kept: &str) -> Problem {
     if error == QueryError::DeferredForeignKey {
         let hint = format!(
-            "{place} broke a deferred foreign key, and none behind it mended it: that is found at \
-             the commit; {kept}"
+            "since {place} a deferred foreign key is broken, which is found at the commit; {kept}"
         );
         return Problem::from(error).hint(hint);
     }

@@ -7,17 +7,18 @@ use super::extract::StrictQuery;
 use super::negotiation::{liking, wishes};
 use super::sql::{ShapeWord, written};
 use crate::clock::Stopwatch;
-use crate::data::{Format, QueryError, QueryRequest, RowStream, Shape, Streamed};
+use crate::data::{Format, QueryAnswer, QueryError, QueryRequest, RowStream, Shape, Streamed};
 use crate::domain::ids::RequestId;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
 /// What a request says about the form of its answer beside its body.
@@ -117,8 +118,22 @@ fn media_type(format: Format) -> &'static str {
     }
 }
 
+/// Whether an answer was cut at `max_rows`, where its body has no place to say so.
+const TRUNCATED: HeaderName = HeaderName::from_static("x-dbforge-truncated");
+
+/// A whole answer in its format.
+pub(super) fn whole_in_format(answer: QueryAnswer, format: Format, took: Duration) -> Response {
+    let is_cut = if answer.truncated { "true" } else { "false" };
+    let mut response = in_format(written(answer, took), format);
+    if format != Format::Json {
+        let headers = response.headers_mut();
+        headers.insert(TRUNCATED, HeaderValue::from_static(is_cut));
+    }
+    response
+}
+
 /// Says which format an answer is in; a whole one says that it is JSON already.
-pub(super) fn in_format(mut response: Response, format: Format) -> Response {
+fn in_format(mut response: Response, format: Format) -> Response {
     let content_type = match format {
         Format::Json if response.headers().contains_key(header::CONTENT_TYPE) => return response,
         Format::Csv => "text/csv; charset=utf-8; header=present",
@@ -137,31 +152,46 @@ impl Gateway {
         self: &Arc<Self>,
         entered: &Entered,
         mut request: QueryRequest,
-        wanted: WantedForm,
+        mut wanted: WantedForm,
     ) -> Result<Response, QueryError> {
         request.options.format = wanted.format;
         if let Some(shape) = wanted.shape {
             request.options.shape = shape.into();
         }
-        if !wanted.is_streamed {
-            let response = self.run(entered, request).await?;
-            return Ok(in_format(response, wanted.format));
-        }
         let shape = request.options.shape;
-        let stopwatch = Stopwatch::start();
-        let streamed = self.data.stream(&entered.guard, &entered.target, request);
-        let response = match streamed.await? {
-            Streamed::Whole(answer) => written(answer, stopwatch.elapsed()),
-            Streamed::Rows(rows) => Sending {
-                rows,
-                tells_errors: wanted.format == Format::Ndjson && shape == Shape::Rows,
-                is_at_line_start: true,
-                gateway: self.clone(),
-                request: wanted.request,
-            }
-            .into_response(),
+        let tells_at_its_end = match wanted.format {
+            Format::Json => true,
+            Format::Ndjson => shape == Shape::Rows,
+            Format::Csv => false,
         };
-        Ok(in_format(response, wanted.format))
+        let stopwatch = Stopwatch::start();
+        // A header says whether it was cut, so it cannot be on its way before its end.
+        if request.options.max_rows.is_some() && !tells_at_its_end {
+            let largest = self.data.config().largest_max_bytes;
+            request.options.max_bytes.get_or_insert(largest);
+            wanted.is_streamed = false;
+        }
+        if !wanted.is_streamed {
+            let answer = self.data.query(&entered.guard, &entered.target, request);
+            let answer = answer.await?;
+            return Ok(whole_in_format(answer, wanted.format, stopwatch.elapsed()));
+        }
+        let streamed = self.data.stream(&entered.guard, &entered.target, request);
+        match streamed.await? {
+            Streamed::Whole(answer) => {
+                Ok(whole_in_format(answer, wanted.format, stopwatch.elapsed()))
+            }
+            Streamed::Rows(rows) => {
+                let sending = Sending {
+                    rows,
+                    tells_errors: wanted.format == Format::Ndjson && shape == Shape::Rows,
+                    is_at_line_start: true,
+                    gateway: self.clone(),
+                    request: wanted.request,
+                };
+                Ok(in_format(sending.into_response(), wanted.format))
+            }
+        }
     }
 }
 

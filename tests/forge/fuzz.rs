@@ -93,6 +93,7 @@ fn as_json(value: &Param) -> Value {
         Param::Real(it) if *it > 0.0 => json!({"$real": "Infinity"}),
         Param::Real(_) => json!({"$real": "-Infinity"}),
         Param::Text(it) => json!(it),
+        Param::TextBytes(it) => json!({"$text_base64": STANDARD.encode(it)}),
         Param::Blob(it) => json!({"$base64": STANDARD.encode(it)}),
     }
 }

@@ -300,6 +300,27 @@ async fn a_parameter_arrives_to_the_last_bit() {
 }
 
 #[tokio::test]
+async fn text_that_is_no_utf8_goes_both_ways_and_stays_text() {
+    let both = Both::new().await;
+    for bytes in [&b"\xff\xfe"[..], b"a\x80b", b"\xed\xa0\x80", b"ok", b""] {
+        let values = Values::Positional(vec![Value::TextBytes(bytes.to_vec()); 3]);
+        let sql = "SELECT CAST(? AS BLOB), typeof(?), length(?)".to_owned();
+        both.compare(&Statement { sql, values }).await.unwrap();
+    }
+    let made = "CREATE TABLE broken (a TEXT, b)";
+    both.compare(&plain(made)).await.unwrap();
+    let values = Values::Named(vec![(":a".to_owned(), Value::TextBytes(b"\xc3(".to_vec()))]);
+    let sql = "INSERT INTO broken VALUES (:a, :a || 'x') RETURNING *".to_owned();
+    both.compare(&Statement { sql, values }).await.unwrap();
+    for sql in [
+        "SELECT *, a = b, max(a, b) FROM broken",
+        "SELECT CAST(x'ff' AS TEXT)",
+    ] {
+        both.compare(&plain(sql)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn what_the_sandbox_refuses_is_a_short_list() {
     let both = Both::new().await;
     for (sql, status, code, reason) in REFUSED {

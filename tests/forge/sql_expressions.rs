@@ -127,6 +127,7 @@ fn written(cell: &Value) -> String {
         Value::Real(it) if it.is_finite() => format!("{it:?}"),
         Value::Real(it) => if *it > 0.0 { "9e999" } else { "-9e999" }.to_owned(),
         Value::Text(it) => format!("'{}'", it.replace('\'', "''")),
+        Value::TextBytes(it) => format!("CAST(x'{}' AS TEXT)", hex::encode(it)),
         Value::Blob(it) => format!("x'{}'", hex::encode(it)),
     }
 }

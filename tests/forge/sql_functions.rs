@@ -49,6 +49,7 @@ fn plainly(plain: &Connection, question: &str, values: &[Param]) -> Option<Strin
             Param::Integer(it) => ValueRef::Integer(*it),
             Param::Real(it) => ValueRef::Real(*it),
             Param::Text(it) => ValueRef::Text(it.as_bytes()),
+            Param::TextBytes(it) => ValueRef::Text(it),
             Param::Blob(it) => ValueRef::Blob(it),
         };
         statement

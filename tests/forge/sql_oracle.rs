@@ -16,6 +16,8 @@ pub(crate) enum Value {
     Integer(i64),
     Real(f64),
     Text(String),
+    /// Text that is no UTF-8.
+    TextBytes(Vec<u8>),
     Blob(Vec<u8>),
 }
 
@@ -175,8 +177,10 @@ impl From<ValueRef<'_>> for Value {
             ValueRef::Null => Self::Null,
             ValueRef::Integer(it) => Self::Integer(it),
             ValueRef::Real(it) => Self::Real(it),
-            // JSON holds no bytes that are no text: docs/API.md says that they show as U+FFFD.
-            ValueRef::Text(it) => Self::Text(String::from_utf8_lossy(it).into_owned()),
+            ValueRef::Text(it) => match str::from_utf8(it) {
+                Ok(text) => Self::Text(text.to_owned()),
+                Err(_) => Self::TextBytes(it.to_vec()),
+            },
             ValueRef::Blob(it) => Self::Blob(it.to_vec()),
         }
     }
@@ -189,6 +193,7 @@ impl Value {
             Self::Integer(it) => ValueRef::Integer(*it),
             Self::Real(it) => ValueRef::Real(*it),
             Self::Text(it) => ValueRef::Text(it.as_bytes()),
+            Self::TextBytes(it) => ValueRef::Text(it),
             Self::Blob(it) => ValueRef::Blob(it),
         })
     }
@@ -203,6 +208,7 @@ impl Value {
             Self::Real(it) if *it > 0.0 => r#"{"$real":"Infinity"}"#.to_owned(),
             Self::Real(_) => r#"{"$real":"-Infinity"}"#.to_owned(),
             Self::Text(it) => serde_json::to_string(it).unwrap(),
+            Self::TextBytes(it) => format!(r#"{{"$text_base64":"{}"}}"#, STANDARD.encode(it)),
             Self::Blob(it) => format!(r#"{{"$base64":"{}"}}"#, STANDARD.encode(it)),
         }
     }
@@ -233,6 +239,9 @@ fn special(text: &str) -> Value {
     let object: serde_json::Value = serde_json::from_str(text).unwrap();
     if let Some(base64) = object["$base64"].as_str() {
         return Value::Blob(STANDARD.decode(base64).unwrap());
+    }
+    if let Some(base64) = object["$text_base64"].as_str() {
+        return Value::TextBytes(STANDARD.decode(base64).unwrap());
     }
     match object["$real"].as_str() {
         Some("Infinity") => Value::Real(f64::INFINITY),

@@ -72,7 +72,10 @@ async fn a_script_that_fails_keeps_nothing_and_says_where() {
                     INSERT INTO c VALUES (1);\nINSERT INTO p VALUES (2)";
     let answer = run(&forge, deferred).await;
     let said = answer.problem(409, "constraint_violation");
-    assert!(said.contains("statement 2, at line 3, broke"), "{said}");
+    assert!(
+        said.contains("since statement 2, at line 3, a deferred"),
+        "{said}"
+    );
     assert_eq!(answer.json()["statement"], 2);
 
     let long = "CREATE TABLE t (a); INSERT INTO t WITH RECURSIVE n(i) AS \

@@ -2,10 +2,13 @@
 use super::Client;
 use super::request::{Problem, Request};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::Lines;
+use crate::cli::output::{self, Lines};
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
+
+/// Said behind rows that were cut at `--max-rows`.
+pub(super) const MORE_ROWS: &str = "there are more rows: --max-rows asks for more, LIMIT for fewer";
 
 /// How the gateway begins the line that says why there are no more rows. No row begins so.
 const ERROR_LINE: &[u8] = br#"{"error":"#;
@@ -18,14 +21,23 @@ struct ErrorLine {
 impl Client {
     /// Prints the lines of an answer until its end.
     pub(super) fn print_rows(&self, request: Request) -> Result<(), Failure> {
-        let body = self.ask(request)?.into_body().into_reader();
+        let answer = self.ask(request)?;
+        let is_cut = (answer.headers().get("x-dbforge-truncated"))
+            .is_some_and(|it| it.as_bytes() == b"true");
+        let body = answer.into_body().into_reader();
         let mut body = BufReader::new(body);
         let mut lines = Lines::begin();
         let mut line = Vec::new();
         loop {
             line.clear();
             match body.read_until(b'\n', &mut line) {
-                Ok(0) => return lines.end(),
+                Ok(0) => {
+                    lines.end()?;
+                    if is_cut {
+                        output::note(MORE_ROWS);
+                    }
+                    return Ok(());
+                }
                 Ok(_) if line.starts_with(ERROR_LINE) => {
                     lines.end()?;
                     return Err(told_in(&line));

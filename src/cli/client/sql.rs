@@ -1,5 +1,6 @@
 //! One SQL statement, and its rows as a table or as the gateway writes them; or a script.
 use super::request::Request;
+use super::rows::MORE_ROWS;
 use super::{Client, GatewayArgs};
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::cli::output;
@@ -122,7 +123,7 @@ pub(super) fn ask(
     }
     output::text(table(&answer))?;
     if answer.truncated {
-        output::note("there are more rows: --max-rows asks for more, LIMIT for fewer");
+        output::note(MORE_ROWS);
     }
     Ok(())
 }
@@ -217,10 +218,11 @@ fn table(answer: &QueryAnswer) -> Table {
     table
 }
 
-/// A value as text: blobs as base64, reals that JSON cannot write by their names.
+/// A value as text: blobs, and texts that are no UTF-8, as base64, reals that JSON cannot write by their names.
 fn text_of(value: &Value) -> String {
     let inside = value.as_object().filter(|it| it.len() == 1);
-    let special = inside.and_then(|it| it.get("$base64").or_else(|| it.get("$real")));
+    let forms = ["$base64", "$text_base64", "$real"];
+    let special = inside.and_then(|it| forms.into_iter().find_map(|form| it.get(form)));
     match special.unwrap_or(value) {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -3,7 +3,9 @@ use super::error::SqlError;
 use super::pieces::Outlet;
 use super::values::{self, BlobForm, Int64Form};
 use crate::clock::{Milliseconds, Stopwatch};
+use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement};
+use std::collections::HashMap;
 use std::io::Write as _;
 
 /// How a result is written, and how much of it.
@@ -55,11 +57,59 @@ pub(super) struct AnswerWriter<'f, O> {
     marks: Marks,
     out: Vec<u8>,
     outlet: O,
-    /// `"name":` of each column, where rows are objects.
-    names: Vec<Vec<u8>>,
+    /// `"name":` of each column, where rows are objects; `None` for one that a later column of the
+    /// same name stands for.
+    names: Vec<Option<Vec<u8>>>,
     columns: usize,
     rows: u64,
     truncated: bool,
+}
+
+/// The keys of rows that are objects.
+///
+/// # Errors
+/// [`SqlError::DuplicateColumn`]. The original routes answer with the last of equal columns, as
+/// the original did.
+fn keys(names: &[&str], shape: Shape) -> Result<Vec<Option<Vec<u8>>>, SqlError> {
+    let mut last = HashMap::with_capacity(names.len());
+    for (place, name) in names.iter().enumerate() {
+        if last.insert(*name, place).is_some() && shape == Shape::Objects {
+            return Err(SqlError::DuplicateColumn {
+                name: (*name).to_owned(),
+            });
+        }
+    }
+    let key = |(place, name): (usize, &&str)| {
+        (last[*name] == place).then(|| {
+            let mut key = Vec::with_capacity(name.len() + 3);
+            values::text(&mut key, name.as_bytes());
+            key.push(b':');
+            key
+        })
+    };
+    Ok(names.iter().enumerate().map(key).collect())
+}
+
+/// The original routes have no form for text that is no UTF-8, and refuse it in the original's
+/// words.
+fn refuse_broken_text(
+    value: ValueRef<'_>,
+    statement: &Statement<'_>,
+    column: usize,
+) -> Result<(), SqlError> {
+    match value {
+        ValueRef::Text(it) if std::str::from_utf8(it).is_err() => {
+            let name = statement.column_name(column).unwrap_or_default();
+            Err(SqlError::Sql {
+                message: format!("Could not decode to UTF-8 column '{name}'"),
+                hint: Some(format!(
+                    "CAST({name} AS BLOB) is base64 here; POST /v1/databases/{{db}}/query answers \
+                     such text with {{\"$text_base64\":\"…\"}}"
+                )),
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What stands around rows.
@@ -122,6 +172,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
     ///
     /// # Errors
     /// [`SqlError::ResultTooLarge`]: a thousand columns may have long names.
+    /// [`SqlError::DuplicateColumn`] where rows are objects.
     pub(super) fn head(&mut self, statement: &Statement<'_>) -> Result<(), SqlError> {
         self.columns = statement.column_count();
         let names: usize = statement.column_names().map(str::len).sum();
@@ -135,14 +186,10 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             return Ok(());
         }
         if self.form.shape != Shape::Rows {
-            self.names = (statement.column_names())
-                .map(|name| {
-                    let mut key = Vec::with_capacity(name.len() + 3);
-                    values::text(&mut key, name.as_bytes());
-                    key.push(b':');
-                    key
-                })
-                .collect();
+            self.names = {
+                let names: Vec<&str> = statement.column_names().collect();
+                keys(&names, self.form.shape)?
+            };
         }
         match (self.form.format, self.form.shape) {
             (_, Shape::Original) => self.out.extend_from_slice(br#"{"data":["#),
@@ -210,16 +257,24 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             Shape::Original => BlobForm::Plain,
             Shape::Rows | Shape::Objects => BlobForm::Marked,
         };
+        let mut is_first = true;
         for column in 0..self.columns {
-            if column > 0 {
+            let name = self.names.get(column);
+            if name == Some(&None) {
+                continue;
+            }
+            if !std::mem::take(&mut is_first) {
                 self.out.push(b',');
             }
-            if let Some(name) = self.names.get(column) {
+            if let Some(Some(name)) = name {
                 self.out.extend_from_slice(name);
             }
             let value = row
                 .get_ref(column)
                 .map_err(|it| SqlError::from_sqlite(&it, None))?;
+            if self.form.shape == Shape::Original {
+                refuse_broken_text(value, row.as_ref(), column)?;
+            }
             match self.form.format {
                 Format::Csv => values::csv(&mut self.out, value),
                 Format::Json | Format::Ndjson => {

@@ -1,7 +1,8 @@
 //! Looks into what a statement made of the schema, before it is kept.
 //!
 //! SQLite stores triggers and views without resolving what is in them, so one that calls a refused
-//! function would be made, and would then break every statement that touches its table.
+//! function would be made, and would then break every statement that touches its table. The same
+//! holds for texts in double quotes, which are names here.
 //!
 //! And it lets indexes and foreign keys be tied to the tables in which FTS5 and R*Tree keep their
 //! insides. A write of FTS5 into such a table then opens a savepoint, for which FTS5 writes what
@@ -15,12 +16,12 @@ impl SqliteConnection {
     /// Refuses what the last statements made, if nobody could use it. Called before they are kept.
     ///
     /// # Errors
-    /// [`SqlError::NotAllowed`], naming what is in it.
+    /// [`SqlError::NotAllowed`], naming what is in it; [`SqlError::Sql`] for a text in double quotes.
     pub(super) fn look_into_created(&self, created: &[Created]) -> Result<(), SqlError> {
         for it in created {
             let uses = match it {
                 Created::View { name } => vec![format!("SELECT * FROM {}", quoted(name))],
-                Created::Trigger { table } => {
+                Created::Trigger { table, .. } => {
                     self.as_house(|sqlite| uses_of(sqlite, table).unwrap_or_default())
                 }
             };
@@ -28,22 +29,46 @@ impl SqliteConnection {
                 self.recorder.take();
                 // Whether it can be prepared at all is the client's affair: a trigger may name
                 // tables that come later.
-                let message = self
-                    .inner
-                    .prepare(&use_of_it)
-                    .err()
-                    .map(|it| it.to_string());
+                let error = self.inner.prepare(&use_of_it).err();
                 if let Some(Refused::NotAllowed(what)) = self.recorder.take().refused {
                     return Err(SqlError::NotAllowed { what });
                 }
+                let Some(SqlError::Sql { message, .. }) =
+                    error.map(|error| SqlError::from_sqlite(&error, None))
+                else {
+                    continue;
+                };
                 // What a schema may not name is told before the authorizer is asked.
-                if let Some(it) = message.filter(|it| it.starts_with("unsafe use of")) {
-                    let what = it.split(" in ").next().unwrap_or_default().to_owned();
+                if message.starts_with("unsafe use of") {
+                    let what = message.split(" in ").next().unwrap_or_default();
+                    let what = what.to_owned();
                     return Err(SqlError::NotAllowed { what });
+                }
+                if let Some(name) = text_in_double_quotes(&message)
+                    && self.is_written_in(it, name)
+                {
+                    let text = name.trim_matches('"').replace('\'', "''");
+                    let hint = format!("{name} is a name; a text is written '{text}'");
+                    return Err(SqlError::Sql {
+                        message,
+                        hint: Some(hint),
+                    });
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether the fault is in what was made. A trigger shares its table with others, which may
+    /// have been made elsewhere; a view has nobody beside it.
+    fn is_written_in(&self, created: &Created, words: &str) -> bool {
+        let Created::Trigger { name, .. } = created else {
+            return true;
+        };
+        let question = "SELECT instr(sql, ?2) > 0 FROM sqlite_schema \
+                        WHERE type = 'trigger' AND name = ?1 COLLATE NOCASE";
+        self.as_house(|sqlite| sqlite.query_row(question, [name, words], |row| row.get(0)))
+            .unwrap_or(false)
     }
 
     /// Refuses indexes, triggers and foreign keys that are tied to the insides of a virtual table.
@@ -89,6 +114,13 @@ const A_TIE_TO_INSIDES: &str = "
       JOIN inside ON inside.name = k.\"table\" COLLATE NOCASE
       WHERE m.type = 'table'
     LIMIT 1";
+
+/// What stands in double quotes where SQLite took it for a name and found none.
+fn text_in_double_quotes(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix("no such column: ")?;
+    let (name, advice) = rest.split_once(" - ")?;
+    advice.contains("string literal").then_some(name)
+}
 
 /// Statements that make every trigger of a table run.
 fn uses_of(sqlite: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {

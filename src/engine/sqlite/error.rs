@@ -55,6 +55,12 @@ pub enum SqlError {
         /// The bound, in words: `10000 rows`.
         limit: String,
     },
+    /// Rows are to be objects, and two columns have one name.
+    #[error("two columns are named `{name}`, and an object has a name once")]
+    DuplicateColumn {
+        /// That name.
+        name: String,
+    },
     /// Its deadline passed.
     #[error("the statement ran into its deadline")]
     Timeout,
@@ -85,6 +91,12 @@ pub enum SqlError {
     /// The file is missing or no plain file.
     #[error("the database's file is missing or empty")]
     DataMissing,
+    /// The tables in which a virtual table keeps its rows do not fit each other.
+    #[error("a virtual table does not fit its contents: {message}")]
+    VirtualTable {
+        /// What SQLite says.
+        message: String,
+    },
     /// The file is damaged.
     #[error("the database's file is damaged")]
     Damaged,
@@ -123,6 +135,8 @@ impl SqlError {
             | Self::Invalid { .. }
             | Self::ParameterMismatch { .. }
             | Self::ResultTooLarge { .. }
+            | Self::DuplicateColumn { .. }
+            | Self::VirtualTable { .. }
             | Self::Locked => false,
         }
     }
@@ -175,6 +189,9 @@ impl SqlError {
                     code: code.extended_code,
                 },
             },
+            ErrorCode::DatabaseCorrupt if code.extended_code == ffi::SQLITE_CORRUPT_VTAB => {
+                Self::VirtualTable { message }
+            }
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged,
             ErrorCode::SystemIoFailure => match code.extended_code {
                 ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC | ffi::SQLITE_IOERR_CLOSE => {

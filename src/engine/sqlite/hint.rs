@@ -35,8 +35,9 @@ fn nearest(sqlite: &Connection, question: &str, wrong: &str) -> Option<String> {
         .filter_map(Result::ok)
         .filter(|it| it.len() <= LONGEST_NAME)
         .map(|it| (distance(&it.to_lowercase(), &wrong.to_lowercase()), it))
-        .filter(|(distance, _)| *distance <= farthest)
         .min()
+        // The very word is there, elsewhere: another one is not meant.
+        .filter(|(distance, _)| (1..=farthest).contains(distance))
         .map(|(_, it)| format!("did you mean \"{it}\"?"))
 }
 
@@ -97,7 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_like_no_other_gets_no_hint() {
+    fn a_name_that_is_like_no_other_or_that_is_known_elsewhere_gets_no_hint() {
+        for known in ["email", "o.EMAIL", "\"total\""] {
+            assert_eq!(hint(&format!("no such column: {known}")), None);
+        }
+        assert_eq!(hint("table orders has no column named email"), None);
         assert_eq!(hint("no such table: invoices"), None);
         assert_eq!(hint("near \"SELEC\": syntax error"), None);
     }

@@ -14,6 +14,7 @@ mod created;
 mod error;
 mod files;
 mod fts5_functions;
+mod fts5_tables;
 mod functions;
 mod hint;
 mod leash;

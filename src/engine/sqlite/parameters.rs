@@ -10,8 +10,8 @@ use std::fmt;
 /// Most parameters of one statement.
 pub const MAX_PARAMETERS: usize = 1_000;
 
-/// One value, in the forms of the API: null, number, text, `{"$base64":…}`, `{"$real":…}`; true
-/// and false are 1 and 0, as in SQL.
+/// One value, in the forms of the API: null, number, text, `{"$base64":…}`, `{"$real":…}`,
+/// `{"$text_base64":…}`; true and false are 1 and 0, as in SQL.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Param {
     /// NULL.
@@ -22,6 +22,8 @@ pub enum Param {
     Real(f64),
     /// Text.
     Text(String),
+    /// Text that may be no UTF-8.
+    TextBytes(Vec<u8>),
     /// Bytes.
     Blob(Vec<u8>),
 }
@@ -129,6 +131,7 @@ impl Param {
             Self::Integer(it) => ValueRef::Integer(*it),
             Self::Real(it) => ValueRef::Real(*it),
             Self::Text(it) => ValueRef::Text(it.as_bytes()),
+            Self::TextBytes(it) => ValueRef::Text(it),
             Self::Blob(it) => ValueRef::Blob(it),
         })
     }
@@ -202,7 +205,9 @@ impl<'de> Visitor<'de> for ParamVisitor {
     type Value = Param;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(r#"null, a number, text, {"$base64":"…"} or {"$real":"Infinity"}"#)
+        f.write_str(
+            r#"null, a number, text, {"$base64":"…"}, {"$text_base64":"…"} or {"$real":"Infinity"}"#,
+        )
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Param, E> {
@@ -240,17 +245,24 @@ impl<'de> Visitor<'de> for ParamVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Param, A::Error> {
         let unknown = || de::Error::invalid_type(de::Unexpected::Map, &self);
-        let (form, text) = object.next_entry::<String, String>()?.ok_or_else(unknown)?;
-        let value = match form.as_str() {
-            "$base64" => STANDARD.decode(&text).map(Param::Blob).map_err(|_| {
-                de::Error::custom("the text under $base64 is no base64 with padding")
-            })?,
-            "$real" => match text.as_str() {
-                "Infinity" => Param::Real(f64::INFINITY),
-                "-Infinity" => Param::Real(f64::NEG_INFINITY),
-                "NaN" => Param::Null,
-                _ => return Err(unknown()),
-            },
+        let form = object.next_key::<String>()?.ok_or_else(unknown)?;
+        if !FORMS.contains(&form.as_str()) {
+            return Err(unknown());
+        }
+        let text = object.next_value::<String>()?;
+        let bytes = || {
+            STANDARD.decode(&text).map_err(|_| {
+                de::Error::custom(format_args!(
+                    "the text under {form} is no base64 with padding"
+                ))
+            })
+        };
+        let value = match (form.as_str(), text.as_str()) {
+            (BLOB, _) => Param::Blob(bytes()?),
+            (TEXT, _) => Param::TextBytes(bytes()?),
+            (_, "Infinity") => Param::Real(f64::INFINITY),
+            (_, "-Infinity") => Param::Real(f64::NEG_INFINITY),
+            (_, "NaN") => Param::Null,
             _ => return Err(unknown()),
         };
         match object.next_key::<String>()? {
@@ -259,6 +271,10 @@ impl<'de> Visitor<'de> for ParamVisitor {
         }
     }
 }
+
+const BLOB: &str = "$base64";
+const TEXT: &str = "$text_base64";
+const FORMS: &[&str] = &[BLOB, TEXT, "$real"];
 
 #[cfg(test)]
 mod tests {
@@ -271,7 +287,7 @@ mod tests {
     #[test]
     fn every_form_of_a_value_is_read_exactly() {
         let json = r#"[null, true, 9223372036854775807, -1, 1.5, -0, "é", {"$base64":"AP8="},
-                       {"$real":"-Infinity"}, {"$real":"NaN"}]"#;
+                       {"$real":"-Infinity"}, {"$real":"NaN"}, {"$text_base64":"gGE="}]"#;
         assert_eq!(
             read(json),
             Ok(Params::Positional(vec![
@@ -285,6 +301,7 @@ mod tests {
                 Param::Blob(vec![0, 255]),
                 Param::Real(f64::NEG_INFINITY),
                 Param::Null,
+                Param::TextBytes(vec![0x80, b'a']),
             ]))
         );
         assert_eq!(read("{}"), Ok(Params::None));
@@ -304,9 +321,21 @@ mod tests {
             r#"[{"$base64":"?"}]"#,
             r#"[{"$real":"1"}]"#,
             r#"[{"$real":"NaN","b":"c"}]"#,
+            r#"[{"$text_base64":"YQ"}]"#,
             "7",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_is_no_value_is_answered_with_what_a_value_may_be() {
+        for wrong in [r#"[{"a":1}]"#, r#"[{}]"#, r#"[{"a":{"b":[1]}}]"#, "[[1]]"] {
+            let said = read(wrong).unwrap_err();
+            assert!(
+                said.contains(r#"expected null, a number, text, {"$base64""#),
+                "{said}"
+            );
         }
     }
 

@@ -111,10 +111,10 @@ impl SqliteConnection {
         let result = match result {
             Ok(mut answer) => {
                 answer.traits.is_calm = self.look_into(&seen);
-                let fine = self.look_into_created(&seen.created);
                 let fine = match answer.traits.changes_schema {
-                    true => fine.and_then(|()| self.look_for_ties_to_insides()),
-                    false => fine,
+                    true => (self.look_into_created(&seen.created))
+                        .and_then(|()| self.look_for_ties_to_insides()),
+                    false => Ok(()),
                 };
                 fine.map(|()| answer)
             }
@@ -163,7 +163,9 @@ impl SqliteConnection {
         // What ran may have come from the cache, and nobody saw its tables.
         let _ = self.inner.prepare(sql);
         let seen = self.recorder.take();
-        let question = "SELECT 1 FROM sqlite_sequence WHERE name = ?1 COLLATE NOCASE AND seq = ?2";
+        // Whatever a client has put there, SQLite reads as an integer.
+        let question = "SELECT 1 FROM sqlite_sequence \
+                        WHERE name = ?1 COLLATE NOCASE AND CAST(seq AS INTEGER) = ?2";
         self.as_house(|house| {
             let pages = |name| house.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
             if pages("page_count").ok()? >= pages("max_page_count").ok()? {
@@ -224,8 +226,39 @@ impl SqliteConnection {
                 },
                 None => self.which_room_is_full(),
             },
+            (_, SqlError::VirtualTable { message }) => match self.table_with_foreign_rows(sql) {
+                Some(table) => SqlError::Sql {
+                    // SQLite says of such a table that the file is malformed, which it is not.
+                    message: match message.strip_prefix("fts5: ") {
+                        Some(message) => format!("{message}; the FTS5 table {table} has it"),
+                        None => format!(
+                            "the FTS5 table {table} does not fit the rows that it was made from"
+                        ),
+                    },
+                    hint: Some(format!(
+                        "INSERT INTO {table}({table}) VALUES ('rebuild') makes its index anew; \
+                         one without content is emptied with 'delete-all'"
+                    )),
+                },
+                None => SqlError::Damaged,
+            },
             (_, error) => error,
         }
+    }
+
+    /// Whether a statement was refused because it writes, and would only be explained: then it may
+    /// be prepared.
+    fn only_explains(&self, sql: &str) -> bool {
+        let mut seen = self.recorder.lock();
+        let is_refused = seen.refused == Some(Refused::NeedsWriter);
+        let explains = is_refused && begins_with(sql, &["explain"]);
+        if explains {
+            *seen = Seen {
+                explains,
+                ..Seen::default()
+            };
+        }
+        explains
     }
 }
 
@@ -236,10 +269,8 @@ fn builds_an_index(sql: &str) -> bool {
 
 /// Whether the first word of a statement is one of these.
 pub(super) fn begins_with(sql: &str, words: &[&str]) -> bool {
-    let first = script::statements(sql)
-        .next()
-        .and_then(|it| sql[it].split(|it: char| !it.is_ascii_alphabetic()).next());
-    first.is_some_and(|first| words.iter().any(|word| first.eq_ignore_ascii_case(word)))
+    let first = script::first_word(sql);
+    words.iter().any(|word| first.eq_ignore_ascii_case(word))
 }
 
 fn run(
@@ -255,6 +286,7 @@ fn run(
 
     let mut prepared = match prepare(sqlite, &statement.sql) {
         Err(error) if connection.may_be_behind(&error) => prepare(sqlite, &statement.sql),
+        Err(_) if connection.only_explains(&statement.sql) => prepare(sqlite, &statement.sql),
         prepared => prepared,
     }
     .map_err(cut)?;
@@ -269,6 +301,9 @@ fn run(
     if let Some(sql) = instead.filter(|_| prepared.is_explain() == 0) {
         prepared.discard();
         prepared = prepare(sqlite, sql).map_err(cut)?;
+    }
+    if connection.recorder.lock().checks_file {
+        connection.refresh_fts5_tables();
     }
     statement.params.bind(&mut prepared)?;
     let mut writer = AnswerWriter::new(form, outlet);
@@ -288,8 +323,9 @@ fn run(
     if !has_head {
         writer.head(&prepared)?;
     }
-    let changes_schema = connection.recorder.lock().changes_schema;
-    let changes_rows = !prepared.readonly() && prepared.is_explain() == 0 && !changes_schema;
+    let is_explained = prepared.is_explain() != 0;
+    let changes_schema = connection.recorder.lock().changes_schema && !is_explained;
+    let changes_rows = !prepared.readonly() && !is_explained && !changes_schema;
     if changes_schema || asks_pragma {
         // Its next run has to be seen by the authorizer again, which tells others of it.
         prepared.discard();

@@ -36,7 +36,12 @@ pub(super) fn json(out: &mut Vec<u8>, value: ValueRef<'_>, int64: Int64Form, blo
             let name = infinity(it);
             write!(out, r#"{{"$real":"{name}"}}"#).expect("writing to memory does not fail");
         }
-        ValueRef::Text(it) => text(out, it),
+        ValueRef::Text(it) if std::str::from_utf8(it).is_ok() => text(out, it),
+        ValueRef::Text(it) => {
+            out.extend_from_slice(br#"{"$text_base64":"#);
+            quoted_base64(out, it);
+            out.push(b'}');
+        }
         ValueRef::Blob(it) if blobs == BlobForm::Plain => quoted_base64(out, it),
         ValueRef::Blob(it) => {
             out.extend_from_slice(br#"{"$base64":"#);
@@ -46,14 +51,16 @@ pub(super) fn json(out: &mut Vec<u8>, value: ValueRef<'_>, int64: Int64Form, blo
     }
 }
 
-/// One value as a field of CSV: NULL is empty and not quoted, so that it is no text.
+/// One value as a field of CSV: NULL is empty and not quoted, so that it is no text. Text that is
+/// no UTF-8 is written as a BLOB is: the file has one encoding.
 pub(super) fn csv(out: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => {}
         ValueRef::Integer(it) => number(out, it),
         ValueRef::Real(it) if it.is_finite() => number(out, it),
         ValueRef::Real(it) => out.extend_from_slice(infinity(it).as_bytes()),
-        ValueRef::Text(it) => csv_text(out, it),
+        ValueRef::Text(it) if std::str::from_utf8(it).is_ok() => csv_text(out, it),
+        ValueRef::Text(it) => base64(out, it),
         ValueRef::Blob([]) => csv_text(out, &[]),
         ValueRef::Blob(it) => base64(out, it),
     }
@@ -75,7 +82,7 @@ pub(super) fn number(out: &mut Vec<u8>, it: impl serde::Serialize) {
     serde_json::to_writer(out, &it).expect("a number is written to memory");
 }
 
-/// Text as a JSON string; what is no UTF-8 in it shows as U+FFFD.
+/// A name or a text as a JSON string; what is no UTF-8 in a name shows as U+FFFD.
 pub(super) fn text(out: &mut Vec<u8>, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(it) => serde_json::to_writer(out, it),
