@@ -112,6 +112,11 @@ fn rows_are_printed_as_a_table_as_csv_or_as_the_gateway_sent_them() {
         csv,
         "big,text,none,blob\r\n9007199254740993,\"a\"\"b\",,AP8=\r\n"
     );
+    let two = "SELECT 1 AS a UNION ALL SELECT 2";
+    let cut = ["sql", "shop", two, "--format", "csv", "--max-rows", "1"];
+    let cut = forge.run(&cut);
+    assert_eq!((cut.code, cut.out.as_str()), (0, "a\r\n1\r\n"));
+    assert!(cut.err.contains("there are more rows"), "{}", cut.err);
     let json = forge
         .command(&["sql", "shop", "-", "--json"])
         .fed(sql)

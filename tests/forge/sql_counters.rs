@@ -172,6 +172,25 @@ async fn a_request_sees_no_other_requests_numbers_even_in_one_commit() {
 }
 
 #[tokio::test]
+async fn behind_a_trigger_changes_is_not_the_number_of_another_request() {
+    let forge = shop().await;
+    let schema = [
+        "CREATE TABLE p (a)",
+        "CREATE TRIGGER h AFTER INSERT ON p BEGIN UPDATE o SET x = x + 1; END",
+    ];
+    batch(&forge, BATCH, "immediate", &schema).await;
+    for _ in 0..3 {
+        let update = "UPDATE o SET x = 0 RETURNING 1";
+        assert_eq!(rows(&forge, update).await, json!([[1], [1], [1]]));
+        // The second row is made behind the trigger of the first.
+        let insert = "INSERT INTO p SELECT changes() FROM (VALUES (1), (2)) RETURNING a";
+        assert_eq!(rows(&forge, insert).await, json!([[0], [0]]));
+    }
+    let temporary = "SELECT count(*) FROM sqlite_temp_schema";
+    assert_eq!(rows(&forge, temporary).await, json!([[0]]));
+}
+
+#[tokio::test]
 async fn the_answer_tells_the_last_rowid_where_a_row_was_inserted_and_null_elsewhere() {
     let forge = shop().await;
     let statements = [

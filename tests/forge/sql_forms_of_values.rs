@@ -149,6 +149,24 @@ async fn an_answer_that_was_cut_says_so_in_every_format() {
 }
 
 #[tokio::test]
+async fn the_original_routes_say_of_a_deferred_foreign_key_what_they_say_of_any() {
+    let forge = shop().await;
+    let table = json!({"sql": "CREATE TABLE c (t REFERENCES t DEFERRABLE INITIALLY DEFERRED)"});
+    assert_eq!(ask(&forge, QUERY, &table).await.status, 200);
+    for (path, body) in [
+        ("query", json!({"sql": "INSERT INTO c VALUES (9)"})),
+        ("tables/c/rows", json!({"rows": [{"t": null}, {"t": 9}]})),
+    ] {
+        let answer = ask(&forge, &format!("/api/db/shop/{path}"), &body).await;
+        let said = answer.problem(400, "sql_error");
+        assert!(
+            said.contains("SQL Error: FOREIGN KEY constraint failed"),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn too_many_rows_are_spoken_of_as_rows() {
     let forge = shop().await;
     let rows = json!({"rows": vec![json!({"n": 1}); 1_001]}).to_string();

@@ -45,6 +45,8 @@ pub(super) struct Seen {
     pub(super) changes_schema: bool,
     /// Whether a PRAGMA was prepared, or a table that asks one.
     pub(super) asks_pragma: bool,
+    /// Whether `changes()` was named.
+    pub(super) asks_changes: bool,
     /// Whether a PRAGMA was prepared that looks into every table.
     pub(super) checks_file: bool,
     /// Whether what is prepared is explained, and not run.
@@ -140,6 +142,7 @@ impl Seen {
                 self.tables.push(table_name.to_owned());
             }
             AuthAction::Function { function_name } => {
+                self.asks_changes |= function_name.eq_ignore_ascii_case("changes");
                 self.heavy_function |= !LIGHT_FUNCTIONS.contains(&function_name);
             }
             AuthAction::Pragma { pragma_name, .. } => {

@@ -85,6 +85,26 @@ impl Session {
         set(&self.total_changes_before, native.total_changes);
     }
 
+    /// Sees to it that a statement that asks `changes()` finds no other session's number, also where
+    /// [`Self::changes`] cannot tell them apart: SQLite puts the number from before a trigger back
+    /// behind it. Nothing sets it but a statement that changes rows, and one that is sure to be
+    /// possible needs a table of its own.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(super) fn forget_changes(&self, connection: &Connection) -> Result<()> {
+        let native = Native::of(connection);
+        if native.changes == 0 || native.changes == get(&self.changes) {
+            return Ok(());
+        }
+        connection.execute_batch(
+            "CREATE TEMP TABLE dbforge_nothing (a); DELETE FROM temp.dbforge_nothing; \
+             DROP TABLE temp.dbforge_nothing;",
+        )?;
+        self.statement_begins(connection);
+        Ok(())
+    }
+
     /// A statement has ended, well or not. `counts` says that it is one whose number `changes()`
     /// tells, 0 included. Answers the rowid that it inserted last.
     pub(super) fn statement_ends(&self, connection: &Connection, counts: bool) -> Option<i64> {

@@ -302,6 +302,11 @@ fn run(
         prepared.discard();
         prepared = prepare(sqlite, sql).map_err(cut)?;
     }
+    let asks_changes = connection.recorder.lock().asks_changes;
+    if asks_changes && connection.role == Role::Writer && !prepared.readonly() {
+        let forgotten = connection.as_house(|house| connection.session.forget_changes(house));
+        forgotten.map_err(cut)?;
+    }
     if connection.recorder.lock().checks_file {
         connection.refresh_fts5_tables();
     }
@@ -326,7 +331,7 @@ fn run(
     let is_explained = prepared.is_explain() != 0;
     let changes_schema = connection.recorder.lock().changes_schema && !is_explained;
     let changes_rows = !prepared.readonly() && !is_explained && !changes_schema;
-    if changes_schema || asks_pragma {
+    if changes_schema || asks_pragma || asks_changes {
         // Its next run has to be seen by the authorizer again, which tells others of it.
         prepared.discard();
     }

@@ -98,10 +98,11 @@ impl Gateway {
 /// Whatever SQLite says no with was a 400 whose text begins with `SQL Error: `.
 pub(super) fn in_original_words(error: QueryError) -> Problem {
     let message = match &error {
+        QueryError::DeferredForeignKey => "FOREIGN KEY constraint failed",
         QueryError::Sql { message, .. }
         | QueryError::Constraint { message }
         | QueryError::ParameterMismatch { message }
-        | QueryError::InvalidRequest { message } => message,
+        | QueryError::InvalidRequest { message } => message.as_str(),
         QueryError::ResultTooLarge { .. } => {
             // These routes have no bounds of their own to be raised.
             return Problem::from(error).hint("use LIMIT, or POST /v1/databases/{db}/query");
