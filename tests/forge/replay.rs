@@ -23,6 +23,11 @@ fn cancelled() {
 }
 
 #[test]
+fn clock_was_ahead() {
+    replays_as_before("clock_was_ahead");
+}
+
+#[test]
 fn create() {
     replays_as_before("create");
 }
@@ -30,6 +35,11 @@ fn create() {
 #[test]
 fn create_asked_for() {
     replays_as_before("create_asked_for");
+}
+
+#[test]
+fn create_behind_a_deletion() {
+    replays_as_before("create_behind_a_deletion");
 }
 
 #[test]
@@ -63,8 +73,18 @@ fn gateway_died_in_a_step() {
 }
 
 #[test]
+fn name_of_an_expired_one() {
+    replays_as_before("name_of_an_expired_one");
+}
+
+#[test]
 fn name_used_again_and_trash_purged() {
     replays_as_before("name_used_again_and_trash_purged");
+}
+
+#[test]
+fn purge_past_its_point_of_no_return() {
+    replays_as_before("purge_past_its_point_of_no_return");
 }
 
 #[test]
