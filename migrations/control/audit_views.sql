@@ -1,5 +1,6 @@
 -- What audit SQL sees of this file. Every question makes these views for itself, as temporary
 -- ones, so they hide the tables of the same names; no migration is needed to change them.
+-- `text_of(sequence, field)` reads the event in the log.
 -- Times are RFC 3339 in UTC and sort as text; `sequence` is the last event about a row,
 -- `created_sequence` the one that began it.
 
@@ -12,13 +13,13 @@ SELECT sequence,
        job AS job_id,
        actor,
        request_id,
-       event ->> '$.correlation' AS correlation_id,
-       event ->> '$.causation' AS causation,
-       event ->> '$.commit' AS commit_id,
-       event ->> '$.stream' AS stream,
-       event ->> '$.data' AS data,
-       event ->> '$.previous_hash' AS previous_hash,
-       event ->> '$.hash' AS hash
+       correlation_id,
+       causation,
+       text_of(sequence, 'commit') AS commit_id,
+       iif(database IS NULL, 'forge', 'database/' || database) AS stream,
+       text_of(sequence, 'data') AS data,
+       text_of(sequence, 'previous_hash') AS previous_hash,
+       text_of(sequence, 'hash') AS hash
 FROM main.events;
 
 CREATE TEMP VIEW jobs AS

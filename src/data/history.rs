@@ -8,9 +8,9 @@ use super::on_thread::held;
 use super::query::{QueryAnswer, QueryError, QueryRequest};
 use super::reads::finished;
 use super::{Call, DataPlane, begins_like_a_write};
-use crate::engine::sqlite::{Answer, Hold, SqlError, SqliteConnection, Statement};
-use crate::projections::control_db::{AUDIT_TABLES, AUDIT_VIEWS};
-use std::path::{Path, PathBuf};
+use crate::engine::sqlite::{Answer, Hold, SqlError, SqliteConnection, Statement, TextOf};
+use crate::projections::control_db::{AUDIT_TABLES, AUDIT_VIEWS, ControlDb, EventTexts};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -40,13 +40,13 @@ impl Default for History {
 }
 
 impl DataPlane {
-    /// Runs one statement on the history in `control_db`, the path of that file.
+    /// Runs one statement on the history in `control_db`.
     ///
     /// # Errors
     /// As [`Self::query`]; whatever changes something is [`QueryError::ReadOnly`].
     pub async fn query_history(
         &self,
-        control_db: PathBuf,
+        control_db: &ControlDb,
         request: QueryRequest,
     ) -> Result<QueryAnswer, QueryError> {
         let call = self.call(&request.options);
@@ -63,8 +63,10 @@ impl DataPlane {
         let room = Arc::clone(&self.history.room);
         let _room = room.try_acquire_owned().map_err(|_| overloaded())?;
         let turn = self.history.turn(&call).await.ok_or_else(overloaded)?;
+        let file = control_db.path().to_owned();
+        let texts = control_db.event_texts();
         let asked = self.on_thread(&self.history.bench, &call, move |ticket| {
-            let answer = ask(&control_db, request, held(&call, ticket), &call);
+            let answer = ask(&file, texts, request, held(&call, ticket), &call);
             drop(turn); // the next question may go on
             answer
         });
@@ -82,11 +84,17 @@ impl History {
 
 fn ask(
     control_db: &Path,
+    mut texts: EventTexts,
     request: QueryRequest,
     hold: Hold,
     call: &Call,
 ) -> Result<Answer, SqlError> {
-    let mut views = SqliteConnection::open_views(control_db, AUDIT_VIEWS, AUDIT_TABLES)?;
+    let text_of = move |sequence, field: &str| {
+        let text = texts.field(sequence, field);
+        text.map_err(|error| error.to_string())
+    };
+    let text_of: TextOf = Box::new(text_of);
+    let mut views = SqliteConnection::open_views(control_db, AUDIT_VIEWS, AUDIT_TABLES, text_of)?;
     let statement = Statement {
         sql: request.sql.into(),
         params: request.params,

@@ -96,8 +96,8 @@ pub(super) async fn query_history(
     };
     let stopwatch = Stopwatch::start();
     let present = gateway.listed_at(parameters.min_sequence).await?;
-    let control_db = gateway.control_db.path().to_owned();
-    let answer = gateway.data.query_history(control_db, request).await?;
+    let answer = gateway.data.query_history(&gateway.control_db, request);
+    let answer = answer.await?;
     let response = whole_in_format(answer, format, stopwatch.elapsed());
     Ok(response.seen(present.head.sequence))
 }

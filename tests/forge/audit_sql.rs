@@ -104,6 +104,62 @@ async fn the_tables_hold_what_the_lists_hold() {
 }
 
 #[tokio::test]
+async fn what_the_log_keeps_of_events_is_shown_in_whatever_order_it_is_asked_for() {
+    let forge = HttpForge::new().await;
+    for number in 0..12 {
+        forge.ready(&format!("shop-{number}")).await;
+    }
+    let listed = forge.get("/v1/events?limit=1000").await.json();
+    let mut expected: Vec<Value> = listed["data"].as_array().unwrap().clone();
+    assert!(expected.len() > 130, "more than are read ahead");
+    let shown = |event: &Value| {
+        let data = event["data"].to_string();
+        json!([event["sequence"], data, event["commit"], event["hash"]])
+    };
+    let columns = "SELECT sequence, data, commit_id, hash FROM events";
+    for (order, sparse) in [("", 1), ("", 3), ("", 50), ("DESC", 1), ("DESC", 3)] {
+        let sql = format!("{columns} WHERE sequence % {sparse} = 0 ORDER BY sequence {order}");
+        let fits = |event: &&Value| event["sequence"].as_u64().unwrap().is_multiple_of(sparse);
+        let mut wanted: Vec<Value> = expected.iter().filter(fits).map(shown).collect();
+        if order == "DESC" {
+            wanted.reverse();
+        }
+        assert_eq!(rows(&ask(&forge, &sql).await), json!(wanted), "{sql}");
+    }
+    let by_kind = format!("{columns} ORDER BY kind, sequence");
+    expected.sort_by_key(|event| event["kind"].as_str().unwrap().to_owned());
+    let wanted: Vec<Value> = expected.iter().map(shown).collect();
+    assert_eq!(rows(&ask(&forge, &by_kind).await), json!(wanted));
+
+    let odd = "SELECT text_of(0, 'data'), text_of(1, 'secret'), text_of(-1, 'data'), \
+               text_of(NULL, 'data'), text_of(9223372036854775807, 'data')";
+    assert_eq!(
+        rows(&ask(&forge, odd).await),
+        json!([[null, null, null, null, null]])
+    );
+}
+
+#[tokio::test]
+async fn conditions_that_are_documented_as_looked_up_are() {
+    let forge = HttpForge::new().await;
+    for condition in [
+        "sequence = 1",
+        "time >= '2026-01-01'",
+        "kind = 'job_failed'",
+        "database_id = 'x'",
+        "job_id = 'x'",
+        "actor = 'root'",
+    ] {
+        let sql = format!("EXPLAIN QUERY PLAN SELECT kind, time FROM events WHERE {condition}");
+        let plan = rows(&ask(&forge, &sql).await)[0][3].take().to_string();
+        assert!(
+            plan.contains("SEARCH main.events USING"),
+            "{condition}: {plan}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_answer_is_that_of_a_query_and_has_seen_what_was_written_before() {
     let forge = HttpForge::new().await;
     forge.ready("shop").await;

@@ -2,10 +2,11 @@
 use crate::projections_history::History;
 use crate::projections_support::{Folder, VecLog, contents, export_line, first, follow, soon};
 use dbforge::clock::Deadline;
+use dbforge::domain::command::Command;
 use dbforge::domain::ids::Sequence;
 use dbforge::domain::recorded::{NewCommit, RecordedEvent};
 use dbforge::event_log::EventLog;
-use dbforge::projections::control_db::{ControlDb, EventFilter, Opening, QueryError};
+use dbforge::projections::control_db::{ControlDb, EventFilter, JobFilter, Opening, QueryError};
 use rusqlite::Connection;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -377,4 +378,90 @@ async fn waiting_for_an_event_that_does_not_come_ends_at_its_deadline() {
         .unwrap_err();
     assert_eq!(behind.wanted, Sequence(2));
     assert!(deadline.has_passed());
+}
+
+/// The migrations that a file had seen whose events held their texts.
+const BEFORE_TEXTS_STAYED_IN_THE_LOG: [&str; 4] = [
+    include_str!("../../migrations/control/0001_events.sql"),
+    include_str!("../../migrations/control/0002_jobs.sql"),
+    include_str!("../../migrations/control/0003_databases.sql"),
+    include_str!("../../migrations/control/0004_tokens.sql"),
+];
+
+#[tokio::test]
+async fn a_file_of_an_older_program_is_removed_and_built_again() {
+    let history = History::eventful();
+    let (folder, whole) = (Folder::new(), Folder::new());
+    let _whole = follow(&whole, &history.log).await;
+    let old = Connection::open(folder.file()).unwrap();
+    for migration in BEFORE_TEXTS_STAYED_IN_THE_LOG {
+        old.execute_batch(migration).unwrap();
+    }
+    old.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA user_version = 4;
+         INSERT INTO events (sequence, time, kind, actor, request_id, event)
+         VALUES (1, '2026', 'forge_founded', 'forge', 'r', '{}');
+         UPDATE progress SET sequence = 1;",
+    )
+    .unwrap();
+    std::mem::forget(old); // its WAL stays, as after a kill
+    let (_again, opening) = follow(&folder, &history.log).await;
+    let Opening::Replaced(reason) = opening else {
+        panic!("{opening:?}");
+    };
+    assert_eq!(
+        reason,
+        "it has seen 4 migrations, and migration 5 begins it anew"
+    );
+    assert_eq!(contents(&folder.file()), contents(&whole.file()));
+    assert!(!beside(&folder, ".set-aside").exists(), "its room is free");
+}
+
+#[tokio::test]
+async fn events_need_the_log_to_be_shown_and_other_lists_do_not() {
+    let history = History::eventful();
+    let folder = Folder::new();
+    let (control_db, _) = follow(&folder, &history.log).await;
+    history.log.is_unreadable.store(true, Ordering::SeqCst);
+    let events = control_db.list_events(EventFilter::default(), first(3));
+    let refused = events.await.unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "the lists cannot be read now: events behind sequence 0 cannot be read: the test says so"
+    );
+    assert!(control_db.event(Sequence(2)).await.is_err());
+    let jobs = control_db.list_jobs(JobFilter::default(), first(3));
+    assert_eq!(jobs.await.unwrap().items.len(), 3);
+    history.log.is_unreadable.store(false, Ordering::SeqCst);
+    let events = control_db.list_events(EventFilter::default(), first(3));
+    assert_eq!(events.await.unwrap().items.len(), 3);
+    assert_eq!(
+        control_db.position().trouble,
+        None,
+        "nothing is built again"
+    );
+}
+
+/// What a million events may take, and a few pages that every file has.
+const BYTES_PER_EVENT: u64 = 400;
+const PAGES_OF_ANY_FILE: u64 = 40 * 4096;
+
+#[tokio::test]
+async fn an_event_takes_at_most_400_bytes_with_all_that_is_kept_of_its_job() {
+    let mut history = History::begin();
+    for number in 0..80 {
+        let database = history.create(&format!("shop-{number}"), &[]);
+        history.finish_job(database);
+        for _ in 0..4 {
+            history.submit("token/ci", Command::RestartWorker { database });
+            history.finish_job(database);
+        }
+    }
+    let folder = Folder::new();
+    drop(follow(&folder, &history.log).await);
+    let bytes = fs::metadata(folder.file()).unwrap().len();
+    let events = history.log.head().sequence.0;
+    assert!(events > 3000, "{events}");
+    let each = bytes.saturating_sub(PAGES_OF_ANY_FILE) / events;
+    assert!(each <= BYTES_PER_EVENT, "{each} bytes an event");
 }

@@ -9,6 +9,7 @@ use super::files::MAIN_FILE;
 use super::leash::{Hold, Leash};
 use super::parameters::MAX_PARAMETERS;
 use super::vfs::{TempFilesIn, TempSpace};
+use super::viewer::{self, TextOf};
 use super::{additions, c_calls, fts5_functions, functions, vfs};
 use crate::domain::database::Durability;
 use rusqlite::config::DbConfig;
@@ -113,7 +114,8 @@ impl SqliteConnection {
     }
 
     /// Opens a file of the forge's own for SQL that sees nothing of it but `views`, which are
-    /// temporary ones of these names over tables of the same names.
+    /// temporary ones of these names over tables of the same names. `text_of` answers the views'
+    /// function of that name.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -121,6 +123,7 @@ impl SqliteConnection {
         file: &Path,
         views: &'static str,
         names: &'static [&'static str],
+        text_of: TextOf,
     ) -> Result<Self, SqlError> {
         super::set_up_process();
         super::files::require_plain(file).map_err(|it| SqlError::from_file(&it))?;
@@ -130,7 +133,7 @@ impl SqliteConnection {
             size_bytes: 0,
             cached_statements: 0,
         };
-        let open = || {
+        let open = move || {
             let connection = Self::open_plain(file, profile)?;
             // Whoever outlives its file must not touch the WAL of the next one.
             let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
@@ -141,6 +144,7 @@ impl SqliteConnection {
                 .inner
                 .pragma_update(None, "temp_store", "MEMORY")?;
             connection.inner.execute_batch(views)?;
+            viewer::add_texts(&connection.inner, text_of)?;
             connection.fenced(profile)
         };
         open().map_err(|it| SqlError::from_sqlite(&it, None))

@@ -42,6 +42,7 @@ pub use savepoints::Savepoints;
 pub use statement::{Answer, Statement, StatementTraits};
 pub use values::Int64Form;
 pub use vfs::{TempBudget, TempSpace};
+pub use viewer::TextOf;
 
 use super::{Engine, FileError};
 use crate::domain::database::Durability;

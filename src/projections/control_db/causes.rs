@@ -28,13 +28,13 @@ pub struct Cause {
 /// A cause is always earlier than what it caused, so the walk ends by itself.
 const WALK: &str = "
     WITH RECURSIVE chain (sequence, depth) AS (
-        SELECT event ->> '$.causation', 1 FROM events WHERE sequence = ?1
+        SELECT causation, 1 FROM events WHERE sequence = ?1
         UNION ALL
-        SELECT event ->> '$.causation', depth + 1
+        SELECT causation, depth + 1
         FROM chain JOIN events USING (sequence)
         WHERE depth < ?2
     )
-    SELECT events.sequence, time, kind, actor, request_id, event ->> '$.causation'
+    SELECT events.sequence, time, kind, actor, request_id, causation
     FROM chain JOIN events USING (sequence)
     ORDER BY depth";
 

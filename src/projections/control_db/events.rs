@@ -1,4 +1,4 @@
-//! The table `events`: the log as people search it.
+//! The table `events`: the log as people search it. Its texts are in the log (`texts.rs`).
 use super::listing::{Listing, find, reached, sequence_in, stored};
 use super::page::{Order, Page, Window};
 use super::storage::StorageError;
@@ -7,8 +7,7 @@ use crate::domain::event::EventKind;
 use crate::domain::ids::{Actor, DatabaseId, JobId, Sequence};
 use crate::domain::recorded::RecordedEvent;
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, named_params};
-use serde_json::value::RawValue;
+use rusqlite::{Connection, named_params};
 use std::ops::RangeInclusive;
 
 /// Which events are wanted; what is `None` does not matter.
@@ -32,59 +31,50 @@ pub struct EventFilter {
     pub order: Order,
 }
 
-/// An event as it is shown.
-#[derive(Debug, Clone)]
-pub struct ShownEvent {
-    /// Its place in the log.
-    pub sequence: Sequence,
-    /// Which thing happened: `database_ready`.
-    pub kind: String,
-    /// The database it is about.
-    pub database: Option<DatabaseId>,
-    /// Its line of an export.
-    pub json: Box<RawValue>,
-}
-
 /// Adds an event.
 pub(super) fn insert(
     connection: &Connection,
     recorded: &RecordedEvent,
-    export_line: &str,
 ) -> Result<(), StorageError> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO events (sequence, time, kind, database, job, actor, request_id, event)
-         VALUES (:sequence, :time, :kind, :database, :job, :actor, :request_id, :event)",
+        "INSERT INTO events (sequence, time, kind, actor, causation, database_bytes, job_bytes,
+                             request_bytes, correlation_bytes)
+         VALUES (:sequence, :time, :kind, :actor, :causation, :database, :job,
+                 :request, :correlation)",
     )?;
+    let (commit, event) = (&recorded.commit, &recorded.event);
+    let correlation = (commit.correlation != commit.request).then_some(commit.correlation);
     statement.execute(named_params! {
         ":sequence": stored(recorded.sequence.0),
-        ":time": recorded.commit.time.to_string(),
-        ":kind": recorded.event.kind().as_str(),
-        ":database": recorded.event.database().map(|it| it.to_string()),
-        ":job": recorded.event.job().map(|it| it.to_string()),
-        ":actor": recorded.commit.actor.0,
-        ":request_id": recorded.commit.request.to_string(),
-        ":event": export_line,
+        ":time": commit.time.to_string(),
+        ":kind": event.kind().as_str(),
+        ":actor": commit.actor.0,
+        ":causation": commit.causation.map(|cause| stored(cause.0)),
+        ":database": event.database().map(|database| database.0.into_bytes()),
+        ":job": event.job().map(|job| job.0.into_bytes()),
+        ":request": commit.request.0.into_bytes(),
+        ":correlation": correlation.map(|request| request.0.into_bytes()),
     })?;
     Ok(())
 }
 
-/// One page of the events that a filter lets through.
+/// One page of the events that a filter lets through, by their sequences.
 pub(super) fn list(
     connection: &Connection,
     filter: &EventFilter,
     window: &Window,
-) -> Result<Page<ShownEvent>, StorageError> {
+) -> Result<Page<Sequence>, StorageError> {
     let within = within(connection, filter)?;
-    listing(filter, within).read(connection, window, shown)
+    listing(filter, within).read(connection, window, |row| sequence_in(row, 0))
 }
 
-/// The event with this sequence.
-pub(super) fn find_one(
-    connection: &Connection,
-    sequence: Sequence,
-) -> Result<Option<ShownEvent>, StorageError> {
-    let sql = "SELECT sequence, event, kind, database FROM events WHERE sequence = ?";
-    find(connection, sql, stored(sequence.0), shown)
+/// Whether there is an event with this sequence.
+pub(super) fn exists(connection: &Connection, sequence: Sequence) -> Result<bool, StorageError> {
+    let sql = "SELECT sequence FROM events WHERE sequence = ?";
+    let found = find(connection, sql, stored(sequence.0), |row| {
+        sequence_in(row, 0)
+    })?;
+    Ok(found.is_some())
 }
 
 /// The sequence of the first event at `time` or later; behind the last event where there is none.
@@ -141,7 +131,7 @@ fn listing(filter: &EventFilter, within: RangeInclusive<u64>) -> Listing {
         (None, None, None, None) => ("events NOT INDEXED", "TRUE", vec![], vec![]),
     };
     Listing {
-        columns: "sequence, event, kind, database",
+        columns: "sequence",
         from,
         key: "sequence",
         lead,
@@ -170,22 +160,37 @@ fn within(
     Ok(first..=last)
 }
 
-fn shown(row: &Row<'_>) -> Result<ShownEvent, StorageError> {
-    Ok(ShownEvent {
-        sequence: sequence_in(row, 0)?,
-        json: RawValue::from_string(row.get(1)?)?,
-        kind: row.get(2)?,
-        database: row
-            .get::<_, Option<String>>(3)?
-            .and_then(|it| it.parse().ok()),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::projections::control_db::listing::tests::assert_walks;
+    use crate::projections::control_db::storage::migrate;
     use uuid::Uuid;
+
+    #[test]
+    fn sqlite_writes_ids_as_the_program_does() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        let insert = "INSERT INTO events (time, kind, actor, request_bytes, database_bytes)
+                      VALUES ('', '', '', ?1, ?2)
+                      RETURNING request_id, correlation_id, database, job";
+        for number in 1..100_u128 {
+            let id = |n: u128| {
+                Uuid::from_u128(n.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
+            };
+            let (request, database) = (id(number), id(number << 64));
+            type Texts = (String, String, String, Option<String>);
+            let texts: Texts = connection
+                .query_row(
+                    insert,
+                    (request.into_bytes(), database.into_bytes()),
+                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+                )
+                .unwrap();
+            let (request, database) = (request.to_string(), database.to_string());
+            assert_eq!(texts, (request.clone(), request, database, None));
+        }
+    }
 
     #[test]
     fn the_most_selective_part_of_a_filter_chooses_the_index() {

@@ -2,7 +2,7 @@
 //!
 //! Publications only save reading the log: one that did not fit in the inbox, or that came while
 //! the file was being built again, is read from there.
-use super::projector::{ExportLine, Projector};
+use super::projector::Projector;
 use super::readers::Readers;
 use super::storage::StorageError;
 use crate::domain::ids::Sequence;
@@ -69,7 +69,6 @@ pub struct Position {
 pub(super) struct Follower {
     pub(super) path: PathBuf,
     pub(super) log: Arc<dyn EventLog>,
-    pub(super) export_line: ExportLine,
     /// None while the file is being replaced.
     pub(super) projector: Option<Projector>,
     pub(super) readers: Arc<Readers>,
@@ -131,7 +130,7 @@ impl Follower {
         events: impl IntoIterator<Item = &'a RecordedEvent>,
     ) -> Result<(), StorageError> {
         if self.projector.is_none() {
-            self.projector = Some(Projector::replace(&self.path, self.export_line)?);
+            self.projector = Some(Projector::replace(&self.path)?);
             // Only now: a reader that came in between would have kept the old file open.
             self.readers.renew();
         }

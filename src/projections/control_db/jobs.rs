@@ -8,6 +8,7 @@ use crate::domain::ids::{Actor, DatabaseId, JobId};
 use crate::domain::job::{Job, JobState};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, named_params};
+use serde::Serialize;
 use std::time::Duration;
 
 /// Which jobs are wanted; what is empty or `None` does not matter.
@@ -29,8 +30,8 @@ pub struct JobFilter {
 
 /// The job as it was last stored.
 pub(super) fn load(connection: &Connection, id: JobId) -> Result<Option<Job>, StorageError> {
-    let sql = "SELECT enqueued, document FROM jobs WHERE id = ?";
-    find(connection, sql, id.to_string(), job_in)
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?");
+    find(connection, &sql, id.to_string(), job_in)
 }
 
 /// Stores a job, for the first time or again.
@@ -60,7 +61,7 @@ pub(super) fn store(connection: &Connection, job: &Job) -> Result<(), StorageErr
         ":started_at": job.started_at.map(|it| it.to_string()),
         ":finished_at": job.finished_at.map(|it| it.to_string()),
         ":sequence": stored(job.sequence.0),
-        ":document": serde_json::to_string(job)?,
+        ":document": document(job)?,
     })?;
     Ok(())
 }
@@ -107,7 +108,7 @@ fn listing(filter: &JobFilter, first: u64) -> Listing {
         ("jobs NOT INDEXED", "TRUE", vec![vec![]])
     };
     Listing {
-        columns: "enqueued, document",
+        columns: COLUMNS,
         from,
         key: "enqueued",
         lead,
@@ -134,9 +135,79 @@ fn each(words: &[&str]) -> Vec<Vec<Value>> {
         .collect()
 }
 
+/// What a job is put together from.
+const COLUMNS: &str = "enqueued, document, id, database, database_name, state, actor, request_id, \
+                       sequence, created_at, started_at, finished_at";
+
+/// The parts of a job that columns hold, under the names that the rules have for them.
+#[derive(Serialize)]
+struct InColumns<'a> {
+    enqueued: i64,
+    id: &'a str,
+    database: &'a str,
+    database_name: &'a str,
+    state: &'a str,
+    actor: &'a str,
+    request: &'a str,
+    sequence: i64,
+    created_at: &'a str,
+    started_at: Option<&'a str>,
+    finished_at: Option<&'a str>,
+}
+
+/// What no column holds of a job, as JSON; what is null is left out.
+fn document(job: &Job) -> Result<String, StorageError> {
+    let mut parts = serde_json::to_value(job)?;
+    if let Some(parts) = parts.as_object_mut() {
+        for name in [
+            "enqueued",
+            "id",
+            "database",
+            "database_name",
+            "state",
+            "actor",
+            "request",
+            "sequence",
+            "created_at",
+            "started_at",
+            "finished_at",
+        ] {
+            parts.remove(name);
+        }
+        parts.retain(|_, part| !part.is_null());
+    }
+    Ok(parts.to_string())
+}
+
 fn job_in(row: &Row<'_>) -> Result<Job, StorageError> {
-    let document = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-    Ok(serde_json::from_str(document)?)
+    let text = |column| -> Result<&str, StorageError> {
+        let text = row.get_ref(column)?.as_str();
+        Ok(text.map_err(rusqlite::Error::from)?)
+    };
+    let text_or_null = |column| -> Result<Option<&str>, StorageError> {
+        let text = row.get_ref(column)?.as_str_or_null();
+        Ok(text.map_err(rusqlite::Error::from)?)
+    };
+    let in_columns = InColumns {
+        enqueued: row.get(0)?,
+        id: text(2)?,
+        database: text(3)?,
+        database_name: text(4)?,
+        state: text(5)?,
+        actor: text(6)?,
+        request: text(7)?,
+        sequence: row.get(8)?,
+        created_at: text(9)?,
+        started_at: text_or_null(10)?,
+        finished_at: text_or_null(11)?,
+    };
+    // Two objects become one: `{…}` and `{…}`. Neither is empty.
+    let mut job = serde_json::to_string(&in_columns)?;
+    let rest = text(1)?.strip_prefix('{').unwrap_or_default();
+    job.pop();
+    job.push(',');
+    job.push_str(rest);
+    Ok(serde_json::from_str(&job)?)
 }
 
 #[cfg(test)]

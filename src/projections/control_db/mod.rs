@@ -12,16 +12,18 @@ mod past_names;
 mod projector;
 mod readers;
 mod storage;
+mod texts;
 mod tokens;
 
 pub use self::causes::{Cause, MAX_CAUSES};
 pub use self::databases::DatabaseFilter;
-pub use self::events::{EventFilter, ShownEvent};
+pub use self::events::EventFilter;
 pub use self::follower::Position;
 pub use self::jobs::JobFilter;
 pub use self::page::{MAX_PAGE, Order, Page, PageRequest};
-pub use self::projector::{ExportLine, Opening};
+pub use self::projector::Opening;
 pub use self::readers::QueryError;
+pub use self::texts::{EventTexts, ExportLine, ShownEvent};
 pub use self::tokens::{ShownToken, TokenFilter};
 
 use self::follower::{Follower, INBOX, Message, Wishes};
@@ -59,6 +61,8 @@ pub struct ControlDb {
     wishes: Arc<Wishes>,
     position: watch::Receiver<Position>,
     follower: Option<JoinHandle<()>>,
+    log: Arc<dyn EventLog>,
+    export_line: ExportLine,
 }
 
 /// Why the read model could not be opened.
@@ -87,8 +91,8 @@ impl ControlDb {
         log: Arc<dyn EventLog>,
         export_line: ExportLine,
     ) -> Result<(Self, Opening), OpenError> {
-        let (projector, opening) = Projector::open(path, log.as_ref(), export_line)
-            .map_err(|error| OpenError(error.to_string()))?;
+        let (projector, opening) =
+            Projector::open(path, log.as_ref()).map_err(|error| OpenError(error.to_string()))?;
         let (to_follower, inbox) = sync_channel(INBOX);
         let readers = Arc::new(Readers::new(path.to_owned(), to_follower.clone()));
         let wishes = Arc::new(Wishes::default());
@@ -102,8 +106,7 @@ impl ControlDb {
         });
         let follower = Follower {
             path: path.to_owned(),
-            log,
-            export_line,
+            log: Arc::clone(&log),
             projector: Some(projector),
             readers: Arc::clone(&readers),
             inbox,
@@ -121,6 +124,8 @@ impl ControlDb {
             wishes,
             position,
             follower: Some(follower),
+            log,
+            export_line,
         };
         Ok((control_db, opening))
     }
@@ -173,15 +178,37 @@ impl ControlDb {
         page: PageRequest,
     ) -> Result<Page<ShownEvent>, QueryError> {
         let window = page.window(List::Events, filter.order)?;
-        self.ask(move |it| events::list(it, &filter, &window)).await
+        let (log, export_line) = (Arc::clone(&self.log), self.export_line);
+        self.ask(move |connection| {
+            let found = events::list(connection, &filter, &window)?;
+            Ok(Page {
+                items: texts::shown(log.as_ref(), export_line, &found.items)?,
+                next_cursor: found.next_cursor,
+                as_of: found.as_of,
+            })
+        })
+        .await
     }
 
     /// The event with this sequence.
     ///
     /// # Errors
-    /// When the file does not answer.
+    /// When neither the file nor the log answers.
     pub async fn event(&self, sequence: Sequence) -> Result<Option<ShownEvent>, QueryError> {
-        self.ask(move |it| events::find_one(it, sequence)).await
+        let (log, export_line) = (Arc::clone(&self.log), self.export_line);
+        self.ask(move |connection| {
+            if !events::exists(connection, sequence)? {
+                return Ok(None);
+            }
+            Ok(texts::shown(log.as_ref(), export_line, &[sequence])?.pop())
+        })
+        .await
+    }
+
+    /// The texts of events that SQL on the history shows and the file does not hold.
+    #[must_use]
+    pub fn event_texts(&self) -> EventTexts {
+        EventTexts::of(Arc::clone(&self.log))
     }
 
     /// What caused the event with this sequence, the nearest cause first; at most

@@ -13,13 +13,9 @@ use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Makes an event's line of an export.
-pub type ExportLine = fn(&RecordedEvent) -> String;
-
 /// Holds the connection that writes.
 pub(super) struct Projector {
     connection: Connection,
-    export_line: ExportLine,
     reached: Sequence,
 }
 
@@ -30,28 +26,30 @@ pub enum Opening {
     Created,
     /// A file that belongs to the log and has followed it this far.
     Continued(Sequence),
-    /// A file that could not be used, for this reason: it was set aside and a new one made.
+    /// A file that could not be used, for this reason: a new one was made. What was damaged is set
+    /// aside, what an older program wrote is removed.
     Replaced(String),
 }
 
 impl Projector {
     /// Opens the file, or makes a new one where there is none that belongs to `log`.
-    pub(super) fn open(
-        path: &Path,
-        log: &dyn EventLog,
-        export_line: ExportLine,
-    ) -> Result<(Self, Opening), StorageError> {
+    pub(super) fn open(path: &Path, log: &dyn EventLog) -> Result<(Self, Opening), StorageError> {
         if !path.try_exists()? {
-            let projector = Self::create(path, export_line)?;
+            let projector = Self::create(path)?;
             return Ok((projector, Opening::Created));
         }
-        match Self::open_trusted(path, log, export_line) {
+        match Self::open_trusted(path, log) {
             Ok(projector) => {
                 let reached = projector.reached;
                 Ok((projector, Opening::Continued(reached)))
             }
+            // Migrating it would give none of its room back.
+            Err(error @ StorageError::Older { .. }) => {
+                storage::remove(path)?;
+                Ok((Self::create(path)?, Opening::Replaced(error.to_string())))
+            }
             Err(error) if error.is_damage() => {
-                let projector = Self::replace(path, export_line)?;
+                let projector = Self::replace(path)?;
                 Ok((projector, Opening::Replaced(error.to_string())))
             }
             Err(error) => Err(error),
@@ -59,9 +57,9 @@ impl Projector {
     }
 
     /// Sets the file aside and begins a new one.
-    pub(super) fn replace(path: &Path, export_line: ExportLine) -> Result<Self, StorageError> {
+    pub(super) fn replace(path: &Path) -> Result<Self, StorageError> {
         storage::set_aside(path)?;
-        Self::create(path, export_line)
+        Self::create(path)
     }
 
     /// The last event it has followed.
@@ -78,7 +76,7 @@ impl Projector {
         events: impl IntoIterator<Item = &'a RecordedEvent>,
     ) -> Result<(), StorageError> {
         let transaction = self.connection.unchecked_transaction()?;
-        let mut group = Group::new(&transaction, self.export_line);
+        let mut group = Group::new(&transaction);
         let mut reached = self.reached;
         let mut last = None;
         for recorded in events.into_iter().filter(|it| it.sequence > self.reached) {
@@ -110,25 +108,19 @@ impl Projector {
         Ok(self.connection.execute_batch("PRAGMA shrink_memory")?)
     }
 
-    fn create(path: &Path, export_line: ExportLine) -> Result<Self, StorageError> {
+    fn create(path: &Path) -> Result<Self, StorageError> {
         Ok(Self {
             connection: storage::create(path)?,
-            export_line,
             reached: Sequence(0),
         })
     }
 
-    fn open_trusted(
-        path: &Path,
-        log: &dyn EventLog,
-        export_line: ExportLine,
-    ) -> Result<Self, StorageError> {
+    fn open_trusted(path: &Path, log: &dyn EventLog) -> Result<Self, StorageError> {
         let connection = storage::open_writer(path)?;
         let reached = reached(&connection)?;
         check_belongs(&connection, reached, log)?;
         Ok(Self {
             connection,
-            export_line,
             reached,
         })
     }
@@ -182,23 +174,21 @@ fn hash_at(log: &dyn EventLog, sequence: Sequence) -> Result<Option<Hash>, ReadE
 /// What a group of events touches: read once, stored once, however many of the events it has.
 struct Group<'a> {
     connection: &'a Connection,
-    export_line: ExportLine,
     jobs: BTreeMap<JobId, Job>,
     databases: BTreeMap<DatabaseId, DatabaseRow>,
 }
 
 impl<'a> Group<'a> {
-    fn new(connection: &'a Connection, export_line: ExportLine) -> Self {
+    fn new(connection: &'a Connection) -> Self {
         Self {
             connection,
-            export_line,
             jobs: BTreeMap::new(),
             databases: BTreeMap::new(),
         }
     }
 
     fn follow(&mut self, recorded: &RecordedEvent) -> Result<(), StorageError> {
-        events::insert(self.connection, recorded, &(self.export_line)(recorded))?;
+        events::insert(self.connection, recorded)?;
         tokens::follow(self.connection, recorded)?;
         if let Some(job) = Job::begun_by(recorded) {
             self.jobs.insert(job.id, job);

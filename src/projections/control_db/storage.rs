@@ -1,4 +1,5 @@
 //! The file of the read model: created, opened, migrated, and set aside when it is damaged.
+use crate::event_log::ReadError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{self, OpenOptions};
@@ -13,7 +14,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/control/0002_jobs.sql"),
     include_str!("../../../migrations/control/0003_databases.sql"),
     include_str!("../../../migrations/control/0004_tokens.sql"),
+    include_str!("../../../migrations/control/0005_texts_stay_in_the_log.sql"),
 ];
+/// The last migration that empties all tables. A file that has not seen it holds nothing that
+/// would be kept.
+const EMPTIED_BY: u32 = 5;
 
 /// How long a statement waits for a lock. There is one writer, and in WAL mode readers do not
 /// wait for it; what remains are the moments when a file is opened or its WAL starts over.
@@ -43,6 +48,15 @@ pub(super) enum StorageError {
         /// How many it has seen.
         found: u32,
     },
+    /// An older program wrote it.
+    #[error("it has seen {found} migrations, and migration {EMPTIED_BY} begins it anew")]
+    Older {
+        /// How many it has seen.
+        found: u32,
+    },
+    /// Texts could not be read from the log.
+    #[error(transparent)]
+    Log(#[from] ReadError),
     /// Its parts do not belong together, or not to this log.
     #[error("{0}")]
     Untrue(String),
@@ -60,8 +74,8 @@ impl StorageError {
     /// Whether only building the file again helps, rather than waiting.
     pub(super) fn is_damage(&self) -> bool {
         match self {
-            Self::File(_) | Self::Gap { .. } => false,
-            Self::Document(_) | Self::Newer { .. } | Self::Untrue(_) => true,
+            Self::File(_) | Self::Gap { .. } | Self::Log(_) => false,
+            Self::Document(_) | Self::Newer { .. } | Self::Older { .. } | Self::Untrue(_) => true,
             // A truncated file answers with an I/O failure, so that counts as damage too.
             Self::Sqlite(error) => !matches!(
                 error.sqlite_error_code(),
@@ -134,11 +148,20 @@ pub(super) fn set_aside(path: &Path) -> io::Result<()> {
     unless_missing(fs::rename(path, with_suffix(path, ".set-aside")))
 }
 
+/// Removes the file; what lies beside it goes when the next one is created.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    unless_missing(fs::remove_file(path))
+}
+
 /// Brings the tables up to today's.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found as usize > MIGRATIONS.len() {
         return Err(StorageError::Newer { found });
+    }
+    // At 0 nothing was made yet.
+    if (1..EMPTIED_BY).contains(&found) {
+        return Err(StorageError::Older { found });
     }
     for (number, migration) in (1_u32..).zip(MIGRATIONS) {
         if number > found {
