@@ -30,6 +30,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "main.rs"]),
     ("clap_complete", &["cli/"]),
     ("ed25519_dalek", &["event_log/checkpoints/"]),
+    ("zeekstd", &["event_log/journal/compressed.rs"]),
     ("anyhow", &["cli/", "main.rs"]),
 ];
 

@@ -133,6 +133,14 @@ impl App {
         for finding in &report.findings {
             tracing::warn!("the event log: {finding}");
         }
+        let segments = report.segments;
+        if segments.archived > 0 {
+            tracing::info!(
+                segments = segments.all,
+                archived = segments.archived,
+                "the event log's journal reaches into its archive, which must stay reachable"
+            );
+        }
         let log: Arc<dyn EventLog> = Arc::new(log);
         // Before control.db: it sets what SQLite takes over only before its first use.
         let data = Arc::new(open_data(&data_dir, &config)?);

@@ -3,6 +3,7 @@
 //! Two implementations pass one contract suite: the one on disk, whose truth is a journal with
 //! sled behind it, and the one in memory. Calls block; the one writer and the readers call them
 //! from threads that may.
+pub mod archive;
 pub mod canonical;
 mod chain;
 pub mod checkpoints;

@@ -5,7 +5,10 @@
 use super::chain;
 use super::codec::StoredCommit;
 use super::journal::scan::{self, Rest};
+use super::journal::segment;
+use crate::domain::ids::Sequence;
 use crate::domain::recorded::{Head, RecordedEvent};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -21,6 +24,10 @@ pub struct Verified {
     pub commits: u64,
     /// How many files it has.
     pub segments: usize,
+    /// How many of those are in the archive alone.
+    pub archived: usize,
+    /// The last event in those.
+    pub archived_to: Sequence,
     /// Its last event.
     pub head: Head,
     /// Bytes behind it that are no whole commit: being written, or cut short by a crash.
@@ -64,7 +71,8 @@ pub fn verify_each(
     std::fs::metadata(&journal)?;
     let mut head = Head::default();
     let mut commits = 0;
-    let accept = |_, body: &[u8]| {
+    let mut ends: BTreeMap<u32, Sequence> = BTreeMap::new();
+    let accept = |at: Location, body: &[u8]| {
         let stored = StoredCommit::read(body).map_err(|it| it.to_string())?;
         let events = stored.events(head.hash).map_err(|it| it.to_string())?;
         let mut behind = head;
@@ -73,6 +81,7 @@ pub fn verify_each(
         }
         events.iter().for_each(&mut visit);
         head = behind;
+        ends.insert(at.segment, head.sequence);
         commits += 1;
         Ok(())
     };
@@ -87,10 +96,15 @@ pub fn verify_each(
             });
         }
     };
+    let is_archived = |number: &&u32| segment::is_archived(&journal, **number);
+    let archived: Vec<u32> = walk.segments.iter().filter(is_archived).copied().collect();
+    let archived_to = archived.iter().rev().find_map(|number| ends.get(number));
     Ok(Verified {
         events: head.sequence.0,
         commits,
         segments: walk.segments.len(),
+        archived: archived.len(),
+        archived_to: archived_to.copied().unwrap_or_default(),
         head,
         unfinished_bytes,
     })

@@ -1,4 +1,4 @@
-//! A walk through the history goes by the journal, and by the index where that cannot be read.
+//! The history is read in the journal, and in the index where the journal cannot be read.
 use crate::damaged_log::{append_pairs, change, events, journal, open};
 use crate::support::TempFolder;
 use dbforge::domain::ids::Sequence;
@@ -39,24 +39,28 @@ fn a_long_read_gives_what_short_ones_give() {
 }
 
 #[test]
-fn a_long_read_does_not_ask_the_index_and_a_short_one_does() {
+fn no_read_by_sequence_asks_the_index_and_one_of_a_stream_does() {
     let (folder, log) = reopened();
     let index = folder.path().join("events.sled");
     change(&index.join("db"), |it| it.fill(0));
     let is_distrusted = || folder.path().join("events.sled.distrusted").exists();
     let long = events(&log);
-    assert!(!is_distrusted());
     assert_eq!(in_small_pieces(&log), long);
+    assert!(!is_distrusted());
+    let stream = long[700].event.stream();
+    let of_stream = log.read_stream(stream, Sequence(0), 1000).unwrap();
+    assert!(of_stream.contains(&long[700]));
     assert!(is_distrusted());
 }
 
 #[test]
-fn a_long_read_finds_in_the_index_what_the_journal_does_not_give() {
+fn a_read_finds_in_the_index_what_the_journal_does_not_give() {
     let (folder, log) = reopened();
     let all = in_small_pieces(&log);
     let half = fs::metadata(journal(folder.path())).unwrap().len() / 2;
     let half = usize::try_from(half).unwrap();
     change(&journal(folder.path()), |it| it[half..half + 100].fill(0));
     assert_eq!(events(&log), all);
+    assert_eq!(in_small_pieces(&log), all);
     assert_eq!(log.read_only(), None);
 }

@@ -70,6 +70,7 @@ mod job_stories;
 mod job_undoing;
 mod kill;
 mod lifecycle;
+mod log_archive;
 #[path = "../shared/log_copy.rs"]
 mod log_copy;
 mod long_reads;

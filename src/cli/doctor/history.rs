@@ -45,10 +45,17 @@ pub(super) fn look(data_dir: &Path, forge_dir: &Path) -> History {
 fn journal(verified: &Result<Verified, VerifyError>) -> Finding {
     match verified {
         Ok(whole) => {
-            let seen = format!(
+            let mut seen = format!(
                 "{} events in {} commits verify",
                 whole.events, whole.commits
             );
+            if whole.archived > 0 {
+                let (archived, all) = (whole.archived, whole.segments);
+                seen.push_str(&format!(
+                    "; {archived} of {all} files are in the archive, the events up to {}",
+                    whole.archived_to
+                ));
+            }
             match whole.unfinished_bytes {
                 0 => Finding::ok("journal", seen),
                 bytes => Finding::ok(

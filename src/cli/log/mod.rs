@@ -1,4 +1,6 @@
-//! Reads the event log of a data folder: from the journal alone, without a lock, changing nothing.
+//! The event log of a data folder, by its journal alone and beside a running gateway. Reading
+//! takes no lock and changes nothing.
+mod archive;
 mod verify;
 
 use crate::cli::data_dir::DataDirArgs;
@@ -16,12 +18,19 @@ pub(super) enum LogCommand {
     Export(DataDirArgs),
     /// Check every byte of the journal, the whole chain of hashes, and the signed checkpoints
     Verify(verify::VerifyArgs),
+    /// Verify the log, then compress sealed files of the journal into its archive
+    ///
+    /// The archive is .forge/journal/archive, or what that links to. Archived files are read where
+    /// they are, so it must stay reachable. A running gateway is not disturbed; after a crash run
+    /// it again.
+    Archive(archive::ArchiveArgs),
 }
 
 pub(super) fn run(command: &LogCommand, environment: &dyn Environment) -> Result<(), Failure> {
     match command {
         LogCommand::Export(args) => export(&args.data_dir(environment)?.join(".forge")),
         LogCommand::Verify(args) => verify::verify(args, environment),
+        LogCommand::Archive(args) => archive::archive(args, environment),
     }
 }
 

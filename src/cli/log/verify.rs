@@ -59,6 +59,12 @@ fn verify_journal(forge_dir: &Path, checkpoints: Vec<Checkpoint>) -> Result<(), 
         head.sequence,
         hex::encode(head.hash),
     ))?;
+    if verified.archived > 0 {
+        output::line(format_args!(
+            "archived: {} of the {} files, the events up to {}",
+            verified.archived, verified.segments, verified.archived_to,
+        ))?;
+    }
     if verified.unfinished_bytes > 0 {
         output::note(format_args!(
             "{} bytes behind the head are no whole commit: it is being written, or a crash cut it \

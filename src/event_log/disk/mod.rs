@@ -15,7 +15,7 @@ mod salvage;
 mod untold;
 mod whole;
 
-pub use self::report::{Finding, OpenError, OpenReport};
+pub use self::report::{Finding, OpenError, OpenReport, Segments};
 
 use self::reads::Span;
 use self::reserve::Reserve;

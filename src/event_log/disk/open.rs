@@ -2,7 +2,7 @@
 use super::evidence::{Evidence, IndexState, Places};
 use super::head_file::Witness;
 use super::indexing::Indexing;
-use super::report::{Finding, OpenError, OpenReport};
+use super::report::{Finding, OpenError, OpenReport, Segments};
 use super::reserve::Reserve;
 use super::salvage::SalvagedLog;
 use super::untold;
@@ -10,6 +10,7 @@ use super::whole::WholeLog;
 use super::{DiskEventLog, History, Settings, Writer, heal, write_head_file};
 use crate::clock::{Deadline, Stopwatch};
 use crate::domain::recorded::Head;
+use crate::event_log::archive;
 use crate::event_log::journal::reader::JournalReader;
 use crate::event_log::journal::scan::Rest;
 use crate::event_log::journal::segment;
@@ -34,6 +35,9 @@ impl DiskEventLog {
         make_folder(folder)?;
         let lock = take_lock(folder)?;
         let places = Places::of(folder);
+        if let Some(target) = segment::unreachable_archive(&places.journal) {
+            return Err(OpenError::ArchiveUnreachable { target });
+        }
         heal::finish_exchange(&places)
             .map_err(OpenError::io("ending the exchange of journals in", folder))?;
         let gather =
@@ -41,6 +45,8 @@ impl DiskEventLog {
         let mut findings = Vec::new();
         let mut evidence = gather()?;
         if let Some(reason) = evidence.contradiction() {
+            let _held_off = archive::hold_off(folder)
+                .map_err(OpenError::io("keeping to itself the journal in", folder))?;
             match heal(&places, settings, evidence, reason)? {
                 Healing::Done(done) => findings = done,
                 Healing::Impossible(salvaged, reason) => {
@@ -138,6 +144,7 @@ fn open_read_only(
 ) -> (DiskEventLog, OpenReport) {
     let report = OpenReport {
         head: salvaged.head(),
+        segments: Segments::in_journal(&places.journal),
         findings: Vec::new(),
         read_only: Some(reason.clone()),
     };
@@ -188,6 +195,7 @@ fn open_whole(
     let log = log_with(lock, places, history, Some(writer), head);
     let mut report = OpenReport {
         head,
+        segments: Segments::in_journal(&places.journal),
         findings,
         read_only: None,
     };

@@ -1,5 +1,6 @@
 //! What opening a log found, did and could not do.
 use crate::domain::recorded::Head;
+use crate::event_log::journal::segment;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,10 +10,33 @@ use std::path::{Path, PathBuf};
 pub struct OpenReport {
     /// Where the log ends.
     pub head: Head,
+    /// Where its files lie.
+    pub segments: Segments,
     /// What was found and done, in order.
     pub findings: Vec<Finding>,
     /// Why nothing can be appended, where that is so.
     pub read_only: Option<String>,
+}
+
+/// How many files a journal has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Segments {
+    /// All of them.
+    pub all: usize,
+    /// Those in the archive alone.
+    pub archived: usize,
+}
+
+impl Segments {
+    /// Those that are there now; none where the folder cannot be listed, which opening tells.
+    pub(super) fn in_journal(journal: &Path) -> Self {
+        let numbers = segment::list(journal).unwrap_or_default();
+        let is_archived = |number: &&u32| segment::is_archived(journal, **number);
+        Self {
+            all: numbers.len(),
+            archived: numbers.iter().filter(is_archived).count(),
+        }
+    }
 }
 
 impl OpenReport {
@@ -148,6 +172,17 @@ pub enum OpenError {
     InUse {
         /// Where it lies.
         folder: PathBuf,
+    },
+    /// A part of the journal lies where nothing can be reached.
+    #[error(
+        "the journal's archive (.forge/journal/archive) leads to {}, and nothing is there. Mount \
+         that disk and start again; or remove the link, and what the index holds of the archive is \
+         written into the journal again",
+        target.display()
+    )]
+    ArchiveUnreachable {
+        /// Where it leads.
+        target: PathBuf,
     },
     /// The system refuses what must work.
     #[error("{what} {} failed", path.display())]

@@ -1,4 +1,6 @@
-//! Reading a log whose journal is whole: by the index, and by the journal where that fails.
+//! Reading a log whose journal is whole. The journal has the events in the order of their
+//! sequences; the index finds those of a stream and of an idempotency key, and stands in for the
+//! journal where that cannot be read.
 use super::reads::{self, Commit, Span};
 use crate::domain::event::Stream;
 use crate::domain::recorded::{Head, KeyOwner, RecordedEvent};
@@ -12,11 +14,6 @@ use std::sync::OnceLock;
 
 /// In the log's folder: the index failed and is to be made again at the next start.
 pub(super) const DISTRUSTED: &str = "events.sled.distrusted";
-
-/// So many events at once are a walk through the history: a fold, a read model that is made again.
-/// The journal has them in this order; the index would keep in memory what nobody asks for again,
-/// 36 MiB of the events of 10,000 databases.
-const LONG_READ: usize = 1_000;
 
 /// A whole journal, and mostly an index.
 #[derive(Debug)]
@@ -74,22 +71,20 @@ impl WholeLog {
 
     pub(super) fn read_after(&self, span: Span) -> Result<Vec<RecordedEvent>, String> {
         let first = span.after.saturating_add(1);
-        let by_journal = || reads::all(self.journal_from(first), span);
-        if span.events() >= LONG_READ {
-            match by_journal() {
-                Ok(events) => return Ok(events),
-                Err(reason) => tracing::warn!(
-                    reason,
-                    "the journal could not be read from event {first} on; the index is asked"
-                ),
-            }
-        }
+        let reason = match reads::all(self.journal_from(first), span) {
+            Ok(events) => return Ok(events),
+            Err(reason) => reason,
+        };
+        tracing::warn!(
+            reason,
+            "the journal could not be read from event {first} on; the index is asked"
+        );
         self.ask(
             |index| {
                 let commits = index.commits_from(first);
                 reads::all(commits.map(|found| self.commit(found)), span)
             },
-            by_journal,
+            || Err(reason),
         )
     }
 
@@ -220,14 +215,20 @@ impl WholeLog {
             if let Some(reason) = failed.take() {
                 return Some(Err(reason));
             }
-            let frame = frames.as_mut()?.next()?;
-            let commit = frame.map_err(|it| it.to_string()).and_then(|(_, body)| {
-                let stored = StoredCommit::read(&body).map_err(|it| it.to_string())?;
-                let events = stored.events(previous_hash).map_err(|it| it.to_string())?;
-                previous_hash = stored.last_hash();
-                Ok(events)
-            });
-            Some(commit)
+            loop {
+                let frame = frames.as_mut()?.next()?;
+                let commit = frame.map_err(|it| it.to_string()).and_then(|(_, body)| {
+                    let stored = StoredCommit::read(&body).map_err(|it| it.to_string())?;
+                    let before = std::mem::replace(&mut previous_hash, stored.last_hash());
+                    if stored.last_sequence() < sequence {
+                        return Ok(None); // on the way there
+                    }
+                    stored.events(before).map(Some).map_err(|it| it.to_string())
+                });
+                if let Some(commit) = commit.transpose() {
+                    return Some(commit);
+                }
+            }
         })
     }
 }

@@ -4,9 +4,7 @@
 //! format, length and body. A frame is there wholly, or it is not a frame.
 use crate::event_log::codec::MAX_COMMIT_BYTES;
 use memchr::memmem;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// Begins every frame: the mark, then the number of the format. No UTF-8 text holds these two
 /// bytes in a row, so a user's text is never mistaken for a frame.
@@ -71,21 +69,29 @@ pub(crate) fn pieces(segment: &[u8]) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// Reads the body of the frame at `offset` of a segment.
+/// How many bytes the frame at the beginning of `bytes` has, or those of a header where not even
+/// that is there.
 ///
 /// # Errors
-/// When the file cannot be read, or no good frame is there (`InvalidData`).
-pub(crate) fn read_at(segment: &File, offset: u64) -> io::Result<Vec<u8>> {
-    let mut header = [0; HEADER_BYTES];
-    segment.read_exact_at(&mut header, offset)?;
-    let (length, crc) = parse_header(&header).map_err(invalid)?;
-    let mut body = vec![0; length];
-    segment.read_exact_at(&mut body, offset + HEADER_BYTES as u64)?;
-    check(&header, crc, &body).map_err(invalid)?;
-    Ok(body)
+/// When no frame begins there (`InvalidData`).
+pub(crate) fn length(bytes: &[u8]) -> io::Result<usize> {
+    match bytes.first_chunk() {
+        Some(header) => {
+            let (body, _) = parse_header(header).map_err(invalid)?;
+            Ok(HEADER_BYTES + body)
+        }
+        None => Ok(HEADER_BYTES),
+    }
 }
 
 /// The body of the frame at the beginning of `bytes`.
+///
+/// # Errors
+/// When no good frame is there (`InvalidData`).
+pub(crate) fn body(bytes: &[u8]) -> io::Result<&[u8]> {
+    read(bytes).map_err(invalid)
+}
+
 fn read(bytes: &[u8]) -> Result<&[u8], &'static str> {
     let (header, rest) = bytes
         .split_first_chunk::<HEADER_BYTES>()

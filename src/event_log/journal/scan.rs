@@ -65,7 +65,7 @@ pub(crate) fn walk(
         if number != expected && damage.is_none() {
             damage = Some(Damage {
                 at: start,
-                reason: format!("segment {expected:08} is missing before it"),
+                reason: segment::missing(folder, expected),
             });
         }
         if let Err(error) = segment::read(folder, number, &mut buffer) {
