@@ -76,7 +76,7 @@ impl DataPlane {
         text: &str,
         options: QueryOptions,
     ) -> Result<Vec<QueryAnswer>, ScriptError<BatchError>> {
-        let script = self.looked_at_script::<BatchError>(text)?;
+        let script = self.looked_at_script::<BatchError>(text).await?;
         let in_text = |failure: BatchError| script.failed(failure.statement, failure);
         if !options.may_write() {
             return Err(in_text(at(0)(QueryError::ReadOnly)));
@@ -179,14 +179,17 @@ impl DataPlane {
     }
 
     /// The statements of a script, each looked at before the first one runs.
-    pub(super) fn looked_at_script<E: From<BatchError>>(
+    pub(super) async fn looked_at_script<E: From<BatchError>>(
         &self,
         text: &str,
     ) -> Result<Script, ScriptError<E>> {
         let most = self.config.max_script_statements;
-        let places = script::statements(text).take(most + 1);
+        let places = split(text, most + 1).await;
         let mut script = Script {
-            places: places.collect(),
+            places: places.map_err(|error| ScriptError {
+                offset: 0,
+                failure: at(0)(error).into(),
+            })?,
             statements: Vec::new(),
         };
         let statements = script.places.iter().map(|place| BatchStatement {
@@ -244,6 +247,22 @@ pub(super) fn silent(options: QueryOptions) -> QueryOptions {
         ..options
     }
 }
+/// The places of the first statements of a script. A long one is split on a thread of its own: a
+/// megabyte takes milliseconds, and others wait for this one.
+async fn split(text: &str, most: usize) -> Result<Vec<Range<usize>>, QueryError> {
+    let split = move |text: &str| script::statements(text).take(most).collect();
+    if text.len() <= SPLIT_HERE_BYTES {
+        return Ok(split(text));
+    }
+    let owned = text.to_owned();
+    let places = tokio::task::spawn_blocking(move || split(&owned)).await;
+    places.map_err(|_| QueryError::Broken {
+        reason: "the thread that split this script ended".to_owned(),
+    })
+}
+
+/// The longest script that is split where it arrives.
+const SPLIT_HERE_BYTES: usize = 64 << 10;
 
 /// Why a script kept nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

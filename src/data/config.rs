@@ -54,11 +54,11 @@ pub struct DataConfig {
     /// How long a drain of one database's writes keeps its thread while others wait for one.
     /// 50 ms.
     pub drain_time: Duration,
-    /// How long a read that was always short may take on the thread that serves HTTP before it is
+    /// How long a read with a bounded program may take on the thread that serves HTTP before it is
     /// cut and run elsewhere. 1 ms.
     pub inline_slice: Duration,
-    /// A read that kept a processor busy for no longer, preparing included, may run on the thread
-    /// that serves HTTP the next time. 300 µs.
+    /// A read that kept a processor busy for no longer may run on the thread that serves HTTP, if
+    /// its program is bounded. 300 µs.
     pub inline_after: Duration,
     /// How often reads look whether the file that is open lies in its place; writes look each
     /// time. 10 ms: looking is 4 % of a point read.

@@ -140,7 +140,7 @@ impl DataPlane {
         options: QueryOptions,
         clock: &dyn Clock,
     ) -> Result<Vec<QueryAnswer>, ScriptError<TransactionBatchError>> {
-        let script = self.looked_at_script::<TransactionBatchError>(text)?;
+        let script = self.looked_at_script::<TransactionBatchError>(text).await?;
         let options = silent(options);
         let mode = BatchMode::Immediate;
         let ran = self.run_statements_in(key, script.statements.clone(), mode, &options, clock);

@@ -1,21 +1,40 @@
 //! What is remembered about a database's statements: which are short, which are long, and which
 //! end well.
 //!
-//! A read earns the fast lane, the thread that serves HTTP, by having been short and calm on a
-//! thread of its own; it loses the lane when it runs out of its slice, and may earn it again.
-//! Whoever changes the schema makes everybody earn anew, since the same text may mean other work.
+//! A read earns the fast lane, the thread that serves HTTP, by having been short on a thread of its
+//! own twice and by a program that is bounded: however it is run afterwards, a slice of time cuts
+//! it. It loses the lane when it is cut, and may earn it again. A schema change forgets everything,
+//! since the same text may mean other work.
+use crate::engine::sqlite::Bounds;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How a statement was the last time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// A read that was short and calm.
-    Fast,
-    /// A read that was calm and not short, or a write that ran out of its slice.
+    /// A read that was short, whose program nobody has looked at.
+    Short,
+    /// A read that was short and whose program is bounded.
+    Fast(Fast),
+    /// A read that was short and whose program is not bounded.
+    Unbounded,
+    /// A read that was not short or did not end within its bounds, or a write that ran out of its
+    /// slice.
     Slow,
     /// A write that ended well.
     Proven,
+}
+
+/// Longer texts are not remembered: to look them up takes time where others wait, and keeping them
+/// takes memory.
+const LONGEST_TEXT: usize = 16 << 10;
+
+/// What is known of a read in the fast lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fast {
+    pub(super) bounds: Bounds,
+    /// Long enough to be interrupted often where processors are busy.
+    pub(super) is_long: bool,
 }
 
 #[derive(Debug)]
@@ -53,6 +72,9 @@ impl Lanes {
     }
 
     pub(super) fn of(&self, sql: &str) -> Option<Lane> {
+        if sql.len() > LONGEST_TEXT {
+            return None;
+        }
         let mut known = self.lock();
         if let Some(lane) = known.recent.get(sql) {
             return Some(*lane);
@@ -62,10 +84,6 @@ impl Lanes {
         Some(lane)
     }
 
-    pub(super) fn is_slow(&self, sql: &str) -> bool {
-        self.of(sql) == Some(Lane::Slow)
-    }
-
     /// Says when something is being learned.
     pub(super) fn epoch(&self) -> u64 {
         self.lock().epoch
@@ -73,6 +91,9 @@ impl Lanes {
 
     /// Remembers what was learned since `epoch`.
     pub(super) fn learn(&self, epoch: u64, sql: &Arc<str>, lane: Option<Lane>) {
+        if sql.len() > LONGEST_TEXT {
+            return;
+        }
         let mut known = self.lock();
         if known.epoch != epoch {
             return;
@@ -107,11 +128,11 @@ mod tests {
         let lanes = Lanes::new(2);
         let sql: Arc<str> = "SELECT 1".into();
         let before = lanes.epoch();
-        lanes.learn(before, &sql, Some(Lane::Fast));
-        assert_eq!(lanes.of("SELECT 1"), Some(Lane::Fast));
+        lanes.learn(before, &sql, Some(Lane::Short));
+        assert_eq!(lanes.of("SELECT 1"), Some(Lane::Short));
         lanes.forget_all();
         assert_eq!(lanes.of("SELECT 1"), None);
-        lanes.learn(before, &sql, Some(Lane::Fast));
+        lanes.learn(before, &sql, Some(Lane::Short));
         assert_eq!(lanes.of("SELECT 1"), None);
     }
 
@@ -131,10 +152,10 @@ mod tests {
     #[test]
     fn what_is_asked_for_again_and_again_outlives_texts_that_never_come_again() {
         let lanes = Lanes::new(4);
-        lanes.learn(0, &"hot".into(), Some(Lane::Fast));
+        lanes.learn(0, &"hot".into(), Some(Lane::Short));
         for text in ["a", "b", "c", "d", "e", "f", "g"] {
             lanes.learn(0, &text.into(), Some(Lane::Proven));
-            assert_eq!(lanes.of("hot"), Some(Lane::Fast), "after {text}");
+            assert_eq!(lanes.of("hot"), Some(Lane::Short), "after {text}");
         }
         lanes.learn(0, &"hot".into(), None);
         assert_eq!(lanes.of("hot"), None);

@@ -46,6 +46,8 @@ pub(super) struct OpenDatabase {
     /// When it was last seen in its place, in microseconds since then, and one; 0 for never.
     seen_in_place: AtomicU64,
     look_every: Duration,
+    /// Until when its reads have threads, in microseconds since then.
+    without_fast_lane: AtomicU64,
     durability: Durability,
     size_bytes: AtomicU64,
     cached_statements: usize,
@@ -108,6 +110,7 @@ impl OpenDatabase {
             since: Stopwatch::start(),
             seen_in_place: AtomicU64::new(0),
             look_every: config.look_every,
+            without_fast_lane: AtomicU64::new(0),
             durability: target.durability,
             size_bytes: AtomicU64::new(target.size_bytes),
             cached_statements: config.cached_statements,
@@ -133,7 +136,7 @@ impl OpenDatabase {
     /// The same, but looked at no more often than a read needs: what it answers is a moment old in
     /// any case.
     pub(super) fn is_in_place_for_reads(&self) -> bool {
-        let now = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let now = self.micros();
         let fresh = u64::try_from(self.look_every.as_micros()).unwrap_or(u64::MAX);
         let seen = self.seen_in_place.load(Ordering::Relaxed);
         if seen > 0 && now < (seen - 1).saturating_add(fresh) {
@@ -143,6 +146,23 @@ impl OpenDatabase {
         let seen = if is_there { now + 1 } else { 0 };
         self.seen_in_place.store(seen, Ordering::Relaxed);
         is_there
+    }
+
+    /// Whether its reads have threads at the moment, however short they are.
+    pub(super) fn is_without_fast_lane(&self) -> bool {
+        let until = self.without_fast_lane.load(Ordering::Relaxed);
+        until > 0 && self.micros() < until
+    }
+
+    /// Its reads have threads for a while.
+    pub(super) fn goes_without_fast_lane(&self, time: Duration) {
+        let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let until = self.micros().saturating_add(time);
+        self.without_fast_lane.store(until, Ordering::Relaxed);
+    }
+
+    fn micros(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     /// The size that the state knows now; the writer is opened anew when it changed.

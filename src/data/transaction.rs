@@ -235,7 +235,7 @@ impl Inside {
             Held::Snapshot(it) => run_on_reader(it.sqlite(), request, hold, savepoints),
             Held::Writer(it) => run_on_writer(it.sqlite(), request, hold, savepoints),
         }?;
-        self.changes_schema |= answers.iter().any(|it| it.traits.changes_schema);
+        self.changes_schema |= answers.iter().any(|it| it.changes_schema);
         Ok(answers)
     }
 
@@ -250,6 +250,10 @@ impl Inside {
         let sqlite = writer.sqlite();
         if sqlite.has_deferred_violations() {
             return Err(SqlError::DeferredForeignKey);
+        }
+        if self.changes_schema {
+            // Before as well: nothing runs by what was learned of the schema that is going.
+            self.open.lanes.forget_all();
         }
         sqlite.hold(hold);
         // The WAL needs no look: it had room when the writer was lent, nobody else has written

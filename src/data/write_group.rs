@@ -10,8 +10,8 @@
 use super::lanes::{Lane, Lanes};
 use super::savepoint::{ForeignKeys, roll_back, run_held, run_in_savepoint};
 use super::write_queue::WriteRequest;
-use crate::clock::{Deadline, Stopwatch};
-use crate::engine::sqlite::{Answer, Hold, SqlError, SqliteConnection};
+use crate::clock::Stopwatch;
+use crate::engine::sqlite::{Answer, Hold, Slice, SqlError, SqliteConnection};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,7 +59,7 @@ pub(super) fn run_group(
             waiting.push_front(request);
             break;
         }
-        let slice = has_neighbours.then(|| Deadline::after(group_time));
+        let slice = has_neighbours.then(|| Slice::of(group_time));
         match run_request(sqlite, &request, slice) {
             Ok(answers) => {
                 let alone = request.alone;
@@ -113,7 +113,7 @@ fn next_wanted(waiting: &mut VecDeque<WriteRequest>) -> Option<WriteRequest> {
     None
 }
 
-fn hold_for(request: &WriteRequest, slice: Option<Deadline>) -> Hold {
+fn hold_for(request: &WriteRequest, slice: Option<Slice>) -> Hold {
     Hold {
         deadline: request.deadline,
         ticket: Some(Arc::clone(&request.ticket)),
@@ -125,7 +125,7 @@ fn hold_for(request: &WriteRequest, slice: Option<Deadline>) -> Hold {
 fn run_request(
     sqlite: &mut SqliteConnection,
     request: &WriteRequest,
-    slice: Option<Deadline>,
+    slice: Option<Slice>,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
     let run = if request.proven {
         run_held
@@ -160,12 +160,13 @@ fn commit(
         run_again(kept, waiting);
         return GroupEnd::default();
     }
+    let changes_schema = (kept.iter().flat_map(|(_, answers)| answers)).any(|it| it.changes_schema);
+    if changes_schema {
+        // Before as well: nothing runs by what was learned of the schema that is going.
+        lanes.forget_all();
+    }
     let committed = sqlite.command("COMMIT;");
-    if kept
-        .iter()
-        .flat_map(|(_, answers)| answers)
-        .any(|it| it.traits.changes_schema)
-    {
+    if changes_schema {
         lanes.forget_all();
     }
     match committed {
@@ -251,6 +252,7 @@ fn learn_how_it_was(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Deadline;
     use crate::data::gate::Gates;
     use crate::data::write_queue::WriteResult;
     use crate::domain::database::Durability;
@@ -443,13 +445,17 @@ mod tests {
                 (Duration::from_secs(1), false),
             ] {
                 let (mut request, mut answered) = request(sql);
-                request.alone = lanes.is_slow(sql);
+                request.alone = lanes.of(sql) == Some(Lane::Slow);
                 let one = request.statements[0].clone();
                 request.statements.resize(statements, one);
                 let mut waiting = VecDeque::from([request]);
                 run_group(&mut sqlite, &mut waiting, group_time, &lanes, &commits);
                 answered.try_recv().unwrap().unwrap();
-                assert_eq!(lanes.is_slow(sql), is_long, "{statements}, {group_time:?}");
+                assert_eq!(
+                    (lanes.of(sql) == Some(Lane::Slow)),
+                    is_long,
+                    "{statements}, {group_time:?}"
+                );
             }
         }
     }

@@ -5,7 +5,8 @@ use async_compression::tokio::bufread::{GzipEncoder, ZstdEncoder};
 use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use futures_util::TryStreamExt as _;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use std::io;
 use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
@@ -74,13 +75,33 @@ pub(super) fn compress(mut response: Response, wanted: Option<Encoding>) -> Resp
         .headers
         .insert(header::CONTENT_ENCODING, encoding.name());
     // What was written is flushed whenever the body has nothing more to give at the moment.
-    let plain = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
+    let plain = StreamReader::new(in_portions(body));
     let body = match encoding {
         Encoding::Gzip => in_steps(GzipEncoder::with_quality(plain, LEVEL)),
         Encoding::Zstd => in_steps(ZstdEncoder::with_quality(plain, LEVEL)),
     };
     Response::from_parts(parts, body)
 }
+
+/// The body in portions, with a pause behind each: a thousand times more may go into a step than
+/// comes out of it, and others wait for the thread.
+fn in_portions(body: Body) -> impl Stream<Item = io::Result<Bytes>> {
+    body.into_data_stream()
+        .map_err(io::Error::other)
+        .map_ok(|mut data: Bytes| {
+            let portions = std::iter::from_fn(move || {
+                (!data.is_empty()).then(|| Ok(data.split_to(data.len().min(PORTION_BYTES))))
+            });
+            stream::iter(portions).then(async |portion| {
+                tokio::task::yield_now().await;
+                portion
+            })
+        })
+        .try_flatten()
+}
+
+/// Some 100 µs, even where it does not get smaller.
+const PORTION_BYTES: usize = 128 << 10;
 
 fn in_steps(encoder: impl AsyncRead + Send + 'static) -> Body {
     Body::from_stream(ReaderStream::with_capacity(encoder, STEP_BYTES))

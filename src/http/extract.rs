@@ -19,15 +19,24 @@ use std::time::Duration;
 /// A JSON object of a known shape. An empty body reads as `{}`.
 pub(super) struct JsonBody<T>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for JsonBody<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Gateway>> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let bytes = read_body(gateway, &parts.headers, body).await?;
-        parse_object(&parts.headers, &bytes).map(Self)
+        if bytes.len() <= READ_HERE_BYTES {
+            return parse_object(&parts.headers, &bytes).map(Self);
+        }
+        let read = move || parse_object(&parts.headers, &bytes).map(Self);
+        let read = tokio::task::spawn_blocking(read).await;
+        read.unwrap_or_else(|error| Err(Problem::internal("the thread ended").because(&error)))
     }
 }
+
+/// A longer body is read on a thread of its own: a megabyte takes several milliseconds, and others
+/// wait for the thread that serves them.
+const READ_HERE_BYTES: usize = 64 << 10;
 
 /// Plain text, in UTF-8.
 pub(super) struct TextBody(pub(super) String);

@@ -51,10 +51,6 @@ pub(super) struct Seen {
     pub(super) checks_file: bool,
     /// Whether what is prepared is explained, and not run.
     pub(super) explains: bool,
-    /// Whether a statement was prepared at all: one from the cache asks nothing.
-    pub(super) prepared: bool,
-    /// Whether a function was named that may take long in one go.
-    pub(super) heavy_function: bool,
     /// Tables and views that are read, or take new rows.
     pub(super) tables: Vec<String>,
     /// Triggers and views that were made, with the table of a trigger.
@@ -102,7 +98,6 @@ impl Recorder {
     /// SQLite's question, answered.
     pub(super) fn judge(&self, role: Role, context: &AuthContext<'_>) -> Authorization {
         let mut seen = self.lock();
-        seen.prepared = true;
         seen.note(&context.action);
         if seen.savepoint.is_some() {
             return Authorization::Allow;
@@ -133,7 +128,6 @@ impl Seen {
         match *action {
             AuthAction::Read { table_name, .. } if table_name.starts_with("pragma_") => {
                 self.asks_pragma = true;
-                self.heavy_function = true;
                 self.checks_file |= checks_file(&table_name["pragma_".len()..]);
             }
             AuthAction::Read { table_name, .. } | AuthAction::Insert { table_name }
@@ -143,11 +137,9 @@ impl Seen {
             }
             AuthAction::Function { function_name } => {
                 self.asks_changes |= function_name.eq_ignore_ascii_case("changes");
-                self.heavy_function |= !LIGHT_FUNCTIONS.contains(&function_name);
             }
             AuthAction::Pragma { pragma_name, .. } => {
                 self.asks_pragma = true;
-                self.heavy_function = true;
                 self.checks_file |= checks_file(pragma_name);
             }
             AuthAction::Savepoint {
@@ -352,15 +344,6 @@ const FUNCTIONS: &[&str] = &[
     "string_agg", "substr", "substring", "subtype", "sum", "tan", "tanh", "time", "timediff",
     "total", "total_changes", "trim", "trunc", "typeof", "unhex", "unicode", "unistr",
     "unistr_quote", "unixepoch", "unlikely", "upper", "zeroblob",
-];
-
-/// Functions whose one call is short on any value: a statement of these can run where it must not
-/// stay long, because the progress handler gets its turn between them.
-#[rustfmt::skip]
-const LIGHT_FUNCTIONS: &[&str] = &[
-    "abs", "avg", "coalesce", "count", "current_date", "current_time", "current_timestamp", "date",
-    "datetime", "ifnull", "iif", "julianday", "length", "likely", "max", "min", "nullif", "random",
-    "round", "sign", "sum", "time", "total", "typeof", "unixepoch", "unlikely",
 ];
 
 #[cfg(test)]

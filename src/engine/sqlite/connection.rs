@@ -8,6 +8,7 @@ use super::error::SqlError;
 use super::files::MAIN_FILE;
 use super::leash::{Hold, Leash};
 use super::parameters::MAX_PARAMETERS;
+use super::program::{self, Bounds};
 use super::vfs::{TempFilesIn, TempSpace};
 use super::viewer::{self, TextOf};
 use super::{additions, c_calls, fts5_functions, functions, vfs};
@@ -82,6 +83,8 @@ pub struct SqliteConnection {
     house: Arc<AtomicBool>,
     /// It saw a timeout, an interrupt or a limit, and is not used for another request.
     pub(super) is_spoiled: bool,
+    /// Within which statements run on it at the moment.
+    pub(super) bounds: Option<Bounds>,
 }
 
 impl fmt::Debug for SqliteConnection {
@@ -176,6 +179,7 @@ impl SqliteConnection {
             temp_space: None,
             house: Arc::default(),
             is_spoiled: false,
+            bounds: None,
         })
     }
 
@@ -245,9 +249,7 @@ impl SqliteConnection {
     /// Hears SQLite while it works and while it waits. None of this may panic: a progress handler
     /// that does lets the statement go on.
     fn listen(&mut self) -> rusqlite::Result<()> {
-        let leash = Arc::clone(&self.leash);
-        self.inner
-            .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || leash.look()))?;
+        self.look_every(STEPS_BETWEEN_LOOKS)?;
         let leash = Arc::clone(&self.leash);
         self.inner.busy_handler(Some(move |_tries| {
             let waits = leash.may_wait();
@@ -256,6 +258,37 @@ impl SqliteConnection {
             }
             waits
         }))
+    }
+
+    fn look_every(&mut self, steps: i32) -> rusqlite::Result<()> {
+        let leash = Arc::clone(&self.leash);
+        let must_stop = move || leash.look().is_some();
+        self.inner.progress_handler(steps, Some(must_stop))
+    }
+
+    /// Has the next statements run within bounds, or within none but the connection's own.
+    pub(super) fn confine(&mut self, bounds: Option<Bounds>) -> Result<(), SqlError> {
+        if self.bounds == bounds {
+            return Ok(());
+        }
+        let value_bytes = bounds.map_or(fits(MAX_VALUE_BYTES), |it| it.value_bytes());
+        let confined = self
+            .inner
+            .set_limit(Limit::SQLITE_LIMIT_LENGTH, value_bytes)
+            .and_then(|_| match (self.bounds, bounds) {
+                (None, Some(_)) => self.look_every(program::STEPS_BETWEEN_LOOKS),
+                (Some(_), None) => self.look_every(STEPS_BETWEEN_LOOKS),
+                _ => Ok(()),
+            });
+        self.bounds = bounds;
+        confined.map_err(|it| SqlError::from_sqlite(&it, None))
+    }
+
+    /// The bounds within which a statement can run on a thread that must not be kept: `None` where
+    /// no such bounds are known.
+    #[must_use]
+    pub fn bounds_of(&self, sql: &str) -> Option<Bounds> {
+        self.as_house(|house| Bounds::of_program(house, sql))
     }
 
     fn authorize(&mut self) -> rusqlite::Result<()> {

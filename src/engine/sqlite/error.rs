@@ -1,7 +1,7 @@
 //! What can come of a statement besides its answer.
 use super::c_calls::{self, NotOpened};
 use super::leash::Cut;
-use super::vfs::{Full, READ_INTERRUPTED};
+use super::vfs::Full;
 use crate::engine::FileError;
 use rusqlite::ffi::{self, ErrorCode};
 
@@ -172,7 +172,6 @@ impl SqlError {
         };
         let message = message.unwrap_or_else(|| ffi::code_to_str(code.extended_code).to_owned());
         match code.code {
-            _ if code.extended_code == READ_INTERRUPTED => Self::interrupted(cut),
             ErrorCode::OperationInterrupted => Self::interrupted(cut),
             ErrorCode::ConstraintViolation => Self::Constraint { message },
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => match cut {
@@ -209,7 +208,8 @@ impl SqlError {
         }
     }
 
-    fn interrupted(cut: Option<Cut>) -> Self {
+    /// It was interrupted, and this is why.
+    pub(super) fn interrupted(cut: Option<Cut>) -> Self {
         match cut {
             Some(Cut::Abandoned) => Self::Abandoned,
             Some(Cut::Slice) => Self::SliceOver,

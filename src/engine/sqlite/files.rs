@@ -1,6 +1,5 @@
 //! The files of a database: made, asked, settled.
 use super::c_calls::{self, NotOpened};
-use super::memory;
 use crate::domain::database::Durability;
 use crate::engine::FileError;
 use crate::open_files;
@@ -50,7 +49,7 @@ fn write_new(file: &Path, durability: Durability) -> rusqlite::Result<()> {
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    memory::install();
+    super::set_up_process();
     let sqlite = Connection::open_with_flags(file, flags)?;
     let synchronous = match durability {
         Durability::Full => "FULL",
@@ -136,7 +135,7 @@ fn open(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    memory::install();
+    super::set_up_process();
     let sqlite = Connection::open_with_flags(file, flags)?;
     sqlite.busy_timeout(BUSY_TIMEOUT)?;
     Ok(sqlite)

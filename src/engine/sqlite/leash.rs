@@ -1,5 +1,5 @@
 //! What can end a statement while it runs: its deadline, a client that went away, a time slice.
-use crate::clock::Deadline;
+use crate::clock::{Deadline, WorkTime};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -58,9 +58,68 @@ pub struct Hold {
     /// Who waits for it.
     pub ticket: Option<Arc<Ticket>>,
     /// When it must be done to be done here: past it, it is cut and run elsewhere.
-    pub slice: Option<Deadline>,
+    pub slice: Option<Slice>,
     /// Whether it may sleep while another process has the file locked.
     pub may_wait: bool,
+}
+
+/// A short time for a statement on a thread that others wait for.
+#[derive(Debug, Clone, Copy)]
+pub struct Slice {
+    until: Deadline,
+    busy: Option<Busy>,
+}
+
+/// How long a thread has been busy with its statement.
+#[derive(Debug, Clone, Copy)]
+struct Busy {
+    worked: WorkTime,
+    /// It waited so long for files.
+    waited: Duration,
+    /// So long it has to be busy before its statement is cut.
+    least: Duration,
+}
+
+impl Slice {
+    /// So much time from now on.
+    #[must_use]
+    pub fn of(time: Duration) -> Self {
+        Self {
+            until: Deadline::after(time),
+            busy: None,
+        }
+    }
+
+    /// The same, but not over while the thread was busy for less than half of it: others have its
+    /// processor then. For statements that are long enough to be interrupted often: asking how long
+    /// a thread has worked is a system call.
+    #[must_use]
+    pub fn of_work(time: Duration) -> Self {
+        Self {
+            until: Deadline::after(time),
+            busy: Some(Busy {
+                worked: WorkTime::start(),
+                waited: Duration::ZERO,
+                least: time / 2,
+            }),
+        }
+    }
+
+    /// Whether it is over. Where it is not although its time has passed, it is looked at again a
+    /// while later.
+    fn is_over(&mut self, now: Deadline) -> bool {
+        if now < self.until {
+            return false;
+        }
+        let Some(busy) = self.busy else {
+            return true;
+        };
+        let left = busy
+            .least
+            .saturating_sub(busy.worked.elapsed() + busy.waited);
+        self.until = now.extended(left);
+        left.is_zero()
+    }
 }
 
 /// Why a statement was cut.
@@ -89,9 +148,24 @@ impl Leash {
     }
 
     /// Looks, from inside of a statement that works, whether it must stop.
-    pub(super) fn look(&self) -> bool {
+    pub(super) fn look(&self) -> Option<Cut> {
         self.looks.fetch_add(1, Ordering::Relaxed);
-        self.cut().is_some()
+        self.cut()
+    }
+
+    /// Whether to say how long files were waited for.
+    pub(super) fn counts_waits(&self) -> bool {
+        let hold = self.lock();
+        (hold.as_ref()).is_some_and(|hold| hold.slice.is_some_and(|slice| slice.busy.is_some()))
+    }
+
+    /// So long a file was waited for.
+    pub(super) fn has_waited(&self, time: Duration) {
+        let mut hold = self.lock();
+        let slice = hold.as_mut().and_then(|hold| hold.slice.as_mut());
+        if let Some(busy) = slice.and_then(|slice| slice.busy.as_mut()) {
+            busy.waited += time;
+        }
     }
 
     /// How often it was looked: a statement that has worked for a while was looked at since. Asking
@@ -102,13 +176,14 @@ impl Leash {
 
     /// Why the running statement must stop, if it must.
     pub(super) fn cut(&self) -> Option<Cut> {
-        let hold = self.lock();
-        let hold = hold.as_ref()?;
-        if hold.deadline.has_passed() {
+        let mut hold = self.lock();
+        let hold = hold.as_mut()?;
+        let now = Deadline::after(Duration::ZERO);
+        if hold.deadline <= now {
             Some(Cut::Deadline)
         } else if hold.ticket.as_ref().is_some_and(|it| it.is_abandoned()) {
             Some(Cut::Abandoned)
-        } else if hold.slice.is_some_and(|it| it.has_passed()) {
+        } else if hold.slice.as_mut().is_some_and(|it| it.is_over(now)) {
             Some(Cut::Slice)
         } else {
             None
@@ -156,6 +231,7 @@ mod tests {
     fn the_deadline_the_client_and_the_slice_each_cut() {
         let far = Deadline::after(Duration::from_secs(60));
         let past = Deadline::after(Duration::ZERO);
+        let over = Slice::of(Duration::ZERO);
         let gone = Arc::new(Ticket::default());
         gone.abandon();
         let hold = Hold {
@@ -174,7 +250,7 @@ mod tests {
         });
         assert_eq!(leash.cut(), Some(Cut::Abandoned));
         leash.put_on(Hold {
-            slice: Some(past),
+            slice: Some(over),
             ..hold.clone()
         });
         assert_eq!(leash.cut(), Some(Cut::Slice));

@@ -2,7 +2,7 @@
 //!
 //! Raw SQL of strangers runs here. `connection.rs` is the profile under which it does, and the
 //! order of what it sets up matters; `authorizer.rs` says what SQL may do, `functions.rs` replaces
-//! the functions that nothing could stop and `additions/` has those beside them, `vfs/` ends reads
+//! the functions that nothing could stop and `additions/` has those beside them, `watch/` ends steps
 //! that take too long, `statement.rs` runs one statement and writes its answer.
 mod additions;
 mod answer;
@@ -23,6 +23,7 @@ mod memory;
 mod parameters;
 mod pieces;
 mod pragmas;
+mod program;
 mod savepoints;
 pub mod script;
 mod statement;
@@ -30,16 +31,18 @@ mod strings;
 mod values;
 mod vfs;
 mod viewer;
+mod watch;
 
 pub use answer::{Form, Format, Shape};
 pub use connection::{LIMITS, MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
 pub use counters::Counters;
 pub use error::SqlError;
 pub use files::{MAIN_FILE, WAL_FILE};
-pub use leash::{Hold, Leash, Ticket};
+pub use leash::{Hold, Leash, Slice, Ticket};
 pub use parameters::{MAX_PARAMETERS, Param, Params};
+pub use program::Bounds;
 pub use savepoints::Savepoints;
-pub use statement::{Answer, Statement, StatementTraits};
+pub use statement::{Answer, Statement};
 pub use values::Int64Form;
 pub use vfs::{TempBudget, TempSpace};
 pub use viewer::TextOf;
@@ -54,6 +57,7 @@ use std::path::Path;
 /// statements is not bounded then.
 pub fn set_up_process() -> bool {
     let is_bounded = memory::install();
+    watch::install();
     vfs::install();
     is_bounded
 }

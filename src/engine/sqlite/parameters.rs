@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use std::collections::HashMap;
 use std::fmt;
 
 /// Most parameters of one statement.
@@ -87,16 +88,18 @@ fn bind_named(
     wanted: usize,
 ) -> Result<(), SqlError> {
     let mut used = vec![false; values.len()];
+    // Backwards, so that of two with one name the first is found, and the other is not used.
+    let given: HashMap<&str, usize> = (values.iter().enumerate().rev())
+        .map(|(index, (name, _))| (name.as_str(), index))
+        .collect();
     for place in 1..=wanted {
         let Some(name) = statement.parameter_name(place).map(str::to_owned) else {
             return Err(SqlError::ParameterMismatch {
                 message: format!("parameter {place} has no name; give the values as a list"),
             });
         };
-        let found = values
-            .iter()
-            .position(|(given, _)| *given == name || *given == name[1..]);
-        let Some(index) = found else {
+        let found = [given.get(name.as_str()), given.get(&name[1..])];
+        let Some(index) = found.into_iter().flatten().min().copied() else {
             return Err(SqlError::ParameterMismatch {
                 message: format!("no value was given for the parameter {name}"),
             });

@@ -9,7 +9,7 @@ use super::connection::SqliteConnection;
 use super::created::quoted;
 use super::error::SqlError;
 use super::pieces::Whole;
-use super::statement::{Answer, Statement, StatementTraits, begins_with, prepare};
+use super::statement::{Answer, Statement, begins_with, prepare};
 use crate::clock::Stopwatch;
 use rusqlite::hooks::TransactionOperation;
 
@@ -171,10 +171,7 @@ impl SqliteConnection {
             rows_affected: 0,
             truncated: false,
             elapsed: stopwatch.elapsed(),
-            traits: StatementTraits {
-                changes_schema: false,
-                is_calm: None,
-            },
+            changes_schema: false,
             counters: self.session.counters(),
         };
         Ok((step, answer))

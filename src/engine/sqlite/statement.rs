@@ -7,7 +7,9 @@ use super::error::SqlError;
 use super::memory::{Budget, STATEMENT_BYTES};
 use super::parameters::Params;
 use super::pieces::{Outlet, Pieces, Whole};
-use super::vfs::{TempFilesIn, WatchedReads, why_full};
+use super::program::Bounds;
+use super::vfs::{TempFilesIn, why_full};
+use super::watch::Watch;
 use super::{hint, script};
 use crate::clock::Stopwatch;
 use rusqlite::fallible_iterator::FallibleIterator as _;
@@ -39,20 +41,10 @@ pub struct Answer {
     pub truncated: bool,
     /// How long it took, preparing included.
     pub elapsed: Duration,
-    /// What was learned about the statement.
-    pub traits: StatementTraits,
     /// What its session's statements have done, itself included.
     pub counters: Counters,
-}
-
-/// What is known about a statement once it has run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StatementTraits {
     /// It changes the schema: what was learned about other statements no longer holds.
     pub changes_schema: bool,
-    /// It reads ordinary tables with light functions alone, so that its deadline stops it wherever
-    /// it is. `None` when it came from the cache and nobody looked.
-    pub is_calm: Option<bool>,
 }
 
 impl SqliteConnection {
@@ -61,6 +53,22 @@ impl SqliteConnection {
     /// # Errors
     /// Whatever the statement deserves; the connection may be spoiled by it.
     pub fn run(&mut self, statement: &Statement, form: &Form) -> Result<Answer, SqlError> {
+        self.confine(None)?;
+        let max_bytes = form.max_bytes;
+        self.run_into(statement, form, Whole { max_bytes })
+    }
+
+    /// The same, on a thread that must not be kept: within the bounds of its program.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and where the bounds do not suffice: run elsewhere, it may end well.
+    pub fn run_within(
+        &mut self,
+        bounds: Bounds,
+        statement: &Statement,
+        form: &Form,
+    ) -> Result<Answer, SqlError> {
+        self.confine(Some(bounds))?;
         let max_bytes = form.max_bytes;
         self.run_into(statement, form, Whole { max_bytes })
     }
@@ -76,6 +84,7 @@ impl SqliteConnection {
         form: &Form,
         send: impl FnMut(Vec<u8>) -> Result<(), SqlError>,
     ) -> Result<Answer, SqlError> {
+        self.confine(None)?;
         let leash = Arc::clone(&self.leash);
         self.run_into(statement, form, Pieces::new(form.max_bytes, leash, send))
     }
@@ -96,43 +105,40 @@ impl SqliteConnection {
             self.resize_page_cache(LARGE_CACHE_KIB)?;
         }
         self.session.statement_begins(&self.inner);
+        let watch = Watch::under(&self.leash);
         let limits = (
             Budget::of(STATEMENT_BYTES),
-            WatchedReads::under(&self.leash),
             TempFilesIn::space(self.temp_space.as_ref()),
         );
-        let result = run(self, statement, form, outlet);
-        drop(limits);
+        let mut result = run(self, statement, form, outlet);
+        if let Some(cut) = watch.told() {
+            result = Err(SqlError::interrupted(Some(cut)));
+        }
+        drop((limits, watch));
         self.session.statement_ends(&self.inner, false);
         if sorts_much {
             self.resize_page_cache(PAGE_CACHE_KIB)?;
         }
         let seen = self.recorder.take();
         let result = match result {
-            Ok(mut answer) => {
-                answer.traits.is_calm = self.look_into(&seen);
-                let fine = match answer.traits.changes_schema {
+            Ok(answer) => {
+                let fine = match answer.changes_schema {
                     true => (self.look_into_created(&seen.created))
                         .and_then(|()| self.look_for_ties_to_insides()),
                     false => Ok(()),
                 };
                 fine.map(|()| answer)
             }
+            // It runs again elsewhere, and is explained there.
+            Err(error) if self.bounds.is_some() => Err(error),
             Err(error) => Err(self.explain(error, &seen, &statement.sql)),
         };
         if let Err(error) = &result {
-            self.is_spoiled |= error.spoils_connection();
+            // A read that only has to go elsewhere leaves nothing, and its pages are wanted.
+            let goes_elsewhere = self.bounds.is_some() && *error == SqlError::SliceOver;
+            self.is_spoiled |= error.spoils_connection() && !goes_elsewhere;
         }
         result
-    }
-
-    /// Whether a reader's new statement is calm.
-    fn look_into(&self, seen: &Seen) -> Option<bool> {
-        (self.role == Role::Reader && seen.prepared).then(|| {
-            !seen.heavy_function
-                && !seen.has_many_tables()
-                && self.as_house(|house| are_ordinary(house, &seen.tables))
-        })
     }
 
     /// Whether a statement was refused with an older schema in mind, which is looked at anew.
@@ -354,10 +360,7 @@ fn run(
         rows_affected: totals.rows_affected,
         truncated: written.truncated,
         elapsed: stopwatch.elapsed(),
-        traits: StatementTraits {
-            changes_schema,
-            is_calm: None,
-        },
+        changes_schema,
         counters: connection.session.counters(),
     })
 }
@@ -367,11 +370,16 @@ pub(super) fn prepare<'c>(
     sqlite: &'c Connection,
     sql: &str,
 ) -> Result<CachedStatement<'c>, rusqlite::Error> {
-    let sql = sql.trim_end_matches(|it: char| it == ';' || it.is_ascii_whitespace());
+    let sql = without_end(sql);
     if sql.contains(';') {
         refuse_several(sqlite, sql)?;
     }
     sqlite.prepare_cached(sql)
+}
+
+/// A statement without the semicolons at its end.
+pub(super) fn without_end(sql: &str) -> &str {
+    sql.trim_end_matches(|last: char| last == ';' || last.is_ascii_whitespace())
 }
 
 /// A `;` may stand in a text, a comment or a trigger; SQLite knows.
@@ -385,17 +393,4 @@ fn refuse_several(sqlite: &Connection, sql: &str) -> Result<(), rusqlite::Error>
         Ok(None) => Ok(()),
         Ok(Some(_)) | Err(_) => Err(rusqlite::Error::MultipleStatement),
     }
-}
-
-/// Whether all of these are tables whose pages SQLite reads itself, or views of such: what a
-/// virtual table does in one step, nobody can stop.
-fn are_ordinary(sqlite: &Connection, names: &[String]) -> bool {
-    let question = "SELECT type = 'view' OR rootpage > 0 FROM sqlite_schema \
-                    WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')";
-    names.iter().all(|name| {
-        sqlite
-            .prepare_cached(question)
-            .and_then(|mut it| it.query_row([name], |row| row.get(0)))
-            .unwrap_or(false)
-    })
 }

@@ -147,7 +147,7 @@ impl Pattern {
             return Ok(None);
         };
         for (place, byte) in text.iter().enumerate() {
-            if place % BYTES_BETWEEN_LOOKS == 0 && leash.look() {
+            if place % BYTES_BETWEEN_LOOKS == 0 && leash.look().is_some() {
                 return Err(sqlite_error(ffi::SQLITE_INTERRUPT));
             }
             state = match self.automaton.next_state(cache, state, *byte) {

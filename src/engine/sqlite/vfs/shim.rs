@@ -3,7 +3,8 @@
     unsafe_code,
     reason = "a file layer of SQLite's is a table of C functions; each says why it is sound"
 )]
-use super::{NAME, READ_INTERRUPTED, must_end, temp_file, temp_space};
+use super::{NAME, READ_INTERRUPTED, temp_file, temp_space};
+use crate::engine::sqlite::watch::Reading;
 use rusqlite::ffi;
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
@@ -114,11 +115,13 @@ unsafe extern "C" fn read(
     bytes: c_int,
     offset: ffi::sqlite3_int64,
 ) -> c_int {
-    if must_end() {
+    let Some(reading) = Reading::begin() else {
         return READ_INTERRUPTED;
-    }
+    };
     // SAFETY: handed on as it came.
-    unsafe { forwarded::read(file, to, bytes, offset) }
+    let result = unsafe { forwarded::read(file, to, bytes, offset) };
+    reading.end();
+    result
 }
 
 /// The functions of a file that hand everything on to unix's own.

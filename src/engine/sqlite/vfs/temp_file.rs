@@ -3,8 +3,9 @@
     unsafe_code,
     reason = "a file of SQLite's is a table of C functions; each says why it is sound"
 )]
+use super::READ_INTERRUPTED;
 use super::temp_space::{TempFile, TempSpace};
-use super::{READ_INTERRUPTED, must_end};
+use crate::engine::sqlite::watch::Reading;
 use rusqlite::ffi;
 use rustix::io::Errno;
 use std::ffi::{c_int, c_void};
@@ -71,9 +72,9 @@ unsafe extern "C" fn read(
     bytes: c_int,
     offset: ffi::sqlite3_int64,
 ) -> c_int {
-    if must_end() {
+    let Some(_reading) = Reading::begin() else {
         return READ_INTERRUPTED;
-    }
+    };
     let (Ok(bytes), Ok(mut offset)) = (usize::try_from(bytes), u64::try_from(offset)) else {
         return ffi::SQLITE_IOERR_READ;
     };
