@@ -3,6 +3,7 @@ use crate::app::{App, Greeting};
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::cli::{allocator, output};
 use crate::config::{Config, Environment, Overlay, SETTINGS, Setting, TraceConfig};
+use crate::engine::SQL_THREAD_STACK;
 use crate::telemetry;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use std::collections::BTreeMap;
@@ -75,6 +76,7 @@ pub(super) fn serve(settings: &Settings, environment: &dyn Environment) -> Resul
     allocator::use_small_pages();
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_stack_size(SQL_THREAD_STACK)
         .build()
         .or_exit(Exit::Unavailable, "tokio does not start")?;
     let served = tokio.block_on(serve_until_told(config));

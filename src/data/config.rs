@@ -94,7 +94,7 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             owner: None,
-            max_statement_bytes: 100_000,
+            max_statement_bytes: 1 << 20,
             max_batch_statements: 1_000,
             max_script_statements: 10_000,
             default_max_rows: 10_000,

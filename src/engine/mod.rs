@@ -5,6 +5,10 @@ pub mod sqlite;
 use crate::domain::database::Durability;
 use std::path::Path;
 
+/// The stack of every thread that runs clients' SQL. Half of it is more than any statement takes
+/// (`tests/forge/sql_depths.rs`); what is not touched is not there.
+pub const SQL_THREAD_STACK: usize = 8 << 20;
+
 /// One kind of database, as the jobs that make and move its files see it.
 ///
 /// Every call blocks, may be repeated, and may be cut off anywhere and run again.

@@ -2,6 +2,7 @@
 //!
 //! The rooms below check them; what no pattern can hold is theirs alone.
 use super::forms::LARGEST_SEQUENCE;
+use crate::data::MAX_PARAMETERS;
 use crate::domain::database::DatabaseState;
 use crate::domain::event::EventKind;
 use crate::domain::job::{JobKind, JobState};
@@ -149,10 +150,10 @@ pub(super) fn moment() -> Schema {
 pub(super) fn parameters() -> Schema {
     let list = ArrayBuilder::new()
         .items(parameter())
-        .max_items(Some(1_000));
+        .max_items(Some(MAX_PARAMETERS));
     let named = ObjectBuilder::new()
         .additional_properties(Some(Schema::from(parameter())))
-        .max_properties(Some(1_000));
+        .max_properties(Some(MAX_PARAMETERS));
     or_null(AnyOf::builder().item(list).item(named))
 }
 

@@ -102,6 +102,7 @@ mod sql_attacks;
 mod sql_batch;
 mod sql_build;
 mod sql_counters;
+mod sql_depths;
 mod sql_differential;
 mod sql_expressions;
 mod sql_files;

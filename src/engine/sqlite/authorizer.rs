@@ -6,6 +6,7 @@ use super::pragmas::{self, Ruling};
 use super::savepoints::Step;
 use super::viewer;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a connection is for.
@@ -69,6 +70,7 @@ pub(super) enum Refused {
     NotAllowed(String),
     NeedsWriter,
     ForeignKeysOff,
+    TooDeep,
 }
 
 /// A piece of SQL that was stored, to be run by later statements.
@@ -85,6 +87,10 @@ const TABLES_REMEMBERED: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Recorder(Mutex<Seen>);
 
+/// Bytes of the stack in which a statement may be nested. SQLite has no bound on parts of UNION in
+/// views in parts of UNION, and takes some hundred bytes for each.
+const NESTED_BYTES: usize = 3 << 20;
+
 impl Recorder {
     pub(super) fn lock(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -99,6 +105,10 @@ impl Recorder {
     pub(super) fn judge(&self, role: Role, context: &AuthContext<'_>) -> Authorization {
         let mut seen = self.lock();
         seen.note(&context.action);
+        if StatementStack::is_used_up() {
+            seen.refused.get_or_insert(Refused::TooDeep);
+            return Authorization::Deny;
+        }
         if seen.savepoint.is_some() {
             return Authorization::Allow;
         }
@@ -186,6 +196,41 @@ impl Seen {
     pub(super) fn has_many_tables(&self) -> bool {
         self.tables.len() > TABLES_REMEMBERED
     }
+}
+
+thread_local! {
+    /// Where this thread's stack was when its statement began.
+    static BEGAN: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// While it lives, statements that are prepared on this thread are held to a part of its stack.
+#[derive(Debug)]
+pub(super) struct StatementStack(());
+
+impl StatementStack {
+    pub(super) fn begin() -> Self {
+        BEGAN.set(Some(place_on_the_stack()));
+        Self(())
+    }
+
+    /// SQLite asks once for each part of a statement, inside of the one around it.
+    fn is_used_up() -> bool {
+        let began = BEGAN.get().unwrap_or_else(place_on_the_stack);
+        began.saturating_sub(place_on_the_stack()) > NESTED_BYTES
+    }
+}
+
+impl Drop for StatementStack {
+    fn drop(&mut self) {
+        BEGAN.set(None);
+    }
+}
+
+/// An address in the frame of who asks; stacks grow downwards.
+#[inline(never)]
+fn place_on_the_stack() -> usize {
+    let here = 0_u8;
+    std::hint::black_box(&raw const here).addr()
 }
 
 /// SQLite's question, answered.

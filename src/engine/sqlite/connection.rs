@@ -28,7 +28,7 @@ pub use super::authorizer::Role;
 pub const MAX_VALUE_BYTES: usize = 4 << 20;
 
 /// Most bytes of one statement.
-pub(super) const MAX_STATEMENT_BYTES: i32 = 100_000;
+pub(super) const MAX_STATEMENT_BYTES: i32 = 1 << 20;
 
 /// SQLite's own limits, as every connection has them.
 pub const LIMITS: &[(Limit, i32)] = &[
@@ -36,14 +36,14 @@ pub const LIMITS: &[(Limit, i32)] = &[
     (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_STATEMENT_BYTES),
     (Limit::SQLITE_LIMIT_LENGTH, fits(MAX_VALUE_BYTES)),
     (Limit::SQLITE_LIMIT_COLUMN, 1_000),
-    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
-    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 1_000),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 500),
     // A statement of the longest text has fewer steps; a nest of views has more.
-    (Limit::SQLITE_LIMIT_VDBE_OP, 250_000),
-    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 127),
+    (Limit::SQLITE_LIMIT_VDBE_OP, 1_000_000),
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 1_000),
     (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
     (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, fits(MAX_PARAMETERS)),
-    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1_000),
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
 ];
 

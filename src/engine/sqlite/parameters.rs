@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 /// Most parameters of one statement.
-pub const MAX_PARAMETERS: usize = 1_000;
+pub const MAX_PARAMETERS: usize = 32_766;
 
 /// One value, in the forms of the API: null, number, text, `{"$base64":…}`, `{"$real":…}`,
 /// `{"$text_base64":…}`; true and false are 1 and 0, as in SQL.
@@ -345,6 +345,6 @@ mod tests {
     #[test]
     fn more_parameters_than_a_statement_can_have_are_refused_while_they_are_read() {
         let many = format!("[{}0]", "0,".repeat(MAX_PARAMETERS));
-        assert!(read(&many).unwrap_err().contains("at most 1000"));
+        assert!(read(&many).unwrap_err().contains("at most 32766"));
     }
 }

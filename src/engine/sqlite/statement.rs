@@ -1,6 +1,6 @@
 //! Runs one statement.
 use super::answer::{AnswerWriter, Form, Totals};
-use super::authorizer::{Refused, Role, Seen};
+use super::authorizer::{Refused, Role, Seen, StatementStack};
 use super::connection::{LARGE_CACHE_KIB, PAGE_CACHE_KIB, SqliteConnection};
 use super::counters::Counters;
 use super::error::SqlError;
@@ -96,6 +96,7 @@ impl SqliteConnection {
         outlet: impl Outlet,
     ) -> Result<Answer, SqlError> {
         self.recorder.take();
+        let _stack = StatementStack::begin();
         if self.role.reads_only() {
             self.session.begin(statement.counters);
         }
@@ -203,6 +204,15 @@ impl SqliteConnection {
             }
             (Some(Refused::ForeignKeysOff), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
                 SqlError::ForeignKeysOff
+            }
+            (Some(Refused::TooDeep), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
+                SqlError::Sql {
+                    message: "the statement is nested too deeply".to_owned(),
+                    hint: Some(
+                        "use fewer parts of UNION and its like, or fewer views inside one another"
+                            .to_owned(),
+                    ),
+                }
             }
             (None, SqlError::Sql { message, .. })
                 if self.role.reads_only() && message.ends_with(" because it is a view") =>
