@@ -51,5 +51,6 @@ pub mod jobs;
 pub mod open_files;
 pub mod projections;
 pub mod runtime;
+pub mod shares;
 pub mod telemetry;
 pub mod worker;

@@ -9,6 +9,7 @@ const FLOORS: &[&[&str]] = &[
     &["config"],
     &["open_files", "telemetry"],
     &["domain"],
+    &["shares"],
     &["event_log", "runtime"],
     &["engine", "projections"],
     &["control", "data", "worker"],

@@ -76,12 +76,15 @@ pub(super) fn of_sql(config: &Config) -> DataConfig {
 }
 
 pub(super) fn of_http(config: &Config) -> HttpConfig {
-    let http = config.http;
+    let http = config.http.clone();
     HttpConfig {
         domain: config.domain.clone(),
         body_limit: http.max_body_bytes,
         in_flight_limit: http.max_requests,
+        waiting_limit: http.max_waiting,
+        buffered_bytes: http.max_buffered_bytes,
         connection_limit: http.max_connections,
+        trusted_proxies: http.trusted_proxies,
         stream_limit: http.max_streams,
         drain_timeout: http.stop_grace,
         ready_wait: http.ready_wait,

@@ -3,11 +3,13 @@
 //! [`SETTINGS`] is the list: `dbforge serve --help`, `.env.example` and `docs/OPERATIONS.md` are
 //! held against it by tests.
 mod client;
+mod proxies;
 mod settings;
 mod sql;
 mod targets;
 
 pub use client::ClientConfig;
+pub use proxies::TrustedProxies;
 pub use settings::{CLIENT_SETTINGS, SETTINGS, Setting};
 pub use sql::SqlLimits;
 pub use targets::Targets;
@@ -157,14 +159,20 @@ pub struct Config {
 }
 
 /// Bounds of HTTP.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct HttpLimits {
     /// Largest request body.
     pub max_body_bytes: usize,
     /// Requests answered at the same time.
     pub max_requests: usize,
+    /// Requests that wait at the same time.
+    pub max_waiting: usize,
+    /// Bytes of requests and answers in memory.
+    pub max_buffered_bytes: usize,
     /// Open connections.
     pub max_connections: usize,
+    /// Proxies that are believed when they say for whom they ask.
+    pub trusted_proxies: TrustedProxies,
     /// Open event streams.
     pub max_streams: usize,
     /// Time for running requests once the gateway stops.
@@ -217,7 +225,10 @@ impl Config {
         let instance = reader.optional("DBFORGE_INSTANCE", Uuid::from_str);
         let max_body_bytes = reader.count("DBFORGE_MAX_BODY_BYTES");
         let max_requests = reader.count("DBFORGE_MAX_REQUESTS");
+        let max_waiting = reader.count("DBFORGE_MAX_WAITING");
+        let max_buffered_bytes = reader.count("DBFORGE_MAX_BUFFERED_BYTES");
         let max_connections = reader.count("DBFORGE_MAX_CONNECTIONS");
+        let trusted_proxies = reader.optional("DBFORGE_TRUSTED_PROXIES", TrustedProxies::from_str);
         let max_streams = reader.count("DBFORGE_MAX_STREAMS");
         let stop_grace = reader.duration("DBFORGE_STOP_GRACE");
         let ready_wait = reader.duration("DBFORGE_READY_WAIT");
@@ -240,7 +251,10 @@ impl Config {
             http: HttpLimits {
                 max_body_bytes: max_body_bytes?,
                 max_requests: max_requests?,
+                max_waiting: max_waiting?,
+                max_buffered_bytes: max_buffered_bytes?,
                 max_connections: max_connections?,
+                trusted_proxies: trusted_proxies.unwrap_or_default(),
                 max_streams: max_streams?,
                 stop_grace: stop_grace?,
                 ready_wait: ready_wait?,

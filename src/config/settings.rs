@@ -87,12 +87,27 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "DBFORGE_MAX_REQUESTS",
         "1024",
-        "requests answered at the same time; more get 503",
+        "requests worked on at the same time; more get 503, one token's past its share 429",
+    ),
+    setting(
+        "DBFORGE_MAX_WAITING",
+        "4096",
+        "requests that wait at the same time: for their bodies, turns, events, jobs; more get 503 or 429",
+    ),
+    setting(
+        "DBFORGE_MAX_BUFFERED_BYTES",
+        "268435456",
+        "bytes of requests and answers held in memory until they are sent; past it 503",
     ),
     setting(
         "DBFORGE_MAX_CONNECTIONS",
         "10000",
-        "open client connections; more wait",
+        "open client connections; past it the longest idle ones are closed",
+    ),
+    setting(
+        "DBFORGE_TRUSTED_PROXIES",
+        "",
+        "networks of proxies whose X-Forwarded-For is believed: 10.0.0.0/8, an address, private, loopback",
     ),
     setting(
         "DBFORGE_MAX_STREAMS",

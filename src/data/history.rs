@@ -7,12 +7,12 @@ use super::bench::Bench;
 use super::on_thread::held;
 use super::query::{QueryAnswer, QueryError, QueryRequest};
 use super::reads::finished;
+use super::turns::Turns;
 use super::{Call, DataPlane, begins_like_a_write};
 use crate::engine::sqlite::{Answer, Hold, SqlError, SqliteConnection, Statement, TextOf};
 use crate::projections::control_db::{AUDIT_TABLES, AUDIT_VIEWS, ControlDb, EventTexts};
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Questions at once: what people ask of a history reads much of it, and the machine is there for
 /// their databases.
@@ -23,17 +23,14 @@ const WAITING: usize = 32;
 /// Who may ask, and whether a question does not end.
 #[derive(Debug)]
 pub(super) struct History {
-    /// One for each question that runs or waits.
-    room: Arc<Semaphore>,
-    turns: Arc<Semaphore>,
+    turns: Turns,
     bench: Arc<Bench>,
 }
 
 impl Default for History {
     fn default() -> Self {
         Self {
-            room: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Turns::new("answers about the history", AT_ONCE, WAITING),
             bench: Arc::default(),
         }
     }
@@ -57,12 +54,7 @@ impl DataPlane {
         if let Some(reason) = self.history.bench.reason() {
             return Err(QueryError::Benched { reason });
         }
-        let overloaded = || QueryError::Overloaded {
-            what: "answers about the history",
-        };
-        let room = Arc::clone(&self.history.room);
-        let _room = room.try_acquire_owned().map_err(|_| overloaded())?;
-        let turn = self.history.turn(&call).await.ok_or_else(overloaded)?;
+        let turn = self.history.turns.take(call.deadline).await?;
         let file = control_db.path().to_owned();
         let texts = control_db.event_texts();
         let asked = self.on_thread(&self.history.bench, &call, move |ticket| {
@@ -71,14 +63,6 @@ impl DataPlane {
             answer
         });
         finished(asked.await?, &call)
-    }
-}
-
-impl History {
-    async fn turn(&self, call: &Call) -> Option<OwnedSemaphorePermit> {
-        let turn = Arc::clone(&self.turns).acquire_owned();
-        let turn = tokio::time::timeout_at(call.deadline.instant(), turn).await;
-        turn.ok()?.ok()
     }
 }
 

@@ -10,6 +10,7 @@ use super::transactions::{
 };
 use super::{Call, DataPlane, SharedGuard, begins_like_a_write};
 use crate::clock::{Clock, Deadline};
+use crate::domain::ids::TokenId;
 use crate::engine::sqlite::{Answer, Hold, Savepoints, SqlError, Statement};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -254,6 +255,12 @@ impl DataPlane {
     /// Rolls back the transactions whose time is over.
     pub fn expire_transactions(&self, clock: &dyn Clock) {
         self.transactions.expire(clock.now());
+    }
+
+    /// Rolls back the transactions that a token began, which is no longer accepted. A statement of
+    /// theirs that runs ends with its request.
+    pub fn end_transactions_of(&self, token: TokenId) {
+        self.transactions.end_of_token(token);
     }
 
     /// Rolls back every transaction; none begins any more. Called when the gateway stops.

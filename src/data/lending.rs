@@ -10,6 +10,7 @@ use super::writes::Drain;
 use super::{Call, DataPlane, SharedGuard};
 use crate::clock::Deadline;
 use crate::engine::sqlite::{Counters, Hold, SqlError, SqliteConnection, Ticket};
+use crate::shares::waiting;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -55,7 +56,7 @@ impl DataPlane {
             self.send_a_thread(guard, open, self.tokio.clone());
         }
         let last = call.deadline.extended(self.config.stuck_grace).instant();
-        match tokio::time::timeout_at(last, answered).await {
+        match waiting(tokio::time::timeout_at(last, answered)).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(QueryError::Broken {
                 reason: "the thread of this database's writes ended".to_owned(),

@@ -5,6 +5,7 @@ use super::threads::Seat;
 use super::{Call, DataPlane};
 use crate::clock::Deadline;
 use crate::engine::sqlite::{Hold, Ticket};
+use crate::shares::{self, Pass};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -28,8 +29,9 @@ impl DataPlane {
         let (answer, answered) = oneshot::channel();
         let sitting = seat.sit();
         let held = Arc::clone(&ticket);
+        let pass = Pass::here();
         tokio::task::spawn_blocking(move || {
-            let result = work(held);
+            let result = shares::on_thread(pass, || work(held));
             // Who waits may go on before the thread is free.
             drop(sitting);
             let _ = answer.send(result);
@@ -43,7 +45,7 @@ impl DataPlane {
             is_over: false,
         };
         let last = call.deadline.extended(grace).instant();
-        let result = tokio::time::timeout_at(last, answered).await;
+        let result = shares::running(tokio::time::timeout_at(last, answered)).await;
         waiting.is_over = true;
         match result {
             Ok(Ok(result)) => Ok(result),

@@ -11,6 +11,7 @@ use crate::domain::database::Durability;
 use crate::engine::sqlite::{
     MAIN_FILE, Profile, Role, SqlError, SqliteConnection, TempBudget, TempSpace,
 };
+use crate::shares::Turn;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -202,10 +203,7 @@ impl OpenDatabase {
     }
 
     /// A turn to read on a thread of its own.
-    pub(super) async fn turn(
-        &self,
-        deadline: Deadline,
-    ) -> Result<OwnedSemaphorePermit, QueryError> {
+    pub(super) async fn turn(&self, deadline: Deadline) -> Result<Turn, QueryError> {
         self.reads.take(deadline).await
     }
 

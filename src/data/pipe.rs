@@ -112,7 +112,7 @@ impl<E> Inlet<E> {
 
 impl<E> Tap<E> {
     /// Breaks off what has not ended.
-    pub(super) fn break_off(self, end: E) {
+    pub(super) fn break_off(&self, end: E) {
         self.0.lock().break_off(end);
     }
 }

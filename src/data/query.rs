@@ -111,7 +111,7 @@ pub struct QueryAnswer {
 impl From<Answer> for QueryAnswer {
     fn from(it: Answer) -> Self {
         Self {
-            body: it.body.into(),
+            body: it.held.keep(it.body),
             row_count: it.row_count,
             rows_affected: it.rows_affected,
             truncated: it.truncated,
@@ -186,12 +186,20 @@ pub enum QueryError {
         /// That name.
         name: String,
     },
+    /// Requests and answers that are in memory leave no room for this one (`overloaded`).
+    #[error(
+        "requests, statements and answers in memory have taken all that there is for this caller"
+    )]
+    NoRoom,
     /// Its deadline passed; nothing of it was kept (`statement_timeout`).
     #[error("the statement took longer than {timeout_ms} ms; nothing of it was kept")]
     Timeout {
         /// The time it had.
         timeout_ms: u64,
     },
+    /// The token of the request is no longer accepted (`unauthenticated`).
+    #[error("the token was revoked or has expired")]
+    TokenEnded,
     /// Another operation holds the file (`database_locked`).
     #[error("the database is locked by another operation")]
     Locked,
@@ -249,6 +257,7 @@ impl QueryError {
             SqlError::ParameterMismatch { message } => Self::ParameterMismatch { message },
             SqlError::ResultTooLarge { limit } => Self::ResultTooLarge { limit },
             SqlError::DuplicateColumn { name } => Self::DuplicateColumn { name },
+            SqlError::NoRoom => Self::NoRoom,
             SqlError::Timeout | SqlError::Abandoned | SqlError::SliceOver => Self::timeout(timeout),
             SqlError::Locked => Self::Locked,
             SqlError::QuotaExceeded => Self::QuotaExceeded,
@@ -298,6 +307,10 @@ impl QueryError {
             Self::TemporaryFilesFull { .. } => {
                 Some("change fewer rows at a time, or have DBFORGE_SQL_MAX_TEMP_BYTES raised")
             }
+            Self::NoRoom => Some(
+                "read the answers that were asked for, ask for smaller ones, or take ?format=ndjson; \
+                 GET /v1/usage shows a token's share",
+            ),
             Self::DataMissing => Some(
                 "nothing is put in its place: restore main.db into the database's folder and it \
                  is served again, or delete the database; GET /v1/drift tells of it",
@@ -311,7 +324,11 @@ impl QueryError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Locked | Self::DiskFull | Self::Overloaded { .. } | Self::Benched { .. }
+            Self::Locked
+                | Self::DiskFull
+                | Self::Overloaded { .. }
+                | Self::NoRoom
+                | Self::Benched { .. }
         )
     }
 }

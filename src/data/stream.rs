@@ -10,9 +10,11 @@ use super::query::{QueryAnswer, QueryError, QueryRequest, Target};
 use super::{Call, DataPlane, SharedGuard, begins_like_a_write};
 use crate::clock::Deadline;
 use crate::engine::sqlite::{Answer, Hold, SqlError, Statement, Ticket};
+use crate::shares::{self, Held, Pass};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// What a streamed statement answers with.
 #[derive(Debug)]
@@ -87,6 +89,9 @@ impl DataPlane {
             ticket: Arc::default(),
             is_over: false,
         };
+        let pass = Pass::here();
+        let ended = pass.as_ref().map(|it| it.account().ended().clone());
+        let ended = ended.unwrap_or_default();
         let read = RowsOnThread {
             open,
             guard: guard.clone(),
@@ -100,7 +105,7 @@ impl DataPlane {
         };
         let sitting = seat.sit();
         let thread = tokio::task::spawn_blocking(move || {
-            let result = read.run(&inlet);
+            let result = shares::on_thread(pass, || read.run(&inlet));
             drop(turn);
             drop(sitting);
             match result {
@@ -114,7 +119,19 @@ impl DataPlane {
         let last = call.deadline.extended(self.config.stuck_grace).instant();
         // Apart from the stream: nobody polls one whose client has stalled or gone.
         tokio::spawn(async move {
-            if tokio::time::timeout_at(last, thread).await.is_err() {
+            let mut thread = thread;
+            let in_time = async |thread: &mut JoinHandle<()>| {
+                tokio::time::timeout_at(last, thread).await.is_ok()
+            };
+            let is_in_time = tokio::select! {
+                it = in_time(&mut thread) => it,
+                () = ended.cancelled() => {
+                    ticket.abandon();
+                    tap.break_off(Err(QueryError::TokenEnded));
+                    in_time(&mut thread).await
+                }
+            };
+            if !is_in_time {
                 ticket.abandon();
                 seat.write_off();
                 tap.break_off(Err(QueryError::timeout(call.timeout)));
@@ -149,7 +166,7 @@ impl RowStream {
             Next::Lost => Err(lost()),
         };
         self.is_over = true;
-        end.map(|it| Bytes::from(it.body))
+        end.map(|it| it.held.keep(it.body))
             .map(|rest| (!rest.is_empty()).then_some(rest))
             .transpose()
     }
@@ -163,6 +180,21 @@ impl Drop for RowStream {
     fn drop(&mut self) {
         self.ticket.abandon();
     }
+}
+
+/// A piece, once there is room for it. Blocks.
+fn keep_in_time(piece: Vec<u8>, deadline: Deadline, ticket: &Ticket) -> Result<Bytes, SqlError> {
+    let mut held = Held::default();
+    while held.grow(piece.len()).is_err() {
+        if ticket.is_abandoned() {
+            return Err(SqlError::Abandoned);
+        }
+        if deadline.has_passed() {
+            return Err(SqlError::Timeout);
+        }
+        std::thread::sleep(shares::LOOK);
+    }
+    Ok(held.keep(piece))
 }
 
 fn lost() -> QueryError {
@@ -186,12 +218,12 @@ impl RowsOnThread {
         let mut reader = self.open.reader()?;
         reader.hold(Hold {
             deadline,
-            ticket: Some(self.ticket),
+            ticket: Some(Arc::clone(&self.ticket)),
             slice: None,
             may_wait: true,
         });
         let result = reader.stream(&self.statement, &self.call.form, |written| {
-            let mut written = Bytes::from(written);
+            let mut written = keep_in_time(written, deadline, &self.ticket)?;
             while !written.is_empty() {
                 let piece = written.split_to(written.len().min(LARGEST_PIECE_BYTES));
                 inlet.push(piece, deadline).map_err(|it| match it {

@@ -5,18 +5,20 @@
 //! back. How many are written off at a time is bounded.
 use super::bench::Bench;
 use crate::clock::Deadline;
+use crate::shares::{Line, Turn};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// All seats.
 #[derive(Debug)]
 pub(super) struct Threads {
-    seats: usize,
-    free: Arc<Semaphore>,
+    line: Arc<Line>,
     stuck: AtomicUsize,
     max_stuck: usize,
 }
+
+/// Most who wait for a seat: each database and each caller is bounded before.
+const WAITING: usize = 4096;
 
 /// One seat, taken for one database.
 #[derive(Debug)]
@@ -28,10 +30,10 @@ pub(super) struct Seat {
 
 #[derive(Debug)]
 enum State {
-    Taken(OwnedSemaphorePermit),
+    Taken(Turn),
     /// Its thread does not come back; the permit is kept where too many did not.
     WrittenOff {
-        _kept: Option<OwnedSemaphorePermit>,
+        _kept: Option<Turn>,
     },
     Left,
 }
@@ -43,8 +45,7 @@ pub(super) struct Sitting(Arc<Seat>);
 impl Threads {
     pub(super) fn new(seats: usize, max_stuck: usize) -> Arc<Self> {
         Arc::new(Self {
-            seats,
-            free: Arc::new(Semaphore::new(seats)),
+            line: Line::new(seats, WAITING),
             stuck: AtomicUsize::new(0),
             max_stuck,
         })
@@ -52,8 +53,7 @@ impl Threads {
 
     /// A seat, if one is free.
     pub(super) fn try_take(self: &Arc<Self>, bench: &Arc<Bench>) -> Option<Arc<Seat>> {
-        let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
-        Some(self.seat(permit, bench))
+        Some(self.seat(self.line.try_take()?, bench))
     }
 
     /// A seat, if one is free before `deadline`.
@@ -62,17 +62,13 @@ impl Threads {
         bench: &Arc<Bench>,
         deadline: Deadline,
     ) -> Option<Arc<Seat>> {
-        if let Some(seat) = self.try_take(bench) {
-            return Some(seat);
-        }
-        let waiting = Arc::clone(&self.free).acquire_owned();
-        let permit = tokio::time::timeout_at(deadline.instant(), waiting).await;
-        Some(self.seat(permit.ok()?.ok()?, bench))
+        let turn = tokio::time::timeout_at(deadline.instant(), self.line.take()).await;
+        Some(self.seat(turn.ok()?.ok()?, bench))
     }
 
     /// How many seats are taken; those that were given to others are not.
     pub(super) fn taken(&self) -> usize {
-        self.seats.saturating_sub(self.free.available_permits())
+        self.line.taken()
     }
 
     /// How many threads do not come back at the moment.
@@ -80,9 +76,9 @@ impl Threads {
         self.stuck.load(Ordering::Relaxed)
     }
 
-    fn seat(self: &Arc<Self>, permit: OwnedSemaphorePermit, bench: &Arc<Bench>) -> Arc<Seat> {
+    fn seat(self: &Arc<Self>, turn: Turn, bench: &Arc<Bench>) -> Arc<Seat> {
         Arc::new(Seat {
-            state: Mutex::new(State::Taken(permit)),
+            state: Mutex::new(State::Taken(turn)),
             threads: Arc::clone(self),
             bench: Arc::clone(bench),
         })
@@ -99,10 +95,10 @@ impl Seat {
     pub(super) fn write_off(&self) {
         let mut state = self.lock();
         match std::mem::replace(&mut *state, State::Left) {
-            State::Taken(permit) => {
+            State::Taken(turn) => {
                 let others = self.threads.stuck.fetch_add(1, Ordering::Relaxed);
                 *state = State::WrittenOff {
-                    _kept: (others >= self.threads.max_stuck).then_some(permit),
+                    _kept: (others >= self.threads.max_stuck).then_some(turn),
                 };
                 self.bench.a_thread_is_stuck();
             }

@@ -12,6 +12,7 @@ use crate::domain::ids::{DatabaseId, TokenId};
 use crate::engine::sqlite::{
     Answer, Form, Hold, Savepoints, SqlError, SqliteConnection, Statement,
 };
+use crate::shares::{self, Pass};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -30,6 +31,8 @@ pub(super) struct Transaction {
     /// Whether snapshots of its database have to end.
     wal_is_long: Arc<AtomicBool>,
     end: OnceLock<TransactionEnd>,
+    /// Of the request that began it: while it is open, its token has something under way.
+    _pass: Option<Pass>,
     inside: Arc<tokio::sync::Mutex<Option<Inside>>>,
 }
 
@@ -132,6 +135,7 @@ impl Transaction {
             }),
             wal_is_long: Arc::clone(&inside.open.wal_is_long),
             end: OnceLock::new(),
+            _pass: Pass::here(),
             inside: Arc::new(tokio::sync::Mutex::new(Some(inside))),
         }
     }
@@ -178,7 +182,7 @@ impl Transaction {
         deadline: Deadline,
     ) -> Result<Entered, TransactionError> {
         let waiting = Arc::clone(&self.inside).lock_owned();
-        let place = tokio::time::timeout_at(deadline.instant(), waiting).await;
+        let place = shares::waiting(tokio::time::timeout_at(deadline.instant(), waiting)).await;
         let place = place.map_err(|_| TransactionError::Query(QueryError::Locked))?;
         let end = match self.end.get() {
             None if place.is_some() => None,

@@ -3,7 +3,9 @@ use super::query::{Access, BatchError, QueryError};
 use super::transaction::Transaction;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::ids::{DatabaseId, TokenId};
+use crate::shares::{self, ALONE, Holder};
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -87,6 +89,9 @@ pub enum TransactionEnd {
     /// The gateway stops.
     #[error("it was rolled back, because the gateway stops")]
     Stopping,
+    /// Its token was revoked or expired.
+    #[error("it was rolled back, because its token was revoked or has expired")]
+    TokenEnded,
 }
 
 impl TransactionEnd {
@@ -100,6 +105,7 @@ impl TransactionEnd {
         (Self::FilesTaken, "files_taken"),
         (Self::TooOld, "too_old"),
         (Self::Stopping, "stopping"),
+        (Self::TokenEnded, "token_ended"),
     ];
 }
 
@@ -119,6 +125,12 @@ pub enum TransactionError {
         most: usize,
         /// Where.
         place: &'static str,
+    },
+    /// Its token has its share of those that may be open.
+    #[error("{open} transactions of this token are open; that is its share")]
+    ShareTaken {
+        /// How many.
+        open: usize,
     },
     /// It has read what others have changed since, and cannot write on top of it.
     #[error("others have changed the database since this transaction read it")]
@@ -186,6 +198,8 @@ struct Inside {
     ended: VecDeque<(Arc<Transaction>, TransactionEnd)>,
     /// How many each database has, those that wait for their turn included.
     taken: HashMap<DatabaseId, usize>,
+    /// How many each caller has.
+    of_callers: HashMap<Holder, usize>,
     /// Databases whose files somebody waits for.
     draining: Vec<DatabaseId>,
     is_closed: bool,
@@ -200,6 +214,7 @@ const REMEMBERED: usize = 1_000;
 pub(super) struct Room {
     transactions: Weak<Transactions>,
     database: DatabaseId,
+    caller: Holder,
 }
 
 /// While it lives, the database begins no transaction.
@@ -222,18 +237,26 @@ impl Transactions {
     /// Room for one more on a database.
     pub(super) fn room(self: &Arc<Self>, database: DatabaseId) -> Result<Room, TransactionError> {
         let too_many = |most, place| Err(TransactionError::TooMany { most, place });
+        let caller = shares::holder();
         let mut inside = self.lock();
-        if inside.taken.values().sum::<usize>() >= self.most {
+        let free = self.most.saturating_sub(inside.taken.values().sum());
+        if free == 0 {
             return too_many(self.most, "on this gateway");
+        }
+        let of_caller = inside.of_callers.get(&caller).copied().unwrap_or_default();
+        if caller != Holder::House && of_caller >= ALONE * free {
+            return Err(TransactionError::ShareTaken { open: of_caller });
         }
         let here = inside.taken.entry(database).or_default();
         if *here >= self.most_per_database {
             return too_many(self.most_per_database, "on this database");
         }
         *here += 1;
+        *inside.of_callers.entry(caller).or_default() += 1;
         Ok(Room {
             transactions: Arc::downgrade(self),
             database,
+            caller,
         })
     }
 
@@ -246,6 +269,8 @@ impl Transactions {
         let mut inside = self.lock();
         let refusal = if inside.is_closed {
             TransactionEnd::Stopping
+        } else if shares::has_ended() {
+            TransactionEnd::TokenEnded
         } else if inside.draining.contains(&transaction.database) {
             TransactionEnd::FilesTaken
         } else {
@@ -322,6 +347,11 @@ impl Transactions {
         }
     }
 
+    /// Ends those that a token began. None begins under it any more: its account has ended.
+    pub(super) fn end_of_token(&self, token: TokenId) {
+        self.end_those(|it| (it.owner == Some(token)).then_some(TransactionEnd::TokenEnded));
+    }
+
     /// Ends all, and lets none begin any more.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
@@ -360,11 +390,16 @@ impl Drop for Room {
             return;
         };
         let mut inside = transactions.lock();
-        if let Some(here) = inside.taken.get_mut(&self.database) {
-            *here -= 1;
-            if *here == 0 {
-                inside.taken.remove(&self.database);
-            }
+        give_one_back(&mut inside.taken, self.database);
+        give_one_back(&mut inside.of_callers, self.caller);
+    }
+}
+
+fn give_one_back<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
         }
     }
 }

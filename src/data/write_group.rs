@@ -8,10 +8,12 @@
 //! A savepoint costs as much as a small insert inside of it, so a statement that ended well the last
 //! time has none. Should it fail, the whole transaction is undone, and all run again in savepoints.
 use super::lanes::{Lane, Lanes};
+use super::query::QueryError;
 use super::savepoint::{ForeignKeys, roll_back, run_held, run_in_savepoint};
 use super::write_queue::WriteRequest;
 use crate::clock::Stopwatch;
 use crate::engine::sqlite::{Answer, Hold, Slice, SqlError, SqliteConnection};
+use crate::shares::{self, Pass};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,6 +110,10 @@ fn next_wanted(waiting: &mut VecDeque<WriteRequest>) -> Option<WriteRequest> {
             request.fail(0, SqlError::Timeout);
             continue;
         }
+        if request.pass.as_ref().is_some_and(Pass::has_ended) {
+            request.turn_away(QueryError::TokenEnded);
+            continue;
+        }
         return Some(request);
     }
     None
@@ -135,7 +141,9 @@ fn run_request(
     let hold = hold_for(request, slice);
     let (statements, form) = (&request.statements, &request.form);
     sqlite.begin_session(statements[0].counters);
-    run(sqlite, statements, form, hold, ForeignKeys::Now)
+    shares::on_thread(request.pass.clone(), || {
+        run(sqlite, statements, form, hold, ForeignKeys::Now)
+    })
 }
 
 /// Makes everything lasting and answers, or nothing of it.
@@ -309,6 +317,7 @@ mod tests {
             alone: false,
             proven: false,
             answer,
+            pass: None,
             home: Handle::current(),
             _guard: Gates::default()
                 .try_enter(DatabaseId(Uuid::nil()))

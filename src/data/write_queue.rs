@@ -5,6 +5,7 @@ use super::query::{BatchError, QueryError};
 use super::threads::Seat;
 use crate::clock::Deadline;
 use crate::engine::sqlite::{Answer, Form, Leash, SqlError, Statement, Ticket};
+use crate::shares::{ALONE, Pass};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub(super) struct WriteRequest {
     /// One statement that ended well the last time: it has no savepoint of its own.
     pub(super) proven: bool,
     pub(super) answer: oneshot::Sender<WriteResult>,
+    /// Of the request that it is of.
+    pub(super) pass: Option<Pass>,
     /// Where the answer is waited for.
     pub(super) home: Handle,
     /// Nobody moves the files while it waits or runs.
@@ -51,6 +54,25 @@ struct Inside {
     is_lent: bool,
     /// What runs on that thread.
     running: Option<Running>,
+}
+
+impl Inside {
+    /// Whether a request may wait, too. Each caller has a share of the places.
+    fn has_room_for(&self, request: &WriteRequest, most: usize) -> bool {
+        let free = most.saturating_sub(self.waiting.len());
+        // Looked at only when many wait: before, nobody can have more than a share.
+        if free * ALONE > self.waiting.len() {
+            return true;
+        }
+        let Some(pass) = &request.pass else {
+            return free > 0;
+        };
+        let is_own = |it: &&WriteRequest| {
+            let account = it.pass.as_ref().map(Pass::account);
+            account.is_some_and(|it| Arc::ptr_eq(it, pass.account()))
+        };
+        self.waiting.iter().filter(is_own).count() < ALONE * free
+    }
 }
 
 /// The thread that drains, seen from outside.
@@ -99,7 +121,7 @@ impl WriteQueue {
     /// Puts a request in line. `true` when the caller has to send a thread.
     pub(super) fn push(&self, request: WriteRequest) -> Result<bool, QueryError> {
         let mut inside = self.lock();
-        if inside.waiting.len() >= self.most {
+        if !inside.has_room_for(&request, self.most) {
             return Err(QueryError::Overloaded {
                 what: "writes of this database",
             });

@@ -11,6 +11,7 @@ use crate::clock::{Deadline, Stopwatch};
 use crate::engine::sqlite::{
     Answer, Hold, SqlError, SqliteConnection, Statement, Ticket, WAL_FILE,
 };
+use crate::shares::{Pass, waiting as waiting_for};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -47,6 +48,7 @@ impl DataPlane {
                 timeout: call.timeout,
                 ticket: Arc::clone(&ticket),
                 answer,
+                pass: Pass::here(),
                 home: here.clone(),
                 _guard: guard.clone(),
             })
@@ -66,7 +68,7 @@ impl DataPlane {
             is_over: false,
         };
         let last = call.deadline.extended(grace).instant();
-        let result = match tokio::time::timeout_at(last, &mut answered).await {
+        let result = match waiting_for(tokio::time::timeout_at(last, &mut answered)).await {
             Ok(answered) => answered,
             Err(_) if waiting.ticket.abandon() => {
                 waiting.is_over = true;

@@ -9,6 +9,7 @@ use crate::domain::database::Database;
 use crate::domain::ids::{Actor, RequestId, TokenId};
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::{Scope, Token};
+use crate::shares::Holder;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -90,6 +91,11 @@ impl Caller {
     /// The caller's token; none for root.
     pub(super) fn token_id(&self) -> Option<TokenId> {
         self.token.as_ref().map(|it| it.id)
+    }
+
+    /// Whose share the caller's requests are of.
+    pub(super) fn holder(&self) -> Holder {
+        self.token_id().map_or(Holder::Root, Holder::Token)
     }
 
     /// Whether the token that a request came with would be let in now, too; and how long it will
@@ -182,6 +188,15 @@ pub(super) enum Accepted {
     For(Duration),
     /// Until somebody revokes it.
     Always,
+}
+
+impl Gateway {
+    /// Whether a caller that was let in would be let in now.
+    pub(super) fn accepts(&self, caller: &Caller) -> bool {
+        let present = self.control.present();
+        let now = self.control.clock().now();
+        caller.still_accepted(&present.state, now) != Accepted::No
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

@@ -1,5 +1,6 @@
 //! Large answers are compressed for whoever asks for it.
 use super::negotiation::wishes;
+use crate::shares::Held;
 use async_compression::Level;
 use async_compression::tokio::bufread::{GzipEncoder, ZstdEncoder};
 use axum::body::{Body, HttpBody as _};
@@ -12,7 +13,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 /// How an answer is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Encoding {
     /// Any client reads it.
     Gzip,
@@ -51,6 +52,14 @@ impl Encoding {
         is_wanted.then_some(best)
     }
 
+    /// Bytes that compressing takes while it lasts, at most.
+    fn memory(self) -> usize {
+        match self {
+            Self::Gzip => 512 << 10,
+            Self::Zstd => 1 << 20,
+        }
+    }
+
     fn name(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Gzip => "gzip",
@@ -59,7 +68,8 @@ impl Encoding {
     }
 }
 
-/// Compresses an answer that is large enough, or of which nobody knows how large it will be.
+/// Compresses an answer that is large enough, or of which nobody knows how large it will be. Where
+/// there is no memory for that, it is sent as it is.
 pub(super) fn compress(mut response: Response, wanted: Option<Encoding>) -> Response {
     if !is_worth_it(&response) {
         return response;
@@ -69,6 +79,10 @@ pub(super) fn compress(mut response: Response, wanted: Option<Encoding>) -> Resp
     let Some(encoding) = wanted else {
         return response;
     };
+    let mut held = Held::default();
+    if held.grow(encoding.memory()).is_err() {
+        return response;
+    }
     let (mut parts, body) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts
@@ -77,8 +91,8 @@ pub(super) fn compress(mut response: Response, wanted: Option<Encoding>) -> Resp
     // What was written is flushed whenever the body has nothing more to give at the moment.
     let plain = StreamReader::new(in_portions(body));
     let body = match encoding {
-        Encoding::Gzip => in_steps(GzipEncoder::with_quality(plain, LEVEL)),
-        Encoding::Zstd => in_steps(ZstdEncoder::with_quality(plain, LEVEL)),
+        Encoding::Gzip => in_steps(GzipEncoder::with_quality(plain, LEVEL), held),
+        Encoding::Zstd => in_steps(ZstdEncoder::with_quality(plain, LEVEL), held),
     };
     Response::from_parts(parts, body)
 }
@@ -103,8 +117,11 @@ fn in_portions(body: Body) -> impl Stream<Item = io::Result<Bytes>> {
 /// Some 100 µs, even where it does not get smaller.
 const PORTION_BYTES: usize = 128 << 10;
 
-fn in_steps(encoder: impl AsyncRead + Send + 'static) -> Body {
-    Body::from_stream(ReaderStream::with_capacity(encoder, STEP_BYTES))
+fn in_steps(encoder: impl AsyncRead + Send + 'static, held: Held) -> Body {
+    let steps = ReaderStream::with_capacity(encoder, STEP_BYTES);
+    Body::from_stream(steps.inspect_ok(move |_| {
+        let _until_the_end = &held;
+    }))
 }
 
 fn is_worth_it(response: &Response) -> bool {

@@ -7,6 +7,7 @@ use crate::control::Present;
 use crate::data::{SharedGuard, Target};
 use crate::domain::database::{Condition, Database, Prospect};
 use crate::domain::refusal::Refusal;
+use crate::shares::waiting;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -58,7 +59,7 @@ impl Gateway {
             self.refuse_expired(database)?;
             match (Outlook::of(database), &mut changes) {
                 (Outlook::Ready, _) => {
-                    let entered = self.data.enter(database.id, deadline).await;
+                    let entered = waiting(self.data.enter(database.id, deadline)).await;
                     // Whoever had the gate until now may have moved the files elsewhere.
                     let present = self.control.present();
                     let now = present.state.database(database.id);
@@ -84,10 +85,13 @@ impl Gateway {
     /// deadline, or when the gateway stops.
     pub(super) async fn sees_change(&self, changes: &mut Changes, deadline: Deadline) -> bool {
         let change = tokio::time::timeout_at(deadline.instant(), changes.changed());
-        tokio::select! {
-            changed = change => matches!(changed, Ok(Ok(()))),
-            () = self.stopping.cancelled() => false,
-        }
+        waiting(async {
+            tokio::select! {
+                changed = change => matches!(changed, Ok(Ok(()))),
+                () = self.stopping.cancelled() => false,
+            }
+        })
+        .await
     }
 
     /// A database whose time is over is refused before the trash has it.

@@ -143,7 +143,8 @@ error_codes! {
     ParameterMismatch "parameter_mismatch" 422 "Parameter mismatch" final;
     /// A transaction or another writer holds the database.
     DatabaseLocked "database_locked" 423 "Database locked" retry;
-    /// More requests than this token may send.
+    /// The token has its share of what the gateway takes at a time. Send fewer requests at once;
+    /// `GET /v1/usage` shows the share.
     RateLimited "rate_limited" 429 "Rate limited" retry;
     /// A fault of the gateway. Its trace holds the cause under the request's id.
     Internal "internal" 500 "Internal error" final;

@@ -11,7 +11,7 @@ use super::lists::{Direction, List, known_word, page_answer, page_request};
 use super::mutation::LONGEST_WAIT;
 use super::reply::{self, Marked};
 use super::schemas;
-use super::streams::{last_event_id, wants_stream};
+use super::streams::{GATHER, last_event_id, wants_stream};
 use crate::clock::Deadline;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::EventKind;
@@ -21,6 +21,7 @@ use crate::domain::token::Scope;
 use crate::event_log::canonical::export_line;
 use crate::event_log::{EventLog, ReadError};
 use crate::projections::control_db::{Cause, EventFilter};
+use crate::shares::{Held, Pass, waiting};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
 /// Events of an export that are in memory at once.
-const EXPORT_CHUNK: usize = 1000;
+const EXPORT_CHUNK: usize = 100;
 
 /// Which events are wanted.
 #[derive(Deserialize, IntoParams)]
@@ -158,6 +159,8 @@ pub(super) async fn list_events(
         if !is_awaited || !gateway.sees_change(&mut changes, deadline).await {
             return Ok(page_answer(page, |it| it.json));
         }
+        // Many that wait beside many writes look a bounded number of times.
+        waiting(tokio::time::sleep(GATHER)).await;
         filter.after = filter.after.max(Some(page.as_of));
     }
 }
@@ -327,9 +330,19 @@ pub(super) async fn export_events(
     caller.require_all()?;
     let end = gateway.control.present().head.sequence;
     let log = gateway.control.log().clone();
+    let pass = Pass::here().ok_or_else(|| Problem::internal("an export has no pass"))?;
     let lines = stream::try_unfold(Sequence(0), move |after| {
-        let log = log.clone();
-        async move { read_lines(log, after, end).await }
+        let (log, pass) = (log.clone(), pass.clone());
+        async move {
+            let ended = pass.account().ended().clone();
+            tokio::select! {
+                read = read_lines(log, after, end, pass) => read,
+                () = ended.cancelled() => Err(ReadError {
+                    after,
+                    reason: "the token is no longer accepted".to_owned(),
+                }),
+            }
+        }
     });
     let ndjson = [(header::CONTENT_TYPE, "application/x-ndjson")];
     let response = (ndjson, Body::from_stream(lines)).into_response();
@@ -341,6 +354,7 @@ async fn read_lines(
     log: Arc<dyn EventLog>,
     after: Sequence,
     end: Sequence,
+    pass: Pass,
 ) -> Result<Option<(Bytes, Sequence)>, ReadError> {
     let left = usize::try_from(end.0.saturating_sub(after.0)).unwrap_or(usize::MAX);
     if left == 0 {
@@ -361,10 +375,12 @@ async fn read_lines(
         .map_err(|error| failed(error.to_string()))?;
     let (lines, last) = read.map_err(|error| failed(error.reason))?;
     let last = last.ok_or_else(|| failed("the log is shorter than it was".into()))?;
-    Ok(Some((lines, last)))
+    let mut held = Held::of(pass);
+    held.grow_in_time(lines.len()).await;
+    Ok(Some((held.keep(lines), last)))
 }
 
-fn lines(events: &[RecordedEvent]) -> Bytes {
+fn lines(events: &[RecordedEvent]) -> Vec<u8> {
     let mut text = String::new();
     for event in events {
         text.push_str(&export_line(event));

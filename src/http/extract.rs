@@ -3,18 +3,17 @@ use super::Gateway;
 use super::error::{ErrorCode, Problem};
 use super::json_text::look_over;
 use super::refusals::sentence;
-use axum::body::{Body, HttpBody as _};
+use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use std::error::Error as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A JSON object of a known shape. An empty body reads as `{}`.
 pub(super) struct JsonBody<T>(pub(super) T);
@@ -22,9 +21,9 @@ pub(super) struct JsonBody<T>(pub(super) T);
 impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Gateway>> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = read_body(gateway, &parts.headers, body).await?;
+        let bytes = read_body(&parts.headers, body).await?;
         if bytes.len() <= READ_HERE_BYTES {
             return parse_object(&parts.headers, &bytes).map(Self);
         }
@@ -44,9 +43,9 @@ pub(super) struct TextBody(pub(super) String);
 impl FromRequest<Arc<Gateway>> for TextBody {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = read_body(gateway, &parts.headers, body).await?;
+        let bytes = read_body(&parts.headers, body).await?;
         if let Some(essence) = essence(&parts.headers)
             && !matches!(essence.as_str(), "text/plain" | "application/sql")
         {
@@ -63,12 +62,6 @@ impl FromRequest<Arc<Gateway>> for TextBody {
         })
     }
 }
-
-/// Most bytes of a body that is too large which are read and thrown away: a file that somebody
-/// sent to the wrong route.
-const DRAIN_BYTES: usize = 256 << 20;
-/// How long that may take.
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Query parameters of a known shape.
 pub(super) struct StrictQuery<T>(pub(super) T);
@@ -115,80 +108,11 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Gateway>> for PathParts<T>
     }
 }
 
-/// The whole body, within the bounds of size and time.
-pub(super) async fn read_body(
-    gateway: &Gateway,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Bytes, Problem> {
-    let limit = gateway.config.body_limit;
-    let too_large = || {
-        Problem::new(
-            ErrorCode::PayloadTooLarge,
-            format!("The body has more than {limit} bytes."),
-        )
-    };
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-    let mut body = body;
-    if announced.is_some_and(|it| it > limit as u64) {
-        // Who asks first has sent nothing yet, and would send all of it once we read.
-        if !headers.contains_key(header::EXPECT) {
-            drain(&mut body).await;
-        }
-        return Err(too_large());
-    }
-    let whole = tokio::time::timeout(gateway.config.body_timeout, collect(&mut body, limit));
-    match whole.await {
-        Ok(Ok(Some(bytes))) => check_content_encoding(headers).map(|()| bytes),
-        Ok(Ok(None)) => {
-            drain(&mut body).await;
-            Err(too_large())
-        }
-        Ok(Err(error)) => Err(Problem::invalid(format!("The body broke off: {error}."))),
-        Err(_) => Err(Problem::new(
-            ErrorCode::RequestTimeout,
-            format!(
-                "The body did not arrive within {} s.",
-                gateway.config.body_timeout.as_secs_f64()
-            ),
-        )),
-    }
-}
-
-/// The whole body; `None` once it has more than `limit` bytes.
-async fn collect(body: &mut Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
-    let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else {
-            continue; // trailers say nothing that we need
-        };
-        if bytes.is_empty() && data.len() <= limit && body.is_end_stream() {
-            return Ok(Some(data)); // the usual body: one piece, not copied
-        }
-        if bytes.len() + data.len() > limit {
-            return Ok(None);
-        }
-        bytes.extend_from_slice(&data);
-    }
-    Ok(Some(bytes.freeze()))
-}
-
-/// Reads on, within bounds: many clients look for an answer only when they have sent all, and
-/// see a broken connection where nobody reads.
-async fn drain(body: &mut Body) {
-    let rest = async {
-        let mut bytes = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            bytes += frame.data_ref().map_or(0, Bytes::len);
-            if bytes > DRAIN_BYTES {
-                return;
-            }
-        }
-    };
-    // Whoever is slower gets the answer all the same, on a connection that then closes.
-    let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
+/// The body, which was read whole before the route was asked.
+pub(super) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let whole = body.collect().await.map_err(Problem::internal)?;
+    check_content_encoding(headers)?;
+    Ok(whole.to_bytes())
 }
 
 /// A JSON object of a known shape from the bytes of a body.

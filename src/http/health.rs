@@ -10,6 +10,7 @@ use crate::domain::database::DatabaseState;
 use crate::domain::job::JobState;
 use crate::domain::token::Scope;
 use crate::jobs::reconciler::Finding;
+use crate::shares::Kind;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -164,6 +165,7 @@ pub(super) async fn show_metrics(
     write_present(&gateway, &mut text);
     write_ended_transactions(&gateway, &mut text);
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    let text = reply::counted(text.into_bytes())?;
     Ok(([("content-type", content_type)], text).into_response())
 }
 
@@ -191,7 +193,7 @@ fn write_present(gateway: &Gateway, text: &mut String) {
     gauge(
         "dbforge_event_streams",
         "Event streams that are open.",
-        &one(gateway.open_streams().to_string()),
+        &one(gateway.rooms.taken(Kind::Streams).to_string()),
     );
     let health = gateway.data.health();
     gauge(
@@ -242,9 +244,24 @@ fn write_present(gateway: &Gateway, text: &mut String) {
     let missing = pass.plan.findings.iter().filter(is_missing).count();
     let help = "Databases whose file is not in its place.";
     gauge("dbforge_data_missing", help, &one(missing.to_string()));
-    let busy = gateway.config.in_flight_limit - gateway.in_flight.available_permits();
-    let help = "Requests being worked on.";
-    gauge("dbforge_http_in_flight", help, &one(busy.to_string()));
+    let help = "Open client connections.";
+    let connections = gateway.connections.count().to_string();
+    gauge("dbforge_http_connections", help, &one(connections));
+    for (name, help, kind) in [
+        (
+            "dbforge_http_in_flight",
+            "Requests being worked on.",
+            Kind::Working,
+        ),
+        ("dbforge_http_waiting", "Requests that wait.", Kind::Waiting),
+        (
+            "dbforge_http_buffered_bytes",
+            "Bytes of requests and answers in memory.",
+            Kind::Bytes,
+        ),
+    ] {
+        gauge(name, help, &one(gateway.rooms.taken(kind).to_string()));
+    }
     let sql = gateway.data.health();
     let help = "Open connections to databases.";
     let connections = sql.connections.to_string();

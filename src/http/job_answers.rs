@@ -91,10 +91,8 @@ impl Gateway {
         let mut changes = self.control.changes();
         let goes_on = |job: Option<&Arc<Job>>| job.is_some_and(|it| !has_ended(it));
         while goes_on(changes.borrow_and_update().state.job(id)) {
-            let change = tokio::time::timeout_at(deadline.instant(), changes.changed());
-            tokio::select! {
-                changed = change => if !matches!(changed, Ok(Ok(()))) { break },
-                () = self.stopping.cancelled() => break,
+            if !self.sees_change(&mut changes, deadline).await {
+                break;
             }
         }
         self.known_job(id).await

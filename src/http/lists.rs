@@ -8,6 +8,7 @@ use crate::clock::Deadline;
 use crate::control::Present;
 use crate::domain::ids::Sequence;
 use crate::projections::control_db::{Behind, MAX_PAGE, Order, Page, PageRequest, QueryError};
+use crate::shares::waiting;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -174,9 +175,8 @@ impl Gateway {
     ) -> Result<Arc<Present>, Problem> {
         let present = self.present_at(min_sequence).await?;
         let deadline = Deadline::after(LIST_WAIT);
-        self.control_db
-            .wait_for(present.head.sequence, deadline)
-            .await?;
+        let listed = self.control_db.wait_for(present.head.sequence, deadline);
+        waiting(listed).await?;
         Ok(present)
     }
 }

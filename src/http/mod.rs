@@ -5,12 +5,14 @@
     reason = "utoipa's macro writes the paths of its traits out for every parameter"
 )]
 
+mod admission;
 mod audit_sql;
 mod auth;
 mod bodies;
 mod checkpoints;
 mod command_form;
 mod compression;
+mod connections;
 mod database_view;
 mod databases;
 mod described;
@@ -27,7 +29,6 @@ mod job_answers;
 mod job_view;
 mod jobs;
 mod json_text;
-mod limits;
 mod lists;
 mod long_work;
 mod metrics;
@@ -36,6 +37,8 @@ mod mutation;
 mod negotiation;
 mod observe;
 mod original;
+mod packed_documents;
+mod pieces;
 mod plans;
 mod refusals;
 mod reply;
@@ -64,7 +67,9 @@ pub use self::metrics::Metrics;
 pub use self::serve::serve;
 pub use self::service::Service;
 
+use self::connections::Connections;
 use crate::clock::Stopwatch;
+use crate::config::TrustedProxies;
 use crate::control::ControlPlane;
 use crate::data::DataPlane;
 use crate::event_log::checkpoints::Checkpoints;
@@ -74,9 +79,10 @@ use crate::jobs::observed::ObservedWorkers;
 use crate::jobs::webhooks::{WebhookConfig, Webhooks};
 use crate::projections::control_db::ControlDb;
 use crate::runtime::Runtime;
+use crate::shares::{Accounts, Line, RoomSizes, Rooms};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// Bounds of the HTTP side.
@@ -92,8 +98,14 @@ pub struct HttpConfig {
     pub request_timeout: Duration,
     /// Requests that may be worked on at once.
     pub in_flight_limit: usize,
-    /// Connections that may be open at once; others wait to be accepted.
+    /// Requests that may wait at once.
+    pub waiting_limit: usize,
+    /// Bytes of requests and answers that may be in memory at once.
+    pub buffered_bytes: usize,
+    /// Connections that may be open at once; past it the longest idle ones are closed.
     pub connection_limit: usize,
+    /// Proxies that are believed when they say for whom they ask.
+    pub trusted_proxies: TrustedProxies,
     /// How long a request's head may take to arrive, and how long an idle connection is kept.
     pub header_timeout: Duration,
     /// How long a client may leave what it was sent unread.
@@ -121,7 +133,11 @@ impl Default for HttpConfig {
             // Longer than the longest wait and the longest statement, which are 60 s.
             request_timeout: Duration::from_secs(75),
             in_flight_limit: 1024,
+            // A long poll has some 10 kB.
+            waiting_limit: 4096,
+            buffered_bytes: 256 << 20,
             connection_limit: 10_000,
+            trusted_proxies: TrustedProxies::default(),
             header_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             stream_limit: 1000,
@@ -160,11 +176,14 @@ pub struct Gateway {
     pub config: HttpConfig,
     /// What was counted since the start.
     pub metrics: Metrics,
-    in_flight: Semaphore,
-    /// Room for event streams.
-    streams: Arc<Semaphore>,
+    /// The connections that are open.
+    connections: Arc<Connections>,
+    /// What requests take.
+    rooms: Arc<Rooms>,
+    /// Who has taken it.
+    accounts: Accounts,
     /// Who may fold the log to an earlier moment.
-    folds: Arc<Semaphore>,
+    folds: Arc<Line>,
     /// Held from the last look at what was undone until an undo is in the log: of several of one
     /// event the first counts.
     undoing: Mutex<()>,
@@ -196,9 +215,15 @@ impl Gateway {
             workers: workshop.observed.clone(),
             live: workshop.live.clone(),
             root_token,
-            in_flight: Semaphore::new(config.in_flight_limit),
-            streams: Arc::new(Semaphore::new(config.stream_limit)),
-            folds: Arc::new(Semaphore::new(moments::FOLDS)),
+            connections: Connections::new(config.connection_limit, config.trusted_proxies.clone()),
+            rooms: Arc::new(Rooms::new(RoomSizes {
+                working: config.in_flight_limit,
+                waiting: config.waiting_limit,
+                streams: config.stream_limit,
+                bytes: config.buffered_bytes,
+            })),
+            accounts: Accounts::default(),
+            folds: Line::new(moments::FOLDS, moments::WAITING),
             undoing: Mutex::default(),
             config,
             metrics: Metrics::default(),

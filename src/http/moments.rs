@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Folds at once: each keeps a core and the log's reader busy, and commands need both.
 pub(super) const FOLDS: usize = 1;
 
+/// Folds that may wait for their turn.
+pub(super) const WAITING: usize = 64;
+
 /// The longest that a fold waits for its turn.
 const TURN_WAIT: Duration = Duration::from_secs(10);
 
@@ -41,8 +44,7 @@ impl Gateway {
         for moment in moments {
             self.check_is_past(present, moment)?;
         }
-        let turn = self.folds.clone().acquire_owned();
-        let turn = tokio::time::timeout(TURN_WAIT, turn).await;
+        let turn = tokio::time::timeout(TURN_WAIT, self.folds.take()).await;
         let Ok(Ok(turn)) = turn else {
             let detail = "Too many earlier states are being folded; try again.";
             return Err(Problem::new(ErrorCode::Overloaded, detail));

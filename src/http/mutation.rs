@@ -40,9 +40,9 @@ pub(super) struct Mutation<T> {
 impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for Mutation<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = read_body(gateway, &parts.headers, body).await?;
+        let bytes = read_body(&parts.headers, body).await?;
         let caller = Caller::of(&parts)?;
         Ok(Self {
             request: caller.request,

@@ -1,7 +1,5 @@
-//! Around every request: its id, its span, its time, its count, problems written out, and answers
-//! compressed.
+//! Around every request: its id, its span, its time, its count, and problems written out.
 use super::Gateway;
-use super::compression::{Encoding, compress};
 use super::error::{ErrorCode, Problem};
 use crate::clock::{Milliseconds, Stopwatch};
 use crate::domain::ids::RequestId;
@@ -10,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use futures_util::FutureExt as _;
 use std::any::Any;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use tracing::Instrument;
@@ -28,6 +27,7 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
 pub(super) async fn observe<F: Future<Output = Response>>(
     gateway: &Gateway,
     route: &str,
+    peer: Option<IpAddr>,
     request: Request,
     answer: impl FnOnce(RequestId, Request) -> F,
 ) -> Response {
@@ -41,9 +41,11 @@ pub(super) async fn observe<F: Future<Output = Response>>(
         http.method = %method,
         http.route = route,
         trace.id = trace_id(request.headers()),
+        client.address = gateway
+            .source(peer, request.headers())
+            .map(tracing::field::display),
     );
 
-    let encoding = Encoding::wanted(request.headers());
     // Pinned, it is not copied into what is wrapped around it.
     let answer = pin!(answer(id, request));
     let answered = AssertUnwindSafe(answer.instrument(span.clone()));
@@ -52,7 +54,6 @@ pub(super) async fn observe<F: Future<Output = Response>>(
     if let Some(problem) = &problem {
         response = problem.write(id.to_string(), response.headers());
     }
-    response = compress(response, encoding);
     let elapsed = stopwatch.elapsed();
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, header_value(id.to_string()));

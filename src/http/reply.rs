@@ -1,14 +1,17 @@
 //! Answers of the control plane: JSON that says which sequence it has seen.
 use super::Gateway;
+use super::admission::no_memory;
 use super::error::Problem;
 use super::forms::SequenceNumber;
 use crate::clock::Deadline;
 use crate::control::Present;
 use crate::domain::ids::Sequence;
+use crate::shares::Held;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +25,21 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
         Ok(body) => {
             let json = HeaderValue::from_static("application/json");
-            (status, [(header::CONTENT_TYPE, json)], body).into_response()
+            let counted = counted(body).map(|it| (status, [(header::CONTENT_TYPE, json)], it));
+            counted.into_response()
         }
         Err(error) => Problem::internal(error).into_response(),
     }
+}
+
+/// The bytes of an answer, counted until they are sent.
+///
+/// # Errors
+/// When there is no room for them.
+pub(super) fn counted(body: Vec<u8>) -> Result<Bytes, Problem> {
+    let mut held = Held::default();
+    held.grow(body.len()).map_err(|_| no_memory())?;
+    Ok(held.keep(body))
 }
 
 /// What a control-plane answer says about itself besides its body.
@@ -88,8 +102,7 @@ impl Gateway {
             if present.head.sequence >= wanted {
                 return Ok(present);
             }
-            let change = tokio::time::timeout_at(deadline.instant(), changes.changed()).await;
-            if !matches!(change, Ok(Ok(()))) {
+            if !self.sees_change(&mut changes, deadline).await {
                 let end = present.head.sequence;
                 return Err(Problem::invalid(format!(
                     "The log ends at {end}, not yet at `min_sequence` {wanted}."

@@ -1,4 +1,5 @@
 //! Every route, and whom it answers.
+use super::admission::usage;
 use super::reply::note_sequence;
 use super::{
     Gateway, audit_sql, checkpoints, databases, described, documents, drift, engines, events,
@@ -23,6 +24,8 @@ pub(super) enum Admission {
     WithRoom,
     /// Room, and a token.
     WithToken,
+    /// A token: who looks how full the forge is has to be answered when it is.
+    AlwaysWithToken,
 }
 
 /// Where a route's work is done.
@@ -54,9 +57,7 @@ pub(super) struct Routes {
 impl Routes {
     pub(super) fn new(gateway: &Arc<Gateway>) -> Self {
         let sequenced = from_fn_with_state(gateway.clone(), note_sequence);
-        let control = control_routes()
-            .route_layer(sequenced)
-            .merge(number_routes());
+        let control = control_routes().route_layer(sequenced);
         let sql = sql_routes().merge(original::data_routes());
         let mut known = Matcher::new();
         let mut know = |path: &str, admission, workplace| {
@@ -74,6 +75,11 @@ impl Routes {
         for (group, admission, workplace) in [
             (probe_routes(), Admission::Always, Workplace::Here),
             (open_routes(), Admission::WithRoom, Workplace::Here),
+            (
+                number_routes(),
+                Admission::AlwaysWithToken,
+                Workplace::Elsewhere,
+            ),
             (control, Admission::WithToken, Workplace::Elsewhere),
             (sql, Admission::WithToken, Workplace::Here),
         ] {
@@ -116,7 +122,9 @@ fn open_routes() -> Group {
 
 /// The forge's own numbers.
 fn number_routes() -> Group {
-    Group::new().routes(routes!(health::show_metrics))
+    Group::new()
+        .routes(routes!(health::show_metrics))
+        .routes(routes!(usage::show_usage))
 }
 
 /// SQL on one database.

@@ -1,4 +1,5 @@
 //! Accepts connections, and lets them end well.
+use super::connections::{Connection, Connections};
 use super::serving_threads::ServingThreads;
 use super::slow_reader::Impatient;
 use super::{Gateway, Service};
@@ -8,19 +9,25 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::io::Errno;
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How long to wait after an accept failed: with no file handle left, another try at once fails
 /// as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The same where idle connections were closed to make room: they are gone then.
+const CLOSE_PAUSE: Duration = Duration::from_millis(5);
+/// How long a connection that is there for probes may take to send one.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Most bytes of a request's head.
 const HEAD_LIMIT: usize = 64 << 10;
 
@@ -44,21 +51,31 @@ async fn serve_on(
     gateway: Arc<Gateway>,
     stop: CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(gateway.config.connection_limit));
+    let open = gateway.connections.clone();
     let service = Service::new(&gateway);
     let mut connections = JoinSet::new();
+    let token_ends = {
+        let gateway = gateway.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move { gateway.end_with_tokens().await }))
+    };
     loop {
-        let (stream, permit) = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener, &open) => accepted,
         };
         let Ok(stream) = stream.into_std() else {
             continue; // it is closed
         };
-        let connection = answer(stream, service.clone(), gateway.clone());
+        let Some(connection) = open.admit(peer.ip()) else {
+            continue; // it is closed, too
+        };
+        let service = service.clone();
+        let gateway = gateway.clone();
         threads.spawn(&mut connections, async move {
-            connection.await;
-            drop(permit);
+            tokio::select! {
+                () = answer(stream, &connection, service, gateway) => {}
+                () = connection.closing.notified() => {}
+            }
         });
         while connections.try_join_next().is_some() {}
     }
@@ -72,32 +89,39 @@ async fn serve_on(
         tracing::warn!("requests were given up that went on for {drain:?} after the stop");
     }
     connections.shutdown().await;
+    drop(token_ends);
     threads.end().await;
 }
 
-/// The next connection, once there is room for one.
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> (TcpStream, OwnedSemaphorePermit) {
-    let permit = room
-        .clone()
-        .acquire_owned()
-        .await
-        .expect("the semaphore is never closed");
+/// The next connection. Where the system has no more files, connections that are idle make room.
+async fn accept(listener: &TcpListener, open: &Connections) -> (TcpStream, SocketAddr) {
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return (stream, permit),
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        let error = match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => error,
+        };
+        let is_out_of_files = matches!(
+            error.raw_os_error().map(Errno::from_raw_os_error),
+            Some(Errno::MFILE | Errno::NFILE)
+        );
+        let closed = if is_out_of_files { open.make_room() } else { 0 };
+        tracing::warn!(%error, closed, "a connection could not be accepted");
+        let pause = if closed > 0 {
+            CLOSE_PAUSE
+        } else {
+            ACCEPT_PAUSE
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 
 /// Answers the requests of one connection.
-async fn answer(stream: std::net::TcpStream, service: Service, gateway: Arc<Gateway>) {
+async fn answer(
+    stream: std::net::TcpStream,
+    open: &Arc<Connection>,
+    service: Service,
+    gateway: Arc<Gateway>,
+) {
     // Answers are written whole; waiting for more would only make them late.
     let quick = stream.set_nodelay(true);
     let stream = match quick.and_then(|()| TcpStream::from_std(stream)) {
@@ -107,13 +131,18 @@ async fn answer(stream: std::net::TcpStream, service: Service, gateway: Arc<Gate
             return;
         }
     };
-    let stream = Impatient::new(stream, gateway.config.write_timeout);
+    let stream = Impatient::new(stream, gateway.config.write_timeout, Arc::clone(open));
     let answer = service_fn(|request: Request<Incoming>| async {
-        Ok::<_, Infallible>(service.answer(request.map(Body::new)).await)
+        let request = request.map(Body::new);
+        Ok::<_, Infallible>(service.answer_on(open, request).await)
     });
+    let header_timeout = match open.is_for_probes {
+        true => gateway.config.header_timeout.min(PROBE_TIMEOUT),
+        false => gateway.config.header_timeout,
+    };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(gateway.config.header_timeout)
+        .header_read_timeout(header_timeout)
         .max_buf_size(HEAD_LIMIT)
         .serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(connection);

@@ -1,7 +1,9 @@
 //! Gives up on clients that do not read what they are sent.
+use super::connections::Connection;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -11,15 +13,18 @@ use tokio::time::Sleep;
 pub(super) struct Impatient<S> {
     inner: S,
     patience: Duration,
+    /// Told when the other side takes something again.
+    connection: Arc<Connection>,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncWrite + Unpin> Impatient<S> {
-    pub(super) fn new(inner: S, patience: Duration) -> Self {
+    pub(super) fn new(inner: S, patience: Duration, connection: Arc<Connection>) -> Self {
         Self {
             inner,
             patience,
+            connection,
             stalled: None,
         }
     }
@@ -30,7 +35,9 @@ impl<S: AsyncWrite + Unpin> Impatient<S> {
         write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if let Poll::Ready(written) = write(Pin::new(&mut self.inner), context) {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.connection.moves();
+            }
             return Poll::Ready(written);
         }
         let patience = self.patience;
@@ -50,7 +57,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(context, buffer)
+        let read = Pin::new(&mut self.inner).poll_read(context, buffer);
+        if read.is_pending() {
+            self.connection.waits_for_client();
+        }
+        read
     }
 }
 
@@ -88,13 +99,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::connections::Connections;
     use super::*;
+    use crate::config::TrustedProxies;
+    use std::net::Ipv4Addr;
     use tokio::io::AsyncWriteExt;
 
     #[tokio::test]
     async fn a_write_that_nobody_takes_fails_once_patience_is_over() {
         let (ours, theirs) = tokio::io::duplex(4);
-        let mut ours = Impatient::new(ours, Duration::from_millis(5));
+        let connections = Connections::new(1, TrustedProxies::default());
+        let connection = connections.admit(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let mut ours = Impatient::new(ours, Duration::from_millis(5), connection.clone());
         ours.write_all(b"room").await.unwrap();
         let error = ours.write_all(b"none").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -282,13 +282,16 @@ impl From<QueryError> for Problem {
             QueryError::PayloadTooLarge { .. } => ErrorCode::PayloadTooLarge,
             QueryError::ResultTooLarge { .. } => ErrorCode::ResultTooLarge,
             QueryError::Timeout { .. } => ErrorCode::StatementTimeout,
+            QueryError::TokenEnded => ErrorCode::Unauthenticated,
             QueryError::Locked => ErrorCode::DatabaseLocked,
             QueryError::QuotaExceeded | QueryError::TemporaryFilesFull { .. } => {
                 ErrorCode::QuotaExceeded
             }
             QueryError::DiskFull => ErrorCode::DiskFull,
             QueryError::DataMissing => ErrorCode::DataMissing,
-            QueryError::Overloaded { .. } | QueryError::Benched { .. } => ErrorCode::Overloaded,
+            QueryError::Overloaded { .. } | QueryError::NoRoom | QueryError::Benched { .. } => {
+                ErrorCode::Overloaded
+            }
             QueryError::OutcomeUnknown | QueryError::Broken { .. } => ErrorCode::Internal,
         };
         // SQLite's own words stay as they are: clients compare them.

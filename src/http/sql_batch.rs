@@ -4,6 +4,7 @@ use super::auth::Caller;
 use super::error::{ErrorCode, Problem};
 use super::extract::{JsonBody, NoParameters, PathParts, StrictQuery, TextBody};
 use super::forms;
+use super::pieces::Pieces;
 use super::reply;
 use super::schemas;
 use super::sql::{Int64Word, OptionWords, QueryResult, ShapeWord, sql_access, written_json};
@@ -13,9 +14,11 @@ use crate::data::{
     QueryOptions,
 };
 use crate::domain::token::Scope;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,6 +143,9 @@ pub(super) struct ScriptResult {
     elapsed_ms: f64,
 }
 
+/// Answers of no more bytes than this are copied into one piece, which is sent faster.
+const COPIED_BYTES: usize = 64 << 10;
+
 /// Run several statements
 ///
 /// All of them are kept, or none; with `"transaction":"none"` those before the first that fails.
@@ -168,7 +174,7 @@ pub(super) async fn run_batch(
         .data
         .batch(&entered.guard, &entered.target, statements, mode, options);
     let answers = ran.await.map_err(|error| batch_problem(error, mode))?;
-    Ok(batch_answer(&answers, stopwatch))
+    Ok(batch_answer(answers, stopwatch))
 }
 
 /// Run a script
@@ -221,7 +227,7 @@ impl ScriptParameters {
 }
 
 /// The answers of a batch.
-pub(super) fn batch_answer(answers: &[QueryAnswer], since: Stopwatch) -> Response {
+pub(super) fn batch_answer(answers: Vec<QueryAnswer>, since: Stopwatch) -> Response {
     let took: Duration = answers.iter().map(|it| it.elapsed).sum();
     written_json(results(answers), took, since.elapsed())
 }
@@ -236,20 +242,24 @@ pub(super) fn script_answer(answers: &[QueryAnswer], since: Stopwatch) -> Respon
     reply::json(StatusCode::OK, &result)
 }
 
-/// The answers one after another, as the engine wrote them.
-fn results(answers: &[QueryAnswer]) -> Vec<u8> {
+/// The answers one after another, as the engine wrote them. Small ones are sent as one piece, large
+/// ones as they are: a copy would need as much memory again.
+fn results(answers: Vec<QueryAnswer>) -> Body {
     const HEAD: &[u8] = br#"{"results":["#;
+    const TAIL: &[u8] = b"]}";
     let bytes: usize = answers.iter().map(|it| it.body.len() + 1).sum();
-    let mut out = Vec::with_capacity(HEAD.len() + bytes + 2);
-    out.extend_from_slice(HEAD);
-    for (index, answer) in answers.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(&answer.body);
+    let commas = std::iter::once(&b""[..]).chain(std::iter::repeat(&b","[..]));
+    let answers = answers.into_iter().zip(commas);
+    let head = std::iter::once(Bytes::from_static(HEAD));
+    let tail = std::iter::once(Bytes::from_static(TAIL));
+    let pieces = answers.flat_map(|(answer, comma)| [Bytes::from_static(comma), answer.body]);
+    let pieces = head.chain(pieces).chain(tail);
+    if bytes > COPIED_BYTES {
+        return Body::new(Pieces::from_iter(pieces));
     }
-    out.extend_from_slice(b"]}");
-    out
+    let mut out = Vec::with_capacity(HEAD.len() + bytes + TAIL.len());
+    pieces.for_each(|piece| out.extend_from_slice(&piece));
+    out.into()
 }
 
 fn batch_problem(error: BatchError, mode: BatchMode) -> Problem {

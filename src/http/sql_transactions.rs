@@ -192,7 +192,7 @@ pub(super) async fn run_batch_in_transaction(
         };
         batch_problem(failure, place, said, None)
     })?;
-    Ok(batch_answer(&answers, stopwatch))
+    Ok(batch_answer(answers, stopwatch))
 }
 
 /// Run a script in a transaction
@@ -326,6 +326,8 @@ impl From<TransactionError> for Problem {
             TransactionError::Ended(_) => Self::new(ErrorCode::TransactionEnded, detail)
                 .hint("begin another, and do all of it again if it was not committed"),
             TransactionError::TooMany { .. } => Self::new(ErrorCode::Overloaded, detail),
+            TransactionError::ShareTaken { .. } => Self::new(ErrorCode::RateLimited, detail)
+                .hint("end some of them before you begin others"),
             TransactionError::Outdated => Self::new(ErrorCode::DatabaseLocked, detail)
                 .hint("roll it back and begin again; `\"mode\":\"immediate\"` cannot meet this")
                 .lasting(),

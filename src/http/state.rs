@@ -26,6 +26,9 @@ pub(super) enum Format {
     Text,
 }
 
+/// The content type of text.
+pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
+
 /// How the state is wanted.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -77,7 +80,8 @@ pub(super) async fn get_state(
     let state = past.as_ref().map_or(&present.state, |[it]| it);
     let format = parameters.format.unwrap_or_else(|| accepted(&headers));
     if format == Format::Text {
-        let text = state.to_string().into_response();
+        let text = reply::counted(state.to_string().into_bytes())?;
+        let text = ([(header::CONTENT_TYPE, PLAIN)], text).into_response();
         return Ok(text.seen(present.head.sequence));
     }
     let view = StateView {

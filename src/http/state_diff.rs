@@ -8,12 +8,12 @@ use super::job_view::JobView;
 use super::moments::moment;
 use super::reply::{self, Marked};
 use super::schemas;
-use super::state::{Format, accepted};
+use super::state::{Format, PLAIN, accepted};
 use super::tokens::TokenView;
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::Scope;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -102,7 +102,9 @@ pub(super) async fn get_state_diff(
         let mut unified = differences.unified_diff();
         let names = [from.sequence, to.sequence].map(|it| format!("event {it}"));
         let text = unified.header(&names[0], &names[1]).to_string();
-        return Ok(text.into_response().seen(head));
+        let text = reply::counted(text.into_bytes())?;
+        let text = ([(header::CONTENT_TYPE, PLAIN)], text).into_response();
+        return Ok(text.seen(head));
     }
     let diff = StateDiff {
         from: from.sequence.0,

@@ -3,8 +3,9 @@
 //! Nothing is queued for a reader: each reads on from the last sequence it was sent, whenever the
 //! present becomes another and its connection has room.
 use super::Gateway;
+use super::admission::no_room;
 use super::auth::{Accepted, Caller};
-use super::error::{ErrorCode, Problem};
+use super::error::Problem;
 use super::job_view::{ProgressView, live_progress};
 use super::reply::Marked;
 use crate::clock::Deadline;
@@ -13,6 +14,7 @@ use crate::domain::ids::{DatabaseId, JobId, Sequence};
 use crate::projections::control_db::{
     Behind, EventFilter, Order, PageRequest, QueryError, ShownEvent,
 };
+use crate::shares::{Held, Kind, Pass, Place};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -23,13 +25,13 @@ use std::convert::Infallible;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 /// Events that a stream has in memory at once.
 const CHUNK: usize = 100;
 /// Between two looks of one stream: what happens within it is sent together, so that many streams
 /// beside many writes cost a bounded number of looks.
-const GATHER: Duration = Duration::from_millis(20);
+pub(super) const GATHER: Duration = Duration::from_millis(20);
 /// How long a look waits for the read model to see what has happened.
 const READ_MODEL_WAIT: Duration = Duration::from_secs(5);
 /// Databases of which a stream remembers whether the token covers them.
@@ -84,13 +86,10 @@ impl Gateway {
         filter: EventFilter,
         last_kinds: &'static [&'static str],
     ) -> Result<Response, Problem> {
-        let room = self.streams.clone().try_acquire_owned().map_err(|_| {
-            let limit = self.config.stream_limit;
-            Problem::new(
-                ErrorCode::Overloaded,
-                format!("{limit} event streams are open; that is as many as this gateway takes."),
-            )
-            .hint("GET /v1/events?after=<sequence>&wait=30 asks without a stream")
+        let pass = Pass::here().ok_or_else(|| Problem::internal("a stream has no pass"))?;
+        let room = Place::take(&pass, Kind::Streams).map_err(|refused| {
+            no_room(&pass, Kind::Streams, refused)
+                .hint("GET /v1/events?after=<sequence>&wait=30 asks without a stream")
         })?;
         let changes = self.control.changes();
         let head = changes.borrow().head.sequence;
@@ -116,12 +115,14 @@ impl Gateway {
             gateway: self.clone(),
             caller,
             changes,
-            _room: room,
+            room,
         };
         let opening = stream::iter([Ok::<_, Infallible>(Bytes::from_static(OPENING.as_bytes()))]);
         let events = stream::unfold(reader, |mut it| async {
-            let text = it.next().await?;
-            Some((Ok(Bytes::from(text)), it))
+            let text = it.next().await?.into_bytes();
+            let mut held = Held::of(it.room.pass().clone());
+            held.grow_in_time(text.len()).await;
+            Some((Ok(held.keep(text)), it))
         });
         let body = Body::from_stream(futures_util::StreamExt::chain(opening, events));
         let headers = [
@@ -134,12 +135,6 @@ impl Gateway {
         Ok((StatusCode::OK, headers, unbuffered, body)
             .into_response()
             .seen(head))
-    }
-
-    /// Streams that are open.
-    pub(super) fn open_streams(&self) -> usize {
-        let free = self.streams.available_permits();
-        self.config.stream_limit.saturating_sub(free)
     }
 }
 
@@ -169,7 +164,7 @@ struct Reader {
     silent_until: Deadline,
     next_look: Deadline,
     has_ended: bool,
-    _room: OwnedSemaphorePermit,
+    room: Place,
 }
 
 impl Reader {
@@ -212,6 +207,7 @@ impl Reader {
                 tokio::time::timeout(silence.min(patience).min(nap), self.changes.changed());
             tokio::select! {
                 () = self.gateway.stopping.cancelled() => return None,
+                () = self.room.pass().account().ended().cancelled() => return None,
                 changed = change => match changed {
                     Ok(Ok(())) => tokio::time::sleep_until(self.next_look.instant()).await,
                     Ok(Err(_)) => return None,

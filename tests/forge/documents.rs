@@ -54,7 +54,7 @@ fn every_limit_stands_in_the_operations_document_with_its_value() {
             "docs/OPERATIONS.md: {name} is {value}: {row}"
         );
     };
-    let no_bounds = ["owner", "domain", "webhooks"];
+    let no_bounds = ["owner", "domain", "webhooks", "trusted_proxies"];
     for config in [
         format!("{:#?}", DataConfig::default()),
         format!("{:#?}", HttpConfig::default()),

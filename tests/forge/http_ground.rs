@@ -342,7 +342,7 @@ async fn the_numbers_are_counted() {
         r#"dbforge_problems_total{code="database_not_found"} 1"#,
         r#"dbforge_databases{state="ready"} 1"#,
         r#"dbforge_unfinished_jobs{state="queued"} 0"#,
-        "dbforge_http_in_flight 1",
+        "dbforge_http_in_flight 0",
         "dbforge_log_read_only 0",
     ] {
         assert!(numbers.lines().any(|it| it == line), "{line}\n{numbers}");

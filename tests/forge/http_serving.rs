@@ -122,27 +122,6 @@ async fn a_body_that_trickles_in_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn more_connections_than_the_bound_wait_for_room() {
-    let config = HttpConfig {
-        connection_limit: 1,
-        ..HttpConfig::default()
-    };
-    let served = Served::with(config).await;
-    let mut first = served.connect().await;
-    send(&mut first, LIVE).await;
-    until(&mut first, "alive\"}").await;
-    let mut second = served.connect().await;
-    send(&mut second, LIVE).await;
-    let waits = tokio::time::timeout(Duration::from_millis(100), second.readable()).await;
-    assert!(
-        waits.is_err(),
-        "the second is not answered while the first is open"
-    );
-    drop(first);
-    until(&mut second, "alive\"}").await;
-}
-
-#[tokio::test]
 async fn a_stop_lets_requests_end_and_waits_answer_at_once() {
     let served = Served::with(HttpConfig::default()).await;
     let mut waiting = served.connect().await;

@@ -2,6 +2,7 @@
 use crate::test_forge::{Kept, TestForge};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::response::Response;
 use dbforge::http::{Gateway, HttpConfig, RootToken, Service};
 use serde_json::Value;
 use std::ops::Deref;
@@ -122,7 +123,18 @@ impl Ask<'_> {
         self.body("").await
     }
 
-    pub(crate) async fn body(mut self, body: &str) -> Answer {
+    pub(crate) async fn body(self, body: &str) -> Answer {
+        let (parts, body) = self.unread(body).await.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+
+    /// An answer of which nothing is read yet.
+    pub(crate) async fn unread(mut self, body: &str) -> Response {
         let named = self
             .request
             .headers_ref()
@@ -132,14 +144,7 @@ impl Ask<'_> {
             self = self.header("content-type", "application/json");
         }
         let request = self.request.body(Body::from(body.to_owned())).unwrap();
-        let response = self.forge.service.answer(request).await;
-        let (parts, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            text: String::from_utf8(bytes.to_vec()).unwrap(),
-        }
+        self.forge.service.answer(request).await
     }
 }
 

@@ -94,6 +94,7 @@ mod replay;
 mod runtime_contract;
 mod runtime_faults;
 mod schedules;
+mod shares;
 mod signed_checkpoints;
 mod sound;
 mod sql_additions;

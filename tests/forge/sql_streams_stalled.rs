@@ -37,12 +37,13 @@ async fn fifty_stalled_clients_leave_room_for_others_and_their_own_database() {
     let (stalled, ()) = tokio::join!(stalled, points);
     let (streamed, refused): (Vec<_>, Vec<_>) =
         stalled.into_iter().partition(|it| it.status == 200);
-    assert_eq!((streamed.len(), refused.len()), (8, 42));
+    // One caller alone has three quarters of the eight.
+    assert_eq!((streamed.len(), refused.len()), (6, 44));
     for reply in refused {
         assert_eq!(reply.header("retry-after"), "1");
         assert_eq!(reply.problem().await, (503, "overloaded".to_owned()));
     }
-    assert_eq!(served.open_streams().await, 8);
+    assert_eq!(served.open_streams().await, 6);
     served.run("SELECT a FROM t WHERE id = 2").await;
 
     drop(streamed);

@@ -222,7 +222,7 @@ async fn a_gateway_that_stops_rolls_transactions_back_and_does_not_wait_for_them
         .get("/metrics")
         .await
         .text
-        .contains("dbforge_http_in_flight 2")
+        .contains("dbforge_http_waiting 1")
     {
         assert!(!deadline.has_passed(), "the write never arrives");
     }

@@ -29,7 +29,11 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn new() -> Self {
-        let forge = HttpForge::with(HttpConfig::default()).await;
+        Self::with(HttpConfig::default()).await
+    }
+
+    pub(crate) async fn with(config: HttpConfig) -> Self {
+        let forge = HttpForge::with(config).await;
         forge.ready("shop").await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -48,11 +52,29 @@ impl Served {
         self.send("POST", &path, headers, &body.to_string()).await
     }
 
+    /// The same as another token.
+    pub(crate) async fn query_as(&self, token: &str, parameters: &str, body: &Value) -> Reply {
+        let path = format!("/v1/databases/shop/query{parameters}");
+        self.send_as(token, "POST", &path, "", &body.to_string())
+            .await
+    }
+
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Reply {
+        self.send_as(ROOT, method, path, headers, body).await
+    }
+
+    async fn send_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Reply {
         let socket = TcpStream::connect(self.address).await.unwrap();
         let mut socket = BufReader::new(socket);
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ROOT}\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
              content-length: {}\r\n{headers}\r\n{body}",
             body.len()
         );

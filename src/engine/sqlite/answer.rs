@@ -3,6 +3,7 @@ use super::error::SqlError;
 use super::pieces::Outlet;
 use super::values::{self, BlobForm, Int64Form};
 use crate::clock::{Milliseconds, Stopwatch};
+use crate::shares::Held;
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement};
 use std::collections::HashMap;
@@ -129,6 +130,7 @@ pub(super) struct Totals {
 /// A finished body, or what was not sent of it, with its numbers.
 pub(super) struct Written {
     pub(super) body: Vec<u8>,
+    pub(super) held: Held,
     pub(super) row_count: u64,
     pub(super) truncated: bool,
 }
@@ -306,6 +308,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
         }
         Written {
             body: self.out,
+            held: self.outlet.held(),
             row_count: self.rows,
             truncated: self.truncated,
         }

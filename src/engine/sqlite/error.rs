@@ -1,6 +1,7 @@
 //! What can come of a statement besides its answer.
 use super::c_calls::{self, NotOpened};
 use super::leash::Cut;
+use super::memory;
 use super::vfs::Full;
 use crate::engine::FileError;
 use rusqlite::ffi::{self, ErrorCode};
@@ -61,6 +62,11 @@ pub enum SqlError {
         /// That name.
         name: String,
     },
+    /// What its caller has in memory leaves no room for it, or for its answer.
+    #[error(
+        "requests, statements and answers in memory have taken all that there is for this caller"
+    )]
+    NoRoom,
     /// Its deadline passed.
     #[error("the statement ran into its deadline")]
     Timeout,
@@ -122,6 +128,7 @@ impl SqlError {
             | Self::TemporaryFilesFull { .. }
             | Self::DiskFull
             | Self::NoFiles
+            | Self::NoRoom
             | Self::DataMissing
             | Self::Damaged
             | Self::OutcomeUnknown
@@ -198,6 +205,7 @@ impl SqlError {
                 }
                 code => Self::Io { code },
             },
+            ErrorCode::OutOfMemory if memory::had_no_room() => Self::NoRoom,
             ErrorCode::OutOfMemory => Self::Sql {
                 message: OUT_OF_MEMORY.to_owned(),
                 hint: Some("sort or join less at a time".to_owned()),

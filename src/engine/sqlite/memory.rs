@@ -7,19 +7,39 @@
     unsafe_code,
     reason = "SQLite's allocator is a table of C functions; each call says why it is sound"
 )]
+use crate::shares::Held;
 use rusqlite::ffi;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 
 /// Most bytes that one statement may have: a hundred thousand rows to sort, many times over.
 pub(super) const STATEMENT_BYTES: i64 = 64 << 20;
 
+/// So many of them are not counted among what its caller has in memory: a connection's own pages.
+const UNCOUNTED: i64 = 4 << 20;
+/// Past that, they are counted in steps of this.
+const STEP: i64 = 1 << 20;
+
 thread_local! {
     /// What SQLite took on this thread, less what it gave back on it.
     static TAKEN: Cell<i64> = const { Cell::new(0) };
-    /// Where `TAKEN` may go.
+    /// Where `TAKEN` may go without another look.
     static BOUND: Cell<i64> = const { Cell::new(i64::MAX) };
+    /// Of the statement that runs.
+    static COUNTED: RefCell<Option<Counted>> = const { RefCell::new(None) };
+    /// Whether the caller had no room for what the last statement wanted.
+    static HAD_NO_ROOM: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What a statement has taken beyond what is not counted.
+#[derive(Debug)]
+struct Counted {
+    /// What was taken on this thread when it began.
+    base: i64,
+    /// Most bytes that it may have.
+    most: i64,
+    held: Held,
 }
 
 /// While it lives, SQLite gets no more than so many bytes on this thread.
@@ -28,7 +48,14 @@ pub(super) struct Budget(());
 
 impl Budget {
     pub(super) fn of(bytes: i64) -> Self {
-        BOUND.set(TAKEN.get().saturating_add(bytes));
+        let base = TAKEN.get();
+        BOUND.set(base.saturating_add(bytes.min(UNCOUNTED)));
+        HAD_NO_ROOM.set(false);
+        COUNTED.set(Some(Counted {
+            base,
+            most: bytes,
+            held: Held::default(),
+        }));
         Self(())
     }
 }
@@ -36,7 +63,13 @@ impl Budget {
 impl Drop for Budget {
     fn drop(&mut self) {
         BOUND.set(i64::MAX);
+        drop(COUNTED.take());
     }
+}
+
+/// Whether the last statement on this thread wanted memory that its caller had no room for.
+pub(super) fn had_no_room() -> bool {
+    HAD_NO_ROOM.get()
 }
 
 /// What a function of ours keeps in memory of its own while a statement runs, counted as the
@@ -110,7 +143,27 @@ fn empty_methods() -> ffi::sqlite3_mem_methods {
 }
 
 fn may_take(bytes: i64) -> bool {
-    TAKEN.get().saturating_add(bytes) <= BOUND.get()
+    let wanted = TAKEN.get().saturating_add(bytes);
+    wanted <= BOUND.get() || may_have(wanted)
+}
+
+/// Whether the statement may have more than was counted so far.
+#[cold]
+fn may_have(wanted: i64) -> bool {
+    let look = |counted: &RefCell<Option<Counted>>| {
+        let mut counted = counted.try_borrow_mut().ok()?;
+        let Counted { base, most, held } = counted.as_mut()?;
+        let bytes = wanted - *base;
+        if bytes > *most {
+            return None;
+        }
+        let bytes = (bytes / STEP + 1).saturating_mul(STEP).min(*most);
+        let counted = usize::try_from(bytes - UNCOUNTED).unwrap_or_default();
+        let has_room = held.grow(counted).is_ok();
+        HAD_NO_ROOM.set(!has_room);
+        has_room.then(|| BOUND.set(*base + bytes))
+    };
+    COUNTED.try_with(look).ok().flatten().is_some()
 }
 
 fn took(bytes: i64) {

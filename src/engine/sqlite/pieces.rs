@@ -2,6 +2,7 @@
 use super::error::SqlError;
 use super::leash::Leash;
 use crate::clock::Stopwatch;
+use crate::shares::Held;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +13,25 @@ pub(super) trait Outlet {
 
     /// Called after each row.
     fn after_row(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError>;
+
+    /// The room that what is left of the answer has.
+    fn held(self) -> Held;
 }
 
 /// Keeps the answer whole, up to a bound.
 pub(super) struct Whole {
     pub(super) max_bytes: usize,
+    pub(super) held: Held,
 }
 
 impl Outlet for Whole {
     fn after_value(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
-        bounded(out.len(), self.max_bytes)
+        bounded(out.len(), self.max_bytes)?;
+        self.held.grow(out.len()).map_err(|_| SqlError::NoRoom)
+    }
+
+    fn held(self) -> Held {
+        self.held
     }
 
     fn after_row(&mut self, _: &mut Vec<u8>) -> Result<(), SqlError> {
@@ -100,6 +110,10 @@ impl<S: FnMut(Vec<u8>) -> Result<(), SqlError>> Outlet for Pieces<S> {
             return self.send(out);
         }
         Ok(())
+    }
+
+    fn held(self) -> Held {
+        Held::default() // each piece has its own
     }
 }
 

@@ -11,6 +11,7 @@ use super::error::SqlError;
 use super::pieces::Whole;
 use super::statement::{Answer, Statement, begins_with, prepare};
 use crate::clock::Stopwatch;
+use crate::shares::Held;
 use rusqlite::hooks::TransactionOperation;
 
 /// Most savepoints that may be open in one transaction.
@@ -148,6 +149,7 @@ impl SqliteConnection {
                 form,
                 Whole {
                     max_bytes: form.max_bytes,
+                    held: Held::default(),
                 },
             );
             let head = writer.head(&prepared);
@@ -167,6 +169,7 @@ impl SqliteConnection {
         let step = step.ok_or_else(|| SqlError::sql("this is no statement about savepoints"))?;
         let answer = Answer {
             body: written.body,
+            held: written.held,
             row_count: 0,
             rows_affected: 0,
             truncated: false,

@@ -12,6 +12,7 @@ use super::vfs::{TempFilesIn, why_full};
 use super::watch::Watch;
 use super::{hint, script};
 use crate::clock::Stopwatch;
+use crate::shares::Held;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::{Batch, CachedStatement, Connection, ErrorCode};
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct Statement {
 pub struct Answer {
     /// The finished body; of one that was sent in pieces, the rest.
     pub body: Vec<u8>,
+    /// The room that the body takes.
+    pub held: Held,
     /// Rows in it.
     pub row_count: u64,
     /// Rows that were inserted, updated or deleted.
@@ -55,7 +58,8 @@ impl SqliteConnection {
     pub fn run(&mut self, statement: &Statement, form: &Form) -> Result<Answer, SqlError> {
         self.confine(None)?;
         let max_bytes = form.max_bytes;
-        self.run_into(statement, form, Whole { max_bytes })
+        let held = Held::default();
+        self.run_into(statement, form, Whole { max_bytes, held })
     }
 
     /// The same, on a thread that must not be kept: within the bounds of its program.
@@ -70,7 +74,8 @@ impl SqliteConnection {
     ) -> Result<Answer, SqlError> {
         self.confine(Some(bounds))?;
         let max_bytes = form.max_bytes;
-        self.run_into(statement, form, Whole { max_bytes })
+        let held = Held::default();
+        self.run_into(statement, form, Whole { max_bytes, held })
     }
 
     /// The same, but gives the body to `send` in pieces, all but the rest. `send` may wait, and
@@ -366,6 +371,7 @@ fn run(
     let written = writer.finish(&totals);
     Ok(Answer {
         body: written.body,
+        held: written.held,
         row_count: written.row_count,
         rows_affected: totals.rows_affected,
         truncated: written.truncated,

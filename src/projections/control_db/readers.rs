@@ -2,15 +2,17 @@
 use super::follower::Message;
 use super::storage::{self, StorageError};
 use crate::clock::Deadline;
+use crate::shares::Line;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// Reads at once: two per core of a small machine, since a page is a millisecond of work.
 const READERS: usize = 4;
+/// Reads that may wait for their turn: as many as requests may wait.
+const WAITING: usize = 4096;
 /// The longest that a read waits for its turn.
 const TURN_WAIT: Duration = Duration::from_secs(5);
 /// The longest that a read may work: a rare combination of filters over some million rows.
@@ -36,7 +38,7 @@ pub enum QueryError {
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Idle>,
-    turns: Arc<Semaphore>,
+    turns: Arc<Line>,
     to_follower: SyncSender<Message>,
 }
 
@@ -54,7 +56,7 @@ impl Readers {
                 connections: Vec::new(),
                 generation: 0,
             }),
-            turns: Arc::new(Semaphore::new(READERS)),
+            turns: Line::new(READERS, WAITING),
             to_follower,
         }
     }
@@ -69,11 +71,10 @@ impl Readers {
         self: &Arc<Self>,
         question: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, QueryError> {
-        let turn = Arc::clone(&self.turns).acquire_owned();
-        let turn = tokio::time::timeout(TURN_WAIT, turn)
-            .await
-            .map_err(|_| unavailable("too many reads wait for their turn"))?
-            .map_err(|_| unavailable("it is closed"))?;
+        let turn = tokio::time::timeout(TURN_WAIT, self.turns.take()).await;
+        let Ok(Ok(turn)) = turn else {
+            return Err(unavailable("too many reads wait for their turn"));
+        };
         let readers = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             let _turn = turn;

@@ -1,0 +1,219 @@
+//! Who has taken what.
+use crate::domain::ids::TokenId;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Whose a share is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// Of the gateway itself.
+    House,
+    /// Of the root token.
+    Root,
+    /// Of a token.
+    Token(TokenId),
+    /// Of an address from which requests come without a token.
+    Address(IpAddr),
+}
+
+/// What is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Kind {
+    /// Requests that are worked on.
+    Working,
+    /// Requests that wait.
+    Waiting,
+    /// Event streams.
+    Streams,
+    /// Bytes of requests and answers that are in memory.
+    Bytes,
+}
+
+impl Kind {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Working, Self::Waiting, Self::Streams, Self::Bytes];
+}
+
+/// What one holder has taken.
+#[derive(Debug)]
+pub struct Account {
+    holder: Holder,
+    has: [AtomicUsize; Kind::ALL.len()],
+    /// Cancelled when the token is no longer accepted: what is open under it ends.
+    ended: CancellationToken,
+}
+
+impl Holder {
+    /// The holder at an address: IPv4 in IPv6 is that IPv4 address, and an IPv6 network of 64 bits
+    /// is one holder, since each of its machines has as many addresses as it likes.
+    #[must_use]
+    pub fn at(address: IpAddr) -> Self {
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(it) => {
+                let network = it.to_bits() & !u128::from(u64::MAX);
+                IpAddr::V6(Ipv6Addr::from_bits(network))
+            }
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+}
+
+impl Account {
+    fn new(holder: Holder) -> Arc<Self> {
+        Arc::new(Self {
+            holder,
+            has: Default::default(),
+            ended: CancellationToken::new(),
+        })
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        self.holder
+    }
+
+    /// How many places it has.
+    #[must_use]
+    pub fn has(&self, kind: Kind) -> usize {
+        self.counter(kind).load(Ordering::Relaxed)
+    }
+
+    /// Tells when its token is no longer accepted.
+    #[must_use]
+    pub fn ended(&self) -> &CancellationToken {
+        &self.ended
+    }
+
+    pub(super) fn counter(&self, kind: Kind) -> &AtomicUsize {
+        &self.has[kind as usize]
+    }
+}
+
+/// The accounts of those who have something under way.
+#[derive(Debug)]
+pub struct Accounts {
+    root: Arc<Account>,
+    tokens: RwLock<HashMap<TokenId, Arc<Account>>>,
+    addresses: Mutex<Addresses>,
+    /// Told when a token has something under way that had nothing.
+    pub opened: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Addresses {
+    by_address: HashMap<IpAddr, Arc<Account>>,
+    /// With so many accounts, those that have nothing under way are dropped.
+    sweep_at: usize,
+}
+
+/// Below so many addresses, nobody looks which of them have gone.
+const FEW: usize = 1024;
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            root: Account::new(Holder::Root),
+            tokens: RwLock::default(),
+            addresses: Mutex::default(),
+            opened: Notify::new(),
+        }
+    }
+}
+
+impl Accounts {
+    /// The account of a holder.
+    #[must_use]
+    pub fn of(&self, holder: Holder) -> Arc<Account> {
+        match holder {
+            Holder::Root | Holder::House => Arc::clone(&self.root),
+            Holder::Token(id) => self.of_token(id),
+            Holder::Address(address) => self.of_address(address),
+        }
+    }
+
+    fn of_token(&self, id: TokenId) -> Arc<Account> {
+        let known = {
+            let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+            tokens.get(&id).map(Arc::clone)
+        };
+        known.unwrap_or_else(|| {
+            let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+            let account = tokens.entry(id);
+            let account = account.or_insert_with(|| Account::new(Holder::Token(id)));
+            self.opened.notify_one();
+            Arc::clone(account)
+        })
+    }
+
+    fn of_address(&self, address: IpAddr) -> Arc<Account> {
+        let mut addresses = self.addresses();
+        if let Some(known) = addresses.by_address.get(&address) {
+            return Arc::clone(known);
+        }
+        if addresses.by_address.len() >= addresses.sweep_at.max(FEW) {
+            addresses
+                .by_address
+                .retain(|_, it| Arc::strong_count(it) > 1);
+            addresses.sweep_at = 2 * addresses.by_address.len();
+        }
+        let account = Account::new(Holder::Address(address));
+        addresses.by_address.insert(address, Arc::clone(&account));
+        account
+    }
+
+    /// Tokens that have something under way. The accounts of others are dropped.
+    #[must_use]
+    pub fn open_tokens(&self) -> Vec<TokenId> {
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|_, it| Arc::strong_count(it) > 1);
+        tokens.keys().copied().collect()
+    }
+
+    /// Ends what is open under a token. Should its id come again, it has another account.
+    pub fn end(&self, token: TokenId) {
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        let ended = tokens.remove(&token);
+        drop(tokens);
+        if let Some(account) = ended {
+            account.ended.cancel();
+        }
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, Addresses> {
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_ipv6_is_one_holder_and_ipv4_in_ipv6_is_ipv4() {
+        let at = |text: &str| Holder::at(text.parse().unwrap());
+        assert_eq!(at("2001:db8:1:2::7"), at("2001:db8:1:2:ffff::1"));
+        assert_ne!(at("2001:db8:1:2::7"), at("2001:db8:1:3::7"));
+        assert_eq!(at("::ffff:192.0.2.7"), at("192.0.2.7"));
+        assert_ne!(at("192.0.2.7"), at("192.0.2.8"));
+    }
+
+    #[test]
+    fn addresses_that_have_gone_are_forgotten() {
+        let accounts = Accounts::default();
+        let stays = accounts.of(Holder::at("192.0.2.7".parse().unwrap()));
+        for address in 0..10_000_u32 {
+            drop(accounts.of(Holder::at(IpAddr::V4(address.into()))));
+        }
+        assert!(accounts.addresses().by_address.len() <= 2 * FEW);
+        let again = accounts.of(Holder::at("::ffff:192.0.2.7".parse().unwrap()));
+        assert!(Arc::ptr_eq(&stays, &again));
+    }
+}

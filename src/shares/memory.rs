@@ -1,0 +1,126 @@
+//! Bytes of requests and answers that are in memory, counted until the last of them is sent.
+use super::account::Kind;
+use super::pass::Pass;
+use super::room::Refused;
+use bytes::Bytes;
+use std::time::Duration;
+
+/// Fewer bytes than this are not counted: the connection itself has more.
+const UNCOUNTED: usize = 4 << 10;
+/// What grows takes room in steps of this.
+const STEP: usize = 64 << 10;
+/// How often what can wait for room looks whether there is some.
+pub const LOOK: Duration = Duration::from_millis(20);
+
+/// Room for the bytes of one request or answer. Dropped, it is given back.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// Whose bytes they are; the one whose request is worked on when the first are counted.
+    pass: Option<Pass>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Room that the holder of `pass` takes.
+    #[must_use]
+    pub fn of(pass: Pass) -> Self {
+        Self {
+            pass: Some(pass),
+            bytes: 0,
+        }
+    }
+
+    /// Has room for `bytes` in all from now on, if it has no more already. Bytes that belong to no
+    /// request are not counted.
+    ///
+    /// # Errors
+    /// When there is no room for them; it has what it had.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Refused> {
+        if bytes <= self.bytes || bytes < UNCOUNTED {
+            return Ok(());
+        }
+        if self.pass.is_none() {
+            self.pass = Pass::here();
+        }
+        let Some(pass) = &self.pass else {
+            return Ok(());
+        };
+        // The last step of something large is as good as never too much.
+        let bytes = match bytes {
+            small if small < STEP => small,
+            large => large.next_multiple_of(STEP),
+        };
+        let more = bytes - self.bytes;
+        pass.rooms().take(Kind::Bytes, pass.account(), more)?;
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// The same for bytes that are there already and can wait to be sent.
+    pub async fn grow_in_time(&mut self, bytes: usize) {
+        while self.grow(bytes).is_err() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// The bytes, which hold their room until the last of them is gone.
+    #[must_use]
+    pub fn keep(self, bytes: Vec<u8>) -> Bytes {
+        if self.bytes == 0 {
+            return bytes.into();
+        }
+        Bytes::from_owner(Kept { bytes, _held: self })
+    }
+}
+
+struct Kept {
+    bytes: Vec<u8>,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let (Some(pass), 1..) = (&self.pass, self.bytes) {
+            let rooms = pass.rooms();
+            rooms.give_back(Kind::Bytes, pass.account(), self.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::account::{Accounts, Holder};
+    use super::super::room::{RoomSizes, Rooms};
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn bytes_are_counted_until_the_last_piece_of_them_is_gone() {
+        let rooms = Arc::new(Rooms::new(RoomSizes {
+            working: 1,
+            waiting: 1,
+            streams: 1,
+            bytes: 4 * STEP,
+        }));
+        let pass = Pass::new(&rooms, Accounts::default().of(Holder::Root));
+        let mut held = Held::of(pass.clone());
+        held.grow(UNCOUNTED - 1).unwrap();
+        assert_eq!(rooms.taken(Kind::Bytes), 0);
+        held.grow(2 * STEP + 1).unwrap();
+        assert_eq!(rooms.taken(Kind::Bytes), 3 * STEP);
+        assert_eq!(held.grow(4 * STEP), Err(Refused::ShareTaken));
+
+        let mut bytes = held.keep(vec![7; 2 * STEP + 1]);
+        let piece = bytes.split_to(5);
+        drop(bytes);
+        assert_eq!(rooms.taken(Kind::Bytes), 3 * STEP);
+        drop(piece);
+        assert_eq!(rooms.taken(Kind::Bytes), 0);
+    }
+}

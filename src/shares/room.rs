@@ -1,0 +1,156 @@
+//! The rooms of the whole gateway.
+use super::account::{Account, Kind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A caller may have so many times as much as is free.
+pub const ALONE: usize = 3;
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The room is full.
+    Full,
+    /// The caller has its share; others still find places.
+    ShareTaken,
+}
+
+/// How much there is of each kind.
+#[derive(Debug, Clone, Copy)]
+pub struct RoomSizes {
+    /// Requests that are worked on.
+    pub working: usize,
+    /// Requests that wait: for their own bodies, for turns, for something to happen.
+    pub waiting: usize,
+    /// Event streams.
+    pub streams: usize,
+    /// Bytes of requests and answers that are in memory.
+    pub bytes: usize,
+}
+
+/// The rooms of the whole gateway, one for each [`Kind`].
+#[derive(Debug)]
+pub struct Rooms([Room; Kind::ALL.len()]);
+
+/// A number of places.
+#[derive(Debug)]
+struct Room {
+    most: usize,
+    taken: AtomicUsize,
+}
+
+impl Rooms {
+    /// Empty rooms.
+    #[must_use]
+    pub fn new(sizes: RoomSizes) -> Self {
+        Self(Kind::ALL.map(|kind| Room {
+            most: match kind {
+                Kind::Working => sizes.working,
+                Kind::Waiting => sizes.waiting,
+                Kind::Streams => sizes.streams,
+                Kind::Bytes => sizes.bytes,
+            },
+            taken: AtomicUsize::new(0),
+        }))
+    }
+
+    /// How many places there are.
+    #[must_use]
+    pub fn most(&self, kind: Kind) -> usize {
+        self.0[kind as usize].most
+    }
+
+    /// How many are taken.
+    #[must_use]
+    pub fn taken(&self, kind: Kind) -> usize {
+        self.0[kind as usize].taken.load(Ordering::Relaxed)
+    }
+
+    /// How many an account may have in all, as things are: what it has and what it could still
+    /// take.
+    #[must_use]
+    pub fn share(&self, kind: Kind, account: &Account) -> usize {
+        let (most, taken, own) = (self.most(kind), self.taken(kind), account.has(kind));
+        let others = taken.saturating_sub(own);
+        // own = ALONE × (most - others - own)
+        let free = most.saturating_sub(others);
+        (free * ALONE).div_ceil(ALONE + 1).max(own)
+    }
+
+    /// Takes places for an account.
+    ///
+    /// # Errors
+    /// When there are none, or the account has its share.
+    pub(super) fn take(&self, kind: Kind, account: &Account, count: usize) -> Result<(), Refused> {
+        let Room { most, taken } = &self.0[kind as usize];
+        let others_too = taken.fetch_add(count, Ordering::Relaxed);
+        if others_too + count > *most {
+            taken.fetch_sub(count, Ordering::Relaxed);
+            return Err(Refused::Full);
+        }
+        let own = account.counter(kind).fetch_add(count, Ordering::Relaxed);
+        if own + count > ALONE * (most - others_too) {
+            self.give_back(kind, account, count);
+            return Err(Refused::ShareTaken);
+        }
+        Ok(())
+    }
+
+    /// Gives places back that were taken for an account.
+    pub(super) fn give_back(&self, kind: Kind, account: &Account, count: usize) {
+        account.counter(kind).fetch_sub(count, Ordering::Relaxed);
+        self.0[kind as usize]
+            .taken
+            .fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::account::{Accounts, Holder};
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    const SIZES: RoomSizes = RoomSizes {
+        working: 100,
+        waiting: 1,
+        streams: 0,
+        bytes: 1 << 20,
+    };
+
+    fn take_all(rooms: &Rooms, account: &Account) -> (usize, Refused) {
+        let mut count = 0;
+        loop {
+            match rooms.take(Kind::Working, account, 1) {
+                Ok(()) => count += 1,
+                Err(refused) => return (count, refused),
+            }
+        }
+    }
+
+    #[test]
+    fn one_alone_may_have_most_of_a_room_and_the_next_one_always_finds_some() {
+        let (rooms, accounts) = (Rooms::new(SIZES), Accounts::default());
+        let callers = (1..=4_u8).map(|it| {
+            let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, it));
+            accounts.of(Holder::at(address))
+        });
+        let callers: Vec<_> = callers.collect();
+        let got: Vec<_> = callers.iter().map(|it| take_all(&rooms, it).0).collect();
+        assert_eq!(got, [75, 19, 5, 1]);
+        assert_eq!(take_all(&rooms, &callers[0]), (0, Refused::Full));
+
+        rooms.give_back(Kind::Working, &callers[0], 75);
+        assert_eq!(rooms.taken(Kind::Working), 25);
+        assert_eq!(take_all(&rooms, &callers[0]), (57, Refused::ShareTaken));
+        assert_eq!(rooms.share(Kind::Working, &callers[0]), 57);
+    }
+
+    #[test]
+    fn a_room_of_one_has_a_place_and_a_room_of_none_has_not() {
+        let (rooms, accounts) = (Rooms::new(SIZES), Accounts::default());
+        let root = accounts.of(Holder::Root);
+        assert_eq!(rooms.take(Kind::Waiting, &root, 1), Ok(()));
+        assert_eq!(rooms.take(Kind::Waiting, &root, 1), Err(Refused::Full));
+        assert_eq!(rooms.take(Kind::Streams, &root, 1), Err(Refused::Full));
+    }
+}
