@@ -6,7 +6,7 @@ mod runtime_choice;
 use crate::clock::{Clock, IdSource, RandomIds, SystemClock};
 use crate::config::Config;
 use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError, checkpoint};
-use crate::data::DataPlane;
+use crate::data::{DataPlane, LayoutError, check_layout};
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, InstanceId};
 use crate::event_log::canonical::export_line;
@@ -74,6 +74,9 @@ pub enum StartError {
         /// What was seen.
         source: io::Error,
     },
+    /// The folders in the data folder cannot be used as they are.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// The event log does not open.
     #[error(transparent)]
     EventLog(#[from] OpenError),
@@ -123,6 +126,7 @@ impl App {
         })?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
+        check_layout(&config.data_dir)?;
         let data_dir = identity::prepare_data_dir(&config.data_dir)?;
         let forge_dir = data_dir.join(".forge");
 

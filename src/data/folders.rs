@@ -2,6 +2,7 @@
 //!
 //! Every call blocks, may be repeated, and may be cut off anywhere and run again. What moves moves
 //! by one rename inside one filesystem. A folder that is in a place already is never written over.
+use super::layout::{LayoutError, check_layout};
 use crate::domain::ids::DatabaseId;
 use crate::engine::sqlite::{MAIN_FILE, WAL_FILE};
 use std::fs::{self, DirBuilder, File};
@@ -96,6 +97,14 @@ impl Folders {
             })
         };
         opened().map_err(failed("open the folder of databases"))
+    }
+
+    /// Looks whether both folders are still what they were at the start.
+    ///
+    /// # Errors
+    /// What keeps databases from being served out of them.
+    pub fn check_layout(&self) -> Result<(), LayoutError> {
+        check_layout(self.living.parent().unwrap_or(Path::new("/")))
     }
 
     /// The folder that holds the living ones: on the one filesystem that holds everything.

@@ -15,6 +15,7 @@ mod gate;
 mod history;
 mod interactive;
 mod lanes;
+mod layout;
 mod lending;
 mod on_thread;
 mod open_database;
@@ -40,6 +41,7 @@ pub use batch::{BatchMode, ScriptError};
 pub use config::DataConfig;
 pub use folders::{FolderError, Folders, Place};
 pub use gate::{ExclusiveGuard, GateError, SharedGuard};
+pub use layout::{LayoutError, check_layout};
 pub use query::{
     Access, BatchError, BatchStatement, QueryAnswer, QueryError, QueryOptions, QueryRequest, Target,
 };

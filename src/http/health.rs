@@ -79,6 +79,11 @@ struct Checks {
     /// Whether the clock has come to the last event's time. Where it has not, the forge is ready
     /// all the same: the clock was ahead once, or is behind now.
     clock: Check,
+    /// Whether the disk has room for commands of all kinds. Where it has not, deletes, purges and
+    /// cancels are still taken.
+    disk: Check,
+    /// Whether the folders of databases are what they must be.
+    folders: Check,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -99,7 +104,7 @@ pub(super) async fn check_health(_: StrictQuery<NoParameters>) -> Response {
 
 /// Whether the forge takes commands
 ///
-/// The event log is writable and the runtime answers.
+/// The event log is writable, the runtime answers, the disk has room, and the folders are in place.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub(super) async fn check_readiness(
@@ -110,25 +115,48 @@ pub(super) async fn check_readiness(
     let answers = gateway.runtime_answers().await;
     let said = |ok, yes: &str, no: &str| if ok { yes.to_owned() } else { no.to_owned() };
     let name = gateway.runtime.name();
-    let readiness = Readiness {
-        status: if writable && answers {
-            "ready"
-        } else {
-            "not_ready"
+    // The log asks the disk, and keeps room back on it where it can again.
+    let log = gateway.control.log().clone();
+    let has_room = tokio::task::spawn_blocking(move || log.keep_reserve());
+    let has_room = has_room.await.unwrap_or(false);
+    let layout = gateway.data.folders().check_layout();
+    let checks = Checks {
+        event_log: Check {
+            ok: writable,
+            detail: said(writable, "takes events", "is read-only"),
         },
-        checks: Checks {
-            event_log: Check {
-                ok: writable,
-                detail: said(writable, "takes events", "is read-only"),
-            },
-            runtime: Check {
-                ok: answers,
-                detail: format!("{name} {}", said(answers, "answers", "does not answer")),
-            },
-            clock: clock_check(gateway.control.lead_of_log()),
+        runtime: Check {
+            ok: answers,
+            detail: format!("{name} {}", said(answers, "answers", "does not answer")),
+        },
+        clock: clock_check(gateway.control.lead_of_log()),
+        disk: Check {
+            ok: has_room,
+            detail: said(
+                has_room,
+                "has room",
+                "is full: deletes, purges and cancels are taken, and reads go on",
+            ),
+        },
+        folders: Check {
+            ok: layout.is_ok(),
+            // The path is for those who may look at the machine: the trace has it.
+            detail: said(
+                layout.is_ok(),
+                "are in place",
+                "cannot be used; see the trace",
+            ),
         },
     };
-    let status = if writable && answers {
+    if let Err(error) = layout {
+        tracing::error!("{error}");
+    }
+    let is_ready = writable && answers && checks.disk.ok && checks.folders.ok;
+    let readiness = Readiness {
+        status: if is_ready { "ready" } else { "not_ready" },
+        checks,
+    };
+    let status = if is_ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE

@@ -143,6 +143,96 @@ fn a_full_disk_refuses_what_needs_room_and_takes_what_makes_room() {
 }
 
 #[test]
+fn writers_that_fill_the_disk_leave_reads_lists_and_purges_to_others() {
+    let disk = SmallDisk::of_megabytes(64);
+    let gateway = GatewayProcess::start(&disk.data_dir());
+    let writers = ["one", "two", "three", "four"];
+    for name in writers.iter().chain(&["quiet"]) {
+        ready(&gateway, name);
+        for sql in ["CREATE TABLE t (x)", "INSERT INTO t VALUES (1)"] {
+            let (status, answer) = query(&gateway, name, sql);
+            assert_eq!(status, 200, "{answer}");
+        }
+    }
+    assert!(gateway.stop());
+
+    // Nothing is open that is not used.
+    let gateway = GatewayProcess::start(&disk.data_dir());
+    std::thread::scope(|scope| {
+        for name in writers {
+            let gateway = &gateway;
+            scope.spawn(move || {
+                let sql = "INSERT INTO t VALUES (randomblob(100000))";
+                let (status, answer) = (0..)
+                    .map(|_| query(gateway, name, sql))
+                    .find(|(status, _)| *status != 200)
+                    .unwrap();
+                assert_eq!(
+                    (status, &answer["code"]),
+                    (507, &json!("disk_full")),
+                    "{answer}"
+                );
+            });
+        }
+    });
+    // What the writers left is taken by others who know no bounds.
+    let filler = disk.fill();
+    for name in writers.iter().chain(&["quiet"]) {
+        for _ in 0..2 {
+            let (status, answer) = query(&gateway, name, "SELECT count(*) > 0 FROM t");
+            assert_eq!(
+                (status, &answer["rows"]),
+                (200, &json!([[1]])),
+                "{name}: {answer}"
+            );
+        }
+    }
+    let (status, answer) = query(&gateway, "quiet", "INSERT INTO t VALUES (2)");
+    assert_eq!(
+        (status, &answer["code"]),
+        (507, &json!("disk_full")),
+        "{answer}"
+    );
+    let (status, list) = gateway.get("/v1/databases?limit=10").unwrap();
+    assert_eq!(status, 200, "{list}");
+    let (status, readiness) = gateway.get("/readyz").unwrap();
+    assert_eq!(
+        (status, &readiness["checks"]["disk"]["ok"]),
+        (503, &json!(false))
+    );
+    let (status, answer) = gateway
+        .post("/v1/databases", &json!({ "name": "more" }))
+        .unwrap();
+    assert_eq!(
+        (status, &answer["code"]),
+        (507, &json!("disk_full")),
+        "{answer}"
+    );
+
+    for name in ["one", "two"] {
+        let path = format!("/v1/databases/{name}?purge=true");
+        let (status, job) = gateway.delete(&path).unwrap();
+        assert_eq!(status, 202, "{job}");
+        ended(&gateway, &job, "succeeded");
+    }
+    gateway.poll("the gateway is ready again by itself", || {
+        gateway
+            .get("/readyz")
+            .is_some_and(|(status, _)| status == 200)
+    });
+    std::fs::remove_file(filler).unwrap();
+    ready(&gateway, "more");
+    for name in ["three", "quiet"] {
+        let (status, answer) = query(&gateway, name, "INSERT INTO t VALUES (3)");
+        assert_eq!(status, 200, "{answer}");
+        let (_, answer) = query(&gateway, name, "SELECT count(*) FROM t WHERE x = 3");
+        assert_eq!(answer["rows"], json!([[1]]), "{answer}");
+    }
+    assert!(gateway.stop());
+    assert_verifies(&disk.data_dir());
+}
+
+#[test]
 fn a_disk_that_fails_a_sync_turns_the_log_read_only_and_acknowledges_nothing() {
     let folder = TempDir::new().unwrap();
     let gateway = GatewayProcess::start(folder.path());

@@ -72,3 +72,47 @@ fn a_second_gateway_on_one_folder_exits() {
     assert_eq!(first.get("/healthz").unwrap().0, 200);
     assert!(first.stop());
 }
+
+#[test]
+fn a_folder_that_is_a_link_is_refused_at_the_start_and_by_doctor() {
+    let elsewhere = TempDir::new().unwrap();
+    for name in ["databases", "trash", "backups", ".forge"] {
+        let folder = TempDir::new().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join(name)).unwrap();
+        for subcommand in ["serve", "doctor"] {
+            let ended = Command::new(env!("CARGO_BIN_EXE_dbforge"))
+                .arg(subcommand)
+                .env("DBFORGE_LISTEN", "127.0.0.1:0")
+                .env("DBFORGE_DATA_DIR", folder.path())
+                .env("DBFORGE_RUNTIME", "process")
+                .output()
+                .unwrap();
+            let said = [ended.stdout, ended.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            let is_told = said.contains(&format!("/{name} is a link, which is not followed"));
+            assert!(!ended.status.success() && is_told, "{subcommand}: {said}");
+        }
+        assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_that_becomes_a_link_makes_the_gateway_not_ready() {
+    let folder = TempDir::new().unwrap();
+    let gateway = GatewayProcess::start(folder.path());
+    let (databases, moved) = (folder.path().join("databases"), folder.path().join("moved"));
+    std::fs::rename(&databases, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &databases).unwrap();
+    let (status, readiness) = gateway.get("/readyz").unwrap();
+    let is_told = readiness["checks"]["folders"]["ok"] == json!(false);
+    assert!(status == 503 && is_told, "{readiness}");
+    std::fs::remove_file(&databases).unwrap();
+    std::fs::rename(&moved, &databases).unwrap();
+    assert_eq!(gateway.get("/readyz").unwrap().0, 200);
+    assert!(gateway.stop());
+}

@@ -1,5 +1,6 @@
 //! The data folder itself: is it there, ours, and closed to others?
 use super::Finding;
+use crate::data::check_layout;
 use rustix::fs::{Access, access};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -39,6 +40,10 @@ pub(super) fn look(data_dir: &Path, forge_dir: &Path) -> Vec<Finding> {
         let seen = format!("{shown}: {error}");
         let next = "this user cannot run the gateway on it; ask as the user who does";
         return vec![Finding::warn("folder", seen, next)];
+    }
+    if let Err(error) = check_layout(data_dir) {
+        let next = "the gateway does not start before";
+        return vec![Finding::fail("folder", error.to_string(), next)];
     }
     if !forge_dir.is_dir() {
         let seen = format!("{shown} holds no forge yet; the first start makes one");

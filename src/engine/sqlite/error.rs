@@ -203,6 +203,8 @@ impl SqlError {
                 ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC | ffi::SQLITE_IOERR_CLOSE => {
                     Self::OutcomeUnknown
                 }
+                // A writer's shared memory, which is a file, had no room.
+                ffi::SQLITE_IOERR_SHMSIZE => Self::DiskFull,
                 code => Self::Io { code },
             },
             ErrorCode::OutOfMemory if memory::had_no_room() => Self::NoRoom,

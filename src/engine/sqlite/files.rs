@@ -26,6 +26,9 @@ pub(super) fn create(folder: &Path, durability: Durability) -> Result<(), FileEr
     if main.symlink_metadata().is_ok() {
         return probe(folder);
     }
+    if !has_room_for_one_more(folder) {
+        return Err(FileError::DiskFull);
+    }
     let new = folder.join(NEW_FILE);
     for rest in ["", "-wal", "-shm", "-journal"] {
         let file = folder.join(format!("{NEW_FILE}{rest}"));
@@ -42,6 +45,17 @@ pub(super) fn create(folder: &Path, durability: Durability) -> Result<(), FileEr
         .and_then(|()| File::open(folder)?.sync_all())
         .map_err(|it| io_error("put the database in place", &it))
 }
+
+/// A new database leaves the last of the disk to what makes room.
+fn has_room_for_one_more(folder: &Path) -> bool {
+    // A file system that does not tell says itself when it is full.
+    rustix::fs::statvfs(folder).map_or(true, |it| {
+        it.f_bavail.saturating_mul(it.f_frsize) >= ROOM_LEFT_BY_A_NEW_ONE
+    })
+}
+
+/// Beside the reserve of the event log: the log of some hundred deletes.
+const ROOM_LEFT_BY_A_NEW_ONE: u64 = 2 << 20;
 
 /// An empty database whose header says WAL: what is opened later needs no change first.
 fn write_new(file: &Path, durability: Durability) -> rusqlite::Result<()> {

@@ -8,7 +8,7 @@ use super::memory::{Budget, STATEMENT_BYTES};
 use super::parameters::Params;
 use super::pieces::{Outlet, Pieces, Whole};
 use super::program::Bounds;
-use super::vfs::{TempFilesIn, why_full};
+use super::vfs::{TempFilesIn, lacked_shared_memory, why_full};
 use super::watch::Watch;
 use super::{hint, script};
 use crate::clock::Stopwatch;
@@ -125,6 +125,8 @@ impl SqliteConnection {
         if sorts_much {
             self.resize_page_cache(PAGE_CACHE_KIB)?;
         }
+        // The next one may find room for it, and is faster then.
+        self.is_spoiled |= lacked_shared_memory();
         let seen = self.recorder.take();
         let result = match result {
             Ok(answer) => {

@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// read model: room for hundreds of them.
 const RESERVE_BYTES: u64 = 4 << 20;
 
+/// Room that is free beside the reserve while commands of all kinds are taken: what has been taken
+/// by then, a create that runs for one, fits in it.
+const ROOM_BESIDE_BYTES: u64 = 4 << 20;
+
 /// A file that holds room and nothing else.
 #[derive(Debug)]
 pub(super) struct Reserve {
@@ -29,25 +33,46 @@ impl Reserve {
         }
     }
 
-    /// Whether the room is kept back; takes it where it can.
+    /// Whether the room is kept back, and a little more is free beside it, so that what is taken
+    /// now leaves it untouched. Takes it where it can.
     pub(super) fn keep(&self) -> bool {
+        let taken = self.take_once();
+        let has_room = taken.is_ok() && self.has_room_beside();
+        if has_room {
+            self.is_told.store(false, Ordering::Relaxed);
+        } else if !self.is_told.swap(true, Ordering::Relaxed) {
+            let error = taken.err().map(|it| it.to_string());
+            tracing::error!(
+                error,
+                "the disk is full: only commands that make room are taken"
+            );
+        }
+        has_room
+    }
+
+    fn take_once(&self) -> io::Result<()> {
         if self.is_kept.load(Ordering::Relaxed) {
-            return true;
+            return Ok(());
         }
-        let taken = self.take();
-        match &taken {
-            Ok(()) => self.is_told.store(false, Ordering::Relaxed),
+        match self.take() {
             // That says nothing about the disk, and the next look may find out.
-            Err(error) if open_files::are_used_up(error) => return true,
+            Err(error) if open_files::are_used_up(&error) => return Ok(()),
             Err(error) => {
-                if !self.is_told.swap(true, Ordering::Relaxed) {
-                    tracing::error!(%error, "the disk is full: only commands that make room are taken");
-                }
                 self.open();
+                return Err(error);
             }
+            Ok(()) => {}
         }
-        self.is_kept.store(taken.is_ok(), Ordering::Relaxed);
-        taken.is_ok()
+        self.is_kept.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A file system that does not tell says itself when it is full.
+    fn has_room_beside(&self) -> bool {
+        let folder = self.file.parent().unwrap_or(Path::new("."));
+        rustix::fs::statvfs(folder).map_or(true, |it| {
+            it.f_bavail.saturating_mul(it.f_frsize) >= ROOM_BESIDE_BYTES
+        })
     }
 
     /// Lets the room go.

@@ -10,6 +10,7 @@ mod temp_space;
 pub(super) use temp_space::{Full, TempFilesIn, why_full};
 pub use temp_space::{TempBudget, TempSpace};
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_int};
 use std::sync::OnceLock;
 
@@ -25,4 +26,20 @@ const READ_INTERRUPTED: c_int = rusqlite::ffi::SQLITE_IOERR | (0xdb << 8);
 pub(super) fn install() {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     INSTALLED.get_or_init(shim::register);
+}
+
+thread_local! {
+    /// Whether a connection had no shared memory, since this was asked last on this thread.
+    static LACKED_SHARED_MEMORY: Cell<bool> = const { Cell::new(false) };
+}
+
+fn note_lack_of_shared_memory() {
+    // A thread that ends has no statement any more.
+    let _ = LACKED_SHARED_MEMORY.try_with(|it| it.set(true));
+}
+
+/// Whether the statement that ran on this thread had to do without shared memory, which a full disk
+/// has no room for. Its connection does so for as long as it is open.
+pub(super) fn lacked_shared_memory() -> bool {
+    LACKED_SHARED_MEMORY.take()
 }

@@ -3,10 +3,10 @@
     unsafe_code,
     reason = "a file layer of SQLite's is a table of C functions; each says why it is sound"
 )]
-use super::{NAME, READ_INTERRUPTED, temp_file, temp_space};
+use super::{NAME, READ_INTERRUPTED, note_lack_of_shared_memory, temp_file, temp_space};
 use crate::engine::sqlite::watch::Reading;
 use rusqlite::ffi;
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::sync::OnceLock;
 
 /// SQLite's own layer, which does the work.
@@ -24,6 +24,16 @@ static UNIX: OnceLock<Unix> = OnceLock::new();
 struct ShimFile {
     /// What SQLite sees.
     base: ffi::sqlite3_file,
+    /// Whether it is a WAL, which grows only while the disk keeps room for what makes room.
+    is_wal: bool,
+    /// Up to here a WAL has room.
+    room: u64,
+    /// Its path, which SQLite keeps until it is closed.
+    name: ffi::sqlite3_filename,
+    /// Whether it was opened to be read alone.
+    is_read_only: bool,
+    /// Whether its shared memory had no room on the disk.
+    lacks_shared_memory: bool,
 }
 
 // Temporary files fit where unix's own do.
@@ -66,8 +76,19 @@ unsafe extern "C" fn open(
     flags_out: *mut c_int,
 ) -> c_int {
     let shim = file.cast::<ShimFile>();
-    // SAFETY: SQLite calls `close` only where this says that there is something to close.
-    unsafe { (*shim).base.pMethods = std::ptr::null() };
+    let closed = ShimFile {
+        // SQLite closes it only where this says that there is something to close.
+        base: ffi::sqlite3_file {
+            pMethods: std::ptr::null(),
+        },
+        is_wal: flags & ffi::SQLITE_OPEN_WAL != 0,
+        room: 0,
+        name,
+        is_read_only: flags & ffi::SQLITE_OPEN_READONLY != 0,
+        lacks_shared_memory: false,
+    };
+    // SAFETY: SQLite gave room for both files, and what lies there so far is not read.
+    unsafe { shim.write(closed) };
     if name.is_null()
         && let Some(space) = temp_space::present()
     {
@@ -124,6 +145,115 @@ unsafe extern "C" fn read(
     result
 }
 
+/// A WAL that grows leaves room on the disk for what makes room: the log of a purge, above all.
+///
+/// # Safety
+/// As SQLite calls it: with an open file and so many bytes.
+unsafe extern "C" fn write(
+    file: *mut ffi::sqlite3_file,
+    from: *const c_void,
+    bytes: c_int,
+    offset: ffi::sqlite3_int64,
+) -> c_int {
+    let end = u64::try_from(offset.saturating_add(bytes.into())).unwrap_or(0);
+    // SAFETY: it is one of ours, which SQLite uses from one thread at a time.
+    let shim = unsafe { &mut *file.cast::<ShimFile>() };
+    if shim.is_wal && end > shim.room {
+        let mut size = 0;
+        // SAFETY: the place for the size is there.
+        let sized = unsafe { forwarded::file_size(file, &raw mut size) };
+        let size = u64::try_from(size).unwrap_or(0);
+        if sized != ffi::SQLITE_OK || end > size {
+            // SAFETY: a WAL has a name, which SQLite keeps as long as it is open.
+            if !temp_space::wal_may_grow(unsafe { CStr::from_ptr(shim.name) }) {
+                return ffi::SQLITE_FULL;
+            }
+            shim.room = end.saturating_add(temp_space::PIECE_BYTES);
+        } else {
+            shim.room = size;
+        }
+    }
+    // SAFETY: handed on as it came.
+    unsafe { forwarded::write(file, from, bytes, offset) }
+}
+
+/// What is cut off needs room anew.
+///
+/// # Safety
+/// As SQLite calls it, with a file that is open.
+unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, bytes: ffi::sqlite3_int64) -> c_int {
+    // SAFETY: it is one of ours, which SQLite uses from one thread at a time.
+    unsafe { (*file.cast::<ShimFile>()).room = 0 };
+    // SAFETY: handed on as it came.
+    unsafe { forwarded::truncate(file, bytes) }
+}
+
+/// Where a reader's shared memory has no room on the disk, SQLite is told that it cannot be
+/// initialized, and keeps a copy of its own in memory, as it does where it may not write.
+///
+/// # Safety
+/// As SQLite calls it, with a file that is open.
+unsafe extern "C" fn shm_map(
+    file: *mut ffi::sqlite3_file,
+    region: c_int,
+    bytes: c_int,
+    extend: c_int,
+    at: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: it is one of ours, which SQLite uses from one thread at a time.
+    let shim = unsafe { &mut *file.cast::<ShimFile>() };
+    if !shim.lacks_shared_memory {
+        // SAFETY: handed on as it came.
+        let result = unsafe { forwarded::shm_map(file, region, bytes, extend, at) };
+        if !(shim.is_read_only && region == 0 && result == ffi::SQLITE_IOERR_SHMSIZE) {
+            return result;
+        }
+        // For as long as it is open: SQLite would not expect another answer. This one has it begin
+        // anew.
+        shim.lacks_shared_memory = true;
+        return ffi::SQLITE_BUSY;
+    }
+    note_lack_of_shared_memory();
+    // SAFETY: SQLite gives a place for the address.
+    unsafe { *at = std::ptr::null_mut() };
+    ffi::SQLITE_READONLY_CANTINIT
+}
+
+/// The lock of those who read without a mark of their own, and the first of those with one.
+const READ_LOCKS: [c_int; 2] = [3, 4];
+
+/// Whoever reads without shared memory holds one lock, which keeps the WAL from being brought into
+/// the file. Writers do not expect it to read the WAL, so it holds a second one, which keeps the WAL
+/// from being begun anew.
+///
+/// # Safety
+/// As SQLite calls it, with a file that is open.
+unsafe extern "C" fn shm_lock(
+    file: *mut ffi::sqlite3_file,
+    offset: c_int,
+    count: c_int,
+    flags: c_int,
+) -> c_int {
+    let [without_mark, with_mark] = READ_LOCKS;
+    // SAFETY: it is one of ours.
+    let lacks_shared_memory = unsafe { (*file.cast::<ShimFile>()).lacks_shared_memory };
+    // SAFETY: handed on as it came.
+    let result = unsafe { forwarded::shm_lock(file, offset, count, flags) };
+    let is_shared = flags & ffi::SQLITE_SHM_SHARED != 0;
+    let needs_both = lacks_shared_memory && is_shared && offset == without_mark && count == 1;
+    if !needs_both || result != ffi::SQLITE_OK {
+        return result;
+    }
+    // SAFETY: the same call for the next lock.
+    let second = unsafe { forwarded::shm_lock(file, with_mark, 1, flags) };
+    if second != ffi::SQLITE_OK && flags & ffi::SQLITE_SHM_LOCK != 0 {
+        let unlock = ffi::SQLITE_SHM_UNLOCK | ffi::SQLITE_SHM_SHARED;
+        // SAFETY: takes back what was locked a moment ago.
+        unsafe { forwarded::shm_lock(file, without_mark, 1, unlock) };
+    }
+    second
+}
+
 /// The functions of a file that hand everything on to unix's own.
 mod forwarded {
     use super::{c_int, c_void, ffi, unix_file};
@@ -173,8 +303,8 @@ static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     iVersion: 3,
     xClose: Some(forwarded::close),
     xRead: Some(read),
-    xWrite: Some(forwarded::write),
-    xTruncate: Some(forwarded::truncate),
+    xWrite: Some(write),
+    xTruncate: Some(truncate),
     xSync: Some(forwarded::sync),
     xFileSize: Some(forwarded::file_size),
     xLock: Some(forwarded::lock),
@@ -183,8 +313,8 @@ static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xFileControl: Some(forwarded::file_control),
     xSectorSize: Some(forwarded::sector_size),
     xDeviceCharacteristics: Some(forwarded::device_characteristics),
-    xShmMap: Some(forwarded::shm_map),
-    xShmLock: Some(forwarded::shm_lock),
+    xShmMap: Some(shm_map),
+    xShmLock: Some(shm_lock),
     xShmBarrier: Some(forwarded::shm_barrier),
     xShmUnmap: Some(forwarded::shm_unmap),
     xFetch: Some(forwarded::fetch),

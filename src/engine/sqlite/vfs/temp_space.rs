@@ -6,6 +6,7 @@
 use rustix::fs::{Mode, OFlags, StatVfs, fstatvfs};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Temporary files leave this much of the disk to what lasts: to commits, and to the event log.
-pub(super) const DISK_KEPT_BYTES: u64 = 16 << 20;
+const DISK_KEPT_BYTES: u64 = 16 << 20;
+
+/// WALs leave this much, beside the reserve, to the event log: for the deletes and purges that make
+/// room again.
+const WALS_KEEP_BYTES: u64 = 8 << 20;
 
 /// Room is taken in pieces of this size: the disk is asked once for each.
-const PIECE_BYTES: u64 = 1 << 20;
+pub(super) const PIECE_BYTES: u64 = 1 << 20;
 
 /// The temporary files of all databases.
 #[derive(Debug)]
@@ -190,6 +195,16 @@ impl Drop for TempFile {
     fn drop(&mut self) {
         self.was_cut_to(0);
     }
+}
+
+/// Whether the disk has room for a piece more of this WAL.
+pub(super) fn wal_may_grow(wal: &CStr) -> bool {
+    let free = rustix::fs::statvfs(wal).map_or(u64::MAX, free_bytes);
+    let may_grow = free >= WALS_KEEP_BYTES + PIECE_BYTES;
+    if !may_grow {
+        let _ = FULL.try_with(|it| it.set(Some(Full::Disk)));
+    }
+    may_grow
 }
 
 fn free_bytes(disk: StatVfs) -> u64 {
