@@ -79,7 +79,7 @@ pub(in crate::jobs) const PURGE: Step = Step {
     name: "purge",
     time_limit: FILE_TIME,
     ensure: |it| purge(it),
-    undo: None, // the one step that cannot be undone: its job goes forward alone (`rules/steps.rs`)
+    undo: None, // the one step that cannot be undone: its job goes forward alone (`rules/steps/mod.rs`)
 };
 
 fn reserve_folder(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
