@@ -230,3 +230,17 @@ fn what_may_take_long_between_two_looks_is_not_bounded() {
         assert_eq!(reader.bounds_of(sql), None, "{sql}");
     }
 }
+
+#[test]
+fn to_ask_for_the_bounds_of_a_statement_does_nothing_of_it() {
+    let (_folder, mut reader) = reader_of_much();
+    let setting = |reader: &mut SqliteConnection| run(reader, "PRAGMA synchronous", LONG);
+    let before = setting(&mut reader).unwrap();
+    for sql in [
+        "PRAGMA synchronous = OFF",
+        "/* */ PRAGMA main.synchronous('OFF')",
+    ] {
+        assert_eq!(reader.bounds_of(sql), None, "{sql}");
+        assert_eq!(setting(&mut reader).unwrap(), before, "{sql}");
+    }
+}

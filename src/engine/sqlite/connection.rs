@@ -9,6 +9,7 @@ use super::files::MAIN_FILE;
 use super::leash::{Hold, Leash};
 use super::parameters::MAX_PARAMETERS;
 use super::program::{self, Bounds};
+use super::statement::begins_with;
 use super::vfs::{TempFilesIn, TempSpace};
 use super::viewer::{self, TextOf};
 use super::{additions, c_calls, fts5_functions, functions, vfs};
@@ -288,7 +289,13 @@ impl SqliteConnection {
     /// no such bounds are known.
     #[must_use]
     pub fn bounds_of(&self, sql: &str) -> Option<Bounds> {
-        self.as_house(|house| Bounds::of_program(house, sql))
+        // A PRAGMA is done while it is prepared, explained or not.
+        if !begins_with(sql, &["select", "with", "values"]) {
+            return None;
+        }
+        let bounds = Bounds::of_program(&self.inner, sql);
+        self.recorder.take();
+        bounds
     }
 
     fn authorize(&mut self) -> rusqlite::Result<()> {

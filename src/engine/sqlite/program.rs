@@ -44,8 +44,8 @@ impl Bounds {
     }
 
     /// The bounds of a statement's program, as SQLite explains it.
-    pub(super) fn of_program(house: &Connection, sql: &str) -> Option<Self> {
-        let mut explained = house
+    pub(super) fn of_program(sqlite: &Connection, sql: &str) -> Option<Self> {
+        let mut explained = sqlite
             .prepare(&format!("EXPLAIN {}", without_end(sql)))
             .ok()?;
         let mut program = explained.raw_query();
