@@ -2,19 +2,20 @@
 //!
 //! Who has no token must not be able to make the gateway compress, which takes a megabyte for each
 //! answer that is not read.
+use super::Problem;
 use super::compression::{Encoding, compress};
 use axum::body::{Body, HttpBody as _};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use std::collections::HashMap;
 use tokio::sync::Mutex;
 
-/// Each document that was asked for in an encoding, by its path. They are few: what is not there is
-/// no document.
+/// Each document that was asked for in an encoding, by its path, with its headers. They are few: what
+/// is not there is no document.
 #[derive(Debug, Default)]
-pub(super) struct PackedDocuments(Mutex<HashMap<(String, Encoding), Bytes>>);
+pub(super) struct PackedDocuments(Mutex<HashMap<(String, Encoding), (HeaderMap, Bytes)>>);
 
 impl PackedDocuments {
     /// The document at a path, compressed where that is wanted and worth it.
@@ -29,25 +30,22 @@ impl PackedDocuments {
         let Some(encoding) = wanted.filter(|_| is_document) else {
             return compress(response, None);
         };
+        let key = (path.to_owned(), encoding);
+        // One at a time: those who come meanwhile find it done.
+        let mut packed = self.0.lock().await;
+        if let Some((headers, bytes)) = packed.get(&key) {
+            return (headers.clone(), bytes.clone()).into_response();
+        }
         let compressed = compress(response, wanted);
         if !compressed.headers().contains_key(header::CONTENT_ENCODING) {
             return compressed;
         }
         let (parts, body) = compressed.into_parts();
-        let key = (path.to_owned(), encoding);
-        // One at a time: those who come meanwhile find it done.
-        let mut packed = self.0.lock().await;
-        let bytes = match packed.get(&key) {
-            Some(bytes) => bytes.clone(),
-            None => {
-                let bytes = match body.collect().await {
-                    Ok(whole) => whole.to_bytes(),
-                    Err(error) => return super::Problem::internal(error).into_response(),
-                };
-                packed.insert(key, bytes.clone());
-                bytes
-            }
+        let bytes = match body.collect().await {
+            Ok(whole) => whole.to_bytes(),
+            Err(error) => return Problem::internal(error).into_response(),
         };
+        packed.insert(key, (parts.headers.clone(), bytes.clone()));
         Response::from_parts(parts, Body::from(bytes))
     }
 }
