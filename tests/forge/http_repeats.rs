@@ -107,7 +107,10 @@ async fn many_at_once_with_one_key_are_one() {
     let answers = futures_util::future::join_all((0..20).map(|_| create())).await;
     let ids: std::collections::BTreeSet<_> = answers
         .iter()
-        .map(|it| it.json()["id"].to_string())
+        .map(|answer| {
+            assert_eq!(answer.status, 202, "{}", answer.text);
+            answer.json()["id"].to_string()
+        })
         .collect();
     assert_eq!(ids.len(), 1, "{ids:?}");
     forge.settle().await;

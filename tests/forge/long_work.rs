@@ -38,14 +38,14 @@ fn gateway(folder: &TempDir) -> GatewayProcess {
         .post("/v1/databases", &json!({"name": "shop"}))
         .unwrap();
     gateway.poll("the database takes SQL", || {
-        run(&gateway, "CREATE TABLE IF NOT EXISTS t (a)")
+        run(&gateway, "CREATE TABLE IF NOT EXISTS t (a)", 20_000)
     });
     gateway
 }
 
-fn run(gateway: &GatewayProcess, sql: &str) -> bool {
+fn run(gateway: &GatewayProcess, sql: &str, timeout_ms: u32) -> bool {
     let (status, _) = gateway
-        .post(QUERY, &json!({"sql": sql, "timeout_ms": 1000}))
+        .post(QUERY, &json!({"sql": sql, "timeout_ms": timeout_ms}))
         .unwrap();
     status == 200
 }
@@ -58,7 +58,7 @@ fn a_long_read_runs_on_a_thread_that_yields() {
     let endless =
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
     gateway.poll("such a thread has worked for half a second", || {
-        assert!(!run(&gateway, endless), "it has no end");
+        assert!(!run(&gateway, endless, 1000), "it has no end");
         yielding_time(&gateway) > before + 50
     });
 }
@@ -71,7 +71,7 @@ fn a_write_that_is_known_to_be_long_runs_on_a_thread_that_yields() {
     let long = "INSERT INTO t WITH RECURSIVE n(i) AS \
                 (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 50000) SELECT i FROM n";
     gateway.poll("such a thread has worked for half a second", || {
-        assert!(run(&gateway, long));
+        assert!(run(&gateway, long, 20_000));
         yielding_time(&gateway) > before + 50
     });
 }

@@ -80,7 +80,7 @@ async fn a_stream_has_the_bytes_of_the_whole_answer() {
         "{NUMBERS} SELECT i, i / 7.0, 'a \"text\", ' || i, \
          CASE WHEN i % 1000 = 0 THEN zeroblob(100000) END FROM n"
     );
-    let unbounded = json!({"sql": sql, "params": [20_000]});
+    let unbounded = json!({"sql": sql, "params": [20_000], "timeout_ms": 60_000});
     let mut body = unbounded.clone();
     body["max_rows"] = json!(100_000);
     body["max_bytes"] = json!(60_000_000);
