@@ -1,6 +1,7 @@
 //! The house has floors, and each outside crate one door.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Ground floor first. A room uses rooms on lower floors only.
@@ -129,6 +130,32 @@ fn every_file_opens_by_saying_what_it_is_for() {
             "{path} lacks a `//!` opening line"
         );
     }
+}
+
+/// Of two schemas with one name the description keeps one, and answers no longer fit the other.
+#[test]
+fn every_schema_of_the_description_has_a_name_of_its_own() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, text) in source_files() {
+        for (at, _) in text.match_indices("ToSchema)]") {
+            let declared = &text[at..];
+            let head = &declared[..declared.find(['{', ';']).unwrap()];
+            let words: Vec<&str> = head.split_whitespace().collect();
+            let after = |word: &str| {
+                let before = words.iter().position(|found| *found == word)?;
+                Some(words[before + 1].trim_matches(|c: char| !c.is_alphanumeric()))
+            };
+            let name = after("#[schema(as").map(|_| after("=").unwrap());
+            let name = name.or_else(|| after("struct")).or_else(|| after("enum"));
+            places
+                .entry(name.unwrap().to_owned())
+                .or_default()
+                .push(path.clone());
+        }
+    }
+    assert!(places.len() > 50, "schemas are found");
+    places.retain(|_, paths| paths.len() > 1);
+    assert!(places.is_empty(), "{places:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 /// What this token has under way.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Usage {
+pub(in crate::http) struct CallerUsage {
     /// Requests that are worked on.
     working: ShareView,
     /// Requests that wait: for their own bodies, for turns, for events and the ends of jobs.
@@ -44,14 +44,14 @@ struct ShareView {
 /// `rate_limited`, and where the gateway has no more, everyone gets 503 `overloaded`; bytes in memory
 /// that are too many are 503 in both cases. This route itself always has room.
 #[utoipa::path(get, path = "/v1/usage", tag = "health",
-    responses((status = 200, body = Usage)))]
+    responses((status = 200, body = CallerUsage)))]
 pub(in crate::http) async fn show_usage(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
     _: StrictQuery<NoParameters>,
 ) -> Result<Response, Problem> {
     let (rooms, account) = (&gateway.rooms, gateway.accounts.of(caller.holder()));
-    let usage = Usage {
+    let usage = CallerUsage {
         working: share(rooms, &account, Kind::Working),
         waiting: share(rooms, &account, Kind::Waiting),
         event_streams: share(rooms, &account, Kind::Streams),
