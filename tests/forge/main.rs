@@ -114,6 +114,7 @@ mod sql_functions;
 mod sql_grammar;
 mod sql_large_writes;
 mod sql_largest_numbers;
+mod sql_like;
 mod sql_logic;
 mod sql_logic_files;
 mod sql_oracle;

@@ -42,6 +42,7 @@ pub const LIMITS: &[(Limit, i32)] = &[
     // A statement of the longest text has fewer steps; a nest of views has more.
     (Limit::SQLITE_LIMIT_VDBE_OP, 1_000_000),
     (Limit::SQLITE_LIMIT_FUNCTION_ARG, 1_000),
+    // For SQLite's own LIKE and GLOB, which ALTER TABLE alone calls: nothing interrupts them.
     (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
     (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, fits(MAX_PARAMETERS)),
     (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1_000),

@@ -1,12 +1,20 @@
-//! What may help with an error, where the schema knows: the nearest name.
+//! What may help with an error: the nearest name in the schema, or the bound that was passed.
 use rusqlite::Connection;
 
-/// `did you mean "users"?` for a message that names a table or column that is not in `schema`.
+/// `did you mean "users"?` for a message that names a table or column that is not in `schema`; of
+/// a pattern that is too long, how long it may be.
 pub(super) fn for_message(sqlite: &Connection, schema: &str, message: &str) -> Option<String> {
     let nearest = |question: &str, wrong| {
         let question = question.replace("sqlite_schema", schema);
         nearest(sqlite, &question, wrong)
     };
+    if message == "LIKE or GLOB pattern too complex" {
+        return Some(
+            "a pattern has at most 50,000 bytes, and at most 50 in a CHECK that ALTER TABLE adds \
+             to a table with rows"
+                .to_owned(),
+        );
+    }
     if let Some(table) = message.strip_prefix("no such table: ") {
         let table = table.strip_prefix("main.").unwrap_or(table);
         return nearest(TABLES, table);
