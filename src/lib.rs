@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use dbforge::clock::timestamp::Timestamp;
-//! use dbforge::domain::command::{Command, CreateDatabase, Facts};
+//! use dbforge::domain::command::{Command, CreateDatabase, Facts, IfExists};
 //! use dbforge::domain::database::{Durability, EngineName, Limits};
 //! use dbforge::domain::event::EventKind;
 //! use dbforge::domain::name::DatabaseName;
@@ -24,6 +24,7 @@
 //!     limits: Limits::default(),
 //!     protected: false,
 //!     ttl: None,
+//!     if_exists: IfExists::Refuse,
 //! });
 //! let facts = Facts {
 //!     now: Timestamp::from_millis(1_772_366_400_000),

@@ -1,6 +1,6 @@
 //! Streams that nobody reads, that nothing stops, that are very long: they hold nothing for long.
 use crate::gateway_process::GatewayProcess;
-use crate::sql_support::{Sql, create, soon, within};
+use crate::sql_support::{Sql, create, looking_each_time, soon, within};
 use crate::stream_client::{ENDLESS, NUMBERS, PATIENCE, Served, last_error};
 use dbforge::clock::Deadline;
 use dbforge::data::{Params, QueryError, QueryRequest, RowStream, Streamed, Target};
@@ -75,7 +75,7 @@ async fn a_client_that_stops_reading_holds_nothing_past_its_deadline() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_nothing_stops_is_ended_contained_and_seen() {
-    let sql = Sql::new();
+    let sql = Sql::with(looking_each_time());
     for question in [
         "CREATE VIRTUAL TABLE f USING fts5(x)",
         "INSERT INTO f SELECT replace(hex(zeroblob(6000)), '00', 'a ')",

@@ -45,10 +45,11 @@ pub(crate) struct Sql {
 
 impl Sql {
     /// With every bound at its default, but for reads, which look each time.
+    /// A thread that a busy machine lets wait past a deadline is not taken for a stuck one.
     pub(crate) fn new() -> Self {
         Self::with(DataConfig {
-            look_every: Duration::ZERO,
-            ..DataConfig::default()
+            stuck_grace: Duration::from_secs(60),
+            ..looking_each_time()
         })
     }
 
@@ -138,6 +139,14 @@ pub(crate) fn read_write() -> QueryOptions {
 
 pub(crate) fn read_only() -> QueryOptions {
     QueryOptions::for_access(Access::ReadOnly)
+}
+
+/// Readers look before every read whether their file was moved, so that tests need not wait.
+pub(crate) fn looking_each_time() -> DataConfig {
+    DataConfig {
+        look_every: Duration::ZERO,
+        ..DataConfig::default()
+    }
 }
 
 pub(crate) fn within(timeout: Duration) -> QueryOptions {
