@@ -110,7 +110,7 @@ pub async fn insert_rows(
         let values: Vec<Param> = row.into_values().collect();
         let params = match values.len() {
             0 => Params::None,
-            _ => Params::Positional(values),
+            _ => Params::Positional(values.into()),
         };
         statements.push(BatchStatement { sql, params });
     }
@@ -156,7 +156,7 @@ pub async fn select_rows(
     let params = if values.is_empty() {
         Params::None
     } else {
-        Params::Positional(values)
+        Params::Positional(values.into())
     };
     plane
         .query(guard, target, original(sql, params, Access::ReadOnly))

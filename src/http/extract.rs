@@ -1,8 +1,10 @@
 //! Reads requests strictly: what is not known is an error that names it.
 use super::Gateway;
+use super::admission::no_memory;
 use super::error::{ErrorCode, Problem};
 use super::json_text::look_over;
 use super::refusals::sentence;
+use crate::shares::Held;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -27,7 +29,13 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Gateway>> for JsonBod
         if bytes.len() <= READ_HERE_BYTES {
             return parse_object(&parts.headers, &bytes).map(Self);
         }
-        let read = move || parse_object(&parts.headers, &bytes).map(Self);
+        // What is made of it is there beside it, for as long as it is read.
+        let mut held = Held::default();
+        held.grow(bytes.len()).map_err(|_| no_memory())?;
+        let read = move || {
+            let _held = held;
+            parse_object(&parts.headers, &bytes).map(Self)
+        };
         let read = tokio::task::spawn_blocking(read).await;
         read.unwrap_or_else(|error| Err(Problem::internal("the thread ended").because(&error)))
     }

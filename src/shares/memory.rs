@@ -36,6 +36,14 @@ impl Held {
     /// # Errors
     /// When there is no room for them; it has what it had.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Refused> {
+        self.grow_leaving(0, bytes)
+    }
+
+    /// The same, where `left` bytes stay free for others of the same holder.
+    ///
+    /// # Errors
+    /// As [`Self::grow`].
+    pub fn grow_leaving(&mut self, left: usize, bytes: usize) -> Result<(), Refused> {
         if bytes <= self.bytes || bytes < UNCOUNTED {
             return Ok(());
         }
@@ -51,7 +59,9 @@ impl Held {
             large => large.next_multiple_of(STEP),
         };
         let more = bytes - self.bytes;
-        pass.rooms().take(Kind::Bytes, pass.account(), more)?;
+        pass.rooms()
+            .take(Kind::Bytes, pass.account(), more + left)?;
+        pass.rooms().give_back(Kind::Bytes, pass.account(), left);
         self.bytes = bytes;
         Ok(())
     }
@@ -115,6 +125,9 @@ mod tests {
         held.grow(2 * STEP + 1).unwrap();
         assert_eq!(rooms.taken(Kind::Bytes), 3 * STEP);
         assert_eq!(held.grow(4 * STEP), Err(Refused::ShareTaken));
+        let mut beside = Held::of(pass.clone());
+        assert!(beside.grow_leaving(STEP, STEP).is_err());
+        assert_eq!(rooms.taken(Kind::Bytes), 3 * STEP, "nothing is taken then");
 
         let mut bytes = held.keep(vec![7; 2 * STEP + 1]);
         let piece = bytes.split_to(5);

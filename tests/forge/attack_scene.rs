@@ -21,8 +21,9 @@ const QUOTA_BYTES: u64 = 8 << 20;
 /// What the quota does not count: the WAL, which is cut past 32 MiB, and the index of it.
 const BESIDE_THE_QUOTA_BYTES: u64 = 48 << 20;
 
-/// Most memory that the gateway may have had at any time, over all attacks. A statement has at most
-/// 64 MiB, an answer 4 MiB, and the allocator keeps some of what two or three of them had.
+/// Most memory that the gateway may have had at any time, over all attacks. What one
+/// caller's statements and answers have is bounded to 192 MiB, of all callers to 256 MiB, and the
+/// allocator keeps some of what was there before.
 const PEAK_BYTES: u64 = 512 << 20;
 
 /// How long a database may rest because of a statement that nothing stops.

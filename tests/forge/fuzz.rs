@@ -74,9 +74,10 @@ fn parameters_that_are_read_say_the_same_when_they_are_written() {
         };
         let again: Params = serde_json::from_str(&written.to_string()).unwrap();
         let sorted = |params: Params| match params {
-            Params::Named(mut values) => {
+            Params::Named(values) => {
+                let mut values = values.to_vec();
                 values.sort_by(|a, b| a.0.cmp(&b.0));
-                Params::Named(values)
+                Params::Named(values.into())
             }
             other => other,
         };

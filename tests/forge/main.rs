@@ -117,6 +117,7 @@ mod sql_largest_numbers;
 mod sql_like;
 mod sql_logic;
 mod sql_logic_files;
+mod sql_long_values;
 mod sql_oracle;
 mod sql_pragmas;
 mod sql_refused_schemas;

@@ -104,10 +104,10 @@ async fn the_schema_and_the_insides_of_an_index_cannot_be_written_as_rows() {
 }
 
 #[tokio::test]
-async fn no_value_is_longer_than_a_whole_answer() {
+async fn no_value_is_longer_than_a_statement_has_memory_for() {
     let sql = Sql::new();
-    sql.ask("SELECT length(zeroblob(4194304))").await.unwrap();
-    let error = sql.ask("SELECT length(zeroblob(4194305))").await;
+    sql.ask("SELECT length(zeroblob(67108864))").await.unwrap();
+    let error = sql.ask("SELECT length(zeroblob(67108865))").await;
     let error = error.unwrap_err().to_string();
     assert_eq!(error, "SQL Error: string or blob too big");
 }

@@ -76,7 +76,7 @@ fn every_replaced_function_says_what_sqlites_own_says() {
         let question =
             format!("SELECT quote(hex({call}) || ' ' || typeof({call}) || ({call} IS NULL))");
         let expected = plainly(&plain, &question, &values);
-        let request = dbforge::data::Params::Positional(values.clone());
+        let request = dbforge::data::Params::Positional(values.clone().into());
         let answer = tokio.block_on(sql.request(
             &sql.target,
             &question,
@@ -195,7 +195,7 @@ fn highlight_and_snippet_mark_what_sqlites_own_mark() {
     let sql = tokio.block_on(async { Sql::new() });
     let plain = Connection::open_in_memory().unwrap();
     let ask = |question: &str, values: &[Param]| {
-        let request = dbforge::data::Params::Positional(values.to_vec());
+        let request = dbforge::data::Params::Positional(values.to_vec().into());
         let request = if values.is_empty() {
             dbforge::data::Params::None
         } else {

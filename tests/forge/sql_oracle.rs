@@ -113,7 +113,7 @@ impl Oracle {
             connection.set_db_config(quirk, false).unwrap();
         }
         connection
-            .set_limit(Limit::SQLITE_LIMIT_LENGTH, 4 << 20)
+            .set_limit(Limit::SQLITE_LIMIT_LENGTH, 64 << 20)
             .unwrap();
         connection
     }

@@ -277,13 +277,14 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             if self.form.shape == Shape::Original {
                 refuse_broken_text(value, row.as_ref(), column)?;
             }
+            let mut pass = |out: &mut Vec<u8>| self.outlet.after_part(out);
             match self.form.format {
-                Format::Csv => values::csv(&mut self.out, value),
+                Format::Csv => values::csv(&mut self.out, value, &mut pass)?,
                 Format::Json | Format::Ndjson => {
-                    values::json(&mut self.out, value, self.form.int64, blobs);
+                    values::json(&mut self.out, value, (self.form.int64, blobs), &mut pass)?;
                 }
             }
-            self.outlet.after_value(&mut self.out)?;
+            pass(&mut self.out)?;
         }
         self.out.extend_from_slice(self.marks.close);
         self.outlet.after_row(&mut self.out)?;

@@ -25,8 +25,8 @@ use std::time::Duration;
 
 pub use super::authorizer::Role;
 
-/// Most bytes of one text, BLOB or row: as much as a whole answer has by default.
-pub const MAX_VALUE_BYTES: usize = 4 << 20;
+/// Most bytes of one text, BLOB or row: a statement has memory for three of them.
+pub const MAX_VALUE_BYTES: usize = 64 << 20;
 
 /// Most bytes of one statement.
 pub(super) const MAX_STATEMENT_BYTES: i32 = 1 << 20;

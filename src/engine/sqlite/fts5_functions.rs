@@ -6,6 +6,7 @@
 )]
 use super::connection::MAX_VALUE_BYTES;
 use super::marks::{Best, Column, Marks, Match, highlighted, look_for_better, snippet};
+use super::memory::Charge;
 use rusqlite::{Connection, Error, Result, ffi};
 use std::ffi::{c_char, c_int, c_void};
 
@@ -121,7 +122,7 @@ unsafe fn answer(context: *mut ffi::sqlite3_context, outcome: Outcome) {
 }
 
 fn length(bytes: &[u8]) -> c_int {
-    c_int::try_from(bytes.len()).expect("no value is longer than 4 MiB")
+    c_int::try_from(bytes.len()).expect("no value is longer than 64 MiB")
 }
 
 /// The arguments of a call.
@@ -186,14 +187,17 @@ impl<'q> Row<'q> {
             Err(ffi::SQLITE_RANGE) => return Ok(Some(Vec::new())),
             other => other?,
         };
-        let Some(column) = column else {
+        let Some((column, _tokens)) = column else {
             return Ok(None);
         };
         let marks = Marks {
             open: values.text(1),
             close: values.text(2),
         };
-        let text = highlighted(&column, index, &self.matches()?, &marks, MAX_VALUE_BYTES);
+        let (matches, _matches) = self.matches()?;
+        let longest = longest(&column, matches.len(), &marks, &[]);
+        let _text = charge(longest)?;
+        let text = highlighted(&column, index, &matches, &marks, longest);
         text.map(Some).ok_or(ffi::SQLITE_TOOBIG)
     }
 
@@ -204,40 +208,35 @@ impl<'q> Row<'q> {
             open: values.text(1),
             close: values.text(2),
         };
-        let matches = self.matches()?;
+        let (matches, _matches) = self.matches()?;
         let mut best = Best::none(wanted.max(0));
         let mut work = SNIPPET_WORK;
         for index in 0..i64::from(call!(self, xColumnCount)) {
             if wanted >= 0 && wanted != index {
                 continue;
             }
-            if let Some(column) = self.column(index)? {
+            if let Some((column, _tokens)) = self.column(index)? {
                 look_for_better(&mut best, &column, index, &matches, tokens, &mut work)
                     .ok_or(ffi::SQLITE_TOOBIG)?;
             }
         }
-        let Some(column) = self.column(best.column)? else {
+        let Some((column, _tokens)) = self.column(best.column)? else {
             return Ok(None);
         };
         let ellipsis = values.text(3);
-        snippet(
-            &best,
-            &column,
-            &matches,
-            &marks,
-            ellipsis,
-            tokens,
-            MAX_VALUE_BYTES,
-        )
-        .map(Some)
-        .ok_or(ffi::SQLITE_TOOBIG)
+        let longest = longest(&column, matches.len(), &marks, ellipsis);
+        let _text = charge(longest)?;
+        let text = snippet(&best, &column, &matches, &marks, ellipsis, tokens, longest);
+        text.map(Some).ok_or(ffi::SQLITE_TOOBIG)
     }
 
-    /// Every match of the query in this row, by column and place.
-    fn matches(&self) -> std::result::Result<Vec<Match>, c_int> {
+    /// Every match of the query in this row, by column and place; and what they take.
+    fn matches(&self) -> std::result::Result<(Vec<Match>, Charge), c_int> {
         let mut count: c_int = 0;
         fine(call!(self, xInstCount, &raw mut count))?;
-        let mut matches = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+        let many = usize::try_from(count).unwrap_or(0);
+        let charge = charge(many.saturating_mul(MATCH_BYTES))?;
+        let mut matches = Vec::with_capacity(many);
         for index in 0..count {
             let (mut phrase, mut column, mut first) = (0, 0, 0);
             fine(call!(
@@ -255,11 +254,11 @@ impl<'q> Row<'q> {
                 size: i64::from(call!(self, xPhraseSize, phrase)),
             });
         }
-        Ok(matches)
+        Ok((matches, charge))
     }
 
-    /// A column's text and tokens; `None` where the table keeps no text.
-    fn column(&self, index: i64) -> std::result::Result<Option<Column<'q>>, c_int> {
+    /// A column's text and tokens, and what these take; `None` where the table keeps no text.
+    fn column(&self, index: i64) -> std::result::Result<Option<(Column<'q>, Charge)>, c_int> {
         let index = c_int::try_from(index).map_err(|_| ffi::SQLITE_RANGE)?;
         let (mut text, mut bytes): (*const c_char, c_int) = (std::ptr::null(), 0);
         fine(call!(
@@ -280,7 +279,7 @@ impl<'q> Row<'q> {
             &raw mut locale,
             &raw mut locale_bytes
         ))?;
-        let mut tokens: Vec<(usize, usize)> = Vec::new();
+        let mut tokens = Tokens::default();
         fine(call!(
             self,
             xTokenize_v2,
@@ -294,8 +293,45 @@ impl<'q> Row<'q> {
         let bytes = usize::try_from(bytes).unwrap_or(0);
         // SAFETY: FTS5 keeps the column's text until it goes to another row, after this call.
         let text = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), bytes) };
-        Ok(Some(Column { text, tokens }))
+        let Tokens { places, charge } = tokens;
+        let column = Column {
+            text,
+            tokens: places,
+        };
+        Ok(Some((column, charge)))
     }
+}
+
+/// The tokens of a column while they are noted.
+#[derive(Default)]
+struct Tokens {
+    places: Vec<(usize, usize)>,
+    charge: Charge,
+}
+
+/// What one token takes: its place, and that of a sentence which may begin there, in lists that
+/// have up to twice the room.
+const TOKEN_BYTES: usize = 2 * (size_of::<(usize, usize)>() + size_of::<i64>());
+/// The same for a match, and for the run of matches that it is in.
+const MATCH_BYTES: usize = size_of::<Match>() + 2 * size_of::<(i64, i64)>();
+/// Tokens are counted in steps of so many.
+const TOKENS_AT_ONCE: usize = 4096;
+
+/// So many bytes of the statement's memory.
+fn charge(bytes: usize) -> std::result::Result<Charge, c_int> {
+    let mut charge = Charge::default();
+    if charge.grow(bytes) {
+        Ok(charge)
+    } else {
+        Err(ffi::SQLITE_NOMEM)
+    }
+}
+
+/// Most bytes of a column with so many of its parts marked.
+fn longest(column: &Column<'_>, parts: usize, marks: &Marks<'_>, ellipsis: &[u8]) -> usize {
+    let around = (marks.open.len() + marks.close.len()).saturating_mul(parts);
+    let all = around.saturating_add(column.text.len() + 2 * ellipsis.len());
+    all.min(MAX_VALUE_BYTES)
 }
 
 /// A token, unless it stands in another's place.
@@ -310,8 +346,13 @@ unsafe extern "C" fn note_token(
     if flags & ffi::FTS5_TOKEN_COLOCATED == 0 {
         let place = |it: c_int| usize::try_from(it).unwrap_or(0);
         // SAFETY: it is the list that `Row::column` gave.
-        let tokens = unsafe { &mut *tokens.cast::<Vec<(usize, usize)>>() };
-        tokens.push((place(start), place(end)));
+        let tokens = unsafe { &mut *tokens.cast::<Tokens>() };
+        let is_counted = tokens.places.len() % TOKENS_AT_ONCE != 0
+            || tokens.charge.grow(TOKENS_AT_ONCE * TOKEN_BYTES);
+        if !is_counted {
+            return ffi::SQLITE_NOMEM;
+        }
+        tokens.places.push((place(start), place(end)));
     }
     ffi::SQLITE_OK
 }

@@ -3,11 +3,14 @@
 //! `instr`, `replace`, `trim`, `unhex` and `json_patch` take seconds on a megabyte in one step of
 //! SQLite's machine, past progress handler and interrupt. These here take linear time, or refuse.
 use super::connection::MAX_VALUE_BYTES;
+use super::memory::Charge;
 use super::strings::{self, Ends};
+use super::watch;
 use rusqlite::functions::{Context, FunctionFlags, SubType};
 use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Error, Result, ffi};
 use std::borrow::Cow;
+use std::cell::Cell;
 
 /// Puts the functions in place of SQLite's.
 pub(super) fn replace_in(connection: &Connection) -> Result<()> {
@@ -49,7 +52,7 @@ fn instr(context: &Context<'_>) -> Result<Option<i64>> {
     Ok(Some(strings::position_in_text(&text, &needle)))
 }
 
-fn replace(context: &Context<'_>) -> Result<Option<Text>> {
+fn replace(context: &Context<'_>) -> Result<Option<Counted>> {
     let (text, pattern) = (as_text(context.get_raw(0))?, as_text(context.get_raw(1))?);
     let (Some(text), Some(pattern)) = (text, pattern) else {
         return Ok(None);
@@ -60,48 +63,75 @@ fn replace(context: &Context<'_>) -> Result<Option<Text>> {
         None if pattern.first().is_none_or(|it| *it == 0) => Cow::Borrowed(&b""[..]),
         None => return Ok(None),
     };
-    strings::replaced(&text, &pattern, &by, MAX_VALUE_BYTES)
-        .map(|it| Some(Text(it)))
-        .ok_or_else(too_big)
+    // The statement is told once that it has to end.
+    let is_over = Cell::new(false);
+    let goes_on = || {
+        is_over.set(is_over.get() || watch::ends());
+        !is_over.get()
+    };
+    let length = strings::replaced_length(&text, &pattern, &by, goes_on);
+    if is_over.get() {
+        return Err(Error::SqliteFailure(
+            ffi::Error::new(ffi::SQLITE_INTERRUPT),
+            None,
+        ));
+    }
+    if length > MAX_VALUE_BYTES {
+        return Err(too_big());
+    }
+    let charge = charge(length)?;
+    let bytes = strings::replaced(&text, &pattern, &by, length, goes_on);
+    Ok(Some(Counted::text(bytes, charge)))
 }
 
-fn trim(context: &Context<'_>, name: &str, ends: Ends) -> Result<Option<Text>> {
+fn trim(context: &Context<'_>, name: &str, ends: Ends) -> Result<Option<Counted>> {
     let (text, set) = (as_text(context.get_raw(0))?, as_text(context.get_raw(1))?);
     let (Some(text), Some(set)) = (text, set) else {
         return Ok(None);
     };
     match (std::str::from_utf8(&text), std::str::from_utf8(&set)) {
-        (Ok(text), Ok(set)) => Ok(Some(Text(
-            strings::trimmed(text, set, ends).as_bytes().to_vec(),
-        ))),
-        _ => match original(name, context)? {
-            Value::Text(it) => Ok(Some(Text(it.into_bytes()))),
-            Value::Blob(it) => Ok(Some(Text(it))),
-            _ => Ok(None),
-        },
+        (Ok(text), Ok(set)) => {
+            let trimmed = strings::trimmed(text, set, ends).as_bytes();
+            let charge = charge(trimmed.len())?;
+            Ok(Some(Counted::text(trimmed.to_vec(), charge)))
+        }
+        _ => {
+            let (value, charge) = original(name, context)?;
+            Ok(match value {
+                Value::Text(it) => Some(Counted::text(it.into_bytes(), charge)),
+                Value::Blob(it) => Some(Counted::text(it, charge)),
+                _ => None,
+            })
+        }
     }
 }
 
-fn unhex(context: &Context<'_>) -> Result<Option<Vec<u8>>> {
+fn unhex(context: &Context<'_>) -> Result<Option<Counted>> {
     let (text, ignored) = (as_text(context.get_raw(0))?, as_text(context.get_raw(1))?);
     let (Some(text), Some(ignored)) = (text, ignored) else {
         return Ok(None);
     };
     match (std::str::from_utf8(&text), std::str::from_utf8(&ignored)) {
-        (Ok(text), Ok(ignored)) => Ok(strings::unhexed(text, ignored)),
-        _ => match original("unhex", context)? {
-            Value::Blob(it) => Ok(Some(it)),
-            _ => Ok(None),
-        },
+        (Ok(text), Ok(ignored)) => {
+            let charge = charge(text.len() / 2)?;
+            let bytes = strings::unhexed(text, ignored);
+            Ok(bytes.map(|bytes| Counted::new(Value::Blob(bytes), charge)))
+        }
+        _ => {
+            let (value, charge) = original("unhex", context)?;
+            Ok(Some(Counted::new(value, charge)))
+        }
     }
 }
 
-fn patch(context: &Context<'_>, name: &str, subtype: SubType) -> Result<(Value, SubType)> {
-    Ok((original(name, context)?, subtype))
+fn patch(context: &Context<'_>, name: &str, subtype: SubType) -> Result<(Counted, SubType)> {
+    let (value, charge) = original(name, context)?;
+    Ok((Counted::new(value, charge), subtype))
 }
 
-/// What SQLite's own function says to two values, if they are not too long for it together.
-fn original(name: &str, context: &Context<'_>) -> Result<Value> {
+/// What SQLite's own function says to two values, if they are not too long for it together; and
+/// what that takes.
+fn original(name: &str, context: &Context<'_>) -> Result<(Value, Charge)> {
     let length = |index| match context.get_raw(index) {
         ValueRef::Text(it) | ValueRef::Blob(it) => it.len(),
         _ => 0,
@@ -118,7 +148,10 @@ fn original(name: &str, context: &Context<'_>) -> Result<Value> {
         "jsonb_patch" => "SELECT jsonb_patch(?1, ?2)",
         _ => "SELECT json_patch(?1, ?2)",
     };
-    ask_plain_sqlite(question, &[context.get_raw(0), context.get_raw(1)])
+    // No answer of these is longer than both values.
+    let charge = charge(length(0).saturating_add(length(1)))?;
+    let answer = ask_plain_sqlite(question, &[context.get_raw(0), context.get_raw(1)])?;
+    Ok((answer, charge))
 }
 
 /// A value as SQLite makes it text; `None` for NULL.
@@ -157,11 +190,52 @@ fn too_big() -> Error {
     Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_TOOBIG), None)
 }
 
-/// Text as SQLite has it: bytes that are mostly UTF-8.
-struct Text(Vec<u8>);
+/// So many bytes of the statement's memory.
+fn charge(bytes: usize) -> Result<Charge> {
+    let mut charge = Charge::default();
+    if charge.grow(bytes) {
+        Ok(charge)
+    } else {
+        Err(Error::SqliteFailure(
+            ffi::Error::new(ffi::SQLITE_NOMEM),
+            None,
+        ))
+    }
+}
 
-impl ToSql for Text {
+/// An answer on its way to SQLite, which copies it, and what it takes meanwhile.
+struct Counted {
+    answer: Answer,
+    _charge: Charge,
+}
+
+enum Answer {
+    /// Text as SQLite has it: bytes that are mostly UTF-8.
+    Text(Vec<u8>),
+    Value(Value),
+}
+
+impl Counted {
+    fn new(value: Value, charge: Charge) -> Self {
+        Self {
+            answer: Answer::Value(value),
+            _charge: charge,
+        }
+    }
+
+    fn text(bytes: Vec<u8>, charge: Charge) -> Self {
+        Self {
+            answer: Answer::Text(bytes),
+            _charge: charge,
+        }
+    }
+}
+
+impl ToSql for Counted {
     fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(ValueRef::Text(&self.0)))
+        Ok(ToSqlOutput::Borrowed(match &self.answer {
+            Answer::Text(bytes) => ValueRef::Text(bytes),
+            Answer::Value(value) => value.into(),
+        }))
     }
 }

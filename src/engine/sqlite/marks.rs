@@ -139,7 +139,7 @@ pub(super) fn highlighted(
 ) -> Option<Vec<u8>> {
     let mut writer = Writer {
         text: column.text,
-        out: Vec::with_capacity(column.text.len()),
+        out: Vec::with_capacity(most),
         done: 0,
         most,
     };
@@ -208,13 +208,17 @@ pub(super) fn look_for_better(
 /// The first tokens of the sentences of a column.
 fn sentences(column: &Column<'_>) -> Vec<i64> {
     let mut sentences = Vec::new();
+    // Tokens may overlap, and each byte is looked at once.
+    let mut rest = column.text.iter().enumerate().peekable();
+    let (mut last, mut is_behind_blanks) = (None, false);
     for (&(start, _), at) in column.tokens.iter().zip(0_i64..) {
-        let before = &column.text[..start.min(column.text.len())];
-        let blanks = (before.iter().rev())
-            .take_while(|it| matches!(**it, b' ' | b'\t' | b'\n' | b'\r'))
-            .count();
-        let last = before[..before.len() - blanks].last();
-        let begins = blanks > 0 && matches!(last, Some(b'.' | b':'));
+        while let Some((_, byte)) = rest.next_if(|(place, _)| *place < start) {
+            is_behind_blanks = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+            if !is_behind_blanks {
+                last = Some(byte);
+            }
+        }
+        let begins = is_behind_blanks && matches!(last, Some(b'.' | b':'));
         if at == 0 || begins {
             sentences.push(at);
         }

@@ -7,19 +7,27 @@
     unsafe_code,
     reason = "SQLite's allocator is a table of C functions; each call says why it is sound"
 )]
+use super::watch;
 use crate::shares::Held;
 use rusqlite::ffi;
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 
-/// Most bytes that one statement may have: a hundred thousand rows to sort, many times over.
-pub(super) const STATEMENT_BYTES: i64 = 64 << 20;
+/// Most bytes that one statement may have: a caller's share of memory, as it is by default. A change
+/// of a long value takes three times as much: as it was, as it is, and the row.
+pub(super) const STATEMENT_BYTES: i64 = 192 << 20;
 
 /// So many of them are not counted among what its caller has in memory: a connection's own pages.
 const UNCOUNTED: i64 = 4 << 20;
 /// Past that, they are counted in steps of this.
 const STEP: i64 = 1 << 20;
+/// So much of its caller's share a statement leaves. Streams would wait for room for their next
+/// piece otherwise, each for what the others' statements have.
+const LEFT_FOR_ANSWERS: usize = 4 << 20;
+/// So many at once are for a long value, which takes a while to make: the statement's limits are
+/// looked at before.
+const LONG: i64 = 1 << 20;
 
 thread_local! {
     /// What SQLite took on this thread, less what it gave back on it.
@@ -144,7 +152,7 @@ fn empty_methods() -> ffi::sqlite3_mem_methods {
 
 fn may_take(bytes: i64) -> bool {
     let wanted = TAKEN.get().saturating_add(bytes);
-    wanted <= BOUND.get() || may_have(wanted)
+    (wanted <= BOUND.get() || may_have(wanted)) && (bytes < LONG || !watch::ends())
 }
 
 /// Whether the statement may have more than was counted so far.
@@ -159,7 +167,7 @@ fn may_have(wanted: i64) -> bool {
         }
         let bytes = (bytes / STEP + 1).saturating_mul(STEP).min(*most);
         let counted = usize::try_from(bytes - UNCOUNTED).unwrap_or_default();
-        let has_room = held.grow(counted).is_ok();
+        let has_room = held.grow_leaving(LEFT_FOR_ANSWERS, counted).is_ok();
         HAD_NO_ROOM.set(!has_room);
         has_room.then(|| BOUND.set(*base + bytes))
     };
@@ -203,8 +211,14 @@ unsafe extern "C" fn free(memory: *mut c_void) {
 
 unsafe extern "C" fn realloc(memory: *mut c_void, bytes: c_int) -> *mut c_void {
     let before = bytes_of(memory);
+    // What is long is there twice while it is moved.
+    let moved = if before < LONG { before } else { 0 };
     let wanted = usize::try_from(bytes).ok();
-    let Some(wanted) = wanted.filter(|it| may_take(*it as i64 - before)) else {
+    let may_have = |wanted: &usize| {
+        let wanted = *wanted as i64;
+        wanted <= before || may_take(wanted - moved)
+    };
+    let Some(wanted) = wanted.filter(may_have) else {
         return std::ptr::null_mut();
     };
     // SAFETY: as above; what is refused stays as it is, which is realloc's contract.

@@ -3,10 +3,11 @@ use super::error::SqlError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// Most parameters of one statement.
 pub const MAX_PARAMETERS: usize = 32_766;
@@ -29,16 +30,16 @@ pub enum Param {
     Blob(Vec<u8>),
 }
 
-/// The parameters of one statement.
+/// The parameters of one statement. Cloned, they are still there once: a value may be long.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Params {
     /// There are none.
     #[default]
     None,
     /// By place, from the first on.
-    Positional(Vec<Param>),
+    Positional(Arc<[Param]>),
     /// By name, with or without its `:`, `@` or `$`.
-    Named(Vec<(String, Param)>),
+    Named(Arc<[(String, Param)]>),
 }
 
 impl Params {
@@ -64,7 +65,7 @@ impl Params {
         match self {
             Self::None if wanted == 0 => Ok(()),
             Self::Positional(values) if values.len() == wanted => {
-                for (place, value) in (1..).zip(values) {
+                for (place, value) in (1..).zip(values.iter()) {
                     statement
                         .raw_bind_parameter(place, value.as_sqlite())
                         .map_err(|it| SqlError::from_sqlite(&it, None))?;
@@ -168,7 +169,7 @@ impl<'de> Visitor<'de> for ParamsVisitor {
         Ok(if values.is_empty() {
             Params::None
         } else {
-            Params::Positional(values)
+            Params::Positional(values.into())
         })
     }
 
@@ -181,7 +182,7 @@ impl<'de> Visitor<'de> for ParamsVisitor {
         Ok(if values.is_empty() {
             Params::None
         } else {
-            Params::Named(values)
+            Params::Named(values.into())
         })
     }
 }
@@ -252,26 +253,51 @@ impl<'de> Visitor<'de> for ParamVisitor {
         if !FORMS.contains(&form.as_str()) {
             return Err(unknown());
         }
-        let text = object.next_value::<String>()?;
+        let value = object.next_value_seed(Form(&form))?;
+        let value = value.ok_or_else(unknown)?;
+        match object.next_key::<String>()? {
+            None => Ok(value),
+            Some(_) => Err(unknown()),
+        }
+    }
+}
+
+/// The text under the name of a form, of which no copy is made: it may be long.
+struct Form<'n>(&'n str);
+
+impl<'de> DeserializeSeed<'de> for Form<'_> {
+    type Value = Option<Param>;
+
+    fn deserialize<D: Deserializer<'de>>(self, text: D) -> Result<Option<Param>, D::Error> {
+        text.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Form<'_> {
+    /// `None` for text that is no value in this form.
+    type Value = Option<Param>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Option<Param>, E> {
         let bytes = || {
-            STANDARD.decode(&text).map_err(|_| {
-                de::Error::custom(format_args!(
-                    "the text under {form} is no base64 with padding"
+            STANDARD.decode(text).map_err(|_| {
+                E::custom(format_args!(
+                    "the text under {} is no base64 with padding",
+                    self.0
                 ))
             })
         };
-        let value = match (form.as_str(), text.as_str()) {
+        Ok(Some(match (self.0, text) {
             (BLOB, _) => Param::Blob(bytes()?),
             (TEXT, _) => Param::TextBytes(bytes()?),
             (_, "Infinity") => Param::Real(f64::INFINITY),
             (_, "-Infinity") => Param::Real(f64::NEG_INFINITY),
             (_, "NaN") => Param::Null,
-            _ => return Err(unknown()),
-        };
-        match object.next_key::<String>()? {
-            None => Ok(value),
-            Some(_) => Err(unknown()),
-        }
+            _ => return Ok(None),
+        }))
     }
 }
 
@@ -293,7 +319,7 @@ mod tests {
                        {"$real":"-Infinity"}, {"$real":"NaN"}, {"$text_base64":"gGE="}]"#;
         assert_eq!(
             read(json),
-            Ok(Params::Positional(vec![
+            Ok(Params::Positional(Arc::from([
                 Param::Null,
                 Param::Integer(1),
                 Param::Integer(i64::MAX),
@@ -305,12 +331,12 @@ mod tests {
                 Param::Real(f64::NEG_INFINITY),
                 Param::Null,
                 Param::TextBytes(vec![0x80, b'a']),
-            ]))
+            ])))
         );
         assert_eq!(read("{}"), Ok(Params::None));
         assert_eq!(
             read(r#"{":a": 1}"#),
-            Ok(Params::Named(vec![(":a".into(), Param::Integer(1))]))
+            Ok(Params::Named(Arc::from([(":a".into(), Param::Integer(1))])))
         );
     }
 

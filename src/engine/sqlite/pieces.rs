@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// Takes what was written of an answer, when it wants to.
 pub(super) trait Outlet {
-    /// Called after each value.
-    fn after_value(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError>;
+    /// Called after each value, and after each part of a long one.
+    fn after_part(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError>;
 
     /// Called after each row.
     fn after_row(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError>;
@@ -25,7 +25,7 @@ pub(super) struct Whole {
 }
 
 impl Outlet for Whole {
-    fn after_value(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
+    fn after_part(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
         bounded(out.len(), self.max_bytes)?;
         self.held.grow(out.len()).map_err(|_| SqlError::NoRoom)
     }
@@ -39,7 +39,7 @@ impl Outlet for Whole {
     }
 }
 
-/// Sends the answer in pieces of whole rows, as far as rows are not huge.
+/// Sends the answer in pieces of whole rows, as far as rows are not huge; of long values, in parts.
 pub(super) struct Pieces<S> {
     send: S,
     max_bytes: usize,
@@ -93,7 +93,7 @@ impl<S: FnMut(Vec<u8>) -> Result<(), SqlError>> Pieces<S> {
 }
 
 impl<S: FnMut(Vec<u8>) -> Result<(), SqlError>> Outlet for Pieces<S> {
-    fn after_value(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
+    fn after_part(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
         bounded(self.sent_bytes.saturating_add(out.len()), self.max_bytes)?;
         if out.len() > 2 * PIECE_BYTES {
             return self.send(out);

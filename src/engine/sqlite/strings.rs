@@ -31,24 +31,64 @@ pub(super) fn position_in_blob(blob: &[u8], needle: &[u8]) -> i64 {
     memmem::find(blob, needle).map_or(0, |at| count(at) + 1)
 }
 
-/// `text` with every `pattern` replaced, or `None` when the result is longer than `longest` bytes.
-pub(super) fn replaced(text: &[u8], pattern: &[u8], by: &[u8], longest: usize) -> Option<Vec<u8>> {
-    if pattern.first().is_none_or(|it| *it == 0) {
-        return Some(text.to_vec()); // as SQLite: a pattern is a C string, and this one is empty
-    }
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    let finder = memmem::Finder::new(pattern);
-    while let Some(at) = finder.find(rest) {
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(by);
-        rest = &rest[at + pattern.len()..];
-        if out.len() > longest {
-            return None;
+/// As SQLite: a pattern is a C string.
+fn is_empty_pattern(pattern: &[u8]) -> bool {
+    pattern.first().is_none_or(|it| *it == 0)
+}
+
+/// Between two looks whether to go on, so many bytes are searched: some milliseconds.
+const BYTES_BETWEEN_LOOKS: usize = 1 << 20;
+
+/// Where each `pattern` is in `text`, for as long as `goes_on`.
+fn places<'t>(
+    text: &'t [u8],
+    pattern: &'t [u8],
+    goes_on: impl Fn() -> bool + 't,
+) -> impl Iterator<Item = usize> + 't {
+    let mut look_at = BYTES_BETWEEN_LOOKS;
+    memmem::find_iter(text, pattern).take_while(move |place| {
+        *place < look_at || {
+            look_at = place + BYTES_BETWEEN_LOOKS;
+            goes_on()
         }
+    })
+}
+
+/// How many bytes `text` has with every `pattern` replaced. Meaningless where it did not go on.
+pub(super) fn replaced_length(
+    text: &[u8],
+    pattern: &[u8],
+    by: &[u8],
+    goes_on: impl Fn() -> bool,
+) -> usize {
+    if is_empty_pattern(pattern) {
+        return text.len();
     }
-    out.extend_from_slice(rest);
-    Some(out).filter(|it| it.len() <= longest)
+    let found = places(text, pattern, goes_on).count();
+    let kept = text.len() - found * pattern.len();
+    kept.saturating_add(found.saturating_mul(by.len()))
+}
+
+/// `text` with every `pattern` replaced, which has `length` bytes.
+pub(super) fn replaced(
+    text: &[u8],
+    pattern: &[u8],
+    by: &[u8],
+    length: usize,
+    goes_on: impl Fn() -> bool,
+) -> Vec<u8> {
+    if is_empty_pattern(pattern) {
+        return text.to_vec();
+    }
+    let mut out = Vec::with_capacity(length);
+    let mut done = 0;
+    for place in places(text, pattern, goes_on) {
+        out.extend_from_slice(&text[done..place]);
+        out.extend_from_slice(by);
+        done = place + pattern.len();
+    }
+    out.extend_from_slice(&text[done..]);
+    out
 }
 
 /// Which ends are trimmed.

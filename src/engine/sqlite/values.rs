@@ -26,8 +26,47 @@ pub(super) enum BlobForm {
 /// The largest integer that every JSON reader holds exactly: 2^53 − 1.
 const LARGEST_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-/// One value in JSON.
-pub(super) fn json(out: &mut Vec<u8>, value: ValueRef<'_>, int64: Int64Form, blobs: BlobForm) {
+/// What is longer is written in parts of this many bytes, between which what is written is passed
+/// on. Bytes in base64 fit without padding.
+const PART_BYTES: usize = 48 << 10;
+
+/// One value in JSON. A long one is written in parts, and `pass` is called behind each.
+///
+/// # Errors
+/// What `pass` says.
+pub(super) fn json<E>(
+    out: &mut Vec<u8>,
+    value: ValueRef<'_>,
+    (int64, blobs): (Int64Form, BlobForm),
+    pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    match value {
+        ValueRef::Text(long) if long.len() > PART_BYTES => match std::str::from_utf8(long) {
+            Ok(valid) => long_text(out, valid, pass),
+            Err(_) => {
+                out.extend_from_slice(br#"{"$text_base64":"#);
+                long_base64(out, long, "\"", pass)?;
+                out.push(b'}');
+                Ok(())
+            }
+        },
+        ValueRef::Blob(long) if long.len() > PART_BYTES && blobs == BlobForm::Plain => {
+            long_base64(out, long, "\"", pass)
+        }
+        ValueRef::Blob(long) if long.len() > PART_BYTES => {
+            out.extend_from_slice(br#"{"$base64":"#);
+            long_base64(out, long, "\"", pass)?;
+            out.push(b'}');
+            Ok(())
+        }
+        short => {
+            short_json(out, short, int64, blobs);
+            Ok(())
+        }
+    }
+}
+
+fn short_json(out: &mut Vec<u8>, value: ValueRef<'_>, int64: Int64Form, blobs: BlobForm) {
     match value {
         ValueRef::Null => out.extend_from_slice(b"null"),
         ValueRef::Integer(it) => integer(out, it, int64),
@@ -52,8 +91,42 @@ pub(super) fn json(out: &mut Vec<u8>, value: ValueRef<'_>, int64: Int64Form, blo
 }
 
 /// One value as a field of CSV: NULL is empty and not quoted, so that it is no text. Text that is
-/// no UTF-8 is written as a BLOB is: the file has one encoding.
-pub(super) fn csv(out: &mut Vec<u8>, value: ValueRef<'_>) {
+/// no UTF-8 is written as a BLOB is: the file has one encoding. A long one is written in parts, and
+/// `pass` is called behind each.
+///
+/// # Errors
+/// What `pass` says.
+pub(super) fn csv<E>(
+    out: &mut Vec<u8>,
+    value: ValueRef<'_>,
+    mut pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    match value {
+        ValueRef::Text(long) if long.len() > PART_BYTES && std::str::from_utf8(long).is_ok() => {
+            let mark: &[u8] = if is_plain_csv(long) { b"" } else { b"\"" };
+            out.extend_from_slice(mark);
+            for part in long.chunks(PART_BYTES) {
+                if mark.is_empty() {
+                    out.extend_from_slice(part);
+                } else {
+                    csv_quoted(out, part);
+                }
+                pass(out)?;
+            }
+            out.extend_from_slice(mark);
+            Ok(())
+        }
+        ValueRef::Text(long) | ValueRef::Blob(long) if long.len() > PART_BYTES => {
+            long_base64(out, long, "", pass)
+        }
+        short => {
+            short_csv(out, short);
+            Ok(())
+        }
+    }
+}
+
+fn short_csv(out: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => {}
         ValueRef::Integer(it) => number(out, it),
@@ -95,19 +168,63 @@ pub(super) fn text(out: &mut Vec<u8>, bytes: &[u8]) {
 pub(super) fn csv_text(out: &mut Vec<u8>, bytes: &[u8]) {
     let valid = String::from_utf8_lossy(bytes);
     let bytes = valid.as_bytes();
-    let is_plain = |it: &u8| !matches!(it, b',' | b'"' | b'\r' | b'\n');
-    if !bytes.is_empty() && bytes.iter().all(is_plain) {
+    if !bytes.is_empty() && is_plain_csv(bytes) {
         out.extend_from_slice(bytes);
         return;
     }
     out.push(b'"');
+    csv_quoted(out, bytes);
+    out.push(b'"');
+}
+
+fn is_plain_csv(bytes: &[u8]) -> bool {
+    (bytes.iter()).all(|it| !matches!(it, b',' | b'"' | b'\r' | b'\n'))
+}
+
+/// What stands between quotes.
+fn csv_quoted(out: &mut Vec<u8>, bytes: &[u8]) {
     for part in bytes.split_inclusive(|it| *it == b'"') {
         out.extend_from_slice(part);
         if part.ends_with(b"\"") {
             out.push(b'"');
         }
     }
+}
+
+/// Text as a JSON string, in parts of whole characters.
+fn long_text<E>(
+    out: &mut Vec<u8>,
+    mut text: &str,
+    mut pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
     out.push(b'"');
+    while !text.is_empty() {
+        let (part, rest) = text.split_at(text.floor_char_boundary(PART_BYTES));
+        let start = out.len();
+        self::text(out, part.as_bytes());
+        // The part was written as a string of its own: without its quotes it continues this one.
+        out.pop();
+        out.remove(start);
+        pass(out)?;
+        text = rest;
+    }
+    out.push(b'"');
+    Ok(())
+}
+
+fn long_base64<E>(
+    out: &mut Vec<u8>,
+    bytes: &[u8],
+    quote: &str,
+    mut pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    out.extend_from_slice(quote.as_bytes());
+    for part in bytes.chunks(PART_BYTES) {
+        base64(out, part);
+        pass(out)?;
+    }
+    out.extend_from_slice(quote.as_bytes());
+    Ok(())
 }
 
 fn infinity(it: f64) -> &'static str {

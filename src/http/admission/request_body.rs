@@ -82,6 +82,8 @@ impl Gateway {
 /// The whole body, for which `held` has room then.
 async fn collect(body: &mut Body, limit: usize, held: &mut Held) -> Result<Bytes, Unread> {
     let mut bytes = BytesMut::new();
+    let announced = body.size_hint().upper();
+    let announced = announced.and_then(|it| usize::try_from(it).ok());
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(Unread::BrokenOff)?.into_data() else {
             continue; // trailers say nothing that we need
@@ -93,6 +95,10 @@ async fn collect(body: &mut Body, limit: usize, held: &mut Held) -> Result<Bytes
         held.grow(length).map_err(|_| Unread::NoMemory)?;
         if bytes.is_empty() && body.is_end_stream() {
             return Ok(data); // the usual body: one piece, not copied
+        }
+        if bytes.is_empty() {
+            // Growing, it would be there twice. What never comes is never touched.
+            bytes.reserve(announced.unwrap_or(0).saturating_add(data.len()).min(limit));
         }
         bytes.extend_from_slice(&data);
     }

@@ -2,8 +2,9 @@
 //!
 //! SQLite polls its progress handler between the steps of a program. One step may read a whole
 //! table (`count(*)`), a long value or a full-text index, and nothing polls meanwhile. All of these
-//! ask the page cache for pages and read files, and both pass here: a statement whose time is over
-//! ends in the middle of its step, with an error that SQLite undoes like any other of the kind.
+//! ask the page cache for pages, read files, or take memory for a long value, and all of it passes
+//! here: a statement whose time is over ends in the middle of its step, with an error that SQLite
+//! undoes like any other of the kind.
 mod page_cache;
 
 use super::leash::{Cut, Leash};
@@ -86,8 +87,9 @@ fn ends_before_page() -> bool {
     ends()
 }
 
-/// A statement is told once. What undoing it needs is read, and found in the cache.
-fn ends() -> bool {
+/// Whether the statement on this thread has to end. It is told once: what undoing it needs is read,
+/// and found in the cache.
+pub(super) fn ends() -> bool {
     let cut = with_limits(Leash::look).flatten();
     if cut.is_some() {
         WATCHED.set(None);
