@@ -16,6 +16,9 @@ pub fn start(config: &TraceConfig) -> Result<(), ParseError> {
     let traces = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A line that cannot be written is dropped. To say so on the standard error, as it would
+        // be by default, panics where that is full or closed.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     let started = match config.format {
