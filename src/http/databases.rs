@@ -227,16 +227,22 @@ pub(super) async fn change_database(
     }
     let accepted = gateway.carry_out(&mutation, command).await?;
     let present = gateway.control.present();
-    // Where nothing was different there is no event that names the database.
-    let changed = accepted
-        .database()
-        .and_then(|it| present.state.database(it));
-    let database = match changed {
-        Some(database) => database,
+    // Where nothing was different and there is no key, no event names the database.
+    let database = match accepted.database() {
+        Some(id) => (present.state.database(id)).ok_or_else(|| it_is_gone(&db))?,
         None => mutation.caller.find_database(&present.state, &db)?,
     };
     let answer = gateway.show_database(database);
     Ok(mark_replayed(answer, &accepted).seen(present.head.sequence))
+}
+
+/// A request is repeated under its key, and another database may have the name by now.
+fn it_is_gone(name: &str) -> Problem {
+    Problem::new(
+        ErrorCode::DatabaseNotFound,
+        format!("The database `{name}` that was there is gone."),
+    )
+    .hint("send the request again, with another `Idempotency-Key`")
 }
 
 /// Delete a database
@@ -368,13 +374,7 @@ impl Gateway {
             self.wait_for_job(job, wait).await?;
         }
         let present = self.control.present();
-        let database = find(&present.state).ok_or_else(|| {
-            Problem::new(
-                ErrorCode::DatabaseNotFound,
-                format!("The database `{name}` that was there is gone."),
-            )
-            .hint("send the request again, with another `Idempotency-Key`")
-        })?;
+        let database = find(&present.state).ok_or_else(|| it_is_gone(name))?;
         let answer = (self.show_database(&database)).with(
             header::LOCATION,
             &format!("/v1/databases/{}", database.name),

@@ -228,3 +228,19 @@ async fn a_key_that_was_written_by_a_tokens_name_is_found_by_the_token() {
     let other = ask("old").body(r#"{"name":"b"}"#).await;
     other.problem(422, "idempotency_key_reused");
 }
+
+#[tokio::test]
+async fn a_repeated_change_is_about_the_same_database_or_none() {
+    let forge = HttpForge::new().await;
+    forge.ready("shop").await;
+    let body = r#"{"labels":{"a":"1"}}"#;
+    let change = || keyed(&forge, "PATCH", "/v1/databases/shop", "k", body);
+    assert_eq!(change().await.status, 200);
+    forge
+        .send("DELETE", "/v1/databases/shop?purge=true", "")
+        .await;
+    forge.settle().await;
+    forge.ready("shop").await;
+    let said = change().await.problem(404, "database_not_found");
+    assert!(said.contains("is gone"), "{said}");
+}
