@@ -95,7 +95,7 @@ impl Gateway {
     }
 
     /// A database whose time is over is refused before the trash has it.
-    fn refuse_expired(&self, database: &Database) -> Result<(), Problem> {
+    pub(super) fn refuse_expired(&self, database: &Database) -> Result<(), Problem> {
         match database.expires_at {
             Some(at) if database.has_expired(self.control.clock().now()) => {
                 let name = database.name.clone();

@@ -151,7 +151,7 @@ pub(super) async fn query_in_transaction(
 ) -> Result<Response, Problem> {
     let access = sql_access(&caller)?;
     let request = body.into_request(access, gateway.data.config())?;
-    let key = key(&gateway, &caller, &reference, &id)?;
+    let key = living_key(&gateway, &caller, &reference, &id).await?;
     let stopwatch = Stopwatch::start();
     let clock = gateway.control.clock();
     let answer = gateway.data.query_in(&key, request, clock.as_ref()).await?;
@@ -178,7 +178,7 @@ pub(super) async fn run_batch_in_transaction(
 ) -> Result<Response, Problem> {
     let access = sql_access(&caller)?;
     let batch = body.into_batch(access, gateway.data.config())?;
-    let key = key(&gateway, &caller, &reference, &id)?;
+    let key = living_key(&gateway, &caller, &reference, &id).await?;
     let stopwatch = Stopwatch::start();
     let clock = gateway.control.clock();
     let (statements, mode, options) = (batch.statements, batch.mode, batch.options);
@@ -214,7 +214,7 @@ pub(super) async fn run_script_in_transaction(
     TextBody(script): TextBody,
 ) -> Result<Response, Problem> {
     let options = parameters.into_options(&caller, gateway.data.config())?;
-    let key = key(&gateway, &caller, &reference, &id)?;
+    let key = living_key(&gateway, &caller, &reference, &id).await?;
     let stopwatch = Stopwatch::start();
     let clock = gateway.control.clock();
     let ran = gateway
@@ -261,7 +261,7 @@ pub(super) async fn commit_transaction(
     _: JsonBody<NoFields>,
 ) -> Result<Response, Problem> {
     sql_access(&caller)?;
-    let key = key(&gateway, &caller, &reference, &id)?;
+    let key = living_key(&gateway, &caller, &reference, &id).await?;
     let clock = gateway.control.clock();
     gateway.data.commit(&key, clock.as_ref()).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -302,6 +302,26 @@ fn key<'k>(
         database,
         owner: caller.token_id(),
     })
+}
+
+/// The same, of a database whose time is not over; else the transaction is rolled back.
+async fn living_key<'k>(
+    gateway: &Gateway,
+    caller: &Caller,
+    reference: &str,
+    id: &'k str,
+) -> Result<TransactionKey<'k>, Problem> {
+    let key = key(gateway, caller, reference, id)?;
+    let present = gateway.control.present();
+    if let Some(database) = present.state.database(key.database)
+        && let Err(expired) = gateway.refuse_expired(database)
+    {
+        let clock = gateway.control.clock();
+        // One that has ended already has nothing to take back.
+        let _ = gateway.data.roll_back(&key, clock.as_ref()).await;
+        return Err(expired);
+    }
+    Ok(key)
 }
 
 impl From<BegunTransaction> for TransactionView {

@@ -225,6 +225,32 @@ async fn whatever_has_expired_says_so_at_once_and_its_name_is_free() {
 }
 
 #[tokio::test]
+async fn a_transaction_of_what_expired_is_refused_and_rolled_back() {
+    let forge = HttpForge::new().await;
+    forge
+        .post("/v1/databases", r#"{"name":"shop","ttl":"60s"}"#)
+        .await;
+    forge.settle().await;
+    sql(&forge, "shop", "CREATE TABLE t (a)").await;
+    let begun = forge.post("/v1/databases/shop/transactions", "").await;
+    let id = begun.json()["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/databases/shop/transactions/{id}");
+    let insert = r#"{"sql":"INSERT INTO t VALUES (1)"}"#;
+    let inserted = forge.post(&format!("{path}/query"), insert).await;
+    assert_eq!(inserted.status, 200, "{}", inserted.text);
+    forge.kept.clock.advance(Duration::from_secs(60));
+    let commit = forge.post(&format!("{path}/commit"), "").await;
+    commit.problem(410, "database_expired");
+    forge
+        .send("PATCH", "/v1/databases/shop", r#"{"ttl":"1h"}"#)
+        .await;
+    let rows = sql(&forge, "shop", "SELECT * FROM t").await;
+    assert_eq!(rows.json()["rows"], json!([]), "nothing of it was kept");
+    let again = forge.post(&format!("{path}/query"), insert).await;
+    again.problem(410, "transaction_ended");
+}
+
+#[tokio::test]
 async fn what_expired_lives_on_with_another_ttl_while_nobody_has_its_name() {
     let forge = HttpForge::new().await;
     forge
