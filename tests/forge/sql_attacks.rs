@@ -126,3 +126,18 @@ async fn ten_thousand_statements_in_one_are_refused_without_a_stack_to_overflow(
         sql.ask(one).await.unwrap();
     }
 }
+
+/// SQLite stores a view without looking into it; this one has 2^29 parts.
+#[tokio::test]
+async fn views_that_double_with_each_other_are_made_without_being_worked_out() {
+    let sql = Sql::new();
+    sql.ask("CREATE VIEW x0 AS SELECT 1 AS a").await.unwrap();
+    for i in 1..30 {
+        let before = i - 1;
+        let view = format!("CREATE VIEW x{i} AS SELECT p.a FROM x{before} p, x{before} q");
+        sql.ask(&view).await.unwrap();
+    }
+    sql.ask("SELECT a FROM x3")
+        .await
+        .expect("a small one works");
+}

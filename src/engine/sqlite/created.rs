@@ -10,7 +10,13 @@
 use super::authorizer::{Created, Refused};
 use super::connection::SqliteConnection;
 use super::error::SqlError;
+use super::memory::Budget;
+use super::watch::Watch;
 use rusqlite::{Connection, OptionalExtension as _};
+
+/// Most memory for a look, in bytes. Views that each read the one before them twice double with each,
+/// and take all that they may.
+const LOOK_BYTES: i64 = 16 << 20;
 
 impl SqliteConnection {
     /// Refuses what the last statements made, if nobody could use it. Called before they are kept.
@@ -18,6 +24,14 @@ impl SqliteConnection {
     /// # Errors
     /// [`SqlError::NotAllowed`], naming what is in it; [`SqlError::Sql`] for a text in double quotes.
     pub(super) fn look_into_created(&self, created: &[Created]) -> Result<(), SqlError> {
+        let watch = Watch::under(&self.leash);
+        let budget = Budget::of(LOOK_BYTES);
+        let looked = self.look_into_each(created);
+        drop((budget, watch));
+        looked
+    }
+
+    fn look_into_each(&self, created: &[Created]) -> Result<(), SqlError> {
         for it in created {
             let uses = match it {
                 Created::View { name } => vec![format!("SELECT * FROM {}", quoted(name))],
@@ -28,7 +42,7 @@ impl SqliteConnection {
             for use_of_it in uses {
                 self.recorder.take();
                 // Whether it can be prepared at all is the client's affair: a trigger may name
-                // tables that come later.
+                // tables that come later, and a view of views may be too large to be looked at.
                 let error = self.inner.prepare(&use_of_it).err();
                 if let Some(Refused::NotAllowed(what)) = self.recorder.take().refused {
                     return Err(SqlError::NotAllowed { what });
