@@ -200,3 +200,20 @@ async fn what_is_not_a_tools_question_stays_refused() {
     let answer = ask.body(r#"{"sql":"PRAGMA optimize"}"#).await;
     assert_eq!(answer.json()["code"], "read_only", "it writes statistics");
 }
+
+#[tokio::test]
+async fn there_are_no_temporary_tables_to_be_described() {
+    let forge = forge(Durability::Full).await;
+    rows(&forge, "CREATE TABLE t (a)").await;
+    for name in [
+        "table_info",
+        "table_xinfo",
+        "index_list",
+        "foreign_key_list",
+    ] {
+        assert_eq!(
+            rows(&forge, &format!("PRAGMA temp.{name}(\"t\")")).await,
+            json!([])
+        );
+    }
+}

@@ -82,6 +82,13 @@ pub(super) const ABOUT_A_TABLE: &[&str] = &[
     "table_xinfo",
 ];
 
+/// Whether a PRAGMA describes a table or an index, and looks at no row.
+pub(super) fn describes(name: &str) -> bool {
+    let looks_at_rows = ["foreign_key_check", "integrity_check", "quick_check"];
+    let is = |names: &[&str]| names.iter().any(|it| it.eq_ignore_ascii_case(name));
+    is(ABOUT_A_TABLE) && !is(&looks_at_rows)
+}
+
 /// Numbers in the file's header that belong to the user, a switch that ends with its transaction,
 /// and what makes statistics.
 pub(super) const TO_SET: &[&str] = &[
