@@ -48,7 +48,7 @@ impl Sql {
     /// A thread that a busy machine lets wait past a deadline is not taken for a stuck one.
     pub(crate) fn new() -> Self {
         Self::with(DataConfig {
-            stuck_grace: Duration::from_secs(60),
+            stuck_grace: Duration::from_secs(2),
             ..looking_each_time()
         })
     }

@@ -114,7 +114,7 @@ impl TestForge {
         // A thread that a busy machine lets wait past a deadline is not taken for one that nothing
         // stops; tests of those have a data plane of their own.
         let config = DataConfig {
-            stuck_grace: Duration::from_secs(60),
+            stuck_grace: Duration::from_secs(2),
             ..DataConfig::default()
         };
         let data = DataPlane::open(kept.folder.path(), config).unwrap();
