@@ -12,7 +12,7 @@ use super::Gateway;
 use super::error::{ErrorCode, Problem};
 use crate::shares::{Account, Cut, Holder, Kind, Pass, Refused, Rooms, scoped};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use std::net::IpAddr;
 use std::pin::pin;
@@ -50,6 +50,11 @@ impl Gateway {
         match answered {
             Ok(Err(problem)) if problem.code() == ErrorCode::RateLimited => {
                 let mut response = problem.into_response();
+                note_share(response.headers_mut(), &self.rooms, pass.account());
+                Ok(response)
+            }
+            // A route has refused it: a stream, or one transaction more.
+            Ok(Ok(mut response)) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
                 note_share(response.headers_mut(), &self.rooms, pass.account());
                 Ok(response)
             }

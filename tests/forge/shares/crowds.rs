@@ -125,6 +125,10 @@ async fn event_streams_leave_some_to_others() {
     let other = served.send("GET", "/v1/events", "accept: text/event-stream\r\n", "");
     assert_eq!(other.await.status, 200);
     assert_eq!(usage(&served.forge, &one, "event_streams").await[0], 6);
+    let ask = served.forge.ask("GET", "/v1/events").token(&one);
+    let refused = ask.header("accept", "text/event-stream").empty().await;
+    refused.problem(429, "rate_limited");
+    assert!(refused.headers.contains_key("ratelimit"), "as every 429");
 }
 
 #[tokio::test]
