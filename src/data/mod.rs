@@ -209,7 +209,9 @@ impl DataPlane {
         statement: Statement,
         may_write: bool,
     ) -> Result<QueryAnswer, QueryError> {
-        if !begins_like_a_write(&statement.sql) {
+        let sql = &statement.sql;
+        let writes = begins_like_a_write(sql) || may_write && optimizes(sql);
+        if !writes {
             match self.read(guard, open, call, &statement).await {
                 Err(QueryError::ReadOnly) if may_write => {}
                 other => return other,
@@ -357,6 +359,16 @@ fn begins_like_a_write(sql: &str) -> bool {
         .next()
         .unwrap_or_default();
     WORDS.iter().any(|it| it.eq_ignore_ascii_case(word))
+}
+
+/// Whether it is `PRAGMA optimize`, which a reader answers without doing anything.
+fn optimizes(sql: &str) -> bool {
+    let Some((pragma, rest)) = without_comments(sql).split_at_checked("pragma".len()) else {
+        return false;
+    };
+    let name = rest.trim_start().to_ascii_lowercase();
+    let name = name.strip_prefix("main.").unwrap_or(&name);
+    pragma.eq_ignore_ascii_case("pragma") && name.starts_with("optimize")
 }
 
 /// A statement from its first word on.

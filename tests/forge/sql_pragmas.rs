@@ -177,7 +177,6 @@ async fn foreign_keys_stay_on_and_who_turns_them_off_is_told_what_works() {
 #[tokio::test]
 async fn what_is_not_a_tools_question_stays_refused() {
     let forge = forge(Durability::Full).await;
-    let reader = forge.token("r", r#""read""#, r#""d""#).await;
     for sql in [
         "PRAGMA schema_version = 7",
         "PRAGMA writable_schema = 1",
@@ -196,9 +195,24 @@ async fn what_is_not_a_tools_question_stays_refused() {
             answer.text
         );
     }
-    let ask = forge.ask("POST", "/v1/databases/d/query").token(&reader);
-    let answer = ask.body(r#"{"sql":"PRAGMA optimize"}"#).await;
-    assert_eq!(answer.json()["code"], "read_only", "it writes statistics");
+}
+
+#[tokio::test]
+async fn only_who_may_write_makes_statistics_by_optimize_and_others_are_answered() {
+    let forge = forge(Durability::Full).await;
+    let reader = forge.token("r", r#""read""#, r#""d""#).await;
+    rows(&forge, "CREATE TABLE t (a)").await;
+    rows(&forge, "CREATE INDEX i ON t (a)").await;
+    rows(&forge, "INSERT INTO t VALUES (1)").await;
+    let made = "SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'";
+    for sql in ["PRAGMA optimize", "PRAGMA main.optimize(0x10002)"] {
+        let ask = forge.ask("POST", "/v1/databases/d/query").token(&reader);
+        let answer = ask.body(&json!({ "sql": sql }).to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(rows(&forge, made).await, json!([[0]]), "{sql}");
+    }
+    rows(&forge, "PRAGMA optimize(0x10002)").await;
+    assert_eq!(rows(&forge, made).await, json!([[1]]));
 }
 
 #[tokio::test]
