@@ -1,7 +1,7 @@
 //! From the name in a path to a database that is entered and answers SQL.
 use super::Gateway;
-use super::auth::Caller;
-use super::error::{ErrorCode, Problem};
+use super::middleware::auth::Caller;
+use super::response::error::{ErrorCode, Problem};
 use crate::clock::Deadline;
 use crate::control::Present;
 use crate::data::{SharedGuard, Target};
@@ -15,9 +15,9 @@ use tokio::sync::watch;
 type Changes = watch::Receiver<Arc<Present>>;
 
 /// A database whose files stay where they are for as long as this is held.
-pub(super) struct Entered {
-    pub(super) guard: SharedGuard,
-    pub(super) target: Target,
+pub(crate) struct Entered {
+    pub(crate) guard: SharedGuard,
+    pub(crate) target: Target,
 }
 
 /// What SQL finds at a database.
@@ -47,7 +47,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When there is none, the caller may not touch it, or it does not answer SQL in time.
-    pub(super) async fn enter(&self, caller: &Caller, reference: &str) -> Result<Entered, Problem> {
+    pub(crate) async fn enter(&self, caller: &Caller, reference: &str) -> Result<Entered, Problem> {
         let deadline = Deadline::after(self.config.ready_wait);
         let mut changes: Option<Changes> = None;
         loop {
@@ -83,7 +83,7 @@ impl Gateway {
 
     /// Waits until the present becomes another. `false` when it is time to answer: at the
     /// deadline, or when the gateway stops.
-    pub(super) async fn sees_change(&self, changes: &mut Changes, deadline: Deadline) -> bool {
+    pub(crate) async fn sees_change(&self, changes: &mut Changes, deadline: Deadline) -> bool {
         let change = tokio::time::timeout_at(deadline.instant(), changes.changed());
         waiting(async {
             tokio::select! {
@@ -95,7 +95,7 @@ impl Gateway {
     }
 
     /// A database whose time is over is refused before the trash has it.
-    pub(super) fn refuse_expired(&self, database: &Database) -> Result<(), Problem> {
+    pub(crate) fn refuse_expired(&self, database: &Database) -> Result<(), Problem> {
         match database.expires_at {
             Some(at) if database.has_expired(self.control.clock().now()) => {
                 let name = database.name.clone();

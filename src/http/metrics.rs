@@ -1,5 +1,5 @@
 //! What is counted since the start, and how Prometheus reads it.
-use super::error::ErrorCode;
+use super::response::error::ErrorCode;
 use axum::http::Method;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;

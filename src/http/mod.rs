@@ -5,69 +5,24 @@
     reason = "utoipa's macro writes the paths of its traits out for every parameter"
 )]
 
-mod admission;
-mod audit_sql;
-mod auth;
-mod bodies;
-mod checkpoints;
-mod command_form;
-mod compression;
-mod connections;
-mod database_view;
-mod databases;
-mod described;
-mod documents;
-mod drift;
-mod engines;
 mod entrance;
-mod error;
-mod events;
 mod extract;
-mod forms;
-mod health;
-mod job_answers;
-mod job_view;
-mod jobs;
-mod json_text;
-mod lists;
-mod long_work;
+mod legacy;
 mod metrics;
+mod middleware;
 mod moments;
-mod mutation;
-mod negotiation;
-mod observe;
-mod original;
-mod packed_documents;
-mod pieces;
-mod plans;
-mod refusals;
-mod reply;
-mod router;
-mod schedules;
-mod schemas;
-mod serve;
-mod service;
-mod serving_threads;
-mod slow_reader;
-mod sql;
-mod sql_batch;
-mod sql_streams;
-mod sql_transactions;
-mod state;
-mod state_diff;
-mod stored_plans;
-mod streams;
-mod tokens;
-mod undo;
-mod webhooks;
+mod openapi;
+mod response;
+mod routes;
+mod server;
 
-pub use self::auth::RootToken;
-pub use self::error::{ErrorCode, Problem};
 pub use self::metrics::Metrics;
-pub use self::serve::serve;
-pub use self::service::Service;
+pub use self::middleware::auth::RootToken;
+pub use self::middleware::dispatch::Service;
+pub use self::response::error::{ErrorCode, Problem};
+pub use self::server::serve::serve;
 
-use self::connections::Connections;
+use self::server::connections::Connections;
 use crate::clock::Stopwatch;
 use crate::config::TrustedProxies;
 use crate::control::ControlPlane;
@@ -189,7 +144,7 @@ pub struct Gateway {
     undoing: Mutex<()>,
     /// Whoever waits for something answers now.
     stopping: CancellationToken,
-    runtime_health: health::RuntimeHealth,
+    runtime_health: routes::health::RuntimeHealth,
     started: Stopwatch,
 }
 
@@ -228,7 +183,7 @@ impl Gateway {
             config,
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),
-            runtime_health: health::RuntimeHealth::default(),
+            runtime_health: routes::health::RuntimeHealth::default(),
             started: Stopwatch::start(),
         }
     }

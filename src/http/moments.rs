@@ -1,6 +1,6 @@
 //! Earlier moments of the history, folded off the threads that answer requests.
 use super::Gateway;
-use super::error::{ErrorCode, Problem};
+use super::response::error::{ErrorCode, Problem};
 use crate::control::Present;
 use crate::control::past::{Moment, fold_on};
 use crate::domain::ids::Sequence;

@@ -1,0 +1,101 @@
+//! How values are read from requests: by their names, whole, within what can be told.
+use crate::http::openapi::schemas;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// A place in the log, there or to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SequenceNumber(pub(crate) u64);
+
+/// No log is longer: the description's integers have 64 bits with their sign.
+pub(crate) const LARGEST_SEQUENCE: u64 = i64::MAX.unsigned_abs();
+
+impl<'de> Deserialize<'de> for SequenceNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        if number > LARGEST_SEQUENCE {
+            let error = format_args!("{number} is larger than any sequence");
+            return Err(D::Error::custom(error));
+        }
+        Ok(Self(number))
+    }
+}
+
+impl PartialSchema for SequenceNumber {
+    fn schema() -> RefOr<Schema> {
+        schemas::sequence().into()
+    }
+}
+
+impl ToSchema for SequenceNumber {
+    fn name() -> Cow<'static, str> {
+        "Sequence".into()
+    }
+}
+
+/// Fields by their names: a list would fill them by their order.
+pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_any(ObjectVisitor(PhantomData))
+}
+
+/// The same where it may be left out.
+pub(crate) fn optional_object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Either<T>(T);
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Either<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            object(deserializer).map(Self)
+        }
+    }
+    Ok(Option::<Either<T>>::deserialize(deserializer)?.map(|it| it.0))
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+/// A whole number that may be left out. JSON knows one kind of number, in which 90.0 is 90 too.
+pub(crate) fn whole<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let whole = number.as_u64().or_else(|| whole_number(number.as_f64()?));
+    let fitting = whole.and_then(|it| T::try_from(it).ok());
+    let fitting = fitting.ok_or_else(|| {
+        D::Error::custom(format_args!("expected a whole number from 0, not {number}"))
+    });
+    fitting.map(Some)
+}
+
+/// The whole number that a broken one is, within what doubles hold exactly.
+pub(crate) fn whole_number(number: f64) -> Option<u64> {
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    let is_whole = number.fract() == 0.0 && (0.0..=EXACT).contains(&number);
+    is_whole.then(|| format!("{number:.0}").parse().ok())?
+}

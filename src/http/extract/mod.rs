@@ -1,0 +1,259 @@
+//! Reads requests strictly: what is not known is an error that names it.
+
+pub(crate) mod forms;
+mod json_text;
+pub(crate) mod mutation;
+pub(crate) mod negotiation;
+
+use self::json_text::look_over;
+use super::Gateway;
+use super::middleware::admission::no_memory;
+use super::response::error::{ErrorCode, Problem};
+use super::response::refusals::sentence;
+use crate::shares::Held;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use std::error::Error as _;
+use std::sync::Arc;
+
+/// A JSON object of a known shape. An empty body reads as `{}`.
+pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Gateway>> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = read_body(&parts.headers, body).await?;
+        if bytes.len() <= READ_HERE_BYTES {
+            return parse_object(&parts.headers, &bytes).map(Self);
+        }
+        // What is made of it is there beside it, for as long as it is read.
+        let mut held = Held::default();
+        held.grow(bytes.len()).map_err(|_| no_memory())?;
+        let read = move || {
+            let _held = held;
+            parse_object(&parts.headers, &bytes).map(Self)
+        };
+        let read = tokio::task::spawn_blocking(read).await;
+        read.unwrap_or_else(|error| Err(Problem::internal("the thread ended").because(&error)))
+    }
+}
+
+/// A longer body is read on a thread of its own: a megabyte takes several milliseconds, and others
+/// wait for the thread that serves them.
+const READ_HERE_BYTES: usize = 64 << 10;
+
+/// Plain text, in UTF-8.
+pub(super) struct TextBody(pub(super) String);
+
+impl FromRequest<Arc<Gateway>> for TextBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = read_body(&parts.headers, body).await?;
+        if let Some(essence) = essence(&parts.headers)
+            && !matches!(essence.as_str(), "text/plain" | "application/sql")
+        {
+            return Err(Problem::new(
+                ErrorCode::UnsupportedMediaType,
+                format!("This route reads text, not `{essence}`."),
+            )
+            .hint("send `Content-Type: text/plain`"));
+        }
+        let text = String::from_utf8(bytes.into());
+        text.map(Self).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Problem::invalid(format!("The body is no UTF-8 from byte {at} on."))
+        })
+    }
+}
+
+/// Query parameters of a known shape.
+pub(super) struct StrictQuery<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Gateway>> for StrictQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        Query::try_from_uri(&parts.uri)
+            .map(|Query(it)| Self(it))
+            .map_err(|rejection: QueryRejection| {
+                let cause = rejection.source().map(ToString::to_string);
+                let cause = cause.unwrap_or_else(|| rejection.body_text());
+                Problem::invalid(format!("The query parameters are wrong: {cause}."))
+                    .hint("GET /openapi.json lists the parameters of every route")
+            })
+    }
+}
+
+/// For routes that take no query parameters.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoParameters {}
+
+/// For routes that take a body without fields.
+#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoFields {}
+
+/// The variable parts of the path, decoded.
+pub(super) struct PathParts<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Gateway>> for PathParts<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        gateway: &Arc<Gateway>,
+    ) -> Result<Self, Problem> {
+        Path::from_request_parts(parts, gateway)
+            .await
+            .map(|Path(it)| Self(it))
+            .map_err(|rejection: PathRejection| Problem::invalid(sentence(&rejection.body_text())))
+    }
+}
+
+/// The body, which was read whole before the route was asked.
+pub(super) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let whole = body.collect().await.map_err(Problem::internal)?;
+    check_content_encoding(headers)?;
+    Ok(whole.to_bytes())
+}
+
+/// A JSON object of a known shape from the bytes of a body.
+pub(super) fn parse_object<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Result<T, Problem> {
+    if bytes.is_empty() {
+        return parse(b"{}");
+    }
+    check_content_type(headers)?;
+    // A list would fill a struct's fields by their order.
+    if bytes
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|it| *it == b'[')
+    {
+        return Err(Problem::invalid(
+            "The body is a JSON list; it must be an object.",
+        ));
+    }
+    look_over(bytes)?;
+    parse(bytes)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        Category::Data => {
+            let said = in_plain_words(error.to_string());
+            Problem::invalid(format!("The body is not as expected: {said}."))
+        }
+        Category::Syntax | Category::Eof | Category::Io => {
+            Problem::invalid(format!("The body is not valid JSON: {error}."))
+        }
+    })
+}
+
+/// What serde says of a value, without the names of types that only the program knows.
+fn in_plain_words(mut said: String) -> String {
+    const WORDS: &[(&str, &str)] = &[
+        ("u8", "a whole number from 0 to 255"),
+        ("u16", "a whole number from 0 to 65535"),
+        ("u32", "a whole number from 0 to 4294967295"),
+        ("u64", "a whole number from 0"),
+        ("usize", "a whole number from 0"),
+        ("i64", "a whole number"),
+        ("f64", "a number"),
+        ("a sequence", "a list"),
+        ("a map", "an object"),
+    ];
+    let Some(at) = said.rfind("expected ").map(|it| it + "expected ".len()) else {
+        return said;
+    };
+    let end = said[at..]
+        .find(" at line ")
+        .map_or(said.len(), |it| at + it);
+    let word = &said[at..end];
+    let plain = match WORDS.iter().find(|(it, _)| *it == word) {
+        Some((_, plain)) => plain,
+        None if word.starts_with("struct ") => "an object",
+        None => return said,
+    };
+    said.replace_range(at..end, plain);
+    said
+}
+
+/// Bodies are read as they come: one that is packed would be taken for broken JSON.
+fn check_content_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    let Some(packed) = encoding.filter(|it| !it.as_bytes().eq_ignore_ascii_case(b"identity"))
+    else {
+        return Ok(());
+    };
+    let packed = String::from_utf8_lossy(packed.as_bytes());
+    Err(Problem::new(
+        ErrorCode::UnsupportedMediaType,
+        format!("Bodies of requests are not unpacked, and this one is `{packed}`."),
+    )
+    .hint("send it as it is, without `Content-Encoding`"))
+}
+
+/// A body without a content type is read as JSON, one that says it is something else is not.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(essence) = essence(headers) else {
+        return Ok(());
+    };
+    let is_json = essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"));
+    if is_json {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ErrorCode::UnsupportedMediaType,
+        format!("This route reads JSON, not `{essence}`."),
+    )
+    .hint("send `Content-Type: application/json`"))
+}
+
+/// The content type without its parameters, in small letters.
+fn essence(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str();
+    let essence = text.unwrap_or_default().split(';').next();
+    Some(essence.unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_value_is_said_without_the_programs_own_types() {
+        for (said, plain) in [
+            (
+                "invalid type: string \"x\", expected u64 at line 1 column 9",
+                "invalid type: string \"x\", expected a whole number from 0 at line 1 column 9",
+            ),
+            (
+                "expected struct Body at line 1",
+                "expected an object at line 1",
+            ),
+            (
+                "expected `rows` or `objects`",
+                "expected `rows` or `objects`",
+            ),
+            ("missing field `sql`", "missing field `sql`"),
+        ] {
+            assert_eq!(in_plain_words(said.to_owned()), plain);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Requests that change something: who asks, on which conditions, and with what body.
+use super::{parse_object, read_body};
+use crate::control::{Accepted, Submission, SubmitError};
+use crate::domain::command::Command;
+use crate::domain::ids::{RequestId, Sequence};
+use crate::domain::recorded::Idempotency;
+use crate::domain::state::State;
+use crate::http::Gateway;
+use crate::http::middleware::auth::Caller;
+use crate::http::response::error::Problem;
+use axum::extract::{FromRequest, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest that `Prefer: wait=` and `?wait=` are honoured.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Most characters of an `Idempotency-Key`.
+const MAX_KEY_LENGTH: usize = 255;
+
+/// A request that changes something, read whole.
+pub(crate) struct Mutation<T> {
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// What is asked.
+    pub(crate) body: T,
+    /// How long the caller prefers to wait for the outcome.
+    pub(crate) wait: Option<Duration>,
+    /// The last event about its database that the caller has seen.
+    pub(crate) if_match: Option<Sequence>,
+    /// The event that is acted on.
+    pub(crate) causation: Option<Sequence>,
+    request: RequestId,
+    idempotency: Option<Idempotency>,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for Mutation<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = read_body(&parts.headers, body).await?;
+        let caller = Caller::of(&parts)?;
+        Ok(Self {
+            request: caller.request,
+            caller,
+            body: parse_object(&parts.headers, &bytes)?,
+            wait: preferred_wait(&parts.headers),
+            idempotency: idempotency(&parts, &bytes)?,
+            if_match: if_match(&parts.headers)?,
+            causation: None,
+        })
+    }
+}
+
+impl Gateway {
+    /// Carries out a command once: an earlier request with the same key is answered as it was,
+    /// before anything is looked up that it may itself have changed.
+    pub(crate) async fn carry_out<T>(
+        &self,
+        mutation: &Mutation<T>,
+        command: impl FnOnce(&State) -> Result<Command, Problem>,
+    ) -> Result<Accepted, Problem> {
+        if let Some(earlier) = self.find_earlier(mutation).await? {
+            return Ok(earlier);
+        }
+        let command = command(&self.control.present().state)?;
+        if mutation.if_match.is_some() && command.database().is_none() {
+            return Err(Problem::invalid(
+                "`If-Match` is for requests about a database that exists.",
+            ));
+        }
+        let submission = Submission {
+            idempotency: mutation.idempotency.clone(),
+            if_match: mutation.if_match,
+            causation: mutation.causation,
+            token: mutation.caller.token_id(),
+            ..Submission::new(command, mutation.caller.actor.clone(), mutation.request)
+        };
+        Ok(self.control.submit(submission).await?)
+    }
+
+    /// What an earlier request with the same key brought about.
+    pub(crate) async fn find_earlier<T>(
+        &self,
+        mutation: &Mutation<T>,
+    ) -> Result<Option<Accepted>, Problem> {
+        let Some(wanted) = mutation.idempotency.clone() else {
+            return Ok(None);
+        };
+        let control = self.control.clone();
+        let (actor, token) = (mutation.caller.actor.clone(), mutation.caller.token_id());
+        let look = move || control.find_earlier(&actor, token, &wanted);
+        let looked = tokio::task::spawn_blocking(look).await;
+        Ok(looked.map_err(Problem::internal)??)
+    }
+
+    /// Refuses a plan that rests on a database which changed since the caller looked.
+    pub(crate) fn check_if_match<T>(
+        &self,
+        mutation: &Mutation<T>,
+        command: &Command,
+    ) -> Result<(), Problem> {
+        let present = self.control.present();
+        let database = command.database().and_then(|it| present.state.database(it));
+        match (mutation.if_match, database) {
+            (Some(expected), Some(database)) if database.sequence != expected => {
+                Err(SubmitError::Changed {
+                    expected,
+                    actual: database.sequence,
+                }
+                .into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The key, with a fingerprint of everything that makes the request what it is: not of `Prefer`,
+/// which only says how to answer.
+fn idempotency(parts: &Parts, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
+    let Some(value) = parts.headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let is_key = |it: &&str| {
+        (1..=MAX_KEY_LENGTH).contains(&it.len())
+            && it.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    };
+    let key = value.to_str().ok().filter(is_key).ok_or_else(|| {
+        Problem::invalid(format!(
+            "`Idempotency-Key` has 1 to {MAX_KEY_LENGTH} printable ASCII characters."
+        ))
+    })?;
+    let fingerprint = Sha256::new()
+        .chain_update(parts.method.as_str())
+        .chain_update(b" ")
+        .chain_update(parts.uri.path())
+        .chain_update(b"?")
+        .chain_update(parts.uri.query().unwrap_or_default())
+        .chain_update(b"\n")
+        .chain_update(body)
+        .finalize();
+    Ok(Some(Idempotency {
+        key: key.to_owned(),
+        fingerprint: hex::encode(fingerprint),
+    }))
+}
+
+/// `If-Match: "e1042"`; `*` asks for nothing that a lookup does not ask anyway.
+fn if_match(headers: &HeaderMap) -> Result<Option<Sequence>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let number = text
+        .strip_prefix("\"e")
+        .and_then(|it| it.strip_suffix('"'))
+        .and_then(|it| it.parse().ok());
+    number.map(|it| Some(Sequence(it))).ok_or_else(|| {
+        Problem::invalid(format!("`If-Match: {text}` is no `ETag` of a database."))
+            .hint("send the `ETag` as it came, such as \"e1042\" with its quotes")
+    })
+}
+
+/// `Prefer: wait=20` (RFC 7240), at most [`LONGEST_WAIT`]. What cannot be read is ignored, as
+/// preferences are.
+fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    let texts = headers.get_all("prefer").into_iter();
+    let mut preferences = texts
+        .filter_map(|it| it.to_str().ok())
+        .flat_map(|it| it.split([',', ';']));
+    let seconds: u64 = preferences.find_map(|it| {
+        let (name, value) = it.split_once('=')?;
+        let is_wait = name.trim().eq_ignore_ascii_case("wait");
+        is_wait.then(|| value.trim().trim_matches('"').parse().ok())?
+    })?;
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT)).filter(|it| !it.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::http::extract::mutation::*;
+
+    fn headers(name: &'static str, value: &'static str) -> HeaderMap {
+        [(name.parse().unwrap(), value.parse().unwrap())]
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn the_preferred_wait_is_found_among_other_preferences_and_held_at_its_bound() {
+        let wait = |text| preferred_wait(&headers("prefer", text)).map(|it| it.as_secs());
+        assert_eq!(wait("wait=20"), Some(20));
+        assert_eq!(wait("return=minimal, Wait = 5"), Some(5));
+        assert_eq!(wait("wait=9999"), Some(60));
+        for ignored in ["wait", "wait=soon", "wait=-1", "wait=0", "waiting=3"] {
+            assert_eq!(wait(ignored), None, "{ignored}");
+        }
+    }
+
+    #[test]
+    fn an_etag_is_taken_back_as_it_was_given() {
+        let parsed = |text| if_match(&headers("if-match", text));
+        assert_eq!(parsed("\"e1042\"").unwrap(), Some(Sequence(1042)));
+        assert_eq!(parsed("*").unwrap(), None);
+        for wrong in ["e1042", "1042", "\"1042\"", "W/\"e1042\"", "\"e-1\""] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The body of a request: it is read whole before the request is worked on.
+use super::no_memory;
+use crate::http::Gateway;
+use crate::http::response::error::{ErrorCode, Problem};
+use crate::shares::{Held, waiting};
+use axum::body::{Body, HttpBody as _};
+use axum::extract::Request;
+use axum::http::header;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use std::time::Duration;
+
+/// Most bytes of a body that is too large which are read and thrown away: a file that somebody
+/// sent to the wrong route.
+const DRAIN_BYTES: usize = 256 << 20;
+/// How long that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// Why a body was not read to its end.
+enum Unread {
+    TooLarge,
+    NoMemory,
+    BrokenOff(axum::Error),
+}
+
+impl Gateway {
+    /// The request with its whole body, within the bounds of size and time; and room for its bytes,
+    /// to be held for as long as they or what is made of them are there.
+    ///
+    /// # Errors
+    /// When the body is too large, too slow, breaks off, or there is no memory for it.
+    pub(crate) async fn with_whole_body(
+        &self,
+        request: Request,
+    ) -> Result<(Request, Held), Problem> {
+        let mut held = Held::default();
+        if request.body().is_end_stream() {
+            return Ok((request, held));
+        }
+        let (parts, mut body) = request.into_parts();
+        let limit = self.config.body_limit;
+        let too_large = || {
+            Problem::new(
+                ErrorCode::PayloadTooLarge,
+                format!("The body has more than {limit} bytes."),
+            )
+        };
+        let announced = parts
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|it| it > limit as u64) {
+            // Who asks first has sent nothing yet, and would send all of it once we read.
+            if !parts.headers.contains_key(header::EXPECT) {
+                waiting(drain(&mut body)).await;
+            }
+            return Err(too_large());
+        }
+        let whole = collect(&mut body, limit, &mut held);
+        let whole = tokio::time::timeout(self.config.body_timeout, whole);
+        match waiting(whole).await {
+            Ok(Ok(bytes)) => Ok((Request::from_parts(parts, Body::from(bytes)), held)),
+            Ok(Err(Unread::TooLarge)) => {
+                waiting(drain(&mut body)).await;
+                Err(too_large())
+            }
+            Ok(Err(Unread::NoMemory)) => Err(no_memory()),
+            Ok(Err(Unread::BrokenOff(error))) => {
+                Err(Problem::invalid(format!("The body broke off: {error}.")))
+            }
+            Err(_) => Err(Problem::new(
+                ErrorCode::RequestTimeout,
+                format!(
+                    "The body did not arrive within {} s.",
+                    self.config.body_timeout.as_secs_f64()
+                ),
+            )),
+        }
+    }
+}
+
+/// The whole body, for which `held` has room then.
+async fn collect(body: &mut Body, limit: usize, held: &mut Held) -> Result<Bytes, Unread> {
+    let mut bytes = BytesMut::new();
+    let announced = body.size_hint().upper();
+    let announced = announced.and_then(|it| usize::try_from(it).ok());
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(Unread::BrokenOff)?.into_data() else {
+            continue; // trailers say nothing that we need
+        };
+        let length = bytes.len() + data.len();
+        if length > limit {
+            return Err(Unread::TooLarge);
+        }
+        held.grow(length).map_err(|_| Unread::NoMemory)?;
+        if bytes.is_empty() && body.is_end_stream() {
+            return Ok(data); // the usual body: one piece, not copied
+        }
+        if bytes.is_empty() {
+            // Growing, it would be there twice. What never comes is never touched.
+            bytes.reserve(announced.unwrap_or(0).saturating_add(data.len()).min(limit));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Reads on, within bounds: many clients look for an answer only when they have sent all, and
+/// see a broken connection where nobody reads.
+async fn drain(body: &mut Body) {
+    let rest = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > DRAIN_BYTES {
+                return;
+            }
+        }
+    };
+    // Whoever is slower gets the answer all the same, on a connection that then closes.
+    let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
+}

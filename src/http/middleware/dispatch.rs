@@ -1,0 +1,163 @@
+//! What lies around every route: who may go on to it, and that there is room.
+//!
+//! It is one function in front of the router and not layers inside of it: a layer costs every
+//! request boxes and copies, which together took a fifth of a point read's time.
+use super::admission::{no_connection, token_ended};
+use super::auth::{Caller, identify};
+use super::compression::{Encoding, compress};
+use super::trace::observe;
+use crate::domain::ids::RequestId;
+use crate::http::Gateway;
+use crate::http::openapi::documents;
+use crate::http::openapi::packed_documents::PackedDocuments;
+use crate::http::response::error::Problem;
+use crate::http::routes::{Admission, Place, Routes, Workplace};
+use crate::http::server::connections::Connection;
+use crate::shares::{Holder, Pass, scoped, with_pass_of_here};
+use axum::body::HttpBody as _;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::response::{IntoResponse, Response};
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+use tower::Service as _;
+use tracing::Instrument as _;
+
+/// The service that answers every request. Clones are the same one.
+#[derive(Clone)]
+pub struct Service {
+    gateway: Arc<Gateway>,
+    routes: Arc<Routes>,
+    documents: Arc<PackedDocuments>,
+    /// The forge's main runtime.
+    tokio: Handle,
+}
+
+impl Service {
+    /// Every route of the API, over one gateway. Made in the forge's main runtime.
+    #[must_use]
+    pub fn new(gateway: &Arc<Gateway>) -> Self {
+        Self {
+            gateway: gateway.clone(),
+            routes: Arc::new(Routes::new(gateway)),
+            documents: Arc::default(),
+            tokio: Handle::current(),
+        }
+    }
+
+    /// Answers one request that came from this program itself.
+    pub async fn answer(&self, request: Request) -> Response {
+        self.answer_to(None, request).await
+    }
+
+    /// Answers one request of a connection, which is busy meanwhile.
+    pub(crate) async fn answer_on(&self, connection: &Connection, request: Request) -> Response {
+        if connection.begins() {
+            tokio::task::yield_now().await;
+        }
+        let response = self.answer_to(Some(connection), request).await;
+        let goes_on = response.body().size_hint().exact().is_none();
+        connection.rests_after(goes_on);
+        response
+    }
+
+    /// Answers one request that may have come on a connection; a problem is an answer as well.
+    async fn answer_to(&self, connection: Option<&Connection>, request: Request) -> Response {
+        let gateway = &*self.gateway;
+        let peer = connection.map(Connection::address);
+        match self.routes.find(request.uri().path()) {
+            Some(place) => {
+                let go_on = |id, request| self.admit(place, id, connection, request);
+                observe(gateway, &place.path, peer, request, go_on).await
+            }
+            None => {
+                let unknown = async |_, request| documents::no_route(&request).into_response();
+                observe(gateway, "unmatched", peer, request, unknown).await
+            }
+        }
+    }
+
+    /// Lets a request go on to its route.
+    async fn admit(
+        &self,
+        place: &Place,
+        id: RequestId,
+        connection: Option<&Connection>,
+        mut request: Request,
+    ) -> Response {
+        let gateway = &*self.gateway;
+        let is_probe = matches!(
+            place.admission,
+            Admission::Always | Admission::AlwaysWithToken
+        );
+        if !is_probe && connection.is_some_and(|it| it.is_for_probes) {
+            return no_connection().into_response();
+        }
+        let encoding = Encoding::wanted(request.headers());
+        let account = match place.admission {
+            Admission::Always => {
+                let path = request.uri().path().to_owned();
+                let response = self.go_on(place, request).await;
+                return self.documents.pack(&path, response, encoding).await;
+            }
+            Admission::WithRoom => {
+                let peer = connection.map(Connection::address);
+                let source = gateway.source(peer, request.headers());
+                gateway
+                    .accounts
+                    .of(source.map_or(Holder::House, Holder::at))
+            }
+            Admission::WithToken | Admission::AlwaysWithToken => {
+                let identified = identify(gateway, request.headers(), id);
+                if let Some(connection) = connection {
+                    connection.is_known(identified.is_ok());
+                }
+                let caller = match identified {
+                    Ok(caller) => caller,
+                    Err(problem) => return problem.into_response(),
+                };
+                let account = gateway.accounts.of(caller.holder());
+                request.extensions_mut().insert(caller);
+                account
+            }
+        };
+        let pass = Pass::new(&gateway.rooms, account);
+        let asker = (request.method() == Method::GET)
+            .then(|| request.extensions().get::<Caller>().cloned())
+            .flatten();
+        let work = async |request| {
+            let response = self.go_on(place, request).await;
+            // What was waited for is not told to a token that has ended meanwhile.
+            match asker.filter(|_| pass.has_waited()) {
+                Some(asker) if !gateway.accepts(&asker) => token_ended().into_response(),
+                _ => compress(response, encoding),
+            }
+        };
+        if place.admission == Admission::AlwaysWithToken {
+            return scoped(pass.clone(), work(request)).await;
+        }
+        let admitted = pin!(gateway.within_bounds(pass.clone(), request, work));
+        admitted.await.unwrap_or_else(Problem::into_response)
+    }
+
+    async fn go_on(&self, place: &Place, request: Request) -> Response {
+        let answer = self.routes.router.clone().call(request);
+        let Ok(response) = match place.workplace {
+            Workplace::Here => answer.await,
+            Workplace::Elsewhere => {
+                let answer = with_pass_of_here(answer.in_current_span());
+                let there = self.tokio.spawn(answer);
+                match AbortOnDropHandle::new(there).await {
+                    Ok(answered) => answered,
+                    Err(ended) => match ended.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        Err(_) => Ok(Problem::internal("the forge stops").into_response()),
+                    },
+                }
+            }
+        };
+        response
+    }
+}

@@ -1,0 +1,114 @@
+//! Answers of the control plane: JSON that says which sequence it has seen.
+use super::error::Problem;
+use crate::clock::Deadline;
+use crate::control::Present;
+use crate::domain::ids::Sequence;
+use crate::http::Gateway;
+use crate::http::extract::forms::SequenceNumber;
+use crate::http::middleware::admission::no_memory;
+use crate::shares::Held;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+
+const SEQUENCE: HeaderName = HeaderName::from_static("x-dbforge-sequence");
+/// How long a read waits for the `min_sequence` it asks for: a write elsewhere is on its way.
+const MIN_SEQUENCE_WAIT: Duration = Duration::from_secs(5);
+
+/// A JSON answer; compact, as every answer is.
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(body) => {
+            let json = HeaderValue::from_static("application/json");
+            let counted = counted(body).map(|it| (status, [(header::CONTENT_TYPE, json)], it));
+            counted.into_response()
+        }
+        Err(error) => Problem::internal(error).into_response(),
+    }
+}
+
+/// The bytes of an answer, counted until they are sent.
+///
+/// # Errors
+/// When there is no room for them.
+pub(crate) fn counted(body: Vec<u8>) -> Result<Bytes, Problem> {
+    let mut held = Held::default();
+    held.grow(body.len()).map_err(|_| no_memory())?;
+    Ok(held.keep(body))
+}
+
+/// What a control-plane answer says about itself besides its body.
+pub(crate) trait Marked {
+    /// The end of the log that the answer has seen.
+    fn seen(self, sequence: Sequence) -> Self;
+    /// The last event about the resource that is shown.
+    fn etag(self, sequence: Sequence) -> Self;
+    /// One more header, of visible ASCII.
+    fn with(self, name: HeaderName, value: &str) -> Self;
+}
+
+impl Marked for Response {
+    fn seen(mut self, sequence: Sequence) -> Self {
+        self.headers_mut().insert(SEQUENCE, sequence.0.into());
+        self
+    }
+
+    fn etag(self, sequence: Sequence) -> Self {
+        self.with(header::ETAG, &format!("\"e{sequence}\""))
+    }
+
+    fn with(mut self, name: HeaderName, value: &str) -> Self {
+        match HeaderValue::from_str(value) {
+            Ok(value) => {
+                self.headers_mut().insert(name, value);
+                self
+            }
+            Err(error) => Problem::internal(error).into_response(),
+        }
+    }
+}
+
+/// Gives every control-plane answer a sequence. Where a handler has not said which it saw, it is
+/// what was true before the handler began: it saw at least that.
+pub(crate) async fn note_sequence(
+    State(gateway): State<Arc<Gateway>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let before = gateway.control.present().head.sequence;
+    let response = next.run(request).await;
+    if response.headers().contains_key(SEQUENCE) {
+        return response;
+    }
+    response.seen(before)
+}
+
+impl Gateway {
+    /// What is true now, once the log has reached the sequence that the caller asks for.
+    pub(crate) async fn present_at(
+        &self,
+        min_sequence: Option<SequenceNumber>,
+    ) -> Result<Arc<Present>, Problem> {
+        let wanted = Sequence(min_sequence.map_or(0, |it| it.0));
+        let deadline = Deadline::after(MIN_SEQUENCE_WAIT);
+        let mut changes = self.control.changes();
+        loop {
+            let present = changes.borrow_and_update().clone();
+            if present.head.sequence >= wanted {
+                return Ok(present);
+            }
+            if !self.sees_change(&mut changes, deadline).await {
+                let end = present.head.sequence;
+                return Err(Problem::invalid(format!(
+                    "The log ends at {end}, not yet at `min_sequence` {wanted}."
+                ))
+                .hint("send a number that an answer's X-DBForge-Sequence has told"));
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Signed checkpoints: made, listed, and the key that they are checked with.
+use crate::domain::token::Scope;
+use crate::event_log::AppendError;
+use crate::event_log::checkpoints::{Checkpoint, Checkpoints, FileError, KeyError};
+use crate::http::Gateway;
+use crate::http::extract::{JsonBody, NoFields, NoParameters, StrictQuery};
+use crate::http::middleware::auth::Caller;
+use crate::http::response::error::{ErrorCode, Problem};
+use crate::http::response::lists::{List, PageParameters, page_answer, page_request, state_page};
+use crate::http::response::refusals::sentence;
+use crate::http::response::reply;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use std::io;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// The head of the log at a moment, signed.
+#[derive(ToSchema)]
+#[schema(as = Checkpoint)]
+#[expect(dead_code, reason = "describes what the log's own type writes")]
+pub(crate) struct CheckpointView {
+    /// The last event then.
+    sequence: u64,
+    /// That event's hash, which covers the whole history up to it.
+    hash: String,
+    /// When it was signed.
+    #[schema(format = DateTime)]
+    time: String,
+    /// Which key signed it.
+    #[schema(example = "5f0c6d3b7a1e9d24")]
+    key_id: String,
+    /// Ed25519, in hex, over five lines, each ended by a line feed: `dbforge checkpoint`, and the
+    /// four fields above.
+    signature: String,
+}
+
+/// What signatures are checked with.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AuditKey {
+    key_id: String,
+    /// `ed25519`
+    algorithm: &'static str,
+    /// 32 bytes in hex.
+    public_key: String,
+}
+
+/// Sign a checkpoint
+///
+/// Of the log's present head. Copied away, it shows later that the log was cut or changed. Where
+/// nothing has happened since the last one, the answer is that one.
+#[utoipa::path(post, path = "/v1/audit/checkpoints", tag = "history",
+    request_body = NoFields,
+    responses((status = 201, body = CheckpointView)))]
+pub(crate) async fn create_checkpoint(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    _: StrictQuery<NoParameters>,
+    _: JsonBody<NoFields>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Audit)?;
+    let present = gateway.control.present();
+    if let Some(reason) = present.read_only.clone() {
+        // What a damaged log ends with is not to be vouched for.
+        return Err(AppendError::ReadOnly { reason }.into());
+    }
+    let head = present.head;
+    let now = gateway.control.clock().now();
+    let signed = gateway.with_checkpoints(move |it| it.add(head, now));
+    Ok(reply::json(StatusCode::CREATED, &signed.await??))
+}
+
+/// List checkpoints
+///
+/// The oldest first, each as its line of `.forge/audit/checkpoints.jsonl`.
+#[utoipa::path(get, path = "/v1/audit/checkpoints", tag = "history", params(PageParameters),
+    responses((status = 200, body = List<CheckpointView>)))]
+pub(crate) async fn list_checkpoints(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    StrictQuery(asked): StrictQuery<PageParameters>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Audit)?;
+    let request = page_request(asked.limit, asked.cursor)?;
+    let as_of = gateway.present_at(asked.min_sequence).await?.head.sequence;
+    let all = gateway.with_checkpoints(Checkpoints::all).await??;
+    let numbered = (1_u64..).zip(all).collect::<Vec<_>>().into_iter();
+    let place = |(line, _): &(u64, Checkpoint)| format!("{line:020}");
+    let page = state_page(numbered, place, &request, asked.order.into(), as_of);
+    Ok(page_answer(page, |(_, checkpoint)| checkpoint))
+}
+
+/// The key that checkpoints are checked with
+///
+/// Its public half: write it down somewhere else once.
+#[utoipa::path(get, path = "/v1/audit/key", tag = "history",
+    responses((status = 200, body = AuditKey)))]
+pub(crate) async fn get_audit_key(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    _: StrictQuery<NoParameters>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Audit)?;
+    let key = gateway.with_checkpoints(Checkpoints::public_key).await??;
+    let body = AuditKey {
+        key_id: key.id(),
+        algorithm: "ed25519",
+        public_key: key.to_string(),
+    };
+    Ok(reply::json(StatusCode::OK, &body))
+}
+
+impl Gateway {
+    /// Works on the checkpoints' files off the threads that answer requests.
+    async fn with_checkpoints<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Checkpoints) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let checkpoints = self.checkpoints.clone();
+        let worked = tokio::task::spawn_blocking(move || work(&checkpoints)).await;
+        worked.map_err(Problem::internal)
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        match &error {
+            KeyError::Io(cause) if cause.kind() == io::ErrorKind::StorageFull => {
+                Self::new(ErrorCode::DiskFull, sentence(&error))
+            }
+            KeyError::Io(_) | KeyError::NoKey => Self::internal(error),
+        }
+    }
+}
+
+impl From<FileError> for Problem {
+    fn from(error: FileError) -> Self {
+        Self::internal(error)
+    }
+}

@@ -1,0 +1,244 @@
+//! What the bodies of lifecycle calls may hold.
+use crate::clock::timestamp::parse_duration;
+use crate::domain::command::{CreateDatabase, DatabaseChange, IfExists};
+use crate::domain::database::{Durability, EngineName, Labels, Limits};
+use crate::domain::lifecycle::{Changed, ChangedTtl, Wanted};
+use crate::domain::name::DatabaseName;
+use crate::engine::registry;
+use crate::http::extract::forms;
+use crate::http::openapi::schemas;
+use crate::http::response::error::Problem;
+use crate::http::response::refusals::sentence;
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use std::fmt;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// The engine of a database whose creator named none.
+const DEFAULT_ENGINE: &str = "sqlite";
+
+/// What a new database is to be.
+#[derive(Debug, serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CreateDatabase)]
+pub(crate) struct CreateBody {
+    /// Letters, digits, `_`, `.` and `-`, at most 63; one is made when none is given.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", example = "shop")]
+    pub(crate) name: Option<String>,
+    /// `sqlite` when none is given.
+    #[schema(schema_with = schemas::engine)]
+    engine: Option<String>,
+    /// When it goes to the trash by itself, from now: `2h`, `30s`, or seconds.
+    #[schema(schema_with = schemas::lifetime)]
+    ttl: Option<Span>,
+    /// The owner's own key-value marks.
+    #[schema(schema_with = schemas::labels)]
+    labels: Option<Labels>,
+    #[serde(default, deserialize_with = "forms::optional_object")]
+    limits: Option<LimitsBody>,
+    /// `full`, or `relaxed` for faster writes that a loss of power may take back.
+    #[schema(schema_with = schemas::durability)]
+    durability: Option<Durability>,
+    /// Whether it refuses to be deleted.
+    protect: Option<bool>,
+}
+
+/// New settings; what is left out stays.
+#[derive(Debug, serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ChangeDatabase)]
+pub(crate) struct ChangeBody {
+    /// When it goes to the trash by itself, from now: `2h`, `30s`, or seconds; null for never.
+    #[serde(default, deserialize_with = "null_or_value")]
+    #[schema(schema_with = schemas::lifetime)]
+    ttl: Option<Option<Span>>,
+    /// The owner's own key-value marks, all of them.
+    #[schema(schema_with = schemas::labels)]
+    labels: Option<Labels>,
+    #[serde(default, deserialize_with = "forms::optional_object")]
+    limits: Option<LimitsBody>,
+    /// Whether it refuses to be deleted.
+    protect: Option<bool>,
+}
+
+/// What a database may use; what is left out keeps its default or its value.
+#[derive(Debug, serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = LimitsInput)]
+struct LimitsBody {
+    /// Most bytes its file may grow to.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 65_536, maximum = 1_099_511_627_776_i64)]
+    size_bytes: Option<u64>,
+    /// Most bytes of memory for its worker.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 16_777_216, maximum = 1_099_511_627_776_i64)]
+    memory_bytes: Option<u64>,
+    /// Thousandths of a processor for its worker.
+    #[serde(default, deserialize_with = "forms::whole")]
+    #[schema(minimum = 10, maximum = 64_000)]
+    cpu_millis: Option<u32>,
+}
+
+impl CreateBody {
+    /// The command that these words are for.
+    pub(crate) fn command(&self, if_exists: IfExists) -> Result<CreateDatabase, Problem> {
+        let name = self.name.as_deref().map(DatabaseName::parse).transpose();
+        let limits = Limits::default();
+        Ok(CreateDatabase {
+            name: name.map_err(|error| Problem::invalid(sentence(&error)))?,
+            engine: self.engine()?,
+            durability: self.durability.unwrap_or_default(),
+            labels: self.labels.clone().unwrap_or_default(),
+            limits: self.limits.as_ref().map_or(limits, |it| it.over(limits)),
+            protected: self.protect.unwrap_or(false),
+            ttl: self.ttl.map(|it| it.0),
+            if_exists,
+        })
+    }
+
+    /// The same for later: the name may hold placeholders.
+    pub(crate) fn wanted(&self) -> Result<Wanted, Problem> {
+        let name = self.name.clone().ok_or_else(|| {
+            Problem::invalid("`create_database` needs a `name`.")
+                .hint("with {date} or {time} in it, each one is another: \"copy-{date}\"")
+        })?;
+        let limits = Limits::default();
+        Ok(Wanted {
+            name,
+            engine: self.engine()?,
+            durability: self.durability.unwrap_or_default(),
+            labels: self.labels.clone().unwrap_or_default(),
+            limits: self.limits.as_ref().map_or(limits, |it| it.over(limits)),
+            protected: self.protect.unwrap_or(false),
+            ttl_seconds: self.ttl.map(|it| it.0.as_secs()),
+        })
+    }
+
+    fn engine(&self) -> Result<EngineName, Problem> {
+        let engine = self.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
+        if registry::find(engine).is_none() {
+            let known: Vec<_> = registry::all().iter().map(|it| it.name()).collect();
+            return Err(Problem::invalid(format!("There is no engine `{engine}`."))
+                .hint(format!("there is {}", known.join(", "))));
+        }
+        Ok(EngineName(engine.to_owned()))
+    }
+}
+
+impl ChangeBody {
+    /// The change that these words are for, of a database with these limits.
+    pub(crate) fn change(&self, limits: Limits) -> DatabaseChange {
+        DatabaseChange {
+            labels: self.labels.clone(),
+            limits: self.limits.as_ref().map(|it| it.over(limits)),
+            protected: self.protect,
+            ttl: self.ttl.map(|it| it.map(|it| it.0)),
+            expires_at: None,
+        }
+    }
+
+    /// The same for later, of the database of this name.
+    pub(crate) fn changed(&self, database: &str) -> Changed {
+        let limits = self.limits.as_ref();
+        Changed {
+            database: database.to_owned(),
+            labels: self.labels.clone(),
+            size_bytes: limits.and_then(|it| it.size_bytes),
+            memory_bytes: limits.and_then(|it| it.memory_bytes),
+            cpu_millis: limits.and_then(|it| it.cpu_millis),
+            protected: self.protect,
+            ttl: self.ttl.map(|it| match it {
+                Some(Span(it)) => ChangedTtl::Seconds(it.as_secs()),
+                None => ChangedTtl::Never,
+            }),
+        }
+    }
+}
+
+impl LimitsBody {
+    fn over(&self, limits: Limits) -> Limits {
+        Limits {
+            size_bytes: self.size_bytes.unwrap_or(limits.size_bytes),
+            memory_bytes: self.memory_bytes.unwrap_or(limits.memory_bytes),
+            cpu_millis: self.cpu_millis.unwrap_or(limits.cpu_millis),
+        }
+    }
+}
+
+/// A duration: `2h`, `30s`, or seconds as a number or as a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SpanVisitor)
+    }
+}
+
+struct SpanVisitor;
+
+impl Visitor<'_> for SpanVisitor {
+    type Value = Span;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration such as \"30s\", \"2h\" or a whole number of seconds")
+    }
+
+    /// JSON knows one kind of number: 90.0 is 90.
+    fn visit_f64<E: Error>(self, seconds: f64) -> Result<Span, E> {
+        let whole = forms::whole_number(seconds);
+        let whole = whole.ok_or_else(|| E::invalid_value(Unexpected::Float(seconds), &self))?;
+        self.visit_u64(whole)
+    }
+
+    fn visit_u64<E: Error>(self, seconds: u64) -> Result<Span, E> {
+        self.visit_str(&seconds.to_string())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
+        parse_duration(text).map(Span).map_err(E::custom)
+    }
+}
+
+/// Tells `null` from nothing.
+fn null_or_value<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::http::routes::databases::body::*;
+
+    fn change(text: &str) -> Result<DatabaseChange, serde_json::Error> {
+        let body: ChangeBody = serde_json::from_str(text)?;
+        Ok(body.change(Limits::default()))
+    }
+
+    #[test]
+    fn a_ttl_may_be_left_out_taken_away_or_set() {
+        let seconds = |n| Some(Some(Duration::from_secs(n)));
+        assert_eq!(change("{}").unwrap().ttl, None);
+        assert_eq!(change("{\"ttl\":null}").unwrap().ttl, Some(None));
+        assert_eq!(change("{\"ttl\":\"2h\"}").unwrap().ttl, seconds(7200));
+        assert_eq!(change("{\"ttl\":90}").unwrap().ttl, seconds(90));
+        for wrong in ["-1", "1.5", "true", "\"soon\"", "99999999999"] {
+            let error = change(&format!("{{\"ttl\":{wrong}}}")).unwrap_err();
+            assert!(error.to_string().contains("duration"), "{error}");
+        }
+    }
+
+    #[test]
+    fn limits_that_are_left_out_stay() {
+        let limits = change("{\"limits\":{\"cpu_millis\":100}}").unwrap().limits;
+        let expected = Limits {
+            cpu_millis: 100,
+            ..Limits::default()
+        };
+        assert_eq!(limits, Some(expected));
+    }
+}

@@ -1,0 +1,209 @@
+//! Jobs as the API shows them.
+use crate::clock::timestamp::Timestamp;
+use crate::domain::job::{Attempt, Job, JobError, JobState};
+use crate::domain::state::State;
+use crate::http::response::error::{Problem, ProblemBody};
+use crate::jobs::kinds::steps;
+use crate::jobs::live::{LiveJobs, Progress};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Slow work on one database.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Job)]
+pub(crate) struct JobView {
+    #[schema(value_type = String, format = Uuid)]
+    id: String,
+    /// What it does: `create_database`.
+    kind: &'static str,
+    /// The database's name.
+    database: String,
+    #[schema(value_type = String, example = "running")]
+    state: JobState,
+    /// How many jobs of the same database begin before it; only while it is queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_position: Option<usize>,
+    /// The step it is in; only while it is being done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<StepView>,
+    /// How far it is; only while it is being done or undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<ProgressView>,
+    /// Whether somebody wants it to end: it does at its next step.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cancel_requested: bool,
+    attempts: Vec<AttemptView>,
+    /// When its next attempt may begin; only while it waits for that.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Timestamp>,
+    /// Past this moment no further attempt begins.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<Timestamp>,
+    /// Why it did not reach its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<ProblemBody>,
+    /// Who asked for it.
+    #[schema(example = "token/ci")]
+    actor: String,
+    /// The request that asked for it.
+    request_id: String,
+    /// The last event about it.
+    sequence: u64,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    started_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    finished_at: Option<Timestamp>,
+}
+
+/// The step that a job is in.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JobStep)]
+struct StepView {
+    #[schema(example = "ensure_worker")]
+    name: &'static str,
+    /// 1 for the first of its kind of job.
+    number: usize,
+    /// Steps of this kind of job.
+    total: usize,
+    /// How long one run of it may take.
+    time_limit_ms: u128,
+    /// How often the gateway died in it; from five on it runs alone, at the next it is given up.
+    crashes: u32,
+}
+
+/// How far a job is.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Progress)]
+pub(crate) struct ProgressView {
+    /// The step it is in; `undoing` while what it did is taken back.
+    #[schema(example = "ensure_worker")]
+    phase: String,
+    /// So many of what is counted: steps that ended well, or what the step itself counts.
+    done: u64,
+    /// Of so many.
+    total: u64,
+    /// What is counted: `steps`, or `seconds` of the longest wait.
+    unit: &'static str,
+}
+
+/// One try at a job.
+#[derive(Debug, Serialize, ToSchema)]
+struct AttemptView {
+    /// 1 for the first.
+    number: u32,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<AttemptError>,
+}
+
+/// Why an attempt did not succeed.
+#[derive(Debug, Serialize, ToSchema)]
+struct AttemptError {
+    #[schema(example = "runtime_unavailable")]
+    code: &'static str,
+    detail: String,
+}
+
+impl JobView {
+    /// The job, with its place in the queue as `state` has it.
+    pub(crate) fn of(job: &Job, state: &State) -> Self {
+        let has_ended_badly = matches!(job.state, JobState::Failed | JobState::Stuck);
+        let error = job.error.as_ref().filter(|_| has_ended_badly);
+        Self {
+            id: job.id.to_string(),
+            kind: job.kind.as_str(),
+            database: job.database_name.to_string(),
+            state: job.state,
+            queue_position: queue_position(job, state),
+            step: step(job),
+            progress: progress(job),
+            cancel_requested: job.cancel_requested && !job.state.is_final(),
+            attempts: job.attempts.iter().map(AttemptView::of).collect(),
+            retry_at: job.retry_at,
+            deadline: job.deadline.filter(|_| !job.state.is_final()),
+            problem: error.map(|it| Problem::from(it).body(None)),
+            actor: job.actor.to_string(),
+            request_id: job.request.to_string(),
+            sequence: job.sequence.0,
+            created_at: job.created_at,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+        }
+    }
+
+    /// The same, with what its running step says of itself.
+    pub(crate) fn now(job: &Job, state: &State, live: &LiveJobs) -> Self {
+        Self {
+            progress: live_progress(job, live).or_else(|| progress(job)),
+            ..Self::of(job, state)
+        }
+    }
+}
+
+/// What the job's running step says of itself, where it does.
+pub(crate) fn live_progress(job: &Job, live: &LiveJobs) -> Option<ProgressView> {
+    let Progress { done, total, unit } = live.of(job.id)?;
+    Some(ProgressView {
+        done,
+        total,
+        unit,
+        ..progress(job)?
+    })
+}
+
+impl AttemptView {
+    fn of(attempt: &Attempt) -> Self {
+        let error = |it: &JobError| AttemptError {
+            code: Problem::from(it).code().as_str(),
+            detail: it.detail.clone(),
+        };
+        Self {
+            number: attempt.number,
+            started_at: attempt.started_at,
+            ended_at: attempt.ended_at,
+            error: attempt.error.as_ref().map(error),
+        }
+    }
+}
+
+fn queue_position(job: &Job, state: &State) -> Option<usize> {
+    let database = state.database(job.database)?;
+    let own = database.queue.iter().take_while(|it| it.id != job.id);
+    let others = state.in_front(database).flat_map(|it| &it.queue);
+    let in_front = own.chain(others).filter(|it| !it.started);
+    (job.state == JobState::Queued).then(|| in_front.count())
+}
+
+fn step(job: &Job) -> Option<StepView> {
+    let running = job.step.as_ref()?;
+    let steps = steps(&job.kind);
+    let place = steps.iter().position(|it| it.name == running.name.0)?;
+    Some(StepView {
+        name: steps[place].name,
+        number: place + 1,
+        total: steps.len(),
+        time_limit_ms: steps[place].time_limit.as_millis(),
+        crashes: running.crashes,
+    })
+}
+
+fn progress(job: &Job) -> Option<ProgressView> {
+    let phase = match &job.step {
+        _ if job.compensating => "undoing".to_owned(),
+        Some(step) => step.name.to_string(),
+        None => return None,
+    };
+    (job.state == JobState::Running).then_some(ProgressView {
+        phase,
+        done: job.finished_steps.len() as u64,
+        total: steps(&job.kind).len() as u64,
+        unit: "steps",
+    })
+}

@@ -1,0 +1,167 @@
+//! Lifecycle commands as JSON, for what is carried out later: `{"delete_database":{"database":"shop"}}`.
+use crate::domain::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named};
+use crate::http::extract::forms;
+use crate::http::openapi::schemas;
+use crate::http::response::error::Problem;
+use crate::http::routes::databases::body::{ChangeBody, CreateBody};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// One lifecycle command: its name, and in it what the call of that name takes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schema(as = LifecycleCommand)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "the words are those of the API, and other things than databases will come"
+)]
+pub(crate) enum CommandForm {
+    /// The `name` may hold `{date}` and `{time}`, filled in when the command is carried out.
+    #[serde(deserialize_with = "forms::object")]
+    CreateDatabase(CreateForm),
+    #[serde(deserialize_with = "forms::object")]
+    StopDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
+    StartDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
+    RestartDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
+    DeleteDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
+    UndeleteDatabase(NamedForm),
+    /// Needs the scope `admin`.
+    #[serde(deserialize_with = "forms::object")]
+    PurgeDatabase(NamedForm),
+    #[serde(deserialize_with = "forms::object")]
+    ChangeDatabase(ChangeForm),
+}
+
+/// What a database is to be that is made later: as in a create, with a name.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct CreateForm(CreateBody);
+
+impl PartialSchema for CreateForm {
+    fn schema() -> RefOr<Schema> {
+        let schema = CreateBody::schema();
+        let RefOr::T(Schema::Object(mut object)) = schema else {
+            return schema;
+        };
+        object.required.push("name".to_owned());
+        object
+            .properties
+            .insert("name".to_owned(), schemas::name_for_later());
+        Schema::Object(object).into()
+    }
+}
+
+impl ToSchema for CreateForm {
+    fn name() -> Cow<'static, str> {
+        "CreateDatabaseLater".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        CreateBody::schemas(schemas);
+    }
+}
+
+/// A database by its name, and its new settings.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ChangeNamedDatabase)]
+pub(crate) struct ChangeForm {
+    /// As in the other commands.
+    #[schema(example = "shop")]
+    database: String,
+    /// What PATCH takes.
+    #[serde(deserialize_with = "forms::object")]
+    change: ChangeBody,
+}
+
+/// A database by its name.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NamedDatabase)]
+pub(crate) struct NamedForm {
+    /// Whichever has the name when the command is carried out; `{date}` and `{time}` are filled
+    /// in then. An id serves as well.
+    #[schema(example = "shop")]
+    database: String,
+}
+
+impl CommandForm {
+    /// The command that these words are for.
+    pub(crate) fn command(&self) -> Result<LifecycleCommand, Problem> {
+        let named = |it: &NamedForm| Named {
+            database: it.database.clone(),
+        };
+        Ok(match self {
+            Self::CreateDatabase(it) => LifecycleCommand::CreateDatabase(it.0.wanted()?),
+            Self::StopDatabase(it) => LifecycleCommand::StopDatabase(named(it)),
+            Self::StartDatabase(it) => LifecycleCommand::StartDatabase(named(it)),
+            Self::RestartDatabase(it) => LifecycleCommand::RestartDatabase(named(it)),
+            Self::DeleteDatabase(it) => LifecycleCommand::DeleteDatabase(named(it)),
+            Self::UndeleteDatabase(it) => LifecycleCommand::UndeleteDatabase(named(it)),
+            Self::PurgeDatabase(it) => LifecycleCommand::PurgeDatabase(named(it)),
+            Self::ChangeDatabase(it) => {
+                LifecycleCommand::ChangeDatabase(it.change.changed(&it.database))
+            }
+        })
+    }
+}
+
+/// The words for a command: what [`CommandForm`] reads.
+pub(crate) fn words(command: &LifecycleCommand) -> Value {
+    let inner = match command {
+        LifecycleCommand::CreateDatabase(it) => json!({
+            "name": it.name,
+            "engine": it.engine,
+            "ttl": it.ttl_seconds,
+            "labels": it.labels,
+            "limits": it.limits,
+            "durability": it.durability,
+            "protect": it.protected,
+        }),
+        LifecycleCommand::StopDatabase(it)
+        | LifecycleCommand::StartDatabase(it)
+        | LifecycleCommand::RestartDatabase(it)
+        | LifecycleCommand::DeleteDatabase(it)
+        | LifecycleCommand::UndeleteDatabase(it)
+        | LifecycleCommand::PurgeDatabase(it) => json!({"database": it.database}),
+        LifecycleCommand::ChangeDatabase(it) => {
+            json!({"database": it.database, "change": changes(it)})
+        }
+    };
+    json!({ command.as_str(): inner })
+}
+
+fn changes(it: &Changed) -> Value {
+    let limits = [
+        ("size_bytes", it.size_bytes.map(Value::from)),
+        ("memory_bytes", it.memory_bytes.map(Value::from)),
+        ("cpu_millis", it.cpu_millis.map(Value::from)),
+    ];
+    let ttl = it.ttl.map(|it| match it {
+        ChangedTtl::Never => Value::Null,
+        ChangedTtl::Seconds(it) => it.into(),
+    });
+    let fields = [
+        ("ttl", ttl),
+        ("labels", it.labels.as_ref().map(|it| json!(it))),
+        ("limits", object(limits)),
+        ("protect", it.protected.map(Value::from)),
+    ];
+    object(fields).unwrap_or_else(|| json!({}))
+}
+
+/// Those fields that are there; nothing where none is.
+fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Option<Value> {
+    let there = fields
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    let there: Map<String, Value> = there.collect();
+    (!there.is_empty()).then_some(Value::Object(there))
+}

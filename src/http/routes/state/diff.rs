@@ -1,0 +1,178 @@
+//! What differs between two moments of the history.
+use super::{Format, PLAIN, accepted};
+use crate::domain::state::State as ForgeState;
+use crate::domain::token::Scope;
+use crate::http::Gateway;
+use crate::http::extract::StrictQuery;
+use crate::http::extract::forms::SequenceNumber;
+use crate::http::middleware::auth::Caller;
+use crate::http::moments::moment;
+use crate::http::openapi::schemas;
+use crate::http::response::error::Problem;
+use crate::http::response::reply;
+use crate::http::response::reply::Marked;
+use crate::http::routes::jobs::view::JobView;
+use crate::http::routes::tokens::TokenView;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use similar::TextDiff;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// Which moments are compared, and how it is told.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DiffParameters {
+    /// The earlier moment: a sequence or a time.
+    #[param(schema_with = schemas::moment, required = true)]
+    from: String,
+    /// The later moment: a sequence or a time; else now.
+    #[param(schema_with = schemas::moment)]
+    to: Option<String>,
+    /// `text` for a unified diff of the states' texts; else `Accept` decides.
+    #[param(inline)]
+    format: Option<Format>,
+    /// Answer once the log has reached this sequence.
+    min_sequence: Option<SequenceNumber>,
+}
+
+/// What differs between two states.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StateDiff {
+    /// The last event of the earlier state.
+    from: u64,
+    /// The last event of the later state.
+    to: u64,
+    databases: Differences,
+    /// Unfinished jobs: one that ended in between is removed.
+    jobs: Differences,
+    /// Accepted tokens: one that was revoked in between is removed.
+    tokens: Differences,
+}
+
+/// What differs between two lists whose entries have ids.
+#[derive(Default, Serialize, ToSchema)]
+struct Differences {
+    /// Entries of the later state alone.
+    #[schema(value_type = Vec<Object>)]
+    added: Vec<Value>,
+    /// Entries of the earlier state alone.
+    #[schema(value_type = Vec<Object>)]
+    removed: Vec<Value>,
+    changed: Vec<Change>,
+}
+
+/// An entry of both states that is not the same in them.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StateChange)]
+struct Change {
+    id: String,
+    /// A database's or token's name, a job's kind.
+    name: String,
+    /// The fields that differ, each with what it was and what it became; null where it is absent.
+    #[schema(value_type = Object, example = json!({"state": {"from": "ready", "to": "trashed"}}))]
+    fields: Map<String, Value>,
+}
+
+/// What changed between two moments
+///
+/// Both states are folded from the log, as `GET /v1/state?at=` shows them.
+#[utoipa::path(get, path = "/v1/state/diff", tag = "history", params(DiffParameters),
+    responses((status = 200, content((StateDiff = "application/json"), (String = "text/plain")))))]
+pub(crate) async fn get_state_diff(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    headers: HeaderMap,
+    StrictQuery(parameters): StrictQuery<DiffParameters>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Audit)?;
+    caller.require_all()?;
+    let present = gateway.present_at(parameters.min_sequence).await?;
+    let head = present.head.sequence;
+    let to = parameters.to.unwrap_or_else(|| head.to_string());
+    let moments = [moment("from", &parameters.from)?, moment("to", &to)?];
+    let [from, to] = gateway.past(&present, moments).await?;
+    if parameters.format.unwrap_or_else(|| accepted(&headers)) == Format::Text {
+        let (earlier, later) = (from.to_string(), to.to_string());
+        let differences = TextDiff::from_lines(&earlier, &later);
+        let mut unified = differences.unified_diff();
+        let names = [from.sequence, to.sequence].map(|it| format!("event {it}"));
+        let text = unified.header(&names[0], &names[1]).to_string();
+        let text = reply::counted(text.into_bytes())?;
+        let text = ([(header::CONTENT_TYPE, PLAIN)], text).into_response();
+        return Ok(text.seen(head));
+    }
+    let diff = StateDiff {
+        from: from.sequence.0,
+        to: to.sequence.0,
+        databases: between(gateway.databases_of(&from), gateway.databases_of(&to)),
+        jobs: between(jobs_of(&from), jobs_of(&to)),
+        tokens: between(tokens_of(&from), tokens_of(&to)),
+    };
+    Ok(reply::json(StatusCode::OK, &diff).seen(head))
+}
+
+/// Entries by their ids, as the API shows them.
+type Entries = BTreeMap<String, Value>;
+
+impl Gateway {
+    fn databases_of(&self, state: &ForgeState) -> Entries {
+        entries(state.databases().map(|it| self.recorded_view(it)))
+    }
+}
+
+fn jobs_of(state: &ForgeState) -> Entries {
+    entries(state.jobs().map(|it| JobView::of(it, state)))
+}
+
+fn tokens_of(state: &ForgeState) -> Entries {
+    entries(state.tokens().map(|it| TokenView::from(it.as_ref())))
+}
+
+fn entries(views: impl Iterator<Item = impl Serialize>) -> Entries {
+    let shown = views.map(|it| json!(it));
+    shown.map(|it| (text_of(&it, "id"), it)).collect()
+}
+
+fn text_of(entry: &Value, field: &str) -> String {
+    entry[field].as_str().unwrap_or_default().to_owned()
+}
+
+fn between(mut from: Entries, to: Entries) -> Differences {
+    let mut differences = Differences::default();
+    for (id, later) in to {
+        match from.remove(&id) {
+            None => differences.added.push(later),
+            Some(earlier) if earlier == later => {}
+            Some(earlier) => differences.changed.push(Change {
+                id,
+                name: match &later["name"] {
+                    Value::Null => text_of(&later, "kind"),
+                    _ => text_of(&later, "name"),
+                },
+                fields: fields(&earlier, &later),
+            }),
+        }
+    }
+    differences.removed = from.into_values().collect();
+    differences
+}
+
+fn fields(earlier: &Value, later: &Value) -> Map<String, Value> {
+    let names = [earlier, later]
+        .into_iter()
+        .filter_map(Value::as_object)
+        .flat_map(Map::keys);
+    names
+        .filter(|it| earlier[it.as_str()] != later[it.as_str()])
+        .map(|it| {
+            let change = json!({"from": earlier[it.as_str()], "to": later[it.as_str()]});
+            (it.clone(), change)
+        })
+        .collect()
+}

@@ -1,0 +1,116 @@
+//! Everything that is true at one moment: now, or earlier.
+
+pub(crate) mod diff;
+
+use super::databases::view::DatabaseView;
+use super::jobs::view::JobView;
+use super::tokens::TokenView;
+use crate::domain::token::Scope;
+use crate::http::Gateway;
+use crate::http::extract::StrictQuery;
+use crate::http::extract::forms::SequenceNumber;
+use crate::http::middleware::auth::Caller;
+use crate::http::moments::moment;
+use crate::http::openapi::schemas;
+use crate::http::response::error::Problem;
+use crate::http::response::reply;
+use crate::http::response::reply::Marked;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// How the state is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Format {
+    Json,
+    Text,
+}
+
+/// The content type of text.
+pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// How the state is wanted.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct StateParameters {
+    /// `text` for what `dbforge replay` prints; else `Accept` decides.
+    #[param(inline)]
+    format: Option<Format>,
+    /// Behind this event, or at this time; else now.
+    #[param(schema_with = schemas::moment)]
+    at: Option<String>,
+    /// Answer once the log has reached this sequence.
+    min_sequence: Option<SequenceNumber>,
+}
+
+/// The fold of all events.
+#[derive(Serialize, ToSchema)]
+#[schema(as = State)]
+pub(super) struct StateView {
+    /// The last event in it.
+    as_of: u64,
+    /// Living and trashed databases, oldest first.
+    databases: Vec<DatabaseView>,
+    /// Unfinished jobs, oldest first.
+    jobs: Vec<JobView>,
+    /// Accepted tokens, oldest first.
+    tokens: Vec<TokenView>,
+}
+
+/// Everything that is true now, or was
+///
+/// An earlier state is folded from the first event on: what `dbforge replay --at` prints of an
+/// export. It has no sizes and no seen states of workers, which no event tells.
+#[utoipa::path(get, path = "/v1/state", tag = "history", params(StateParameters),
+    responses((status = 200, content((StateView = "application/json"), (String = "text/plain")))))]
+pub(super) async fn get_state(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    headers: HeaderMap,
+    StrictQuery(parameters): StrictQuery<StateParameters>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Audit)?;
+    caller.require_all()?;
+    let present = gateway.present_at(parameters.min_sequence).await?;
+    let past = match &parameters.at {
+        Some(at) => Some(gateway.past(&present, [moment("at", at)?]).await?),
+        None => None,
+    };
+    let state = past.as_ref().map_or(&present.state, |[it]| it);
+    let format = parameters.format.unwrap_or_else(|| accepted(&headers));
+    if format == Format::Text {
+        let text = reply::counted(state.to_string().into_bytes())?;
+        let text = ([(header::CONTENT_TYPE, PLAIN)], text).into_response();
+        return Ok(text.seen(present.head.sequence));
+    }
+    let view = StateView {
+        as_of: state.sequence.0,
+        databases: state
+            .databases()
+            .map(|it| match past {
+                Some(_) => gateway.recorded_view(it),
+                None => gateway.view(it),
+            })
+            .collect(),
+        jobs: state.jobs().map(|it| JobView::of(it, state)).collect(),
+        tokens: state
+            .tokens()
+            .map(|it| TokenView::from(it.as_ref()))
+            .collect(),
+    };
+    Ok(reply::json(StatusCode::OK, &view).seen(present.head.sequence))
+}
+
+/// Text where it is asked for by name and JSON is not.
+pub(super) fn accepted(headers: &HeaderMap) -> Format {
+    let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    match accept.unwrap_or_default() {
+        it if it.contains("text/plain") && !it.contains("json") => Format::Text,
+        _ => Format::Json,
+    }
+}

@@ -1,0 +1,119 @@
+//! Gives up on clients that do not read what they are sent.
+use super::connections::Connection;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+/// A connection whose writes fail once the other side has taken nothing for a time.
+pub(super) struct Impatient<S> {
+    inner: S,
+    patience: Duration,
+    /// Told when the other side takes something again.
+    connection: Arc<Connection>,
+    /// Runs while a write waits.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: AsyncWrite + Unpin> Impatient<S> {
+    pub(crate) fn new(inner: S, patience: Duration, connection: Arc<Connection>) -> Self {
+        Self {
+            inner,
+            patience,
+            connection,
+            stalled: None,
+        }
+    }
+
+    fn bounded<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(written) = write(Pin::new(&mut self.inner), context) {
+            if self.stalled.take().is_some() {
+                self.connection.moves();
+            }
+            return Poll::Ready(written);
+        }
+        let patience = self.patience;
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        stalled.as_mut().poll(context).map(|()| {
+            let message = format!("the client has read nothing for {patience:?}");
+            Err(io::Error::new(io::ErrorKind::TimedOut, message))
+        })
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.inner).poll_read(context, buffer);
+        if read.is_pending() {
+            self.connection.waits_for_client();
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.bounded(context, |inner, context| inner.poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.bounded(context, |inner, context| {
+            inner.poll_write_vectored(context, parts)
+        })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.bounded(context, |inner, context| inner.poll_flush(context))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.bounded(context, |inner, context| inner.poll_shutdown(context))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::TrustedProxies;
+    use crate::http::server::connections::Connections;
+    use crate::http::server::slow_reader::*;
+    use std::net::Ipv4Addr;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test]
+    async fn a_write_that_nobody_takes_fails_once_patience_is_over() {
+        let (ours, theirs) = tokio::io::duplex(4);
+        let connections = Connections::new(1, TrustedProxies::default());
+        let connection = connections.admit(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let mut ours = Impatient::new(ours, Duration::from_millis(5), connection.clone());
+        ours.write_all(b"room").await.unwrap();
+        let error = ours.write_all(b"none").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(theirs);
+    }
+}
