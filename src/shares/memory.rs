@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Fewer bytes than this are not counted: the connection itself has more.
 const UNCOUNTED: usize = 4 << 10;
-/// What grows takes room in steps of this.
+/// What grows takes room in steps of this, and doubles below it.
 const STEP: usize = 64 << 10;
 /// How often what can wait for room looks whether there is some.
 pub const LOOK: Duration = Duration::from_millis(20);
@@ -53,9 +53,9 @@ impl Held {
         let Some(pass) = &self.pass else {
             return Ok(());
         };
-        // The last step of something large is as good as never too much.
+        // An answer grows with each value: few steps, as the buffer behind it takes them.
         let bytes = match bytes {
-            small if small < STEP => small,
+            small if small < STEP => small.next_power_of_two(),
             large => large.next_multiple_of(STEP),
         };
         let more = bytes - self.bytes;
