@@ -75,12 +75,14 @@ fn short_json(out: &mut Vec<u8>, value: ValueRef<'_>, int64: Int64Form, blobs: B
             let name = infinity(it);
             write!(out, r#"{{"$real":"{name}"}}"#).expect("writing to memory does not fail");
         }
-        ValueRef::Text(it) if std::str::from_utf8(it).is_ok() => text(out, it),
-        ValueRef::Text(it) => {
-            out.extend_from_slice(br#"{"$text_base64":"#);
-            quoted_base64(out, it);
-            out.push(b'}');
-        }
+        ValueRef::Text(it) => match std::str::from_utf8(it) {
+            Ok(valid) => json_string(out, valid),
+            Err(_) => {
+                out.extend_from_slice(br#"{"$text_base64":"#);
+                quoted_base64(out, it);
+                out.push(b'}');
+            }
+        },
         ValueRef::Blob(it) if blobs == BlobForm::Plain => quoted_base64(out, it),
         ValueRef::Blob(it) => {
             out.extend_from_slice(br#"{"$base64":"#);
@@ -157,11 +159,11 @@ pub(super) fn number(out: &mut Vec<u8>, it: impl serde::Serialize) {
 
 /// A name or a text as a JSON string; what is no UTF-8 in a name shows as U+FFFD.
 pub(super) fn text(out: &mut Vec<u8>, bytes: &[u8]) {
-    match std::str::from_utf8(bytes) {
-        Ok(it) => serde_json::to_writer(out, it),
-        Err(_) => serde_json::to_writer(out, &*String::from_utf8_lossy(bytes)),
-    }
-    .expect("text is written to memory");
+    json_string(out, &String::from_utf8_lossy(bytes));
+}
+
+fn json_string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("text is written to memory");
 }
 
 /// Text as a field of CSV (RFC 4180): quoted where it must be, and where it is empty.
