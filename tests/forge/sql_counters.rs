@@ -60,6 +60,80 @@ const STATEMENTS: &[&str] = &[
     "SELECT last_insert_rowid(), changes()",
 ];
 
+/// Statements of every kind, each asked behind one that changes three rows.
+const KINDS: &[&str] = &[
+    "EXPLAIN INSERT INTO o (x) VALUES (1)",
+    "EXPLAIN UPDATE o SET x = 1",
+    "EXPLAIN DELETE FROM o",
+    "EXPLAIN SELECT * FROM o",
+    "EXPLAIN QUERY PLAN UPDATE o SET x = 1",
+    "EXPLAIN CREATE TABLE never (a)",
+    "EXPLAIN CREATE TABLE never (a)",
+    "EXPLAIN PRAGMA user_version = 3",
+    "PRAGMA user_version",
+    "PRAGMA user_version = 8",
+    "PRAGMA table_info(o)",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA integrity_check",
+    "PRAGMA optimize",
+    "SELECT count(*) FROM o",
+    "VALUES (1), (2)",
+    "WITH c AS (SELECT 1) SELECT * FROM c",
+    "CREATE TABLE n (id INTEGER PRIMARY KEY, a)",
+    "CREATE TABLE copied AS SELECT * FROM o",
+    "CREATE INDEX ox ON o (x)",
+    "CREATE VIEW ov AS SELECT * FROM o",
+    "CREATE TRIGGER ot AFTER INSERT ON n BEGIN INSERT INTO i (n) VALUES (1), (2); END",
+    "CREATE TRIGGER ovt INSTEAD OF INSERT ON ov BEGIN INSERT INTO i (n) VALUES (1), (2); END",
+    "ALTER TABLE n ADD COLUMN b",
+    "ALTER TABLE n RENAME COLUMN b TO c",
+    "ALTER TABLE n DROP COLUMN c",
+    "INSERT INTO n (a) SELECT 1 FROM o",
+    "INSERT INTO ov VALUES (1, 1)",
+    "ALTER TABLE n RENAME TO m",
+    "DELETE FROM m WHERE id = 1",
+    "DELETE FROM m",
+    "INSERT INTO m (a) SELECT 1 WHERE 0",
+    "UPDATE m SET a = 2 WHERE 0",
+    "DROP TABLE copied",
+    "REINDEX o",
+    "ANALYZE o",
+    "INSERT OR IGNORE INTO o VALUES (1, 1)",
+    "INSERT INTO w VALUES ('a', 1), ('b', 2) ON CONFLICT DO UPDATE SET n = 5",
+    "REPLACE INTO w VALUES ('a', 2)",
+    "INSERT INTO o (x) VALUES (7), (8) RETURNING id",
+    "CREATE VIRTUAL TABLE p USING rtree(id, a, b)",
+    "INSERT INTO p VALUES (5, 1, 2), (6, 1, 2)",
+    "DELETE FROM p",
+    "DROP TABLE p",
+];
+
+/// In a transaction alone: those about savepoints, and those that fail.
+const KINDS_IN_A_TRANSACTION: &[&str] = &[
+    "SAVEPOINT s",
+    "INSERT INTO i (n) VALUES (1)",
+    "ROLLBACK TO s",
+    "RELEASE s",
+    "INSERT INTO o VALUES (70, 1), (1, 1)",
+    "INSERT OR FAIL INTO o VALUES (71, 1), (1, 1)",
+    "UPDATE o SET id = 1",
+    "INSERT INTO i (n) SELECT abs(-9223372036854775808)",
+    "SELECT abs(-9223372036854775808)",
+    "SELECT * FROM nowhere",
+    "DELETE FROM nowhere",
+    "EXPLAIN DELETE FROM nowhere",
+    "CREATE TABLE o (a)",
+    "nonsense",
+];
+
+const COUNTERS: &str = "SELECT last_insert_rowid(), changes(), total_changes()";
+
+/// Each of them between one that changes three rows and one that asks for the counters.
+fn between<'s>(kinds: &[&'s str]) -> Vec<&'s str> {
+    let around = |kind: &&'s str| ["UPDATE i SET n = n WHERE id > -10", *kind, COUNTERS];
+    kinds.iter().flat_map(around).collect()
+}
+
 async fn shop() -> HttpForge {
     let forge = HttpForge::new().await;
     forge.ready("shop").await;
@@ -82,29 +156,31 @@ async fn rows(forge: &HttpForge, sql: &str) -> Json {
     answer.json()["rows"].take()
 }
 
-/// The rows that SQLite itself answers with.
-fn expected() -> Vec<Json> {
+/// The rows that SQLite itself answers with; null where they do not matter.
+fn expected(statements: &[&str]) -> Vec<Json> {
     let oracle = Oracle::new();
     let all = |them: &[&str]| them.iter().map(|it| plain(it)).collect::<Vec<Statement>>();
     oracle.ask_in_a_row(&all(SCHEMA));
-    let outcomes = oracle.ask_in_a_row(&all(STATEMENTS));
+    let outcomes = oracle.ask_in_a_row(&all(statements));
     let cell = |value: &Value| -> Json { serde_json::from_str(&value.to_json()).unwrap() };
     let row = |row: &Vec<Value>| row.iter().map(cell).collect::<Json>();
-    (outcomes.iter().zip(STATEMENTS))
+    (outcomes.iter().zip(statements))
         .map(|(outcome, sql)| match outcome {
             Outcome::Answer { rows, .. } if !sql.starts_with("EXPLAIN") => {
                 rows.iter().map(row).collect()
             }
-            Outcome::Answer { .. } => Json::Null,
-            Outcome::Failure { message, .. } => panic!("{sql}: {message}"),
+            _ => Json::Null,
         })
         .collect()
 }
 
-fn assert_same(results: &Json, how: &str) {
-    for (number, (sql, expected)) in STATEMENTS.iter().zip(expected()).enumerate() {
+fn assert_same(results: &Json, statements: &[&str], how: &str) {
+    let expected = expected(statements);
+    for (number, (sql, expected)) in statements.iter().zip(&expected).enumerate() {
         if !expected.is_null() {
-            assert_eq!(results[number]["rows"], expected, "{how}: {sql}");
+            let before = statements[number.saturating_sub(1)];
+            let rows = &results[number]["rows"];
+            assert_eq!(rows, expected, "{how}: {sql}, behind {before}");
         }
     }
 }
@@ -114,7 +190,7 @@ async fn statements_of_a_request_count_as_on_one_connection_of_sqlite() {
     for transaction in ["immediate", "deferred", "none"] {
         let forge = shop().await;
         let results = batch(&forge, BATCH, transaction, STATEMENTS).await;
-        assert_same(&results, transaction);
+        assert_same(&results, STATEMENTS, transaction);
     }
 }
 
@@ -123,14 +199,8 @@ async fn statements_of_a_transaction_count_as_on_one_connection_of_sqlite() {
     for mode in ["immediate", "deferred"] {
         let forge = shop().await;
         let transaction = begin(&forge, &json!({ "mode": mode }).to_string()).await;
-        let mut results = Vec::new();
-        for sql in STATEMENTS {
-            let body = json!({ "sql": sql }).to_string();
-            let answer = forge.post(&format!("{transaction}/query"), &body).await;
-            assert_eq!(answer.status, 200, "{sql}: {}", answer.text);
-            results.push(answer.json());
-        }
-        assert_same(&results.into(), mode);
+        let results = one_after_another(&forge, &transaction, STATEMENTS).await;
+        assert_same(&results, STATEMENTS, mode);
         assert_eq!(end(&forge, &transaction, "commit").await.status, 204);
 
         let transaction = begin(&forge, "{}").await;
@@ -138,6 +208,35 @@ async fn statements_of_a_transaction_count_as_on_one_connection_of_sqlite() {
         let path = format!("{transaction}/batch");
         let next = batch(&forge, &path, "immediate", &counters).await;
         assert_eq!(next[0]["rows"], json!([[0, 0, 0]]), "another transaction");
+    }
+}
+
+/// What statements of a transaction answer, each in a request of its own.
+async fn one_after_another(forge: &HttpForge, transaction: &str, statements: &[&str]) -> Json {
+    let mut results = Vec::new();
+    for sql in statements {
+        let body = json!({ "sql": sql }).to_string();
+        let answer = forge.post(&format!("{transaction}/query"), &body).await;
+        results.push(answer.json());
+    }
+    results.into()
+}
+
+#[tokio::test]
+async fn statements_of_every_kind_leave_the_counters_as_sqlite_does() {
+    let first = &["INSERT INTO i (n) VALUES (1), (2), (3)"][..];
+    let statements = [first, &between(KINDS)].concat();
+    for transaction in ["immediate", "deferred", "none"] {
+        let forge = shop().await;
+        let results = batch(&forge, BATCH, transaction, &statements).await;
+        assert_same(&results, &statements, transaction);
+    }
+    let statements = [statements, between(KINDS_IN_A_TRANSACTION)].concat();
+    for mode in ["immediate", "deferred"] {
+        let forge = shop().await;
+        let transaction = begin(&forge, &json!({ "mode": mode }).to_string()).await;
+        let results = one_after_another(&forge, &transaction, &statements).await;
+        assert_same(&results, &statements, mode);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Numbers at the edge of 64 bits: what is sent, and what AUTOINCREMENT gives.
-use crate::http_support::{Answer, HttpForge};
+use crate::http_support::{Answer, HttpForge, ROOT};
+use crate::sql_transactions::begin;
 use serde_json::json;
 
 async fn run(forge: &HttpForge, sql: &str) -> Answer {
@@ -93,4 +94,49 @@ async fn a_table_that_has_given_its_last_number_is_a_constraint_and_no_full_disk
     answer.problem(409, "constraint_violation");
     let given = run(&forge, "INSERT INTO t VALUES (5, 'given')").await;
     assert_eq!(given.status, 200, "{}", given.text);
+}
+
+#[tokio::test]
+async fn a_number_that_is_used_up_within_the_transaction_is_a_constraint_too() {
+    let forge = HttpForge::new().await;
+    forge.ready("shop").await;
+    let made = "CREATE TABLE t (a INTEGER PRIMARY KEY AUTOINCREMENT, b)";
+    run(&forge, made).await;
+    run(&forge, "INSERT INTO t (b) VALUES ('first')").await;
+    for used_up in [
+        [
+            "UPDATE sqlite_sequence SET seq = 9e999",
+            "INSERT INTO t (b) VALUES (2)",
+        ],
+        [
+            "INSERT INTO t VALUES (9223372036854775807, 2)",
+            "INSERT INTO t (b) SELECT b FROM t",
+        ],
+        // What it was used up in is gone with the transaction.
+        [
+            "CREATE TABLE u (a INTEGER PRIMARY KEY AUTOINCREMENT, b)",
+            "INSERT INTO u (a, b) VALUES (9223372036854775807, 1), (NULL, 2)",
+        ],
+    ] {
+        let statements = used_up.map(|sql| json!({ "sql": sql }));
+        for transaction in ["immediate", "deferred"] {
+            let body = json!({"statements": statements, "transaction": transaction}).to_string();
+            let batch = forge.post("/v1/databases/shop/batch", &body);
+            batch.await.problem(409, "constraint_violation");
+        }
+        let script = forge.ask("POST", "/v1/databases/shop/script");
+        let script = script.token(ROOT).header("content-type", "text/plain");
+        let answer = script.body(&used_up.join(";")).await;
+        let detail = answer.problem(409, "constraint_violation");
+        assert!(detail.contains("AUTOINCREMENT"), "{detail}");
+
+        let transaction = begin(&forge, "{}").await;
+        for (sql, status) in used_up.iter().zip([200, 409]) {
+            let body = json!({ "sql": sql }).to_string();
+            let answer = forge.post(&format!("{transaction}/query"), &body).await;
+            assert_eq!(answer.status, status, "{sql}: {}", answer.text);
+        }
+    }
+    let kept = run(&forge, "SELECT a, b FROM t").await;
+    assert_eq!(kept.json()["rows"], json!([[1, "first"]]));
 }

@@ -421,19 +421,14 @@ impl SqliteConnection {
         ask(&self.inner)
     }
 
-    /// Tells a database that may not grow from a disk that cannot: only the quota stops SQLite
-    /// while the disk has room.
-    pub(super) fn which_room_is_full(&self) -> SqlError {
-        let disk_has_room = self
-            .inner
+    /// Whether the disk of the database has room.
+    pub(super) fn disk_has_room(&self) -> bool {
+        self.inner
             .path()
             .and_then(|file| rustix::fs::statvfs(file).ok())
-            .is_some_and(|it| it.f_bavail.saturating_mul(it.f_frsize) >= ROOM_OF_A_DISK_NOT_FULL);
-        if disk_has_room {
-            SqlError::QuotaExceeded
-        } else {
-            SqlError::DiskFull
-        }
+            .is_some_and(|disk| {
+                disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM_OF_A_DISK_NOT_FULL
+            })
     }
 }
 

@@ -9,7 +9,7 @@ use super::parameters::Params;
 use super::pieces::{Outlet, Pieces, Whole};
 use super::program::Bounds;
 use super::vfs::{TempFilesIn, lacked_shared_memory, why_full};
-use super::watch::Watch;
+use super::watch::{self, Watch};
 use super::{hint, script};
 use crate::clock::Stopwatch;
 use crate::shares::Held;
@@ -171,24 +171,49 @@ impl SqliteConnection {
         looked.is_ok()
     }
 
-    /// The table that this statement inserts into and whose AUTOINCREMENT has no number left: to
-    /// SQLite that is a full database, too.
-    fn table_without_numbers(&self, sql: &str) -> Option<String> {
+    /// What SQLite means by a full database: the size limit, the disk, or an AUTOINCREMENT that has
+    /// no number left. The transaction is rolled back by then, and what led to it may be gone.
+    fn what_is_full(&self, sql: &str) -> SqlError {
+        let largest_page = i64::from(watch::largest_page());
+        let most_pages = self.as_house(|house| {
+            house.pragma_query_value(None, "max_page_count", |row| row.get::<_, i64>(0))
+        });
+        if most_pages.is_ok_and(|most| largest_page > most) {
+            return SqlError::QuotaExceeded;
+        }
+        if !self.disk_has_room() {
+            return SqlError::DiskFull;
+        }
+        let table = match self.tables_that_count(sql).as_deref() {
+            Ok([]) => return SqlError::QuotaExceeded,
+            Ok([table]) => format!("the table {table}"),
+            Ok(_) | Err(_) => "a table of this statement".to_owned(),
+        };
+        SqlError::Constraint {
+            message: format!(
+                "{table} has given its largest AUTOINCREMENT number, {}; give the row a number \
+                 yourself, or lower the table's entry in sqlite_sequence once that row is gone",
+                i64::MAX
+            ),
+        }
+    }
+
+    /// The tables of this statement whose numbers AUTOINCREMENT gives.
+    ///
+    /// # Errors
+    /// Where it cannot be prepared: its tables were made in the transaction that is gone.
+    fn tables_that_count(&self, sql: &str) -> rusqlite::Result<Vec<String>> {
         // What ran may have come from the cache, and nobody saw its tables.
-        let _ = self.inner.prepare(sql);
+        let prepared = self.inner.prepare(without_end(sql)).map(drop);
         let seen = self.recorder.take();
-        // Whatever a client has put there, SQLite reads as an integer.
-        let question = "SELECT 1 FROM sqlite_sequence \
-                        WHERE name = ?1 COLLATE NOCASE AND CAST(seq AS INTEGER) = ?2";
+        prepared?;
+        let question = "SELECT 1 FROM sqlite_schema WHERE type = 'table' \
+                        AND name = ?1 COLLATE NOCASE AND sql LIKE '%autoincrement%'";
         self.as_house(|house| {
-            let pages = |name| house.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-            if pages("page_count").ok()? >= pages("max_page_count").ok()? {
-                return None; // the quota is in the way of any statement
-            }
-            // Without any such table there is no sqlite_sequence.
-            let mut question = house.prepare(question).ok()?;
-            (seen.tables.into_iter())
-                .find(|table| question.exists((table, i64::MAX)).unwrap_or(false))
+            let mut question = house.prepare(question)?;
+            let mut tables = seen.tables;
+            tables.retain(|table| question.exists([table]).unwrap_or(false));
+            Ok(tables)
         })
     }
 
@@ -238,17 +263,7 @@ impl SqliteConnection {
                 SqlError::Sql { message, hint }
             }
             (None, SqlError::DiskFull) if let Some(full) = why_full() => full.into(),
-            (None, SqlError::DiskFull) => match self.table_without_numbers(sql) {
-                Some(table) => SqlError::Constraint {
-                    message: format!(
-                        "the table {table} has given its largest AUTOINCREMENT number, \
-                         {}; give the row a number yourself, or lower the table's entry in \
-                         sqlite_sequence once that row is gone",
-                        i64::MAX
-                    ),
-                },
-                None => self.which_room_is_full(),
-            },
+            (None, SqlError::DiskFull) => self.what_is_full(sql),
             (_, SqlError::VirtualTable { message }) => match self.table_with_foreign_rows(sql) {
                 Some(table) => SqlError::Sql {
                     // SQLite says of such a table that the file is malformed, which it is not.
@@ -351,15 +366,16 @@ fn run(
     if !has_head {
         writer.head(&prepared)?;
     }
-    let is_explained = prepared.is_explain() != 0;
-    let changes_schema = connection.recorder.lock().changes_schema && !is_explained;
-    let changes_rows = !prepared.readonly() && !is_explained && !changes_schema;
-    if changes_schema || asks_pragma || asks_changes {
+    let is_about_schema = connection.recorder.lock().changes_schema;
+    let changes_schema = is_about_schema && prepared.is_explain() == 0;
+    // To SQLite, EXPLAIN of a statement that changes rows is one that changed none.
+    let counts_rows = !prepared.readonly() && !is_about_schema && !asks_pragma;
+    if is_about_schema || asks_pragma || asks_changes {
         // Its next run has to be seen by the authorizer again, which tells others of it.
         prepared.discard();
     }
 
-    let inserted = (connection.session).statement_ends(sqlite, changes_rows && !asks_pragma);
+    let inserted = (connection.session).statement_ends(sqlite, counts_rows);
     let totals = Totals {
         // `changes` keeps its number over statements that change nothing.
         rows_affected: if sqlite.total_changes() == changes_before {

@@ -19,6 +19,8 @@ thread_local! {
     static WATCHED: RefCell<Option<Arc<Leash>>> = const { RefCell::new(None) };
     /// Pages that may be asked for before the limits are looked at.
     static PAGES_LEFT: Cell<u32> = const { Cell::new(u32::MAX) };
+    /// The largest number of a page that was asked for since the statement began.
+    static LARGEST_PAGE: Cell<u32> = const { Cell::new(0) };
     /// Why the statement was told to end.
     static TOLD: Cell<Option<Cut>> = const { Cell::new(None) };
 }
@@ -34,6 +36,7 @@ impl Watch {
     pub(super) fn under(limits: &Arc<Leash>) -> Self {
         WATCHED.set(Some(Arc::clone(limits)));
         PAGES_LEFT.set(PAGES_BETWEEN_LOOKS);
+        LARGEST_PAGE.set(0);
         TOLD.set(None);
         Self(())
     }
@@ -74,6 +77,19 @@ impl Reading {
             with_limits(|limits| limits.has_waited(since.elapsed()));
         }
     }
+}
+
+/// A page is asked for, and made where it is not there yet.
+fn note_page(number: u32) {
+    if number > LARGEST_PAGE.get() {
+        LARGEST_PAGE.set(number);
+    }
+}
+
+/// The largest number of a page that the last statement on this thread asked for: one more than the
+/// file may have, where its size limit was in the way.
+pub(super) fn largest_page() -> u32 {
+    LARGEST_PAGE.get()
 }
 
 /// Whether the page cache gives no page because the statement has to end.

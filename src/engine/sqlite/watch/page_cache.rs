@@ -3,7 +3,7 @@
     unsafe_code,
     reason = "SQLite's page cache is a table of C functions; each call says why it is sound"
 )]
-use super::ends_before_page;
+use super::{ends_before_page, note_page};
 use rusqlite::ffi;
 use std::ffi::{c_int, c_uint};
 use std::mem::MaybeUninit;
@@ -53,6 +53,9 @@ unsafe extern "C" fn fetch(
     page: c_uint,
     create: c_int,
 ) -> *mut ffi::sqlite3_pcache_page {
+    if create != NEVER {
+        note_page(page);
+    }
     if create == BY_ALL_MEANS && ends_before_page() {
         return std::ptr::null_mut();
     }
@@ -63,4 +66,5 @@ unsafe extern "C" fn fetch(
     }
 }
 
+const NEVER: c_int = 0;
 const BY_ALL_MEANS: c_int = 2;
