@@ -35,7 +35,11 @@ impl Held {
     ///
     /// # Errors
     /// When there is no room for them; it has what it had.
+    #[inline]
     pub fn grow(&mut self, bytes: usize) -> Result<(), Refused> {
+        if bytes <= self.bytes || bytes < UNCOUNTED {
+            return Ok(()); // as after most values of an answer
+        }
         self.grow_leaving(0, bytes)
     }
 

@@ -94,7 +94,7 @@ fn keys(names: &[&str], shape: Shape) -> Result<Vec<Option<Vec<u8>>>, SqlError> 
 /// The original routes have no form for text that is no UTF-8, and refuse it in the original's
 /// words.
 fn refuse_broken_text(
-    value: ValueRef<'_>,
+    value: &ValueRef<'_>,
     statement: &Statement<'_>,
     column: usize,
 ) -> Result<(), SqlError> {
@@ -261,19 +261,18 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
         };
         let mut is_first = true;
         for column in 0..self.columns {
-            let name = self.names.get(column);
-            if name == Some(&None) {
-                continue;
-            }
+            let name = match self.names.get(column) {
+                Some(None) => continue,
+                Some(Some(name)) => name.as_slice(),
+                None => b"",
+            };
             if !std::mem::take(&mut is_first) {
                 self.out.push(b',');
             }
-            if let Some(Some(name)) = name {
-                self.out.extend_from_slice(name);
-            }
-            let value = row
-                .get_ref(column)
-                .map_err(|it| SqlError::from_sqlite(&it, None))?;
+            self.out.extend_from_slice(name);
+            // Borrowed: a copy of what was just written in parts waits for the parts.
+            let value = row.get_ref(column);
+            let value = (value.as_ref()).map_err(|error| SqlError::from_sqlite(error, None))?;
             if self.form.shape == Shape::Original {
                 refuse_broken_text(value, row.as_ref(), column)?;
             }

@@ -36,11 +36,11 @@ const PART_BYTES: usize = 48 << 10;
 /// What `pass` says.
 pub(super) fn json<E>(
     out: &mut Vec<u8>,
-    value: ValueRef<'_>,
+    value: &ValueRef<'_>,
     (int64, blobs): (Int64Form, BlobForm),
     pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
-    match value {
+    match *value {
         ValueRef::Text(long) if long.len() > PART_BYTES => match std::str::from_utf8(long) {
             Ok(valid) => long_text(out, valid, pass),
             Err(_) => {
@@ -59,15 +59,15 @@ pub(super) fn json<E>(
             out.push(b'}');
             Ok(())
         }
-        short => {
-            short_json(out, short, int64, blobs);
+        _ => {
+            short_json(out, value, int64, blobs);
             Ok(())
         }
     }
 }
 
-fn short_json(out: &mut Vec<u8>, value: ValueRef<'_>, int64: Int64Form, blobs: BlobForm) {
-    match value {
+fn short_json(out: &mut Vec<u8>, value: &ValueRef<'_>, int64: Int64Form, blobs: BlobForm) {
+    match *value {
         ValueRef::Null => out.extend_from_slice(b"null"),
         ValueRef::Integer(it) => integer(out, it, int64),
         ValueRef::Real(it) if it.is_finite() => number(out, it),
@@ -100,10 +100,10 @@ fn short_json(out: &mut Vec<u8>, value: ValueRef<'_>, int64: Int64Form, blobs: B
 /// What `pass` says.
 pub(super) fn csv<E>(
     out: &mut Vec<u8>,
-    value: ValueRef<'_>,
+    value: &ValueRef<'_>,
     mut pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
-    match value {
+    match *value {
         ValueRef::Text(long) if long.len() > PART_BYTES && std::str::from_utf8(long).is_ok() => {
             let mark: &[u8] = if is_plain_csv(long) { b"" } else { b"\"" };
             out.extend_from_slice(mark);
@@ -121,15 +121,15 @@ pub(super) fn csv<E>(
         ValueRef::Text(long) | ValueRef::Blob(long) if long.len() > PART_BYTES => {
             long_base64(out, long, "", pass)
         }
-        short => {
-            short_csv(out, short);
+        _ => {
+            short_csv(out, value);
             Ok(())
         }
     }
 }
 
-fn short_csv(out: &mut Vec<u8>, value: ValueRef<'_>) {
-    match value {
+fn short_csv(out: &mut Vec<u8>, value: &ValueRef<'_>) {
+    match *value {
         ValueRef::Null => {}
         ValueRef::Integer(it) => number(out, it),
         ValueRef::Real(it) if it.is_finite() => number(out, it),

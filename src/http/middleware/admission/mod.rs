@@ -33,14 +33,15 @@ impl Gateway {
         work: impl FnOnce(Request) -> F,
     ) -> Result<Response, Problem> {
         let leaving = Leaving(&pass);
-        let all = scoped(pass.clone(), async {
+        // Pinned before it is wrapped: each wrapper would copy its two kilobytes.
+        let work = pin!(async {
             let (request, _held) = self.with_whole_body(request).await?;
             let begun = pass.begin_to_work();
             begun.map_err(|it| no_room(&pass, Kind::Working, it))?;
             Ok(work(request).await)
         });
         let limit = self.config.request_timeout;
-        let mut all = pin!(tokio::time::timeout(limit, all));
+        let mut all = pin!(tokio::time::timeout(limit, scoped(pass.clone(), work)));
         let answered = tokio::select! {
             biased;
             answered = &mut all => answered,
