@@ -6,46 +6,22 @@
 //! on threads that are for streams alone. Writes stand in one line per database and are
 //! kept in groups, one commit for each group; a transaction of several requests borrows the writer
 //! from that line. A step that moves files [`DataPlane::take`]s the database alone.
-mod batch;
-mod bench;
 mod config;
-mod connections;
 mod folders;
-mod gate;
-mod history;
-mod interactive;
-mod lanes;
 mod layout;
-mod lending;
-mod on_thread;
-mod open_database;
-mod open_databases;
-pub mod original_rows;
-mod pipe;
-mod query;
-mod reader_in_hand;
-mod reads;
-mod savepoint;
-mod snapshot;
-mod stream;
-mod threads;
-mod transaction;
-mod transactions;
-mod turns;
-mod write_group;
-mod write_queue;
-mod writes;
+pub mod legacy_rows;
+pub(crate) mod transactions;
 
-pub use crate::engine::sqlite::{Format, Int64Form, MAX_PARAMETERS, Param, Params, Shape};
-pub use batch::{BatchMode, ScriptError};
-pub use config::DataConfig;
-pub use folders::{FolderError, Folders, Place};
-pub use gate::{ExclusiveGuard, GateError, SharedGuard};
-pub use layout::{LayoutError, check_layout};
-pub use query::{
+pub use crate::engine::access_lock::{ExclusiveGuard, GateError, SharedGuard};
+pub use crate::engine::query::{
     Access, BatchError, BatchStatement, QueryAnswer, QueryError, QueryOptions, QueryRequest, Target,
 };
-pub use stream::{RowStream, Streamed};
+pub use crate::engine::sqlite::batch::{BatchMode, ScriptError};
+pub use crate::engine::sqlite::streams::stream::{RowStream, Streamed};
+pub use crate::engine::sqlite::{Format, Int64Form, MAX_PARAMETERS, Param, Params, Shape};
+pub use config::DataConfig;
+pub use folders::{FolderError, Folders, Place};
+pub use layout::{LayoutError, check_layout};
 pub use transactions::{
     BegunTransaction, NewTransaction, TransactionBatchError, TransactionEnd, TransactionError,
     TransactionKey, TransactionMode,
@@ -53,32 +29,32 @@ pub use transactions::{
 
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
+use crate::engine::access_lock::Gates;
+use crate::engine::sqlite::audit::History;
+use crate::engine::sqlite::open::open_database::OpenDatabase;
+use crate::engine::sqlite::open::open_databases::OpenDatabases;
+use crate::engine::sqlite::threads::pool::Threads;
 use crate::engine::sqlite::{self, Form, Sqlite, Statement};
 use crate::engine::{Engine, FileError};
-use gate::Gates;
-use history::History;
-use open_database::OpenDatabase;
-use open_databases::OpenDatabases;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use threads::Threads;
 use tokio::runtime::Handle;
 use transactions::Transactions;
 
 /// Serves SQL on the databases under one data folder. Clones are the same plane.
 #[derive(Debug, Clone)]
 pub struct DataPlane {
-    config: Arc<DataConfig>,
-    folders: Arc<Folders>,
-    gates: Arc<Gates>,
-    open: Arc<OpenDatabases>,
-    threads: Arc<Threads>,
-    stream_threads: Arc<Threads>,
-    history: Arc<History>,
-    transactions: Arc<Transactions>,
+    pub(crate) config: Arc<DataConfig>,
+    pub(crate) folders: Arc<Folders>,
+    pub(crate) gates: Arc<Gates>,
+    pub(crate) open: Arc<OpenDatabases>,
+    pub(crate) threads: Arc<Threads>,
+    pub(crate) stream_threads: Arc<Threads>,
+    pub(crate) history: Arc<History>,
+    pub(crate) transactions: Arc<Transactions>,
     /// Runs the writes.
-    tokio: Handle,
+    pub(crate) tokio: Handle,
 }
 
 /// How the data plane is doing.
@@ -201,7 +177,7 @@ impl DataPlane {
     }
 
     /// Runs one statement where it belongs.
-    async fn one(
+    pub(crate) async fn one(
         &self,
         guard: &SharedGuard,
         open: &Arc<OpenDatabase>,
@@ -273,7 +249,7 @@ impl DataPlane {
         let _ = tokio::task::spawn_blocking(move || drop(open)).await;
     }
 
-    fn open_behind(
+    pub(crate) fn open_behind(
         &self,
         guard: &SharedGuard,
         target: &Target,
@@ -298,7 +274,7 @@ impl DataPlane {
         Ok(open)
     }
 
-    fn refuse_early(&self, sql: &str) -> Result<(), QueryError> {
+    pub(crate) fn refuse_early(&self, sql: &str) -> Result<(), QueryError> {
         if sql.len() > self.config.max_statement_bytes {
             return Err(QueryError::PayloadTooLarge {
                 what: "the statement",
@@ -313,7 +289,7 @@ impl DataPlane {
         Ok(())
     }
 
-    fn call(&self, options: &QueryOptions) -> Call {
+    pub(crate) fn call(&self, options: &QueryOptions) -> Call {
         let config = &self.config;
         let timeout = options
             .timeout
@@ -342,15 +318,15 @@ impl DataPlane {
 
 /// What holds for one request on its way.
 #[derive(Debug, Clone, Copy)]
-struct Call {
-    deadline: Deadline,
-    timeout: Duration,
-    form: Form,
+pub(crate) struct Call {
+    pub(crate) deadline: Deadline,
+    pub(crate) timeout: Duration,
+    pub(crate) form: Form,
 }
 
 /// Whether to try the line of writes first. A guess that saves a detour: a reader refuses what
 /// writes, and the line takes what reads.
-fn begins_like_a_write(sql: &str) -> bool {
+pub(crate) fn begins_like_a_write(sql: &str) -> bool {
     const WORDS: &[&str] = &[
         "insert", "update", "delete", "replace", "create", "drop", "alter", "reindex", "analyze",
     ];

@@ -1,8 +1,8 @@
 //! Transactions of several requests: which are open, whose they are, how each one ended.
-use super::query::{Access, BatchError, QueryError};
-use super::transaction::Transaction;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::ids::{DatabaseId, TokenId};
+use crate::engine::query::{Access, BatchError, QueryError};
+use crate::engine::sqlite::transactions::transaction::Transaction;
 use crate::shares::{self, ALONE, Holder};
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -183,12 +183,12 @@ impl From<BatchError> for TransactionBatchError {
 
 /// Every open transaction.
 #[derive(Debug)]
-pub(super) struct Transactions {
+pub(crate) struct Transactions {
     most: usize,
     most_per_database: usize,
     inside: Mutex<Inside>,
     /// Told when one begins.
-    pub(super) begun: Notify,
+    pub(crate) begun: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -211,7 +211,7 @@ const REMEMBERED: usize = 1_000;
 
 /// Room for one transaction; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(crate) struct Room {
     transactions: Weak<Transactions>,
     database: DatabaseId,
     caller: Holder,
@@ -219,13 +219,13 @@ pub(super) struct Room {
 
 /// While it lives, the database begins no transaction.
 #[derive(Debug)]
-pub(super) struct Draining<'t> {
+pub(crate) struct Draining<'t> {
     transactions: &'t Transactions,
     database: DatabaseId,
 }
 
 impl Transactions {
-    pub(super) fn new(most: usize, most_per_database: usize) -> Self {
+    pub(crate) fn new(most: usize, most_per_database: usize) -> Self {
         Self {
             most,
             most_per_database,
@@ -235,7 +235,7 @@ impl Transactions {
     }
 
     /// Room for one more on a database.
-    pub(super) fn room(self: &Arc<Self>, database: DatabaseId) -> Result<Room, TransactionError> {
+    pub(crate) fn room(self: &Arc<Self>, database: DatabaseId) -> Result<Room, TransactionError> {
         let too_many = |most, place| Err(TransactionError::TooMany { most, place });
         let caller = shares::holder();
         let mut inside = self.lock();
@@ -264,7 +264,7 @@ impl Transactions {
     ///
     /// # Errors
     /// When the gateway stops or somebody waits for the files. It is let go then.
-    pub(super) fn add(&self, transaction: Transaction) -> Result<(), TransactionError> {
+    pub(crate) fn add(&self, transaction: Transaction) -> Result<(), TransactionError> {
         let transaction = Arc::new(transaction);
         let mut inside = self.lock();
         let refusal = if inside.is_closed {
@@ -288,7 +288,7 @@ impl Transactions {
     ///
     /// # Errors
     /// When there is none for this token, or it is over, just now included.
-    pub(super) fn find(
+    pub(crate) fn find(
         &self,
         key: &TransactionKey<'_>,
         now: Timestamp,
@@ -317,7 +317,7 @@ impl Transactions {
 
     /// Ends a transaction; one that has ended already stays as it ended. A statement of it that
     /// runs comes to its end first.
-    pub(super) fn end(&self, transaction: &Arc<Transaction>, end: TransactionEnd) {
+    pub(crate) fn end(&self, transaction: &Arc<Transaction>, end: TransactionEnd) {
         let forgotten = {
             let mut inside = self.lock();
             let Some(transaction) = inside.open.remove(&transaction.id) else {
@@ -333,12 +333,12 @@ impl Transactions {
     }
 
     /// Ends those whose time is over.
-    pub(super) fn expire(&self, now: Timestamp) {
+    pub(crate) fn expire(&self, now: Timestamp) {
         self.end_those(|it| it.expired(now));
     }
 
     /// Ends those of a database, and lets none begin on it until the guard is dropped.
-    pub(super) fn drain(&self, database: DatabaseId) -> Draining<'_> {
+    pub(crate) fn drain(&self, database: DatabaseId) -> Draining<'_> {
         self.lock().draining.push(database);
         self.end_those(|it| (it.database == database).then_some(TransactionEnd::FilesTaken));
         Draining {
@@ -348,23 +348,23 @@ impl Transactions {
     }
 
     /// Ends those that a token began. None begins under it any more: its account has ended.
-    pub(super) fn end_of_token(&self, token: TokenId) {
+    pub(crate) fn end_of_token(&self, token: TokenId) {
         self.end_those(|it| (it.owner == Some(token)).then_some(TransactionEnd::TokenEnded));
     }
 
     /// Ends all, and lets none begin any more.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().is_closed = true;
         self.end_those(|_| Some(TransactionEnd::Stopping));
     }
 
     /// How many are open, those that wait for their turn included.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.lock().taken.values().sum()
     }
 
     /// How many have ended so.
-    pub(super) fn ended(&self, end: TransactionEnd) -> u64 {
+    pub(crate) fn ended(&self, end: TransactionEnd) -> u64 {
         self.lock().counts.get(&end).copied().unwrap_or_default()
     }
 

@@ -1,4 +1,6 @@
 //! The kinds of database the forge can serve: one folder each, one registry.
+pub(crate) mod access_lock;
+pub(crate) mod query;
 pub mod registry;
 pub mod sqlite;
 

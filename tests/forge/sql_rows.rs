@@ -1,7 +1,7 @@
 //! Tables and rows as the original routes know them.
 use crate::sql_support::{Sql, soon};
 use dbforge::data::QueryError;
-use dbforge::data::original_rows::{create_table, insert_rows, schema, select_rows};
+use dbforge::data::legacy_rows::{create_table, insert_rows, schema, select_rows};
 
 #[tokio::test]
 async fn a_table_is_made_filled_read_and_listed() {

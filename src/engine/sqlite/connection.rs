@@ -2,17 +2,21 @@
 //!
 //! The order of `SqliteConnection::fenced` matters. The authorizer comes last, after our own
 //! PRAGMAs and before the first statement of a client.
-use super::authorizer::Recorder;
-use super::counters::{Counters, Session};
 use super::error::SqlError;
 use super::files::MAIN_FILE;
-use super::leash::{Hold, Leash};
-use super::parameters::MAX_PARAMETERS;
-use super::program::{self, Bounds};
-use super::statement::begins_with;
-use super::vfs::{TempFilesIn, TempSpace};
-use super::viewer::{self, TextOf};
-use super::{additions, c_calls, fts5_functions, functions, vfs};
+use super::functions;
+use super::functions::{additions, fts5};
+use super::sandbox::audit_role;
+use super::sandbox::audit_role::TextOf;
+use super::sandbox::authorizer::Recorder;
+use super::sandbox::bounded_program;
+use super::sandbox::bounded_program::Bounds;
+use super::sandbox::execution_limits::{Hold, Leash};
+use super::sandbox::vfs::{TempFilesIn, TempSpace};
+use super::sandbox::{c_calls, vfs};
+use super::statement::counters::{Counters, Session};
+use super::statement::execution::begins_with;
+use super::statement::parameters::MAX_PARAMETERS;
 use crate::domain::database::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -23,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub use super::authorizer::Role;
+pub use super::sandbox::authorizer::Role;
 
 /// Most bytes of one text, BLOB or row: a statement has memory for three of them.
 pub const MAX_VALUE_BYTES: usize = 64 << 20;
@@ -149,7 +153,7 @@ impl SqliteConnection {
                 .inner
                 .pragma_update(None, "temp_store", "MEMORY")?;
             connection.inner.execute_batch(views)?;
-            viewer::add_texts(&connection.inner, text_of)?;
+            audit_role::add_texts(&connection.inner, text_of)?;
             connection.fenced(profile)
         };
         open().map_err(|it| SqlError::from_sqlite(&it, None))
@@ -190,7 +194,7 @@ impl SqliteConnection {
         self.configure(profile)?;
         self.limit()?;
         functions::replace_in(&self.inner)?;
-        fts5_functions::replace_in(&self.inner)?;
+        fts5::replace_in(&self.inner)?;
         additions::add_to(&self.inner, &self.leash)?;
         self.listen()?;
         self.authorize()?;
@@ -278,7 +282,7 @@ impl SqliteConnection {
             .inner
             .set_limit(Limit::SQLITE_LIMIT_LENGTH, value_bytes)
             .and_then(|_| match (self.bounds, bounds) {
-                (None, Some(_)) => self.look_every(program::STEPS_BETWEEN_LOOKS),
+                (None, Some(_)) => self.look_every(bounded_program::STEPS_BETWEEN_LOOKS),
                 (Some(_), None) => self.look_every(STEPS_BETWEEN_LOOKS),
                 _ => Ok(()),
             });

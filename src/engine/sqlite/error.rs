@@ -1,8 +1,9 @@
 //! What can come of a statement besides its answer.
-use super::c_calls::{self, NotOpened};
-use super::leash::Cut;
-use super::memory;
-use super::vfs::Full;
+use super::sandbox::c_calls;
+use super::sandbox::c_calls::NotOpened;
+use super::sandbox::execution_limits::Cut;
+use super::sandbox::memory;
+use super::sandbox::vfs::Full;
 use crate::engine::FileError;
 use rusqlite::ffi::{self, ErrorCode};
 

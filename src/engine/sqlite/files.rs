@@ -1,5 +1,6 @@
 //! The files of a database: made, asked, settled.
-use super::c_calls::{self, NotOpened};
+use super::sandbox::c_calls;
+use super::sandbox::c_calls::NotOpened;
 use crate::domain::database::Durability;
 use crate::engine::FileError;
 use crate::open_files;

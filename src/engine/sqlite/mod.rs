@@ -1,51 +1,39 @@
 //! SQLite.
 //!
-//! Raw SQL of strangers runs here. `connection.rs` is the profile under which it does, and the
-//! order of what it sets up matters; `authorizer.rs` says what SQL may do, `functions.rs` replaces
-//! the functions that nothing could stop and `additions/` has those beside them, `watch/` ends steps
-//! that take too long, `statement.rs` runs one statement and writes its answer.
-mod additions;
-mod answer;
-mod authorizer;
-mod c_calls;
-mod connection;
-mod counters;
-mod created;
+//! Raw SQL of clients runs here. `connection.rs` is the profile under which it does, and the order of
+//! what it sets up matters. `sandbox/` says what SQL may do and ends what takes too long,
+//! `functions/` has the SQL functions that replace SQLite's own or join them, `statement/` runs
+//! statements and writes their answers. `open/` keeps the connections to each database, `readers/`
+//! and `writer/` run reads and writes on them, `threads/` bounds their threads, `streams/` sends
+//! rows as they come, `transactions/` spans several requests.
+pub(crate) mod audit;
+pub(crate) mod batch;
+pub(crate) mod connection;
 mod error;
 mod files;
-mod fts5_functions;
-mod fts5_tables;
 mod functions;
-mod hint;
-mod leash;
-mod marks;
-mod memory;
-mod parameters;
-mod pieces;
-mod pragmas;
-mod program;
-mod savepoints;
-pub mod script;
-mod statement;
-mod strings;
-mod values;
-mod vfs;
-mod viewer;
-mod watch;
+pub(crate) mod open;
+pub(crate) mod readers;
+mod sandbox;
+pub mod statement;
+pub(crate) mod streams;
+pub(crate) mod threads;
+pub(crate) mod transactions;
+pub(crate) mod writer;
 
-pub use answer::{Form, Format, Shape};
+pub use self::sandbox::audit_role::TextOf;
+pub use self::sandbox::bounded_program::Bounds;
+pub use self::sandbox::execution_limits::{Hold, Leash, Slice, Ticket};
+pub use self::sandbox::vfs::{TempBudget, TempSpace};
+pub use self::statement::answer::{Form, Format, Shape};
+pub use self::statement::client_savepoints::Savepoints;
+pub use self::statement::counters::Counters;
+pub use self::statement::execution::{Answer, Statement};
+pub use self::statement::parameters::{MAX_PARAMETERS, Param, Params};
+pub use self::statement::values::Int64Form;
 pub use connection::{LIMITS, MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
-pub use counters::Counters;
 pub use error::SqlError;
 pub use files::{MAIN_FILE, WAL_FILE};
-pub use leash::{Hold, Leash, Slice, Ticket};
-pub use parameters::{MAX_PARAMETERS, Param, Params};
-pub use program::Bounds;
-pub use savepoints::Savepoints;
-pub use statement::{Answer, Statement};
-pub use values::Int64Form;
-pub use vfs::{TempBudget, TempSpace};
-pub use viewer::TextOf;
 
 use super::{Engine, FileError};
 use crate::domain::database::Durability;
@@ -56,9 +44,9 @@ use std::path::Path;
 /// To be called before anything opens a database; `false` when that has happened, and the memory of
 /// statements is not bounded then.
 pub fn set_up_process() -> bool {
-    let is_bounded = memory::install();
-    watch::install();
-    vfs::install();
+    let is_bounded = sandbox::memory::install();
+    sandbox::watch::install();
+    sandbox::vfs::install();
     is_bounded
 }
 

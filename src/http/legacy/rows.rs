@@ -1,8 +1,8 @@
 //! Tables and rows, in the original's shapes.
 use super::query::{OriginalAnswer, in_original_words};
 use crate::clock::Stopwatch;
-use crate::data::original_rows;
-use crate::data::original_rows::{NewRows, NewTable};
+use crate::data::legacy_rows;
+use crate::data::legacy_rows::{NewRows, NewTable};
 use crate::domain::token::Scope;
 use crate::http::Gateway;
 use crate::http::entrance::Entered;
@@ -85,7 +85,7 @@ pub(in crate::http) async fn create_original_table(
 ) -> Result<Response, Problem> {
     caller.require(Scope::Write)?;
     let entered = gateway.enter_known(&caller, &reference).await?;
-    original_rows::create_table(&gateway.data, &entered.guard, &entered.target, &table)
+    legacy_rows::create_table(&gateway.data, &entered.guard, &entered.target, &table)
         .await
         .map_err(in_original_words)?;
     let message = format!("Table '{}' created successfully.", table.table_name);
@@ -110,7 +110,7 @@ pub(in crate::http) async fn insert_original_rows(
         return Err(Problem::invalid("No rows provided for insertion."));
     }
     let Entered { guard, target } = &entered;
-    let rows_affected = original_rows::insert_rows(&gateway.data, guard, target, &table, body.rows)
+    let rows_affected = legacy_rows::insert_rows(&gateway.data, guard, target, &table, body.rows)
         .await
         .map_err(|it| in_original_words(it.error))?;
     let inserted = RowsInserted {
@@ -139,7 +139,7 @@ pub(in crate::http) async fn select_original_rows(
     let selection = Selection::of(parameters)?;
     let entered = gateway.enter_known(&caller, &reference).await?;
     let stopwatch = Stopwatch::start();
-    let answer = original_rows::select_rows(
+    let answer = legacy_rows::select_rows(
         &gateway.data,
         &entered.guard,
         &entered.target,

@@ -2,8 +2,8 @@
 use super::query::in_original_words;
 use super::{find_living, is_running, not_running, worker_of};
 use crate::clock::timestamp::Timestamp;
-use crate::data::original_rows;
-use crate::data::original_rows::TableFacts;
+use crate::data::legacy_rows;
+use crate::data::legacy_rows::TableFacts;
 use crate::domain::database::Database;
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::Scope;
@@ -122,7 +122,7 @@ pub(in crate::http) async fn inspect_database(
     let database = database.ok_or_else(not_running)?;
     let entered = gateway.enter(&caller, &database.id.to_string()).await?;
     let Entered { guard, target } = &entered;
-    let schema = original_rows::schema(&gateway.data, guard, target)
+    let schema = legacy_rows::schema(&gateway.data, guard, target)
         .await
         .map_err(in_original_words)?;
     let details = Contents {

@@ -1,0 +1,344 @@
+//! What is asked of the data plane, and what comes back.
+use super::sqlite::{Answer, Counters, Format, Int64Form, Params, Shape, SqlError};
+use crate::domain::database::Durability;
+use crate::domain::ids::DatabaseId;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The database that SQL is for, as the state tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Which one.
+    pub database: DatabaseId,
+    /// What an answered write survives.
+    pub durability: Durability,
+    /// Most bytes its file may grow to.
+    pub size_bytes: u64,
+}
+
+/// What a token may do to a database's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read them.
+    ReadOnly,
+    /// Read and change them.
+    ReadWrite,
+}
+
+/// One statement with everything that shapes its answer.
+#[derive(Debug, Clone)]
+pub struct QueryRequest {
+    /// The statement's text.
+    pub sql: String,
+    /// Its parameters.
+    pub params: Params,
+    /// How it is run and answered.
+    pub options: QueryOptions,
+}
+
+/// How a statement is run and answered.
+#[derive(Debug, Clone, Copy)]
+pub struct QueryOptions {
+    /// The caller wants it refused if it would change something.
+    pub readonly: bool,
+    /// What the caller's token may do.
+    pub access: Access,
+    /// Most time; `None` for the default.
+    pub timeout: Option<Duration>,
+    /// Rows after which the answer is cut and says `truncated`; `None` for the default, past
+    /// which the result is refused instead.
+    pub max_rows: Option<u64>,
+    /// Most bytes of the answer; `None` for the default.
+    pub max_bytes: Option<usize>,
+    /// How large integers are written.
+    pub int64: Int64Form,
+    /// What the answer is written in.
+    pub format: Format,
+    /// The shape of the answer.
+    pub shape: Shape,
+}
+
+impl QueryOptions {
+    /// Everything by default.
+    #[must_use]
+    pub fn for_access(access: Access) -> Self {
+        Self {
+            readonly: false,
+            access,
+            timeout: None,
+            max_rows: None,
+            max_bytes: None,
+            int64: Int64Form::Number,
+            format: Format::Json,
+            shape: Shape::Rows,
+        }
+    }
+
+    /// Whether a write may run.
+    #[must_use]
+    pub fn may_write(&self) -> bool {
+        self.access == Access::ReadWrite && !self.readonly
+    }
+}
+
+/// One statement of a batch.
+#[derive(Debug, Clone)]
+pub struct BatchStatement {
+    /// Its text; statements with the same text may share it.
+    pub sql: Arc<str>,
+    /// Its parameters.
+    pub params: Params,
+}
+
+/// A finished answer.
+#[derive(Debug, Clone)]
+pub struct QueryAnswer {
+    /// The body, in the format that was asked for.
+    pub body: Bytes,
+    /// Rows in it.
+    pub row_count: u64,
+    /// Rows that were inserted, updated or deleted.
+    pub rows_affected: u64,
+    /// Whether there were more rows.
+    pub truncated: bool,
+    /// How long the statement itself took.
+    pub elapsed: Duration,
+    /// What the statements of its session have done, itself included.
+    pub counters: Counters,
+}
+
+impl From<Answer> for QueryAnswer {
+    fn from(it: Answer) -> Self {
+        Self {
+            body: it.held.keep(it.body),
+            row_count: it.row_count,
+            rows_affected: it.rows_affected,
+            truncated: it.truncated,
+            elapsed: it.elapsed,
+            counters: it.counters,
+        }
+    }
+}
+
+/// Why there is no answer. No text in it names a path of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// The request cannot be a statement (`invalid_request`).
+    #[error("{message}")]
+    InvalidRequest {
+        /// What is wrong.
+        message: String,
+    },
+    /// SQLite refuses it (`sql_error`).
+    #[error("SQL Error: {message}")]
+    Sql {
+        /// What SQLite says.
+        message: String,
+        /// What may help.
+        hint: Option<String>,
+    },
+    /// Nobody may do this (`statement_not_allowed`).
+    #[error("this statement is not allowed: {what}")]
+    NotAllowed {
+        /// What it tried.
+        what: String,
+    },
+    /// Foreign keys were to be turned off (`statement_not_allowed`).
+    #[error("this statement is not allowed: PRAGMA foreign_keys = OFF")]
+    ForeignKeysOff,
+    /// It changes something and may not (`read_only`).
+    #[error("this statement changes the database, and was asked to read only")]
+    ReadOnly,
+    /// A rule of the schema forbids it (`constraint_violation`).
+    #[error("SQL Error: {message}")]
+    Constraint {
+        /// Which one.
+        message: String,
+    },
+    /// A foreign key that is checked at the end of the transaction does not hold
+    /// (`constraint_violation`).
+    #[error("SQL Error: FOREIGN KEY constraint failed")]
+    DeferredForeignKey,
+    /// The parameters do not fit (`parameter_mismatch`).
+    #[error("{message}")]
+    ParameterMismatch {
+        /// What does not fit.
+        message: String,
+    },
+    /// It is longer than what may be asked (`payload_too_large`).
+    #[error("{what} is larger than {limit}")]
+    PayloadTooLarge {
+        /// What is.
+        what: &'static str,
+        /// The bound, in words.
+        limit: String,
+    },
+    /// The result has too many rows or bytes (`result_too_large`).
+    #[error("the result is larger than {limit}")]
+    ResultTooLarge {
+        /// The bound, in words.
+        limit: String,
+    },
+    /// Rows are to be objects, and two columns have one name (`invalid_request`).
+    #[error("two columns are named `{name}`, and an object has a name once")]
+    DuplicateColumn {
+        /// That name.
+        name: String,
+    },
+    /// Requests and answers that are in memory leave no room for this one (`overloaded`).
+    #[error(
+        "requests, statements and answers in memory have taken all that there is for this caller"
+    )]
+    NoRoom,
+    /// Its deadline passed; nothing of it was kept (`statement_timeout`).
+    #[error("the statement took longer than {timeout_ms} ms; nothing of it was kept")]
+    Timeout {
+        /// The time it had.
+        timeout_ms: u64,
+    },
+    /// The token of the request is no longer accepted (`unauthenticated`).
+    #[error("the token was revoked or has expired")]
+    TokenEnded,
+    /// Another operation holds the file (`database_locked`).
+    #[error("the database is locked by another operation")]
+    Locked,
+    /// The database has all the room that it may have (`quota_exceeded`).
+    #[error("the database has reached its size limit")]
+    QuotaExceeded,
+    /// The statement's temporary files have all the room that they may have (`quota_exceeded`).
+    #[error(
+        "the statement needs more room for temporary files than {limit}; nothing of it was kept"
+    )]
+    TemporaryFilesFull {
+        /// The bound, in words.
+        limit: String,
+    },
+    /// The disk has no room (`disk_full`).
+    #[error("the disk is full")]
+    DiskFull,
+    /// The file is missing (`data_missing`).
+    #[error("the database's file is missing or empty")]
+    DataMissing,
+    /// Too much waits already (`overloaded`).
+    #[error("too many requests wait for {what}; try again")]
+    Overloaded {
+        /// For what.
+        what: &'static str,
+    },
+    /// The database takes no requests until it is well again (`overloaded`, with the reason).
+    #[error("the database is resting: {reason}")]
+    Benched {
+        /// Why, and until when.
+        reason: &'static str,
+    },
+    /// The disk failed while this was written: it may have been kept or not (`internal`).
+    #[error("the disk failed while this was written; look before you try again")]
+    OutcomeUnknown,
+    /// The file is damaged, or the disk failed (`internal`).
+    #[error("the database could not be read or written: {reason}")]
+    Broken {
+        /// What was seen.
+        reason: String,
+    },
+}
+
+impl QueryError {
+    /// What a failed statement is to its caller, who gave it `timeout`.
+    pub(crate) fn from_sql(error: SqlError, timeout: Duration) -> Self {
+        match error {
+            SqlError::Sql { message, hint } => Self::Sql { message, hint },
+            SqlError::NotAllowed { what } => Self::NotAllowed { what },
+            SqlError::ForeignKeysOff => Self::ForeignKeysOff,
+            SqlError::NeedsWriter => Self::ReadOnly,
+            SqlError::Constraint { message } => Self::Constraint { message },
+            SqlError::DeferredForeignKey => Self::DeferredForeignKey,
+            SqlError::Invalid { message } => Self::InvalidRequest { message },
+            SqlError::ParameterMismatch { message } => Self::ParameterMismatch { message },
+            SqlError::ResultTooLarge { limit } => Self::ResultTooLarge { limit },
+            SqlError::DuplicateColumn { name } => Self::DuplicateColumn { name },
+            SqlError::NoRoom => Self::NoRoom,
+            SqlError::Timeout | SqlError::Abandoned | SqlError::SliceOver => Self::timeout(timeout),
+            SqlError::Locked => Self::Locked,
+            SqlError::QuotaExceeded => Self::QuotaExceeded,
+            SqlError::TemporaryFilesFull { limit } => Self::TemporaryFilesFull { limit },
+            SqlError::DiskFull => Self::DiskFull,
+            SqlError::NoFiles => Self::Overloaded {
+                what: "a file descriptor",
+            },
+            SqlError::DataMissing => Self::DataMissing,
+            SqlError::OutcomeUnknown => Self::OutcomeUnknown,
+            SqlError::Damaged | SqlError::VirtualTable { .. } | SqlError::Io { .. } => {
+                Self::Broken {
+                    reason: error.to_string(),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn timeout(timeout: Duration) -> Self {
+        Self::Timeout {
+            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// What may help, where something is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Sql { hint, .. } => hint.as_deref(),
+            Self::ResultTooLarge { .. } => {
+                Some("use LIMIT, or ask for more with max_rows, max_bytes or ?stream=true")
+            }
+            Self::DuplicateColumn { .. } => {
+                Some("name one of them with AS, or ask for \"shape\":\"rows\"")
+            }
+            Self::DeferredForeignKey => Some(
+                "a deferred foreign key is broken at the end of the transaction: add the row that \
+                 it refers to, or remove the row that refers to it",
+            ),
+            Self::ForeignKeysOff => Some(
+                "foreign keys stay on in requests: dropping or emptying a table deletes what \
+                 refers to it ON DELETE CASCADE; PRAGMA defer_foreign_keys = ON, in a batch, \
+                 script or transaction, checks them at its end",
+            ),
+            Self::Locked => Some("a transaction or another writer has it; try again"),
+            Self::QuotaExceeded => Some("delete rows, or raise the database's limit"),
+            Self::TemporaryFilesFull { .. } => {
+                Some("change fewer rows at a time, or have DBFORGE_SQL_MAX_TEMP_BYTES raised")
+            }
+            Self::NoRoom => Some(
+                "read the answers that were asked for, ask for smaller ones, or take ?format=ndjson; \
+                 GET /v1/usage shows a token's share",
+            ),
+            Self::DataMissing => Some(
+                "nothing is put in its place: restore main.db into the database's folder and it \
+                 is served again, or delete the database; GET /v1/drift tells of it",
+            ),
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may work later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Locked
+                | Self::DiskFull
+                | Self::Overloaded { .. }
+                | Self::NoRoom
+                | Self::Benched { .. }
+        )
+    }
+}
+
+/// Why a batch kept nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("statement {statement}: {error}")]
+pub struct BatchError {
+    /// Which statement failed, from 0; the first, where it was the whole.
+    pub statement: usize,
+    /// Why.
+    pub error: QueryError,
+}

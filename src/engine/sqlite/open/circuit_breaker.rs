@@ -1,0 +1,35 @@
+//! The bench: a database on it takes no requests.
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Why one database rests, if it does.
+#[derive(Debug, Default)]
+pub(crate) struct Bench {
+    stuck: AtomicUsize,
+    broken: AtomicBool,
+}
+
+impl Bench {
+    /// Why it rests.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        if self.broken.load(Ordering::Acquire) {
+            Some("its disk failed while data was written; restart the database and look at it")
+        } else if self.stuck.load(Ordering::Acquire) > 0 {
+            Some("a statement does not end; it takes requests again when it has")
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn a_thread_is_stuck(&self) {
+        self.stuck.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn a_thread_is_back(&self) {
+        self.stuck.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// After a failed sync nobody knows what is on the disk: it rests until its files were taken.
+    pub(crate) fn the_disk_failed(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,5 @@
+//! Open databases: their connections, how many there may be, and which databases are unavailable.
+pub(crate) mod circuit_breaker;
+pub(crate) mod connections;
+pub(crate) mod open_database;
+pub(crate) mod open_databases;

@@ -1,0 +1,316 @@
+//! One database with its open connections.
+use super::circuit_breaker::Bench;
+use super::connections::{Connections, Counted};
+use crate::clock::{Deadline, Stopwatch};
+use crate::data::DataConfig;
+use crate::domain::database::Durability;
+use crate::engine::query::{QueryError, Target};
+use crate::engine::sqlite::readers::latency_class::Lanes;
+use crate::engine::sqlite::threads::concurrency_limiter::Turns;
+use crate::engine::sqlite::writer::queue::WriteQueue;
+use crate::engine::sqlite::{
+    MAIN_FILE, Profile, Role, SqlError, SqliteConnection, TempBudget, TempSpace,
+};
+use crate::shares::Turn;
+use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// One database of one generation. Connections are opened when they are needed.
+#[derive(Debug)]
+pub(crate) struct OpenDatabase {
+    pub(crate) generation: u64,
+    pub(crate) lanes: Lanes,
+    pub(crate) bench: Arc<Bench>,
+    pub(crate) writes: Arc<WriteQueue>,
+    /// Commits of its writer. Who has read knows by them whether it has read what is there now.
+    pub(crate) commits: AtomicU64,
+    /// Transactions that read what was there when they began.
+    pub(crate) snapshots: AtomicUsize,
+    /// Whether the WAL has grown so long behind them that they have to end.
+    pub(crate) wal_is_long: Arc<AtomicBool>,
+    /// Reads that have a thread of their own.
+    reads: Turns,
+    pub(crate) streams: Turns,
+    /// When it was last used, counted in uses of any database.
+    pub(crate) last_used: AtomicU64,
+    /// Where its writer has temporary files.
+    temp_space: Arc<TempSpace>,
+    folder: PathBuf,
+    /// The file that its connections were opened on: device and inode.
+    opened: OnceLock<(u64, u64)>,
+    since: Stopwatch,
+    /// When it was last seen in its place, in microseconds since then, and one; 0 for never.
+    seen_in_place: AtomicU64,
+    look_every: Duration,
+    /// Until when its reads have threads, in microseconds since then.
+    without_fast_lane: AtomicU64,
+    durability: Durability,
+    size_bytes: AtomicU64,
+    cached_statements: usize,
+    /// Readers that rest; the last one to rest is the first to work, its pages being at hand.
+    readers: Mutex<Vec<Handle>>,
+    most_readers: usize,
+    writer: Mutex<Option<Writer>>,
+    connections: Arc<Connections>,
+}
+
+/// A connection that is counted while it is open.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    sqlite: SqliteConnection,
+    _counted: Counted,
+    /// Reads that it did for a thread that had others before.
+    pub(crate) reads_in_a_row: u32,
+    large_cache: Option<OwnedSemaphorePermit>,
+}
+
+/// The one connection that writes.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) handle: Handle,
+    /// The size that it was opened for.
+    size_bytes: u64,
+}
+
+impl OpenDatabase {
+    pub(crate) fn new(
+        folder: PathBuf,
+        generation: u64,
+        target: &Target,
+        config: &DataConfig,
+        connections: &Arc<Connections>,
+        temporary: &Arc<TempBudget>,
+    ) -> Self {
+        Self {
+            generation,
+            lanes: Lanes::new(config.remembered_statements),
+            bench: Arc::default(),
+            writes: Arc::new(WriteQueue::new(config.waiting_writes)),
+            commits: AtomicU64::new(0),
+            snapshots: AtomicUsize::new(0),
+            wal_is_long: Arc::default(),
+            reads: Turns::new(
+                "reads of this database",
+                config.readers_per_database,
+                config.waiting_reads,
+            ),
+            streams: Turns::new(
+                "streams of this database",
+                config.streams_per_database,
+                config.waiting_streams,
+            ),
+            last_used: AtomicU64::new(0),
+            temp_space: TempSpace::new(&folder, temporary),
+            folder,
+            opened: OnceLock::new(),
+            since: Stopwatch::start(),
+            seen_in_place: AtomicU64::new(0),
+            look_every: config.look_every,
+            without_fast_lane: AtomicU64::new(0),
+            durability: target.durability,
+            size_bytes: AtomicU64::new(target.size_bytes),
+            cached_statements: config.cached_statements,
+            readers: Mutex::default(),
+            most_readers: config.readers_per_database,
+            writer: Mutex::new(None),
+            connections: Arc::clone(connections),
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether the file that is open lies in its place. One that somebody moved or removed would
+    /// take writes that nobody finds again.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.opened
+            .get()
+            .is_none_or(|it| identity(&self.folder) == Some(*it))
+    }
+
+    /// The same, but looked at no more often than a read needs: what it answers is a moment old in
+    /// any case.
+    pub(crate) fn is_in_place_for_reads(&self) -> bool {
+        let now = self.micros();
+        let fresh = u64::try_from(self.look_every.as_micros()).unwrap_or(u64::MAX);
+        let seen = self.seen_in_place.load(Ordering::Relaxed);
+        if seen > 0 && now < (seen - 1).saturating_add(fresh) {
+            return true;
+        }
+        let is_there = self.is_in_place();
+        let seen = if is_there { now + 1 } else { 0 };
+        self.seen_in_place.store(seen, Ordering::Relaxed);
+        is_there
+    }
+
+    /// Whether its reads have threads at the moment, however short they are.
+    pub(crate) fn is_without_fast_lane(&self) -> bool {
+        let until = self.without_fast_lane.load(Ordering::Relaxed);
+        until > 0 && self.micros() < until
+    }
+
+    /// Its reads have threads for a while.
+    pub(crate) fn goes_without_fast_lane(&self, time: Duration) {
+        let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let until = self.micros().saturating_add(time);
+        self.without_fast_lane.store(until, Ordering::Relaxed);
+    }
+
+    fn micros(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The size that the state knows now; the writer is opened anew when it changed.
+    pub(crate) fn may_grow_to(&self, size_bytes: u64) {
+        self.size_bytes.store(size_bytes, Ordering::Relaxed);
+    }
+
+    /// A reader that rests, if one does.
+    pub(crate) fn resting_reader(&self) -> Option<Handle> {
+        self.lock_readers().pop()
+    }
+
+    /// A reader: one that rests, or a new one. Blocks.
+    pub(crate) fn reader(&self) -> Result<Handle, SqlError> {
+        match self.resting_reader() {
+            Some(reader) => Ok(reader),
+            None => self.open(Role::Reader, self.size_bytes.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Lets a reader rest, if it may be used again and there are not enough.
+    pub(crate) fn rest(&self, reader: Handle) {
+        if reader.is_spoiled() {
+            return;
+        }
+        let mut readers = self.lock_readers();
+        if readers.len() < self.most_readers {
+            readers.push(reader);
+        }
+    }
+
+    /// Takes out a reader that rests with a large page cache.
+    pub(crate) fn resting_large_reader(&self) -> Option<Handle> {
+        let mut readers = self.lock_readers();
+        let place = readers.iter().position(Handle::has_large_cache)?;
+        Some(readers.remove(place))
+    }
+
+    /// A turn to read on a thread of its own.
+    pub(crate) async fn turn(&self, deadline: Deadline) -> Result<Turn, QueryError> {
+        self.reads.take(deadline).await
+    }
+
+    /// The place of the one writer, for the thread that drains the queue of writes.
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writer in its place: the one that is there, if it can be used, or a new one.
+    ///
+    /// # Errors
+    /// [`SqlError::DataMissing`] when the file is no longer in its place; whoever comes next finds
+    /// what is there now. Otherwise what SQLite says.
+    pub(crate) fn ready_writer<'w>(
+        &self,
+        place: &'w mut Option<Writer>,
+    ) -> Result<&'w mut SqliteConnection, SqlError> {
+        if !self.is_in_place() {
+            self.seen_in_place.store(0, Ordering::Relaxed);
+            return Err(SqlError::DataMissing);
+        }
+        let size_bytes = self.size_bytes.load(Ordering::Relaxed);
+        let is_usable = |it: &Writer| {
+            // One that a panic left in a transaction is not.
+            !it.handle.is_spoiled() && it.handle.is_autocommit() && it.size_bytes == size_bytes
+        };
+        if !place.as_ref().is_some_and(is_usable) {
+            *place = None;
+        }
+        let writer = match place.take() {
+            Some(writer) => writer,
+            None => Writer {
+                handle: self.open(Role::Writer, size_bytes)?,
+                size_bytes,
+            },
+        };
+        Ok(&mut place.insert(writer).handle)
+    }
+
+    /// Closes every connection. Whoever asks owns the files, so none is in use. Blocks.
+    pub(crate) fn close(&self) {
+        self.lock_readers().clear();
+        *self.writer() = None;
+    }
+
+    fn open(&self, role: Role, size_bytes: u64) -> Result<Handle, SqlError> {
+        let profile = Profile {
+            role,
+            durability: self.durability,
+            size_bytes,
+            cached_statements: self.cached_statements,
+        };
+        let found = identity(&self.folder);
+        let open = || {
+            let mut sqlite = SqliteConnection::open(&self.folder, profile)?;
+            if role == Role::Writer {
+                sqlite.keep_temporary_files_in(Arc::clone(&self.temp_space))?;
+            }
+            Ok(sqlite)
+        };
+        let (sqlite, counted) = self.connections.open(open)?;
+        // Looked at before: a file that was changed between the two counts as moved.
+        if let Some(found) = found {
+            self.opened.get_or_init(|| found);
+        }
+        Ok(Handle {
+            sqlite,
+            _counted: counted,
+            reads_in_a_row: 0,
+            large_cache: None,
+        })
+    }
+
+    fn lock_readers(&self) -> MutexGuard<'_, Vec<Handle>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Handle {
+    /// Whether it has one of the large page caches.
+    pub(crate) fn has_large_cache(&self) -> bool {
+        self.large_cache.is_some()
+    }
+
+    /// Has a large page cache from now on.
+    pub(crate) fn widen(&mut self, large_cache: OwnedSemaphorePermit) {
+        if self.sqlite.widen_page_cache().is_ok() {
+            self.large_cache = Some(large_cache);
+        }
+    }
+}
+
+/// Which file lies in the main file's place.
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    let it = folder.join(MAIN_FILE).symlink_metadata().ok()?;
+    Some((it.dev(), it.ino()))
+}
+
+impl Deref for Handle {
+    type Target = SqliteConnection;
+    fn deref(&self) -> &SqliteConnection {
+        &self.sqlite
+    }
+}
+
+impl DerefMut for Handle {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.sqlite
+    }
+}

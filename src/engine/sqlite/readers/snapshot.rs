@@ -1,0 +1,62 @@
+//! A reader that sees the database as it was when it began, however long it reads.
+use crate::engine::sqlite::open::open_database::{Handle, OpenDatabase};
+use crate::engine::sqlite::{Hold, SqlError, SqliteConnection};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A reader in a transaction. Dropped, it ends the transaction and rests.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    open: Arc<OpenDatabase>,
+    /// There until dropped.
+    reader: Option<Handle>,
+    /// Commits before it began, at least those that it sees.
+    commits: u64,
+}
+
+impl Snapshot {
+    /// Begins one. Blocks.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(crate) fn begin(open: &Arc<OpenDatabase>, hold: Hold) -> Result<Self, SqlError> {
+        let mut snapshot = Self {
+            open: Arc::clone(open),
+            reader: Some(open.reader()?),
+            // Counted first: a commit in between makes it older than it is, never younger.
+            commits: open.commits.load(Ordering::Acquire),
+        };
+        open.snapshots.fetch_add(1, Ordering::AcqRel);
+        let sqlite = snapshot.sqlite();
+        sqlite.hold(hold);
+        let begun = sqlite
+            .command("BEGIN;")
+            // SQLite begins to read with the first read.
+            .and_then(|()| sqlite.command("SELECT count(*) FROM sqlite_schema;"));
+        sqlite.release();
+        begun.map(|()| snapshot)
+    }
+
+    /// The connection, in its transaction.
+    pub(crate) fn sqlite(&mut self) -> &mut SqliteConnection {
+        self.reader.as_mut().expect("it is there until dropped")
+    }
+
+    /// Whether nothing was committed since it began. Certain while nobody writes.
+    pub(crate) fn is_current(&self) -> bool {
+        self.commits == self.open.commits.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if self.open.snapshots.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.open.wal_is_long.store(false, Ordering::Release);
+        }
+        let Some(mut reader) = self.reader.take() else {
+            return;
+        };
+        crate::engine::sqlite::statement::savepoint::roll_back(&mut reader);
+        self.open.rest(reader);
+    }
+}

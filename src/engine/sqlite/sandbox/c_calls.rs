@@ -1,0 +1,124 @@
+//! The few things that SQLite offers and rusqlite does not: asked in C.
+#![expect(
+    unsafe_code,
+    reason = "rusqlite has no safe call for these; each one says why it is sound"
+)]
+use crate::open_files;
+use rusqlite::functions::Context;
+use rusqlite::{Connection, ffi};
+use rustix::io::Errno;
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int, c_void};
+
+/// Whether the open transaction breaks foreign keys that are checked only at its end.
+pub(crate) fn has_deferred_violations(connection: &Connection) -> bool {
+    let (mut current, mut highest): (c_int, c_int) = (0, 0);
+    // SAFETY: the handle is open as long as the connection is borrowed, and no other thread uses
+    // it meanwhile (a Connection is not Sync); both out-pointers outlive the call.
+    let result = unsafe {
+        ffi::sqlite3_db_status(
+            connection.handle(),
+            ffi::SQLITE_DBSTATUS_DEFERRED_FKS,
+            &raw mut current,
+            &raw mut highest,
+            0,
+        )
+    };
+    debug_assert_eq!(result, ffi::SQLITE_OK, "the question is a known one");
+    current > 0
+}
+
+/// Says what the last inserted row's id was.
+pub(crate) fn set_last_insert_rowid(connection: &Connection, rowid: i64) {
+    // SAFETY: as above; the call only writes a number into the open handle.
+    unsafe { ffi::sqlite3_set_last_insert_rowid(connection.handle(), rowid) }
+}
+
+/// Asks the connection that a function was called on.
+///
+/// # Errors
+/// What rusqlite says.
+pub(crate) fn with_connection<T>(
+    context: &Context<'_>,
+    ask: impl FnOnce(&Connection) -> T,
+) -> rusqlite::Result<T> {
+    // SAFETY: the function runs inside of that connection, which is open until it returns, and the
+    // connection that is lent here is gone by then.
+    let connection = unsafe { context.get_connection() }?;
+    Ok(ask(&connection))
+}
+
+/// Why SQLite could not open a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotOpened {
+    /// No file descriptor is left.
+    NoFiles,
+    /// The disk has no room for it.
+    DiskFull,
+    /// It is not there, or is a link.
+    Missing,
+    /// The system refuses it for another reason.
+    Refused,
+}
+
+thread_local! {
+    /// The system's error number for the last file that SQLite could not open on this thread.
+    static ERRNO: Cell<Option<i32>> = const { Cell::new(None) };
+}
+
+/// Why SQLite said a moment ago, on this thread, that it could not open a file. What it answers
+/// with is one code for all reasons.
+pub(crate) fn why_it_was_not_opened() -> NotOpened {
+    let Some(errno) = ERRNO.take() else {
+        return NotOpened::Missing; // SQLite itself follows no link
+    };
+    match Errno::from_raw_os_error(errno) {
+        _ if open_files::is_used_up(errno) => NotOpened::NoFiles,
+        Errno::NOSPC | Errno::DQUOT => NotOpened::DiskFull,
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP => NotOpened::Missing,
+        _ => NotOpened::Refused,
+    }
+}
+
+/// Hears from SQLite why files were not opened. `false` when SQLite was used in this process
+/// before: it takes what it is told here only at its start.
+pub(crate) fn hear_of_files() -> bool {
+    let context = std::ptr::null_mut::<c_void>();
+    // SAFETY: LOG takes a function of this type and what it is called with, which is not used.
+    let result = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_LOG, hear as Hear, context) };
+    result == ffi::SQLITE_OK
+}
+
+type Hear = unsafe extern "C" fn(*mut c_void, c_int, *const c_char);
+
+/// # Safety
+/// SQLite calls it with a text that ends with a NUL.
+unsafe extern "C" fn hear(_context: *mut c_void, code: c_int, text: *const c_char) {
+    if code & 0xff != ffi::SQLITE_CANTOPEN || text.is_null() {
+        return;
+    }
+    // SAFETY: as said above.
+    let text = unsafe { CStr::from_ptr(text) };
+    if let Some(errno) = text.to_str().ok().and_then(errno_in) {
+        // A thread that ends opens nothing any more.
+        let _ = ERRNO.try_with(|it| it.set(Some(errno)));
+    }
+}
+
+/// The system's error number in a line such as `os_unix.c:47364: (24) open(/data/main.db) - …`.
+fn errno_in(text: &str) -> Option<i32> {
+    let (_, rest) = text.strip_prefix("os_unix.c:")?.split_once('(')?;
+    rest.split_once(')')?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::sqlite::sandbox::c_calls::*;
+
+    #[test]
+    fn the_systems_error_number_is_read_from_what_sqlite_says() {
+        let line = "os_unix.c:47364: (24) open(/data/main.db) - Too many open files";
+        assert_eq!(errno_in(line), Some(24));
+        assert_eq!(errno_in("cannot open file at line 47364 of [fbc]"), None);
+    }
+}

@@ -1,0 +1,265 @@
+//! What can end a statement while it runs: its deadline, a client that went away, a time slice.
+use crate::clock::{Deadline, WorkTime};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Ties a request to whoever waits for its answer.
+///
+/// Both ends may let go at the same time, so each of them has to win a step: a request that was
+/// abandoned is never committed, and one that is being committed is not called a failure.
+#[derive(Debug, Default)]
+pub struct Ticket(AtomicU8);
+
+const WAITING: u8 = 0;
+const ABANDONED: u8 = 1;
+const CLAIMED: u8 = 2;
+
+impl Ticket {
+    /// Nobody waits any more. `false` when the request is being committed: its outcome will come.
+    pub fn abandon(&self) -> bool {
+        self.step_to(ABANDONED)
+    }
+
+    /// Its outcome is about to become lasting. `false` when nobody waits for it.
+    pub fn claim(&self) -> bool {
+        self.step_to(CLAIMED)
+    }
+
+    /// Gives a claim back after a commit that kept nothing.
+    pub fn unclaim(&self) {
+        let _ = self
+            .0
+            .compare_exchange(CLAIMED, WAITING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Whether nobody waits for it.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.0.load(Ordering::Acquire) == ABANDONED
+    }
+
+    fn step_to(&self, next: u8) -> bool {
+        match self
+            .0
+            .compare_exchange(WAITING, next, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => true,
+            Err(now) => now == next,
+        }
+    }
+}
+
+/// What holds the statement that runs now.
+#[derive(Debug, Clone)]
+pub struct Hold {
+    /// When it must be done.
+    pub deadline: Deadline,
+    /// Who waits for it.
+    pub ticket: Option<Arc<Ticket>>,
+    /// When it must be done to be done here: past it, it is cut and run elsewhere.
+    pub slice: Option<Slice>,
+    /// Whether it may sleep while another process has the file locked.
+    pub may_wait: bool,
+}
+
+/// A short time for a statement on a thread that others wait for.
+#[derive(Debug, Clone, Copy)]
+pub struct Slice {
+    until: Deadline,
+    busy: Option<Busy>,
+}
+
+/// How long a thread has been busy with its statement.
+#[derive(Debug, Clone, Copy)]
+struct Busy {
+    worked: WorkTime,
+    /// It waited so long for files.
+    waited: Duration,
+    /// So long it has to be busy before its statement is cut.
+    least: Duration,
+}
+
+impl Slice {
+    /// So much time from now on.
+    #[must_use]
+    pub fn of(time: Duration) -> Self {
+        Self {
+            until: Deadline::after(time),
+            busy: None,
+        }
+    }
+
+    /// The same, but not over while the thread was busy for less than half of it: others have its
+    /// processor then. For statements that are long enough to be interrupted often: asking how long
+    /// a thread has worked is a system call.
+    #[must_use]
+    pub fn of_work(time: Duration) -> Self {
+        Self {
+            until: Deadline::after(time),
+            busy: Some(Busy {
+                worked: WorkTime::start(),
+                waited: Duration::ZERO,
+                least: time / 2,
+            }),
+        }
+    }
+
+    /// Whether it is over. Where it is not although its time has passed, it is looked at again a
+    /// while later.
+    fn is_over(&mut self, now: Deadline) -> bool {
+        if now < self.until {
+            return false;
+        }
+        let Some(busy) = self.busy else {
+            return true;
+        };
+        let left = busy
+            .least
+            .saturating_sub(busy.worked.elapsed() + busy.waited);
+        self.until = now.extended(left);
+        left.is_zero()
+    }
+}
+
+/// Why a statement was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    Deadline,
+    Abandoned,
+    Slice,
+}
+
+/// One connection's leash; shared with the callbacks that SQLite calls while a statement runs, and
+/// with whoever watches from outside.
+#[derive(Debug, Default)]
+pub struct Leash {
+    hold: Mutex<Option<Hold>>,
+    looks: AtomicU64,
+}
+
+impl Leash {
+    pub(crate) fn put_on(&self, hold: Hold) {
+        *self.lock() = Some(hold);
+    }
+
+    pub(crate) fn take_off(&self) {
+        *self.lock() = None;
+    }
+
+    /// Looks, from inside of a statement that works, whether it must stop.
+    pub(crate) fn look(&self) -> Option<Cut> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.cut()
+    }
+
+    /// Whether to say how long files were waited for.
+    pub(crate) fn counts_waits(&self) -> bool {
+        let hold = self.lock();
+        (hold.as_ref()).is_some_and(|hold| hold.slice.is_some_and(|slice| slice.busy.is_some()))
+    }
+
+    /// So long a file was waited for.
+    pub(crate) fn has_waited(&self, time: Duration) {
+        let mut hold = self.lock();
+        let slice = hold.as_mut().and_then(|hold| hold.slice.as_mut());
+        if let Some(busy) = slice.and_then(|slice| slice.busy.as_mut()) {
+            busy.waited += time;
+        }
+    }
+
+    /// How often it was looked: a statement that has worked for a while was looked at since. Asking
+    /// costs less than asking for the time.
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// Why the running statement must stop, if it must.
+    pub(crate) fn cut(&self) -> Option<Cut> {
+        let mut hold = self.lock();
+        let hold = hold.as_mut()?;
+        let now = Deadline::after(Duration::ZERO);
+        if hold.deadline <= now {
+            Some(Cut::Deadline)
+        } else if hold.ticket.as_ref().is_some_and(|it| it.is_abandoned()) {
+            Some(Cut::Abandoned)
+        } else if hold.slice.as_mut().is_some_and(|it| it.is_over(now)) {
+            Some(Cut::Slice)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the running statement may sleep until a lock is free.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.cut().is_none() && self.lock().as_ref().is_none_or(|it| it.may_wait)
+    }
+
+    /// Whether a statement still runs `grace` after its deadline, or after its client went away:
+    /// nothing inside SQLite stops it.
+    #[must_use]
+    pub fn is_overstayed(&self, grace: Duration) -> bool {
+        self.lock()
+            .as_ref()
+            .is_some_and(|it| it.deadline.has_passed_by(grace))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Hold>> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::sqlite::sandbox::execution_limits::*;
+
+    #[test]
+    fn an_abandoned_request_cannot_be_claimed_and_a_claimed_one_not_abandoned() {
+        let abandoned = Ticket::default();
+        assert!(abandoned.abandon());
+        assert!(!abandoned.claim());
+        assert!(abandoned.is_abandoned());
+
+        let claimed = Ticket::default();
+        assert!(claimed.claim());
+        assert!(!claimed.abandon());
+        claimed.unclaim();
+        assert!(claimed.abandon(), "a claim given back can be abandoned");
+    }
+
+    #[test]
+    fn the_deadline_the_client_and_the_slice_each_cut() {
+        let far = Deadline::after(Duration::from_secs(60));
+        let past = Deadline::after(Duration::ZERO);
+        let over = Slice::of(Duration::ZERO);
+        let gone = Arc::new(Ticket::default());
+        gone.abandon();
+        let hold = Hold {
+            deadline: far,
+            ticket: None,
+            slice: None,
+            may_wait: true,
+        };
+        let leash = Leash::default();
+        assert_eq!(leash.cut(), None, "nothing runs");
+        leash.put_on(hold.clone());
+        assert_eq!(leash.cut(), None);
+        leash.put_on(Hold {
+            ticket: Some(gone),
+            ..hold.clone()
+        });
+        assert_eq!(leash.cut(), Some(Cut::Abandoned));
+        leash.put_on(Hold {
+            slice: Some(over),
+            ..hold.clone()
+        });
+        assert_eq!(leash.cut(), Some(Cut::Slice));
+        leash.put_on(Hold {
+            deadline: past,
+            ..hold
+        });
+        assert_eq!(leash.cut(), Some(Cut::Deadline));
+        assert!(leash.is_overstayed(Duration::ZERO));
+        assert!(!leash.is_overstayed(Duration::from_secs(60)));
+    }
+}

@@ -1,0 +1,350 @@
+//! From columns to the bytes of the answer, with nothing in between.
+use super::pieces::Outlet;
+use super::values;
+use super::values::{BlobForm, Int64Form};
+use crate::clock::{Milliseconds, Stopwatch};
+use crate::engine::sqlite::error::SqlError;
+use crate::shares::Held;
+use rusqlite::types::ValueRef;
+use rusqlite::{Row, Statement};
+use std::collections::HashMap;
+use std::io::Write as _;
+
+/// How a result is written, and how much of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    /// What the body is written in.
+    pub format: Format,
+    /// The shape of its rows.
+    pub shape: Shape,
+    /// How large integers are written.
+    pub int64: Int64Form,
+    /// Most rows.
+    pub max_rows: u64,
+    /// Whether a result with more rows is cut, and says so, instead of being refused.
+    pub may_truncate: bool,
+    /// Most bytes of the body.
+    pub max_bytes: usize,
+}
+
+/// What an answer's body is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// One JSON object.
+    #[default]
+    Json,
+    /// A JSON value a line: the columns, each row, what stands behind the rows; of objects the
+    /// rows alone.
+    Ndjson,
+    /// RFC 4180 with a header line, whatever the shape.
+    Csv,
+}
+
+/// The shape of an answer's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shape {
+    /// `"rows":[[…]]`.
+    #[default]
+    Rows,
+    /// `"rows":[{…}]`.
+    Objects,
+    /// The original routes, in JSON alone: `{"data":[{…}],"rows_affected":n}`, or a message and
+    /// the number.
+    Original,
+}
+
+/// Writes one answer.
+pub(crate) struct AnswerWriter<'f, O> {
+    form: &'f Form,
+    marks: Marks,
+    out: Vec<u8>,
+    outlet: O,
+    /// `"name":` of each column, where rows are objects; `None` for one that a later column of the
+    /// same name stands for.
+    names: Vec<Option<Vec<u8>>>,
+    columns: usize,
+    rows: u64,
+    truncated: bool,
+}
+
+/// The keys of rows that are objects.
+///
+/// # Errors
+/// [`SqlError::DuplicateColumn`]. The original routes answer with the last of equal columns, as
+/// the original did.
+fn keys(names: &[&str], shape: Shape) -> Result<Vec<Option<Vec<u8>>>, SqlError> {
+    let mut last = HashMap::with_capacity(names.len());
+    for (place, name) in names.iter().enumerate() {
+        if last.insert(*name, place).is_some() && shape == Shape::Objects {
+            return Err(SqlError::DuplicateColumn {
+                name: (*name).to_owned(),
+            });
+        }
+    }
+    let key = |(place, name): (usize, &&str)| {
+        (last[*name] == place).then(|| {
+            let mut key = Vec::with_capacity(name.len() + 3);
+            values::text(&mut key, name.as_bytes());
+            key.push(b':');
+            key
+        })
+    };
+    Ok(names.iter().enumerate().map(key).collect())
+}
+
+/// The original routes have no form for text that is no UTF-8, and refuse it in the original's
+/// words.
+fn refuse_broken_text(
+    value: &ValueRef<'_>,
+    statement: &Statement<'_>,
+    column: usize,
+) -> Result<(), SqlError> {
+    match value {
+        ValueRef::Text(it) if std::str::from_utf8(it).is_err() => {
+            let name = statement.column_name(column).unwrap_or_default();
+            Err(SqlError::Sql {
+                message: format!("Could not decode to UTF-8 column '{name}'"),
+                hint: Some(format!(
+                    "CAST({name} AS BLOB) is base64 here; POST /v1/databases/{{db}}/query answers \
+                     such text with {{\"$text_base64\":\"…\"}}"
+                )),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What stands around rows.
+struct Marks {
+    between: &'static [u8],
+    open: &'static [u8],
+    close: &'static [u8],
+}
+
+/// What stands behind the rows.
+pub(crate) struct Totals {
+    pub(crate) rows_affected: u64,
+    pub(crate) last_insert_rowid: Option<i64>,
+    pub(crate) stopwatch: Stopwatch,
+}
+
+/// A finished body, or what was not sent of it, with its numbers.
+pub(crate) struct Written {
+    pub(crate) body: Vec<u8>,
+    pub(crate) held: Held,
+    pub(crate) row_count: u64,
+    pub(crate) truncated: bool,
+}
+
+/// Room for the answer to a small question; larger ones grow.
+const FIRST_BYTES: usize = 256;
+
+impl Marks {
+    fn of(form: &Form) -> Self {
+        let (between, open, close): (&[u8], &[u8], &[u8]) = match (form.format, form.shape) {
+            (Format::Json, Shape::Rows) => (b",", b"[", b"]"),
+            (Format::Json, Shape::Objects | Shape::Original) => (b",", b"{", b"}"),
+            (Format::Ndjson, Shape::Rows) => (b"", b"[", b"]\n"),
+            (Format::Ndjson, Shape::Objects | Shape::Original) => (b"", b"{", b"}\n"),
+            (Format::Csv, _) => (b"", b"", b"\r\n"),
+        };
+        Self {
+            between,
+            open,
+            close,
+        }
+    }
+}
+
+impl<'f, O: Outlet> AnswerWriter<'f, O> {
+    pub(crate) fn new(form: &'f Form, outlet: O) -> Self {
+        Self {
+            form,
+            marks: Marks::of(form),
+            out: Vec::with_capacity(FIRST_BYTES),
+            outlet,
+            names: Vec::new(),
+            columns: 0,
+            rows: 0,
+            truncated: false,
+        }
+    }
+
+    /// Writes everything before the rows. Called once, when the statement has been stepped: a
+    /// statement from the cache learns of changed columns only then.
+    ///
+    /// # Errors
+    /// [`SqlError::ResultTooLarge`]: a thousand columns may have long names.
+    /// [`SqlError::DuplicateColumn`] where rows are objects.
+    pub(crate) fn head(&mut self, statement: &Statement<'_>) -> Result<(), SqlError> {
+        self.columns = statement.column_count();
+        let names: usize = statement.column_names().map(str::len).sum();
+        if names > self.form.max_bytes {
+            return Err(SqlError::ResultTooLarge {
+                limit: format!("{} bytes", self.form.max_bytes),
+            });
+        }
+        if self.form.format == Format::Csv {
+            self.csv_header(statement);
+            return Ok(());
+        }
+        if self.form.shape != Shape::Rows {
+            self.names = {
+                let names: Vec<&str> = statement.column_names().collect();
+                keys(&names, self.form.shape)?
+            };
+        }
+        match (self.form.format, self.form.shape) {
+            (_, Shape::Original) => self.out.extend_from_slice(br#"{"data":["#),
+            (Format::Ndjson, Shape::Objects) => {}
+            (Format::Ndjson, Shape::Rows) => {
+                self.column_list(statement);
+                self.out.extend_from_slice(b"}\n");
+            }
+            (_, _) => {
+                self.column_list(statement);
+                self.out.extend_from_slice(br#","rows":["#);
+            }
+        }
+        Ok(())
+    }
+
+    fn column_list(&mut self, statement: &Statement<'_>) {
+        self.out.extend_from_slice(br#"{"columns":["#);
+        for (index, column) in statement.columns().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            self.out.extend_from_slice(br#"{"name":"#);
+            values::text(&mut self.out, column.name().as_bytes());
+            self.out.extend_from_slice(br#","type":"#);
+            match column.decl_type() {
+                Some(it) => values::text(&mut self.out, it.as_bytes()),
+                None => self.out.extend_from_slice(b"null"),
+            }
+            self.out.push(b'}');
+        }
+        self.out.push(b']');
+    }
+
+    fn csv_header(&mut self, statement: &Statement<'_>) {
+        if self.columns == 0 {
+            return;
+        }
+        for (index, name) in statement.column_names().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            values::csv_text(&mut self.out, name.as_bytes());
+        }
+        self.out.extend_from_slice(self.marks.close);
+    }
+
+    /// Writes one row. `false` when no more are wanted.
+    pub(crate) fn row(&mut self, row: &Row<'_>) -> Result<bool, SqlError> {
+        if self.rows == self.form.max_rows {
+            if self.form.may_truncate {
+                self.truncated = true;
+                return Ok(false);
+            }
+            return Err(SqlError::ResultTooLarge {
+                limit: format!("{} rows", self.form.max_rows),
+            });
+        }
+        if self.rows > 0 {
+            self.out.extend_from_slice(self.marks.between);
+        }
+        self.rows += 1;
+        self.out.extend_from_slice(self.marks.open);
+        let blobs = match self.form.shape {
+            Shape::Original => BlobForm::Plain,
+            Shape::Rows | Shape::Objects => BlobForm::Marked,
+        };
+        let mut is_first = true;
+        for column in 0..self.columns {
+            let name = match self.names.get(column) {
+                Some(None) => continue,
+                Some(Some(name)) => name.as_slice(),
+                None => b"",
+            };
+            if !std::mem::take(&mut is_first) {
+                self.out.push(b',');
+            }
+            self.out.extend_from_slice(name);
+            // Borrowed: a copy of what was just written in parts waits for the parts.
+            let value = row.get_ref(column);
+            let value = (value.as_ref()).map_err(|error| SqlError::from_sqlite(error, None))?;
+            if self.form.shape == Shape::Original {
+                refuse_broken_text(value, row.as_ref(), column)?;
+            }
+            let mut pass = |out: &mut Vec<u8>| self.outlet.after_part(out);
+            match self.form.format {
+                Format::Csv => values::csv(&mut self.out, value, &mut pass)?,
+                Format::Json | Format::Ndjson => {
+                    values::json(&mut self.out, value, (self.form.int64, blobs), &mut pass)?;
+                }
+            }
+            pass(&mut self.out)?;
+        }
+        self.out.extend_from_slice(self.marks.close);
+        self.outlet.after_row(&mut self.out)?;
+        Ok(true)
+    }
+
+    /// Writes what stands behind the rows.
+    pub(crate) fn finish(mut self, totals: &Totals) -> Written {
+        match (self.form.format, self.form.shape) {
+            (_, Shape::Original) => self.original_totals(totals),
+            (Format::Json, _) => {
+                self.out.push(b']');
+                self.out.push(b',');
+                self.totals(totals);
+            }
+            (Format::Ndjson, Shape::Rows) => {
+                self.out.push(b'{');
+                self.totals(totals);
+                self.out.push(b'\n');
+            }
+            (Format::Ndjson, Shape::Objects) | (Format::Csv, _) => {}
+        }
+        Written {
+            body: self.out,
+            held: self.outlet.held(),
+            row_count: self.rows,
+            truncated: self.truncated,
+        }
+    }
+
+    fn totals(&mut self, totals: &Totals) {
+        let out = &mut self.out;
+        out.extend_from_slice(br#""row_count":"#);
+        values::number(out, self.rows);
+        out.extend_from_slice(br#","rows_affected":"#);
+        values::number(out, totals.rows_affected);
+        out.extend_from_slice(br#","last_insert_rowid":"#);
+        match totals.last_insert_rowid {
+            Some(it) => values::integer(out, it, self.form.int64),
+            None => out.extend_from_slice(b"null"),
+        }
+        let truncated = if self.truncated { "true" } else { "false" };
+        let elapsed_ms = Milliseconds(totals.stopwatch.elapsed());
+        write!(
+            out,
+            r#","truncated":{truncated},"elapsed_ms":{elapsed_ms}}}"#
+        )
+        .expect("writing to memory does not fail");
+    }
+
+    fn original_totals(&mut self, totals: &Totals) {
+        let out = &mut self.out;
+        if self.columns == 0 {
+            out.clear();
+            out.extend_from_slice(br#"{"message":"Query executed successfully.","rows_affected":"#);
+            values::number(out, totals.rows_affected);
+        } else {
+            out.extend_from_slice(br#"],"rows_affected":"#);
+            values::number(out, self.rows);
+        }
+        out.push(b'}');
+    }
+}

@@ -1,0 +1,430 @@
+//! Runs one statement.
+use super::answer::{AnswerWriter, Form, Totals};
+use super::counters::Counters;
+use super::parameters::Params;
+use super::pieces::{Outlet, Pieces, Whole};
+use super::{hint, script};
+use crate::clock::Stopwatch;
+use crate::engine::sqlite::connection::{LARGE_CACHE_KIB, PAGE_CACHE_KIB, SqliteConnection};
+use crate::engine::sqlite::error::SqlError;
+use crate::engine::sqlite::sandbox::authorizer::{Refused, Role, Seen, StatementStack};
+use crate::engine::sqlite::sandbox::bounded_program::Bounds;
+use crate::engine::sqlite::sandbox::memory::{Budget, STATEMENT_BYTES};
+use crate::engine::sqlite::sandbox::vfs::{TempFilesIn, lacked_shared_memory, why_full};
+use crate::engine::sqlite::sandbox::watch::{self, Watch};
+use crate::shares::Held;
+use rusqlite::fallible_iterator::FallibleIterator as _;
+use rusqlite::{Batch, CachedStatement, Connection, ErrorCode};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One statement with its parameters.
+#[derive(Debug, Clone, Default)]
+pub struct Statement {
+    /// Its text.
+    pub sql: Arc<str>,
+    /// Its parameters.
+    pub params: Params,
+    /// What the statements before it in its session did, where they ran on other connections.
+    pub counters: Counters,
+}
+
+/// What a statement answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The finished body; of one that was sent in pieces, the rest.
+    pub body: Vec<u8>,
+    /// The room that the body takes.
+    pub held: Held,
+    /// Rows in it.
+    pub row_count: u64,
+    /// Rows that were inserted, updated or deleted.
+    pub rows_affected: u64,
+    /// Whether there were more rows.
+    pub truncated: bool,
+    /// How long it took, preparing included.
+    pub elapsed: Duration,
+    /// What its session's statements have done, itself included.
+    pub counters: Counters,
+    /// It changes the schema: what was learned about other statements no longer holds.
+    pub changes_schema: bool,
+}
+
+impl SqliteConnection {
+    /// Runs a statement under the leash that was put on, and writes its answer.
+    ///
+    /// # Errors
+    /// Whatever the statement deserves; the connection may be spoiled by it.
+    pub fn run(&mut self, statement: &Statement, form: &Form) -> Result<Answer, SqlError> {
+        self.confine(None)?;
+        let max_bytes = form.max_bytes;
+        let held = Held::default();
+        self.run_into(statement, form, Whole { max_bytes, held })
+    }
+
+    /// The same, on a thread that must not be kept: within the bounds of its program.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and where the bounds do not suffice: run elsewhere, it may end well.
+    pub fn run_within(
+        &mut self,
+        bounds: Bounds,
+        statement: &Statement,
+        form: &Form,
+    ) -> Result<Answer, SqlError> {
+        self.confine(Some(bounds))?;
+        let max_bytes = form.max_bytes;
+        let held = Held::default();
+        self.run_into(statement, form, Whole { max_bytes, held })
+    }
+
+    /// The same, but gives the body to `send` in pieces, all but the rest. `send` may wait, and
+    /// may end the statement.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and what `send` says.
+    pub fn stream(
+        &mut self,
+        statement: &Statement,
+        form: &Form,
+        send: impl FnMut(Vec<u8>) -> Result<(), SqlError>,
+    ) -> Result<Answer, SqlError> {
+        self.confine(None)?;
+        let leash = Arc::clone(&self.leash);
+        self.run_into(statement, form, Pieces::new(form.max_bytes, leash, send))
+    }
+
+    fn run_into(
+        &mut self,
+        statement: &Statement,
+        form: &Form,
+        outlet: impl Outlet,
+    ) -> Result<Answer, SqlError> {
+        self.recorder.take();
+        let _stack = StatementStack::begin();
+        if self.role.reads_only() {
+            self.session.begin(statement.counters);
+        }
+        // What it sorts is written in runs as large as the cache, and merged: fewer are faster.
+        let sorts_much = self.temp_space.is_some() && builds_an_index(&statement.sql);
+        if sorts_much {
+            self.resize_page_cache(LARGE_CACHE_KIB)?;
+        }
+        self.session.statement_begins(&self.inner);
+        let watch = Watch::under(&self.leash);
+        let limits = (
+            Budget::of(STATEMENT_BYTES),
+            TempFilesIn::space(self.temp_space.as_ref()),
+        );
+        let mut result = run(self, statement, form, outlet);
+        if let Some(cut) = watch.told() {
+            result = Err(SqlError::interrupted(Some(cut)));
+        }
+        drop((limits, watch));
+        self.session.statement_ends(&self.inner, false);
+        if sorts_much {
+            self.resize_page_cache(PAGE_CACHE_KIB)?;
+        }
+        // The next one may find room for it, and is faster then.
+        self.is_spoiled |= lacked_shared_memory();
+        let seen = self.recorder.take();
+        let result = match result {
+            Ok(answer) => {
+                let fine = match answer.changes_schema {
+                    true => (self.look_into_created(&seen.created))
+                        .and_then(|()| self.look_for_ties_to_insides()),
+                    false => Ok(()),
+                };
+                fine.map(|()| answer)
+            }
+            // It runs again elsewhere, and is explained there.
+            Err(error) if self.bounds.is_some() => Err(error),
+            Err(error) => Err(self.explain(error, &seen, &statement.sql)),
+        };
+        if let Err(error) = &result {
+            // A read that only has to go elsewhere leaves nothing, and its pages are wanted.
+            let goes_elsewhere = self.bounds.is_some() && *error == SqlError::SliceOver;
+            self.is_spoiled |= error.spoils_connection() && !goes_elsewhere;
+        }
+        result
+    }
+
+    /// Whether a statement was refused with an older schema in mind, which is looked at anew.
+    ///
+    /// SQLite itself looks again where a table or column is missing, and not where, say, the two
+    /// sides of a UNION have other numbers of columns: another connection may have changed that.
+    fn may_be_behind(&self, error: &rusqlite::Error) -> bool {
+        use rusqlite::Error::{SqlInputError, SqliteFailure};
+        let (SqliteFailure(error, _) | SqlInputError { error, .. }) = error else {
+            return false;
+        };
+        error.code == ErrorCode::Unknown && self.role == Role::Reader && self.looks_at_schema()
+    }
+
+    /// Sees what other connections have changed in the schema, which SQLite itself does when it
+    /// begins to read.
+    fn looks_at_schema(&self) -> bool {
+        let looked = self.as_house(|house| {
+            let mut look = house.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 0")?;
+            look.raw_query().next().map(|_| ())
+        });
+        looked.is_ok()
+    }
+
+    /// What SQLite means by a full database: the size limit, the disk, or an AUTOINCREMENT that has
+    /// no number left. The transaction is rolled back by then, and what led to it may be gone.
+    fn what_is_full(&self, sql: &str) -> SqlError {
+        let largest_page = i64::from(watch::largest_page());
+        let most_pages = self.as_house(|house| {
+            house.pragma_query_value(None, "max_page_count", |row| row.get::<_, i64>(0))
+        });
+        if most_pages.is_ok_and(|most| largest_page > most) {
+            return SqlError::QuotaExceeded;
+        }
+        if !self.disk_has_room() {
+            return SqlError::DiskFull;
+        }
+        let table = match self.tables_that_count(sql).as_deref() {
+            Ok([]) => return SqlError::QuotaExceeded,
+            Ok([table]) => format!("the table {table}"),
+            Ok(_) | Err(_) => "a table of this statement".to_owned(),
+        };
+        SqlError::Constraint {
+            message: format!(
+                "{table} has given its largest AUTOINCREMENT number, {}; give the row a number \
+                 yourself, or lower the table's entry in sqlite_sequence once that row is gone",
+                i64::MAX
+            ),
+        }
+    }
+
+    /// The tables of this statement whose numbers AUTOINCREMENT gives.
+    ///
+    /// # Errors
+    /// Where it cannot be prepared: its tables were made in the transaction that is gone.
+    fn tables_that_count(&self, sql: &str) -> rusqlite::Result<Vec<String>> {
+        // What ran may have come from the cache, and nobody saw its tables.
+        let prepared = self.inner.prepare(without_end(sql)).map(drop);
+        let seen = self.recorder.take();
+        prepared?;
+        let question = "SELECT 1 FROM sqlite_schema WHERE type = 'table' \
+                        AND name = ?1 COLLATE NOCASE AND sql LIKE '%autoincrement%'";
+        self.as_house(|house| {
+            let mut question = house.prepare(question)?;
+            let mut tables = seen.tables;
+            tables.retain(|table| question.exists([table]).unwrap_or(false));
+            Ok(tables)
+        })
+    }
+
+    /// Makes the error the one the client should see.
+    pub(crate) fn explain(&self, error: SqlError, seen: &Seen, sql: &str) -> SqlError {
+        match (&seen.refused, error) {
+            // It is refused by what it does inside, or by the transaction that it is in.
+            (_, SqlError::Sql { .. } | SqlError::NotAllowed { .. })
+                if begins_with(sql, &["vacuum"]) =>
+            {
+                let what = "VACUUM, which rewrites the whole file; room that is free is used again";
+                SqlError::NotAllowed { what: what.into() }
+            }
+            (
+                Some(Refused::NotAllowed(what)),
+                SqlError::Sql { .. } | SqlError::NotAllowed { .. },
+            ) => SqlError::NotAllowed { what: what.clone() },
+            (Some(Refused::NeedsWriter), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
+                SqlError::NeedsWriter
+            }
+            (Some(Refused::ForeignKeysOff), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
+                SqlError::ForeignKeysOff
+            }
+            (Some(Refused::TooDeep), SqlError::Sql { .. } | SqlError::NotAllowed { .. }) => {
+                SqlError::Sql {
+                    message: "the statement is nested too deeply".to_owned(),
+                    hint: Some(
+                        "use fewer parts of UNION and its like, or fewer views inside one another"
+                            .to_owned(),
+                    ),
+                }
+            }
+            (None, SqlError::Sql { message, .. })
+                if self.role.reads_only() && message.ends_with(" because it is a view") =>
+            {
+                SqlError::NeedsWriter
+            }
+            (
+                None,
+                SqlError::Sql {
+                    message,
+                    hint: None,
+                },
+            ) => {
+                let schema = self.role.schema();
+                let hint = self.as_house(|house| hint::for_message(house, schema, &message));
+                SqlError::Sql { message, hint }
+            }
+            (None, SqlError::DiskFull) if let Some(full) = why_full() => full.into(),
+            (None, SqlError::DiskFull) => self.what_is_full(sql),
+            (_, SqlError::VirtualTable { message }) => match self.table_with_foreign_rows(sql) {
+                Some(table) => SqlError::Sql {
+                    // SQLite says of such a table that the file is malformed, which it is not.
+                    message: match message.strip_prefix("fts5: ") {
+                        Some(message) => format!("{message}; the FTS5 table {table} has it"),
+                        None => format!(
+                            "the FTS5 table {table} does not fit the rows that it was made from"
+                        ),
+                    },
+                    hint: Some(format!(
+                        "INSERT INTO {table}({table}) VALUES ('rebuild') makes its index anew; \
+                         one without content is emptied with 'delete-all'"
+                    )),
+                },
+                None => SqlError::Damaged,
+            },
+            (_, error) => error,
+        }
+    }
+
+    /// Whether a statement was refused because it writes, and would only be explained: then it may
+    /// be prepared.
+    fn only_explains(&self, sql: &str) -> bool {
+        let mut seen = self.recorder.lock();
+        let is_refused = seen.refused == Some(Refused::NeedsWriter);
+        let explains = is_refused && begins_with(sql, &["explain"]);
+        if explains {
+            *seen = Seen {
+                explains,
+                ..Seen::default()
+            };
+        }
+        explains
+    }
+}
+
+/// Whether it may sort a whole table: a guess by its first word.
+fn builds_an_index(sql: &str) -> bool {
+    begins_with(sql, &["create", "reindex"])
+}
+
+/// Whether the first word of a statement is one of these.
+pub(crate) fn begins_with(sql: &str, words: &[&str]) -> bool {
+    let first = script::first_word(sql);
+    words.iter().any(|word| first.eq_ignore_ascii_case(word))
+}
+
+fn run(
+    connection: &SqliteConnection,
+    statement: &Statement,
+    form: &Form,
+    outlet: impl Outlet,
+) -> Result<Answer, SqlError> {
+    let stopwatch = Stopwatch::start();
+    let cut = |it: rusqlite::Error| SqlError::from_sqlite(&it, connection.leash.cut());
+    let sqlite = &connection.inner;
+    let changes_before = sqlite.total_changes();
+
+    let mut prepared = match prepare(sqlite, &statement.sql) {
+        Err(error) if connection.may_be_behind(&error) => prepare(sqlite, &statement.sql),
+        Err(_) if connection.only_explains(&statement.sql) => prepare(sqlite, &statement.sql),
+        prepared => prepared,
+    }
+    .map_err(cut)?;
+    let asks_pragma = connection.recorder.lock().asks_pragma;
+    if asks_pragma && connection.role == Role::Reader && connection.looks_at_schema() {
+        // Some PRAGMAs are answered while they are prepared, from the schema as it was last seen.
+        prepared.discard();
+        prepared = prepare(sqlite, &statement.sql).map_err(cut)?;
+    }
+    // Of EXPLAIN, what it would do is told: nothing.
+    let instead = connection.recorder.lock().instead.take();
+    if let Some(sql) = instead.filter(|_| prepared.is_explain() == 0) {
+        prepared.discard();
+        prepared = prepare(sqlite, sql).map_err(cut)?;
+    }
+    let asks_changes = connection.recorder.lock().asks_changes;
+    if asks_changes && connection.role == Role::Writer && !prepared.readonly() {
+        let forgotten = connection.as_house(|house| connection.session.forget_changes(house));
+        forgotten.map_err(cut)?;
+    }
+    if connection.recorder.lock().checks_file {
+        connection.refresh_fts5_tables();
+    }
+    statement.params.bind(&mut prepared)?;
+    let mut writer = AnswerWriter::new(form, outlet);
+    let mut has_head = false;
+    {
+        let mut rows = prepared.raw_query();
+        while let Some(row) = rows.next().map_err(cut)? {
+            if !has_head {
+                writer.head(row.as_ref())?;
+                has_head = true;
+            }
+            if !writer.row(row)? {
+                break;
+            }
+        }
+    }
+    if !has_head {
+        writer.head(&prepared)?;
+    }
+    let is_about_schema = connection.recorder.lock().changes_schema;
+    let changes_schema = is_about_schema && prepared.is_explain() == 0;
+    // To SQLite, EXPLAIN of a statement that changes rows is one that changed none.
+    let counts_rows = !prepared.readonly() && !is_about_schema && !asks_pragma;
+    if is_about_schema || asks_pragma || asks_changes {
+        // Its next run has to be seen by the authorizer again, which tells others of it.
+        prepared.discard();
+    }
+
+    let inserted = (connection.session).statement_ends(sqlite, counts_rows);
+    let totals = Totals {
+        // `changes` keeps its number over statements that change nothing.
+        rows_affected: if sqlite.total_changes() == changes_before {
+            0
+        } else {
+            sqlite.changes()
+        },
+        last_insert_rowid: inserted,
+        stopwatch,
+    };
+    let written = writer.finish(&totals);
+    Ok(Answer {
+        body: written.body,
+        held: written.held,
+        row_count: written.row_count,
+        rows_affected: totals.rows_affected,
+        truncated: written.truncated,
+        elapsed: stopwatch.elapsed(),
+        changes_schema,
+        counters: connection.session.counters(),
+    })
+}
+
+/// Prepares a statement, or takes it from the cache.
+pub(crate) fn prepare<'c>(
+    sqlite: &'c Connection,
+    sql: &str,
+) -> Result<CachedStatement<'c>, rusqlite::Error> {
+    let sql = without_end(sql);
+    if sql.contains(';') {
+        refuse_several(sqlite, sql)?;
+    }
+    sqlite.prepare_cached(sql)
+}
+
+/// A statement without the semicolons at its end.
+pub(crate) fn without_end(sql: &str) -> &str {
+    sql.trim_end_matches(|last: char| last == ';' || last.is_ascii_whitespace())
+}
+
+/// A `;` may stand in a text, a comment or a trigger; SQLite knows.
+///
+/// Asked here and not of `prepare`, which would prepare all that follows inside one another:
+/// ten thousand statements in a row would end the thread's stack.
+fn refuse_several(sqlite: &Connection, sql: &str) -> Result<(), rusqlite::Error> {
+    let mut batch = Batch::new(sqlite, sql);
+    batch.next()?.ok_or(rusqlite::Error::Empty)?;
+    match batch.next() {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) | Err(_) => Err(rusqlite::Error::MultipleStatement),
+    }
+}

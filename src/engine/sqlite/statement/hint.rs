@@ -1,0 +1,117 @@
+//! What may help with an error: the nearest name in the schema, or the bound that was passed.
+use rusqlite::Connection;
+
+/// `did you mean "users"?` for a message that names a table or column that is not in `schema`; of
+/// a pattern that is too long, how long it may be.
+pub(super) fn for_message(sqlite: &Connection, schema: &str, message: &str) -> Option<String> {
+    let nearest = |question: &str, wrong| {
+        let question = question.replace("sqlite_schema", schema);
+        nearest(sqlite, &question, wrong)
+    };
+    if message == "LIKE or GLOB pattern too complex" {
+        return Some(
+            "a pattern has at most 50,000 bytes, and at most 50 in a CHECK that ALTER TABLE adds \
+             to a table with rows"
+                .to_owned(),
+        );
+    }
+    if let Some(table) = message.strip_prefix("no such table: ") {
+        let table = table.strip_prefix("main.").unwrap_or(table);
+        return nearest(TABLES, table);
+    }
+    let column = message.strip_prefix("no such column: ").or_else(|| {
+        let (_, name) = message.split_once(" has no column named ")?;
+        Some(name)
+    })?;
+    // SQLite itself goes on with " - should this be a string literal in single-quotes?".
+    let column = column.split(" - ").next()?.trim_matches('"');
+    let column = column.rsplit('.').next()?;
+    nearest(COLUMNS, column)
+}
+
+/// At most this many names are compared: a hint is not worth more.
+const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') LIMIT 200";
+const COLUMNS: &str = "SELECT c.name FROM \
+     (SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') LIMIT 50) t, \
+     pragma_table_info(t.name) c LIMIT 500";
+
+fn nearest(sqlite: &Connection, question: &str, wrong: &str) -> Option<String> {
+    let farthest = (wrong.chars().count() / 3).clamp(1, 3);
+    let mut names = sqlite.prepare(question).ok()?;
+    let names = names.query_map([], |row| row.get::<_, String>(0)).ok()?;
+    names
+        .filter_map(Result::ok)
+        .filter(|it| it.len() <= LONGEST_NAME)
+        .map(|it| (distance(&it.to_lowercase(), &wrong.to_lowercase()), it))
+        .min()
+        // The very word is there, elsewhere: another one is not meant.
+        .filter(|(distance, _)| (1..=farthest).contains(distance))
+        .map(|(_, it)| format!("did you mean \"{it}\"?"))
+}
+
+/// Longer names are not compared: the work grows with the square.
+const LONGEST_NAME: usize = 64;
+
+/// How many letters have to be put in, taken out, changed or swapped with their neighbour.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if b.len() > LONGEST_NAME {
+        return usize::MAX;
+    }
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let changed = usize::from(a[i - 1] != b[j - 1]);
+                let mut least = (rows[i - 1][j] + 1)
+                    .min(rows[i][j - 1] + 1)
+                    .min(rows[i - 1][j - 1] + changed);
+                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    least = least.min(rows[i - 2][j - 2] + 1);
+                }
+                least
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::sqlite::statement::hint::*;
+
+    fn hint(message: &str) -> Option<String> {
+        let sqlite = Connection::open_in_memory().unwrap();
+        sqlite
+            .execute_batch("CREATE TABLE users (id, email); CREATE TABLE orders (total)")
+            .unwrap();
+        for_message(&sqlite, "sqlite_schema", message)
+    }
+
+    #[test]
+    fn a_misspelt_table_or_column_is_answered_with_the_nearest_name() {
+        let users = Some("did you mean \"users\"?".to_owned());
+        assert_eq!(hint("no such table: usrs"), users);
+        assert_eq!(hint("no such table: main.suers"), users);
+        let email = Some("did you mean \"email\"?".to_owned());
+        assert_eq!(hint("no such column: emial"), email);
+        assert_eq!(hint("no such column: u.emil"), email);
+        assert_eq!(hint("table users has no column named e_mail"), email);
+        assert_eq!(
+            hint("no such column: \"emai\" - should this be a string literal in single-quotes?"),
+            email
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_like_no_other_or_that_is_known_elsewhere_gets_no_hint() {
+        for known in ["email", "o.EMAIL", "\"total\""] {
+            assert_eq!(hint(&format!("no such column: {known}")), None);
+        }
+        assert_eq!(hint("table orders has no column named email"), None);
+        assert_eq!(hint("no such table: invoices"), None);
+        assert_eq!(hint("near \"SELEC\": syntax error"), None);
+    }
+}

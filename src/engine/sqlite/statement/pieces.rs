@@ -1,0 +1,127 @@
+//! Where the bytes of an answer go while it is being written: kept whole, or sent in pieces.
+use crate::clock::Stopwatch;
+use crate::engine::sqlite::error::SqlError;
+use crate::engine::sqlite::sandbox::execution_limits::Leash;
+use crate::shares::Held;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Takes what was written of an answer, when it wants to.
+pub(crate) trait Outlet {
+    /// Called after each value, and after each part of a long one.
+    fn after_part(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError>;
+
+    /// Called after each row.
+    fn after_row(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError>;
+
+    /// The room that what is left of the answer has.
+    fn held(self) -> Held;
+}
+
+/// Keeps the answer whole, up to a bound.
+pub(crate) struct Whole {
+    pub(crate) max_bytes: usize,
+    pub(crate) held: Held,
+}
+
+impl Outlet for Whole {
+    fn after_part(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
+        bounded(out.len(), self.max_bytes)?;
+        self.held.grow(out.len()).map_err(|_| SqlError::NoRoom)
+    }
+
+    fn held(self) -> Held {
+        self.held
+    }
+
+    fn after_row(&mut self, _: &mut Vec<u8>) -> Result<(), SqlError> {
+        Ok(())
+    }
+}
+
+/// Sends the answer in pieces of whole rows, as far as rows are not huge; of long values, in parts.
+pub(crate) struct Pieces<S> {
+    send: S,
+    max_bytes: usize,
+    sent_bytes: usize,
+    leash: Arc<Leash>,
+    looks: u64,
+    last_sent: Stopwatch,
+}
+
+/// The first piece has about so many bytes, so that it is on its way at once.
+const FIRST_PIECE_BYTES: usize = 4 << 10;
+
+/// Each other piece has about so many: changing threads costs some 10 µs, which is little against
+/// the 300 µs in which this many bytes are written.
+pub(crate) const PIECE_BYTES: usize = 64 << 10;
+
+/// Room behind a full piece for the row that fills it.
+const LAST_ROW_BYTES: usize = 4 << 10;
+
+/// A statement that takes its time over few rows sends them this often.
+const LONGEST_HELD: Duration = Duration::from_millis(10);
+
+impl<S: FnMut(Vec<u8>) -> Result<(), SqlError>> Pieces<S> {
+    /// Gives pieces to `send`, which may wait. `leash` tells that the statement has worked for a
+    /// while.
+    pub(crate) fn new(max_bytes: usize, leash: Arc<Leash>, send: S) -> Self {
+        Self {
+            send,
+            max_bytes,
+            sent_bytes: 0,
+            looks: leash.looks(),
+            leash,
+            last_sent: Stopwatch::start(),
+        }
+    }
+
+    fn send(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
+        let piece = std::mem::replace(out, Vec::with_capacity(PIECE_BYTES + LAST_ROW_BYTES));
+        self.sent_bytes += piece.len();
+        (self.send)(piece)?;
+        self.last_sent = Stopwatch::start();
+        Ok(())
+    }
+
+    /// Whether rows were held back for long enough.
+    fn is_slow(&mut self) -> bool {
+        let looks = self.leash.looks();
+        looks != std::mem::replace(&mut self.looks, looks)
+            && self.last_sent.elapsed() > LONGEST_HELD
+    }
+}
+
+impl<S: FnMut(Vec<u8>) -> Result<(), SqlError>> Outlet for Pieces<S> {
+    fn after_part(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
+        bounded(self.sent_bytes.saturating_add(out.len()), self.max_bytes)?;
+        if out.len() > 2 * PIECE_BYTES {
+            return self.send(out);
+        }
+        Ok(())
+    }
+
+    fn after_row(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
+        let enough = match self.sent_bytes {
+            0 => FIRST_PIECE_BYTES,
+            _ => PIECE_BYTES,
+        };
+        if out.len() >= enough || self.is_slow() {
+            return self.send(out);
+        }
+        Ok(())
+    }
+
+    fn held(self) -> Held {
+        Held::default() // each piece has its own
+    }
+}
+
+fn bounded(bytes: usize, max_bytes: usize) -> Result<(), SqlError> {
+    if bytes > max_bytes {
+        return Err(SqlError::ResultTooLarge {
+            limit: format!("{max_bytes} bytes"),
+        });
+    }
+    Ok(())
+}

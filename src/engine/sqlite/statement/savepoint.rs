@@ -1,0 +1,128 @@
+//! Statements that are kept together or not at all, in a transaction that is open.
+use crate::engine::sqlite::{Answer, Form, Hold, SqlError, SqliteConnection, Statement};
+
+/// Runs statements in a savepoint. Where one fails, the savepoint is undone if there still is a
+/// transaction; where that fails too, there is none.
+///
+/// # Errors
+/// The first failure, with the place of its statement.
+pub(crate) fn run_in_savepoint(
+    sqlite: &mut SqliteConnection,
+    statements: &[Statement],
+    form: &Form,
+    hold: Hold,
+    foreign_keys: ForeignKeys,
+) -> Result<Vec<Answer>, (usize, SqlError)> {
+    in_savepoint(sqlite, |sqlite| {
+        let answers = run_held(sqlite, statements, form, hold, foreign_keys)?;
+        Ok((answers, End::Release))
+    })
+}
+
+/// What becomes of the savepoint of statements that ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Release,
+    /// It stays until the transaction ends.
+    Leave,
+}
+
+/// Does `work` in a savepoint, as [`run_in_savepoint`] does.
+///
+/// # Errors
+/// Those of `work`.
+pub(crate) fn in_savepoint<T>(
+    sqlite: &mut SqliteConnection,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<(T, End), (usize, SqlError)>,
+) -> Result<T, (usize, SqlError)> {
+    sqlite.command("SAVEPOINT request;").map_err(|it| (0, it))?;
+    match work(sqlite) {
+        Ok((answers, End::Leave)) => Ok(answers),
+        Ok((answers, End::Release)) => match sqlite.command("RELEASE request;") {
+            Ok(()) => Ok(answers),
+            Err(error) => {
+                roll_back(sqlite);
+                Err((0, error))
+            }
+        },
+        Err(failure) => {
+            if !sqlite.is_autocommit() {
+                let undone = sqlite
+                    .command("ROLLBACK TO request;")
+                    .and_then(|()| sqlite.command("RELEASE request;"));
+                if undone.is_err() {
+                    roll_back(sqlite);
+                }
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Runs statements without a savepoint. Where one fails, what they have changed is still there.
+///
+/// # Errors
+/// The first failure, with the place of its statement.
+pub(crate) fn run_held(
+    sqlite: &mut SqliteConnection,
+    statements: &[Statement],
+    form: &Form,
+    hold: Hold,
+    foreign_keys: ForeignKeys,
+) -> Result<Vec<Answer>, (usize, SqlError)> {
+    sqlite.hold(hold);
+    let mut broken_by = None;
+    let result = run_all(sqlite, statements, form, |sqlite, index| {
+        let answer = sqlite.run(&statements[index], form)?;
+        if foreign_keys == ForeignKeys::Now {
+            let is_broken = sqlite.has_deferred_violations();
+            broken_by = is_broken.then(|| broken_by.unwrap_or(index));
+        }
+        Ok(answer)
+    });
+    sqlite.release();
+    match broken_by {
+        // Left alone it would fail the COMMIT of all.
+        Some(index) if result.is_ok() => Err((index, SqlError::DeferredForeignKey)),
+        _ => result,
+    }
+}
+
+/// When foreign keys that are checked at the end of a transaction have to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ForeignKeys {
+    /// Once the statements are through.
+    Now,
+    /// When the transaction is committed.
+    AtCommit,
+}
+
+/// Runs statements by their places until one fails; their answers together are held to the bound of
+/// one.
+pub(crate) fn run_all(
+    sqlite: &mut SqliteConnection,
+    statements: &[Statement],
+    form: &Form,
+    mut run: impl FnMut(&mut SqliteConnection, usize) -> Result<Answer, SqlError>,
+) -> Result<Vec<Answer>, (usize, SqlError)> {
+    let mut answers = Vec::with_capacity(statements.len());
+    let mut bytes = 0;
+    for index in 0..statements.len() {
+        let answer = run(sqlite, index).map_err(|it| (index, it))?;
+        bytes += answer.body.len();
+        if index > 0 && bytes > form.max_bytes {
+            let limit = format!("{} bytes", form.max_bytes);
+            return Err((index, SqlError::ResultTooLarge { limit }));
+        }
+        answers.push(answer);
+    }
+    Ok(answers)
+}
+
+/// Ends the transaction, if SQLite has not done so. Should even that fail, the connection is
+/// spoiled and closing it ends the transaction.
+pub(crate) fn roll_back(sqlite: &mut SqliteConnection) {
+    if !sqlite.is_autocommit() && sqlite.command("ROLLBACK;").is_err() {
+        sqlite.spoil();
+    }
+}

@@ -1,0 +1,251 @@
+//! How single values are written, in JSON and in CSV.
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rusqlite::types::ValueRef;
+use std::io::Write as _;
+
+/// How integers beyond ±(2^53 − 1) are written, which many JSON readers cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Int64Form {
+    /// As numbers, exactly.
+    #[default]
+    Number,
+    /// As text.
+    Text,
+}
+
+/// How BLOBs are written in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BlobForm {
+    /// `{"$base64":"…"}`, told from text.
+    Marked,
+    /// The base64 alone.
+    Plain,
+}
+
+/// The largest integer that every JSON reader holds exactly: 2^53 − 1.
+const LARGEST_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+/// What is longer is written in parts of this many bytes, between which what is written is passed
+/// on. Bytes in base64 fit without padding.
+const PART_BYTES: usize = 48 << 10;
+
+/// One value in JSON. A long one is written in parts, and `pass` is called behind each.
+///
+/// # Errors
+/// What `pass` says.
+pub(crate) fn json<E>(
+    out: &mut Vec<u8>,
+    value: &ValueRef<'_>,
+    (int64, blobs): (Int64Form, BlobForm),
+    pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    match *value {
+        ValueRef::Text(long) if long.len() > PART_BYTES => match std::str::from_utf8(long) {
+            Ok(valid) => long_text(out, valid, pass),
+            Err(_) => {
+                out.extend_from_slice(br#"{"$text_base64":"#);
+                long_base64(out, long, "\"", pass)?;
+                out.push(b'}');
+                Ok(())
+            }
+        },
+        ValueRef::Blob(long) if long.len() > PART_BYTES && blobs == BlobForm::Plain => {
+            long_base64(out, long, "\"", pass)
+        }
+        ValueRef::Blob(long) if long.len() > PART_BYTES => {
+            out.extend_from_slice(br#"{"$base64":"#);
+            long_base64(out, long, "\"", pass)?;
+            out.push(b'}');
+            Ok(())
+        }
+        _ => {
+            short_json(out, value, int64, blobs);
+            Ok(())
+        }
+    }
+}
+
+fn short_json(out: &mut Vec<u8>, value: &ValueRef<'_>, int64: Int64Form, blobs: BlobForm) {
+    match *value {
+        ValueRef::Null => out.extend_from_slice(b"null"),
+        ValueRef::Integer(it) => integer(out, it, int64),
+        ValueRef::Real(it) if it.is_finite() => number(out, it),
+        ValueRef::Real(it) => {
+            let name = infinity(it);
+            write!(out, r#"{{"$real":"{name}"}}"#).expect("writing to memory does not fail");
+        }
+        ValueRef::Text(it) => match std::str::from_utf8(it) {
+            Ok(valid) => json_string(out, valid),
+            Err(_) => {
+                out.extend_from_slice(br#"{"$text_base64":"#);
+                quoted_base64(out, it);
+                out.push(b'}');
+            }
+        },
+        ValueRef::Blob(it) if blobs == BlobForm::Plain => quoted_base64(out, it),
+        ValueRef::Blob(it) => {
+            out.extend_from_slice(br#"{"$base64":"#);
+            quoted_base64(out, it);
+            out.push(b'}');
+        }
+    }
+}
+
+/// One value as a field of CSV: NULL is empty and not quoted, so that it is no text. Text that is
+/// no UTF-8 is written as a BLOB is: the file has one encoding. A long one is written in parts, and
+/// `pass` is called behind each.
+///
+/// # Errors
+/// What `pass` says.
+pub(crate) fn csv<E>(
+    out: &mut Vec<u8>,
+    value: &ValueRef<'_>,
+    mut pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    match *value {
+        ValueRef::Text(long) if long.len() > PART_BYTES && std::str::from_utf8(long).is_ok() => {
+            let mark: &[u8] = if is_plain_csv(long) { b"" } else { b"\"" };
+            out.extend_from_slice(mark);
+            for part in long.chunks(PART_BYTES) {
+                if mark.is_empty() {
+                    out.extend_from_slice(part);
+                } else {
+                    csv_quoted(out, part);
+                }
+                pass(out)?;
+            }
+            out.extend_from_slice(mark);
+            Ok(())
+        }
+        ValueRef::Text(long) | ValueRef::Blob(long) if long.len() > PART_BYTES => {
+            long_base64(out, long, "", pass)
+        }
+        _ => {
+            short_csv(out, value);
+            Ok(())
+        }
+    }
+}
+
+fn short_csv(out: &mut Vec<u8>, value: &ValueRef<'_>) {
+    match *value {
+        ValueRef::Null => {}
+        ValueRef::Integer(it) => number(out, it),
+        ValueRef::Real(it) if it.is_finite() => number(out, it),
+        ValueRef::Real(it) => out.extend_from_slice(infinity(it).as_bytes()),
+        ValueRef::Text(it) if std::str::from_utf8(it).is_ok() => csv_text(out, it),
+        ValueRef::Text(it) => base64(out, it),
+        ValueRef::Blob([]) => csv_text(out, &[]),
+        ValueRef::Blob(it) => base64(out, it),
+    }
+}
+
+/// An integer in JSON.
+pub(crate) fn integer(out: &mut Vec<u8>, it: i64, form: Int64Form) {
+    if form == Int64Form::Text && it.unsigned_abs() > LARGEST_SAFE_INTEGER {
+        out.push(b'"');
+        number(out, it);
+        out.push(b'"');
+    } else {
+        number(out, it);
+    }
+}
+
+/// A number in JSON, which is one in CSV too.
+pub(crate) fn number(out: &mut Vec<u8>, it: impl serde::Serialize) {
+    serde_json::to_writer(out, &it).expect("a number is written to memory");
+}
+
+/// A name or a text as a JSON string; what is no UTF-8 in a name shows as U+FFFD.
+pub(crate) fn text(out: &mut Vec<u8>, bytes: &[u8]) {
+    json_string(out, &String::from_utf8_lossy(bytes));
+}
+
+fn json_string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("text is written to memory");
+}
+
+/// Text as a field of CSV (RFC 4180): quoted where it must be, and where it is empty.
+pub(crate) fn csv_text(out: &mut Vec<u8>, bytes: &[u8]) {
+    let valid = String::from_utf8_lossy(bytes);
+    let bytes = valid.as_bytes();
+    if !bytes.is_empty() && is_plain_csv(bytes) {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    out.push(b'"');
+    csv_quoted(out, bytes);
+    out.push(b'"');
+}
+
+fn is_plain_csv(bytes: &[u8]) -> bool {
+    (bytes.iter()).all(|it| !matches!(it, b',' | b'"' | b'\r' | b'\n'))
+}
+
+/// What stands between quotes.
+fn csv_quoted(out: &mut Vec<u8>, bytes: &[u8]) {
+    for part in bytes.split_inclusive(|it| *it == b'"') {
+        out.extend_from_slice(part);
+        if part.ends_with(b"\"") {
+            out.push(b'"');
+        }
+    }
+}
+
+/// Text as a JSON string, in parts of whole characters.
+fn long_text<E>(
+    out: &mut Vec<u8>,
+    mut text: &str,
+    mut pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    out.push(b'"');
+    while !text.is_empty() {
+        let (part, rest) = text.split_at(text.floor_char_boundary(PART_BYTES));
+        let start = out.len();
+        self::text(out, part.as_bytes());
+        // The part was written as a string of its own: without its quotes it continues this one.
+        out.pop();
+        out.remove(start);
+        pass(out)?;
+        text = rest;
+    }
+    out.push(b'"');
+    Ok(())
+}
+
+fn long_base64<E>(
+    out: &mut Vec<u8>,
+    bytes: &[u8],
+    quote: &str,
+    mut pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    out.extend_from_slice(quote.as_bytes());
+    for part in bytes.chunks(PART_BYTES) {
+        base64(out, part);
+        pass(out)?;
+    }
+    out.extend_from_slice(quote.as_bytes());
+    Ok(())
+}
+
+fn infinity(it: f64) -> &'static str {
+    // SQLite has no NaN: it stores NULL.
+    if it > 0.0 { "Infinity" } else { "-Infinity" }
+}
+
+fn quoted_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    base64(out, bytes);
+    out.push(b'"');
+}
+
+fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    let length = bytes.len().div_ceil(3) * 4;
+    out.resize(start + length, 0);
+    let written = STANDARD
+        .encode_slice(bytes, &mut out[start..])
+        .expect("base64 of n bytes takes four for each three begun");
+    debug_assert_eq!(written, length, "padding fills the last four");
+}

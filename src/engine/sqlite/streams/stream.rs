@@ -1,0 +1,243 @@
+//! Streams: results of any size, in pieces, as fast as somebody takes them.
+//!
+//! A statement that is being read keeps its connection, and with it a thread: SQLite cannot be put
+//! aside half-way. So each stream has a thread of its own, from a number of threads that is apart
+//! from those of other statements: streams that stall starve streams alone, and those only until
+//! their deadlines. The deadline covers the whole stream, waiting for its reader included.
+use super::pipe::{Inlet, Next, NotTaken, Outlet, pipe};
+use crate::clock::Deadline;
+use crate::data::{Call, DataPlane, SharedGuard, begins_like_a_write};
+use crate::engine::query::{QueryAnswer, QueryError, QueryRequest, Target};
+use crate::engine::sqlite::open::open_database::OpenDatabase;
+use crate::engine::sqlite::{Answer, Hold, SqlError, Statement, Ticket};
+use crate::shares;
+use crate::shares::{Held, Pass};
+use bytes::Bytes;
+use std::future::poll_fn;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// What a streamed statement answers with.
+#[derive(Debug)]
+pub enum Streamed {
+    /// It was over before there was a first piece, or it was a write: the whole answer.
+    Whole(QueryAnswer),
+    /// Its rows, as they come.
+    Rows(RowStream),
+}
+
+/// The body of an answer in pieces. Dropped before its end, it ends the statement.
+#[derive(Debug)]
+pub struct RowStream {
+    first: Option<Bytes>,
+    outlet: Outlet<StreamEnd>,
+    ticket: Arc<Ticket>,
+    is_over: bool,
+}
+
+/// The rest of a stream, or why there is none.
+type StreamEnd = Result<Answer, QueryError>;
+
+/// Pieces in the pipe are no larger than this, whatever a row has.
+const LARGEST_PIECE_BYTES: usize = 128 << 10;
+
+impl DataPlane {
+    /// Runs one statement like [`Self::query`], but streams the rows of one that only reads:
+    /// without a bound on rows and bytes where the request names none.
+    ///
+    /// # Errors
+    /// Before the first piece, as [`Self::query`]; also when there are too many streams.
+    pub async fn stream(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        request: QueryRequest,
+    ) -> Result<Streamed, QueryError> {
+        if !begins_like_a_write(&request.sql) {
+            match self.read_rows(guard, target, &request).await {
+                Err(QueryError::ReadOnly) if request.options.may_write() => {}
+                other => return other,
+            }
+        }
+        self.query(guard, target, request)
+            .await
+            .map(Streamed::Whole)
+    }
+
+    async fn read_rows(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        request: &QueryRequest,
+    ) -> Result<Streamed, QueryError> {
+        let options = &request.options;
+        let mut call = self.call(options);
+        call.form.max_rows = options.max_rows.unwrap_or(u64::MAX);
+        call.form.max_bytes = options.max_bytes.unwrap_or(usize::MAX);
+        self.refuse_early(&request.sql)?;
+        let open = self.open_behind(guard, target)?;
+        // Whoever comes while others stall is told so soon.
+        let patience = Deadline::after(self.config.stream_patience).min(call.deadline);
+        let turn = open.streams.take(patience).await?;
+        let seat = self.stream_threads.take(&open.bench, patience).await;
+        let seat = seat.ok_or(QueryError::Overloaded {
+            what: "a thread for streams",
+        })?;
+        let (inlet, outlet, tap) = pipe();
+        let mut rows = RowStream {
+            first: None,
+            outlet,
+            ticket: Arc::default(),
+            is_over: false,
+        };
+        let pass = Pass::here();
+        let ended = pass.as_ref().map(|it| it.account().ended().clone());
+        let ended = ended.unwrap_or_default();
+        let read = RowsOnThread {
+            open,
+            guard: guard.clone(),
+            statement: Statement {
+                sql: request.sql.as_str().into(),
+                params: request.params.clone(),
+                ..Statement::default()
+            },
+            call,
+            ticket: Arc::clone(&rows.ticket),
+        };
+        let sitting = seat.sit();
+        let thread = tokio::task::spawn_blocking(move || {
+            let result = shares::on_thread(pass, || read.run(&inlet));
+            drop(turn);
+            drop(sitting);
+            match result {
+                Err(SqlError::Timeout) => inlet.break_off(Err(QueryError::timeout(call.timeout))),
+                result => {
+                    inlet.end(result.map_err(|it| QueryError::from_sql(it, call.timeout)));
+                }
+            }
+        });
+        let ticket = Arc::clone(&rows.ticket);
+        let last = call.deadline.extended(self.config.stuck_grace).instant();
+        // Apart from the stream: nobody polls one whose client has stalled or gone.
+        tokio::spawn(async move {
+            let mut thread = thread;
+            let in_time = async |thread: &mut JoinHandle<()>| {
+                tokio::time::timeout_at(last, thread).await.is_ok()
+            };
+            let is_in_time = tokio::select! {
+                it = in_time(&mut thread) => it,
+                () = ended.cancelled() => {
+                    ticket.abandon();
+                    tap.break_off(Err(QueryError::TokenEnded));
+                    in_time(&mut thread).await
+                }
+            };
+            if !is_in_time {
+                ticket.abandon();
+                seat.write_off();
+                tap.break_off(Err(QueryError::timeout(call.timeout)));
+            }
+        });
+        match rows.step().await {
+            Next::Piece(first) => {
+                rows.first = Some(first);
+                Ok(Streamed::Rows(rows))
+            }
+            Next::End(end) => end.map(|it| Streamed::Whole(it.into())),
+            Next::Lost => Err(lost()),
+        }
+    }
+}
+
+impl RowStream {
+    /// The next piece of the body; `None` behind the last.
+    ///
+    /// # Errors
+    /// Why the stream ends here; nothing comes behind it.
+    pub async fn next(&mut self) -> Option<Result<Bytes, QueryError>> {
+        if let Some(first) = self.first.take() {
+            return Some(Ok(first));
+        }
+        if self.is_over {
+            return None;
+        }
+        let end = match self.step().await {
+            Next::Piece(piece) => return Some(Ok(piece)),
+            Next::End(end) => end,
+            Next::Lost => Err(lost()),
+        };
+        self.is_over = true;
+        end.map(|it| it.held.keep(it.body))
+            .map(|rest| (!rest.is_empty()).then_some(rest))
+            .transpose()
+    }
+
+    async fn step(&self) -> Next<StreamEnd> {
+        poll_fn(|context| self.outlet.poll_next(context)).await
+    }
+}
+
+impl Drop for RowStream {
+    fn drop(&mut self) {
+        self.ticket.abandon();
+    }
+}
+
+/// A piece, once there is room for it. Blocks.
+fn keep_in_time(piece: Vec<u8>, deadline: Deadline, ticket: &Ticket) -> Result<Bytes, SqlError> {
+    let mut held = Held::default();
+    while held.grow(piece.len()).is_err() {
+        if ticket.is_abandoned() {
+            return Err(SqlError::Abandoned);
+        }
+        if deadline.has_passed() {
+            return Err(SqlError::Timeout);
+        }
+        std::thread::sleep(shares::LOOK);
+    }
+    Ok(held.keep(piece))
+}
+
+fn lost() -> QueryError {
+    QueryError::Broken {
+        reason: "the thread of this stream ended".to_owned(),
+    }
+}
+
+/// A stream on its way to a thread.
+struct RowsOnThread {
+    open: Arc<OpenDatabase>,
+    guard: SharedGuard,
+    statement: Statement,
+    call: Call,
+    ticket: Arc<Ticket>,
+}
+
+impl RowsOnThread {
+    fn run(self, inlet: &Inlet<StreamEnd>) -> Result<Answer, SqlError> {
+        let deadline = self.call.deadline;
+        let mut reader = self.open.reader()?;
+        reader.hold(Hold {
+            deadline,
+            ticket: Some(Arc::clone(&self.ticket)),
+            slice: None,
+            may_wait: true,
+        });
+        let result = reader.stream(&self.statement, &self.call.form, |written| {
+            let mut written = keep_in_time(written, deadline, &self.ticket)?;
+            while !written.is_empty() {
+                let piece = written.split_to(written.len().min(LARGEST_PIECE_BYTES));
+                inlet.push(piece, deadline).map_err(|it| match it {
+                    NotTaken::Late => SqlError::Timeout,
+                    NotTaken::Unread => SqlError::Abandoned,
+                })?;
+            }
+            Ok(())
+        });
+        reader.release();
+        self.open.rest(reader);
+        drop(self.open);
+        drop(self.guard); // last: what is behind the gate is out of hand
+        result
+    }
+}

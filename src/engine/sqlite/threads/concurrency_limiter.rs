@@ -1,0 +1,35 @@
+//! Turns: how many of one database's requests of a sort work at a time, and how many may wait.
+use crate::clock::Deadline;
+use crate::engine::query::QueryError;
+use crate::shares::{Line, Turn};
+use std::sync::Arc;
+
+/// The turns of one sort of request. Each caller has a share of them, and of the places in line.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    /// What they are turns of, for who gets none.
+    what: &'static str,
+    line: Arc<Line>,
+}
+
+impl Turns {
+    pub(crate) fn new(what: &'static str, at_a_time: usize, most_waiting: usize) -> Self {
+        Self {
+            what,
+            line: Line::new(at_a_time, most_waiting),
+        }
+    }
+
+    /// Whether somebody has a turn.
+    pub(crate) fn are_taken(&self) -> bool {
+        self.line.taken() > 0
+    }
+
+    /// A turn. Waits for it until `deadline`, in a line that is bounded.
+    pub(crate) async fn take(&self, deadline: Deadline) -> Result<Turn, QueryError> {
+        match tokio::time::timeout_at(deadline.instant(), self.line.take()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(QueryError::Overloaded { what: self.what }),
+        }
+    }
+}

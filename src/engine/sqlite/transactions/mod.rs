@@ -1,0 +1,3 @@
+//! Transactions of several requests.
+pub(crate) mod requests;
+pub(crate) mod transaction;

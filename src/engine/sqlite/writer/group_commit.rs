@@ -1,0 +1,474 @@
+//! One commit for many requests.
+//!
+//! Each request has a savepoint of its own, so that a failure touches nobody else. Three things
+//! break through savepoints and end the whole transaction: a write that is interrupted, `OR
+//! ROLLBACK`, and a disk or memory that is full. Then the culprit is answered, and its neighbours,
+//! none of whom has been answered, run again without it.
+//!
+//! A savepoint costs as much as a small insert inside of it, so a statement that ended well the last
+//! time has none. Should it fail, the whole transaction is undone, and all run again in savepoints.
+use super::queue::WriteRequest;
+use crate::clock::Stopwatch;
+use crate::engine::query::QueryError;
+use crate::engine::sqlite::readers::latency_class::{Lane, Lanes};
+use crate::engine::sqlite::statement::savepoint::{
+    ForeignKeys, roll_back, run_held, run_in_savepoint,
+};
+use crate::engine::sqlite::{Answer, Hold, Slice, SqlError, SqliteConnection};
+use crate::shares;
+use crate::shares::Pass;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// What came of one transaction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct GroupEnd {
+    /// The disk failed in the middle of the commit: nobody knows what was kept.
+    pub(crate) outcome_is_unknown: bool,
+}
+
+type Kept = Vec<(WriteRequest, Vec<Answer>)>;
+
+/// Runs requests from the front of `waiting` in one transaction and answers those that it kept or
+/// refused. Who is to run again is in front of `waiting` afterwards.
+///
+/// Every call answers, drops or marks as long or not proven at least one request: calling it until
+/// `waiting` is empty ends.
+pub(super) fn run_group(
+    sqlite: &mut SqliteConnection,
+    waiting: &mut VecDeque<WriteRequest>,
+    group_time: Duration,
+    lanes: &Lanes,
+    commits: &AtomicU64,
+) -> GroupEnd {
+    let Some(first) = next_wanted(waiting) else {
+        return GroupEnd::default();
+    };
+    sqlite.hold(hold_for(&first, None));
+    let begun = sqlite.command("BEGIN IMMEDIATE;");
+    sqlite.release();
+    if let Err(error) = begun {
+        first.fail(0, error);
+        return GroupEnd::default();
+    }
+    waiting.push_front(first);
+
+    let stopwatch = Stopwatch::start();
+    let mut kept: Kept = Vec::new();
+    while let Some(mut request) = next_wanted(waiting) {
+        let has_neighbours = !kept.is_empty();
+        if has_neighbours && (request.alone || stopwatch.elapsed() > group_time) {
+            waiting.push_front(request);
+            break;
+        }
+        let slice = has_neighbours.then(|| Slice::of(group_time));
+        match run_request(sqlite, &request, slice) {
+            Ok(answers) => {
+                let alone = request.alone;
+                learn_how_it_was(&request, &answers, group_time, lanes);
+                kept.push((request, answers));
+                if alone {
+                    break;
+                }
+            }
+            Err((statement, error)) => {
+                // Without a savepoint, what it has changed is still there.
+                let is_undone = !request.proven && !sqlite.is_autocommit() && !sqlite.is_spoiled();
+                let sql = &request.statements[0].sql;
+                if error == SqlError::SliceOver {
+                    request.alone = true;
+                    lanes.learn(lanes.epoch(), sql, Some(Lane::Slow));
+                    waiting.push_front(request);
+                } else {
+                    if request.proven {
+                        lanes.learn(lanes.epoch(), sql, None);
+                    }
+                    if request.proven && has_neighbours {
+                        waiting.push_front(request);
+                    } else {
+                        request.fail(statement, error);
+                    }
+                }
+                if !is_undone {
+                    roll_back(sqlite);
+                    run_again(kept, waiting);
+                    return GroupEnd::default();
+                }
+            }
+        }
+    }
+    commit(sqlite, kept, waiting, lanes, commits)
+}
+
+/// The next request that somebody waits for and that has time left.
+fn next_wanted(waiting: &mut VecDeque<WriteRequest>) -> Option<WriteRequest> {
+    while let Some(request) = waiting.pop_front() {
+        if request.ticket.is_abandoned() {
+            continue;
+        }
+        if request.deadline.has_passed() {
+            request.fail(0, SqlError::Timeout);
+            continue;
+        }
+        if request.pass.as_ref().is_some_and(Pass::has_ended) {
+            request.turn_away(QueryError::TokenEnded);
+            continue;
+        }
+        return Some(request);
+    }
+    None
+}
+
+fn hold_for(request: &WriteRequest, slice: Option<Slice>) -> Hold {
+    Hold {
+        deadline: request.deadline,
+        ticket: Some(Arc::clone(&request.ticket)),
+        slice,
+        may_wait: true,
+    }
+}
+
+fn run_request(
+    sqlite: &mut SqliteConnection,
+    request: &WriteRequest,
+    slice: Option<Slice>,
+) -> Result<Vec<Answer>, (usize, SqlError)> {
+    let run = if request.proven {
+        run_held
+    } else {
+        run_in_savepoint
+    };
+    let hold = hold_for(request, slice);
+    let (statements, form) = (&request.statements, &request.form);
+    sqlite.begin_session(statements[0].counters);
+    shares::on_thread(request.pass.clone(), || {
+        run(sqlite, statements, form, hold, ForeignKeys::Now)
+    })
+}
+
+/// Makes everything lasting and answers, or nothing of it.
+fn commit(
+    sqlite: &mut SqliteConnection,
+    kept: Kept,
+    waiting: &mut VecDeque<WriteRequest>,
+    lanes: &Lanes,
+    commits: &AtomicU64,
+) -> GroupEnd {
+    if kept.is_empty() {
+        roll_back(sqlite);
+        return GroupEnd::default();
+    }
+    let claimed: Vec<bool> = kept.iter().map(|(it, _)| it.ticket.claim()).collect();
+    if claimed.contains(&false) {
+        // Somebody was told that nothing of it is kept.
+        roll_back(sqlite);
+        for ((request, _), _) in kept.iter().zip(claimed).filter(|(_, claimed)| *claimed) {
+            request.ticket.unclaim();
+        }
+        run_again(kept, waiting);
+        return GroupEnd::default();
+    }
+    let changes_schema = (kept.iter().flat_map(|(_, answers)| answers)).any(|it| it.changes_schema);
+    if changes_schema {
+        // Before as well: nothing runs by what was learned of the schema that is going.
+        lanes.forget_all();
+    }
+    let committed = sqlite.command("COMMIT;");
+    if changes_schema {
+        lanes.forget_all();
+    }
+    match committed {
+        Ok(()) => {
+            // Before anybody is answered: who was told of it may rely on it.
+            commits.fetch_add(1, Ordering::Release);
+            answer_all(kept);
+            GroupEnd::default()
+        }
+        Err(error) => {
+            roll_back(sqlite);
+            for (request, _) in kept {
+                request.fail(0, error.clone());
+            }
+            GroupEnd {
+                outcome_is_unknown: error == SqlError::OutcomeUnknown,
+            }
+        }
+    }
+}
+
+/// Answers all, those together who wait in the same runtime: each wake from outside is a system call
+/// there, and one of them serves for all.
+fn answer_all(kept: Kept) {
+    let mut homes: Vec<(Handle, Kept)> = Vec::new();
+    for answered in kept {
+        let home = &answered.0.home;
+        match homes.iter_mut().find(|(it, _)| it.id() == home.id()) {
+            Some((_, theirs)) => theirs.push(answered),
+            None => homes.push((home.clone(), vec![answered])),
+        }
+    }
+    for (home, theirs) in homes {
+        let is_one = theirs.len() == 1;
+        let answer_them = move || {
+            for (request, answers) in theirs {
+                let _ = request.answer.send(Ok(answers));
+            }
+        };
+        if is_one {
+            answer_them();
+        } else {
+            home.spawn(async move { answer_them() });
+        }
+    }
+}
+
+/// In front again, in the order they came, each in a savepoint: the next failure leaves the others
+/// alone.
+fn run_again(kept: Kept, waiting: &mut VecDeque<WriteRequest>) {
+    for (request, _) in kept.into_iter().rev() {
+        waiting.push_front(request);
+    }
+    for request in waiting {
+        request.proven = false;
+    }
+}
+
+/// A write that takes so many times the time of a group is long: not every wait for a processor on a
+/// busy machine makes it so.
+const LONG: u32 = 5;
+
+fn learn_how_it_was(
+    request: &WriteRequest,
+    answers: &[Answer],
+    group_time: Duration,
+    lanes: &Lanes,
+) {
+    let took: Duration = answers.iter().map(|it| it.elapsed).sum();
+    let sql = &request.statements[0].sql;
+    if took > group_time * LONG {
+        lanes.learn(lanes.epoch(), sql, Some(Lane::Slow));
+    } else if took < group_time {
+        let is_one = request.statements.len() == 1;
+        if is_one && !request.proven {
+            lanes.learn(lanes.epoch(), sql, Some(Lane::Proven));
+        } else if request.alone {
+            lanes.learn(lanes.epoch(), sql, None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::clock::Deadline;
+    use crate::domain::database::Durability;
+    use crate::domain::ids::DatabaseId;
+    use crate::engine::Engine as _;
+    use crate::engine::access_lock::Gates;
+    use crate::engine::sqlite::writer::group_commit::*;
+    use crate::engine::sqlite::writer::queue::WriteResult;
+    use crate::engine::sqlite::{
+        Form, Format, Int64Form, Profile, Role, Shape, Sqlite, Statement, Ticket,
+    };
+    use std::path::PathBuf;
+    use tokio::sync::oneshot;
+    use uuid::Uuid;
+
+    struct TempFolder(PathBuf);
+
+    impl Drop for TempFolder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn database() -> (TempFolder, SqliteConnection) {
+        let folder = std::env::temp_dir().join(format!("dbforge-{}", Uuid::new_v4()));
+        std::fs::create_dir(&folder).unwrap();
+        Sqlite.create_file(&folder, Durability::Full).unwrap();
+        let profile = Profile {
+            role: Role::Writer,
+            durability: Durability::Full,
+            size_bytes: 1 << 20,
+            cached_statements: 8,
+        };
+        let sqlite = SqliteConnection::open(&folder, profile).unwrap();
+        (TempFolder(folder), sqlite)
+    }
+
+    fn request(sql: &str) -> (WriteRequest, oneshot::Receiver<WriteResult>) {
+        let (answer, answered) = oneshot::channel();
+        let timeout = Duration::from_secs(20);
+        let request = WriteRequest {
+            statements: vec![Statement {
+                sql: sql.into(),
+                ..Statement::default()
+            }],
+            form: Form {
+                format: Format::Json,
+                shape: Shape::Rows,
+                int64: Int64Form::Number,
+                max_rows: 10,
+                may_truncate: true,
+                max_bytes: 10_000,
+            },
+            deadline: Deadline::after(timeout),
+            timeout,
+            ticket: Arc::new(Ticket::default()),
+            alone: false,
+            proven: false,
+            answer,
+            pass: None,
+            home: Handle::current(),
+            _guard: Gates::default()
+                .try_enter(DatabaseId(Uuid::nil()))
+                .expect("nobody is alone behind a new gate"),
+        };
+        (request, answered)
+    }
+
+    fn run(sqlite: &mut SqliteConnection, sql: &str) -> Vec<Answer> {
+        let (request, mut answered) = request(sql);
+        let mut waiting = VecDeque::from([request]);
+        let lanes = Lanes::new(8);
+        let commits = AtomicU64::new(0);
+        run_group(
+            sqlite,
+            &mut waiting,
+            Duration::from_secs(1),
+            &lanes,
+            &commits,
+        );
+        answered.try_recv().unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_given_up_before_the_commit_is_not_in_it_and_its_neighbour_is() {
+        let (_folder, mut sqlite) = database();
+        run(&mut sqlite, "CREATE TABLE t (a)");
+        let lanes = Lanes::new(8);
+        let (given_up, mut never) = request("INSERT INTO t VALUES ('given up')");
+        let (neighbour, mut answered) = request("INSERT INTO t VALUES ('kept')");
+
+        sqlite.command("BEGIN IMMEDIATE;").unwrap();
+        let kept = vec![given_up, neighbour]
+            .into_iter()
+            .map(|it| {
+                let answers = run_request(&mut sqlite, &it, None).unwrap();
+                (it, answers)
+            })
+            .collect::<Kept>();
+        assert!(kept[0].0.ticket.abandon());
+        let mut waiting = VecDeque::new();
+        let commits = AtomicU64::new(0);
+        commit(&mut sqlite, kept, &mut waiting, &lanes, &commits);
+        assert!(answered.try_recv().is_err(), "nobody is answered yet");
+
+        while !waiting.is_empty() {
+            let second = Duration::from_secs(1);
+            run_group(&mut sqlite, &mut waiting, second, &lanes, &commits);
+        }
+        answered.try_recv().unwrap().unwrap();
+        assert!(never.try_recv().is_err());
+        let rows = run(&mut sqlite, "SELECT a FROM t");
+        let body = String::from_utf8(rows[0].body.clone()).unwrap();
+        assert!(body.contains(r#""rows":[["kept"]]"#), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_proven_write_that_fails_leaves_nothing_and_takes_no_neighbour_along() {
+        for failing in [
+            "INSERT INTO t VALUES (1)",
+            "INSERT OR ROLLBACK INTO t VALUES (1)",
+            "INSERT OR FAIL INTO t VALUES (20), (1), (21)",
+            "INSERT INTO child VALUES (7)",
+            "INSERT INTO t SELECT 30 UNION ALL SELECT abs(-9223372036854775808)",
+        ] {
+            let (_folder, mut sqlite) = database();
+            for schema in [
+                "CREATE TABLE t (a INTEGER PRIMARY KEY)",
+                "CREATE TABLE child (a REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED)",
+                "INSERT INTO t VALUES (1)",
+            ] {
+                run(&mut sqlite, schema);
+            }
+            let lanes = Lanes::new(8);
+            let commits = AtomicU64::new(0);
+            lanes.learn(0, &failing.into(), Some(Lane::Proven));
+            let (mut waiting, mut answers) = (VecDeque::new(), Vec::new());
+            for sql in [
+                "INSERT INTO t VALUES (2)",
+                failing,
+                "INSERT INTO t VALUES (3)",
+            ] {
+                let (mut request, answered) = request(sql);
+                request.proven = true;
+                waiting.push_back(request);
+                answers.push(answered);
+            }
+            while !waiting.is_empty() {
+                let second = Duration::from_secs(1);
+                run_group(&mut sqlite, &mut waiting, second, &lanes, &commits);
+            }
+            let mut is_kept = Vec::new();
+            for answered in answers {
+                is_kept.push(answered.await.unwrap().is_ok());
+            }
+            assert_eq!(is_kept, [true, false, true], "{failing}");
+            assert_eq!(lanes.of(failing), None, "{failing}");
+            let rows = run(&mut sqlite, "SELECT a FROM t UNION ALL SELECT a FROM child");
+            let body = String::from_utf8(rows[0].body.clone()).unwrap();
+            assert!(
+                body.contains(r#""rows":[[1],[2],[3]]"#),
+                "{failing}: {body}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_ended_well_is_proven_until_it_fails() {
+        let (_folder, mut sqlite) = database();
+        run(&mut sqlite, "CREATE TABLE t (a UNIQUE)");
+        let (lanes, commits) = (Lanes::new(8), AtomicU64::new(0));
+        let sql = "INSERT INTO t VALUES (1)";
+        for (is_kept, lane) in [(true, Some(Lane::Proven)), (false, None)] {
+            let (mut request, mut answered) = request(sql);
+            request.proven = lanes.of(sql) == Some(Lane::Proven);
+            let mut waiting = VecDeque::from([request]);
+            let second = Duration::from_secs(1);
+            run_group(&mut sqlite, &mut waiting, second, &lanes, &commits);
+            assert_eq!(answered.try_recv().unwrap().is_ok(), is_kept);
+            assert_eq!(lanes.of(sql), lane);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_is_known_as_long_from_when_it_was_until_it_is_short() {
+        let (_folder, mut sqlite) = database();
+        run(&mut sqlite, "CREATE TABLE t (a)");
+        let commits = AtomicU64::new(0);
+        let sql = "INSERT INTO t VALUES (1)";
+        for statements in [1, 2] {
+            let lanes = Lanes::new(8);
+            for (group_time, is_long) in [
+                (Duration::ZERO, true), // beside nothing, everything is long
+                (Duration::from_secs(1), false),
+            ] {
+                let (mut request, mut answered) = request(sql);
+                request.alone = lanes.of(sql) == Some(Lane::Slow);
+                let one = request.statements[0].clone();
+                request.statements.resize(statements, one);
+                let mut waiting = VecDeque::from([request]);
+                run_group(&mut sqlite, &mut waiting, group_time, &lanes, &commits);
+                answered.try_recv().unwrap().unwrap();
+                assert_eq!(
+                    (lanes.of(sql) == Some(Lane::Slow)),
+                    is_long,
+                    "{statements}, {group_time:?}"
+                );
+            }
+        }
+    }
+}

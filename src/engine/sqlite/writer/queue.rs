@@ -1,0 +1,226 @@
+//! The one queue of a database's writes.
+use super::lease::Loan;
+use crate::clock::Deadline;
+use crate::engine::access_lock::SharedGuard;
+use crate::engine::query::{BatchError, QueryError};
+use crate::engine::sqlite::threads::pool::Seat;
+use crate::engine::sqlite::{Answer, Form, Leash, SqlError, Statement, Ticket};
+use crate::shares::{ALONE, Pass};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// What becomes of a write.
+pub(crate) type WriteResult = Result<Vec<Answer>, BatchError>;
+
+/// One request that may change the database: all of its statements are kept, or none.
+#[derive(Debug)]
+pub(crate) struct WriteRequest {
+    pub(crate) statements: Vec<Statement>,
+    pub(crate) form: Form,
+    pub(crate) deadline: Deadline,
+    pub(crate) timeout: Duration,
+    pub(crate) ticket: Arc<Ticket>,
+    /// Known to be long: it has a commit of its own.
+    pub(crate) alone: bool,
+    /// One statement that ended well the last time: it has no savepoint of its own.
+    pub(crate) proven: bool,
+    pub(crate) answer: oneshot::Sender<WriteResult>,
+    /// Of the request that it is of.
+    pub(crate) pass: Option<Pass>,
+    /// Where the answer is waited for.
+    pub(crate) home: Handle,
+    /// Nobody moves the files while it waits or runs.
+    pub(crate) _guard: SharedGuard,
+}
+
+/// Writes that wait, and the thread that drains them.
+#[derive(Debug)]
+pub(crate) struct WriteQueue {
+    most: usize,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    waiting: VecDeque<WriteRequest>,
+    /// Transactions that want the writer; they are as many as a database may have.
+    loans: VecDeque<Loan>,
+    /// Whether a thread drains it, or is on its way, or the writer is lent.
+    is_drained: bool,
+    /// Whether a transaction has the writer.
+    is_lent: bool,
+    /// What runs on that thread.
+    running: Option<Running>,
+}
+
+impl Inside {
+    /// Whether a request may wait, too. Each caller has a share of the places.
+    fn has_room_for(&self, request: &WriteRequest, most: usize) -> bool {
+        let free = most.saturating_sub(self.waiting.len());
+        // Looked at only when many wait: before, nobody can have more than a share.
+        if free * ALONE > self.waiting.len() {
+            return true;
+        }
+        let Some(pass) = &request.pass else {
+            return free > 0;
+        };
+        let is_own = |it: &&WriteRequest| {
+            let account = it.pass.as_ref().map(Pass::account);
+            account.is_some_and(|it| Arc::ptr_eq(it, pass.account()))
+        };
+        self.waiting.iter().filter(is_own).count() < ALONE * free
+    }
+}
+
+/// The thread that drains, seen from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct Running {
+    pub(crate) leash: Arc<Leash>,
+    pub(crate) seat: Arc<Seat>,
+}
+
+impl WriteRequest {
+    /// Answers that it failed. Who went away is not told.
+    pub(crate) fn fail(self, statement: usize, error: SqlError) {
+        let error = QueryError::from_sql(error, self.timeout);
+        let _ = self.answer.send(Err(BatchError { statement, error }));
+    }
+
+    /// Answers that it was not run.
+    pub(crate) fn turn_away(self, error: QueryError) {
+        let statement = 0;
+        let _ = self.answer.send(Err(BatchError { statement, error }));
+    }
+}
+
+/// On the thread that drains a queue.
+#[derive(Debug)]
+pub(crate) struct Drainer<'q>(&'q WriteQueue);
+
+impl Drop for Drainer<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut inside = self.0.lock();
+            inside.is_drained = false;
+            inside.running = None;
+        }
+    }
+}
+
+impl WriteQueue {
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            most,
+            inside: Mutex::default(),
+        }
+    }
+
+    /// Puts a request in line. `true` when the caller has to send a thread.
+    pub(crate) fn push(&self, request: WriteRequest) -> Result<bool, QueryError> {
+        let mut inside = self.lock();
+        if !inside.has_room_for(&request, self.most) {
+            return Err(QueryError::Overloaded {
+                what: "writes of this database",
+            });
+        }
+        inside.waiting.push_back(request);
+        Ok(!std::mem::replace(&mut inside.is_drained, true))
+    }
+
+    /// Puts a transaction in line. `true` when the caller has to send a thread.
+    pub(crate) fn push_loan(&self, loan: Loan) -> bool {
+        let mut inside = self.lock();
+        inside.loans.push_back(loan);
+        !std::mem::replace(&mut inside.is_drained, true)
+    }
+
+    /// The next transaction that wants the writer.
+    pub(crate) fn next_loan(&self) -> Option<Loan> {
+        let mut inside = self.lock();
+        while let Some(loan) = inside.loans.pop_front() {
+            if let Some(loan) = loan.if_wanted() {
+                return Some(loan);
+            }
+        }
+        None
+    }
+
+    /// The writer is lent from now on: nobody drains.
+    pub(crate) fn lends(&self) {
+        self.lock().is_lent = true;
+    }
+
+    /// The writer is back. `true` when the caller has to send a thread.
+    pub(crate) fn has_it_back(&self) -> bool {
+        let mut inside = self.lock();
+        inside.is_lent = false;
+        inside.is_drained = !inside.waiting.is_empty() || !inside.loans.is_empty();
+        inside.is_drained
+    }
+
+    /// While the writer is lent nobody looks at the line: who went away leaves room for others.
+    /// Whether it is lent.
+    pub(crate) fn forgets_who_left(&self) -> bool {
+        let mut inside = self.lock();
+        if inside.is_lent {
+            inside.waiting.retain(|it| !it.ticket.is_abandoned());
+        }
+        inside.is_lent
+    }
+
+    /// Fills `group` up to `most` requests. `false` when nobody waits at all: the thread is then
+    /// free, and the next request sends one.
+    pub(crate) fn fill(&self, group: &mut VecDeque<WriteRequest>, most: usize) -> bool {
+        let mut inside = self.lock();
+        let room = most.saturating_sub(group.len()).min(inside.waiting.len());
+        group.extend(inside.waiting.drain(..room));
+        let is_empty = group.is_empty() && inside.loans.is_empty();
+        if is_empty {
+            inside.is_drained = false;
+        }
+        !is_empty
+    }
+
+    /// Puts requests back in front, for the next thread.
+    pub(crate) fn put_back(&self, group: VecDeque<WriteRequest>) {
+        let mut inside = self.lock();
+        for request in group.into_iter().rev() {
+            inside.waiting.push_front(request);
+        }
+    }
+
+    /// A thread that panics leaves the line to the next one.
+    pub(crate) fn drainer(&self) -> Drainer<'_> {
+        Drainer(self)
+    }
+
+    /// Says what runs, for who watches.
+    pub(crate) fn runs(&self, running: Option<Running>) {
+        self.lock().running = running;
+    }
+
+    /// Writes the thread off if a statement on it outlived its deadline by `grace`, and answers
+    /// everybody who waits behind it.
+    pub(crate) fn write_off_if_stuck(&self, grace: Duration) {
+        let behind = {
+            let mut inside = self.lock();
+            match &inside.running {
+                Some(it) if it.leash.is_overstayed(grace) => it.seat.write_off(),
+                _ => return,
+            }
+            std::mem::take(&mut inside.waiting)
+        };
+        for request in behind {
+            request.turn_away(QueryError::Benched {
+                reason: "a statement before this one does not end; this one was not run",
+            });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
