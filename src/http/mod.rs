@@ -176,6 +176,7 @@ impl Gateway {
                 waiting: config.waiting_limit,
                 streams: config.stream_limit,
                 bytes: config.buffered_bytes,
+                forwarded: config.connection_limit,
             })),
             accounts: Accounts::default(),
             folds: Line::new(moments::FOLDS, moments::WAITING),

@@ -32,11 +32,19 @@ pub enum Kind {
     Streams,
     /// Bytes of requests and answers that are in memory.
     Bytes,
+    /// Requests that came through trusted proxies, by the clients that these name.
+    Forwarded,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Working, Self::Waiting, Self::Streams, Self::Bytes];
+    pub const ALL: [Self; 5] = [
+        Self::Working,
+        Self::Waiting,
+        Self::Streams,
+        Self::Bytes,
+        Self::Forwarded,
+    ];
 }
 
 /// What one holder has taken.

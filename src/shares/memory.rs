@@ -121,6 +121,7 @@ mod tests {
             waiting: 1,
             streams: 1,
             bytes: 4 * STEP,
+            forwarded: 0,
         }));
         let pass = Pass::new(&rooms, Accounts::default().of(Holder::Root));
         let mut held = Held::of(pass.clone());

@@ -25,6 +25,8 @@ pub struct RoomSizes {
     pub streams: usize,
     /// Bytes of requests and answers that are in memory.
     pub bytes: usize,
+    /// Requests that came through trusted proxies.
+    pub forwarded: usize,
 }
 
 /// The rooms of the whole gateway, one for each [`Kind`].
@@ -48,6 +50,7 @@ impl Rooms {
                 Kind::Waiting => sizes.waiting,
                 Kind::Streams => sizes.streams,
                 Kind::Bytes => sizes.bytes,
+                Kind::Forwarded => sizes.forwarded,
             },
             taken: AtomicUsize::new(0),
         }))
@@ -115,6 +118,7 @@ mod tests {
         waiting: 1,
         streams: 0,
         bytes: 1 << 20,
+        forwarded: 0,
     };
 
     fn take_all(rooms: &Rooms, account: &Account) -> (usize, Refused) {

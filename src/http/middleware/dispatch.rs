@@ -2,7 +2,7 @@
 //!
 //! It is one function in front of the router and not layers inside of it: a layer costs every
 //! request boxes and copies, which together took a fifth of a point read's time.
-use super::admission::{no_connection, token_ended};
+use super::admission::{no_connection, no_room, token_ended};
 use super::auth::{Caller, identify};
 use super::compression::{Encoding, compress};
 use super::trace::observe;
@@ -13,7 +13,7 @@ use crate::http::openapi::packed_documents::PackedDocuments;
 use crate::http::response::error::Problem;
 use crate::http::routes::{Admission, Place, Routes, Workplace};
 use crate::http::server::connections::Connection;
-use crate::shares::{Holder, Pass, scoped, with_pass_of_here};
+use crate::shares::{self, Holder, Kind, Pass, scoped, with_pass_of_here};
 use axum::body::HttpBody as _;
 use axum::extract::Request;
 use axum::http::Method;
@@ -95,6 +95,12 @@ impl Service {
         if !is_probe && connection.is_some_and(|it| it.is_for_probes) {
             return no_connection().into_response();
         }
+        if !is_probe
+            && let Some(connection) = connection.filter(|it| it.is_forwarded())
+            && let Err(problem) = self.forward(connection, &request)
+        {
+            return problem.into_response();
+        }
         let encoding = Encoding::wanted(request.headers());
         let account = match place.admission {
             Admission::Always => {
@@ -140,6 +146,24 @@ impl Service {
         }
         let admitted = pin!(gateway.within_bounds(pass.clone(), request, work));
         admitted.await.unwrap_or_else(Problem::into_response)
+    }
+
+    /// Takes a place for the client for whom a trusted proxy asks, whatever token it has.
+    ///
+    /// # Errors
+    /// When that client has its share of them.
+    fn forward(&self, connection: &Connection, request: &Request) -> Result<(), Problem> {
+        let gateway = &*self.gateway;
+        connection.keeps(None); // of the last request, which streamed
+        let source = gateway.source(Some(connection.address()), request.headers());
+        let account = gateway
+            .accounts
+            .of(source.map_or(Holder::House, Holder::at));
+        let pass = Pass::new(&gateway.rooms, account);
+        let place = shares::Place::take(&pass, Kind::Forwarded)
+            .map_err(|refused| no_room(&pass, Kind::Forwarded, refused))?;
+        connection.keeps(Some(place));
+        Ok(())
     }
 
     async fn go_on(&self, place: &Place, request: Request) -> Response {

@@ -2,6 +2,7 @@
 //!
 //! A handler returns a [`Problem`]; `observe.rs` writes it as `application/problem+json` with the
 //! request's id. The cause of a problem goes to the trace, once, where the problem is made.
+use crate::http::middleware::admission::share::Share;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -236,6 +237,7 @@ pub struct Problem {
     hint: Option<String>,
     retryable: bool,
     place: Option<StatementPlace>,
+    share: Option<Box<Share>>,
     /// What the trace says of it, and the client does not hear.
     cause: Option<String>,
 }
@@ -263,6 +265,7 @@ impl Problem {
             hint: None,
             retryable: code.is_retryable(),
             place: None,
+            share: None,
             cause: None,
         }
     }
@@ -321,6 +324,13 @@ impl Problem {
         self
     }
 
+    /// Says which share the caller has taken whole.
+    #[must_use]
+    pub(crate) fn of_share(mut self, share: Share) -> Self {
+        self.share = Some(Box::new(share));
+        self
+    }
+
     /// Which sort it is.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
@@ -373,6 +383,9 @@ impl Problem {
         }
         if self.retryable && !own.contains_key(header::RETRY_AFTER) {
             own.insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
+        }
+        if let Some(share) = &self.share {
+            share.note(own);
         }
         response
     }

@@ -3,10 +3,11 @@
 //! A new client is always taken in. Past the bound the connection goes that has been idle longest:
 //! first of those that have sent no request yet, then of those without a token, then of the others.
 //! An address has a share of all connections; past it one of its own goes. Where none is idle, a few
-//! more are taken in that are answered probes alone.
+//! more are taken in that are answered probes alone. A trusted proxy may have all connections: of
+//! those, each client that it names has a share of the requests on them.
 use crate::clock::Stopwatch;
 use crate::config::TrustedProxies;
-use crate::shares::{ALONE, Holder};
+use crate::shares::{ALONE, Holder, Place};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -43,6 +44,8 @@ pub(crate) struct Connection {
     holder: Option<Holder>,
     /// Whether only probes are answered on it.
     pub(crate) is_for_probes: bool,
+    /// Place of the request of a proxy's client, while that is under way on it.
+    forwarded: Mutex<Option<Place>>,
     /// Whether its last request had a token that was accepted.
     is_known: AtomicBool,
     /// Requests since its client was last waited for.
@@ -133,6 +136,7 @@ impl Connections {
             address,
             holder,
             is_for_probes,
+            forwarded: Mutex::default(),
             is_known: AtomicBool::new(false),
             in_a_row: AtomicU32::new(0),
             standing: AtomicU64::new(self.idle_from_now(Standing::New)),
@@ -217,6 +221,19 @@ impl Connection {
         self.address
     }
 
+    /// Whether a trusted proxy sends on it what clients ask.
+    pub(crate) fn is_forwarded(&self) -> bool {
+        self.holder.is_none()
+    }
+
+    /// Keeps the place of a request until it is answered, and all that streams is sent.
+    pub(crate) fn keeps(&self, place: Option<Place>) {
+        *self
+            .forwarded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = place;
+    }
+
     /// A request of it is worked on from now on. Whether others are to be served first: the client
     /// has sent many at once.
     #[must_use]
@@ -239,6 +256,9 @@ impl Connection {
 
     /// Its request was answered; the answer may go on.
     pub(crate) fn rests_after(&self, goes_on: bool) {
+        if !goes_on && self.is_forwarded() {
+            self.keeps(None);
+        }
         self.rests(match (goes_on, self.is_known.load(Ordering::Relaxed)) {
             (true, _) => Standing::Streaming,
             (false, true) => Standing::Known,
@@ -281,6 +301,9 @@ impl std::ops::Deref for OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         let Connection { id, holder, .. } = *self.0;
+        if self.0.is_forwarded() {
+            self.0.keeps(None);
+        }
         let mut inside = self.0.all.lock();
         inside.open.remove(&id);
         inside.for_probes -= usize::from(self.0.is_for_probes);

@@ -2,6 +2,7 @@
 use super::crowd::{Crowd, QUERY, get, post, until_used};
 use crate::http_support::ROOT;
 use crate::stream_client::{PATIENCE, Served};
+use dbforge::clock::Deadline;
 use dbforge::http::HttpConfig;
 use serde_json::json;
 use std::time::Duration;
@@ -22,6 +23,19 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
     let reading = stream.read(&mut byte);
     let read = tokio::time::timeout(PATIENCE, reading).await;
     matches!(read.expect("it is closed in time"), Ok(0) | Err(_))
+}
+
+/// What is sent up to a word.
+async fn read_until(stream: &mut TcpStream, word: &str) -> String {
+    let mut told = String::new();
+    while !told.contains(word) {
+        let mut bytes = [0; 4096];
+        let reading = tokio::time::timeout(PATIENCE, stream.read(&mut bytes));
+        let count = reading.await.expect("it is answered in time").unwrap();
+        assert_ne!(count, 0, "{told}");
+        told.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    told
 }
 
 #[tokio::test]
@@ -117,9 +131,54 @@ async fn a_trusted_proxy_says_for_whom_it_asks() {
     };
     let mut one = Crowd::of(4, &served, &slow("192.0.2.1")).await;
     assert_eq!(one.answered(1).await, ["429"], "the address has its share");
+    let mut refused = Crowd::of(1, &served, &slow("192.0.2.1")).await;
+    let told = read_until(&mut refused.0[0], "request_id").await;
+    assert!(told.starts_with("HTTP/1.1 429"), "{told}");
+    assert!(told.contains("request with a token"), "{told}");
+    assert!(
+        !told.contains("/v1/usage"),
+        "nobody without a token may ask that: {told}"
+    );
     let other = Crowd::of(1, &served, &slow("192.0.2.2")).await;
     let is_told = other.0[0].readable();
     let waits = tokio::time::timeout(Duration::from_millis(100), is_told).await;
     assert!(waits.is_err(), "another address finds a place to wait");
     drop(one);
+}
+
+#[tokio::test]
+async fn a_client_behind_a_trusted_proxy_has_a_share_of_its_requests_whatever_its_tokens() {
+    let served = Served::with(HttpConfig {
+        trusted_proxies: "loopback".parse().unwrap(),
+        connection_limit: 8,
+        ..HttpConfig::default()
+    })
+    .await;
+    let poll = "/v1/events?after=3&kind=database_purged&wait=60";
+    let from = |address: &str| format!("x-forwarded-for: {address}\r\n");
+    let mut crowd = Vec::new();
+    for number in 0..6 {
+        let name = format!("one-{number}");
+        let token = served.forge.token(&name, r#""audit""#, r#""*""#).await;
+        crowd.push(Crowd::of(1, &served, &get(&token, poll, &from("192.0.2.1"))).await);
+        until_used(&served.forge, &token, "waiting", |used| used == 1).await;
+    }
+    let list = async |address: &str| {
+        let headers = from(address);
+        served.send("GET", "/v1/databases", &headers, "").await
+    };
+    let refused = list("192.0.2.1").await;
+    let share = refused.header("ratelimit").to_owned();
+    assert_eq!(share, r#""forwarded-requests";r=0"#);
+    assert_eq!(refused.problem().await, (429, "rate_limited".to_owned()));
+    assert_eq!(list("192.0.2.2").await.status, 200, "another client");
+
+    drop(crowd.pop());
+    let deadline = Deadline::after(PATIENCE);
+    while list("192.0.2.1").await.status != 200 {
+        assert!(
+            !deadline.has_passed(),
+            "a request that ended gives its place back"
+        );
+    }
 }

@@ -97,8 +97,9 @@ async fn long_polls_wait_in_their_tokens_share_and_what_is_past_it_is_told_so() 
     let said = refused.problem(429, "rate_limited");
     assert!(said.contains("/v1/usage"), "{said}");
     assert_eq!(refused.header("retry-after"), "1");
-    assert!(refused.header("ratelimit-policy").contains("q=6"));
-    assert!(refused.header("ratelimit").starts_with("\"requests\";r="));
+    let policy = r#""waiting-requests";q=48;qu="concurrent-requests""#;
+    assert_eq!(refused.header("ratelimit-policy"), policy);
+    assert_eq!(refused.header("ratelimit"), r#""waiting-requests";r=0"#);
 }
 
 #[tokio::test]
@@ -128,7 +129,8 @@ async fn event_streams_leave_some_to_others() {
     let ask = served.forge.ask("GET", "/v1/events").token(&one);
     let refused = ask.header("accept", "text/event-stream").empty().await;
     refused.problem(429, "rate_limited");
-    assert!(refused.headers.contains_key("ratelimit"), "as every 429");
+    assert_eq!(refused.header("ratelimit"), r#""event-streams";r=0"#);
+    assert!(refused.header("ratelimit-policy").contains(";q=6;"));
 }
 
 #[tokio::test]
@@ -152,5 +154,7 @@ async fn a_token_alone_has_three_quarters_of_the_transactions() {
     }
     let refused = begin(&one, 75).await;
     refused.problem(429, "rate_limited");
+    assert_eq!(refused.header("ratelimit"), r#""transactions";r=0"#);
+    assert!(refused.header("ratelimit-policy").contains(";q=75;"));
     assert_eq!(begin(&other, 76).await.status, 201);
 }

@@ -4,21 +4,21 @@
 //! the few places for that. Once it has to wait for something it gives that place up, and waits
 //! until its answer is there: for a turn at a database, for the end of a job, for the next event.
 //! Each caller has a share of both rooms.
+pub(crate) mod database_ends;
 pub(crate) mod request_body;
+pub(crate) mod share;
 pub(crate) mod token_ends;
 pub(crate) mod usage;
 
+use self::share::Share;
 use crate::http::Gateway;
 use crate::http::response::error::{ErrorCode, Problem};
-use crate::shares::{Account, Cut, Holder, Kind, Pass, Refused, Rooms, scoped};
+use crate::shares::{self, Cut, Holder, Kind, Pass, Refused, scoped};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use std::net::IpAddr;
 use std::pin::pin;
-
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 impl Gateway {
     /// Reads a request's body and does its work, when there is room for it; gives it up when it
@@ -48,24 +48,13 @@ impl Gateway {
             cut = pass.cut() => Ok(Err(cut_off(&pass, cut))),
         };
         drop(leaving);
-        match answered {
-            Ok(Err(problem)) if problem.code() == ErrorCode::RateLimited => {
-                let mut response = problem.into_response();
-                note_share(response.headers_mut(), &self.rooms, pass.account());
-                Ok(response)
-            }
-            // A route has refused it: a stream, or one transaction more.
-            Ok(Ok(mut response)) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
-                note_share(response.headers_mut(), &self.rooms, pass.account());
-                Ok(response)
-            }
-            Ok(answered) => answered,
-            Err(_) => Err(Problem::new(
+        answered.unwrap_or_else(|_| {
+            Err(Problem::new(
                 ErrorCode::TimedOut,
                 format!("The work did not end within {} s.", limit.as_secs_f64()),
             )
-            .because("its time was over")),
-        }
+            .because("its time was over"))
+        })
     }
 
     /// Whose share a request without a token is of: that of the address it comes from. Only what
@@ -94,6 +83,7 @@ pub(crate) fn no_room(pass: &Pass, kind: Kind, refused: Refused) -> Problem {
     let (are, what) = match kind {
         Kind::Working => ("are being worked on", "requests"),
         Kind::Waiting => ("wait", "requests"),
+        Kind::Forwarded => ("are under way through proxies", "requests"),
         Kind::Streams => ("are open", "event streams"),
         Kind::Bytes => return no_memory(),
     };
@@ -102,15 +92,18 @@ pub(crate) fn no_room(pass: &Pass, kind: Kind, refused: Refused) -> Problem {
             ErrorCode::Overloaded,
             format!("{most} {what} {are}; that is as many as this gateway takes."),
         ),
-        Refused::ShareTaken => Problem::new(
-            ErrorCode::RateLimited,
-            format!(
-                "{} {what} of this {} {are}; that is its share of {most}.",
-                account.has(kind),
-                word_for(account.holder()),
-            ),
-        )
-        .hint("send fewer at a time; GET /v1/usage shows a token's share"),
+        Refused::ShareTaken => {
+            let (caller, help) = words_for(account.holder());
+            Problem::new(
+                ErrorCode::RateLimited,
+                format!(
+                    "{} {what} of this {caller} {are}; that is its share of {most}.",
+                    account.has(kind),
+                ),
+            )
+            .of_share(Share::of(kind, rooms, account))
+            .hint(format!("send fewer at a time; {help}"))
+        }
     }
 }
 
@@ -125,11 +118,14 @@ pub(crate) fn no_connection() -> Problem {
 
 /// The answer when there is no memory for a body or an answer.
 pub(crate) fn no_memory() -> Problem {
+    let (_, help) = words_for(shares::holder());
     Problem::new(
         ErrorCode::Overloaded,
         "Requests, statements and answers in memory have taken all that there is for this caller.",
     )
-    .hint("read the answers that were asked for, ask for smaller ones, or for ?format=ndjson; GET /v1/usage shows a token's share")
+    .hint(format!(
+        "read the answers that were asked for, ask for smaller ones, or for ?format=ndjson; {help}"
+    ))
 }
 
 /// The answer to a request that was not gone on with.
@@ -149,24 +145,12 @@ pub(crate) fn token_ended() -> Problem {
     .hint("send it again with another token; look first whether a change was kept")
 }
 
-fn word_for(holder: Holder) -> &'static str {
+/// What a caller is called, and what helps it where it has its share.
+fn words_for(holder: Holder) -> (&'static str, &'static str) {
     match holder {
-        Holder::Address(_) => "address",
-        Holder::House | Holder::Root | Holder::Token(_) => "token",
-    }
-}
-
-/// Says in headers how many requests of a caller may be worked on at a time, and how many more than
-/// now.
-fn note_share(headers: &mut HeaderMap, rooms: &Rooms, account: &Account) {
-    let share = rooms.share(Kind::Working, account);
-    let left = share.saturating_sub(account.has(Kind::Working));
-    let policy = format!("\"requests\";q={share};qu=\"concurrent-requests\"");
-    for (name, value) in [
-        (RATE_LIMIT_POLICY, policy),
-        (RATE_LIMIT, format!("\"requests\";r={left}")),
-    ] {
-        let value = HeaderValue::try_from(value).expect("numbers are visible ASCII");
-        headers.insert(name, value);
+        Holder::Address(_) => ("address", "a request with a token counts for its token"),
+        Holder::House | Holder::Root | Holder::Token(_) => {
+            ("token", "GET /v1/usage shows a token's share")
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! What a caller has under way, and how much that may be.
-use super::note_share;
+use super::share::Share;
 use crate::http::Gateway;
 use crate::http::extract::{NoParameters, StrictQuery};
 use crate::http::middleware::auth::Caller;
@@ -59,7 +59,7 @@ pub(in crate::http) async fn show_usage(
         buffered_bytes: share(rooms, &account, Kind::Bytes),
     };
     let mut response = reply::json(StatusCode::OK, &usage);
-    note_share(response.headers_mut(), rooms, &account);
+    Share::of(Kind::Working, rooms, &account).note(response.headers_mut());
     Ok(response)
 }
 
