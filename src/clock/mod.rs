@@ -1,5 +1,8 @@
 //! Where time and new ids come from.
+mod thread_time;
 pub mod timestamp;
+
+pub use self::thread_time::ThreadTime;
 
 use self::timestamp::Timestamp;
 use std::fmt;

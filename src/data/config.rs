@@ -24,9 +24,13 @@ pub struct DataConfig {
     pub default_timeout: Duration,
     /// Most time that a caller may ask for. 60 s.
     pub largest_timeout: Duration,
-    /// Past its deadline and this much more, a statement is answered for and its thread written
-    /// off. 250 ms: interrupting takes far less where it works at all.
+    /// Past its deadline and this much more, a statement is answered for; its thread is written off
+    /// if it has worked for half of that time. 250 ms: interrupting takes far less where it works at
+    /// all.
     pub stuck_grace: Duration,
+    /// A thread that does not work is written off so long past its deadline. 5 s: a busy machine
+    /// lets one wait for a second or two, and a disk that takes longer does not answer.
+    pub blocked_grace: Duration,
     /// Threads for SQL that may take long. 32: more than a few databases can fill.
     pub threads: usize,
     /// Most threads that are replaced while a statement that nothing stops holds them. 8.
@@ -104,6 +108,7 @@ impl Default for DataConfig {
             default_timeout: Duration::from_secs(5),
             largest_timeout: Duration::from_secs(60),
             stuck_grace: Duration::from_millis(250),
+            blocked_grace: Duration::from_secs(5),
             threads: 32,
             max_stuck: 8,
             readers_per_database: 4,

@@ -33,7 +33,7 @@ use crate::engine::access_lock::Gates;
 use crate::engine::sqlite::audit::History;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
 use crate::engine::sqlite::open::open_databases::OpenDatabases;
-use crate::engine::sqlite::threads::pool::Threads;
+use crate::engine::sqlite::threads::pool::{Lateness, Threads};
 use crate::engine::sqlite::{self, Form, Sqlite, Statement};
 use crate::engine::{Engine, FileError};
 use std::path::Path;
@@ -88,10 +88,14 @@ impl DataPlane {
             config.max_transactions_per_database,
         );
         let gates = Arc::default();
+        let lateness = Lateness {
+            grace: config.stuck_grace,
+            blocked: config.blocked_grace,
+        };
         Ok(Self {
             transactions: Arc::new(transactions),
-            threads: Threads::new(config.threads, config.max_stuck),
-            stream_threads: Threads::new(config.streams, config.max_stuck),
+            threads: Threads::new(config.threads, config.max_stuck, lateness),
+            stream_threads: Threads::new(config.streams, config.max_stuck, lateness),
             open: OpenDatabases::new(&config, Arc::clone(&gates)),
             config: Arc::new(config),
             folders: Arc::new(folders),

@@ -45,12 +45,8 @@ pub(crate) struct Sql {
 
 impl Sql {
     /// With every bound at its default, but for reads, which look each time.
-    /// A thread that a busy machine lets wait past a deadline is not taken for a stuck one.
     pub(crate) fn new() -> Self {
-        Self::with(DataConfig {
-            stuck_grace: Duration::from_secs(2),
-            ..looking_each_time()
-        })
+        Self::with(looking_each_time())
     }
 
     pub(crate) fn with(config: DataConfig) -> Self {

@@ -111,13 +111,7 @@ impl TestForge {
         );
         let control = Arc::new(control.unwrap());
         let runtime = SimulatedRuntime::new(kept.engine.clone(), kept.instance);
-        // A thread that a busy machine lets wait past a deadline is not taken for one that nothing
-        // stops; tests of those have a data plane of their own.
-        let config = DataConfig {
-            stuck_grace: Duration::from_secs(2),
-            ..DataConfig::default()
-        };
-        let data = DataPlane::open(kept.folder.path(), config).unwrap();
+        let data = DataPlane::open(kept.folder.path(), DataConfig::default()).unwrap();
         let workshop = Arc::new(Workshop {
             control: control.clone(),
             runtime: Arc::new(runtime),

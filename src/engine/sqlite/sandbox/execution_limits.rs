@@ -195,13 +195,12 @@ impl Leash {
         self.cut().is_none() && self.lock().as_ref().is_none_or(|it| it.may_wait)
     }
 
-    /// Whether a statement still runs `grace` after its deadline, or after its client went away:
-    /// nothing inside SQLite stops it.
+    /// The deadline of the statement that runs, if that has passed.
     #[must_use]
-    pub fn is_overstayed(&self, grace: Duration) -> bool {
-        self.lock()
-            .as_ref()
-            .is_some_and(|it| it.deadline.has_passed_by(grace))
+    pub fn passed_deadline(&self) -> Option<Deadline> {
+        let hold = self.lock();
+        let deadline = hold.as_ref().map(|it| it.deadline);
+        deadline.filter(Deadline::has_passed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Hold>> {
@@ -254,12 +253,12 @@ mod tests {
             ..hold.clone()
         });
         assert_eq!(leash.cut(), Some(Cut::Slice));
+        assert_eq!(leash.passed_deadline(), None);
         leash.put_on(Hold {
             deadline: past,
             ..hold
         });
         assert_eq!(leash.cut(), Some(Cut::Deadline));
-        assert!(leash.is_overstayed(Duration::ZERO));
-        assert!(!leash.is_overstayed(Duration::from_secs(60)));
+        assert_eq!(leash.passed_deadline(), Some(past));
     }
 }

@@ -106,6 +106,7 @@ impl DataPlane {
         };
         let sitting = seat.sit();
         let thread = tokio::task::spawn_blocking(move || {
+            sitting.begins();
             let result = shares::on_thread(pass, || read.run(&inlet));
             drop(turn);
             drop(sitting);
@@ -117,25 +118,35 @@ impl DataPlane {
             }
         });
         let ticket = Arc::clone(&rows.ticket);
+        let deadline = call.deadline.instant();
         let last = call.deadline.extended(self.config.stuck_grace).instant();
         // Apart from the stream: nobody polls one whose client has stalled or gone.
         tokio::spawn(async move {
             let mut thread = thread;
             let in_time = async |thread: &mut JoinHandle<()>| {
-                tokio::time::timeout_at(last, thread).await.is_ok()
+                if tokio::time::timeout_at(deadline, &mut *thread)
+                    .await
+                    .is_ok()
+                {
+                    return None;
+                }
+                let overdue = seat.overdue();
+                let is_back = tokio::time::timeout_at(last, thread).await.is_ok();
+                (!is_back).then_some(overdue)
             };
-            let is_in_time = tokio::select! {
-                it = in_time(&mut thread) => it,
+            let late = tokio::select! {
+                late = in_time(&mut thread) => late,
                 () = ended.cancelled() => {
                     ticket.abandon();
                     tap.break_off(Err(QueryError::TokenEnded));
                     in_time(&mut thread).await
                 }
             };
-            if !is_in_time {
+            if let Some(mut overdue) = late {
                 ticket.abandon();
-                seat.write_off();
+                overdue.look();
                 tap.break_off(Err(QueryError::timeout(call.timeout)));
+                overdue.watch().await;
             }
         });
         match rows.step().await {

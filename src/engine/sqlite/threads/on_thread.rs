@@ -17,7 +17,7 @@ impl DataPlane {
     ///
     /// # Errors
     /// When no thread is free before the deadline, or the work outlives it: then its thread is
-    /// written off, and its database rests until it is back.
+    /// written off if it is stuck, and its database rests until it is back.
     pub(crate) async fn on_thread<T: Send + 'static>(
         &self,
         bench: &Arc<Bench>,
@@ -27,11 +27,12 @@ impl DataPlane {
         let seat = self.threads.take(bench, call.deadline).await;
         let seat = seat.ok_or(QueryError::Overloaded { what: "a thread" })?;
         let ticket = Arc::new(Ticket::default());
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         let sitting = seat.sit();
         let held = Arc::clone(&ticket);
         let pass = Pass::here();
         tokio::task::spawn_blocking(move || {
+            sitting.begins();
             let result = shares::on_thread(pass, || work(held));
             // Who waits may go on before the thread is free.
             drop(sitting);
@@ -45,17 +46,28 @@ impl DataPlane {
             grace,
             is_over: false,
         };
-        let last = call.deadline.extended(grace).instant();
-        let result = shares::running(tokio::time::timeout_at(last, answered)).await;
+        let result = shares::running(async {
+            let deadline = call.deadline.instant();
+            if let Ok(result) = tokio::time::timeout_at(deadline, &mut answered).await {
+                return Ok(result);
+            }
+            let overdue = waiting.seat.overdue();
+            let last = call.deadline.extended(grace).instant();
+            let result = tokio::time::timeout_at(last, &mut answered).await;
+            result.map_err(|_| overdue)
+        })
+        .await;
         waiting.is_over = true;
         match result {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(_)) => Err(QueryError::Broken {
                 reason: "the thread of this statement ended".to_owned(),
             }),
-            Err(_) => {
+            Err(mut overdue) => {
                 waiting.ticket.abandon();
-                waiting.seat.write_off();
+                if !overdue.look() {
+                    tokio::spawn(overdue.watch());
+                }
                 Err(QueryError::timeout(call.timeout))
             }
         }
@@ -88,14 +100,14 @@ impl Drop for Waiting {
             return;
         }
         self.ticket.abandon();
-        let (seat, last) = (
-            Arc::clone(&self.seat),
-            self.deadline.extended(self.grace).instant(),
-        );
+        let (seat, deadline) = (Arc::clone(&self.seat), self.deadline);
+        let last = deadline.extended(self.grace).instant();
         if let Ok(tokio) = tokio::runtime::Handle::try_current() {
             tokio.spawn(async move {
+                tokio::time::sleep_until(deadline.instant()).await;
+                let overdue = seat.overdue();
                 tokio::time::sleep_until(last).await;
-                seat.write_off();
+                overdue.watch().await;
             });
         }
     }

@@ -3,11 +3,16 @@
 //! Some of SQLite's work cannot be stopped from outside. Its thread is then written off: who
 //! waited is answered, the seat is given to others, and the database rests until the thread is
 //! back. How many are written off at a time is bounded.
-use crate::clock::Deadline;
+//!
+//! A thread that is late is not written off for that: a busy machine may have let it wait. It is when
+//! it has worked past its deadline, where an interrupt takes far less, or is not back for so long
+//! that its disk must hold it.
+use crate::clock::{Deadline, Stopwatch, ThreadTime};
 use crate::engine::sqlite::open::circuit_breaker::Bench;
 use crate::shares::{Line, Turn};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// All seats.
 #[derive(Debug)]
@@ -15,6 +20,16 @@ pub(crate) struct Threads {
     line: Arc<Line>,
     stuck: AtomicUsize,
     max_stuck: usize,
+    lateness: Lateness,
+}
+
+/// How late threads may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lateness {
+    /// One that works for half of this past its deadline is stuck.
+    pub(crate) grace: Duration,
+    /// One that is away for so long past its deadline is stuck, though it does not work.
+    pub(crate) blocked: Duration,
 }
 
 /// Most who wait for a seat: each database and each caller is bounded before.
@@ -26,6 +41,17 @@ pub(crate) struct Seat {
     state: Mutex<State>,
     threads: Arc<Threads>,
     bench: Arc<Bench>,
+    /// Of the thread that sits, once it has begun.
+    time: OnceLock<ThreadTime>,
+}
+
+/// A thread that was not back at its deadline.
+#[derive(Debug)]
+pub(crate) struct Overdue {
+    seat: Arc<Seat>,
+    since: Stopwatch,
+    /// What it had worked then, or when it was seen first.
+    worked: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -43,11 +69,12 @@ enum State {
 pub(crate) struct Sitting(Arc<Seat>);
 
 impl Threads {
-    pub(crate) fn new(seats: usize, max_stuck: usize) -> Arc<Self> {
+    pub(crate) fn new(seats: usize, max_stuck: usize, lateness: Lateness) -> Arc<Self> {
         Arc::new(Self {
             line: Line::new(seats, WAITING),
             stuck: AtomicUsize::new(0),
             max_stuck,
+            lateness,
         })
     }
 
@@ -81,18 +108,32 @@ impl Threads {
             state: Mutex::new(State::Taken(turn)),
             threads: Arc::clone(self),
             bench: Arc::clone(bench),
+            time: OnceLock::new(),
         })
     }
 }
 
 impl Seat {
-    /// On the thread: sits down.
+    /// Its deadline passes now, and its thread is not back.
+    pub(crate) fn overdue(self: &Arc<Self>) -> Overdue {
+        Overdue {
+            seat: Arc::clone(self),
+            since: Stopwatch::start(),
+            worked: self.worked(),
+        }
+    }
+
+    fn worked(&self) -> Option<Duration> {
+        self.time.get()?.worked()
+    }
+
+    /// Sits down for the thread that begins then.
     pub(crate) fn sit(self: &Arc<Self>) -> Sitting {
         Sitting(Arc::clone(self))
     }
 
     /// Gives the thread up, and rests its database until it is back. Nothing, when it is back.
-    pub(crate) fn write_off(&self) {
+    fn write_off(&self) {
         let mut state = self.lock();
         match std::mem::replace(&mut *state, State::Left) {
             State::Taken(turn) => {
@@ -119,6 +160,38 @@ impl Seat {
     }
 }
 
+impl Overdue {
+    /// Writes the thread off if it is stuck. `true` when it is, or is back: there is no more to see.
+    pub(crate) fn look(&mut self) -> bool {
+        if !matches!(*self.seat.lock(), State::Taken(_)) {
+            return true;
+        }
+        let now = self.seat.worked();
+        let before = *self.worked.get_or_insert(now.unwrap_or_default());
+        let worked = now.map_or(Duration::ZERO, |now| now.saturating_sub(before));
+        let Lateness { grace, blocked } = self.seat.threads.lateness;
+        let is_stuck = worked >= grace / 2 || self.since.elapsed() >= blocked;
+        if is_stuck {
+            self.seat.write_off();
+        }
+        is_stuck
+    }
+
+    /// Looks until there is no more to see.
+    pub(crate) async fn watch(mut self) {
+        while !self.look() {
+            tokio::time::sleep(self.seat.threads.lateness.grace).await;
+        }
+    }
+}
+
+impl Sitting {
+    /// The work begins, on this thread.
+    pub(crate) fn begins(&self) {
+        let _ = self.0.time.set(ThreadTime::of_this_thread());
+    }
+}
+
 impl Drop for Sitting {
     fn drop(&mut self) {
         self.0.leave();
@@ -129,9 +202,45 @@ impl Drop for Sitting {
 mod tests {
     use crate::engine::sqlite::threads::pool::*;
 
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn one_seat(grace: Duration, blocked: Duration) -> Arc<Threads> {
+        Threads::new(1, 1, Lateness { grace, blocked })
+    }
+
+    #[test]
+    fn a_late_thread_is_stuck_once_it_has_worked_or_was_away_for_long() {
+        let grace = Duration::from_millis(20);
+        let (threads, bench) = (one_seat(grace, HOUR), Arc::new(Bench::default()));
+        let starved = threads.try_take(&bench).unwrap();
+        let sitting = starved.sit();
+        let mut overdue = starved.overdue();
+        let late = Stopwatch::start();
+        while late.elapsed() < 2 * grace {
+            assert!(!overdue.look(), "it has not begun");
+            std::thread::sleep(grace);
+        }
+        sitting.begins();
+        assert!(!overdue.look(), "it has only begun");
+        while !overdue.look() {} // on the thread that is watched: it works
+        assert_eq!(threads.stuck(), 1);
+        drop(sitting);
+        assert!(overdue.look(), "it is back");
+        assert_eq!(threads.stuck(), 0);
+
+        let threads = one_seat(HOUR, grace);
+        let blocked = threads.try_take(&bench).unwrap();
+        let _sitting = blocked.sit();
+        let mut overdue = blocked.overdue();
+        while !overdue.look() {
+            std::thread::sleep(grace);
+        }
+        assert_eq!(threads.stuck(), 1);
+    }
+
     #[test]
     fn a_thread_that_does_not_come_back_is_replaced_and_its_database_rests_until_it_does() {
-        let threads = Threads::new(1, 1);
+        let threads = one_seat(HOUR, HOUR);
         let (bench, other) = (Arc::new(Bench::default()), Arc::new(Bench::default()));
         let stuck = threads.try_take(&bench).unwrap();
         let sitting = stuck.sit();

@@ -3,7 +3,7 @@ use super::lease::Loan;
 use crate::clock::Deadline;
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::query::{BatchError, QueryError};
-use crate::engine::sqlite::threads::pool::Seat;
+use crate::engine::sqlite::threads::pool::{Overdue, Seat};
 use crate::engine::sqlite::{Answer, Form, Leash, SqlError, Statement, Ticket};
 use crate::shares::{ALONE, Pass};
 use std::collections::VecDeque;
@@ -54,6 +54,8 @@ struct Inside {
     is_lent: bool,
     /// What runs on that thread.
     running: Option<Running>,
+    /// Whether somebody looks at it again and again.
+    is_watched: bool,
 }
 
 impl Inside {
@@ -76,10 +78,47 @@ impl Inside {
 }
 
 /// The thread that drains, seen from outside.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) leash: Arc<Leash>,
     pub(crate) seat: Arc<Seat>,
+    /// Of the statement whose deadline that was.
+    late: Option<(Deadline, Overdue)>,
+}
+
+impl Running {
+    /// Statements under this leash, on the thread of this seat.
+    pub(crate) fn new(leash: &Arc<Leash>, seat: &Arc<Seat>) -> Self {
+        Self {
+            leash: Arc::clone(leash),
+            seat: Arc::clone(seat),
+            late: None,
+        }
+    }
+
+    /// Whether a statement is past its deadline, and whether its thread was written off for that
+    /// by now, `grace` later.
+    fn look(&mut self, grace: Duration) -> Late {
+        let Some(deadline) = self.leash.passed_deadline() else {
+            return Late::No;
+        };
+        let late = self.late.take().filter(|(of, _)| *of == deadline);
+        let (_, overdue) = self
+            .late
+            .insert(late.unwrap_or_else(|| (deadline, self.seat.overdue())));
+        if deadline.has_passed_by(grace) && overdue.look() {
+            Late::Stuck
+        } else {
+            Late::Yes
+        }
+    }
+}
+
+/// How a statement stands to its deadline.
+enum Late {
+    No,
+    Yes,
+    Stuck,
 }
 
 impl WriteRequest {
@@ -202,22 +241,36 @@ impl WriteQueue {
         self.lock().running = running;
     }
 
-    /// Writes the thread off if a statement on it outlived its deadline by `grace`, and answers
-    /// everybody who waits behind it.
-    pub(crate) fn write_off_if_stuck(&self, grace: Duration) {
+    /// Writes the thread off if a statement on it is stuck `grace` after its deadline, and answers
+    /// everybody who waits behind it. `true` while one is late, and it has to be seen what becomes
+    /// of it.
+    pub(crate) fn look_for_late(&self, grace: Duration) -> bool {
         let behind = {
             let mut inside = self.lock();
-            match &inside.running {
-                Some(it) if it.leash.is_overstayed(grace) => it.seat.write_off(),
-                _ => return,
+            let running = inside.running.as_mut();
+            match running.map_or(Late::No, |it| it.look(grace)) {
+                Late::No => return false,
+                Late::Yes => return true,
+                Late::Stuck => std::mem::take(&mut inside.waiting),
             }
-            std::mem::take(&mut inside.waiting)
         };
         for request in behind {
             request.turn_away(QueryError::Benched {
                 reason: "a statement before this one does not end; this one was not run",
             });
         }
+        false
+    }
+
+    /// Looks for as long as a statement is late, unless somebody does already.
+    pub(crate) async fn watch_late(self: Arc<Self>, grace: Duration) {
+        if std::mem::replace(&mut self.lock().is_watched, true) {
+            return;
+        }
+        while self.look_for_late(grace) {
+            tokio::time::sleep(grace).await;
+        }
+        self.lock().is_watched = false;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {

@@ -68,11 +68,21 @@ impl DataPlane {
             is_over: false,
         };
         let last = call.deadline.extended(grace).instant();
-        let result = match waiting_for(tokio::time::timeout_at(last, &mut answered)).await {
+        let in_time = async {
+            let deadline = call.deadline.instant();
+            if let Ok(answered) = tokio::time::timeout_at(deadline, &mut answered).await {
+                return Ok(answered);
+            }
+            open.writes.look_for_late(grace);
+            tokio::time::timeout_at(last, &mut answered).await
+        };
+        let result = match waiting_for(in_time).await {
             Ok(answered) => answered,
             Err(_) if waiting.ticket.abandon() => {
                 waiting.is_over = true;
-                open.writes.write_off_if_stuck(grace);
+                if open.writes.look_for_late(grace) {
+                    tokio::spawn(Arc::clone(&open.writes).watch_late(grace));
+                }
                 let is_locked = open.writes.forgets_who_left();
                 return Err(failed(if is_locked {
                     QueryError::Locked
@@ -166,7 +176,8 @@ impl Drain {
 
     /// Drains the line. `false` when it gives its thread back before the line is empty.
     fn drains_all(&self, seat: &Arc<Seat>) -> bool {
-        let _sitting = seat.sit();
+        let sitting = seat.sit();
+        sitting.begins();
         let _drainer = self.open.writes.drainer();
         let stopwatch = Stopwatch::start();
         let mut group = VecDeque::new();
@@ -211,10 +222,8 @@ impl Drain {
         writer: &mut SqliteConnection,
         group: &mut VecDeque<WriteRequest>,
     ) {
-        self.open.writes.runs(Some(Running {
-            leash: Arc::clone(writer.leash()),
-            seat: Arc::clone(seat),
-        }));
+        let running = Running::new(writer.leash(), seat);
+        self.open.writes.runs(Some(running));
         let open = &self.open;
         let end = run_group(writer, group, self.group_time, &open.lanes, &open.commits);
         self.open.writes.runs(None);
@@ -343,11 +352,11 @@ impl Drop for Waiting {
         self.ticket.abandon();
         self.writes.forgets_who_left();
         let (writes, grace) = (Arc::clone(&self.writes), self.grace);
-        let last = self.deadline.extended(grace).instant();
+        let deadline = self.deadline.instant();
         if let Ok(tokio) = Handle::try_current() {
             tokio.spawn(async move {
-                tokio::time::sleep_until(last).await;
-                writes.write_off_if_stuck(grace);
+                tokio::time::sleep_until(deadline).await;
+                writes.watch_late(grace).await;
             });
         }
     }
