@@ -17,7 +17,7 @@ pub use crate::engine::query::{
     Access, BatchError, BatchStatement, QueryAnswer, QueryError, QueryOptions, QueryRequest, Target,
 };
 pub use crate::engine::sqlite::batch::{BatchMode, ScriptError};
-pub use crate::engine::sqlite::streams::stream::{RowStream, Streamed};
+pub use crate::engine::sqlite::streams::stream::{RowStream, StreamStopper, Streamed};
 pub use crate::engine::sqlite::{Format, Int64Form, MAX_PARAMETERS, Param, Params, Shape};
 pub use config::DataConfig;
 pub use folders::{FolderError, Folders, Place};

@@ -200,6 +200,9 @@ pub enum QueryError {
     /// The token of the request is no longer accepted (`unauthenticated`).
     #[error("the token was revoked or has expired")]
     TokenEnded,
+    /// The database's time to live ended meanwhile (`database_expired`).
+    #[error("the database's time to live ended while this was under way")]
+    Expired,
     /// Another operation holds the file (`database_locked`).
     #[error("the database is locked by another operation")]
     Locked,

@@ -1,6 +1,7 @@
 //! A name is free from the moment at which its database is on its way out: who asks for it waits
 //! for that, or has it at once where a time to live has ended.
 use crate::http_support::{Answer, HttpForge, ROOT};
+use crate::stream_client::{ENDLESS, Served, last_error};
 use crate::test_forge::{TestForge, create};
 use dbforge::domain::command::Command;
 use dbforge::domain::database::DatabaseState;
@@ -265,4 +266,44 @@ async fn what_expired_lives_on_with_another_ttl_while_nobody_has_its_name() {
     assert_eq!(sql(&forge, "shop", "SELECT 1").await.status, 200);
     let refused = forge.submit(create("SHOP")).await;
     assert!(refused.is_err(), "it has its name");
+}
+
+#[tokio::test]
+async fn what_runs_on_a_database_ends_when_its_time_is_over() {
+    let served = Served::new().await;
+    let forge = &served.forge;
+    for statement in ["CREATE TABLE t (a)", "INSERT INTO t VALUES (1)"] {
+        sql(forge, "shop", statement).await;
+    }
+    let endless =
+        |select: &str| json!({"sql": format!("{ENDLESS} {select}"), "timeout_ms": 60_000});
+    let rows = endless("SELECT i, hex(zeroblob(1000)) FROM n");
+    let mut read = served.query("?format=ndjson", "", &rows).await;
+    assert!(read.chunk().await.unwrap().is_some());
+    // Nobody reads on here.
+    let stalled = served.query("?format=csv", "", &rows).await;
+    let whole = endless("SELECT count(*) FROM n").to_string();
+    let batch = json!({
+        "statements": [{"sql": endless("SELECT count(*) FROM n")["sql"]}],
+        "timeout_ms": 60_000,
+    });
+    let batch = batch.to_string();
+    let (whole, batch, ()) = tokio::join!(
+        served.send("POST", "/v1/databases/shop/query", "", &whole),
+        served.send("POST", "/v1/databases/shop/batch", "", &batch),
+        async {
+            served.poll_streams(2).await;
+            let path = "/v1/databases/shop";
+            let patched = forge.send("PATCH", path, r#"{"ttl":"60s"}"#).await;
+            assert_eq!(patched.status, 200, "{}", patched.text);
+            forge.kept.clock.advance(Duration::from_secs(60));
+        },
+    );
+    assert_eq!(whole.problem().await, (410, "database_expired".to_owned()));
+    assert_eq!(batch.problem().await, (410, "database_expired".to_owned()));
+    let (told, is_whole) = read.rest().await;
+    assert!(is_whole, "an NDJSON stream says why it ends");
+    assert_eq!(last_error(&told)["code"], "database_expired");
+    served.poll_streams(0).await;
+    drop(stalled);
 }

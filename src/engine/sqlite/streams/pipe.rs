@@ -77,6 +77,12 @@ pub(super) fn pipe<E>() -> (Inlet<E>, Outlet<E>, Tap<E>) {
     )
 }
 
+impl<E> Clone for Tap<E> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
 impl<E> Inlet<E> {
     /// Puts a piece in, once there is room. Blocks.
     pub(crate) fn push(&self, piece: Bytes, deadline: Deadline) -> Result<(), NotTaken> {

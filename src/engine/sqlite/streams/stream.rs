@@ -4,7 +4,7 @@
 //! aside half-way. So each stream has a thread of its own, from a number of threads that is apart
 //! from those of other statements: streams that stall starve streams alone, and those only until
 //! their deadlines. The deadline covers the whole stream, waiting for its reader included.
-use super::pipe::{Inlet, Next, NotTaken, Outlet, pipe};
+use super::pipe::{Inlet, Next, NotTaken, Outlet, Tap, pipe};
 use crate::clock::Deadline;
 use crate::data::{Call, DataPlane, SharedGuard, begins_like_a_write};
 use crate::engine::query::{QueryAnswer, QueryError, QueryRequest, Target};
@@ -31,8 +31,16 @@ pub enum Streamed {
 pub struct RowStream {
     first: Option<Bytes>,
     outlet: Outlet<StreamEnd>,
+    tap: Tap<StreamEnd>,
     ticket: Arc<Ticket>,
     is_over: bool,
+}
+
+/// Ends a stream from outside.
+#[derive(Debug)]
+pub struct StreamStopper {
+    ticket: Arc<Ticket>,
+    tap: Tap<StreamEnd>,
 }
 
 /// The rest of a stream, or why there is none.
@@ -87,6 +95,7 @@ impl DataPlane {
         let mut rows = RowStream {
             first: None,
             outlet,
+            tap: tap.clone(),
             ticket: Arc::default(),
             is_over: false,
         };
@@ -160,7 +169,24 @@ impl DataPlane {
     }
 }
 
+impl StreamStopper {
+    /// Ends the statement, and tells its reader why. What nobody has read yet is dropped.
+    pub fn stop(&self, error: QueryError) {
+        self.ticket.abandon();
+        self.tap.break_off(Err(error));
+    }
+}
+
 impl RowStream {
+    /// What ends it from outside, also while nobody reads it.
+    #[must_use]
+    pub fn stopper(&self) -> StreamStopper {
+        StreamStopper {
+            ticket: Arc::clone(&self.ticket),
+            tap: self.tap.clone(),
+        }
+    }
+
     /// The next piece of the body; `None` behind the last.
     ///
     /// # Errors

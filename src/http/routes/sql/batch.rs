@@ -173,7 +173,8 @@ pub(crate) async fn run_batch(
     let ran = gateway
         .data
         .batch(&entered.guard, &entered.target, statements, mode, options);
-    let answers = ran.await.map_err(|error| batch_problem(error, mode))?;
+    let ran = async { ran.await.map_err(|error| batch_problem(error, mode)) };
+    let answers = gateway.while_living(entered.guard.database(), ran).await?;
     Ok(batch_answer(answers, stopwatch))
 }
 
@@ -201,11 +202,14 @@ pub(crate) async fn run_script(
     let ran = gateway
         .data
         .script(&entered.guard, &entered.target, &script, options);
-    let answers = ran.await.map_err(|error| {
-        let place = place_in_script(error.failure.statement, error.offset, &script);
-        let problem = whole_or(error.failure.error, &place, "nothing is kept");
-        problem.at_statement(error.failure.statement, 0, Some(error.offset))
-    })?;
+    let ran = async {
+        ran.await.map_err(|error| {
+            let place = place_in_script(error.failure.statement, error.offset, &script);
+            let problem = whole_or(error.failure.error, &place, "nothing is kept");
+            problem.at_statement(error.failure.statement, 0, Some(error.offset))
+        })
+    };
+    let answers = gateway.while_living(entered.guard.database(), ran).await?;
     Ok(script_answer(&answers, stopwatch))
 }
 

@@ -238,15 +238,13 @@ impl Gateway {
     /// Runs one statement on a database that was entered. Dropped before it ends, it ends the
     /// statement too.
     pub(crate) async fn run(
-        &self,
+        self: &Arc<Self>,
         entered: &Entered,
         request: QueryRequest,
     ) -> Result<Response, QueryError> {
         let stopwatch = Stopwatch::start();
-        let answer = self
-            .data
-            .query(&entered.guard, &entered.target, request)
-            .await?;
+        let answer = self.data.query(&entered.guard, &entered.target, request);
+        let answer = self.while_living(entered.guard.database(), answer).await?;
         Ok(written(answer, stopwatch.elapsed()))
     }
 }
@@ -288,6 +286,7 @@ impl From<QueryError> for Problem {
             QueryError::ResultTooLarge { .. } => ErrorCode::ResultTooLarge,
             QueryError::Timeout { .. } => ErrorCode::StatementTimeout,
             QueryError::TokenEnded => ErrorCode::Unauthenticated,
+            QueryError::Expired => ErrorCode::DatabaseExpired,
             QueryError::Locked => ErrorCode::DatabaseLocked,
             QueryError::QuotaExceeded | QueryError::TemporaryFilesFull { .. } => {
                 ErrorCode::QuotaExceeded

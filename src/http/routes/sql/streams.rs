@@ -19,6 +19,7 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
 use utoipa::{IntoParams, ToSchema};
 
 /// What a request says about the form of its answer beside its body.
@@ -164,6 +165,7 @@ impl Gateway {
             Format::Ndjson => shape == Shape::Rows,
             Format::Csv => false,
         };
+        let database = entered.guard.database();
         let stopwatch = Stopwatch::start();
         // A header says whether it was cut, so it cannot be on its way before its end.
         if request.options.max_rows.is_some() && !tells_at_its_end {
@@ -173,17 +175,24 @@ impl Gateway {
         }
         if !wanted.is_streamed {
             let answer = self.data.query(&entered.guard, &entered.target, request);
-            let answer = answer.await?;
+            let answer = self.while_living(database, answer).await?;
             return Ok(whole_in_format(answer, wanted.format, stopwatch.elapsed()));
         }
         let streamed = self.data.stream(&entered.guard, &entered.target, request);
-        match streamed.await? {
+        match self.while_living(database, streamed).await? {
             Streamed::Whole(answer) => {
                 Ok(whole_in_format(answer, wanted.format, stopwatch.elapsed()))
             }
             Streamed::Rows(rows) => {
+                let (over, stopper) = (self.clone().until_over(database), rows.stopper());
+                // Apart from the stream: nobody polls one whose client has stalled.
+                let ends_with_database = tokio::spawn(async move {
+                    over.await;
+                    stopper.stop(QueryError::Expired);
+                });
                 let sending = Sending {
                     rows,
+                    _ends_with_database: AbortOnDropHandle::new(ends_with_database),
                     tells_errors: wanted.format == Format::Ndjson && shape == Shape::Rows,
                     is_at_line_start: true,
                     gateway: self.clone(),
@@ -198,6 +207,7 @@ impl Gateway {
 /// A stream of rows on its way to the client.
 struct Sending {
     rows: RowStream,
+    _ends_with_database: AbortOnDropHandle<()>,
     /// Whether an error is the last line. Elsewhere nothing can be told from a row, and the body
     /// breaks off instead: its last chunk does not come.
     tells_errors: bool,

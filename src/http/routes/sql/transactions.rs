@@ -14,6 +14,7 @@ use crate::domain::ids::DatabaseId;
 use crate::http::Gateway;
 use crate::http::extract::forms;
 use crate::http::extract::{JsonBody, NoFields, NoParameters, PathParts, StrictQuery, TextBody};
+use crate::http::middleware::admission::share::Share;
 use crate::http::middleware::auth::Caller;
 use crate::http::response::error::{ErrorCode, Problem};
 use crate::http::response::refusals::sentence;
@@ -155,7 +156,9 @@ pub(crate) async fn query_in_transaction(
     let key = living_key(&gateway, &caller, &reference, &id).await?;
     let stopwatch = Stopwatch::start();
     let clock = gateway.control.clock();
-    let answer = gateway.data.query_in(&key, request, clock.as_ref()).await?;
+    let answer = gateway.data.query_in(&key, request, clock.as_ref());
+    let answer = async { answer.await.map_err(Problem::from) };
+    let answer = gateway.while_living(key.database, answer).await?;
     Ok(written(answer, stopwatch.elapsed()))
 }
 
@@ -185,14 +188,17 @@ pub(crate) async fn run_batch_in_transaction(
     let (statements, mode, options) = (batch.statements, batch.mode, batch.options);
     let data = &gateway.data;
     let ran = data.batch_in(&key, statements, mode, options, clock.as_ref());
-    let answers = ran.await.map_err(|failure| {
-        let place = failure.statement.map(|it| format!("statement {it}"));
-        let said = match mode {
-            BatchMode::Immediate | BatchMode::Deferred => "nothing of the batch is kept",
-            BatchMode::None => "the statements before it are kept in the transaction",
-        };
-        batch_problem(failure, place, said, None)
-    })?;
+    let ran = async {
+        ran.await.map_err(|failure| {
+            let place = failure.statement.map(|it| format!("statement {it}"));
+            let said = match mode {
+                BatchMode::Immediate | BatchMode::Deferred => "nothing of the batch is kept",
+                BatchMode::None => "the statements before it are kept in the transaction",
+            };
+            batch_problem(failure, place, said, None)
+        })
+    };
+    let answers = gateway.while_living(key.database, ran).await?;
     Ok(batch_answer(answers, stopwatch))
 }
 
@@ -221,12 +227,15 @@ pub(crate) async fn run_script_in_transaction(
     let ran = gateway
         .data
         .script_in(&key, &script, options, clock.as_ref());
-    let answers = ran.await.map_err(|error| {
-        let place = (error.failure.statement)
-            .map(|statement| place_in_script(statement, error.offset, &script));
-        let said = "nothing of the script is kept";
-        batch_problem(error.failure, place, said, Some(error.offset))
-    })?;
+    let ran = async {
+        ran.await.map_err(|error| {
+            let place = (error.failure.statement)
+                .map(|statement| place_in_script(statement, error.offset, &script));
+            let said = "nothing of the script is kept";
+            batch_problem(error.failure, place, said, Some(error.offset))
+        })
+    };
+    let answers = gateway.while_living(key.database, ran).await?;
     Ok(script_answer(&answers, stopwatch))
 }
 
@@ -347,7 +356,8 @@ impl From<TransactionError> for Problem {
             TransactionError::Ended(_) => Self::new(ErrorCode::TransactionEnded, detail)
                 .hint("begin another, and do all of it again if it was not committed"),
             TransactionError::TooMany { .. } => Self::new(ErrorCode::Overloaded, detail),
-            TransactionError::ShareTaken { .. } => Self::new(ErrorCode::RateLimited, detail)
+            TransactionError::ShareTaken { open } => Self::new(ErrorCode::RateLimited, detail)
+                .of_share(Share::of_transactions(open))
                 .hint("end some of them before you begin others"),
             TransactionError::Outdated => Self::new(ErrorCode::DatabaseLocked, detail)
                 .hint("roll it back and begin again; `\"mode\":\"immediate\"` cannot meet this")

@@ -1,0 +1,63 @@
+//! Ends what runs on a database as soon as its time to live is over.
+use crate::data::QueryError;
+use crate::domain::ids::DatabaseId;
+use crate::http::Gateway;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// How often a time that will be over is looked at: clocks are set, too.
+const LOOK: Duration = Duration::from_millis(250);
+
+impl Gateway {
+    /// Comes back once the database's time is over, which may be set anew until then.
+    pub(crate) async fn until_over(self: Arc<Self>, id: DatabaseId) {
+        let mut changes = self.control.changes();
+        loop {
+            let present = changes.borrow_and_update().clone();
+            let now = self.control.clock().now();
+            let expires_at = match present.state.database(id) {
+                Some(it) if it.has_expired(now) => return,
+                Some(it) => it.expires_at,
+                // It has no time any more that could be over.
+                None => None,
+            };
+            let look = async {
+                match expires_at {
+                    Some(at) => tokio::time::sleep(at.since(now).min(LOOK)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = look => {}
+                changed = changes.changed() => if changed.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+
+    /// Does work on a database for as long as its time is not over; then the work is dropped where
+    /// it stands. What is there at once costs nothing.
+    ///
+    /// # Errors
+    /// The work's own, and [`QueryError::Expired`].
+    pub(crate) async fn while_living<T, E: From<QueryError>>(
+        self: &Arc<Self>,
+        id: DatabaseId,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let mut work = pin!(work);
+        let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+        if let Poll::Ready(done) = first {
+            return done;
+        }
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = Arc::clone(self).until_over(id) => Err(QueryError::Expired.into()),
+        }
+    }
+}
