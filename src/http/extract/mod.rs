@@ -32,24 +32,33 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Gateway>> for JsonBod
     async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let bytes = read_body(&parts.headers, body).await?;
-        if bytes.len() <= READ_HERE_BYTES {
-            return parse_object(&parts.headers, &bytes).map(Self);
-        }
-        // What is made of it is there beside it, for as long as it is read.
-        let mut held = Held::default();
-        held.grow(bytes.len()).map_err(|_| no_memory())?;
-        let read = move || {
-            let _held = held;
-            parse_object(&parts.headers, &bytes).map(Self)
-        };
-        let read = tokio::task::spawn_blocking(read).await;
-        read.unwrap_or_else(|error| Err(Problem::internal("the thread ended").because(&error)))
+        let parse = move |bytes: Bytes| parse_object(&parts.headers, &bytes).map(Self);
+        read_elsewhere_if_long(bytes, parse).await
     }
 }
 
 /// A longer body is read on a thread of its own: a megabyte takes several milliseconds, and others
 /// wait for the thread that serves them.
 const READ_HERE_BYTES: usize = 64 << 10;
+
+/// What `read` makes of a body.
+async fn read_elsewhere_if_long<T: Send + 'static>(
+    bytes: Bytes,
+    read: impl FnOnce(Bytes) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    if bytes.len() <= READ_HERE_BYTES {
+        return read(bytes);
+    }
+    // What is made of it is there beside it, for as long as it is read.
+    let mut held = Held::default();
+    held.grow(bytes.len()).map_err(|_| no_memory())?;
+    let read = tokio::task::spawn_blocking(move || {
+        let _held = held;
+        read(bytes)
+    });
+    let read = read.await;
+    read.unwrap_or_else(|error| Err(Problem::internal("the thread ended").because(&error)))
+}
 
 /// Plain text, in UTF-8.
 pub(super) struct TextBody(pub(super) String);
@@ -69,11 +78,14 @@ impl FromRequest<Arc<Gateway>> for TextBody {
             )
             .hint("send `Content-Type: text/plain`"));
         }
-        let text = String::from_utf8(bytes.into());
-        text.map(Self).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            Problem::invalid(format!("The body is no UTF-8 from byte {at} on."))
-        })
+        let read = |bytes: Bytes| {
+            let text = String::from_utf8(bytes.into());
+            text.map(Self).map_err(|error| {
+                let at = error.utf8_error().valid_up_to();
+                Problem::invalid(format!("The body is no UTF-8 from byte {at} on."))
+            })
+        };
+        read_elsewhere_if_long(bytes, read).await
     }
 }
 
