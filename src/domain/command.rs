@@ -84,7 +84,7 @@ pub enum Command {
         /// Which one.
         job: JobId,
     },
-    /// Let a stuck job try again.
+    /// Let a job that is stuck, or waits for its next try, try again now.
     ReleaseJob {
         /// Which one.
         job: JobId,
@@ -332,6 +332,7 @@ impl Command {
             Self::DeleteDatabase { .. }
             | Self::PurgeDatabase { .. }
             | Self::CancelJob { .. }
+            | Self::ReleaseJob { .. }
             | Self::StartJob { .. }
             | Self::ResumeJob { .. }
             | Self::FinishStep { .. }
@@ -347,7 +348,6 @@ impl Command {
             | Self::RestartWorker { .. }
             | Self::RepairWorker { .. }
             | Self::DegradeDatabase { .. }
-            | Self::ReleaseJob { .. }
             | Self::IssueToken { .. }
             | Self::RevokeToken { .. }
             | Self::QuarantineWorker { .. }

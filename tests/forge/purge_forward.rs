@@ -71,7 +71,11 @@ async fn a_purge_that_fails_half_way_says_so_and_ends_once_the_cause_is_gone() {
         assert_eq!(found["data"][0]["id"], database.to_string());
 
         stays.release(&set_aside(&forge, room, database));
-        forge.settle().await;
+        let told = forge.get(&format!("/v1/jobs/{job}")).await.json();
+        assert_eq!(told["state"], "retry_wait", "its time has not come");
+        let hurried = forge.post(&format!("/v1/jobs/{job}/retry"), "").await;
+        assert_eq!(hurried.status, 202, "{}", hurried.text);
+        forge.runner.run_until_idle().await.unwrap();
         assert!(!forge.exists(database));
         assert!(!set_aside(&forge, room, database).exists());
         let told = forge.get(&format!("/v1/jobs/{job}")).await.json();

@@ -129,8 +129,8 @@ pub(super) fn cancel(state: &State, id: JobId) -> Result<Vec<Event>, Refusal> {
 
 pub(super) fn release(state: &State, id: JobId) -> Result<Vec<Event>, Refusal> {
     let job = unfinished(state, id)?;
-    if job.state != JobState::Stuck {
-        return Err(wrong_state(job, "released"));
+    if !matches!(job.state, JobState::Stuck | JobState::RetryWait) {
+        return Err(wrong_state(job, "tried again now"));
     }
     Ok(vec![
         JobReleased {

@@ -188,7 +188,9 @@ pub(crate) async fn cancel_job(
     act.await
 }
 
-/// Let a stuck job try again
+/// Let a job try again now
+///
+/// One that is stuck, or that waits for its next try.
 #[utoipa::path(post, path = "/v1/jobs/{id}/retry", tag = "jobs",
     params(("id" = String, Path, description = "The job's id"), CommandParameters),
     request_body = NoFields,
@@ -200,7 +202,8 @@ pub(crate) async fn retry_job(
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
     let command = |job| Command::ReleaseJob { job };
-    let hint = "only a stuck job can be tried again; send the command that made this one again";
+    let hint = "only a job that is stuck, or waits for its next try, can be tried again; send the \
+         command that made this one again";
     let act = gateway.act_on_job(&id, &mutation, &parameters, command, hint);
     act.await
 }
