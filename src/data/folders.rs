@@ -2,7 +2,7 @@
 //!
 //! Every call blocks, may be repeated, and may be cut off anywhere and run again. What moves moves
 //! by one rename inside one filesystem. A folder that is in a place already is never written over.
-use super::layout::{LayoutError, check_layout};
+use super::layout::{DataFile, LayoutError, check_layout};
 use crate::domain::ids::DatabaseId;
 use crate::engine::sqlite::{MAIN_FILE, WAL_FILE};
 use std::fs::{self, DirBuilder, File};
@@ -130,7 +130,12 @@ impl Folders {
     /// # Errors
     /// When the disk refuses to tell, or it is in two places.
     pub fn place(&self, database: DatabaseId) -> Result<Place, FolderError> {
-        let look = |it: &Path| it.try_exists().map_err(failed("look for a folder"));
+        // A link stands where the folder should, wherever it leads.
+        let look = |it: &Path| match it.symlink_metadata() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed("look for a folder")(error)),
+        };
         match (
             look(&self.living(database))?,
             look(&self.trashed(database))?,
@@ -189,21 +194,17 @@ impl Folders {
         read().map_err(failed("list the folders of databases"))
     }
 
-    /// Whether the database's file is in its place: a plain file that is not empty.
+    /// How the database's file stands.
     ///
     /// # Errors
     /// When the disk refuses to tell.
-    pub fn has_file(&self, database: DatabaseId, place: Place) -> Result<bool, FolderError> {
+    pub fn data_file(&self, database: DatabaseId, place: Place) -> Result<DataFile, FolderError> {
         let folder = match place {
             Place::Living => self.living(database),
             Place::Trash => self.trashed(database),
-            Place::Nowhere => return Ok(false),
+            Place::Nowhere => return Ok(DataFile::Missing),
         };
-        match folder.join(MAIN_FILE).symlink_metadata() {
-            Ok(it) => Ok(it.is_file() && it.len() > 0),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(failed("look for a database's file")(error)),
-        }
+        DataFile::look_in(&folder).map_err(failed("look for a database's file"))
     }
 
     /// Moves something that lies among the living and is no database's to the trash, under a
@@ -312,7 +313,7 @@ impl Folders {
     pub fn ensure_purged(&self, database: DatabaseId) -> Result<(), FolderError> {
         // What an earlier try has left of one that was set aside goes first: it is in the way.
         for (room, folder) in self.places(database) {
-            if folder.exists() {
+            if folder.symlink_metadata().is_ok() {
                 remove(&going(room, database))?;
             }
         }

@@ -21,7 +21,7 @@ pub use crate::engine::sqlite::streams::stream::{RowStream, StreamStopper, Strea
 pub use crate::engine::sqlite::{Format, Int64Form, MAX_PARAMETERS, Param, Params, Shape};
 pub use config::DataConfig;
 pub use folders::{FolderError, Folders, Place};
-pub use layout::{LayoutError, check_layout};
+pub use layout::{DataFile, LayoutError, check_layout};
 pub use transactions::{
     BegunTransaction, NewTransaction, TransactionBatchError, TransactionEnd, TransactionError,
     TransactionKey, TransactionMode,

@@ -231,7 +231,19 @@ fn the_doctor_misses_the_file_of_a_database_that_is_in_place() {
     let ended = on(&folder, &["doctor"]);
     assert_eq!(ended.code, 4, "{ended:?}");
     let line = ended.out.lines().find(|it| it[6..].starts_with("files"));
-    assert!(line.unwrap().contains("missing of shop"), "{ended:?}");
+    assert!(line.unwrap().contains("that of shop"), "{ended:?}");
+    assert!(line.unwrap().contains("is missing"), "{ended:?}");
+
+    let database = "00000000-0000-0000-0000-0000000000d1";
+    let elsewhere = folder.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("main.db"), "whole").unwrap();
+    let rooms = folder.path().join("databases");
+    fs::create_dir_all(&rooms).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, rooms.join(database)).unwrap();
+    let ended = on(&folder, &["doctor"]);
+    let line = ended.out.lines().find(|it| it[6..].starts_with("files"));
+    assert!(line.unwrap().contains("is a link"), "{ended:?}");
 }
 
 #[test]

@@ -310,3 +310,82 @@ async fn what_cannot_be_seen_is_unknown_and_said_so() {
     );
     assert_eq!(names.len(), 2, "and the missing worker is back");
 }
+
+#[tokio::test]
+async fn a_link_in_place_of_a_databases_folder_is_told_and_a_purge_removes_it_alone() {
+    let forge = HttpForge::new().await;
+    for purge in ["?purge=true", ""] {
+        let id = forge.ready("shop").await;
+        let folder = file_of(&forge, "databases", id).with_file_name("");
+        let elsewhere = forge
+            .kept
+            .folder
+            .path()
+            .join(format!("elsewhere{}", purge.len()));
+        std::fs::rename(&folder, &elsewhere).unwrap();
+        let link = forge
+            .kept
+            .folder
+            .path()
+            .join("databases")
+            .join(id.to_string());
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        let query = r#"{"sql":"SELECT 1"}"#;
+        let asked = forge.post("/v1/databases/shop/query", query).await;
+        asked.problem(503, "data_missing");
+
+        forge.reconcile().await;
+        let found = drift(&forge).await;
+        let finding = &found["findings"][0];
+        assert_eq!(finding["kind"], "data_missing", "{found}");
+        assert_eq!(finding["database"], id.to_string());
+        let what = finding["what"].as_str().unwrap();
+        assert!(
+            what.contains("is a link") && what.contains("a purge removes"),
+            "{what}"
+        );
+        let shown = forge.get("/v1/databases/shop").await.json();
+        assert_eq!(shown["data_missing"], true);
+
+        let path = format!("/v1/databases/shop{purge}");
+        assert_eq!(forge.send("DELETE", &path, "").await.status.as_u16(), 202);
+        forge.settle().await;
+        assert!(link.symlink_metadata().is_err(), "the link is gone");
+        assert!(elsewhere.join("main.db").is_file(), "what it led to is not");
+        if purge.is_empty() {
+            let path = format!("/v1/databases/{id}?purge=true");
+            assert_eq!(forge.send("DELETE", &path, "").await.status.as_u16(), 202);
+            forge.settle().await;
+        }
+        assert_eq!(
+            forge
+                .kept
+                .folder
+                .path()
+                .join("trash")
+                .read_dir()
+                .unwrap()
+                .count(),
+            0
+        );
+        assert!(elsewhere.join("main.db").is_file());
+    }
+}
+
+#[tokio::test]
+async fn a_second_name_of_a_databases_file_is_told_as_sql_tells_it() {
+    let forge = HttpForge::new().await;
+    let id = forge.ready("shop").await;
+    let other = forge.kept.folder.path().join("other-name");
+    std::fs::hard_link(file_of(&forge, "databases", id), &other).unwrap();
+    let query = r#"{"sql":"SELECT 1"}"#;
+    let asked = forge.post("/v1/databases/shop/query", query).await;
+    asked.problem(503, "data_missing");
+    forge.reconcile().await;
+    let found = drift(&forge).await;
+    let what = found["findings"][0]["what"].as_str().unwrap();
+    assert!(what.contains("second name"), "{what}");
+    std::fs::remove_file(other).unwrap();
+    let asked = forge.post("/v1/databases/shop/query", query).await;
+    assert_eq!(asked.status.as_u16(), 200, "{}", asked.text);
+}

@@ -2,11 +2,12 @@
 use super::Finding;
 use crate::clock::timestamp::Timestamp;
 use crate::clock::{CLOCK_TOLERANCE, Clock, SystemClock};
-use crate::domain::database::{Condition, Database};
+use crate::data::DataFile;
+use crate::domain::database::Condition;
 use crate::domain::state::State;
-use crate::engine::sqlite::MAIN_FILE;
 use crate::event_log::checkpoints::{Checkpoints, Comparison, Contradiction, Held};
 use crate::event_log::verify::{Verified, VerifyError, verify_each};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What was found, and the state that the verified events lead to.
@@ -142,25 +143,25 @@ fn files(data_dir: &Path, state: &State) -> Finding {
         .databases()
         .filter(|it| matches!(it.condition, Condition::Ready | Condition::Stopped))
         .collect();
-    let missing: Vec<String> = in_place
-        .iter()
-        .filter(|it| !main_file_exists(data_dir, it))
-        .map(|it| format!("{} ({})", it.name, it.id))
-        .collect();
-    if missing.is_empty() {
+    let troubles = in_place.iter().filter_map(|database| {
+        let folder = data_dir.join("databases").join(database.id.to_string());
+        let (seen, help) = match DataFile::look_in(&folder) {
+            Ok(it) => it.trouble()?,
+            Err(_) => (
+                "cannot be looked at",
+                "ask as the user who runs the gateway",
+            ),
+        };
+        let seen = format!("that of {} ({}) {seen}", database.name, database.id);
+        Some((seen, help))
+    });
+    let (seen, help): (Vec<_>, BTreeSet<_>) = troubles.unzip();
+    if seen.is_empty() {
         return Finding::ok(
             "files",
             format!("all are there of {} databases", in_place.len()),
         );
     }
-    Finding::fail(
-        "files",
-        format!("missing of {}", missing.join(", ")),
-        "nothing is put in their place; bring them back from a backup, or delete the databases",
-    )
-}
-
-fn main_file_exists(data_dir: &Path, database: &Database) -> bool {
-    let folder = data_dir.join("databases").join(database.id.to_string());
-    folder.join(MAIN_FILE).is_file()
+    let help: Vec<_> = help.into_iter().collect();
+    Finding::fail("files", seen.join(", "), help.join("; "))
 }

@@ -112,6 +112,10 @@ pub(super) fn is_empty(folder: &Path) -> Result<bool, FileError> {
 }
 
 pub(super) fn settle(folder: &Path) -> Result<(), FileError> {
+    // What lies behind a link is none of ours.
+    if folder.is_symlink() {
+        return Ok(());
+    }
     let file = folder.join(MAIN_FILE);
     match require_plain(&file) {
         Err(FileError::Missing) => return Ok(()),

@@ -1,6 +1,6 @@
 //! What the reconciler sees, and what may follow from it.
 use crate::clock::timestamp::Timestamp;
-use crate::data::Place;
+use crate::data::{DataFile, Place};
 use crate::domain::database::Database;
 use crate::domain::ids::DatabaseId;
 use crate::runtime::Worker;
@@ -43,6 +43,8 @@ pub enum Finding {
         database: DatabaseId,
         /// Where it should be.
         place: Place,
+        /// How it stands.
+        seen: DataFile,
     },
     /// Something lies among the folders of databases that no database is known by. It stays
     /// there until somebody asks for it to go.
@@ -87,12 +89,14 @@ impl fmt::Display for Finding {
             Self::QuarantineEnded { worker } => {
                 write!(f, "worker {worker} is no longer in quarantine: it is gone")
             }
-            Self::DataMissing { database, place } => {
-                write!(
-                    f,
-                    "the file of database {database} is missing {}",
-                    room(*place)
-                )
+            Self::DataMissing {
+                database,
+                place,
+                seen,
+            } => {
+                let (seen, help) = seen.trouble().unwrap_or(("was missing", "look again"));
+                let room = room(*place);
+                write!(f, "the file of database {database} {room} {seen}: {help}")
             }
             Self::UnknownFolder { place, name } => {
                 write!(f, "`{name}` {} belongs to no database", room(*place))
@@ -137,5 +141,5 @@ pub struct Look {
     /// Everything among the folders of databases.
     pub folders: Vec<(Place, String)>,
     /// Databases whose file is not in its place.
-    pub without_file: Vec<(DatabaseId, Place)>,
+    pub without_file: Vec<(DatabaseId, Place, DataFile)>,
 }

@@ -13,7 +13,7 @@ pub use plan::plan;
 use super::Workshop;
 use super::drift::Pass;
 use crate::control::{Present, Submission, SubmitError};
-use crate::data::{FolderError, Place};
+use crate::data::{DataFile, FolderError, Place};
 use crate::domain::command::Command;
 use crate::domain::database::Condition;
 use crate::domain::ids::Actor;
@@ -182,8 +182,11 @@ impl Reconciler {
                     Condition::Trashed { .. } => Place::Trash,
                     Condition::Creating | Condition::Purging => continue,
                 };
-                if !folders.has_file(database.id, place)? {
-                    without_file.push((database.id, place));
+                match folders.data_file(database.id, place)? {
+                    DataFile::InPlace => {}
+                    seen @ (DataFile::Missing | DataFile::Link | DataFile::TwoNames) => {
+                        without_file.push((database.id, place, seen))
+                    }
                 }
             }
             Ok(Look {

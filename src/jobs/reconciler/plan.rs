@@ -32,12 +32,13 @@ pub fn plan(
         plan_workers(&mut plan, before, workers, folder_of, memory, now);
         plan_strays(&mut plan, workers, after, memory, now);
     }
-    for (database, place) in &look.without_file {
+    for (database, place, seen) in &look.without_file {
         let is_quiet = |state: &State| state.database(*database).map(|it| it.sequence);
         if is_quiet(before) == is_quiet(after) {
             plan.findings.push(Finding::DataMissing {
                 database: *database,
                 place: *place,
+                seen: *seen,
             });
         }
     }
