@@ -12,7 +12,7 @@ use crate::domain::ids::{Actor, InstanceId};
 use crate::event_log::canonical::export_line;
 use crate::event_log::checkpoints::Checkpoints;
 use crate::event_log::disk::{DiskEventLog, OpenError, OpenReport, Settings};
-use crate::event_log::{EventLog, ReadError};
+use crate::event_log::{AppendError, EventLog, ReadError};
 use crate::http::{self, Gateway};
 use crate::jobs::Workshop;
 use crate::jobs::observed::ObservedWorkers;
@@ -257,7 +257,13 @@ async fn found(
         control.submit(submission)
     };
     if let Some(detail) = report.healed() {
-        submit(Command::RecordHealing { detail }).await?;
+        match submit(Command::RecordHealing { detail }).await {
+            // The forge starts all the same: what makes room is taken, and reads go on.
+            Err(SubmitError::NotAppended(AppendError::DiskFull)) => {
+                tracing::warn!("the disk is full: what was healed is not noted in the log");
+            }
+            noted => drop(noted?),
+        }
     }
     if let Some(instance) = control.present().state.instance {
         return Ok(instance);

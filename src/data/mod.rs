@@ -129,16 +129,10 @@ impl DataPlane {
         database: DatabaseId,
         deadline: Deadline,
     ) -> Result<ExclusiveGuard, GateError> {
-        let draining = self.transactions.drain(database);
-        let guard = self.gates.take(database, deadline).await?;
-        drop(draining);
-        let open = self.open.take(database);
+        let guard = self.take_unsettled(database, deadline).await?;
         let folder = self.folders.living(database);
         let all = Arc::clone(&self.open);
         let settled = tokio::task::spawn_blocking(move || {
-            if let Some(open) = open {
-                open.close();
-            }
             let mut settled = Sqlite.settle(&folder);
             while settled == Err(FileError::NoFiles) && all.close_idle(all.connections() / 2) {
                 settled = Sqlite.settle(&folder);
@@ -148,6 +142,7 @@ impl DataPlane {
         match settled.await {
             Ok(Ok(())) => Ok(guard),
             Ok(Err(FileError::NoFiles)) => Err(GateError::NoFiles),
+            Ok(Err(FileError::DiskFull)) => Err(GateError::DiskFull),
             Ok(Err(error)) => Err(GateError::NotSettled {
                 reason: error.to_string(),
             }),
@@ -155,6 +150,28 @@ impl DataPlane {
                 reason: error.to_string(),
             }),
         }
+    }
+
+    /// The same, but what was written last stays in the WAL, as after a crash. That takes no room on
+    /// a disk, and is enough for files that are on their way out.
+    ///
+    /// # Errors
+    /// When SQL does not end before `deadline`.
+    pub async fn take_unsettled(
+        &self,
+        database: DatabaseId,
+        deadline: Deadline,
+    ) -> Result<ExclusiveGuard, GateError> {
+        let draining = self.transactions.drain(database);
+        let guard = self.gates.take(database, deadline).await?;
+        drop(draining);
+        if let Some(open) = self.open.take(database) {
+            let closed = tokio::task::spawn_blocking(move || open.close()).await;
+            closed.map_err(|error| GateError::NotSettled {
+                reason: error.to_string(),
+            })?;
+        }
+        Ok(guard)
     }
 
     /// Runs one statement on the database behind `guard`.

@@ -38,6 +38,9 @@ pub enum GateError {
     /// No file descriptor is left to open it with. Nothing was done.
     #[error("the database could not be settled: no file descriptor is left")]
     NoFiles,
+    /// The disk has no room to bring what was written into the main file. Nothing was done.
+    #[error("the database could not be settled: the disk is full")]
+    DiskFull,
     /// What was written could not be brought into the main file. Nothing was done.
     #[error("the database could not be settled: {reason}")]
     NotSettled {

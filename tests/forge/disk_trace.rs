@@ -117,6 +117,8 @@ fn parse(
         "ftruncate" => Some(Act::SetLength(on()?, number(0))),
         "rename" => Some(Act::Rename(named(0)?, named(1)?)),
         "unlink" | "rmdir" => Some(Act::Remove(named(0)?)),
+        // Room behind the end of a file is no content, and no length.
+        "fallocate" if arguments.contains("FALLOC_FL_KEEP_SIZE") => None,
         "fsync" | "fdatasync" => Some(Act::SyncBegun(on()?, thread)),
         _ if on().is_none() && named(0).is_none() => None,
         other => panic!("a call that the model does not know: {other}({arguments:.100}"),

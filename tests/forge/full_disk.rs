@@ -233,6 +233,65 @@ fn writers_that_fill_the_disk_leave_reads_lists_and_purges_to_others() {
 }
 
 #[test]
+fn a_purge_ends_on_a_full_disk_whose_reserve_is_used_up_and_the_lists_say_that_they_stay_behind() {
+    let disk = SmallDisk::of_megabytes(32);
+    let gateway = GatewayProcess::start(&disk.data_dir());
+    for name in ["big", "small"] {
+        ready(&gateway, name);
+        let (status, answer) = query(&gateway, name, "CREATE TABLE t(x)");
+        assert_eq!(status, 200, "{answer}");
+    }
+    // So much that the WAL cannot be brought into the file on what is left.
+    while query(&gateway, "big", "INSERT INTO t VALUES (randomblob(500000))").0 == 200 {}
+    gateway.kill();
+    std::fs::remove_file(disk.data_dir().join(".forge/reserve")).unwrap();
+    disk.fill();
+
+    let program = Command::new(env!("CARGO_BIN_EXE_dbforge"));
+    let settings = [("DBFORGE_RUNTIME", "process")];
+    let gateway = GatewayProcess::try_start(program, &disk.data_dir(), &settings);
+    let gateway = gateway.expect("it starts on a full disk");
+    let (status, answer) = query(&gateway, "small", "SELECT count(*) FROM t");
+    assert_eq!((status, &answer["rows"]), (200, &json!([[0]])), "{answer}");
+    let (status, readiness) = gateway.get("/readyz").unwrap();
+    assert_eq!(
+        (status, &readiness["checks"]["disk"]["ok"]),
+        (503, &json!(false)),
+        "{readiness}"
+    );
+    let doctor = Command::new(env!("CARGO_BIN_EXE_dbforge"))
+        .args(["doctor", "--data-dir"])
+        .arg(disk.data_dir())
+        .env("DBFORGE_RUNTIME", "process")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(doctor.stdout).unwrap();
+    let line = said.lines().find(|it| it[6..].starts_with("disk")).unwrap();
+    assert!(line.starts_with("fail"), "{said}");
+
+    let (status, job) = gateway.delete("/v1/databases/big?purge=true").unwrap();
+    assert_eq!(status, 202, "{job}");
+    let (status, readiness) = gateway.get("/readyz").unwrap();
+    let lists = &readiness["checks"]["lists"]["ok"];
+    let (listed, answer) = gateway.get("/v1/databases?limit=1").unwrap();
+    assert!(status == 503 || listed == 200, "{readiness} {answer}");
+    assert!(
+        lists == &json!(false) || listed == 200,
+        "{readiness} {answer}"
+    );
+    ended(&gateway, &job, "succeeded");
+    gateway.poll("lists follow again, and commands are taken", || {
+        gateway
+            .get("/readyz")
+            .is_some_and(|(status, _)| status == 200)
+    });
+    let (status, list) = gateway.get("/v1/databases?limit=10").unwrap();
+    assert_eq!(status, 200, "{list}");
+    assert!(gateway.stop());
+    assert_verifies(&disk.data_dir());
+}
+
+#[test]
 fn a_disk_that_fails_a_sync_turns_the_log_read_only_and_acknowledges_nothing() {
     let folder = TempDir::new().unwrap();
     let gateway = GatewayProcess::start(folder.path());

@@ -116,3 +116,32 @@ fn a_folder_that_becomes_a_link_makes_the_gateway_not_ready() {
     assert_eq!(gateway.get("/readyz").unwrap().0, 200);
     assert!(gateway.stop());
 }
+
+#[test]
+fn a_standard_error_that_takes_nothing_ends_nothing() {
+    for (what, redirect) in [
+        ("closed", "exec \"$@\" 2>&-"),
+        ("a pipe that nobody reads", "exec \"$@\" 2> >(exec true)"),
+        ("a full disk", "exec \"$@\" 2>/dev/full"),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let mut program = Command::new("bash");
+        program.args(["-c", redirect, "bash", env!("CARGO_BIN_EXE_dbforge")]);
+        let settings = [("DBFORGE_RUNTIME", "process"), ("DBFORGE_LOG", "debug")];
+        let gateway = GatewayProcess::try_start(program, folder.path(), &settings);
+        let gateway = gateway.unwrap_or_else(|| panic!("{what}: it does not start"));
+        let (status, job) = gateway
+            .post("/v1/databases", &json!({"name": "shop"}))
+            .unwrap();
+        assert_eq!(status, 202, "{what}: {job}");
+        // More than there are threads of any kind.
+        for number in 0..50 {
+            let sql = format!("SELECT {number}");
+            let answered = gateway.post("/v1/databases/shop/query", &json!({ "sql": sql }));
+            let (status, answer) = answered.unwrap_or_else(|| panic!("{what}: no answer"));
+            assert_eq!(status, 200, "{what}: {answer}");
+            assert_eq!(gateway.get("/v1/databases").unwrap().0, 200, "{what}");
+        }
+        assert!(gateway.stop(), "{what}");
+    }
+}

@@ -1,14 +1,13 @@
 //! What the machine offers: room on the disk, and somewhere to run workers.
 use super::Finding;
 use crate::config::{Config, RuntimeChoice};
+use crate::event_log::disk::room_for_commands;
 use crate::runtime::docker::{DockerAvailability, DockerEngine};
 use rustix::fs::statvfs;
 use std::path::Path;
 
 /// Below this, writes will soon be refused.
 const LITTLE_ROOM: u64 = 1 << 30;
-/// Below this, a journal file (64 MiB) no longer fits.
-const NO_ROOM: u64 = 128 << 20;
 
 /// Room on the disk of the data folder, or of the folder that it will be made in.
 pub(super) fn look_at_disk(data_dir: &Path) -> Finding {
@@ -22,11 +21,16 @@ pub(super) fn look_at_disk(data_dir: &Path) -> Finding {
         }
     };
     let seen = format!("{} MiB free", free >> 20);
-    match free {
-        ..NO_ROOM => Finding::fail("disk", seen, "make room: the event log needs some"),
-        NO_ROOM..LITTLE_ROOM => Finding::warn("disk", seen, "make room before it is used up"),
-        LITTLE_ROOM.. => Finding::ok("disk", seen),
+    // The bound of `/readyz`.
+    if free < room_for_commands(&data_dir.join(".forge")) {
+        let next = "deletes, purges and cancels alone are taken; purge what is not needed, or make \
+             room otherwise";
+        return Finding::fail("disk", seen, next);
     }
+    if free < LITTLE_ROOM {
+        return Finding::warn("disk", seen, "make room before it is used up");
+    }
+    Finding::ok("disk", seen)
 }
 
 /// Whether workers can run where the settings, or the data folder's memory, say.

@@ -16,6 +16,7 @@ mod untold;
 mod whole;
 
 pub use self::report::{Finding, OpenError, OpenReport, Segments};
+pub use self::reserve::room_for_commands;
 
 use self::reads::Span;
 use self::reserve::Reserve;

@@ -15,6 +15,21 @@ const RESERVE_BYTES: u64 = 4 << 20;
 /// by then, a create that runs for one, fits in it.
 const ROOM_BESIDE_BYTES: u64 = 4 << 20;
 
+/// How many bytes a disk must have free for commands of all kinds to be taken, by whoever opens this
+/// folder next: the reserve is one of them where it is not kept yet.
+#[must_use]
+pub fn room_for_commands(forge_dir: &Path) -> u64 {
+    let reserve = match file_in(forge_dir).exists() {
+        true => 0,
+        false => RESERVE_BYTES,
+    };
+    ROOM_BESIDE_BYTES + reserve
+}
+
+fn file_in(forge_dir: &Path) -> PathBuf {
+    forge_dir.join("reserve")
+}
+
 /// A file that holds room and nothing else.
 #[derive(Debug)]
 pub(super) struct Reserve {
@@ -27,7 +42,7 @@ pub(super) struct Reserve {
 impl Reserve {
     pub(super) fn new(forge_dir: &Path) -> Self {
         Self {
-            file: forge_dir.join("reserve"),
+            file: file_in(forge_dir),
             is_kept: AtomicBool::new(false),
             is_told: AtomicBool::new(false),
         }

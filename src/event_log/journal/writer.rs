@@ -2,6 +2,7 @@
 use super::frame;
 use super::segment::{self, Location};
 use crate::open_files;
+use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -11,6 +12,10 @@ use std::path::{Path, PathBuf};
 /// handful of files, small enough to be read into memory at once.
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
 
+/// Room that a segment has behind its end: what is appended next is written there also when the disk
+/// has become full, whoever filled it. A purge is some ten events of less than 400 bytes.
+const ROOM_AHEAD: u64 = 256 << 10;
+
 /// The end of a journal.
 #[derive(Debug)]
 pub(crate) struct JournalWriter {
@@ -18,6 +23,8 @@ pub(crate) struct JournalWriter {
     segment_bytes: u64,
     file: File,
     end: Location,
+    /// The segment has room up to this offset.
+    room_until: u64,
 }
 
 /// What became of a group.
@@ -67,12 +74,15 @@ impl JournalWriter {
             file.sync_all()?;
         }
         segment::sync_folder(folder)?;
-        Ok(Self {
+        let mut writer = Self {
             folder: folder.to_owned(),
             segment_bytes,
             file,
             end,
-        })
+            room_until: 0,
+        };
+        writer.take_room_ahead();
+        Ok(writer)
     }
 
     /// Appends one frame per body; when it returns, they survive power loss.
@@ -103,12 +113,27 @@ impl JournalWriter {
             })
             .collect();
         self.end.offset += bytes;
+        self.take_room_ahead();
         Ok(Appended { locations, sealed })
     }
 
-    fn write(&self, group: &[u8]) -> Result<(), WriteError> {
+    /// Takes room behind the end once half of it is used. A disk that has none is found to be full
+    /// by others, and by the append that does not fit.
+    fn take_room_ahead(&mut self) {
+        if self.room_until >= self.end.offset + ROOM_AHEAD / 2 {
+            return;
+        }
+        let keep_length = FallocateFlags::KEEP_SIZE;
+        if fallocate(&self.file, keep_length, self.end.offset, ROOM_AHEAD).is_ok() {
+            self.room_until = self.end.offset + ROOM_AHEAD;
+        }
+    }
+
+    fn write(&mut self, group: &[u8]) -> Result<(), WriteError> {
         if let Err(source) = self.file.write_all_at(group, self.end.offset) {
+            self.room_until = 0;
             // Synced too: else power loss could bring back commits that were refused.
+            // Which gives the room ahead back, too.
             self.file
                 .set_len(self.end.offset)
                 .and_then(|()| self.file.sync_all())
@@ -145,6 +170,7 @@ impl JournalWriter {
             segment: number,
             offset: 0,
         };
+        self.room_until = 0;
         Ok(())
     }
 }

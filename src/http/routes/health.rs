@@ -11,6 +11,7 @@ use crate::http::middleware::auth::Caller;
 use crate::http::response::error::Problem;
 use crate::http::response::reply;
 use crate::jobs::reconciler::Finding;
+use crate::projections::control_db::Position;
 use crate::shares::Kind;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -25,6 +26,9 @@ use utoipa::ToSchema;
 const RUNTIME_CACHED: Duration = Duration::from_secs(2);
 /// How long the runtime may take to answer a ping.
 const RUNTIME_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a look waits for lists that are being brought up to the log's end, as at each start.
+const LISTS_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the last ping of the runtime showed, and until when that is good enough.
 #[derive(Default)]
@@ -85,6 +89,9 @@ struct Checks {
     disk: Check,
     /// Whether the folders of databases are what they must be.
     folders: Check,
+    /// Whether lists and searches have come to the log's end. Where they have not, they are 503 or
+    /// wait; commands and SQL go on.
+    lists: Check,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -105,7 +112,8 @@ pub(crate) async fn check_health(_: StrictQuery<NoParameters>) -> Response {
 
 /// Whether the forge takes commands
 ///
-/// The event log is writable, the runtime answers, the disk has room, and the folders are in place.
+/// The event log is writable, the runtime answers, the disk has room, the folders are in place, and
+/// the lists follow the log.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub(crate) async fn check_readiness(
@@ -121,6 +129,8 @@ pub(crate) async fn check_readiness(
     let has_room = tokio::task::spawn_blocking(move || log.keep_reserve());
     let has_room = has_room.await.unwrap_or(false);
     let layout = gateway.data.folders().check_layout();
+    let in_time = Deadline::after(LISTS_PATIENCE);
+    let lists = gateway.control_db.settled_position(in_time).await;
     let checks = Checks {
         event_log: Check {
             ok: writable,
@@ -139,6 +149,7 @@ pub(crate) async fn check_readiness(
                 "is full: deletes, purges and cancels are taken, and reads go on",
             ),
         },
+        lists: lists_check(&lists),
         folders: Check {
             ok: layout.is_ok(),
             // The path is for those who may look at the machine: the trace has it.
@@ -152,7 +163,7 @@ pub(crate) async fn check_readiness(
     if let Err(error) = layout {
         tracing::error!("{error}");
     }
-    let is_ready = writable && answers && checks.disk.ok && checks.folders.ok;
+    let is_ready = writable && answers && checks.disk.ok && checks.folders.ok && checks.lists.ok;
     let readiness = Readiness {
         status: if is_ready { "ready" } else { "not_ready" },
         checks,
@@ -163,6 +174,20 @@ pub(crate) async fn check_readiness(
         StatusCode::SERVICE_UNAVAILABLE
     };
     reply::json(status, &readiness)
+}
+
+fn lists_check(position: &Position) -> Check {
+    let ok = position.trouble.is_none() && !position.is_catching_up;
+    let detail = match (&position.trouble, position.is_catching_up) {
+        // What it is may name a path, which is for those who may look at the machine.
+        (Some(_), _) => "stay behind the log; see the trace",
+        (None, true) => "are being built again from the log",
+        (None, false) => "follow the log",
+    };
+    Check {
+        ok,
+        detail: detail.to_owned(),
+    }
 }
 
 fn clock_check(lead: Duration) -> Check {

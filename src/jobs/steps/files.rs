@@ -124,7 +124,13 @@ fn open(_: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 
 fn move_to_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let gate = take_gate(context).await?;
+        let gate = match take_gate(context).await {
+            // On a disk without room for it the WAL goes along.
+            Err(StepError { error, .. }) if error.code == JobErrorCode::DiskFull => {
+                take_gate_unsettled(context).await?
+            }
+            taken => taken?,
+        };
         let folders = context.workshop.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_trashed(id)).await?;
@@ -171,7 +177,7 @@ async fn is_nowhere(context: &StepContext) -> Result<bool, StepError> {
 
 fn set_aside(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let gate = take_gate(context).await?;
+        let gate = take_gate_unsettled(context).await?;
         let folders = context.workshop.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_set_aside(id)).await?;
@@ -181,7 +187,7 @@ fn set_aside(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 
 fn put_back(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let gate = take_gate(context).await?;
+        let gate = take_gate_unsettled(context).await?;
         let folders = context.workshop.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_put_back(id)).await?;
@@ -191,7 +197,7 @@ fn put_back(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 
 fn purge(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let gate = take_gate(context).await?;
+        let gate = take_gate_unsettled(context).await?;
         let folders = context.workshop.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_purged(id)).await?;
@@ -230,6 +236,13 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 async fn take_gate(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
     let deadline = Deadline::after(DRAIN_TIME);
     let gate = context.workshop.data.take(context.database.id, deadline);
+    Ok(context.awaited(DRAIN_TIME, gate).await?)
+}
+
+async fn take_gate_unsettled(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
+    let deadline = Deadline::after(DRAIN_TIME);
+    let data = &context.workshop.data;
+    let gate = data.take_unsettled(context.database.id, deadline);
     Ok(context.awaited(DRAIN_TIME, gate).await?)
 }
 
@@ -276,6 +289,7 @@ impl From<GateError> for StepError {
     fn from(error: GateError) -> Self {
         let code = match error {
             GateError::NoFiles => JobErrorCode::Overloaded,
+            GateError::DiskFull => JobErrorCode::DiskFull,
             GateError::Closed | GateError::NotDrained | GateError::NotSettled { .. } => {
                 JobErrorCode::DatabaseBusy
             }

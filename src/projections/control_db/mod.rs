@@ -152,6 +152,15 @@ impl ControlDb {
         self.position.borrow().clone()
     }
 
+    /// The same, once it has caught up, or when the deadline comes.
+    pub async fn settled_position(&self, deadline: Deadline) -> Position {
+        let mut position = self.position.clone();
+        let settled = position.wait_for(|it| !it.is_catching_up);
+        // What is waited for is a lock's guard.
+        let _ = tokio::time::timeout_at(deadline.instant(), async { settled.await.is_ok() }).await;
+        self.position()
+    }
+
     /// Waits until every answer has seen event `sequence`.
     ///
     /// # Errors
