@@ -1,6 +1,8 @@
 -- What audit SQL sees of this file. Every question makes these views for itself, as temporary
 -- ones, so they hide the tables of the same names; no migration is needed to change them.
--- `text_of(sequence, field)` reads the event in the log.
+-- `text_of(sequence, field, time)` reads the event in the log. It does nothing with the time: because
+-- of that a walk through all events goes along the table or along the index of times, in the order
+-- in which the log has them, and not along whichever index is the shortest.
 -- Times are RFC 3339 in UTC and sort as text; `sequence` is the last event about a row,
 -- `created_sequence` the one that began it.
 
@@ -15,11 +17,11 @@ SELECT sequence,
        request_id,
        correlation_id,
        causation,
-       text_of(sequence, 'commit') AS commit_id,
+       text_of(sequence, 'commit', time) AS commit_id,
        iif(database IS NULL, 'forge', 'database/' || database) AS stream,
-       text_of(sequence, 'data') AS data,
-       text_of(sequence, 'previous_hash') AS previous_hash,
-       text_of(sequence, 'hash') AS hash
+       text_of(sequence, 'data', time) AS data,
+       text_of(sequence, 'previous_hash', time) AS previous_hash,
+       text_of(sequence, 'hash', time) AS hash
 FROM main.events;
 
 CREATE TEMP VIEW jobs AS

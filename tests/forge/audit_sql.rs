@@ -131,12 +131,32 @@ async fn what_the_log_keeps_of_events_is_shown_in_whatever_order_it_is_asked_for
     let wanted: Vec<Value> = expected.iter().map(shown).collect();
     assert_eq!(rows(&ask(&forge, &by_kind).await), json!(wanted));
 
-    let odd = "SELECT text_of(0, 'data'), text_of(1, 'secret'), text_of(-1, 'data'), \
-               text_of(NULL, 'data'), text_of(9223372036854775807, 'data')";
+    let odd = "SELECT text_of(0, 'data', 0), text_of(1, 'secret', 0), text_of(-1, 'data', 0), \
+               text_of(NULL, 'data', 0), text_of(9223372036854775807, 'data', 0)";
     assert_eq!(
         rows(&ask(&forge, odd).await),
         json!([[null, null, null, null, null]])
     );
+}
+
+#[tokio::test]
+async fn whatever_reads_texts_of_all_events_goes_along_the_log() {
+    let forge = HttpForge::new().await;
+    for sql in [
+        "SELECT data FROM events",
+        "SELECT sequence FROM events WHERE hash = 'x'",
+        "SELECT count(*) FROM events WHERE data ->> '$.name' = 'x'",
+        "SELECT sum(length(previous_hash)), commit_id FROM events",
+        "WITH x AS (SELECT commit_id AS id FROM events) SELECT count(*) FROM x WHERE id = 'y'",
+    ] {
+        let plan = ask(&forge, &format!("EXPLAIN QUERY PLAN {sql}")).await;
+        let plan = rows(&plan)[0][3].take();
+        let along = [
+            "SCAN main.events",
+            "SCAN main.events USING COVERING INDEX events_by_time",
+        ];
+        assert!(along.contains(&plan.as_str().unwrap()), "{sql}: {plan}");
+    }
 }
 
 #[tokio::test]
@@ -253,6 +273,30 @@ async fn nothing_but_the_tables_of_the_history_is_there() {
     for sql in [
         "SELECT * FROM progress",
         "SELECT * FROM main.progress",
+        // Not even how many rows another table has, in whatever way it is counted or called.
+        "SELECT count(*) FROM progress",
+        "SELECT count(*) FROM Progress",
+        "SELECT count(*) FROM \"PROGRESS\" AS p",
+        "SELECT count(*) FROM main.progress",
+        "SELECT count(1) FROM progress p, events e",
+        "SELECT 1 FROM progress",
+        "SELECT EXISTS (SELECT 1 FROM progress)",
+        "SELECT (SELECT count(*) FROM progress)",
+        "SELECT count(*) FROM (SELECT 1 FROM progress)",
+        "WITH x AS (SELECT count(*) FROM progress) SELECT * FROM x",
+        "WITH x AS (SELECT 1 FROM main.progress) SELECT count(*) FROM x",
+        "WITH progress AS (SELECT 1) SELECT count(*) FROM main.progress",
+        // It cannot be told from the table.
+        "WITH progress AS (SELECT 1) SELECT count(*) FROM progress",
+        "SELECT count(*) FROM events WHERE 0 UNION ALL SELECT count(*) FROM progress",
+        "SELECT count(*) FROM sqlite_schema",
+        "SELECT count(*) FROM main.sqlite_master",
+        "SELECT count(*) FROM Sqlite_Master",
+        "SELECT count(*) FROM dbstat",
+        "SELECT count(*) FROM DBSTAT",
+        "SELECT count(*) FROM pragma_table_list",
+        "SELECT count(*) FROM Pragma_Database_List",
+        "SELECT count(*) FROM pragma_function_list",
         // A name of the history's does not make it one of its tables.
         "WITH events AS (SELECT * FROM main.progress) SELECT * FROM events",
         "SELECT (SELECT hash FROM main.progress) FROM events",
@@ -296,6 +340,43 @@ async fn nothing_but_the_tables_of_the_history_is_there() {
     rows(&ask(&forge, "PRAGMA table_info(events)").await);
     let mixed = "SELECT count(*) FROM events e, json_each(e.data) d JOIN databases ON 1 WHERE e.kind GLOB 'x*'";
     assert_eq!(rows(&ask(&forge, mixed).await), json!([[0]]));
+}
+
+#[tokio::test]
+async fn what_a_with_clause_finds_can_be_counted_and_names_are_read_in_any_case() {
+    let forge = HttpForge::new().await;
+    forge.ready("shop").await;
+    let number = forge.control.present().head.sequence.0;
+    for (sql, expected) in [
+        ("SELECT count(*) FROM EVENTS", number),
+        ("SELECT count(*) FROM Main.Events", number),
+        ("SELECT max(\"Sequence\") FROM \"Events\"", number),
+        (
+            "WITH x AS (SELECT * FROM events) SELECT count(*) FROM x",
+            number,
+        ),
+        (
+            "WITH \"A b\" AS (SELECT kind FROM events) SELECT count(*) FROM \"a B\"",
+            number,
+        ),
+        (
+            "WITH x AS (SELECT 1), y AS (SELECT 1 FROM x) SELECT count(*) FROM y, events",
+            number,
+        ),
+        (
+            "WITH x AS MATERIALIZED (SELECT hash FROM events) SELECT count(*) FROM x",
+            number,
+        ),
+        ("WITH events AS (SELECT 1) SELECT count(*) FROM events", 1),
+        (
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 7) SELECT count(*) FROM n",
+            7,
+        ),
+        ("SELECT count(*) FROM (SELECT DISTINCT actor FROM jobs)", 1),
+        ("WITH x AS (SELECT 1) SELECT EXISTS (SELECT 1 FROM x)", 1),
+    ] {
+        assert_eq!(rows(&ask(&forge, sql).await), json!([[expected]]), "{sql}");
+    }
 }
 
 #[tokio::test]

@@ -309,12 +309,16 @@ impl SqliteConnection {
             Arc::clone(&self.house),
             Arc::clone(&self.recorder),
         );
+        let names_of_tables = match role {
+            Role::Viewer(_) => audit_role::names_of_tables(&self.inner)?,
+            Role::Reader | Role::Writer => Vec::new(),
+        };
         self.inner
             .authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
                 if house.load(Ordering::Relaxed) {
                     rusqlite::hooks::Authorization::Allow
                 } else {
-                    recorder.judge(role, &context)
+                    recorder.judge(role, &names_of_tables, &context)
                 }
             }))
     }

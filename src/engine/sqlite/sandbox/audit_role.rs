@@ -6,8 +6,10 @@ use rusqlite::hooks::{AuthAction, AuthContext};
 use rusqlite::{Connection, Error, ffi};
 use std::cell::RefCell;
 
-/// Answers `text_of(key, field)`: texts that the views show and that are not in the file. `None`
-/// is NULL; an error is told as a failure to read, and its text stays in the house.
+/// Answers `text_of(key, field, order)`: texts that the views show and that are not in the file.
+///
+/// The order says nothing to it: it is there for SQLite's plans. `None` is NULL; an error is told
+/// as a failure to read, and its text stays in the house.
 pub type TextOf = Box<dyn FnMut(i64, &str) -> Result<Option<String>, String> + Send>;
 
 const TEXT_OF: &str = "text_of";
@@ -18,7 +20,7 @@ pub(crate) fn add_texts(connection: &Connection, text_of: TextOf) -> rusqlite::R
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_INNOCUOUS; // it is a part of a view
-    connection.create_scalar_function(TEXT_OF, 2, flags, move |context| {
+    connection.create_scalar_function(TEXT_OF, 3, flags, move |context| {
         let (Some(key), Some(field)) = (context.get(0)?, context.get::<Option<String>>(1)?) else {
             return Ok(None);
         };
@@ -29,6 +31,32 @@ pub(crate) fn add_texts(connection: &Connection, text_of: TextOf) -> rusqlite::R
     })
 }
 
+/// The names of all tables that a statement could mean without saying in which schema: those of
+/// the file, and those that are there without having been created. In small letters.
+pub(crate) fn names_of_tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT lower(name) FROM main.sqlite_schema
+               UNION SELECT lower(name) FROM pragma_module_list";
+    let mut statement = connection.prepare(sql)?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    names.collect()
+}
+
+/// Whether a WITH clause is read, and no column of it: `count(*)`. SQLite asks for the name alone
+/// then, as it does for a table, so a WITH clause that is called like a table is not told from it.
+pub(crate) fn reads_a_with_clause(names_of_tables: &[String], context: &AuthContext<'_>) -> bool {
+    let AuthAction::Read {
+        table_name,
+        column_name: "",
+    } = context.action
+    else {
+        return false;
+    };
+    let name = table_name.to_ascii_lowercase();
+    context.database_name.is_none()
+        && !names_of_tables.contains(&name)
+        && !["sqlite_", "pragma_"].iter().any(|it| name.starts_with(it))
+}
+
 /// The views lie in the schema of temporary objects and read the tables that they stand for. What
 /// a view is called says nothing about who reads: a WITH clause may use the same name.
 pub(crate) fn verdict(tables: &[&str], context: &AuthContext<'_>) -> Result<(), Refused> {
@@ -36,7 +64,7 @@ pub(crate) fn verdict(tables: &[&str], context: &AuthContext<'_>) -> Result<(), 
     match context.action {
         AuthAction::Read { table_name, .. } => {
             let is_visible = context.database_name == Some("temp")
-                || tables.contains(&table_name)
+                || tables.iter().any(|it| it.eq_ignore_ascii_case(table_name))
                 || TABLE_FUNCTIONS.contains(&table_name);
             if is_visible {
                 Ok(())
