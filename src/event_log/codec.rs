@@ -54,9 +54,12 @@ pub enum DecodeError {
 pub(super) struct StoredCommit<'a> {
     pub(super) first_sequence: u64,
     time_ms: i64,
+    #[serde(deserialize_with = "id")]
     id: [u8; 16],
     actor: &'a str,
+    #[serde(deserialize_with = "id")]
     request: [u8; 16],
+    #[serde(deserialize_with = "id")]
     correlation: [u8; 16],
     causation: Option<u64>,
     #[serde(borrow)]
@@ -86,13 +89,41 @@ struct StoredEvent<'a> {
     kind: u16,
     schema_version: u16,
     payload: &'a [u8],
+    #[serde(deserialize_with = "hash")]
     hash: Hash,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum StoredStream {
     Forge,
+    #[serde(deserialize_with = "id")]
     Database([u8; 16]),
+}
+
+/// Reads 16 bytes at once: bincode takes them for the number that they are in little-endian, and
+/// would read an array byte by byte.
+fn id<'de, D: Deserializer<'de>>(stored: D) -> Result<[u8; 16], D::Error> {
+    u128::deserialize(stored).map(u128::to_le_bytes)
+}
+
+/// The same for 32.
+fn hash<'de, D: Deserializer<'de>>(stored: D) -> Result<Hash, D::Error> {
+    let (one, two) = <(u128, u128)>::deserialize(stored)?;
+    let mut hash = NO_HASH;
+    let (begin, end) = hash.split_at_mut(16);
+    begin.copy_from_slice(&one.to_le_bytes());
+    end.copy_from_slice(&two.to_le_bytes());
+    Ok(hash)
+}
+
+/// The first sequence of a commit whose body begins with these bytes.
+pub(super) fn first_sequence(body: &[u8]) -> Option<u64> {
+    body.first_chunk().copied().map(u64::from_le_bytes)
+}
+
+/// The hash of the last event of a commit, whose body is checked and ends with it.
+pub(super) fn last_hash(body: &[u8]) -> Option<Hash> {
+    body.last_chunk().copied()
 }
 
 /// The version in which events of this kind are written today.
@@ -263,17 +294,30 @@ impl<'a> StoredCommit<'a> {
     /// # Errors
     /// When a payload is not what its kind says.
     pub(super) fn events(&self, previous_hash: Hash) -> Result<Vec<RecordedEvent>, DecodeError> {
+        self.events_among(previous_hash, |_| true)
+    }
+
+    /// Those of its events whose sequences are wanted.
+    ///
+    /// # Errors
+    /// As [`Self::events`], for those.
+    pub(super) fn events_among(
+        &self,
+        previous_hash: Hash,
+        is_wanted: impl Fn(Sequence) -> bool,
+    ) -> Result<Vec<RecordedEvent>, DecodeError> {
         let header = Arc::new(self.header());
-        let mut previous_hash = previous_hash;
+        let before = std::iter::once(previous_hash).chain(self.events.iter().map(|it| it.hash));
         (self.first_sequence..)
-            .zip(&self.events)
-            .map(|(sequence, stored)| {
-                let sequence = Sequence(sequence);
+            .map(Sequence)
+            .zip(self.events.iter().zip(before))
+            .filter(|(sequence, _)| is_wanted(*sequence))
+            .map(|(sequence, (stored, previous_hash))| {
                 let (event, data_before_upcast) = stored.read()?;
                 if StoredStream::from(event.stream()) != stored.stream {
                     return Err(DecodeError::WrongStream(sequence));
                 }
-                let recorded = RecordedEvent {
+                Ok(RecordedEvent {
                     sequence,
                     commit: Arc::clone(&header),
                     event,
@@ -281,9 +325,7 @@ impl<'a> StoredCommit<'a> {
                     data_before_upcast,
                     previous_hash,
                     hash: stored.hash,
-                };
-                previous_hash = stored.hash;
-                Ok(recorded)
+                })
             })
             .collect()
     }

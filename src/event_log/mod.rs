@@ -41,6 +41,20 @@ pub trait EventLog: Send + Sync {
     /// When no copy of an event can be read.
     fn read_after(&self, after: Sequence, limit: usize) -> Result<Vec<RecordedEvent>, ReadError>;
 
+    /// The events with these sequences, which rise and are in the log. What lies between them is
+    /// not read.
+    ///
+    /// # Errors
+    /// When no copy of one can be read.
+    fn read_each(&self, sequences: &[Sequence]) -> Result<Vec<RecordedEvent>, ReadError> {
+        let mut found = Vec::with_capacity(sequences.len());
+        for sequence in sequences {
+            let after = Sequence(sequence.0.saturating_sub(1));
+            found.append(&mut self.read_after(after, 1)?);
+        }
+        Ok(found)
+    }
+
     /// At most `limit` events of one stream behind `after`, oldest first.
     ///
     /// # Errors

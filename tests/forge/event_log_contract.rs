@@ -19,6 +19,7 @@ fn keeps_the_contract(with_fresh_log: impl Fn(fn(&dyn EventLog))) {
         appended_events_are_dense_chained_and_read_back_as_returned,
         an_append_at_another_end_conflicts_and_changes_nothing,
         reading_starts_behind_a_sequence_and_stops_at_the_limit,
+        events_here_and_there_are_those_that_all_together_are,
         a_stream_has_its_own_events_in_order,
         a_commit_is_found_by_actor_and_idempotency_key,
         time_never_goes_back,
@@ -136,6 +137,21 @@ fn reading_starts_behind_a_sequence_and_stops_at_the_limit(log: &dyn EventLog) {
     assert!(sequences(10, 3).is_empty());
     assert!(sequences(u64::MAX, usize::MAX).is_empty());
     assert_eq!(sequences(0, usize::MAX).len(), 10);
+}
+
+fn events_here_and_there_are_those_that_all_together_are(log: &dyn EventLog) {
+    for n in 0..60 {
+        log.append(Sequence(2 * n), vec![keyed(n, "k")]).unwrap();
+    }
+    let all = all(log);
+    for step in [1, 2, 3, 7, 16, 17, 50, 119] {
+        for begin in [0, 1, 5] {
+            let wanted: Vec<_> = all.iter().skip(begin).step_by(step).cloned().collect();
+            let sequences: Vec<_> = wanted.iter().map(|it| it.sequence).collect();
+            assert_eq!(log.read_each(&sequences).unwrap(), wanted, "{step}");
+        }
+    }
+    assert_eq!(log.read_each(&[]).unwrap(), []);
 }
 
 fn a_stream_has_its_own_events_in_order(log: &dyn EventLog) {

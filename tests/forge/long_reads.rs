@@ -62,5 +62,8 @@ fn a_read_finds_in_the_index_what_the_journal_does_not_give() {
     change(&journal(folder.path()), |it| it[half..half + 100].fill(0));
     assert_eq!(events(&log), all);
     assert_eq!(in_small_pieces(&log), all);
+    let sequences: Vec<_> = all.iter().map(|it| it.sequence).step_by(9).collect();
+    let here_and_there: Vec<_> = all.iter().step_by(9).cloned().collect();
+    assert_eq!(log.read_each(&sequences).unwrap(), here_and_there);
     assert_eq!(log.read_only(), None);
 }

@@ -266,7 +266,7 @@ async fn one_event_and_one_job_are_found_by_what_names_them() {
     let (control_db, _) = follow(&folder, &history.log).await;
     for recorded in history.log.all() {
         let shown = control_db.event(recorded.sequence).await.unwrap().unwrap();
-        assert_eq!(shown.json.get(), export_line(&recorded));
+        assert_eq!(shown.json, export_line(&recorded));
     }
     let behind = history.log.head().sequence.next();
     assert!(control_db.event(behind).await.unwrap().is_none());

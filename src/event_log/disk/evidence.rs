@@ -96,7 +96,7 @@ impl Evidence {
             if commit.last_sequence() > verify_behind {
                 verify(&commit, head)?;
             }
-            marks.note(expected, at, head.hash);
+            marks.note(expected, at);
             if commit.last_sequence() <= index_head.sequence.0 {
                 for (sequence, stream) in commit.streams() {
                     indexed_streams.insert(stream, sequence);

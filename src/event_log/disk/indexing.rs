@@ -78,7 +78,7 @@ impl Indexing<'_> {
         let next = reached.sequence.next().0;
         let (mut previous_hash, frames) = self
             .journal
-            .frames_before(next)
+            .frames_from(next)
             .map_err(|it| it.to_string())?;
         let mut batch: Vec<(Vec<u8>, Hash, Location)> = Vec::with_capacity(COMMITS_PER_BATCH);
         let mut added = 0;
@@ -88,9 +88,6 @@ impl Indexing<'_> {
             let commit = StoredCommit::read(&body).map_err(|it| it.to_string())?;
             let before = previous_hash;
             previous_hash = commit.last_hash();
-            if commit.first_sequence < next {
-                continue;
-            }
             head = Head {
                 sequence: Sequence(commit.last_sequence()),
                 hash: commit.last_hash(),

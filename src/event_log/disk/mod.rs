@@ -166,6 +166,24 @@ impl EventLog for DiskEventLog {
         .map_err(|reason| ReadError { after, reason })
     }
 
+    fn read_each(&self, sequences: &[Sequence]) -> Result<Vec<RecordedEvent>, ReadError> {
+        let (Some(first), Some(last)) = (sequences.first(), sequences.last()) else {
+            return Ok(Vec::new());
+        };
+        let after = Sequence(first.0.saturating_sub(1));
+        if *last > self.head().sequence || *first == Sequence(0) {
+            let reason = format!("there are no events {first} to {last}");
+            return Err(ReadError { after, reason });
+        }
+        match &self.history {
+            History::Whole(log) => log.read_each(sequences),
+            History::Salvaged(log) => reads::each(sequences, |span| {
+                reads::all(log.commits_from(span.after.saturating_add(1)), span)
+            }),
+        }
+        .map_err(|reason| ReadError { after, reason })
+    }
+
     fn read_stream(
         &self,
         stream: Stream,

@@ -1,5 +1,6 @@
 //! Answering questions from commits in their order, wherever those come from.
 use crate::domain::event::Stream;
+use crate::domain::ids::Sequence;
 use crate::domain::recorded::{KeyOwner, RecordedEvent};
 
 /// The events of one commit, or why they cannot be read.
@@ -53,6 +54,25 @@ pub(super) fn all(
         }
     }
     Err(format!("event {next} is missing"))
+}
+
+/// The events with these sequences, each by a read of its own.
+///
+/// # Errors
+/// When one cannot be read.
+pub(super) fn each(
+    sequences: &[Sequence],
+    read: impl Fn(Span) -> Result<Vec<RecordedEvent>, String>,
+) -> Result<Vec<RecordedEvent>, String> {
+    let mut found = Vec::with_capacity(sequences.len());
+    for sequence in sequences {
+        found.append(&mut read(Span {
+            after: sequence.0.saturating_sub(1),
+            end: sequence.0,
+            limit: 1,
+        })?);
+    }
+    Ok(found)
 }
 
 /// The events of a span that belong to one stream; `commits` begin at or before its first one.

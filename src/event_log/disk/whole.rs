@@ -2,7 +2,9 @@
 //! sequences; the index finds those of a stream and of an idempotency key, and stands in for the
 //! journal where that cannot be read.
 use super::reads::{self, Commit, Span};
+use crate::clock::Stopwatch;
 use crate::domain::event::Stream;
+use crate::domain::ids::Sequence;
 use crate::domain::recorded::{Head, KeyOwner, RecordedEvent};
 use crate::event_log::codec::StoredCommit;
 use crate::event_log::journal::reader::JournalReader;
@@ -10,10 +12,14 @@ use crate::event_log::journal::segment::Location;
 use crate::event_log::sled::{FoundBody, FoundCommit, Index, IndexError, IndexedCommit};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// In the log's folder: the index failed and is to be made again at the next start.
 pub(super) const DISTRUSTED: &str = "events.sled.distrusted";
+
+/// Between two warnings that the journal cannot be read.
+const WARNING_PAUSE: Duration = Duration::from_secs(10);
 
 /// A whole journal, and mostly an index.
 #[derive(Debug)]
@@ -23,6 +29,8 @@ pub(super) struct WholeLog {
     index: Option<Index>,
     /// Why the index is no longer asked.
     distrusted: OnceLock<String>,
+    /// Since it was last told that the journal cannot be read.
+    warned: Mutex<Option<Stopwatch>>,
 }
 
 impl WholeLog {
@@ -32,6 +40,7 @@ impl WholeLog {
             journal,
             index,
             distrusted: OnceLock::new(),
+            warned: Mutex::default(),
         }
     }
 
@@ -42,8 +51,8 @@ impl WholeLog {
         at: &[Location],
         head: &Head,
     ) {
-        for ((_, first, previous_hash), at) in commits.iter().zip(at) {
-            self.journal.note(*first, *at, *previous_hash);
+        for ((_, first, _), at) in commits.iter().zip(at) {
+            self.journal.note(*first, *at);
         }
         let Some(index) = self.trusted_index() else {
             return;
@@ -75,10 +84,7 @@ impl WholeLog {
             Ok(events) => return Ok(events),
             Err(reason) => reason,
         };
-        tracing::warn!(
-            reason,
-            "the journal could not be read from event {first} on; the index is asked"
-        );
+        self.warn(first, &reason);
         self.ask(
             |index| {
                 let commits = index.commits_from(first);
@@ -86,6 +92,37 @@ impl WholeLog {
             },
             || Err(reason),
         )
+    }
+
+    /// The events with these sequences, which rise and are in the log.
+    pub(super) fn read_each(&self, sequences: &[Sequence]) -> Result<Vec<RecordedEvent>, String> {
+        let reason = match self.each_by_journal(sequences) {
+            Ok(events) => return Ok(events),
+            Err(reason) => reason,
+        };
+        self.warn(sequences.first().map_or(0, |first| first.0), &reason);
+        reads::each(sequences, |span| self.read_after(span))
+    }
+
+    fn each_by_journal(&self, sequences: &[Sequence]) -> Result<Vec<RecordedEvent>, String> {
+        let mut walk = self.journal.walk();
+        let mut found = Vec::with_capacity(sequences.len());
+        let mut left = sequences;
+        while let Some(next) = left.first() {
+            let frame = walk.frame_of(next.0);
+            let (hash, body) = frame.map_err(|error| format!("event {next}: {error}"))?;
+            let stored = StoredCommit::read(body).map_err(|error| error.to_string())?;
+            let last = stored.last_sequence();
+            let (here, behind) = left.split_at(left.partition_point(|it| it.0 <= last));
+            let events =
+                stored.events_among(hash, |sequence| here.binary_search(&sequence).is_ok());
+            found.append(&mut events.map_err(|error| error.to_string())?);
+            if here.is_empty() || found.len() + behind.len() != sequences.len() {
+                return Err(format!("event {next} is missing"));
+            }
+            left = behind;
+        }
+        Ok(found)
     }
 
     pub(super) fn read_stream(
@@ -127,6 +164,18 @@ impl WholeLog {
             },
             || reads::with_key(self.journal_from(1), owner, key, end),
         )
+    }
+
+    /// Tells that the journal cannot be read, though not for every read of an archive that is away.
+    fn warn(&self, first: u64, reason: &str) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|since| since.elapsed() >= WARNING_PAUSE) {
+            *warned = Some(Stopwatch::start());
+            tracing::warn!(
+                reason,
+                "the journal could not be read from event {first} on; the index is asked"
+            );
+        }
     }
 
     /// Asks the index while it is trusted; what it cannot answer, the journal does.
@@ -206,8 +255,7 @@ impl WholeLog {
     }
 
     fn journal_from(&self, sequence: u64) -> impl Iterator<Item = Commit> {
-        let (mut previous_hash, mut frames, mut failed) = match self.journal.frames_before(sequence)
-        {
+        let (mut previous_hash, mut frames, mut failed) = match self.journal.frames_from(sequence) {
             Ok((previous_hash, frames)) => (previous_hash, Some(frames), None),
             Err(error) => ([0; 32], None, Some(error.to_string())),
         };
@@ -215,20 +263,12 @@ impl WholeLog {
             if let Some(reason) = failed.take() {
                 return Some(Err(reason));
             }
-            loop {
-                let frame = frames.as_mut()?.next()?;
-                let commit = frame.map_err(|it| it.to_string()).and_then(|(_, body)| {
-                    let stored = StoredCommit::read(&body).map_err(|it| it.to_string())?;
-                    let before = std::mem::replace(&mut previous_hash, stored.last_hash());
-                    if stored.last_sequence() < sequence {
-                        return Ok(None); // on the way there
-                    }
-                    stored.events(before).map(Some).map_err(|it| it.to_string())
-                });
-                if let Some(commit) = commit.transpose() {
-                    return Some(commit);
-                }
-            }
+            let frame = frames.as_mut()?.next()?;
+            Some(frame.map_err(|it| it.to_string()).and_then(|(_, body)| {
+                let stored = StoredCommit::read(&body).map_err(|it| it.to_string())?;
+                let before = std::mem::replace(&mut previous_hash, stored.last_hash());
+                stored.events(before).map_err(|it| it.to_string())
+            }))
         })
     }
 }

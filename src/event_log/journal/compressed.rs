@@ -8,7 +8,7 @@ use std::path::Path;
 use zeekstd::{Decoder, EncodeOptions, FrameSizePolicy};
 
 /// Bytes that are unpacked at least for any read: some hundred commits, a third of a millisecond.
-const BLOCK_BYTES: u32 = 256 << 10;
+pub(super) const BLOCK_BYTES: u32 = 256 << 10;
 
 /// Higher ones gain less than one in a hundred: what is left is hashes and ids.
 const LEVEL: i32 = 3;

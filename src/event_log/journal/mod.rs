@@ -8,4 +8,5 @@ pub(super) mod frame;
 pub(super) mod reader;
 pub(super) mod scan;
 pub(super) mod segment;
+mod unpacked;
 pub(super) mod writer;

@@ -54,14 +54,18 @@ pub(crate) fn unreachable_archive(folder: &Path) -> Option<PathBuf> {
 
 /// Says that a segment is in none of its places.
 pub(crate) fn missing(folder: &Path, number: u32) -> String {
-    let place = match unreachable_archive(folder) {
+    let place = nowhere(folder);
+    format!("segment {number:08} is missing before it: it is {place}")
+}
+
+fn nowhere(folder: &Path) -> String {
+    match unreachable_archive(folder) {
         Some(target) => format!(
             "neither here nor in `{ARCHIVE}`, which leads to {} and finds nothing there",
             target.display()
         ),
         None => format!("neither here nor in `{ARCHIVE}`"),
-    };
-    format!("segment {number:08} is missing before it: it is {place}")
+    }
 }
 
 /// An open segment, to be read.
@@ -122,7 +126,13 @@ pub(crate) fn open(folder: &Path, number: u32) -> io::Result<Segment> {
             Err(error) => return Err(error),
         }
     }
-    compressed::open(&compressed_path(folder, number))
+    compressed::open(&compressed_path(folder, number)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            let reason = format!("segment {number:08} is {}", nowhere(folder));
+            io::Error::new(io::ErrorKind::NotFound, reason)
+        }
+        _ => error,
+    })
 }
 
 /// The numbers of a journal's segments, ascending; none where the folder is missing.

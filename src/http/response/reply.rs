@@ -23,13 +23,16 @@ const MIN_SEQUENCE_WAIT: Duration = Duration::from_secs(5);
 /// A JSON answer; compact, as every answer is.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
-        Ok(body) => {
-            let json = HeaderValue::from_static("application/json");
-            let counted = counted(body).map(|it| (status, [(header::CONTENT_TYPE, json)], it));
-            counted.into_response()
-        }
+        Ok(body) => json_text(status, body),
         Err(error) => Problem::internal(error).into_response(),
     }
+}
+
+/// An answer of what is JSON already.
+pub(crate) fn json_text(status: StatusCode, body: Vec<u8>) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    let counted = counted(body).map(|it| (status, [(header::CONTENT_TYPE, json)], it));
+    counted.into_response()
 }
 
 /// The bytes of an answer, counted until they are sent.

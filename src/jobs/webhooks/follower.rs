@@ -130,7 +130,7 @@ impl Follower {
         let hooks = self.hooks.clone();
         // Looked at before every try: somebody may have changed it meanwhile.
         while let Some(webhook) = self.webhook() {
-            if !webhook.plan.wants(&event.kind, name) {
+            if !webhook.plan.wants(event.kind, name) {
                 return Ok(true);
             }
             let instance = hooks.control.present().state.instance;

@@ -50,11 +50,11 @@ impl Message {
             subject: name,
             time: time_of(event)?,
             datacontenttype: "application/json",
-            data: &event.json,
+            data: serde_json::from_str(&event.json)?,
         })?;
         Ok(Self {
             sequence: Some(event.sequence),
-            kind: event.kind.clone(),
+            kind: event.kind.to_owned(),
             delivery: format!("{webhook}.{id}"),
             body,
         })
@@ -111,7 +111,7 @@ struct Timed {
 }
 
 fn time_of(event: &ShownEvent) -> Result<Timestamp, serde_json::Error> {
-    serde_json::from_str(event.json.get()).map(|it: Timed| it.time)
+    serde_json::from_str(&event.json).map(|it: Timed| it.time)
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! The table `jobs`: every job there ever was.
 use super::events::first_at;
-use super::listing::{Listing, find, stored};
+use super::listing::{Listing, find, sequence_in, stored};
 use super::page::{Order, Page, Window};
 use super::storage::StorageError;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::ids::{Actor, DatabaseId, JobId};
-use crate::domain::job::{Job, JobState};
-use rusqlite::types::Value;
+use crate::domain::job::{Attempt, Job, JobError, JobKind, JobState, RunningStep, StepName};
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row, named_params};
-use serde::Serialize;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::de::value::StrDeserializer;
 use std::time::Duration;
 
 /// Which jobs are wanted; what is empty or `None` does not matter.
@@ -139,23 +141,24 @@ fn each(words: &[&str]) -> Vec<Vec<Value>> {
 const COLUMNS: &str = "enqueued, document, id, database, database_name, state, actor, request_id, \
                        sequence, created_at, started_at, finished_at";
 
-/// The parts of a job that columns hold, under the names that the rules have for them.
-#[derive(Serialize)]
-struct InColumns<'a> {
-    enqueued: i64,
-    id: &'a str,
-    database: &'a str,
-    database_name: &'a str,
-    state: &'a str,
-    actor: &'a str,
-    request: &'a str,
-    sequence: i64,
-    created_at: &'a str,
-    started_at: Option<&'a str>,
-    finished_at: Option<&'a str>,
+/// What no column holds of a job, under the names that the rules have for it.
+#[derive(Deserialize)]
+struct Document {
+    kind: JobKind,
+    step: Option<RunningStep>,
+    begun_steps: Vec<StepName>,
+    finished_steps: Vec<StepName>,
+    attempts: Vec<Attempt>,
+    cancel_requested: bool,
+    compensating: bool,
+    undo_failures: u32,
+    error: Option<JobError>,
+    worker: Option<String>,
+    retry_at: Option<Timestamp>,
+    deadline: Option<Timestamp>,
 }
 
-/// What no column holds of a job, as JSON; what is null is left out.
+/// A job's [`Document`], as JSON; what is null is left out.
 fn document(job: &Job) -> Result<String, StorageError> {
     let mut parts = serde_json::to_value(job)?;
     if let Some(parts) = parts.as_object_mut() {
@@ -180,34 +183,47 @@ fn document(job: &Job) -> Result<String, StorageError> {
 }
 
 fn job_in(row: &Row<'_>) -> Result<Job, StorageError> {
-    let text = |column| -> Result<&str, StorageError> {
-        let text = row.get_ref(column)?.as_str();
-        Ok(text.map_err(rusqlite::Error::from)?)
-    };
-    let text_or_null = |column| -> Result<Option<&str>, StorageError> {
-        let text = row.get_ref(column)?.as_str_or_null();
-        Ok(text.map_err(rusqlite::Error::from)?)
-    };
-    let in_columns = InColumns {
-        enqueued: row.get(0)?,
-        id: text(2)?,
-        database: text(3)?,
-        database_name: text(4)?,
-        state: text(5)?,
-        actor: text(6)?,
-        request: text(7)?,
-        sequence: row.get(8)?,
-        created_at: text(9)?,
-        started_at: text_or_null(10)?,
-        finished_at: text_or_null(11)?,
-    };
-    // Two objects become one: `{…}` and `{…}`. Neither is empty.
-    let mut job = serde_json::to_string(&in_columns)?;
-    let rest = text(1)?.strip_prefix('{').unwrap_or_default();
-    job.pop();
-    job.push(',');
-    job.push_str(rest);
-    Ok(serde_json::from_str(&job)?)
+    let document = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+    let document: Document = serde_json::from_str(document)?;
+    Ok(Job {
+        id: read(row.get_ref(2)?)?,
+        kind: document.kind,
+        database: read(row.get_ref(3)?)?,
+        database_name: read(row.get_ref(4)?)?,
+        state: read(row.get_ref(5)?)?,
+        step: document.step,
+        begun_steps: document.begun_steps,
+        finished_steps: document.finished_steps,
+        attempts: document.attempts,
+        cancel_requested: document.cancel_requested,
+        compensating: document.compensating,
+        undo_failures: document.undo_failures,
+        error: document.error,
+        worker: document.worker,
+        retry_at: document.retry_at,
+        deadline: document.deadline,
+        actor: read(row.get_ref(6)?)?,
+        request: read(row.get_ref(7)?)?,
+        enqueued: sequence_in(row, 0)?,
+        sequence: sequence_in(row, 8)?,
+        created_at: read(row.get_ref(9)?)?,
+        started_at: read_unless_null(row.get_ref(10)?)?,
+        finished_at: read_unless_null(row.get_ref(11)?)?,
+    })
+}
+
+/// Reads a text as it would be read in a document.
+fn read<T: DeserializeOwned>(value: ValueRef<'_>) -> Result<T, StorageError> {
+    let text = value.as_str().map_err(rusqlite::Error::from)?;
+    let text = StrDeserializer::<serde_json::Error>::new(text);
+    Ok(T::deserialize(text)?)
+}
+
+fn read_unless_null<T: DeserializeOwned>(value: ValueRef<'_>) -> Result<Option<T>, StorageError> {
+    if value == ValueRef::Null {
+        return Ok(None);
+    }
+    read(value).map(Some)
 }
 
 #[cfg(test)]

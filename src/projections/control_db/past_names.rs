@@ -34,7 +34,7 @@ impl ControlDb {
         let page = self.list_events(filter, first).await?;
         let requested = page.items.first();
         Ok(requested.and_then(|it| {
-            let requested: Requested = serde_json::from_str(it.json.get()).ok()?;
+            let requested: Requested = serde_json::from_str(&it.json).ok()?;
             Some(requested.data.name)
         }))
     }

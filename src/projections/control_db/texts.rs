@@ -3,7 +3,7 @@ use crate::domain::ids::{DatabaseId, Sequence};
 use crate::domain::recorded::RecordedEvent;
 use crate::event_log::canonical::data_json;
 use crate::event_log::{EventLog, ReadError};
-use serde_json::value::RawValue;
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ pub struct ShownEvent {
     /// Its place in the log.
     pub sequence: Sequence,
     /// Which thing happened: `database_ready`.
-    pub kind: String,
+    pub kind: &'static str,
     /// The database it is about.
     pub database: Option<DatabaseId>,
-    /// Its line of an export.
-    pub json: Box<RawValue>,
+    /// Its line of an export: JSON.
+    pub json: String,
 }
 
 /// Events that lie this close are read at once: passing over three costs less than looking again.
@@ -29,9 +29,12 @@ const NEIGHBOURS: u64 = 4;
 /// Events that are read at once after two neighbours: a page of them.
 const FIRST_AHEAD: usize = 64;
 
-/// And from then on: the log takes that for a walk through the history, and keeps none of it in
-/// memory.
-const SCANNED_AT_ONCE: usize = 1_000;
+/// And from then on: a statement walks through the history.
+const SCANNED_AT_ONCE: usize = 256;
+
+/// Stretches of events that are kept: a statement may walk through several tables of events at
+/// once. Together some MiB at most, since the longest events are few.
+const STRETCHES: usize = 4;
 
 /// The events with these sequences, in the order given, which rises or falls all along.
 pub(super) fn shown(
@@ -39,53 +42,25 @@ pub(super) fn shown(
     export_line: ExportLine,
     sequences: &[Sequence],
 ) -> Result<Vec<ShownEvent>, ReadError> {
+    let falls = sequences.first() > sequences.last();
     let mut rising = sequences.to_vec();
-    rising.sort_unstable();
-    let mut found = Vec::with_capacity(rising.len());
-    for near in rising.chunk_by(|one, next| next.0 - one.0 <= NEIGHBOURS) {
-        let (Some(first), Some(last)) = (near.first(), near.last()) else {
-            continue;
-        };
-        let mut wanted = near.iter().peekable();
-        for recorded in read(log, *first, *last)? {
-            if wanted.next_if_eq(&&recorded.sequence).is_some() {
-                found.push(show(&recorded, export_line)?);
-            }
-        }
+    if falls {
+        rising.reverse();
     }
-    if sequences.first() > sequences.last() {
+    let events = log.read_each(&rising)?;
+    let mut found: Vec<_> = events
+        .iter()
+        .map(|recorded| ShownEvent {
+            sequence: recorded.sequence,
+            kind: recorded.event.kind().as_str(),
+            database: recorded.event.database(),
+            json: export_line(recorded),
+        })
+        .collect();
+    if falls {
         found.reverse();
     }
     Ok(found)
-}
-
-fn show(recorded: &RecordedEvent, export_line: ExportLine) -> Result<ShownEvent, ReadError> {
-    let json = RawValue::from_string(export_line(recorded)).map_err(|error| ReadError {
-        after: before(recorded.sequence),
-        reason: error.to_string(),
-    })?;
-    Ok(ShownEvent {
-        sequence: recorded.sequence,
-        kind: recorded.event.kind().as_str().to_owned(),
-        database: recorded.event.database(),
-        json,
-    })
-}
-
-/// All events from `first` to `last`.
-fn read(
-    log: &dyn EventLog,
-    first: Sequence,
-    last: Sequence,
-) -> Result<Vec<RecordedEvent>, ReadError> {
-    let after = before(first);
-    let wanted = usize::try_from(last.0 - after.0).unwrap_or(usize::MAX);
-    let events = log.read_after(after, wanted)?;
-    if events.len() != wanted {
-        let reason = format!("it has {} of {wanted} events", events.len());
-        return Err(ReadError { after, reason });
-    }
-    Ok(events)
 }
 
 fn before(sequence: Sequence) -> Sequence {
@@ -96,8 +71,8 @@ fn before(sequence: Sequence) -> Sequence {
 /// asked for neighbours, in either direction.
 pub struct EventTexts {
     log: Arc<dyn EventLog>,
-    /// Events in a row: those that were read last.
-    read: Vec<RecordedEvent>,
+    /// Events in a row, each time; those that were asked for last come first.
+    stretches: VecDeque<Vec<RecordedEvent>>,
 }
 
 impl fmt::Debug for EventTexts {
@@ -110,7 +85,7 @@ impl EventTexts {
     pub(super) fn of(log: Arc<dyn EventLog>) -> Self {
         Self {
             log,
-            read: Vec::new(),
+            stretches: VecDeque::new(),
         }
     }
 
@@ -137,43 +112,71 @@ impl EventTexts {
     }
 
     fn event(&mut self, sequence: u64) -> Result<&RecordedEvent, ReadError> {
-        let place = match self.place_of(sequence) {
-            Some(place) => place,
-            None => {
-                let (after, limit) = self.next_read(sequence);
-                self.read = self.log.read_after(after, limit)?;
-                self.place_of(sequence).ok_or_else(|| ReadError {
-                    after,
-                    reason: format!("event {sequence} is missing"),
-                })?
-            }
+        let holds = |stretch: &Vec<RecordedEvent>| place_in(stretch, sequence).is_some();
+        let near = match self.stretches.iter().position(holds) {
+            Some(near) => near,
+            None => self.read(sequence)?,
         };
-        Ok(&self.read[place])
+        if near > 0 {
+            let used = self.stretches.remove(near);
+            self.stretches.extend(used);
+            self.stretches.rotate_right(1);
+        }
+        let stretch = self.stretches.front();
+        let found = stretch.and_then(|stretch| stretch.get(place_in(stretch, sequence)?));
+        found.ok_or_else(|| ReadError {
+            after: before(Sequence(sequence)),
+            reason: format!("event {sequence} is missing"),
+        })
     }
 
-    fn place_of(&self, sequence: u64) -> Option<usize> {
-        let first = self.read.first()?.sequence.0;
-        let place = usize::try_from(sequence.checked_sub(first)?).ok()?;
-        (place < self.read.len()).then_some(place)
-    }
-
-    /// Behind which event to read, and how many: one, unless this is a neighbour of the last ones.
-    fn next_read(&self, sequence: u64) -> (Sequence, usize) {
-        let alone = (Sequence(sequence - 1), 1);
-        let (Some(first), Some(last)) = (self.read.first(), self.read.last()) else {
-            return alone;
+    /// Reads the event, and more of them beside a stretch that ends near it. Returns which stretch
+    /// has it.
+    fn read(&mut self, sequence: u64) -> Result<usize, ReadError> {
+        let neighbour = self
+            .stretches
+            .iter()
+            .position(|stretch| direction(stretch, sequence).is_some());
+        let Some(near) = neighbour else {
+            let alone = self.log.read_each(&[Sequence(sequence)])?;
+            self.stretches.truncate(STRETCHES - 1);
+            self.stretches.push_front(alone);
+            return Ok(0);
         };
-        let ahead = if self.read.len() < FIRST_AHEAD {
+        let stretch = &mut self.stretches[near];
+        let ahead = if stretch.len() < FIRST_AHEAD {
             FIRST_AHEAD
         } else {
             SCANNED_AT_ONCE
         };
-        if (1..=NEIGHBOURS).contains(&sequence.saturating_sub(last.sequence.0)) {
-            return (alone.0, ahead);
-        }
-        if (1..=NEIGHBOURS).contains(&first.sequence.0.saturating_sub(sequence)) {
-            return (Sequence(sequence.saturating_sub(ahead as u64)), ahead);
-        }
-        alone
+        let after = match direction(stretch, sequence) {
+            Some(Direction::Down) => sequence.saturating_sub(ahead as u64),
+            _ => sequence - 1,
+        };
+        *stretch = self.log.read_after(Sequence(after), ahead)?;
+        Ok(near)
+    }
+}
+
+fn place_in(stretch: &[RecordedEvent], sequence: u64) -> Option<usize> {
+    let first = stretch.first()?.sequence.0;
+    let place = usize::try_from(sequence.checked_sub(first)?).ok()?;
+    (place < stretch.len()).then_some(place)
+}
+
+enum Direction {
+    Up,
+    Down,
+}
+
+/// Which way a walk goes that comes from a stretch to an event near its end; none where it is not
+/// near.
+fn direction(stretch: &[RecordedEvent], sequence: u64) -> Option<Direction> {
+    let (first, last) = (stretch.first()?.sequence.0, stretch.last()?.sequence.0);
+    let is_near = |way: Option<u64>| way.is_some_and(|way| (1..=NEIGHBOURS).contains(&way));
+    if is_near(sequence.checked_sub(last)) {
+        Some(Direction::Up)
+    } else {
+        is_near(first.checked_sub(sequence)).then_some(Direction::Down)
     }
 }

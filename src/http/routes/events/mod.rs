@@ -22,7 +22,7 @@ use crate::http::extract::{NoParameters, PathParts, StrictQuery};
 use crate::http::middleware::auth::Caller;
 use crate::http::openapi::schemas;
 use crate::http::response::error::{ErrorCode, Problem};
-use crate::http::response::lists::{Direction, List, known_word, page_answer, page_request};
+use crate::http::response::lists::{Direction, List, known_word, page_of_texts, page_request};
 use crate::http::response::reply;
 use crate::http::response::reply::Marked;
 use crate::projections::control_db::{Cause, EventFilter};
@@ -34,7 +34,6 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
@@ -162,7 +161,7 @@ pub(super) async fn list_events(
             .await?;
         let is_awaited = wait.is_some() && page.items.is_empty();
         if !is_awaited || !gateway.sees_change(&mut changes, deadline).await {
-            return Ok(page_answer(page, |it| it.json));
+            return Ok(page_of_texts(page, |event| &event.json));
         }
         // Many that wait beside many writes look a bounded number of times.
         waiting(tokio::time::sleep(GATHER)).await;
@@ -294,9 +293,9 @@ pub(super) async fn get_event(
     let causes: Vec<_> = causes.into_iter().map(CauseView::from).collect();
     let causes = serde_json::to_string(&causes).map_err(Problem::internal)?;
     // The event's own text is kept as it is, since its hash is over that.
-    let event = event.json.get().trim_end_matches('}');
-    let body = RawValue::from_string(format!("{event},\"causes\":{causes}}}"));
-    let answer = reply::json(StatusCode::OK, &body.map_err(Problem::internal)?);
+    let event = event.json.strip_suffix('}').unwrap_or(&event.json);
+    let body = format!("{event},\"causes\":{causes}}}");
+    let answer = reply::json_text(StatusCode::OK, body.into_bytes());
     Ok(answer.etag(sequence).seen(present.head.sequence))
 }
 

@@ -259,7 +259,7 @@ impl Reader {
             if self.covers(event).await? {
                 write_event(&mut text, event);
             }
-            self.has_ended |= self.last_kinds.contains(&event.kind.as_str());
+            self.has_ended |= self.last_kinds.contains(&event.kind);
         }
         self.sent = match last {
             Some(last) if page.next_cursor.is_some() => last,

@@ -3,6 +3,9 @@
 //! Keys are sorted, there are no spaces, numbers are integers. So twenty lines of any language
 //! verify an export: take `previous_hash` and `hash` out, write the rest with sorted keys and
 //! no spaces, and compare `hash` with SHA-256(`previous_hash` as bytes, then that text).
+mod sorted;
+
+use self::sorted::Sorted;
 use crate::domain::recorded::{Hash, RecordedEvent};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -21,7 +24,7 @@ pub fn canonical_json(recorded: &RecordedEvent) -> String {
         object.number("causation", causation.0);
     }
     if let Some(clock) = commit.clock {
-        object.text("clock", &clock.to_string());
+        object.plain("clock", &clock.to_string());
     }
     object.id("commit", commit.id.0);
     object.id("correlation", commit.correlation.0);
@@ -36,15 +39,15 @@ pub fn canonical_json(recorded: &RecordedEvent) -> String {
     if let Some(job) = event.job() {
         object.id("job", job.0);
     }
-    object.text("kind", event.kind().as_str());
+    object.plain("kind", event.kind().as_str());
     if let Some(idempotency) = idempotency {
         object.text("request_fingerprint", &idempotency.fingerprint);
     }
     object.id("request_id", commit.request.0);
     object.number("schema_version", recorded.schema_version.into());
     object.number("sequence", recorded.sequence.0);
-    object.text("stream", &event.stream().to_string());
-    object.text("time", &commit.time.to_string());
+    object.plain("stream", &event.stream().to_string());
+    object.plain("time", &commit.time.to_string());
     if let Some(token) = commit.token {
         object.id("token", token.0);
     }
@@ -54,21 +57,21 @@ pub fn canonical_json(recorded: &RecordedEvent) -> String {
 /// The line that an export holds for the event: its canonical JSON with both hashes behind it.
 #[must_use]
 pub fn export_line(recorded: &RecordedEvent) -> String {
-    let mut line = canonical_json(recorded);
-    let closing_brace = line.pop();
+    let mut line = ObjectWriter(canonical_json(recorded));
+    let closing_brace = line.0.pop();
     debug_assert_eq!(closing_brace, Some('}'));
-    for (key, hash) in [
-        ("previous_hash", &recorded.previous_hash),
-        ("hash", &recorded.hash),
-    ] {
-        line.push_str(",\"");
-        line.push_str(key);
-        line.push_str("\":\"");
-        line.push_str(&hex::encode(hash));
-        line.push('"');
-    }
-    line.push('}');
-    line
+    line.plain(
+        "previous_hash",
+        hash_hex(&recorded.previous_hash, &mut [0; 64]),
+    );
+    line.plain("hash", hash_hex(&recorded.hash, &mut [0; 64]));
+    line.end()
+}
+
+/// The digits of a hash.
+fn hash_hex<'t>(hash: &Hash, text: &'t mut [u8; 64]) -> &'t str {
+    hex::encode_to_slice(hash, text).expect("32 bytes are 64 digits");
+    std::str::from_utf8(text).expect("digits are ASCII")
 }
 
 /// The hash of an event whose canonical JSON is `canonical`, behind an event hashed `previous`.
@@ -103,11 +106,10 @@ fn write_data(out: &mut String, recorded: &RecordedEvent) {
         out.push_str(as_stored);
         return;
     }
-    let value = recorded
+    recorded
         .event
-        .serialize_data(serde_json::value::Serializer)
+        .serialize_data(Sorted(out))
         .expect("an event's fields are integers, texts, lists and maps with text keys");
-    write_sorted(out, &value);
 }
 
 fn write_sorted(out: &mut String, value: &Value) {
@@ -174,7 +176,15 @@ impl ObjectWriter {
 
     fn id(&mut self, key: &'static str, id: Uuid) {
         let mut text = Uuid::encode_buffer();
-        self.text(key, id.hyphenated().encode_lower(&mut text));
+        self.plain(key, id.hyphenated().encode_lower(&mut text));
+    }
+
+    /// A text in which nothing has to be escaped.
+    fn plain(&mut self, key: &'static str, value: &str) {
+        self.key(key);
+        self.0.push('"');
+        self.0.push_str(value);
+        self.0.push('"');
     }
 
     fn key(&mut self, key: &'static str) {
@@ -202,5 +212,60 @@ mod tests {
             sorted_json(&value),
             r#"{"B":-7,"a":"q\"\n\u0001ä","b":[{"a":true,"z":null}]}"#
         );
+    }
+
+    #[test]
+    fn what_is_written_in_one_go_is_the_value_with_sorted_keys() {
+        use std::collections::BTreeMap;
+
+        #[derive(serde::Serialize)]
+        struct Inner {
+            z: Option<u8>,
+            a: (i64, bool),
+        }
+        #[derive(serde::Serialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Kind {
+            Plain,
+            Wrapped(Inner),
+            Named {
+                worker: &'static str,
+                empty: [u8; 0],
+            },
+        }
+        #[derive(serde::Serialize)]
+        struct Nothing {}
+        #[derive(serde::Serialize)]
+        struct Outer {
+            b: Vec<Kind>,
+            a: &'static str,
+            labels: BTreeMap<&'static str, &'static str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            absent: Option<u8>,
+            id: Uuid,
+            nothing: Nothing,
+            aa: char,
+        }
+        let inner = || Inner {
+            z: None,
+            a: (i64::MIN, true),
+        };
+        let named = Kind::Named {
+            worker: "w",
+            empty: [],
+        };
+        let outer = Outer {
+            b: vec![Kind::Wrapped(inner()), Kind::Plain, named],
+            a: "q\"\n\u{1}ä",
+            labels: BTreeMap::from([("a\"b", "1"), ("B", "2")]),
+            absent: None,
+            id: Uuid::nil(),
+            nothing: Nothing {},
+            aa: 'ä',
+        };
+        let mut text = "before ".to_owned();
+        serde::Serialize::serialize(&outer, Sorted(&mut text)).unwrap();
+        let value = serde_json::to_value(&outer).unwrap();
+        assert_eq!(text, format!("before {}", sorted_json(&value)));
     }
 }
