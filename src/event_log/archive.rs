@@ -122,22 +122,14 @@ impl Archiver {
         let identity = identity(&plain.metadata().map_err(failed("looking at", &path))?);
         let target = segment::compressed_path(&self.journal, number);
         let fresh = target.with_extension("zst.new");
-        let written = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&fresh)
-            .map_err(failed("making", &fresh))?;
-        compressed::write(&plain, &written)
-            .and_then(|()| written.sync_all())
-            .map_err(failed("writing", &fresh))?;
-        let mut original = Segment::Plain(plain);
-        let mut copy = compressed::open(&fresh).map_err(failed("reading back", &fresh))?;
-        if !are_equal(&mut original, &mut copy).map_err(failed("reading back", &fresh))? {
-            return Err(ArchiveError::ReadBack { segment: number });
+        let compressed = compress(number, plain, &fresh)
+            .and_then(|()| fs::rename(&fresh, &target).map_err(failed("renaming", &fresh)));
+        if let Err(error) = compressed {
+            // A disk that is full gets its room back. What cannot be removed is written over by
+            // the next run.
+            let _ = fs::remove_file(&fresh);
+            return Err(error);
         }
-        fs::rename(&fresh, &target).map_err(failed("renaming", &fresh))?;
         let archive = segment::archive(&self.journal);
         segment::sync_folder(&archive).map_err(failed("syncing", &archive))?;
         let present = fs::symlink_metadata(&path).map_err(failed("looking at", &path))?;
@@ -198,6 +190,27 @@ fn open_lock(path: &Path) -> io::Result<File> {
 /// Which file it is, and its size.
 fn identity(file: &fs::Metadata) -> (u64, u64, u64) {
     (file.dev(), file.ino(), file.len())
+}
+
+/// Writes a segment to the file `fresh`, compressed and synced, and reads it back.
+fn compress(number: u32, plain: File, fresh: &Path) -> Result<(), ArchiveError> {
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(fresh)
+        .map_err(failed("making", fresh))?;
+    compressed::write(&plain, &written)
+        .and_then(|()| written.sync_all())
+        .map_err(failed("writing", fresh))?;
+    let mut original = Segment::Plain(plain);
+    let mut copy = compressed::open(fresh).map_err(failed("reading back", fresh))?;
+    if are_equal(&mut original, &mut copy).map_err(failed("reading back", fresh))? {
+        Ok(())
+    } else {
+        Err(ArchiveError::ReadBack { segment: number })
+    }
 }
 
 fn are_equal(one: &mut Segment, other: &mut Segment) -> io::Result<bool> {

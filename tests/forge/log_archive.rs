@@ -81,6 +81,11 @@ impl Data {
             let one = log.read_after(Sequence(at as u64), 1).unwrap();
             assert_eq!(one.first(), Some(event));
         }
+        for step in [1, 2, 5, 9] {
+            let wanted: Vec<_> = self.events.iter().step_by(step).cloned().collect();
+            let sequences: Vec<_> = wanted.iter().map(|it| it.sequence).collect();
+            assert_eq!(log.read_each(&sequences).unwrap(), wanted);
+        }
     }
 }
 
@@ -200,6 +205,31 @@ fn killed_at_any_call_it_leaves_the_log_whole_and_goes_on_when_it_is_run_again()
             assert_eq!(left, [], "{call} {kills}");
         }
         assert!(kills >= 2, "{call}: killed {kills} times");
+    }
+}
+
+#[test]
+fn a_disk_that_takes_nothing_more_leaves_the_log_whole_and_no_remains() {
+    for call in ["write", "fsync", "rename"] {
+        let data = Data::with_commits(5);
+        let mut strace = Command::new("strace");
+        strace
+            .args(["-D", "-f", "-qqq", "-o", "/dev/null", "--signal=none"])
+            .arg(format!("--trace={call}"))
+            .arg("--trace-path")
+            .arg(data.archived(1).with_extension("zst.new"))
+            .arg(format!("--inject={call}:error=ENOSPC"))
+            .arg(env!("CARGO_BIN_EXE_dbforge"))
+            .args(["log", "archive"])
+            .env("DBFORGE_DATA_DIR", data.folder.path());
+        let ended = strace.output().unwrap();
+        assert!(!ended.status.success(), "{call}");
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert!(told.contains("No space left on device"), "{told}");
+        assert_eq!(files_below(&data.forge_dir().join("journal/archive")), []);
+        data.assert_whole();
+        data.archive();
+        data.assert_whole();
     }
 }
 
