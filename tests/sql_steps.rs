@@ -5,10 +5,8 @@
 use dbforge::clock::Deadline;
 use dbforge::domain::database::Durability;
 use dbforge::engine::Engine as _;
-use dbforge::engine::sqlite::{
-    Form, Format, Hold, Int64Form, Profile, Role, Shape, Slice, SqlError, Sqlite, SqliteConnection,
-    Statement,
-};
+use dbforge::engine::sql::{Form, Format, Int64Form, Shape, Statement};
+use dbforge::engine::sqlite::{Hold, Profile, Role, Slice, SqlError, Sqlite, SqliteConnection};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;

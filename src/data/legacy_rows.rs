@@ -1,9 +1,10 @@
 //! Tables and rows as the original routes know them: small questions, asked as any client's SQL.
 //!
 //! Identifiers are quoted and values bound; nothing here is a way around gate, limits or scopes.
-use super::{
-    Access, BatchError, BatchMode, BatchStatement, DataPlane, Param, Params, QueryAnswer,
-    QueryError, QueryOptions, QueryRequest, Shape, SharedGuard, Target,
+use super::{DataPlane, SharedGuard};
+use crate::engine::sql::{
+    Access, BatchError, BatchMode, BatchStatement, Param, Params, QueryAnswer, QueryError,
+    QueryOptions, QueryRequest, Shape, Target,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;

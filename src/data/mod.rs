@@ -13,28 +13,25 @@ pub mod legacy_rows;
 pub(crate) mod transactions;
 
 pub use crate::engine::access_lock::{ExclusiveGuard, GateError, SharedGuard};
-pub use crate::engine::query::{
-    Access, BatchError, BatchStatement, QueryAnswer, QueryError, QueryOptions, QueryRequest, Target,
+pub use crate::engine::sql::{
+    Access, BatchError, BatchMode, BatchStatement, BegunTransaction, Format, Int64Form,
+    MAX_PARAMETERS, NewTransaction, Param, Params, QueryAnswer, QueryError, QueryOptions,
+    QueryRequest, RowStream, ScriptError, Shape, StreamStopper, Streamed, Target,
+    TransactionBatchError, TransactionEnd, TransactionError, TransactionKey, TransactionMode,
 };
-pub use crate::engine::sqlite::batch::{BatchMode, ScriptError};
-pub use crate::engine::sqlite::streams::stream::{RowStream, StreamStopper, Streamed};
-pub use crate::engine::sqlite::{Format, Int64Form, MAX_PARAMETERS, Param, Params, Shape};
 pub use config::DataConfig;
 pub use folders::{FolderError, Folders, Place};
 pub use layout::{DataFile, LayoutError, check_layout};
-pub use transactions::{
-    BegunTransaction, NewTransaction, TransactionBatchError, TransactionEnd, TransactionError,
-    TransactionKey, TransactionMode,
-};
 
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::Gates;
+use crate::engine::sql::{Form, Statement};
 use crate::engine::sqlite::audit::History;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
 use crate::engine::sqlite::open::open_databases::OpenDatabases;
 use crate::engine::sqlite::threads::pool::{Lateness, Threads};
-use crate::engine::sqlite::{self, Form, Sqlite, Statement};
+use crate::engine::sqlite::{self, Sqlite};
 use crate::engine::{Engine, FileError};
 use std::path::Path;
 use std::sync::Arc;

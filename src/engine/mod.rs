@@ -1,7 +1,7 @@
 //! The kinds of database the forge can serve: one folder each, one registry.
-pub(crate) mod access_lock;
-pub(crate) mod query;
+pub mod access_lock;
 pub mod registry;
+pub mod sql;
 pub mod sqlite;
 
 use crate::domain::database::Durability;

@@ -4,25 +4,15 @@ use super::readers::snapshot::Snapshot;
 use super::statement::savepoint::run_all;
 use super::statement::script;
 use super::threads::on_thread::held;
-use super::{Answer, Counters, Shape, SqlError, Statement};
+use super::{Answer, SqlError};
 use crate::data::{Call, DataPlane, SharedGuard};
-use crate::engine::query::{
-    BatchError, BatchStatement, QueryAnswer, QueryError, QueryOptions, Target,
+use crate::engine::sql::{
+    BatchError, BatchMode, BatchStatement, QueryAnswer, QueryError, QueryOptions, ScriptError,
+    Target,
 };
+use crate::engine::sql::{Counters, Shape, Statement};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// What keeps the statements of a batch together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BatchMode {
-    /// One transaction, in the line of writes from its start.
-    #[default]
-    Immediate,
-    /// One transaction, in the line of writes once a statement writes.
-    Deferred,
-    /// Nothing: each statement is a transaction of its own.
-    None,
-}
 
 impl DataPlane {
     /// Runs statements in order. In a transaction all of them are kept, or none; without one,
@@ -158,7 +148,7 @@ impl DataPlane {
         let result = work.await.map_err(at(0))?;
         result.map_err(|(statement, error)| BatchError {
             statement,
-            error: QueryError::from_sql(error, call.timeout),
+            error: error.for_caller(call.timeout),
         })
     }
 
@@ -266,16 +256,6 @@ async fn split(text: &str, most: usize) -> Result<Vec<Range<usize>>, QueryError>
 
 /// The longest script that is split where it arrives.
 const SPLIT_HERE_BYTES: usize = 64 << 10;
-
-/// Why a script kept nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{failure}")]
-pub struct ScriptError<E> {
-    /// Which statement failed, and why.
-    pub failure: E,
-    /// Where that statement begins in the text, in bytes.
-    pub offset: usize,
-}
 
 fn at(statement: usize) -> impl Fn(QueryError) -> BatchError {
     move |error| BatchError { statement, error }

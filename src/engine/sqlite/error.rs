@@ -5,7 +5,9 @@ use super::sandbox::execution_limits::Cut;
 use super::sandbox::memory;
 use super::sandbox::vfs::Full;
 use crate::engine::FileError;
+use crate::engine::sql::error::QueryError;
 use rusqlite::ffi::{self, ErrorCode};
+use std::time::Duration;
 
 /// Why a statement has no answer. No text in it names a path of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +121,36 @@ pub enum SqlError {
 }
 
 impl SqlError {
+    /// What a failed statement is to its caller, who gave it `timeout`.
+    pub(crate) fn for_caller(self, timeout: Duration) -> QueryError {
+        match self {
+            Self::Sql { message, hint } => QueryError::Sql { message, hint },
+            Self::NotAllowed { what } => QueryError::NotAllowed { what },
+            Self::ForeignKeysOff => QueryError::ForeignKeysOff,
+            Self::NeedsWriter => QueryError::ReadOnly,
+            Self::Constraint { message } => QueryError::Constraint { message },
+            Self::DeferredForeignKey => QueryError::DeferredForeignKey,
+            Self::Invalid { message } => QueryError::InvalidRequest { message },
+            Self::ParameterMismatch { message } => QueryError::ParameterMismatch { message },
+            Self::ResultTooLarge { limit } => QueryError::ResultTooLarge { limit },
+            Self::DuplicateColumn { name } => QueryError::DuplicateColumn { name },
+            Self::NoRoom => QueryError::NoRoom,
+            Self::Timeout | Self::Abandoned | Self::SliceOver => QueryError::timeout(timeout),
+            Self::Locked => QueryError::Locked,
+            Self::QuotaExceeded => QueryError::QuotaExceeded,
+            Self::TemporaryFilesFull { limit } => QueryError::TemporaryFilesFull { limit },
+            Self::DiskFull => QueryError::DiskFull,
+            Self::NoFiles => QueryError::Overloaded {
+                what: "a file descriptor",
+            },
+            Self::DataMissing => QueryError::DataMissing,
+            Self::OutcomeUnknown => QueryError::OutcomeUnknown,
+            Self::Damaged | Self::VirtualTable { .. } | Self::Io { .. } => QueryError::Broken {
+                reason: self.to_string(),
+            },
+        }
+    }
+
     /// Whether the connection it happened on must not be used again.
     pub(super) fn spoils_connection(&self) -> bool {
         match self {

@@ -23,14 +23,10 @@ pub(crate) mod writer;
 
 pub use self::sandbox::audit_role::TextOf;
 pub use self::sandbox::bounded_program::Bounds;
-pub use self::sandbox::execution_limits::{Hold, Leash, Slice, Ticket};
+pub use self::sandbox::execution_limits::{Hold, Leash, Slice};
 pub use self::sandbox::vfs::{TempBudget, TempSpace};
-pub use self::statement::answer::{Form, Format, Shape};
 pub use self::statement::client_savepoints::Savepoints;
-pub use self::statement::counters::Counters;
-pub use self::statement::execution::{Answer, Statement};
-pub use self::statement::parameters::{MAX_PARAMETERS, Param, Params};
-pub use self::statement::values::Int64Form;
+pub use self::statement::execution::Answer;
 pub use connection::{LIMITS, MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
 pub use error::SqlError;
 pub use files::{MAIN_FILE, WAL_FILE};

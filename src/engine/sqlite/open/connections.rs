@@ -76,7 +76,7 @@ impl fmt::Debug for Connections {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::sqlite::open::connections::*;
+    use super::*;
     use std::sync::Mutex;
 
     #[test]

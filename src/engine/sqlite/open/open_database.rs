@@ -4,7 +4,7 @@ use super::connections::{Connections, Counted};
 use crate::clock::{Deadline, Stopwatch};
 use crate::data::DataConfig;
 use crate::domain::database::Durability;
-use crate::engine::query::{QueryError, Target};
+use crate::engine::sql::{QueryError, Target};
 use crate::engine::sqlite::readers::latency_class::Lanes;
 use crate::engine::sqlite::threads::concurrency_limiter::Turns;
 use crate::engine::sqlite::writer::queue::WriteQueue;

@@ -5,7 +5,7 @@ use crate::data::DataConfig;
 use crate::data::Folders;
 use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::{Gates, SharedGuard};
-use crate::engine::query::Target;
+use crate::engine::sql::Target;
 use crate::engine::sqlite::TempBudget;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -175,10 +175,10 @@ fn close_idle_of(all: Weak<OpenDatabases>) -> CloseIdle {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::domain::database::Durability;
     use crate::engine::Engine as _;
     use crate::engine::sqlite::Sqlite;
-    use crate::engine::sqlite::open::open_databases::*;
     use uuid::Uuid;
 
     #[tokio::test]

@@ -121,7 +121,7 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::sqlite::readers::latency_class::*;
+    use super::*;
 
     #[test]
     fn what_was_learned_before_the_schema_changed_is_not_remembered_after() {

@@ -13,10 +13,11 @@ use super::latency_class::{Fast, Lane};
 use super::shared_read::ReaderInHand;
 use crate::clock::WorkTime;
 use crate::data::{Call, DataPlane, SharedGuard};
-use crate::engine::query::{QueryAnswer, QueryError};
+use crate::engine::sql::{QueryAnswer, QueryError};
+use crate::engine::sql::{Statement, Ticket};
 use crate::engine::sqlite::open::open_database::OpenDatabase;
 use crate::engine::sqlite::threads::on_thread::held;
-use crate::engine::sqlite::{Answer, Hold, Slice, SqlError, SqliteConnection, Statement, Ticket};
+use crate::engine::sqlite::{Answer, Hold, Slice, SqlError, SqliteConnection};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,7 +138,7 @@ pub(crate) fn finished(
 ) -> Result<QueryAnswer, QueryError> {
     result
         .map(Into::into)
-        .map_err(|it| QueryError::from_sql(it, call.timeout))
+        .map_err(|it| it.for_caller(call.timeout))
 }
 
 /// A read on its way to a thread.

@@ -145,18 +145,17 @@ impl Drop for LaysDown {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::clock::Deadline;
     use crate::data::DataConfig;
     use crate::domain::database::Durability;
     use crate::domain::ids::DatabaseId;
     use crate::engine::Engine as _;
     use crate::engine::access_lock::Gates;
-    use crate::engine::query::Target;
+    use crate::engine::sql::Target;
+    use crate::engine::sql::{Form, Format, Int64Form, Shape, Statement};
     use crate::engine::sqlite::open::connections::Connections;
-    use crate::engine::sqlite::readers::shared_read::*;
-    use crate::engine::sqlite::{
-        Form, Format, Int64Form, Profile, Role, Shape, Sqlite, Statement, TempBudget,
-    };
+    use crate::engine::sqlite::{Profile, Role, Sqlite, TempBudget};
     use serde_json::Value;
     use std::path::PathBuf;
     use tokio::sync::Semaphore;

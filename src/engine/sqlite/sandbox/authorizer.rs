@@ -409,7 +409,7 @@ const FUNCTIONS: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::sqlite::sandbox::authorizer::*;
+    use super::*;
     use rusqlite::Connection;
 
     /// Functions of this build that nobody may call.

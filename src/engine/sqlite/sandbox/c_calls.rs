@@ -113,7 +113,7 @@ fn errno_in(text: &str) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::sqlite::sandbox::c_calls::*;
+    use super::*;
 
     #[test]
     fn the_systems_error_number_is_read_from_what_sqlite_says() {

@@ -119,7 +119,7 @@ const ON: &[&str] = &["1", "on", "true", "yes"];
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::sqlite::sandbox::pragmas::*;
+    use super::*;
     use rusqlite::Connection;
 
     #[test]

@@ -3,10 +3,12 @@
 //! SQLite reads SAVEPOINT, RELEASE and ROLLBACK TO, and the authorizer tells what they name. They
 //! are then done under other names, so that no client names a savepoint of the gateway's own, and
 //! counted here: a reader has nothing to undo and only remembers them.
-use super::answer::{AnswerWriter, Form, Totals};
-use super::execution::{Answer, Statement, begins_with, prepare};
+use super::answer::{AnswerWriter, Totals};
+use super::execution::{Answer, begins_with, prepare};
 use super::pieces::Whole;
 use crate::clock::Stopwatch;
+use crate::engine::sql::Form;
+use crate::engine::sql::Statement;
 use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
 use crate::engine::sqlite::sandbox::authorizer::Role;
@@ -144,7 +146,7 @@ impl SqliteConnection {
         let read = || -> Result<_, SqlError> {
             let mut prepared = prepare(&self.inner, &statement.sql)
                 .map_err(|error| SqlError::from_sqlite(&error, self.leash.cut()))?;
-            let bound = statement.params.bind(&mut prepared);
+            let bound = super::binding::bind(&statement.params, &mut prepared);
             let mut writer = AnswerWriter::new(
                 form,
                 Whole {
@@ -183,7 +185,7 @@ impl SqliteConnection {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::sqlite::statement::client_savepoints::*;
+    use super::*;
     use TransactionOperation::{Begin, Release, Rollback};
 
     fn step(savepoints: &mut Savepoints, operation: TransactionOperation, name: &str) -> bool {

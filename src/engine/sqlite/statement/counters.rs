@@ -4,23 +4,13 @@
 //! request has a session: it begins at 0, as on a new connection, and its statements see what those
 //! before them in the same session did, and nothing of other sessions. The functions are replaced
 //! by ones that know where the session began.
+use crate::engine::sql::Counters;
 use crate::engine::sqlite::sandbox::c_calls;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{Connection, Result};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-
-/// What the statements of a session have done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counters {
-    /// The rowid of the last row that was inserted; 0 when none was.
-    pub last_insert_rowid: i64,
-    /// Rows that the last INSERT, UPDATE or DELETE changed.
-    pub changes: i64,
-    /// Rows that all of them changed, triggers and foreign keys included.
-    pub total_changes: i64,
-}
 
 /// The counters of one connection's session. One thread uses it at a time; it is shared with the
 /// functions.

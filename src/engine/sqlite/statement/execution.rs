@@ -1,10 +1,10 @@
 //! Runs one statement.
-use super::answer::{AnswerWriter, Form, Totals};
-use super::counters::Counters;
-use super::parameters::Params;
+use super::answer::{AnswerWriter, Totals};
 use super::pieces::{Outlet, Pieces, Whole};
-use super::{hint, script};
+use super::{binding, hint, script};
 use crate::clock::Stopwatch;
+use crate::engine::sql::Form;
+use crate::engine::sql::{Counters, QueryAnswer, Statement};
 use crate::engine::sqlite::connection::{LARGE_CACHE_KIB, PAGE_CACHE_KIB, SqliteConnection};
 use crate::engine::sqlite::error::SqlError;
 use crate::engine::sqlite::sandbox::authorizer::{Refused, Role, Seen, StatementStack};
@@ -17,17 +17,6 @@ use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::{Batch, CachedStatement, Connection, ErrorCode};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// One statement with its parameters.
-#[derive(Debug, Clone, Default)]
-pub struct Statement {
-    /// Its text.
-    pub sql: Arc<str>,
-    /// Its parameters.
-    pub params: Params,
-    /// What the statements before it in its session did, where they ran on other connections.
-    pub counters: Counters,
-}
 
 /// What a statement answered.
 #[derive(Debug)]
@@ -48,6 +37,19 @@ pub struct Answer {
     pub counters: Counters,
     /// It changes the schema: what was learned about other statements no longer holds.
     pub changes_schema: bool,
+}
+
+impl From<Answer> for QueryAnswer {
+    fn from(it: Answer) -> Self {
+        Self {
+            body: it.held.keep(it.body),
+            row_count: it.row_count,
+            rows_affected: it.rows_affected,
+            truncated: it.truncated,
+            elapsed: it.elapsed,
+            counters: it.counters,
+        }
+    }
 }
 
 impl SqliteConnection {
@@ -348,7 +350,7 @@ fn run(
     if connection.recorder.lock().checks_file {
         connection.refresh_fts5_tables();
     }
-    statement.params.bind(&mut prepared)?;
+    binding::bind(&statement.params, &mut prepared)?;
     let mut writer = AnswerWriter::new(form, outlet);
     let mut has_head = false;
     {

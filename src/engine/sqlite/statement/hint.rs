@@ -80,7 +80,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::sqlite::statement::hint::*;
+    use super::*;
 
     fn hint(message: &str) -> Option<String> {
         let sqlite = Connection::open_in_memory().unwrap();

@@ -1,5 +1,6 @@
 //! Statements that are kept together or not at all, in a transaction that is open.
-use crate::engine::sqlite::{Answer, Form, Hold, SqlError, SqliteConnection, Statement};
+use crate::engine::sql::{Form, Statement};
+use crate::engine::sqlite::{Answer, Hold, SqlError, SqliteConnection};
 
 /// Runs statements in a savepoint. Where one fails, the savepoint is undone if there still is a
 /// transaction; where that fails too, there is none.

@@ -135,7 +135,7 @@ fn keyword(word: &[u8]) -> Token {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::sqlite::statement::script::*;
+    use super::*;
     use proptest::prelude::*;
     use rusqlite::fallible_iterator::FallibleIterator as _;
     use rusqlite::{Batch, Connection};

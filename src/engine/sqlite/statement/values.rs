@@ -1,18 +1,9 @@
 //! How single values are written, in JSON and in CSV.
+use crate::engine::sql::Int64Form;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rusqlite::types::ValueRef;
 use std::io::Write as _;
-
-/// How integers beyond ±(2^53 − 1) are written, which many JSON readers cannot hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Int64Form {
-    /// As numbers, exactly.
-    #[default]
-    Number,
-    /// As text.
-    Text,
-}
 
 /// How BLOBs are written in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

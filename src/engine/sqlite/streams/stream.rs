@@ -4,47 +4,19 @@
 //! aside half-way. So each stream has a thread of its own, from a number of threads that is apart
 //! from those of other statements: streams that stall starve streams alone, and those only until
 //! their deadlines. The deadline covers the whole stream, waiting for its reader included.
-use super::pipe::{Inlet, Next, NotTaken, Outlet, Tap, pipe};
 use crate::clock::Deadline;
 use crate::data::{Call, DataPlane, SharedGuard, begins_like_a_write};
-use crate::engine::query::{QueryAnswer, QueryError, QueryRequest, Target};
+use crate::engine::sql::pipe::{Inlet, NotTaken, pipe};
+use crate::engine::sql::row_stream::StreamEnd;
+use crate::engine::sql::{QueryAnswer, QueryError, QueryRequest, RowStream, Streamed, Target};
+use crate::engine::sql::{Statement, Ticket};
 use crate::engine::sqlite::open::open_database::OpenDatabase;
-use crate::engine::sqlite::{Answer, Hold, SqlError, Statement, Ticket};
+use crate::engine::sqlite::{Answer, Hold, SqlError};
 use crate::shares;
 use crate::shares::{Held, Pass};
 use bytes::Bytes;
-use std::future::poll_fn;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
-
-/// What a streamed statement answers with.
-#[derive(Debug)]
-pub enum Streamed {
-    /// It was over before there was a first piece, or it was a write: the whole answer.
-    Whole(QueryAnswer),
-    /// Its rows, as they come.
-    Rows(RowStream),
-}
-
-/// The body of an answer in pieces. Dropped before its end, it ends the statement.
-#[derive(Debug)]
-pub struct RowStream {
-    first: Option<Bytes>,
-    outlet: Outlet<StreamEnd>,
-    tap: Tap<StreamEnd>,
-    ticket: Arc<Ticket>,
-    is_over: bool,
-}
-
-/// Ends a stream from outside.
-#[derive(Debug)]
-pub struct StreamStopper {
-    ticket: Arc<Ticket>,
-    tap: Tap<StreamEnd>,
-}
-
-/// The rest of a stream, or why there is none.
-type StreamEnd = Result<Answer, QueryError>;
 
 /// Pieces in the pipe are no larger than this, whatever a row has.
 const LARGEST_PIECE_BYTES: usize = 128 << 10;
@@ -92,13 +64,8 @@ impl DataPlane {
             what: "a thread for streams",
         })?;
         let (inlet, outlet, tap) = pipe();
-        let mut rows = RowStream {
-            first: None,
-            outlet,
-            tap: tap.clone(),
-            ticket: Arc::default(),
-            is_over: false,
-        };
+        let ticket = Arc::new(Ticket::default());
+        let rows = RowStream::new(outlet, tap.clone(), Arc::clone(&ticket));
         let pass = Pass::here();
         let ended = pass.as_ref().map(|it| it.account().ended().clone());
         let ended = ended.unwrap_or_default();
@@ -111,7 +78,7 @@ impl DataPlane {
                 ..Statement::default()
             },
             call,
-            ticket: Arc::clone(&rows.ticket),
+            ticket: Arc::clone(&ticket),
         };
         let sitting = seat.sit();
         let thread = tokio::task::spawn_blocking(move || {
@@ -122,11 +89,11 @@ impl DataPlane {
             match result {
                 Err(SqlError::Timeout) => inlet.break_off(Err(QueryError::timeout(call.timeout))),
                 result => {
-                    inlet.end(result.map_err(|it| QueryError::from_sql(it, call.timeout)));
+                    let end = result.map(QueryAnswer::from);
+                    inlet.end(end.map_err(|it| it.for_caller(call.timeout)));
                 }
             }
         });
-        let ticket = Arc::clone(&rows.ticket);
         let deadline = call.deadline.instant();
         let last = call.deadline.extended(self.config.stuck_grace).instant();
         // Apart from the stream: nobody polls one whose client has stalled or gone.
@@ -158,65 +125,7 @@ impl DataPlane {
                 overdue.watch().await;
             }
         });
-        match rows.step().await {
-            Next::Piece(first) => {
-                rows.first = Some(first);
-                Ok(Streamed::Rows(rows))
-            }
-            Next::End(end) => end.map(|it| Streamed::Whole(it.into())),
-            Next::Lost => Err(lost()),
-        }
-    }
-}
-
-impl StreamStopper {
-    /// Ends the statement, and tells its reader why. What nobody has read yet is dropped.
-    pub fn stop(&self, error: QueryError) {
-        self.ticket.abandon();
-        self.tap.break_off(Err(error));
-    }
-}
-
-impl RowStream {
-    /// What ends it from outside, also while nobody reads it.
-    #[must_use]
-    pub fn stopper(&self) -> StreamStopper {
-        StreamStopper {
-            ticket: Arc::clone(&self.ticket),
-            tap: self.tap.clone(),
-        }
-    }
-
-    /// The next piece of the body; `None` behind the last.
-    ///
-    /// # Errors
-    /// Why the stream ends here; nothing comes behind it.
-    pub async fn next(&mut self) -> Option<Result<Bytes, QueryError>> {
-        if let Some(first) = self.first.take() {
-            return Some(Ok(first));
-        }
-        if self.is_over {
-            return None;
-        }
-        let end = match self.step().await {
-            Next::Piece(piece) => return Some(Ok(piece)),
-            Next::End(end) => end,
-            Next::Lost => Err(lost()),
-        };
-        self.is_over = true;
-        end.map(|it| it.held.keep(it.body))
-            .map(|rest| (!rest.is_empty()).then_some(rest))
-            .transpose()
-    }
-
-    async fn step(&self) -> Next<StreamEnd> {
-        poll_fn(|context| self.outlet.poll_next(context)).await
-    }
-}
-
-impl Drop for RowStream {
-    fn drop(&mut self) {
-        self.ticket.abandon();
+        rows.begun().await
     }
 }
 
@@ -233,12 +142,6 @@ fn keep_in_time(piece: Vec<u8>, deadline: Deadline, ticket: &Ticket) -> Result<B
         std::thread::sleep(shares::LOOK);
     }
     Ok(held.keep(piece))
-}
-
-fn lost() -> QueryError {
-    QueryError::Broken {
-        reason: "the thread of this stream ended".to_owned(),
-    }
 }
 
 /// A stream on its way to a thread.

@@ -1,6 +1,6 @@
 //! Turns: how many of one database's requests of a sort work at a time, and how many may wait.
 use crate::clock::Deadline;
-use crate::engine::query::QueryError;
+use crate::engine::sql::QueryError;
 use crate::shares::{Line, Turn};
 use std::sync::Arc;
 

@@ -2,9 +2,10 @@
 use super::pool::Seat;
 use crate::clock::Deadline;
 use crate::data::{Call, DataPlane};
-use crate::engine::query::QueryError;
+use crate::engine::sql::QueryError;
+use crate::engine::sql::Ticket;
+use crate::engine::sqlite::Hold;
 use crate::engine::sqlite::open::circuit_breaker::Bench;
-use crate::engine::sqlite::{Hold, Ticket};
 use crate::shares;
 use crate::shares::Pass;
 use std::sync::Arc;

@@ -200,7 +200,7 @@ impl Drop for Sitting {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::sqlite::threads::pool::*;
+    use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
 

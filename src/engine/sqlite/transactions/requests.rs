@@ -1,19 +1,21 @@
 //! The requests of a transaction: begin, statements, commit, roll back.
 use super::transaction::{Entered, Held, InnerRequest, Inside, Transaction};
 use crate::clock::{Clock, Deadline};
-use crate::data::transactions::{
+use crate::data::{Call, DataPlane, SharedGuard, begins_like_a_write};
+use crate::domain::ids::TokenId;
+use crate::engine::sql::Statement;
+use crate::engine::sql::{BatchMode, ScriptError};
+use crate::engine::sql::{
+    BatchStatement, QueryAnswer, QueryError, QueryOptions, QueryRequest, Target,
+};
+use crate::engine::sql::{
     BegunTransaction, NewTransaction, TransactionBatchError, TransactionEnd, TransactionError,
     TransactionKey, TransactionMode,
 };
-use crate::data::{Call, DataPlane, SharedGuard, begins_like_a_write};
-use crate::domain::ids::TokenId;
-use crate::engine::query::{
-    BatchStatement, QueryAnswer, QueryError, QueryOptions, QueryRequest, Target,
-};
-use crate::engine::sqlite::batch::{BatchMode, ScriptError, silent};
+use crate::engine::sqlite::batch::silent;
 use crate::engine::sqlite::readers::snapshot::Snapshot;
 use crate::engine::sqlite::threads::on_thread::held;
-use crate::engine::sqlite::{Answer, Hold, Savepoints, SqlError, Statement};
+use crate::engine::sqlite::{Answer, Hold, Savepoints, SqlError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
@@ -65,7 +67,7 @@ impl DataPlane {
                     snapshot.map(|it| (it, guard))
                 });
                 let begun = begun.await?;
-                let (snapshot, _) = begun.map_err(|it| QueryError::from_sql(it, call.timeout))?;
+                let (snapshot, _) = begun.map_err(|it| it.for_caller(call.timeout))?;
                 Held::Snapshot(snapshot)
             }
         };
@@ -380,7 +382,7 @@ impl DataPlane {
 const READ_ONLY: TransactionError = TransactionError::Query(QueryError::ReadOnly);
 
 fn failed(error: SqlError, timeout: Duration, is_over: bool) -> TransactionError {
-    let error = QueryError::from_sql(error, timeout);
+    let error = error.for_caller(timeout);
     if is_over {
         TransactionError::RolledBack(error)
     } else {

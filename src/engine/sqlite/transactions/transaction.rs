@@ -2,18 +2,18 @@
 use crate::clock::timestamp::Timestamp;
 use crate::clock::{Clock, Deadline};
 use crate::data::SharedGuard;
-use crate::data::transactions::{Room, TransactionEnd, TransactionError, TransactionMode};
+use crate::data::transactions::Room;
 use crate::domain::ids::{DatabaseId, TokenId};
-use crate::engine::query::QueryError;
+use crate::engine::sql::QueryError;
+use crate::engine::sql::{Form, Statement};
+use crate::engine::sql::{TransactionEnd, TransactionError, TransactionMode};
 use crate::engine::sqlite::open::open_database::OpenDatabase;
 use crate::engine::sqlite::readers::snapshot::Snapshot;
 use crate::engine::sqlite::statement::savepoint::{
     End, ForeignKeys, in_savepoint, run_all, run_in_savepoint,
 };
 use crate::engine::sqlite::writer::lease::LentWriter;
-use crate::engine::sqlite::{
-    Answer, Form, Hold, Savepoints, SqlError, SqliteConnection, Statement,
-};
+use crate::engine::sqlite::{Answer, Hold, Savepoints, SqlError, SqliteConnection};
 use crate::shares;
 use crate::shares::Pass;
 use std::ops::{Deref, DerefMut};

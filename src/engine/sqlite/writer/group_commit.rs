@@ -9,7 +9,7 @@
 //! time has none. Should it fail, the whole transaction is undone, and all run again in savepoints.
 use super::queue::WriteRequest;
 use crate::clock::Stopwatch;
-use crate::engine::query::QueryError;
+use crate::engine::sql::QueryError;
 use crate::engine::sqlite::readers::latency_class::{Lane, Lanes};
 use crate::engine::sqlite::statement::savepoint::{
     ForeignKeys, roll_back, run_held, run_in_savepoint,
@@ -262,16 +262,15 @@ fn learn_how_it_was(
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::clock::Deadline;
     use crate::domain::database::Durability;
     use crate::domain::ids::DatabaseId;
     use crate::engine::Engine as _;
     use crate::engine::access_lock::Gates;
-    use crate::engine::sqlite::writer::group_commit::*;
+    use crate::engine::sql::{Form, Format, Int64Form, Shape, Statement, Ticket};
     use crate::engine::sqlite::writer::queue::WriteResult;
-    use crate::engine::sqlite::{
-        Form, Format, Int64Form, Profile, Role, Shape, Sqlite, Statement, Ticket,
-    };
+    use crate::engine::sqlite::{Profile, Role, Sqlite};
     use std::path::PathBuf;
     use tokio::sync::oneshot;
     use uuid::Uuid;

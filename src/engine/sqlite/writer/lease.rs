@@ -6,10 +6,11 @@
 use super::writer_loop::Drain;
 use crate::clock::Deadline;
 use crate::data::{Call, DataPlane, SharedGuard};
-use crate::engine::query::QueryError;
+use crate::engine::sql::QueryError;
+use crate::engine::sql::{Counters, Ticket};
 use crate::engine::sqlite::open::open_database::{OpenDatabase, Writer};
 use crate::engine::sqlite::statement::savepoint::roll_back;
-use crate::engine::sqlite::{Counters, Hold, SqlError, SqliteConnection, Ticket};
+use crate::engine::sqlite::{Hold, SqlError, SqliteConnection};
 use crate::shares::waiting;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,9 +115,7 @@ impl Loan {
 
     /// Answers that there is none.
     pub(crate) fn fail(self, error: SqlError) {
-        let _ = self
-            .answer
-            .send(Err(QueryError::from_sql(error, self.timeout)));
+        let _ = self.answer.send(Err(error.for_caller(self.timeout)));
     }
 }
 

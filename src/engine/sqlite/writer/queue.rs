@@ -2,9 +2,10 @@
 use super::lease::Loan;
 use crate::clock::Deadline;
 use crate::engine::access_lock::SharedGuard;
-use crate::engine::query::{BatchError, QueryError};
+use crate::engine::sql::{BatchError, QueryError};
+use crate::engine::sql::{Form, Statement, Ticket};
 use crate::engine::sqlite::threads::pool::{Overdue, Seat};
-use crate::engine::sqlite::{Answer, Form, Leash, SqlError, Statement, Ticket};
+use crate::engine::sqlite::{Answer, Leash, SqlError};
 use crate::shares::{ALONE, Pass};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -124,7 +125,7 @@ enum Late {
 impl WriteRequest {
     /// Answers that it failed. Who went away is not told.
     pub(crate) fn fail(self, statement: usize, error: SqlError) {
-        let error = QueryError::from_sql(error, self.timeout);
+        let error = error.for_caller(self.timeout);
         let _ = self.answer.send(Err(BatchError { statement, error }));
     }
 

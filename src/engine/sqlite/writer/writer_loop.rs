@@ -4,13 +4,12 @@ use super::lease::Loan;
 use super::queue::{Running, WriteQueue, WriteRequest};
 use crate::clock::{Deadline, Stopwatch};
 use crate::data::{Call, DataPlane, SharedGuard};
-use crate::engine::query::{BatchError, QueryError};
+use crate::engine::sql::{BatchError, QueryError};
+use crate::engine::sql::{Statement, Ticket};
 use crate::engine::sqlite::open::open_database::{OpenDatabase, Writer};
 use crate::engine::sqlite::readers::latency_class::Lane;
 use crate::engine::sqlite::threads::pool::{Seat, Threads};
-use crate::engine::sqlite::{
-    Answer, Hold, SqlError, SqliteConnection, Statement, Ticket, WAL_FILE,
-};
+use crate::engine::sqlite::{Answer, Hold, SqlError, SqliteConnection, WAL_FILE};
 use crate::shares::{Pass, waiting as waiting_for};
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -228,7 +228,7 @@ fn nameless_file(folder: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::sqlite::sandbox::vfs::temp_space::*;
+    use super::*;
 
     #[test]
     fn what_temporary_files_take_is_bounded_for_each_database_and_for_all() {

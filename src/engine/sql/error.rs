@@ -1,125 +1,5 @@
-//! What is asked of the data plane, and what comes back.
-use super::sqlite::{Answer, Counters, Format, Int64Form, Params, Shape, SqlError};
-use crate::domain::database::Durability;
-use crate::domain::ids::DatabaseId;
-use bytes::Bytes;
-use std::sync::Arc;
+//! Why there is no answer.
 use std::time::Duration;
-
-/// The database that SQL is for, as the state tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target {
-    /// Which one.
-    pub database: DatabaseId,
-    /// What an answered write survives.
-    pub durability: Durability,
-    /// Most bytes its file may grow to.
-    pub size_bytes: u64,
-}
-
-/// What a token may do to a database's rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Read them.
-    ReadOnly,
-    /// Read and change them.
-    ReadWrite,
-}
-
-/// One statement with everything that shapes its answer.
-#[derive(Debug, Clone)]
-pub struct QueryRequest {
-    /// The statement's text.
-    pub sql: String,
-    /// Its parameters.
-    pub params: Params,
-    /// How it is run and answered.
-    pub options: QueryOptions,
-}
-
-/// How a statement is run and answered.
-#[derive(Debug, Clone, Copy)]
-pub struct QueryOptions {
-    /// The caller wants it refused if it would change something.
-    pub readonly: bool,
-    /// What the caller's token may do.
-    pub access: Access,
-    /// Most time; `None` for the default.
-    pub timeout: Option<Duration>,
-    /// Rows after which the answer is cut and says `truncated`; `None` for the default, past
-    /// which the result is refused instead.
-    pub max_rows: Option<u64>,
-    /// Most bytes of the answer; `None` for the default.
-    pub max_bytes: Option<usize>,
-    /// How large integers are written.
-    pub int64: Int64Form,
-    /// What the answer is written in.
-    pub format: Format,
-    /// The shape of the answer.
-    pub shape: Shape,
-}
-
-impl QueryOptions {
-    /// Everything by default.
-    #[must_use]
-    pub fn for_access(access: Access) -> Self {
-        Self {
-            readonly: false,
-            access,
-            timeout: None,
-            max_rows: None,
-            max_bytes: None,
-            int64: Int64Form::Number,
-            format: Format::Json,
-            shape: Shape::Rows,
-        }
-    }
-
-    /// Whether a write may run.
-    #[must_use]
-    pub fn may_write(&self) -> bool {
-        self.access == Access::ReadWrite && !self.readonly
-    }
-}
-
-/// One statement of a batch.
-#[derive(Debug, Clone)]
-pub struct BatchStatement {
-    /// Its text; statements with the same text may share it.
-    pub sql: Arc<str>,
-    /// Its parameters.
-    pub params: Params,
-}
-
-/// A finished answer.
-#[derive(Debug, Clone)]
-pub struct QueryAnswer {
-    /// The body, in the format that was asked for.
-    pub body: Bytes,
-    /// Rows in it.
-    pub row_count: u64,
-    /// Rows that were inserted, updated or deleted.
-    pub rows_affected: u64,
-    /// Whether there were more rows.
-    pub truncated: bool,
-    /// How long the statement itself took.
-    pub elapsed: Duration,
-    /// What the statements of its session have done, itself included.
-    pub counters: Counters,
-}
-
-impl From<Answer> for QueryAnswer {
-    fn from(it: Answer) -> Self {
-        Self {
-            body: it.held.keep(it.body),
-            row_count: it.row_count,
-            rows_affected: it.rows_affected,
-            truncated: it.truncated,
-            elapsed: it.elapsed,
-            counters: it.counters,
-        }
-    }
-}
 
 /// Why there is no answer. No text in it names a path of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -247,38 +127,6 @@ pub enum QueryError {
 }
 
 impl QueryError {
-    /// What a failed statement is to its caller, who gave it `timeout`.
-    pub(crate) fn from_sql(error: SqlError, timeout: Duration) -> Self {
-        match error {
-            SqlError::Sql { message, hint } => Self::Sql { message, hint },
-            SqlError::NotAllowed { what } => Self::NotAllowed { what },
-            SqlError::ForeignKeysOff => Self::ForeignKeysOff,
-            SqlError::NeedsWriter => Self::ReadOnly,
-            SqlError::Constraint { message } => Self::Constraint { message },
-            SqlError::DeferredForeignKey => Self::DeferredForeignKey,
-            SqlError::Invalid { message } => Self::InvalidRequest { message },
-            SqlError::ParameterMismatch { message } => Self::ParameterMismatch { message },
-            SqlError::ResultTooLarge { limit } => Self::ResultTooLarge { limit },
-            SqlError::DuplicateColumn { name } => Self::DuplicateColumn { name },
-            SqlError::NoRoom => Self::NoRoom,
-            SqlError::Timeout | SqlError::Abandoned | SqlError::SliceOver => Self::timeout(timeout),
-            SqlError::Locked => Self::Locked,
-            SqlError::QuotaExceeded => Self::QuotaExceeded,
-            SqlError::TemporaryFilesFull { limit } => Self::TemporaryFilesFull { limit },
-            SqlError::DiskFull => Self::DiskFull,
-            SqlError::NoFiles => Self::Overloaded {
-                what: "a file descriptor",
-            },
-            SqlError::DataMissing => Self::DataMissing,
-            SqlError::OutcomeUnknown => Self::OutcomeUnknown,
-            SqlError::Damaged | SqlError::VirtualTable { .. } | SqlError::Io { .. } => {
-                Self::Broken {
-                    reason: error.to_string(),
-                }
-            }
-        }
-    }
-
     pub(crate) fn timeout(timeout: Duration) -> Self {
         Self::Timeout {
             timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
@@ -344,4 +192,14 @@ pub struct BatchError {
     pub statement: usize,
     /// Why.
     pub error: QueryError,
+}
+
+/// Why a script kept nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{failure}")]
+pub struct ScriptError<E> {
+    /// Which statement failed, and why.
+    pub failure: E,
+    /// Where that statement begins in the text, in bytes.
+    pub offset: usize,
 }

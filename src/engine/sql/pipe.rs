@@ -14,19 +14,19 @@ const MOST_PIECES: usize = 3;
 
 /// The end that is written to; `E` is what stands behind the last piece.
 #[derive(Debug)]
-pub(super) struct Inlet<E>(Arc<Pipe<E>>);
+pub(crate) struct Inlet<E>(Arc<Pipe<E>>);
 
 /// The end that is read.
 #[derive(Debug)]
-pub(super) struct Outlet<E>(Arc<Pipe<E>>);
+pub(crate) struct Outlet<E>(Arc<Pipe<E>>);
 
 /// Who can close the pipe from outside.
 #[derive(Debug)]
-pub(super) struct Tap<E>(Arc<Pipe<E>>);
+pub(crate) struct Tap<E>(Arc<Pipe<E>>);
 
 /// Why a piece was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotTaken {
+pub(crate) enum NotTaken {
     /// The pipe was full until the deadline.
     Late,
     /// Nobody reads any more.
@@ -35,7 +35,7 @@ pub(super) enum NotTaken {
 
 /// What comes out.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next<E> {
+pub(crate) enum Next<E> {
     Piece(Bytes),
     /// Behind it there is nothing. Asked once more, it is [`Next::Lost`].
     End(E),
@@ -59,7 +59,7 @@ struct Inside<E> {
 }
 
 /// A new pipe: its two ends, and a tap.
-pub(super) fn pipe<E>() -> (Inlet<E>, Outlet<E>, Tap<E>) {
+pub(crate) fn pipe<E>() -> (Inlet<E>, Outlet<E>, Tap<E>) {
     let pipe = Arc::new(Pipe {
         inside: Mutex::new(Inside {
             pieces: VecDeque::new(),
@@ -184,7 +184,7 @@ impl<E> Drop for Outlet<E> {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::sqlite::streams::pipe::*;
+    use super::*;
     use std::future::poll_fn;
     use std::time::Duration;
 

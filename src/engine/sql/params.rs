@@ -1,11 +1,8 @@
-//! Parameters: from JSON, to SQLite.
-use crate::engine::sqlite::error::SqlError;
+//! The parameters of a statement, as JSON gives them.
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rusqlite::types::{ToSqlOutput, ValueRef};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -57,87 +54,6 @@ impl Params {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Gives the values to a statement, which must want exactly these.
-    pub(crate) fn bind(&self, statement: &mut rusqlite::Statement<'_>) -> Result<(), SqlError> {
-        let wanted = statement.parameter_count();
-        match self {
-            Self::None if wanted == 0 => Ok(()),
-            Self::Positional(values) if values.len() == wanted => {
-                for (place, value) in (1..).zip(values.iter()) {
-                    statement
-                        .raw_bind_parameter(place, value.as_sqlite())
-                        .map_err(|it| SqlError::from_sqlite(&it, None))?;
-                }
-                Ok(())
-            }
-            Self::None | Self::Positional(_) => Err(SqlError::ParameterMismatch {
-                message: format!(
-                    "the statement has {wanted} parameters, but {} were given",
-                    self.len()
-                ),
-            }),
-            Self::Named(values) => bind_named(values, statement, wanted),
-        }
-    }
-}
-
-fn bind_named(
-    values: &[(String, Param)],
-    statement: &mut rusqlite::Statement<'_>,
-    wanted: usize,
-) -> Result<(), SqlError> {
-    let mut used = vec![false; values.len()];
-    // Backwards, so that of two with one name the first is found, and the other is not used.
-    let given: HashMap<&str, usize> = (values.iter().enumerate().rev())
-        .map(|(index, (name, _))| (name.as_str(), index))
-        .collect();
-    for place in 1..=wanted {
-        let Some(name) = statement.parameter_name(place).map(str::to_owned) else {
-            return Err(SqlError::ParameterMismatch {
-                message: format!("parameter {place} has no name; give the values as a list"),
-            });
-        };
-        let found = [given.get(name.as_str()), given.get(&name[1..])];
-        let Some(index) = found.into_iter().flatten().min().copied() else {
-            return Err(SqlError::ParameterMismatch {
-                message: format!("no value was given for the parameter {name}"),
-            });
-        };
-        used[index] = true;
-        statement
-            .raw_bind_parameter(place, values[index].1.as_sqlite())
-            .map_err(|it| SqlError::from_sqlite(&it, None))?;
-    }
-    match used.iter().position(|it| !it) {
-        Some(unused) => {
-            let name = &values[unused].0;
-            let is_known = (1..=wanted)
-                .filter_map(|it| statement.parameter_name(it))
-                .any(|it| it == name || it[1..] == **name);
-            Err(SqlError::ParameterMismatch {
-                message: if is_known {
-                    format!("the parameter `{name}` is given twice")
-                } else {
-                    format!("the statement has no parameter `{name}`")
-                },
-            })
-        }
-        None => Ok(()),
-    }
-}
-
-impl Param {
-    fn as_sqlite(&self) -> ToSqlOutput<'_> {
-        ToSqlOutput::Borrowed(match self {
-            Self::Null => ValueRef::Null,
-            Self::Integer(it) => ValueRef::Integer(*it),
-            Self::Real(it) => ValueRef::Real(*it),
-            Self::Text(it) => ValueRef::Text(it.as_bytes()),
-            Self::TextBytes(it) => ValueRef::Text(it),
-            Self::Blob(it) => ValueRef::Blob(it),
-        })
     }
 }
 
@@ -307,7 +223,7 @@ const FORMS: &[&str] = &[BLOB, TEXT, "$real"];
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::sqlite::statement::parameters::*;
+    use super::*;
 
     fn read(json: &str) -> Result<Params, String> {
         serde_json::from_str(json).map_err(|it| it.to_string())

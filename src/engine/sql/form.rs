@@ -1,0 +1,54 @@
+//! How an answer is written, and how much of it.
+
+/// How a result is written, and how much of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    /// What the body is written in.
+    pub format: Format,
+    /// The shape of its rows.
+    pub shape: Shape,
+    /// How large integers are written.
+    pub int64: Int64Form,
+    /// Most rows.
+    pub max_rows: u64,
+    /// Whether a result with more rows is cut, and says so, instead of being refused.
+    pub may_truncate: bool,
+    /// Most bytes of the body.
+    pub max_bytes: usize,
+}
+
+/// What an answer's body is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// One JSON object.
+    #[default]
+    Json,
+    /// A JSON value a line: the columns, each row, what stands behind the rows; of objects the
+    /// rows alone.
+    Ndjson,
+    /// RFC 4180 with a header line, whatever the shape.
+    Csv,
+}
+
+/// The shape of an answer's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shape {
+    /// `"rows":[[…]]`.
+    #[default]
+    Rows,
+    /// `"rows":[{…}]`.
+    Objects,
+    /// The original routes, in JSON alone: `{"data":[{…}],"rows_affected":n}`, or a message and
+    /// the number.
+    Original,
+}
+
+/// How integers beyond ±(2^53 − 1) are written, which many JSON readers cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Int64Form {
+    /// As numbers, exactly.
+    #[default]
+    Number,
+    /// As text.
+    Text,
+}

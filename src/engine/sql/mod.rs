@@ -1,0 +1,23 @@
+//! What is asked of databases in SQL, and what comes back, whichever engine answers.
+pub mod cancellation;
+pub mod error;
+pub mod form;
+pub mod params;
+pub mod pipe;
+pub mod query;
+pub mod row_stream;
+pub mod transaction;
+
+pub use cancellation::Ticket;
+pub use error::{BatchError, QueryError, ScriptError};
+pub use form::{Form, Format, Int64Form, Shape};
+pub use params::{MAX_PARAMETERS, Param, Params};
+pub use query::{
+    Access, BatchMode, BatchStatement, Counters, QueryAnswer, QueryOptions, QueryRequest,
+    Statement, Target,
+};
+pub use row_stream::{RowStream, StreamStopper, Streamed};
+pub use transaction::{
+    BegunTransaction, NewTransaction, TransactionBatchError, TransactionEnd, TransactionError,
+    TransactionKey, TransactionMode,
+};
