@@ -25,8 +25,8 @@ pub struct DataConfig {
     /// Most time that a caller may ask for. 60 s.
     pub largest_timeout: Duration,
     /// Past its deadline and this much more, a statement is answered for; its thread is written off
-    /// if it has worked for half of that time. 250 ms: interrupting takes far less where it works at
-    /// all.
+    /// if it has worked for half of that time. 200 ms: interrupting takes far less where it works at
+    /// all, and the answer is there within 250.
     pub stuck_grace: Duration,
     /// A thread that does not work is written off so long past its deadline. 5 s: a busy machine
     /// lets one wait for a second or two, and a disk that takes longer does not answer.
@@ -107,7 +107,7 @@ impl Default for DataConfig {
             largest_max_bytes: 64 << 20,
             default_timeout: Duration::from_secs(5),
             largest_timeout: Duration::from_secs(60),
-            stuck_grace: Duration::from_millis(250),
+            stuck_grace: Duration::from_millis(200),
             blocked_grace: Duration::from_secs(5),
             threads: 32,
             max_stuck: 8,

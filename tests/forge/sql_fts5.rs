@@ -16,21 +16,37 @@ async fn an_index_that_does_not_fit_its_rows_is_the_users_error() {
         "INSERT INTO f(f) VALUES ('rebuild')",
         "CREATE VIRTUAL TABLE bare USING fts5(body, content='')",
         "INSERT INTO bare(rowid, body) VALUES (1, 'a')",
+        "CREATE VIRTUAL TABLE loose USING fts5(body, content='', contentless_delete=1)",
+        "INSERT INTO loose(rowid, body) VALUES (1, 'a')",
         "CREATE TRIGGER g AFTER DELETE ON doc BEGIN \
            INSERT INTO f(f, rowid, body) VALUES ('delete', old.id, old.body || ' more and more'); END",
     ] {
         sql.ask(made).await.unwrap();
     }
     let wrong = [
-        "INSERT INTO f(f, rowid, body) VALUES ('delete', 1, 'no such words are in this table at all')",
-        "INSERT INTO bare(bare, rowid, body) VALUES ('delete', 1, 'other words than it has')",
-        "DELETE FROM doc",
+        (
+            "INSERT INTO f(f, rowid, body) VALUES ('delete', 1, 'no such words are in this table at all')",
+            "'rebuild'",
+        ),
+        (
+            "INSERT INTO bare(bare, rowid, body) VALUES ('delete', 1, 'other words than it has')",
+            "'delete-all'",
+        ),
+        ("DELETE FROM doc", "'rebuild'"),
+        ("DELETE FROM bare", "contentless_delete=1"),
+        ("UPDATE bare SET body = 'b'", "contentless_delete=1"),
+        ("INSERT INTO bare(bare) VALUES ('rebuild')", "'delete-all'"),
+        ("UPDATE loose SET rowid = 7", "every column"),
+        (
+            "INSERT INTO loose(loose, rowid, body) VALUES ('delete', 1, 'a')",
+            "DELETE FROM",
+        ),
     ];
     for _ in 0..2 {
-        for statement in wrong {
+        for (statement, helps) in wrong {
             let error = sql.ask(statement).await.unwrap_err();
             assert!(
-                matches!(&error, QueryError::Sql { hint: Some(hint), .. } if hint.contains("'rebuild'")),
+                matches!(&error, QueryError::Sql { hint: Some(hint), .. } if hint.contains(helps)),
                 "{statement}: {error:?}"
             );
         }

@@ -1,6 +1,6 @@
 //! The functions that replace SQLite's own answer as SQLite's own do.
 use crate::sql_support::{Sql, within};
-use dbforge::data::Param;
+use dbforge::data::{Param, QueryError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rusqlite::Connection;
@@ -288,4 +288,43 @@ async fn a_hundred_thousand_matches_in_one_row_are_marked_before_the_deadline() 
         let answer = sql.ask_as(&question, within(PATIENCE)).await.unwrap();
         assert_eq!(answer["rows"], expected, "{call}");
     }
+}
+
+#[tokio::test]
+async fn a_constraint_that_is_added_compares_no_long_values_by_functions_that_nothing_stops() {
+    let sql = Sql::new();
+    for made in [
+        "CREATE TABLE t (a, b, found AS (instr(a, b)))",
+        "CREATE TABLE texts (a)",
+        "INSERT INTO t VALUES (hex(zeroblob(1000)), '1')",
+        "INSERT INTO texts VALUES (hex(zeroblob(500000)))",
+        "ALTER TABLE t ADD CONSTRAINT none CHECK (instr(a, b) = 0)",
+        "ALTER TABLE t ADD CHECK (found = 0)",
+        "ALTER TABLE texts ADD CHECK (a LIKE '0%')",
+        "CREATE TABLE plain AS SELECT hex(zeroblob(50000)) AS a",
+        "ALTER TABLE plain ADD CHECK (length(a) > 1)",
+        // instr would work for minutes on one step.
+        "INSERT INTO t VALUES (hex(zeroblob(500000)), hex(zeroblob(200000)) || '1')",
+        "INSERT INTO texts VALUES (hex(zeroblob(2000000)))",
+    ] {
+        sql.ask(made).await.unwrap();
+    }
+    for refused in [
+        "ALTER TABLE t ADD CHECK (instr(a, b) < 9)",
+        "ALTER TABLE t ADD CHECK (found < 8)",
+        "ALTER TABLE t ALTER COLUMN found SET NOT NULL",
+        "ALTER TABLE t ADD CHECK (replace(a, b, '') <> '')",
+        "ALTER TABLE texts ADD CHECK (a LIKE '0%0%')",
+    ] {
+        let error = sql.ask(refused).await.unwrap_err();
+        assert!(
+            matches!(&error, QueryError::Sql { hint: Some(hint), .. } if hint.contains("copy the rows")),
+            "{refused}: {error:?}"
+        );
+    }
+    // Other statements have long values still.
+    assert_eq!(
+        sql.rows("SELECT max(length(a)) FROM t").await,
+        json!([[1_000_000]])
+    );
 }

@@ -152,6 +152,71 @@ fn a_blob_and_a_text_of_64_mebibytes_are_kept_read_changed_and_compared() {
 }
 
 #[test]
+fn many_steps_over_a_long_value_end_and_their_database_is_there_again() {
+    let folder = TempDir::new().unwrap();
+    let gateway = gateway(&folder);
+    let insert = format!("INSERT INTO t VALUES (1, printf('%.*c', {LONG}, '1'))");
+    assert_eq!(ask(&gateway, &insert).0, 200);
+    for step in ["length(a)", "length(substr(a, -1))", "a", "CAST(a AS REAL)"] {
+        for sql in [
+            format!("SELECT 0{} FROM t", format!("+{step}").repeat(900)),
+            format!(
+                "UPDATE t SET id = 1{} WHERE id = 1",
+                format!("+{step}").repeat(900)
+            ),
+        ] {
+            let body = json!({"sql": sql, "timeout_ms": 100});
+            let (status, answer) = gateway.post("/v1/databases/d/query", &body).unwrap();
+            let code = &answer["code"];
+            assert_eq!(
+                (status, code),
+                (422, &json!("statement_timeout")),
+                "{answer:.300}"
+            );
+            gateway.poll("the database takes requests again", || {
+                ask(&gateway, "SELECT 1").0 == 200
+            });
+            let length = rows(&gateway, "SELECT length(a) FROM t");
+            assert_eq!(length, json!([[LONG]]), "{step}");
+        }
+    }
+}
+
+#[test]
+fn a_statement_that_wants_more_memory_than_its_caller_has_left_is_told_and_gives_all_back() {
+    let folder = TempDir::new().unwrap();
+    let settings = [("DBFORGE_MAX_BUFFERED_BYTES", "67108864")];
+    let gateway = GatewayProcess::start_with(folder.path(), &settings);
+    gateway.post("/v1/databases", &json!({"name": "d"}));
+    gateway.poll("the database is ready", || {
+        let database = gateway.get("/v1/databases/d");
+        database.is_some_and(|(_, it)| it["state"] == "ready")
+    });
+    let sort = |rows: usize| {
+        format!(
+            "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT {rows}) \
+             SELECT max(x) FROM (SELECT x FROM (SELECT x, randomblob(1000) AS r FROM c) \
+             ORDER BY r LIMIT -1 OFFSET 1)"
+        )
+    };
+    for _ in 0..3 {
+        let (status, answer) = ask(&gateway, &sort(100_000));
+        assert_eq!(
+            (status, &answer["code"]),
+            (503, &json!("overloaded")),
+            "{answer}"
+        );
+        let hint = answer["hint"].as_str().unwrap();
+        assert!(hint.starts_with("sort, join or ask for less"), "{hint}");
+        gateway.poll("what it had is given back", || {
+            let (_, usage) = gateway.get("/v1/usage").unwrap();
+            usage["buffered_bytes"]["used"] == 0
+        });
+        assert_eq!(ask(&gateway, &sort(2_000)).0, 200);
+    }
+}
+
+#[test]
 fn a_crowd_that_works_on_long_values_leaves_the_gateway_its_memory_and_others_their_answers() {
     let folder = TempDir::new().unwrap();
     let gateway = gateway(&folder);

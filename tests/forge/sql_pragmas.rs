@@ -27,6 +27,80 @@ async fn rows(forge: &HttpForge, sql: &str) -> Value {
     answer.json()["rows"].clone()
 }
 
+/// Twice, by a reader from its cache, too, and by the writer.
+async fn assert_told(forge: &HttpForge, sql: &str, answer: &Value) {
+    assert_eq!(rows(forge, sql).await, *answer, "{sql}");
+    assert_eq!(rows(forge, sql).await, *answer, "{sql}");
+    let batch = json!({"statements": [{"sql": "INSERT INTO t VALUES (1)"}, {"sql": sql}]});
+    let batch = batch.to_string();
+    let said = forge.post("/v1/databases/d/batch", &batch).await;
+    assert_eq!(said.status, 200, "{sql}: {}", said.text);
+    let by_writer = &said.json()["results"][1]["rows"];
+    assert_eq!(by_writer, answer, "{sql} by the writer");
+}
+
+#[tokio::test]
+async fn a_switch_is_told_and_may_be_set_to_what_it_is() {
+    let forge = forge(Durability::Full).await;
+    rows(&forge, "CREATE TABLE t (a)").await;
+    for (switch, holds, same, other) in [
+        ("foreign_keys", json!(1), "ON", "OFF"),
+        ("cell_size_check", json!(1), "ON", "OFF"),
+        ("short_column_names", json!(1), "1", "0"),
+        ("count_changes", json!(0), "0", "1"),
+        ("empty_result_callbacks", json!(0), "0", "1"),
+        ("full_column_names", json!(0), "0", "1"),
+        ("ignore_check_constraints", json!(0), "OFF", "ON"),
+        ("legacy_alter_table", json!(0), "OFF", "ON"),
+        ("recursive_triggers", json!(0), "off", "on"),
+        ("reverse_unordered_selects", json!(0), "no", "yes"),
+        ("trusted_schema", json!(0), "false", "true"),
+        ("locking_mode", json!("normal"), "NORMAL", "EXCLUSIVE"),
+        ("wal_autocheckpoint", json!(1000), "1000", "0"),
+        ("query_only", json!(0), "", "OFF"),
+        ("hard_heap_limit", json!(0), "", "200000"),
+        ("case_sensitive_like", json!(null), "OFF", "ON"),
+    ] {
+        let told = match holds {
+            Value::Null => json!([]),
+            _ => json!([[holds]]),
+        };
+        assert_told(&forge, &format!("PRAGMA {switch}"), &told).await;
+        if !same.is_empty() {
+            let answers = ["locking_mode", "wal_autocheckpoint"].contains(&switch);
+            let answer = if answers { told.clone() } else { json!([]) };
+            assert_told(&forge, &format!("PRAGMA main.{switch} = {same}"), &answer).await;
+        }
+        let body = json!({"sql": format!("PRAGMA {switch} = {other}")}).to_string();
+        let answer = forge.post("/v1/databases/d/query", &body).await;
+        answer.problem(403, "statement_not_allowed");
+        assert_told(&forge, &format!("PRAGMA {switch}"), &told).await;
+    }
+    let checked = "CREATE TABLE checked (a CHECK (a LIKE 'X'))";
+    rows(&forge, checked).await;
+    rows(&forge, "INSERT INTO checked VALUES ('x')").await;
+}
+
+#[tokio::test]
+async fn a_pragma_that_writes_is_explained_to_readers_and_does_nothing() {
+    let forge = forge(Durability::Full).await;
+    let reader = forge.token("r", r#""read""#, r#""d""#).await;
+    for (sql, writes) in [
+        ("EXPLAIN PRAGMA user_version = 5", true),
+        ("EXPLAIN PRAGMA application_id = 5", true),
+        ("EXPLAIN PRAGMA defer_foreign_keys = ON", false),
+    ] {
+        let ask = forge.ask("POST", "/v1/databases/d/query").token(&reader);
+        let answer = ask.body(&json!({ "sql": sql }).to_string()).await;
+        assert_eq!(answer.status, 200, "{sql}: {}", answer.text);
+        assert_eq!(answer.text.contains("SetCookie"), writes, "{}", answer.text);
+    }
+    for told in ["user_version", "application_id", "defer_foreign_keys"] {
+        let told = rows(&forge, &format!("PRAGMA {told}")).await;
+        assert_eq!(told, json!([[0]]));
+    }
+}
+
 #[tokio::test]
 async fn a_setting_is_answered_with_the_value_that_holds_and_changes_nothing() {
     for (durability, synchronous) in [(Durability::Full, 2), (Durability::Relaxed, 1)] {
@@ -42,31 +116,29 @@ async fn a_setting_is_answered_with_the_value_that_holds_and_changes_nothing() {
             ("mmap_size", "134217728", json!(0)),
             ("temp_store", "FILE", json!(2)),
             ("journal_size_limit", "-1", json!(4 << 20)),
-            ("foreign_keys", "", json!(1)),
+            ("page_size", "512", json!(4096)),
+            ("encoding", "UTF16", json!("UTF-8")),
+            ("auto_vacuum", "FULL", json!(0)),
+            ("secure_delete", "ON", json!(0)),
+            ("read_uncommitted", "1", json!(0)),
+            ("automatic_index", "OFF", json!(1)),
+            ("threads", "8", json!(0)),
+            ("analysis_limit", "1000", json!(0)),
+            ("fullfsync", "ON", json!(0)),
+            ("checkpoint_fullfsync", "ON", json!(0)),
+            ("soft_heap_limit", "1000", json!(0)),
+            ("max_page_count", "7", json!((2_u64 << 30) / 4096)),
         ] {
             for sql in [
                 format!("PRAGMA {setting} = {wanted}"),
                 format!("pragma main.{setting}('{wanted}')"),
                 format!("/**/PRAGMA/**/{setting}--\n/**/"),
             ] {
-                if setting == "foreign_keys" && sql.contains(['=', '(']) {
-                    continue; // it is not one of ours to set
-                }
-                // Twice: by a reader from its cache, too, and by the writer.
-                assert_eq!(rows(&forge, &sql).await, json!([[holds]]), "{sql}");
-                assert_eq!(rows(&forge, &sql).await, json!([[holds]]), "{sql}");
-                let batch = json!({"statements": [
-                    {"sql": "INSERT INTO t VALUES (1)"}, {"sql": sql},
-                ]});
-                let answer = forge
-                    .post("/v1/databases/d/batch", &batch.to_string())
-                    .await;
-                assert_eq!(answer.status, 200, "{sql}: {}", answer.text);
-                let answered = &answer.json()["results"][1]["rows"];
-                // Writers keep what is temporary elsewhere than readers.
-                if setting != "temp_store" {
-                    assert_eq!(*answered, json!([[holds]]), "{sql} by the writer");
-                }
+                assert_told(&forge, &sql, &json!([[holds]])).await;
+            }
+            if ["temp_store", "page_size", "encoding"].contains(&setting) {
+                let table = format!("SELECT * FROM pragma_{setting}");
+                assert_told(&forge, &table, &json!([[holds]])).await;
             }
             // EXPLAIN tells what would be done.
             rows(&forge, &format!("EXPLAIN PRAGMA {setting}")).await;

@@ -1,12 +1,26 @@
 //! Ties a request to whoever waits for its answer.
+use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Ties a request to whoever waits for its answer.
 ///
 /// Both ends may let go at the same time, so each of them has to win a step: a request that was
 /// abandoned is never committed, and one that is being committed is not called a failure.
-#[derive(Debug, Default)]
-pub struct Ticket(AtomicU8);
+#[derive(Default)]
+pub struct Ticket {
+    step: AtomicU8,
+    /// What ends the statement where nothing asks whether it has to end, while it runs.
+    on_abandon: Mutex<Option<OnAbandon>>,
+}
+
+type OnAbandon = Arc<dyn Fn() + Send + Sync>;
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ticket").field(&self.step).finish()
+    }
+}
 
 const WAITING: u8 = 0;
 
@@ -17,7 +31,23 @@ const CLAIMED: u8 = 2;
 impl Ticket {
     /// Nobody waits any more. `false` when the request is being committed: its outcome will come.
     pub fn abandon(&self) -> bool {
-        self.step_to(ABANDONED)
+        let is_abandoned = self.step_to(ABANDONED);
+        if is_abandoned && let Some(end) = &*self.on_abandon() {
+            end();
+        }
+        is_abandoned
+    }
+
+    /// What is called when it is abandoned, from whatever thread. Once this returns, what was set
+    /// before is not called any more.
+    pub fn when_cancelled(&self, end: Option<&OnAbandon>) {
+        *self.on_abandon() = end.cloned();
+    }
+
+    fn on_abandon(&self) -> MutexGuard<'_, Option<OnAbandon>> {
+        self.on_abandon
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its outcome is about to become lasting. `false` when nobody waits for it.
@@ -28,19 +58,19 @@ impl Ticket {
     /// Gives a claim back after a commit that kept nothing.
     pub fn unclaim(&self) {
         let _ = self
-            .0
+            .step
             .compare_exchange(CLAIMED, WAITING, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Whether nobody waits for it.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        self.0.load(Ordering::Acquire) == ABANDONED
+        self.step.load(Ordering::Acquire) == ABANDONED
     }
 
     fn step_to(&self, next: u8) -> bool {
         match self
-            .0
+            .step
             .compare_exchange(WAITING, next, Ordering::AcqRel, Ordering::Acquire)
         {
             Ok(_) => true,

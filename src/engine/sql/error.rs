@@ -159,8 +159,8 @@ impl QueryError {
                 Some("change fewer rows at a time, or have DBFORGE_SQL_MAX_TEMP_BYTES raised")
             }
             Self::NoRoom => Some(
-                "read the answers that were asked for, ask for smaller ones, or take ?format=ndjson; \
-                 GET /v1/usage shows a token's share",
+                "sort, join or ask for less at a time, read the answers that were asked for, or take \
+                 ?format=ndjson; GET /v1/usage shows a token's share",
             ),
             Self::DataMissing => Some(
                 "nothing is put in its place: restore main.db into the database's folder and it \

@@ -11,6 +11,7 @@ use super::sandbox::audit_role::TextOf;
 use super::sandbox::authorizer::Recorder;
 use super::sandbox::bounded_program;
 use super::sandbox::bounded_program::Bounds;
+use super::sandbox::c_calls::OwnValueLimit;
 use super::sandbox::execution_limits::{Hold, Leash};
 use super::sandbox::vfs::{TempFilesIn, TempSpace};
 use super::sandbox::{c_calls, vfs};
@@ -79,6 +80,8 @@ pub struct Profile {
 
 /// One open handle on a database. It is used by one thread at a time.
 pub struct SqliteConnection {
+    /// Before `inner`: fields are dropped in this order.
+    value_limit: OwnValueLimit,
     pub(super) inner: Connection,
     pub(super) role: Role,
     pub(super) leash: Arc<Leash>,
@@ -92,6 +95,16 @@ pub struct SqliteConnection {
     pub(super) is_spoiled: bool,
     /// Within which statements run on it at the moment.
     pub(super) bounds: Option<Bounds>,
+}
+
+/// See [`SqliteConnection::short_values`].
+pub(crate) struct ShortValues<'c>(&'c SqliteConnection);
+
+impl Drop for ShortValues<'_> {
+    fn drop(&mut self) {
+        // It fails for numbers of limits that SQLite does not know.
+        let _ = self.0.limit_values(self.0.most_value_bytes());
+    }
 }
 
 impl fmt::Debug for SqliteConnection {
@@ -178,6 +191,7 @@ impl SqliteConnection {
         inner.set_prepared_statement_cache_capacity(profile.cached_statements);
         let session = Session::install(&inner)?;
         Ok(Self {
+            value_limit: OwnValueLimit::of(&inner),
             inner,
             role: profile.role,
             leash: Arc::default(),
@@ -235,15 +249,17 @@ impl SqliteConnection {
         };
         sqlite.pragma_update(None, "synchronous", synchronous)?;
         sqlite.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
-        if profile.role.reads_only() {
-            sqlite.pragma_update(None, "query_only", true)?;
-            return Ok(());
+        if matches!(profile.role, Role::Viewer(_)) {
+            return sqlite.pragma_update(None, "query_only", true);
         }
-        sqlite.pragma_update(None, "journal_mode", "WAL")?;
         let page_bytes: i64 = sqlite.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let size_bytes = i64::try_from(profile.size_bytes).unwrap_or(i64::MAX);
         let max_pages = (size_bytes / page_bytes).clamp(1, LARGEST_PAGE_COUNT);
-        sqlite.pragma_update(None, "max_page_count", max_pages)
+        sqlite.pragma_update(None, "max_page_count", max_pages)?;
+        match profile.role {
+            Role::Writer => sqlite.pragma_update(None, "journal_mode", "WAL"),
+            Role::Reader | Role::Viewer(_) => sqlite.pragma_update(None, "query_only", true),
+        }
     }
 
     fn limit(&self) -> rusqlite::Result<()> {
@@ -326,6 +342,9 @@ impl SqliteConnection {
 
     /// Puts the next statements under a deadline.
     pub fn hold(&self, hold: Hold) {
+        if let Some(ticket) = &hold.ticket {
+            ticket.when_cancelled(Some(&self.value_limit.lower));
+        }
         self.leash.put_on(hold);
     }
 
@@ -336,8 +355,31 @@ impl SqliteConnection {
     }
 
     /// Lets the connection rest.
-    pub fn release(&self) {
-        self.leash.take_off();
+    pub fn release(&mut self) {
+        if let Some(ticket) = self.leash.take_off().and_then(|hold| hold.ticket) {
+            ticket.when_cancelled(None);
+        }
+        if self.value_limit.was_lowered() {
+            self.is_spoiled |= self.limit_values(self.most_value_bytes()).is_err();
+        }
+    }
+
+    /// Most bytes of a value within the bounds that hold now.
+    fn most_value_bytes(&self) -> i32 {
+        self.bounds
+            .map_or(fits(MAX_VALUE_BYTES), |bounds| bounds.value_bytes())
+    }
+
+    fn limit_values(&self, bytes: i32) -> rusqlite::Result<()> {
+        self.inner
+            .set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes)
+            .map(drop)
+    }
+
+    /// While it lives, no value is longer than so many bytes.
+    pub(crate) fn short_values(&self, bytes: i32) -> rusqlite::Result<ShortValues<'_>> {
+        self.limit_values(bytes)?;
+        Ok(ShortValues(self))
     }
 
     /// Its leash, for who watches from outside.

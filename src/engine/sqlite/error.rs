@@ -213,6 +213,8 @@ impl SqlError {
         let message = message.unwrap_or_else(|| ffi::code_to_str(code.extended_code).to_owned());
         match code.code {
             ErrorCode::OperationInterrupted => Self::interrupted(cut),
+            // By that limit a statement ends that nothing else ends.
+            ErrorCode::TooBig if cut.is_some() => Self::interrupted(cut),
             ErrorCode::ConstraintViolation => Self::Constraint { message },
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => match cut {
                 Some(Cut::Slice) => Self::SliceOver,

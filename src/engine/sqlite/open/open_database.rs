@@ -166,9 +166,11 @@ impl OpenDatabase {
         u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// The size that the state knows now; the writer is opened anew when it changed.
+    /// The size that the state knows now; what is open for another one is opened anew.
     pub(crate) fn may_grow_to(&self, size_bytes: u64) {
-        self.size_bytes.store(size_bytes, Ordering::Relaxed);
+        if self.size_bytes.swap(size_bytes, Ordering::Relaxed) != size_bytes {
+            self.lock_readers().clear();
+        }
     }
 
     /// A reader that rests, if one does.

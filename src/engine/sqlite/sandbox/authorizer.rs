@@ -49,6 +49,10 @@ pub(crate) struct Seen {
     pub(crate) asks_pragma: bool,
     /// Whether `changes()` was named.
     pub(crate) asks_changes: bool,
+    /// The table that ALTER TABLE changes.
+    pub(crate) altered: Option<String>,
+    /// Whether ALTER TABLE adds a constraint, by which it compares the rows that are there.
+    pub(crate) adds_constraint: bool,
     /// Whether a PRAGMA was prepared that looks into every table.
     pub(crate) checks_file: bool,
     /// Whether what is prepared is explained, and not run.
@@ -130,12 +134,14 @@ impl Recorder {
                 seen.instead.get_or_insert(sql);
                 Authorization::Ignore
             }
-            // Some PRAGMAs act while they are prepared.
-            Ruling::Refuse(Refused::NeedsWriter)
-                if seen.explains && !matches!(context.action, AuthAction::Pragma { .. }) =>
-            {
-                Authorization::Allow
-            }
+            Ruling::Refuse(Refused::NeedsWriter) if seen.explains => match context.action {
+                AuthAction::Pragma { pragma_name, .. }
+                    if pragmas::acts_when_prepared(pragma_name) =>
+                {
+                    Authorization::Ignore
+                }
+                _ => Authorization::Allow,
+            },
             Ruling::Refuse(refused) => {
                 seen.refused.get_or_insert(refused);
                 Authorization::Deny
@@ -158,6 +164,7 @@ impl Seen {
             }
             AuthAction::Function { function_name } => {
                 self.asks_changes |= function_name.eq_ignore_ascii_case("changes");
+                self.adds_constraint |= function_name == "sqlite_add_constraint";
             }
             AuthAction::Pragma { pragma_name, .. } => {
                 self.asks_pragma = true;
@@ -196,9 +203,12 @@ impl Seen {
             | AuthAction::DropTrigger { .. }
             | AuthAction::DropView { .. }
             | AuthAction::DropVtable { .. }
-            | AuthAction::AlterTable { .. }
             | AuthAction::Reindex { .. }
             | AuthAction::Analyze { .. } => self.changes_schema = true,
+            AuthAction::AlterTable { table_name, .. } => {
+                self.changes_schema = true;
+                self.altered = Some(table_name.to_owned());
+            }
             _ => {}
         }
     }

@@ -9,6 +9,8 @@ use rusqlite::{Connection, ffi};
 use rustix::io::Errno;
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Whether the open transaction breaks foreign keys that are checked only at its end.
 pub(crate) fn has_deferred_violations(connection: &Connection) -> bool {
@@ -32,6 +34,80 @@ pub(crate) fn has_deferred_violations(connection: &Connection) -> bool {
 pub(crate) fn set_last_insert_rowid(connection: &Connection, rowid: i64) {
     // SAFETY: as above; the call only writes a number into the open handle.
     unsafe { ffi::sqlite3_set_last_insert_rowid(connection.handle(), rowid) }
+}
+
+/// The limit on a connection's values, which another thread lowers while a statement goes on that
+/// has to end.
+///
+/// A program without a loop is asked nowhere whether it has to end, and may have a thousand steps
+/// that each take a long value from a row or a parameter. Each of those looks at this limit.
+#[derive(Debug)]
+struct ValueLimit {
+    connection: Mutex<Handle>,
+    is_lowered: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Handle(*mut ffi::sqlite3);
+
+// SAFETY: it is used for one call, which writes a number that the connection's own thread reads.
+unsafe impl Send for Handle {}
+
+/// Values that are no longer than this take little time even in a thousand steps.
+const LOWERED_BYTES: c_int = 64 << 10;
+
+impl ValueLimit {
+    /// Lowers it, unless the connection is closed.
+    fn lower(&self) {
+        let connection = self.lock();
+        if !connection.0.is_null() {
+            self.is_lowered.store(true, Ordering::Release);
+            // SAFETY: the handle is open, since closing it waits for the lock. SQLite writes one
+            // aligned number, which its steps read anew each.
+            unsafe {
+                ffi::sqlite3_limit(connection.0, ffi::SQLITE_LIMIT_LENGTH, LOWERED_BYTES);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Handle> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's own hold on its limit: dropped before the connection is closed.
+pub(crate) struct OwnValueLimit {
+    limit: Arc<ValueLimit>,
+    /// Lowers it, from any thread.
+    pub(crate) lower: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl OwnValueLimit {
+    pub(crate) fn of(connection: &Connection) -> Self {
+        let limit = Arc::new(ValueLimit {
+            // SAFETY: the handle is used no longer than this lives.
+            connection: Mutex::new(Handle(unsafe { connection.handle() })),
+            is_lowered: AtomicBool::new(false),
+        });
+        let lowered = Arc::clone(&limit);
+        Self {
+            limit,
+            lower: Arc::new(move || lowered.lower()),
+        }
+    }
+
+    /// Whether it was lowered since this was asked last.
+    pub(crate) fn was_lowered(&self) -> bool {
+        self.limit.is_lowered.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Drop for OwnValueLimit {
+    fn drop(&mut self) {
+        self.limit.lock().0 = std::ptr::null_mut();
+    }
 }
 
 /// Asks the connection that a function was called on.

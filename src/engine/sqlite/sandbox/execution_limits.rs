@@ -98,8 +98,8 @@ impl Leash {
         *self.lock() = Some(hold);
     }
 
-    pub(crate) fn take_off(&self) {
-        *self.lock() = None;
+    pub(crate) fn take_off(&self) -> Option<Hold> {
+        self.lock().take()
     }
 
     /// Looks, from inside of a statement that works, whether it must stop.

@@ -1,21 +1,51 @@
 //! What FTS5 tables need beside what SQLite does for them.
 use super::created::quoted;
 use crate::engine::sqlite::connection::SqliteConnection;
+use crate::engine::sqlite::error::SqlError;
 
 impl SqliteConnection {
-    /// The FTS5 table of this statement that keeps no rows itself: its user keeps its index and the
-    /// rows elsewhere together, and may fail to.
-    pub(crate) fn table_with_foreign_rows(&self, sql: &str) -> Option<String> {
+    /// What is said where an FTS5 table's index does not fit its rows: a user's error where the table
+    /// keeps no rows itself, since its user keeps the two together.
+    pub(crate) fn index_does_not_fit(&self, message: &str, sql: &str) -> SqlError {
+        let Some((table, made)) = self.table_with_foreign_rows(sql) else {
+            return SqlError::Damaged;
+        };
+        // SQLite says of such a table that the file is malformed, which it is not.
+        let message = match message.strip_prefix("fts5: ") {
+            Some(message) => format!("{message}; the FTS5 table {table} has it"),
+            None => format!("the FTS5 table {table} does not fit the rows that it was made from"),
+        };
+        let made = made.to_lowercase().replace(char::is_whitespace, "");
+        let keeps_index_alone = made.contains("content=''") || made.contains("content=\"\"");
+        let hint = match keeps_index_alone {
+            true => format!(
+                "'delete' takes the very values that the row was inserted with; INSERT INTO \
+                 {table}({table}) VALUES ('delete-all') empties an index that is wrong already, to \
+                 be filled anew"
+            ),
+            false => {
+                format!("INSERT INTO {table}({table}) VALUES ('rebuild') makes its index anew")
+            }
+        };
+        let hint = Some(hint);
+        SqlError::Sql { message, hint }
+    }
+
+    /// The FTS5 table of this statement that keeps no rows itself, and the SQL that made it.
+    fn table_with_foreign_rows(&self, sql: &str) -> Option<(String, String)> {
         // What ran may have come from the cache, and nobody saw its tables.
         let _ = self.inner.prepare(sql);
         let seen = self.recorder.take();
-        let question = "SELECT 1 FROM sqlite_schema f WHERE f.name = ?1 COLLATE NOCASE \
+        let question = "SELECT sql FROM sqlite_schema f WHERE f.name = ?1 COLLATE NOCASE \
                           AND f.rootpage = 0 AND f.sql LIKE '%fts5%' AND NOT EXISTS \
                           (SELECT 1 FROM sqlite_schema \
                            WHERE name = f.name || '_content' COLLATE NOCASE AND rootpage > 0)";
         self.as_house(|house| {
             let mut question = house.prepare(question).ok()?;
-            (seen.tables.into_iter()).find(|table| question.exists([table]).unwrap_or(false))
+            seen.tables.into_iter().find_map(|table| {
+                let made = question.query_row([&table], |row| row.get(0)).ok()?;
+                Some((table, made))
+            })
         })
     }
 

@@ -259,6 +259,22 @@ impl SqliteConnection {
                     message,
                     hint: None,
                 },
+            ) if message == TOO_BIG && begins_with(sql, &["alter"]) => SqlError::Sql {
+                message,
+                hint: Some(
+                    "the rows that are there are compared by functions that nothing interrupts, \
+                     which take short values: some kB for instr, replace, trim, unhex and \
+                     json_patch, 2 MiB for LIKE and GLOB; make a new table with the constraint, \
+                     and copy the rows"
+                        .to_owned(),
+                ),
+            },
+            (
+                None,
+                SqlError::Sql {
+                    message,
+                    hint: None,
+                },
             ) => {
                 let schema = self.role.schema();
                 let hint = self.as_house(|house| hint::for_message(house, schema, &message));
@@ -266,22 +282,7 @@ impl SqliteConnection {
             }
             (None, SqlError::DiskFull) if let Some(full) = why_full() => full.into(),
             (None, SqlError::DiskFull) => self.what_is_full(sql),
-            (_, SqlError::VirtualTable { message }) => match self.table_with_foreign_rows(sql) {
-                Some(table) => SqlError::Sql {
-                    // SQLite says of such a table that the file is malformed, which it is not.
-                    message: match message.strip_prefix("fts5: ") {
-                        Some(message) => format!("{message}; the FTS5 table {table} has it"),
-                        None => format!(
-                            "the FTS5 table {table} does not fit the rows that it was made from"
-                        ),
-                    },
-                    hint: Some(format!(
-                        "INSERT INTO {table}({table}) VALUES ('rebuild') makes its index anew; \
-                         one without content is emptied with 'delete-all'"
-                    )),
-                },
-                None => SqlError::Damaged,
-            },
+            (_, SqlError::VirtualTable { message }) => self.index_does_not_fit(&message, sql),
             (_, error) => error,
         }
     }
@@ -301,6 +302,9 @@ impl SqliteConnection {
         explains
     }
 }
+
+/// What SQLite says of a value that is too long.
+const TOO_BIG: &str = "string or blob too big";
 
 /// Whether it may sort a whole table: a guess by its first word.
 fn builds_an_index(sql: &str) -> bool {
@@ -351,6 +355,10 @@ fn run(
         connection.refresh_fts5_tables();
     }
     binding::bind(&statement.params, &mut prepared)?;
+    let most_bytes = connection.most_bytes_for_originals(&statement.sql);
+    let _short = (most_bytes.map(|bytes| connection.short_values(bytes)))
+        .transpose()
+        .map_err(cut)?;
     let mut writer = AnswerWriter::new(form, outlet);
     let mut has_head = false;
     {

@@ -15,6 +15,9 @@ pub(super) fn for_message(sqlite: &Connection, schema: &str, message: &str) -> O
                 .to_owned(),
         );
     }
+    if let Some(hint) = for_contentless(message) {
+        return Some(hint);
+    }
     if let Some(table) = message.strip_prefix("no such table: ") {
         let table = table.strip_prefix("main.").unwrap_or(table);
         return nearest(TABLES, table);
@@ -29,6 +32,31 @@ pub(super) fn for_message(sqlite: &Connection, schema: &str, message: &str) -> O
     nearest(COLUMNS, column)
 }
 
+/// What works in place of what FTS5 refuses on a table that keeps no rows.
+fn for_contentless(message: &str) -> Option<String> {
+    let (_, table) = message.split_once("contentless fts5 table: ").unzip();
+    let (_, subset) = message
+        .split_once("fts5 contentless-delete table: ")
+        .unzip();
+    Some(match (table, subset) {
+        (Some(table), _) => format!(
+            "{table} keeps an index and no rows: INSERT INTO {table}({table}, rowid, …) VALUES \
+             ('delete', …) with the values that the row was inserted with, then insert the new \
+             ones; or make the table with contentless_delete=1"
+        ),
+        (_, Some(table)) => format!("{table} keeps no values: set every column in UPDATE"),
+        _ if message.starts_with("'rebuild' may not be used") => {
+            "the table keeps no rows to make its index from: empty it with 'delete-all', and \
+             insert the rows again"
+                .to_owned()
+        }
+        _ if message.starts_with("'delete' may not be used") => {
+            "DELETE FROM the table WHERE rowid = …".to_owned()
+        }
+        _ => return None,
+    })
+}
+
 /// At most this many names are compared: a hint is not worth more.
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') LIMIT 200";
 const COLUMNS: &str = "SELECT c.name FROM \
@@ -36,7 +64,8 @@ const COLUMNS: &str = "SELECT c.name FROM \
      pragma_table_info(t.name) c LIMIT 500";
 
 fn nearest(sqlite: &Connection, question: &str, wrong: &str) -> Option<String> {
-    let farthest = (wrong.chars().count() / 3).clamp(1, 3);
+    // A name of one or two letters is as near to any other.
+    let farthest = (wrong.chars().count() / 3).min(3);
     let mut names = sqlite.prepare(question).ok()?;
     let names = names.query_map([], |row| row.get::<_, String>(0)).ok()?;
     names
@@ -112,6 +141,9 @@ mod tests {
         }
         assert_eq!(hint("table orders has no column named email"), None);
         assert_eq!(hint("no such table: invoices"), None);
+        for short in ["x", "i", "ie", "di"] {
+            assert_eq!(hint(&format!("no such column: {short}")), None);
+        }
         assert_eq!(hint("near \"SELEC\": syntax error"), None);
     }
 }

@@ -1,8 +1,8 @@
 //! Functions and tables that SQLite does not have, or not so that a deadline stops them.
-mod database_list;
 mod generate_series;
 mod like;
 mod percentile;
+mod pragma_tables;
 mod regexp;
 
 use crate::engine::sqlite::sandbox::execution_limits::Leash;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Puts them beside SQLite's own.
 pub(crate) fn add_to(connection: &Connection, leash: &Arc<Leash>) -> Result<()> {
-    database_list::add_to(connection)?;
+    pragma_tables::add_to(connection)?;
     generate_series::add_to(connection)?;
     like::add_to(connection, leash)?;
     percentile::add_to(connection)?;
