@@ -52,6 +52,7 @@ pub mod jobs;
 pub mod open_files;
 pub mod projections;
 pub mod runtime;
+pub mod service;
 pub mod shares;
 pub mod telemetry;
 pub mod worker;

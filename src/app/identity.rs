@@ -2,7 +2,7 @@
 use super::StartError;
 use crate::config::Secret;
 use crate::domain::ids::InstanceId;
-use crate::http::RootToken;
+use crate::service::RootToken;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fs::{self, DirBuilder, File, OpenOptions};

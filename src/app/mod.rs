@@ -181,8 +181,8 @@ impl App {
             root_token,
             bounds::of_http(&config),
         ));
-        let webhooks = gateway.webhooks.clone();
-        let signed = gateway.checkpoints.clone();
+        let webhooks = gateway.service.webhooks.clone();
+        let signed = gateway.service.checkpoints.clone();
         let (stop_serving, serving) = serve(listener, gateway)?;
         let (alarm_clock, stop_working, mut working) = work(&workshop, signed).await?;
         working.spawn(checkpoint::keep(

@@ -5,40 +5,30 @@
     reason = "utoipa's macro writes the paths of its traits out for every parameter"
 )]
 
-mod entrance;
 mod extract;
 mod legacy;
 mod metrics;
 mod middleware;
-mod moments;
 mod openapi;
 mod response;
 mod routes;
 mod server;
 
 pub use self::metrics::Metrics;
-pub use self::middleware::auth::RootToken;
-pub use self::middleware::dispatch::Service;
+pub use self::middleware::dispatch::Dispatcher;
 pub use self::response::error::{ErrorCode, Problem};
 pub use self::server::serve::serve;
 
 use self::server::connections::Connections;
-use crate::clock::Stopwatch;
 use crate::config::TrustedProxies;
-use crate::control::ControlPlane;
-use crate::data::DataPlane;
-use crate::event_log::checkpoints::Checkpoints;
 use crate::jobs::Workshop;
-use crate::jobs::live::LiveJobs;
-use crate::jobs::observed::ObservedWorkers;
-use crate::jobs::webhooks::{WebhookConfig, Webhooks};
+use crate::jobs::webhooks::WebhookConfig;
 use crate::projections::control_db::ControlDb;
-use crate::runtime::Runtime;
-use crate::shares::{Accounts, Line, RoomSizes, Rooms};
+
+use crate::service::{RootToken, Service, ServiceConfig};
+use crate::shares::{Accounts, RoomSizes, Rooms};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
 
 /// Bounds of the HTTP side.
 #[derive(Debug, Clone)]
@@ -109,24 +99,8 @@ impl Default for HttpConfig {
 
 /// What handlers work with; built once, shared by all requests.
 pub struct Gateway {
-    /// Takes commands, knows the present.
-    pub control: Arc<ControlPlane>,
-    /// Answers lists and searches.
-    pub control_db: Arc<ControlDb>,
-    /// Serves SQL, owns the files.
-    pub data: Arc<DataPlane>,
-    /// Runs the workers.
-    pub runtime: Arc<dyn Runtime>,
-    /// The workers as they were last seen.
-    pub workers: Arc<ObservedWorkers>,
-    /// Tells receivers of events.
-    pub webhooks: Arc<Webhooks>,
-    /// Vouch for the history.
-    pub checkpoints: Arc<Checkpoints>,
-    /// How far running jobs are.
-    pub live: Arc<LiveJobs>,
-    /// The token that may do everything.
-    pub root_token: RootToken,
+    /// The use cases.
+    pub service: Arc<Service>,
     /// Bounds.
     pub config: HttpConfig,
     /// What was counted since the start.
@@ -137,15 +111,6 @@ pub struct Gateway {
     rooms: Arc<Rooms>,
     /// Who has taken it.
     accounts: Accounts,
-    /// Who may fold the log to an earlier moment.
-    folds: Arc<Line>,
-    /// Held from the last look at what was undone until an undo is in the log: of several of one
-    /// event the first counts.
-    undoing: Mutex<()>,
-    /// Whoever waits for something answers now.
-    stopping: CancellationToken,
-    runtime_health: routes::health::RuntimeHealth,
-    started: Stopwatch,
 }
 
 impl Gateway {
@@ -157,19 +122,12 @@ impl Gateway {
         root_token: RootToken,
         config: HttpConfig,
     ) -> Self {
-        let forge_dir = workshop.data.folders().root().with_file_name(".forge");
-        let (log, lists) = (workshop.control.clone(), control_db.clone());
-        let webhooks = Webhooks::new(log, lists, forge_dir.join("webhooks"), config.webhooks);
+        let bounds = ServiceConfig {
+            ready_wait: config.ready_wait,
+            webhooks: config.webhooks,
+        };
         Self {
-            checkpoints: Arc::new(Checkpoints::at(forge_dir.join("audit"))),
-            webhooks: Arc::new(webhooks),
-            control: workshop.control.clone(),
-            control_db,
-            data: workshop.data.clone(),
-            runtime: workshop.runtime.clone(),
-            workers: workshop.observed.clone(),
-            live: workshop.live.clone(),
-            root_token,
+            service: Arc::new(Service::new(workshop, control_db, root_token, bounds)),
             connections: Connections::new(config.connection_limit, config.trusted_proxies.clone()),
             rooms: Arc::new(Rooms::new(RoomSizes {
                 working: config.in_flight_limit,
@@ -179,19 +137,8 @@ impl Gateway {
                 forwarded: config.connection_limit,
             })),
             accounts: Accounts::default(),
-            folds: Line::new(moments::FOLDS, moments::WAITING),
-            undoing: Mutex::default(),
             config,
             metrics: Metrics::default(),
-            stopping: CancellationToken::new(),
-            runtime_health: routes::health::RuntimeHealth::default(),
-            started: Stopwatch::start(),
         }
-    }
-
-    /// Time since the start.
-    #[must_use]
-    pub fn uptime(&self) -> Duration {
-        self.started.elapsed()
     }
 }

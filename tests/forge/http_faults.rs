@@ -8,9 +8,10 @@ use axum::http::{Request, StatusCode};
 use dbforge::domain::command::Command;
 use dbforge::domain::ids::DatabaseId;
 use dbforge::event_log::AppendError;
-use dbforge::http::{Gateway, HttpConfig, RootToken, Service};
+use dbforge::http::{Dispatcher, Gateway, HttpConfig};
 use dbforge::jobs::Workshop;
 use dbforge::runtime::{Runtime, RuntimeError, Worker, WorkerSpec};
+use dbforge::service::RootToken;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use std::sync::Arc;
 
@@ -131,10 +132,10 @@ async fn a_bug_in_one_request_is_an_answer_and_takes_no_other_with_it() {
         RootToken::from_secret(ROOT),
         HttpConfig::default(),
     ));
-    let service = Service::new(&gateway);
+    let dispatcher = Dispatcher::new(&gateway);
     let get = async |path: &str| {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = service.answer(request).await;
+        let response = dispatcher.answer(request).await;
         let status = response.status().as_u16();
         let body = axum::body::to_bytes(response.into_body(), 10_000)
             .await

@@ -3,7 +3,8 @@ use crate::test_forge::{Kept, TestForge};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::Response;
-use dbforge::http::{Gateway, HttpConfig, RootToken, Service};
+use dbforge::http::{Dispatcher, Gateway, HttpConfig};
+use dbforge::service::RootToken;
 use serde_json::Value;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ pub(crate) const ROOT: &str = "dbf_root";
 pub(crate) struct HttpForge {
     pub(crate) forge: TestForge,
     pub(crate) gateway: Arc<Gateway>,
-    service: Service,
+    dispatcher: Dispatcher,
 }
 
 impl Deref for HttpForge {
@@ -63,11 +64,11 @@ impl HttpForge {
             RootToken::from_secret(ROOT),
             config,
         ));
-        let service = Service::new(&gateway);
+        let dispatcher = Dispatcher::new(&gateway);
         Self {
             forge,
             gateway,
-            service,
+            dispatcher,
         }
     }
 
@@ -144,7 +145,7 @@ impl Ask<'_> {
             self = self.header("content-type", "application/json");
         }
         let request = self.request.body(Body::from(body.to_owned())).unwrap();
-        self.forge.service.answer(request).await
+        self.forge.dispatcher.answer(request).await
     }
 }
 

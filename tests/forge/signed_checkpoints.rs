@@ -265,8 +265,8 @@ async fn checkpoints_are_listed_and_one_that_says_nothing_new_is_not_signed() {
 #[tokio::test]
 async fn a_checkpoint_is_signed_every_thousand_events_and_every_day() {
     let forge = HttpForge::new().await;
-    let count = || forge.gateway.checkpoints.all().unwrap().len();
-    let sign = || sign_due(&forge.control, &forge.gateway.checkpoints).unwrap();
+    let count = || forge.gateway.service.checkpoints.all().unwrap().len();
+    let sign = || sign_due(&forge.control, &forge.gateway.service.checkpoints).unwrap();
     sign();
     assert_eq!(count(), 1, "the first one at once");
     let day = Duration::from_secs(86_400);

@@ -2,7 +2,7 @@
 use crate::http_support::{HttpForge, ROOT};
 use axum::body::Body;
 use axum::http::Request;
-use dbforge::http::Service;
+use dbforge::http::Dispatcher;
 use http_body_util::BodyExt;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn a_step_that_waits_says_how_far_it_is_and_no_event_is_lost_by_it() {
     let request = Request::get(format!("/v1/jobs/{job}/events"));
     let request = request.header("authorization", format!("Bearer {ROOT}"));
     let request = request.body(Body::empty()).unwrap();
-    let answer = Service::new(&forge.gateway).answer(request).await;
+    let answer = Dispatcher::new(&forge.gateway).answer(request).await;
     let mut body = answer.into_body();
     let watch = async {
         let mut text = String::new();

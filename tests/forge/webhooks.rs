@@ -159,7 +159,7 @@ async fn a_receiver_that_fails_in_every_way_is_told_of_everything_in_order() {
         _ => Does::Takes,
     });
     let stop = CancellationToken::new();
-    let telling = tokio::spawn(forge.gateway.webhooks.clone().run(stop.clone()));
+    let telling = tokio::spawn(forge.gateway.service.webhooks.clone().run(stop.clone()));
     let id = webhook(&forge, json!({"url": receiver.url, "secret": KEY})).await;
     let first = forge.control.present().head.sequence.0 + 1;
     for n in 0..12 {
@@ -182,7 +182,7 @@ async fn a_receiver_that_fails_in_every_way_is_told_of_everything_in_order() {
     // A try is listed once its answer has come back.
     let known = forge.control.present();
     let known = known.state.webhook(id.parse().unwrap()).unwrap().clone();
-    let tries = || forge.gateway.webhooks.deliveries(&known).len();
+    let tries = || forge.gateway.service.webhooks.deliveries(&known).len();
     until("every try is listed", || tries() == all.len()).await;
     let listed = forge
         .get(&format!("/v1/webhooks/{id}/deliveries"))
@@ -218,7 +218,7 @@ async fn a_webhook_that_fails_too_often_is_disabled_and_goes_on_where_it_was_onc
         _ => Does::Takes,
     });
     let stop = CancellationToken::new();
-    let telling = tokio::spawn(forge.gateway.webhooks.clone().run(stop.clone()));
+    let telling = tokio::spawn(forge.gateway.service.webhooks.clone().run(stop.clone()));
     let kinds = json!(["token_issued"]);
     let id = webhook(&forge, json!({"url": receiver.url, "kinds": kinds})).await;
     for n in 0..5 {
@@ -251,7 +251,7 @@ async fn a_webhook_is_told_of_what_it_names_and_a_test_says_what_came_of_it() {
     let forge = HttpForge::with(quick(3)).await;
     let receiver = Receiver::start(|_| Does::Takes);
     let stop = CancellationToken::new();
-    let telling = tokio::spawn(forge.gateway.webhooks.clone().run(stop.clone()));
+    let telling = tokio::spawn(forge.gateway.service.webhooks.clone().run(stop.clone()));
     let named = json!({"url": receiver.url, "kinds": ["database_ready"], "databases": ["pr-*"]});
     let id = webhook(&forge, named).await;
     forge.ready("shop").await;

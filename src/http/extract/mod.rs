@@ -1,9 +1,15 @@
 //! Reads requests strictly: what is not known is an error that names it.
 
-pub(crate) mod forms;
+pub(crate) mod answer_form;
+pub(crate) mod fields;
 mod json_text;
+pub(crate) mod lifecycle;
 pub(crate) mod mutation;
 pub(crate) mod negotiation;
+pub(crate) mod parameters;
+pub(crate) mod span;
+pub(crate) mod sql;
+pub(crate) mod words;
 
 use self::json_text::look_over;
 use super::Gateway;

@@ -1,13 +1,12 @@
 //! Requests that change something: who asks, on which conditions, and with what body.
+use super::parameters::DryRun;
 use super::{parse_object, read_body};
-use crate::control::{Accepted, Submission, SubmitError};
-use crate::domain::command::Command;
-use crate::domain::ids::{RequestId, Sequence};
+use crate::domain::ids::Sequence;
 use crate::domain::recorded::Idempotency;
-use crate::domain::state::State;
 use crate::http::Gateway;
-use crate::http::middleware::auth::Caller;
+use crate::http::middleware::auth::caller_of;
 use crate::http::response::error::Problem;
+use crate::service::commands::CommandRequest;
 use axum::extract::{FromRequest, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -23,18 +22,18 @@ const MAX_KEY_LENGTH: usize = 255;
 
 /// A request that changes something, read whole.
 pub(crate) struct Mutation<T> {
-    /// Who asks.
-    pub(crate) caller: Caller,
+    /// Who asks, and on which conditions.
+    pub(crate) request: CommandRequest,
     /// What is asked.
     pub(crate) body: T,
-    /// How long the caller prefers to wait for the outcome.
-    pub(crate) wait: Option<Duration>,
-    /// The last event about its database that the caller has seen.
-    pub(crate) if_match: Option<Sequence>,
-    /// The event that is acted on.
-    pub(crate) causation: Option<Sequence>,
-    request: RequestId,
-    idempotency: Option<Idempotency>,
+}
+
+impl<T> Mutation<T> {
+    /// The same, answered with what would happen where that is asked for.
+    pub(crate) fn or_plan(mut self, dry_run: Option<DryRun>) -> Self {
+        self.request.dry_run = dry_run == Some(DryRun::Plan);
+        self
+    }
 }
 
 impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for Mutation<T> {
@@ -43,79 +42,17 @@ impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for Mutation<T> {
     async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let bytes = read_body(&parts.headers, body).await?;
-        let caller = Caller::of(&parts)?;
-        Ok(Self {
-            request: caller.request,
+        let caller = caller_of(&parts)?;
+        let body = parse_object(&parts.headers, &bytes)?;
+        let request = CommandRequest {
             caller,
-            body: parse_object(&parts.headers, &bytes)?,
+            dry_run: false,
             wait: preferred_wait(&parts.headers),
             idempotency: idempotency(&parts, &bytes)?,
             if_match: if_match(&parts.headers)?,
             causation: None,
-        })
-    }
-}
-
-impl Gateway {
-    /// Carries out a command once: an earlier request with the same key is answered as it was,
-    /// before anything is looked up that it may itself have changed.
-    pub(crate) async fn carry_out<T>(
-        &self,
-        mutation: &Mutation<T>,
-        command: impl FnOnce(&State) -> Result<Command, Problem>,
-    ) -> Result<Accepted, Problem> {
-        if let Some(earlier) = self.find_earlier(mutation).await? {
-            return Ok(earlier);
-        }
-        let command = command(&self.control.present().state)?;
-        if mutation.if_match.is_some() && command.database().is_none() {
-            return Err(Problem::invalid(
-                "`If-Match` is for requests about a database that exists.",
-            ));
-        }
-        let submission = Submission {
-            idempotency: mutation.idempotency.clone(),
-            if_match: mutation.if_match,
-            causation: mutation.causation,
-            token: mutation.caller.token_id(),
-            ..Submission::new(command, mutation.caller.actor.clone(), mutation.request)
         };
-        Ok(self.control.submit(submission).await?)
-    }
-
-    /// What an earlier request with the same key brought about.
-    pub(crate) async fn find_earlier<T>(
-        &self,
-        mutation: &Mutation<T>,
-    ) -> Result<Option<Accepted>, Problem> {
-        let Some(wanted) = mutation.idempotency.clone() else {
-            return Ok(None);
-        };
-        let control = self.control.clone();
-        let (actor, token) = (mutation.caller.actor.clone(), mutation.caller.token_id());
-        let look = move || control.find_earlier(&actor, token, &wanted);
-        let looked = tokio::task::spawn_blocking(look).await;
-        Ok(looked.map_err(Problem::internal)??)
-    }
-
-    /// Refuses a plan that rests on a database which changed since the caller looked.
-    pub(crate) fn check_if_match<T>(
-        &self,
-        mutation: &Mutation<T>,
-        command: &Command,
-    ) -> Result<(), Problem> {
-        let present = self.control.present();
-        let database = command.database().and_then(|it| present.state.database(it));
-        match (mutation.if_match, database) {
-            (Some(expected), Some(database)) if database.sequence != expected => {
-                Err(SubmitError::Changed {
-                    expected,
-                    actual: database.sequence,
-                }
-                .into())
-            }
-            _ => Ok(()),
-        }
+        Ok(Self { request, body })
     }
 }
 
@@ -185,7 +122,7 @@ fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use crate::http::extract::mutation::*;
+    use super::*;
 
     fn headers(name: &'static str, value: &'static str) -> HeaderMap {
         [(name.parse().unwrap(), value.parse().unwrap())]

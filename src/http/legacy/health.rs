@@ -40,9 +40,10 @@ struct OriginalChecks {
 #[utoipa::path(get, path = "/health", tag = "original",
     responses((status = 200, body = OriginalHealth), (status = 503, body = OriginalHealth)))]
 pub(in crate::http) async fn show_health(State(gateway): State<Arc<Gateway>>) -> Response {
-    let takes_events = gateway.control.present().read_only.is_none();
-    let answers = gateway.runtime_answers().await;
-    let has_room = machine::disk(gateway.data.folders().root()).is_some_and(|it| it.has_room());
+    let takes_events = gateway.service.control.present().read_only.is_none();
+    let answers = gateway.service.runtime_answers().await;
+    let has_room =
+        machine::disk(gateway.service.data.folders().root()).is_some_and(|it| it.has_room());
     let mut errors = Vec::new();
     let mut check = |ok, error| {
         if ok {
@@ -63,9 +64,9 @@ pub(in crate::http) async fn show_health(State(gateway): State<Arc<Gateway>>) ->
     };
     let health = OriginalHealth {
         status: word,
-        timestamp: gateway.control.clock().now(),
+        timestamp: gateway.service.control.clock().now(),
         version: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: gateway.uptime().as_secs_f64(),
+        uptime_seconds: gateway.service.uptime().as_secs_f64(),
         checks,
         errors,
     };

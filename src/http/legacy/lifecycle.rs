@@ -1,7 +1,7 @@
 //! Spawn, prune and delete: create or start, stop, and move to the trash.
 //!
 //! The original did these while its client waited; here they are jobs, which the client waits for.
-use super::{find_living, is_running, not_running, worker_of};
+use super::instances::{find_living, is_running, not_running, worker_of};
 use crate::clock::Deadline;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::{Command, CreateDatabase, IfExists};
@@ -20,6 +20,8 @@ use crate::http::response::error::{ErrorCode, Problem};
 use crate::http::response::job_answers::problem_of;
 use crate::http::response::reply;
 use crate::http::response::reply::Marked;
+use crate::service::commands::CommandError;
+use crate::service::resolver::ResolveError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -80,16 +82,16 @@ pub(in crate::http) async fn spawn_database(
     PathParts(name): PathParts<String>,
     mutation: Mutation<IgnoredAny>,
 ) -> Result<Response, Problem> {
-    mutation.caller.require(Scope::Manage)?;
+    mutation.request.caller.require(Scope::Manage)?;
     let valid_name = DatabaseName::parse(&name)
         .map_err(|reason| Problem::invalid("Invalid database name.").hint(reason.to_string()))?;
-    mutation.caller.require_name(&name)?;
+    mutation.request.caller.require_name(&name)?;
 
     let deadline = Deadline::after(gateway.config.original_wait);
-    let mut changes = gateway.control.changes();
+    let mut changes = gateway.service.control.changes();
     loop {
         let present = changes.borrow_and_update().clone();
-        let now = gateway.control.clock().now();
+        let now = gateway.service.control.clock().now();
         let found = find_living(&present.state, &name, now);
         let late = match Wanted::to_run(found, &valid_name, now) {
             Wanted::Nothing(database) => {
@@ -112,7 +114,7 @@ pub(in crate::http) async fn spawn_database(
                 format!("Database `{}` is {}.", database.name, database.state()),
             )),
         };
-        if !gateway.sees_change(&mut changes, deadline).await {
+        if !gateway.service.sees_change(&mut changes, deadline).await {
             return late;
         }
     }
@@ -129,16 +131,17 @@ pub(in crate::http) async fn prune_database(
     PathParts(name): PathParts<String>,
     mutation: Mutation<IgnoredAny>,
 ) -> Result<Response, Problem> {
-    mutation.caller.require(Scope::Manage)?;
-    mutation.caller.require_name(&name)?;
-    let now = gateway.control.clock().now();
+    mutation.request.caller.require(Scope::Manage)?;
+    mutation.request.caller.require_name(&name)?;
+    let now = gateway.service.control.clock().now();
     let stop = |state: &ForgeState| match find_living(state, &name, now) {
         Some(it) if it.prospect() == Prospect::Ready => {
             Ok(Command::StopDatabase { database: it.id })
         }
-        _ => Err(not_running()),
+        _ => Err(ResolveError::NotFound(name.clone()).into()),
     };
-    let accepted = gateway.carry_out(&mutation, stop).await?;
+    let stopped = gateway.service.carry_out(&mutation.request, stop).await;
+    let accepted = stopped.map_err(or_not_running)?;
     let wait = gateway.config.original_wait;
     let job = gateway.outcome_of(accepted.job(), wait).await?;
     let (status, message) = if job.state.is_final() {
@@ -161,17 +164,18 @@ pub(in crate::http) async fn trash_database(
     PathParts(name): PathParts<String>,
     mutation: Mutation<IgnoredAny>,
 ) -> Result<Response, Problem> {
-    mutation.caller.require(Scope::Manage)?;
-    mutation.caller.require_name(&name)?;
-    let now = gateway.control.clock().now();
+    mutation.request.caller.require(Scope::Manage)?;
+    mutation.request.caller.require_name(&name)?;
+    let now = gateway.service.control.clock().now();
     let delete = |state: &ForgeState| match find_living(state, &name, now) {
         Some(it) => Ok(Command::DeleteDatabase { database: it.id }),
-        None => Err(not_running()),
+        None => Err(ResolveError::NotFound(name.clone()).into()),
     };
-    let accepted = gateway.carry_out(&mutation, delete).await?;
+    let deleted = gateway.service.carry_out(&mutation.request, delete).await;
+    let accepted = deleted.map_err(or_not_running)?;
     let wait = gateway.config.original_wait;
     let job = gateway.outcome_of(accepted.job(), wait).await?;
-    let present = gateway.control.present();
+    let present = gateway.service.control.present();
     let database = present.state.database(job.database);
     let purge_at = match database.map(|it| it.condition) {
         Some(Condition::Trashed { purge_at }) => Some(purge_at),
@@ -234,13 +238,16 @@ impl Gateway {
         mutation: &Mutation<IgnoredAny>,
         command: Command,
     ) -> Result<Option<JobId>, Problem> {
-        if !self.runtime_answers().await {
+        if !self.service.runtime_answers().await {
             return Err(Problem::new(
                 ErrorCode::RuntimeUnavailable,
                 "What runs the workers does not answer, so nothing can be spawned now.",
             ));
         }
-        let accepted = self.carry_out(mutation, |_| Ok(command)).await?;
+        let accepted = self
+            .service
+            .carry_out(&mutation.request, |_| Ok(command))
+            .await?;
         Ok(accepted.job())
     }
 
@@ -252,7 +259,7 @@ impl Gateway {
         deadline: Deadline,
     ) -> Result<Response, Problem> {
         let job = self.outcome_of(job, deadline.remaining()).await?;
-        let present = self.control.present();
+        let present = self.service.control.present();
         let database = present
             .state
             .database(job.database)
@@ -275,11 +282,19 @@ impl Gateway {
     /// When it ended badly.
     async fn outcome_of(&self, job: Option<JobId>, wait: Duration) -> Result<Arc<Job>, Problem> {
         let id = job.ok_or_else(|| Problem::internal("a command put no job in the queue"))?;
-        let job = self.wait_for_job(id, wait).await?;
+        let job = self.service.wait_for_job(id, wait).await?;
         match problem_of(&job) {
             Some(problem) => Err(problem),
             None => Ok(job),
         }
+    }
+}
+
+/// A command that found no such database.
+fn or_not_running(error: CommandError) -> Problem {
+    match error {
+        CommandError::Resolve(ResolveError::NotFound(_)) => not_running(),
+        other => other.into(),
     }
 }
 

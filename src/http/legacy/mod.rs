@@ -2,6 +2,7 @@
 //!
 //! What those clients call an instance is a running database here: one that answers SQL.
 mod health;
+mod instances;
 mod lifecycle;
 mod machine;
 mod query;
@@ -10,10 +11,6 @@ mod running;
 mod statistics;
 
 use super::Gateway;
-use super::response::error::{ErrorCode, Problem};
-use crate::clock::timestamp::Timestamp;
-use crate::domain::database::{Condition, Database};
-use crate::domain::state::State;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -43,32 +40,4 @@ pub(super) fn data_routes() -> OpenApiRouter<Arc<Gateway>> {
             rows::insert_original_rows,
             rows::select_original_rows
         ))
-}
-
-/// The living database of this name, whose time is not over. Ids and the trash are not known to
-/// clients of the original.
-fn find_living<'a>(state: &'a State, name: &str, now: Timestamp) -> Option<&'a Arc<Database>> {
-    state.find_database(name).filter(|it| {
-        let has_name = it.name.as_str().eq_ignore_ascii_case(name);
-        has_name && it.is_living() && !it.has_expired(now)
-    })
-}
-
-/// Whether it answers SQL.
-fn is_running(database: &Database, now: Timestamp) -> bool {
-    database.condition == Condition::Ready && !database.has_expired(now)
-}
-
-/// What tells its worker apart: the id under the runtime, or the name where no id is known yet.
-fn worker_of(database: &Database) -> String {
-    database
-        .worker
-        .clone()
-        .unwrap_or_else(|| database.worker_name())
-}
-
-/// The answer of the `/admin` routes when no such database runs.
-fn not_running() -> Problem {
-    Problem::new(ErrorCode::DatabaseNotFound, "Database instance not found.")
-        .hint("GET /admin/databases lists those that run")
 }

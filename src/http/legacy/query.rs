@@ -1,13 +1,15 @@
-//! One statement, in the original's shape.
-use crate::data::{Params, QueryError, QueryOptions, QueryRequest, Shape};
+//! One statement, in the legacy API's shape.
+use crate::clock::Stopwatch;
+use crate::data::{Format, Params, QueryError, QueryOptions, QueryRequest, Shape};
 use crate::domain::database::Condition;
 use crate::http::Gateway;
-use crate::http::entrance::Entered;
 use crate::http::extract::{JsonBody, PathParts};
-use crate::http::middleware::auth::Caller;
 use crate::http::openapi::schemas;
 use crate::http::response::error::{ErrorCode, Problem};
-use crate::http::routes::sql::sql_access;
+use crate::http::response::rows;
+use crate::service::caller::Caller;
+use crate::service::resolver::ResolveError;
+use crate::service::sql::{RunError, default_options};
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
@@ -49,54 +51,58 @@ pub(in crate::http) async fn run_original_query(
     PathParts(reference): PathParts<String>,
     JsonBody(body): JsonBody<OriginalQuery>,
 ) -> Result<Response, Problem> {
-    let access = sql_access(&caller)?;
-    let entered = gateway.enter_known(&caller, &reference).await?;
+    let since = Stopwatch::start();
     let request = QueryRequest {
         sql: body.sql,
         params: body.params,
         options: QueryOptions {
             shape: Shape::Original,
-            ..QueryOptions::for_access(access)
+            ..default_options()
         },
     };
-    gateway
-        .run(&entered, request)
-        .await
-        .map_err(in_original_words)
+    let answer = gateway.service.query(&caller, &reference, request).await;
+    let answer = answer.map_err(|error| gateway.in_legacy_words(&reference, error))?;
+    Ok(rows::whole(answer, Format::Json, since))
 }
 
 impl Gateway {
-    /// Enters a database; one that is not among the living is not found here.
-    pub(crate) async fn enter_known(
-        &self,
-        caller: &Caller,
-        reference: &str,
-    ) -> Result<Entered, Problem> {
-        let entered = self.enter(caller, reference).await;
-        entered.map_err(|problem| match problem.code() {
-            // A pruned database has left the original's list, and with it what can be asked.
-            ErrorCode::DatabaseNotReady if !self.is_stopped(reference) => problem,
-            ErrorCode::DatabaseNotReady
-            | ErrorCode::DatabaseNotFound
-            | ErrorCode::DatabaseDeleted
-            | ErrorCode::DatabaseExpired => {
-                Problem::new(ErrorCode::DatabaseNotFound, "Database not found.").hint(format!(
-                    "POST /admin/databases/spawn/{reference} makes one of that name"
-                ))
+    /// A problem in the legacy API's words; a database that is not among the living is not found.
+    pub(super) fn in_legacy_words(&self, reference: &str, error: impl Into<RunError>) -> Problem {
+        match error.into() {
+            RunError::Resolve(error) => self.not_entered(reference, error),
+            RunError::Query(error) => query_problem(error),
+            other => other.into(),
+        }
+    }
+
+    fn not_entered(&self, reference: &str, error: ResolveError) -> Problem {
+        let is_unknown = match &error {
+            ResolveError::NotFound(_) | ResolveError::Trashed { .. } | ResolveError::Refused(_) => {
+                true
             }
-            _ => problem,
-        })
+            // A pruned database has left the legacy list, and with it what can be asked.
+            ResolveError::NotReady { .. } | ResolveError::Stopped { .. } => {
+                self.is_stopped(reference)
+            }
+            ResolveError::Denied(_) | ResolveError::Stuck { .. } => false,
+        };
+        if !is_unknown {
+            return error.into();
+        }
+        Problem::new(ErrorCode::DatabaseNotFound, "Database not found.").hint(format!(
+            "POST /admin/databases/spawn/{reference} makes one of that name"
+        ))
     }
 
     fn is_stopped(&self, reference: &str) -> bool {
-        let present = self.control.present();
+        let present = self.service.control.present();
         let database = present.state.find_database(reference);
         database.is_some_and(|it| it.condition == Condition::Stopped)
     }
 }
 
-/// Whatever SQLite says no with was a 400 whose text begins with `SQL Error: `.
-pub(super) fn in_original_words(error: QueryError) -> Problem {
+/// What SQLite refuses was a 400 whose text begins with `SQL Error: `.
+fn query_problem(error: QueryError) -> Problem {
     let message = match &error {
         QueryError::DeferredForeignKey => "FOREIGN KEY constraint failed",
         QueryError::Sql { message, .. }

@@ -1,17 +1,16 @@
 //! Tables and rows, in the original's shapes.
-use super::query::{OriginalAnswer, in_original_words};
+use super::query::OriginalAnswer;
 use crate::clock::Stopwatch;
-use crate::data::legacy_rows;
+use crate::data::Format;
 use crate::data::legacy_rows::{NewRows, NewTable};
-use crate::domain::token::Scope;
 use crate::http::Gateway;
-use crate::http::entrance::Entered;
 use crate::http::extract::{JsonBody, PathParts, StrictQuery};
-use crate::http::middleware::auth::Caller;
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
 use crate::http::response::reply;
-use crate::http::routes::sql::written;
+use crate::http::response::rows;
+use crate::service::caller::Caller;
+use crate::service::sql::rows::RowSelection;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -83,11 +82,9 @@ pub(in crate::http) async fn create_original_table(
     PathParts(reference): PathParts<String>,
     JsonBody(table): JsonBody<NewTable>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Write)?;
-    let entered = gateway.enter_known(&caller, &reference).await?;
-    legacy_rows::create_table(&gateway.data, &entered.guard, &entered.target, &table)
-        .await
-        .map_err(in_original_words)?;
+    let created = gateway.service.create_table(&caller, &reference, &table);
+    let created = created.await;
+    created.map_err(|error| gateway.in_legacy_words(&reference, error))?;
     let message = format!("Table '{}' created successfully.", table.table_name);
     Ok(reply::json(StatusCode::CREATED, &TableCreated { message }))
 }
@@ -104,15 +101,16 @@ pub(in crate::http) async fn insert_original_rows(
     PathParts((reference, table)): PathParts<(String, String)>,
     JsonBody(body): JsonBody<InsertBody>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Write)?;
-    let entered = gateway.enter_known(&caller, &reference).await?;
-    if body.rows.is_empty() {
+    let is_empty = body.rows.is_empty();
+    let inserted = gateway
+        .service
+        .insert_rows(&caller, &reference, &table, body.rows);
+    let rows_affected = inserted
+        .await
+        .map_err(|error| gateway.in_legacy_words(&reference, error))?;
+    if is_empty {
         return Err(Problem::invalid("No rows provided for insertion."));
     }
-    let Entered { guard, target } = &entered;
-    let rows_affected = legacy_rows::insert_rows(&gateway.data, guard, target, &table, body.rows)
-        .await
-        .map_err(|it| in_original_words(it.error))?;
     let inserted = RowsInserted {
         message: "Rows inserted successfully.",
         rows_affected,
@@ -135,44 +133,27 @@ pub(in crate::http) async fn select_original_rows(
     PathParts((reference, table)): PathParts<(String, String)>,
     StrictQuery(parameters): StrictQuery<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Read)?;
-    let selection = Selection::of(parameters)?;
-    let entered = gateway.enter_known(&caller, &reference).await?;
-    let stopwatch = Stopwatch::start();
-    let answer = legacy_rows::select_rows(
-        &gateway.data,
-        &entered.guard,
-        &entered.target,
-        &table,
-        &selection.filters,
-        selection.limit,
-        selection.offset,
-    );
-    let answer = answer.await.map_err(in_original_words)?;
-    Ok(written(answer, stopwatch.elapsed()))
+    let since = Stopwatch::start();
+    let selection = selection(parameters)?;
+    let selected = gateway
+        .service
+        .select_rows(&caller, &reference, &table, &selection);
+    let answer = selected
+        .await
+        .map_err(|error| gateway.in_legacy_words(&reference, error))?;
+    Ok(rows::whole(answer, Format::Json, since))
 }
 
-/// Which rows are asked for.
-#[derive(Debug, Default, PartialEq)]
-struct Selection {
-    /// Columns, and the values they must have.
-    filters: Vec<(String, String)>,
-    limit: Option<u64>,
-    offset: Option<u64>,
-}
-
-impl Selection {
-    fn of(parameters: Vec<(String, String)>) -> Result<Self, Problem> {
-        let mut selection = Self::default();
-        for (name, value) in parameters {
-            match name.as_str() {
-                "limit" => selection.limit = Some(count(&name, &value)?),
-                "offset" => selection.offset = Some(count(&name, &value)?),
-                _ => selection.filters.push((name, value)),
-            }
+fn selection(parameters: Vec<(String, String)>) -> Result<RowSelection, Problem> {
+    let mut selection = RowSelection::default();
+    for (name, value) in parameters {
+        match name.as_str() {
+            "limit" => selection.limit = Some(count(&name, &value)?),
+            "offset" => selection.offset = Some(count(&name, &value)?),
+            _ => selection.filters.push((name, value)),
         }
-        Ok(selection)
     }
+    Ok(selection)
 }
 
 fn count(name: &str, value: &str) -> Result<u64, Problem> {

@@ -1,18 +1,16 @@
 //! What runs, and what is in it.
-use super::query::in_original_words;
-use super::{find_living, is_running, not_running, worker_of};
+use super::instances::{find_living, is_running, not_running, worker_of};
 use crate::clock::timestamp::Timestamp;
-use crate::data::legacy_rows;
 use crate::data::legacy_rows::TableFacts;
 use crate::domain::database::Database;
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::Scope;
 use crate::http::Gateway;
-use crate::http::entrance::Entered;
 use crate::http::extract::PathParts;
-use crate::http::middleware::auth::Caller;
 use crate::http::response::error::Problem;
 use crate::http::response::reply;
+use crate::service::caller::Caller;
+use crate::service::sql::RunError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -74,8 +72,12 @@ pub(in crate::http) async fn list_running_databases(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let present = gateway.control.present();
-    let running = running(&present.state, &caller, gateway.control.clock().now())?;
+    let present = gateway.service.control.present();
+    let running = running(
+        &present.state,
+        &caller,
+        gateway.service.control.clock().now(),
+    )?;
     let databases: Vec<_> = running
         .map(|it| RunningDatabase {
             name: it.name.as_str(),
@@ -93,8 +95,12 @@ pub(in crate::http) async fn discover_databases(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let present = gateway.control.present();
-    let running = running(&present.state, &caller, gateway.control.clock().now())?;
+    let present = gateway.service.control.present();
+    let running = running(
+        &present.state,
+        &caller,
+        gateway.service.control.clock().now(),
+    )?;
     let discovered: Vec<_> = running
         .map(|it| DiscoveredDatabase {
             db_name: it.name.as_str(),
@@ -117,21 +123,23 @@ pub(in crate::http) async fn inspect_database(
 ) -> Result<Response, Problem> {
     caller.require(Scope::Manage)?;
     caller.require_name(&name)?;
-    let present = gateway.control.present();
-    let database = find_living(&present.state, &name, gateway.control.clock().now());
+    let present = gateway.service.control.present();
+    let database = find_living(&present.state, &name, gateway.service.control.clock().now());
     let database = database.ok_or_else(not_running)?;
-    let entered = gateway.enter(&caller, &database.id.to_string()).await?;
-    let Entered { guard, target } = &entered;
-    let schema = legacy_rows::schema(&gateway.data, guard, target)
-        .await
-        .map_err(in_original_words)?;
+    let reference = database.id.to_string();
+    let schema = gateway.service.schema(&caller, &reference).await;
+    let schema = schema.map_err(|error| match error {
+        // It runs, so it is known.
+        RunError::Resolve(error) => error.into(),
+        other => gateway.in_legacy_words(&reference, other),
+    })?;
     let details = Contents {
         name: database.name.as_str(),
         status: RUNNING,
         container_id: worker_of(database),
         created_at: database.created_at,
         file_path: format!("databases/{}/main.db", database.id),
-        size_bytes: gateway.data.folders().size_bytes(database.id),
+        size_bytes: gateway.service.data.folders().size_bytes(database.id),
         tables: schema.tables.into_iter().map(TableSummary::from).collect(),
         indexes: schema.indexes,
     };

@@ -5,9 +5,9 @@ use crate::clock::timestamp::Timestamp;
 use crate::domain::database::Condition;
 use crate::domain::token::Scope;
 use crate::http::Gateway;
-use crate::http::middleware::auth::Caller;
 use crate::http::response::error::Problem;
 use crate::http::response::reply;
+use crate::service::caller::Caller;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -81,7 +81,7 @@ pub(in crate::http) async fn show_gateway_statistics(
     let by_route = gateway.metrics.by_route();
     let errors_by_type = gateway.metrics.by_code();
     let statistics = GatewayStatistics {
-        uptime_seconds: gateway.uptime().as_secs_f64(),
+        uptime_seconds: gateway.service.uptime().as_secs_f64(),
         total_requests: by_route.values().map(|it| it.total()).sum(),
         total_errors: errors_by_type.values().sum(),
         requests_by_endpoint: by_route
@@ -120,26 +120,26 @@ impl Gateway {
     }
 
     fn measure_system(&self) -> SystemStatistics {
-        let uptime_seconds = self.uptime().as_secs_f64();
+        let uptime_seconds = self.service.uptime().as_secs_f64();
         let of_uptime = |used: f64| hundredths(used / uptime_seconds * 100.0);
         SystemStatistics {
-            timestamp: self.control.clock().now(),
+            timestamp: self.service.control.clock().now(),
             uptime_seconds,
             memory_usage: machine::memory(),
             cpu_usage_percent: machine::processor_seconds().map(of_uptime),
-            disk_usage: machine::disk(self.data.folders().root()),
+            disk_usage: machine::disk(self.service.data.folders().root()),
         }
     }
 
     fn measure_databases(&self) -> DatabaseStatistics {
-        let present = self.control.present();
+        let present = self.service.control.present();
         let living: Vec<_> = present
             .state
             .databases()
             .filter(|it| it.is_living())
             .collect();
         let count = |condition| living.iter().filter(|it| it.condition == condition).count();
-        let folders = self.data.folders();
+        let folders = self.service.data.folders();
         let total_size_bytes: u64 = living.iter().map(|it| folders.size_bytes(it.id)).sum();
         DatabaseStatistics {
             total_count: living.len(),
@@ -159,7 +159,7 @@ impl Gateway {
         let errors: u64 = self.metrics.by_code().values().sum();
         ApiMetrics {
             total_requests: total,
-            requests_per_second: hundredths(total as f64 / self.uptime().as_secs_f64()),
+            requests_per_second: hundredths(total as f64 / self.service.uptime().as_secs_f64()),
             average_response_time_ms: if total == 0 {
                 0.0
             } else {

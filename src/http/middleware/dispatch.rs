@@ -3,7 +3,7 @@
 //! It is one function in front of the router and not layers inside of it: a layer costs every
 //! request boxes and copies, which together took a fifth of a point read's time.
 use super::admission::{no_connection, no_room, token_ended};
-use super::auth::{Caller, identify};
+use super::auth::identify;
 use super::compression::{Encoding, compress};
 use super::trace::observe;
 use crate::domain::ids::RequestId;
@@ -13,6 +13,7 @@ use crate::http::openapi::packed_documents::PackedDocuments;
 use crate::http::response::error::Problem;
 use crate::http::routes::{Admission, Place, Routes, Workplace};
 use crate::http::server::connections::Connection;
+use crate::service::caller::Caller;
 use crate::shares::{self, Holder, Kind, Pass, scoped, with_pass_of_here};
 use axum::body::HttpBody as _;
 use axum::extract::Request;
@@ -25,9 +26,9 @@ use tokio_util::task::AbortOnDropHandle;
 use tower::Service as _;
 use tracing::Instrument as _;
 
-/// The service that answers every request. Clones are the same one.
+/// Answers every request. Clones are the same one.
 #[derive(Clone)]
-pub struct Service {
+pub struct Dispatcher {
     gateway: Arc<Gateway>,
     routes: Arc<Routes>,
     documents: Arc<PackedDocuments>,
@@ -35,7 +36,7 @@ pub struct Service {
     tokio: Handle,
 }
 
-impl Service {
+impl Dispatcher {
     /// Every route of the API, over one gateway. Made in the forge's main runtime.
     #[must_use]
     pub fn new(gateway: &Arc<Gateway>) -> Self {
@@ -116,7 +117,7 @@ impl Service {
                     .of(source.map_or(Holder::House, Holder::at))
             }
             Admission::WithToken | Admission::AlwaysWithToken => {
-                let identified = identify(gateway, request.headers(), id);
+                let identified = identify(&gateway.service, request.headers(), id);
                 if let Some(connection) = connection {
                     connection.is_known(identified.is_ok());
                 }
@@ -137,7 +138,7 @@ impl Service {
             let response = self.go_on(place, request).await;
             // What was waited for is not told to a token that has ended meanwhile.
             match asker.filter(|_| pass.has_waited()) {
-                Some(asker) if !gateway.accepts(&asker) => token_ended().into_response(),
+                Some(asker) if !gateway.service.accepts(&asker) => token_ended().into_response(),
                 _ => compress(response, encoding),
             }
         };

@@ -32,7 +32,7 @@ pub(super) async fn observe<F: Future<Output = Response>>(
     answer: impl FnOnce(RequestId, Request) -> F,
 ) -> Response {
     let stopwatch = Stopwatch::start();
-    let id = taken_id(request.headers()).unwrap_or_else(|| gateway.control.fresh_request());
+    let id = taken_id(request.headers()).unwrap_or_else(|| gateway.service.control.fresh_request());
     let method = request.method().clone();
     // Made only when somebody reads traces so closely: it costs a point read 5 % of its time.
     let span = tracing::debug_span!(

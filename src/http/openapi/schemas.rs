@@ -7,12 +7,14 @@ use crate::domain::event::EventKind;
 use crate::domain::job::{JobKind, JobState};
 use crate::domain::token::Scope;
 use crate::engine::registry;
-use crate::http::extract::forms::LARGEST_SEQUENCE;
 use utoipa::openapi::schema::{
     AdditionalProperties, AnyOf, AnyOfBuilder, Array, ArrayBuilder, KnownFormat, ObjectBuilder,
     OneOf, SchemaFormat, SchemaType, Type,
 };
 use utoipa::openapi::{RefOr, Schema};
+
+/// No log is longer: the description's integers have 64 bits with their sign.
+pub(crate) const LARGEST_SEQUENCE: u64 = i64::MAX.unsigned_abs();
 
 // --- words --------------------------------------------------------------------------------------
 

@@ -286,6 +286,15 @@ impl Problem {
         .because(cause)
     }
 
+    /// No token that is accepted came with the request.
+    #[must_use]
+    pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Unauthenticated, detail).hint(
+            "send `Authorization: Bearer dbf_…` or `X-API-Key: dbf_…`; \
+             the root token was printed at the first start",
+        )
+    }
+
     /// Says to the trace what caused it.
     #[must_use]
     pub fn because(mut self, cause: impl fmt::Display) -> Self {

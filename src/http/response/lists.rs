@@ -1,66 +1,12 @@
-//! Lists in pages: their parameters, their bounds, their shape.
-use super::error::{ErrorCode, Problem};
-use super::refusals::sentence;
-use super::reply;
-use super::reply::Marked;
-use crate::clock::Deadline;
-use crate::control::Present;
+//! Lists in pages: their shape, and the words that their filters take.
+use super::error::Problem;
+use super::reply::{self, Marked};
 use crate::domain::ids::Sequence;
-use crate::http::Gateway;
-use crate::http::extract::forms::SequenceNumber;
-use crate::projections::control_db::{Behind, MAX_PAGE, Order, Page, PageRequest, QueryError};
-use crate::shares::waiting;
+use crate::projections::control_db::{Order, Page, PageRequest};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-use std::sync::Arc;
-use std::time::Duration;
-use utoipa::{IntoParams, ToSchema};
-
-/// Rows of a page when nobody says how many.
-const DEFAULT_PAGE: usize = 50;
-/// How long a list waits for the read model to see what was already answered.
-const LIST_WAIT: Duration = Duration::from_secs(5);
-/// Pages that are read for one answer when the caller's token leaves rows out. Past it the answer
-/// is shorter than asked for, with a cursor.
-const PAGES_READ: usize = 20;
-
-/// Which way a list runs.
-#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Direction {
-    /// The oldest first.
-    #[default]
-    Asc,
-    /// The newest first.
-    Desc,
-}
-
-impl From<Option<Direction>> for Order {
-    fn from(direction: Option<Direction>) -> Self {
-        match direction.unwrap_or_default() {
-            Direction::Asc => Self::Ascending,
-            Direction::Desc => Self::Descending,
-        }
-    }
-}
-
-/// Which page of a list without filters is wanted.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct PageParameters {
-    /// Most rows of the page: 1 to 1000, else 50.
-    #[param(minimum = 1, maximum = 1000)]
-    pub(crate) limit: Option<usize>,
-    /// The `next_cursor` of the page before.
-    pub(crate) cursor: Option<String>,
-    /// `asc` for the oldest first, `desc` for the newest.
-    #[param(inline)]
-    pub(crate) order: Option<Direction>,
-    /// Answer once the log has reached this sequence.
-    pub(crate) min_sequence: Option<SequenceNumber>,
-}
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// One page.
 #[derive(Serialize, ToSchema)]
@@ -135,50 +81,6 @@ pub(crate) fn state_page<T>(
     }
 }
 
-/// What `?limit=` and `?cursor=` ask for.
-pub(crate) fn page_request(
-    limit: Option<usize>,
-    cursor: Option<String>,
-) -> Result<PageRequest, Problem> {
-    let limit = limit.unwrap_or(DEFAULT_PAGE);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(Problem::invalid(format!(
-            "`limit` is 1 to {MAX_PAGE}; {limit} is outside."
-        )));
-    }
-    // `cursor=` is how some clients ask for the first page.
-    let cursor = cursor.filter(|it| !it.is_empty());
-    Ok(PageRequest { limit, cursor })
-}
-
-/// Reads pages until there are as many rows as asked for that the caller may see.
-pub(crate) async fn visible_page<T, F>(
-    asked: PageRequest,
-    is_visible: impl Fn(&T) -> bool,
-    mut read: impl FnMut(PageRequest) -> F,
-) -> Result<Page<T>, Problem>
-where
-    F: Future<Output = Result<Page<T>, QueryError>>,
-{
-    let limit = asked.limit;
-    let mut page = read(asked).await?;
-    page.items.retain(&is_visible);
-    for _ in 1..PAGES_READ {
-        if page.items.len() >= limit || page.next_cursor.is_none() {
-            break;
-        }
-        let rest = PageRequest {
-            limit: limit - page.items.len(),
-            cursor: page.next_cursor.take(),
-        };
-        let next = read(rest).await?;
-        page.next_cursor = next.next_cursor;
-        page.items
-            .extend(next.items.into_iter().filter(&is_visible));
-    }
-    Ok(page)
-}
-
 /// The one of `all` whose word is `word`.
 pub(crate) fn known_word<T: Copy>(
     parameter: &str,
@@ -192,42 +94,4 @@ pub(crate) fn known_word<T: Copy>(
         Problem::invalid(format!("`{parameter}` does not know the word `{word}`."))
             .hint(format!("it knows {}", words.join(", ")))
     })
-}
-
-impl Gateway {
-    /// What is true now, once the lists have seen it as well.
-    pub(crate) async fn listed_at(
-        &self,
-        min_sequence: Option<SequenceNumber>,
-    ) -> Result<Arc<Present>, Problem> {
-        let present = self.present_at(min_sequence).await?;
-        let deadline = Deadline::after(LIST_WAIT);
-        let listed = self.control_db.wait_for(present.head.sequence, deadline);
-        waiting(listed).await?;
-        Ok(present)
-    }
-}
-
-impl From<Behind> for Problem {
-    fn from(behind: Behind) -> Self {
-        tracing::warn!(
-            trouble = behind.position.trouble,
-            "a list was given up: {behind}"
-        );
-        Self::new(ErrorCode::SequenceNotReached, sentence(&behind))
-    }
-}
-
-impl From<QueryError> for Problem {
-    fn from(error: QueryError) -> Self {
-        match error {
-            QueryError::InvalidCursor => Self::invalid(sentence(&error))
-                .hint("send the `next_cursor` of the same list, with the same parameters"),
-            QueryError::Unavailable { .. } => {
-                tracing::warn!(%error, "a list was not read");
-                Self::new(ErrorCode::Overloaded, "The lists cannot be read now.")
-                    .hint("a narrower filter is less work")
-            }
-        }
-    }
 }

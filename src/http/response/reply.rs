@@ -1,10 +1,7 @@
 //! Answers of the control plane: JSON that says which sequence it has seen.
 use super::error::Problem;
-use crate::clock::Deadline;
-use crate::control::Present;
 use crate::domain::ids::Sequence;
 use crate::http::Gateway;
-use crate::http::extract::forms::SequenceNumber;
 use crate::http::middleware::admission::no_memory;
 use crate::shares::Held;
 use axum::extract::{Request, State};
@@ -14,11 +11,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::Duration;
 
 const SEQUENCE: HeaderName = HeaderName::from_static("x-dbforge-sequence");
-/// How long a read waits for the `min_sequence` it asks for: a write elsewhere is on its way.
-const MIN_SEQUENCE_WAIT: Duration = Duration::from_secs(5);
 
 /// A JSON answer; compact, as every answer is.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
@@ -83,35 +77,10 @@ pub(crate) async fn note_sequence(
     request: Request,
     next: Next,
 ) -> Response {
-    let before = gateway.control.present().head.sequence;
+    let before = gateway.service.control.present().head.sequence;
     let response = next.run(request).await;
     if response.headers().contains_key(SEQUENCE) {
         return response;
     }
     response.seen(before)
-}
-
-impl Gateway {
-    /// What is true now, once the log has reached the sequence that the caller asks for.
-    pub(crate) async fn present_at(
-        &self,
-        min_sequence: Option<SequenceNumber>,
-    ) -> Result<Arc<Present>, Problem> {
-        let wanted = Sequence(min_sequence.map_or(0, |it| it.0));
-        let deadline = Deadline::after(MIN_SEQUENCE_WAIT);
-        let mut changes = self.control.changes();
-        loop {
-            let present = changes.borrow_and_update().clone();
-            if present.head.sequence >= wanted {
-                return Ok(present);
-            }
-            if !self.sees_change(&mut changes, deadline).await {
-                let end = present.head.sequence;
-                return Err(Problem::invalid(format!(
-                    "The log ends at {end}, not yet at `min_sequence` {wanted}."
-                ))
-                .hint("send a number that an answer's X-DBForge-Sequence has told"));
-            }
-        }
-    }
 }

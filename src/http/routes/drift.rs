@@ -1,20 +1,16 @@
 //! Drift: how the forge differs from what its log says, and the person's word about it.
 use crate::clock::timestamp::Timestamp;
 use crate::control::Accepted;
-use crate::data::Place;
-use crate::domain::command::Command;
 use crate::domain::event::Event;
-use crate::domain::token::Scope;
 use crate::http::Gateway;
 use crate::http::extract::mutation::Mutation;
 use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
-use crate::http::middleware::auth::Caller;
-use crate::http::response::error::{ErrorCode, Problem};
+use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
-use crate::http::response::reply;
-use crate::http::response::reply::Marked;
-use crate::jobs::drift::{Pass, Standing};
+use crate::http::response::reply::{self, Marked};
+use crate::jobs::drift::Standing;
 use crate::jobs::reconciler::Finding;
+use crate::service::caller::Caller;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -108,7 +104,7 @@ pub(super) async fn get_drift(
 ) -> Result<Response, Problem> {
     caller.require_sight()?;
     caller.require_all()?;
-    let pass = gateway.workers.drift.last();
+    let pass = gateway.service.workers.drift.last();
     let view = DriftView {
         looked_at: pass.at,
         trouble: pass.trouble.clone(),
@@ -118,7 +114,7 @@ pub(super) async fn get_drift(
             .map(|(finding, standing)| FindingView::of(finding, standing))
             .collect(),
     };
-    let sequence = gateway.control.present().head.sequence;
+    let sequence = gateway.service.control.present().head.sequence;
     Ok(reply::json(StatusCode::OK, &view).seen(sequence))
 }
 
@@ -132,16 +128,7 @@ pub(super) async fn allow_drift(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
-    require_keeper(&mutation.caller)?;
-    let drift = &gateway.workers.drift;
-    let held_back = u32::try_from(drift.last().plan.halted.len()).unwrap_or(u32::MAX);
-    let accepted = gateway
-        .carry_out(&mutation, |_| Ok(Command::AllowPass { held_back }))
-        .await?;
-    // Said again with the same key, it was said once.
-    if !accepted.replayed {
-        drift.allow_once();
-    }
+    let accepted = gateway.service.allow_drift(&mutation.request).await?;
     let answer = StatusCode::ACCEPTED.into_response();
     Ok(mark_replayed(answer, &accepted).seen(accepted.sequence))
 }
@@ -158,30 +145,12 @@ pub(super) async fn remove_quarantined_worker(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
-    require_keeper(&mutation.caller)?;
-    let gone = |accepted: &Accepted| {
-        let answer = StatusCode::NO_CONTENT.into_response();
-        mark_replayed(answer, accepted).seen(accepted.sequence)
-    };
-    if let Some(earlier) = gateway.find_earlier(&mutation).await? {
-        return Ok(gone(&earlier));
-    }
-    if !gateway
-        .control
-        .present()
-        .state
-        .quarantined
-        .contains(&worker)
-    {
-        let detail = format!("There is no worker `{worker}` in quarantine.");
-        return Err(Problem::new(ErrorCode::WorkerNotFound, detail)
-            .hint("GET /v1/events?kind=worker_quarantined shows those that were set aside"));
-    }
-    // Gone first: the log must not say so of one that is still there. A call cut off in between
-    // is made up for by the reconciler, which sees that it is gone.
-    gateway.runtime.remove_quarantined(&worker).await?;
-    let command = |_: &_| Ok(Command::EndQuarantine { worker });
-    Ok(gone(&gateway.carry_out(&mutation, command).await?))
+    let removed = gateway
+        .service
+        .remove_quarantined_worker(&mutation.request, worker);
+    let accepted = removed.await?;
+    let answer = StatusCode::NO_CONTENT.into_response();
+    Ok(mark_replayed(answer, &accepted).seen(accepted.sequence))
 }
 
 /// Move a folder to the trash that belongs to no database
@@ -196,33 +165,10 @@ pub(super) async fn trash_unknown_folder(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
-    require_keeper(&mutation.caller)?;
-    if let Some(earlier) = gateway.find_earlier(&mutation).await? {
-        return Ok(trashed(&earlier));
-    }
-    let none = || {
-        let detail = format!("The reconciler has found no unknown folder `{folder}`.");
-        Problem::new(ErrorCode::FolderNotFound, detail)
-            .hint("GET /v1/drift lists them; it looks once a minute")
-    };
-    if !is_unknown(&gateway.workers.drift.last(), &folder) {
-        return Err(none());
-    }
-    if gateway.control.present().read_only.is_some() {
-        let detail = "Folders are left alone while the event log is read-only.";
-        return Err(Problem::new(ErrorCode::LogReadOnly, detail));
-    }
-    let folders = gateway.data.folders().clone();
-    let name = folder.clone();
-    let moved = tokio::task::spawn_blocking(move || folders.trash_stranger(&name)).await;
-    let trashed_as = moved
-        .map_err(Problem::internal)?
-        .map_err(Problem::internal)?
-        .ok_or_else(none)?;
-    let command = Command::RecordTrashedFolder { folder, trashed_as };
-    let accepted = gateway.carry_out(&mutation, |_| Ok(command)).await?;
-    gateway.workers.drift.look_again();
-    Ok(trashed(&accepted))
+    let trashing = gateway
+        .service
+        .trash_unknown_folder(&mutation.request, folder);
+    Ok(trashed(&trashing.await?))
 }
 
 fn trashed(accepted: &Accepted) -> Response {
@@ -233,18 +179,4 @@ fn trashed(accepted: &Accepted) -> Response {
     let trashed_as = went.expect("the command is one event, kept with its key");
     let answer = reply::json(StatusCode::OK, &TrashedFolder { trashed_as });
     mark_replayed(answer, accepted).seen(accepted.sequence)
-}
-
-fn is_unknown(pass: &Pass, folder: &str) -> bool {
-    let wanted = Finding::UnknownFolder {
-        place: Place::Living,
-        name: folder.to_owned(),
-    };
-    pass.plan.findings.contains(&wanted)
-}
-
-/// What is about the whole forge takes the rights to all of it.
-fn require_keeper(caller: &Caller) -> Result<(), Problem> {
-    caller.require(Scope::Admin)?;
-    caller.require_all()
 }

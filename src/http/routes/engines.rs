@@ -1,9 +1,9 @@
 //! The kinds of database that can be made here.
 use crate::engine::registry;
 use crate::http::extract::{NoParameters, StrictQuery};
-use crate::http::middleware::auth::Caller;
 use crate::http::response::error::Problem;
 use crate::http::response::reply;
+use crate::service::caller::Caller;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;

@@ -7,11 +7,11 @@ use crate::domain::token::Scope;
 use crate::http::Gateway;
 use crate::http::extract::{NoParameters, StrictQuery};
 use crate::http::metrics::{header, line};
-use crate::http::middleware::auth::Caller;
 use crate::http::response::error::Problem;
 use crate::http::response::reply;
 use crate::jobs::reconciler::Finding;
 use crate::projections::control_db::Position;
+use crate::service::caller::Caller;
 use crate::shares::Kind;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -19,46 +19,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
 use utoipa::ToSchema;
-
-/// How long one look at the runtime is good for: probes of many watchers are one ping.
-const RUNTIME_CACHED: Duration = Duration::from_secs(2);
-/// How long the runtime may take to answer a ping.
-const RUNTIME_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a look waits for lists that are being brought up to the log's end, as at each start.
 const LISTS_PATIENCE: Duration = Duration::from_millis(500);
-
-/// What the last ping of the runtime showed, and until when that is good enough.
-#[derive(Default)]
-pub(crate) struct RuntimeHealth(Mutex<Option<(bool, Deadline)>>);
-
-impl Gateway {
-    /// Whether the runtime answers, as of at most two seconds ago.
-    pub(crate) async fn runtime_answers(&self) -> bool {
-        let mut last = self.runtime_health.0.lock().await;
-        if let Some((answers, good_until)) = *last
-            && !good_until.has_passed()
-        {
-            return answers;
-        }
-        let ping = tokio::time::timeout(RUNTIME_PATIENCE, self.runtime.ping()).await;
-        let answers = match ping {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the runtime is not reachable");
-                false
-            }
-            Err(_) => {
-                tracing::warn!("the runtime did not answer a ping in time");
-                false
-            }
-        };
-        *last = Some((answers, Deadline::after(RUNTIME_CACHED)));
-        answers
-    }
-}
 
 /// The process answers.
 #[derive(Serialize, ToSchema)]
@@ -120,17 +84,17 @@ pub(crate) async fn check_readiness(
     State(gateway): State<Arc<Gateway>>,
     _: StrictQuery<NoParameters>,
 ) -> Response {
-    let writable = gateway.control.present().read_only.is_none();
-    let answers = gateway.runtime_answers().await;
+    let writable = gateway.service.control.present().read_only.is_none();
+    let answers = gateway.service.runtime_answers().await;
     let said = |ok, yes: &str, no: &str| if ok { yes.to_owned() } else { no.to_owned() };
-    let name = gateway.runtime.name();
+    let name = gateway.service.runtime.name();
     // The log asks the disk, and keeps room back on it where it can again.
-    let log = gateway.control.log().clone();
+    let log = gateway.service.control.log().clone();
     let has_room = tokio::task::spawn_blocking(move || log.keep_reserve());
     let has_room = has_room.await.unwrap_or(false);
-    let layout = gateway.data.folders().check_layout();
+    let layout = gateway.service.data.folders().check_layout();
     let in_time = Deadline::after(LISTS_PATIENCE);
-    let lists = gateway.control_db.settled_position(in_time).await;
+    let lists = gateway.service.control_db.settled_position(in_time).await;
     let checks = Checks {
         event_log: Check {
             ok: writable,
@@ -140,7 +104,7 @@ pub(crate) async fn check_readiness(
             ok: answers,
             detail: format!("{name} {}", said(answers, "answers", "does not answer")),
         },
-        clock: clock_check(gateway.control.lead_of_log()),
+        clock: clock_check(gateway.service.control.lead_of_log()),
         disk: Check {
             ok: has_room,
             detail: said(
@@ -228,13 +192,13 @@ fn write_ended_transactions(gateway: &Gateway, text: &mut String) {
     let help = "Transactions of several requests, by how they ended.";
     header(text, NAME, "counter", help);
     for (end, word) in TransactionEnd::ALL {
-        let count = gateway.data.ended_transactions(*end);
+        let count = gateway.service.data.ended_transactions(*end);
         line(text, NAME, &format!("end=\"{word}\""), count);
     }
 }
 
 fn write_present(gateway: &Gateway, text: &mut String) {
-    let present = gateway.control.present();
+    let present = gateway.service.control.present();
     let mut gauge = |name: &str, help: &str, values: &[(String, String)]| {
         header(text, name, "gauge", help);
         for (labels, value) in values {
@@ -249,7 +213,7 @@ fn write_present(gateway: &Gateway, text: &mut String) {
         "Event streams that are open.",
         &one(gateway.rooms.taken(Kind::Streams).to_string()),
     );
-    let health = gateway.data.health();
+    let health = gateway.service.data.health();
     gauge(
         "dbforge_sql_streams",
         "Answers to SQL that are streamed.",
@@ -260,7 +224,7 @@ fn write_present(gateway: &Gateway, text: &mut String) {
         "Transactions of several requests that are open or wait for their turn.",
         &one(health.transactions.to_string()),
     );
-    let now = gateway.control.clock().now();
+    let now = gateway.service.control.clock().now();
     let databases = present.state.databases().map(|it| it.state_at(now));
     let databases: Vec<DatabaseState> = databases.collect();
     let count = |state: &DatabaseState| databases.iter().filter(|it| *it == state).count();
@@ -280,7 +244,7 @@ fn write_present(gateway: &Gateway, text: &mut String) {
 
     let sequence = present.head.sequence.to_string();
     gauge("dbforge_log_sequence", "The last event.", &one(sequence));
-    let lead = gateway.control.lead_of_log().as_secs_f64();
+    let lead = gateway.service.control.lead_of_log().as_secs_f64();
     let help = "How far the last event's time lies ahead of the clock.";
     gauge(
         "dbforge_log_ahead_of_clock_seconds",
@@ -290,7 +254,7 @@ fn write_present(gateway: &Gateway, text: &mut String) {
     let read_only = u8::from(present.read_only.is_some()).to_string();
     let help = "Whether the event log takes no events.";
     gauge("dbforge_log_read_only", help, &one(read_only));
-    let pass = gateway.workers.drift.last();
+    let pass = gateway.service.workers.drift.last();
     let halted = u8::from(pass.is_halted()).to_string();
     let help = "Whether the reconciler waits for a person's word.";
     gauge("dbforge_reconcile_halted", help, &one(halted));
@@ -316,7 +280,7 @@ fn write_present(gateway: &Gateway, text: &mut String) {
     ] {
         gauge(name, help, &one(gateway.rooms.taken(kind).to_string()));
     }
-    let sql = gateway.data.health();
+    let sql = gateway.service.data.health();
     let help = "Open connections to databases.";
     let connections = sql.connections.to_string();
     gauge("dbforge_sql_connections", help, &one(connections));
@@ -326,7 +290,7 @@ fn write_present(gateway: &Gateway, text: &mut String) {
     let help = "Threads that a statement holds which nothing stops; their databases rest.";
     let stuck = sql.stuck_threads.to_string();
     gauge("dbforge_sql_stuck_threads", help, &one(stuck));
-    let uptime = format!("{:.3}", gateway.uptime().as_secs_f64());
+    let uptime = format!("{:.3}", gateway.service.uptime().as_secs_f64());
     gauge(
         "dbforge_uptime_seconds",
         "Time since the start.",

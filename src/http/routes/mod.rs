@@ -5,11 +5,11 @@ mod databases;
 mod drift;
 mod engines;
 mod events;
-pub(crate) mod health;
-pub(crate) mod jobs;
+mod health;
+mod jobs;
 mod plans;
 mod schedules;
-pub(crate) mod sql;
+mod sql;
 mod state;
 mod tokens;
 mod webhooks;
@@ -183,8 +183,8 @@ fn control_routes() -> Group {
         .routes(routes!(tokens::revoke_token))
         .routes(routes!(events::list_events))
         .routes(routes!(events::get_event))
-        .routes(routes!(events::get_head))
-        .routes(routes!(events::export_events))
+        .routes(routes!(audit::get_head))
+        .routes(routes!(audit::export_events))
         .routes(routes!(audit::sql::query_history))
         .routes(routes!(
             checkpoints::list_checkpoints,

@@ -1,28 +1,20 @@
 //! Schedules: made, listed, changed, paused, run by hand, deleted.
-use super::databases::ReadParameters;
-use super::jobs::view::JobView;
-use super::plans::command_form::{CommandForm, words};
 use crate::clock::timestamp::Timestamp;
-use crate::control::Accepted;
-use crate::domain::command::Command;
-use crate::domain::event::Event;
-use crate::domain::ids::ScheduleId;
 use crate::domain::lifecycle::LifecycleCommand;
-use crate::domain::recurrence::Recurrence;
-use crate::domain::refusal::Refusal;
-use crate::domain::schedule::{Misfire, Overlap, Schedule, SchedulePlan, moment};
-use crate::domain::state::State as ForgeState;
+use crate::domain::schedule::{Misfire, Overlap, Schedule, SchedulePlan};
 use crate::http::Gateway;
+use crate::http::extract::lifecycle::{CommandForm, words};
 use crate::http::extract::mutation::Mutation;
+use crate::http::extract::parameters::{PageParameters, ReadParameters};
 use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
-use crate::http::middleware::auth::Caller;
 use crate::http::openapi::schemas;
-use crate::http::response::error::{ErrorCode, Problem};
+use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
-use crate::http::response::lists::{List, PageParameters, page_answer, page_request, state_page};
-use crate::http::response::refusals::sentence;
-use crate::http::response::reply;
-use crate::http::response::reply::Marked;
+use crate::http::response::lists::{List, page_answer, state_page};
+use crate::http::response::reply::{self, Marked};
+use crate::http::response::views::job::JobView;
+use crate::service::caller::Caller;
+use crate::service::commands::schedules::{find_schedule, visible_schedules};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -146,22 +138,16 @@ pub(super) async fn list_schedules(
     caller: Caller,
     StrictQuery(asked): StrictQuery<PageParameters>,
 ) -> Result<Response, Problem> {
-    caller.require_sight()?;
-    let request = page_request(asked.limit, asked.cursor)?;
-    let present = gateway.present_at(asked.min_sequence).await?;
-    let visible: Vec<_> = present
-        .state
-        .schedules()
-        .filter(|it| covers(&caller, it))
-        .collect();
+    let paging = asked.paging()?;
+    let present = gateway.service.present_at(paging.min_sequence).await?;
     let page = state_page(
-        visible.into_iter(),
+        visible_schedules(&caller, &present.state)?.into_iter(),
         |it| it.id.to_string(),
-        &request,
-        asked.order.into(),
+        &paging.page,
+        paging.order,
         present.head.sequence,
     );
-    let now = gateway.control.clock().now();
+    let now = gateway.service.control.clock().now();
     Ok(page_answer(page, |it| ScheduleView::of(it, now)))
 }
 
@@ -175,25 +161,17 @@ pub(super) async fn create_schedule(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<ScheduleBody>,
 ) -> Result<Response, Problem> {
-    let body = &mutation.body;
+    let Mutation { request, body } = mutation;
     let plan = SchedulePlan {
-        cron: body.cron.clone(),
-        timezone: body.timezone.clone().unwrap_or_else(|| "UTC".to_owned()),
         command: body.command.command()?,
+        cron: body.cron,
+        timezone: body.timezone.unwrap_or_else(|| "UTC".to_owned()),
         misfire: body.misfire.unwrap_or_default(),
         overlap: body.overlap.unwrap_or_default(),
         enabled: body.enabled.unwrap_or(true),
     };
-    require_rights(&gateway, &mutation.caller, &plan)?;
-    let command = Command::CreateSchedule {
-        name: body.name.clone(),
-        plan: Box::new(plan),
-        token: mutation.caller.token_id(),
-    };
-    let accepted = gateway.carry_out(&mutation, |_| Ok(command)).await?;
-    let created = accepted.events.iter().find_map(Schedule::begun_by);
-    let created =
-        created.ok_or_else(|| Problem::internal("a schedule was created without an event"))?;
+    let created = gateway.service.create_schedule(&request, body.name, plan);
+    let (created, accepted) = created.await?;
     let answer = gateway
         .show_schedule(StatusCode::CREATED, &created)
         .with(header::LOCATION, &format!("/v1/schedules/{}", created.name))
@@ -212,8 +190,9 @@ pub(super) async fn get_schedule(
     StrictQuery(parameters): StrictQuery<ReadParameters>,
 ) -> Result<Response, Problem> {
     caller.require_sight()?;
-    let present = gateway.present_at(parameters.min_sequence).await?;
-    let schedule = find(&caller, &present.state, &reference)?;
+    let present = gateway.service.present_at(parameters.min_sequence());
+    let present = present.await?;
+    let schedule = find_schedule(&caller, &present.state, &reference)?;
     let answer = gateway.show_schedule(StatusCode::OK, schedule);
     Ok(answer.seen(present.head.sequence))
 }
@@ -230,21 +209,15 @@ pub(super) async fn change_schedule(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<ChangeBody>,
 ) -> Result<Response, Problem> {
-    let command = |state: &ForgeState| {
-        let schedule = find(&mutation.caller, state, &reference)?;
-        let plan = mutation.body.over(&schedule.plan)?;
-        require_rights(&gateway, &mutation.caller, &schedule.plan)?;
-        require_rights(&gateway, &mutation.caller, &plan)?;
-        Ok(Command::ChangeSchedule {
-            schedule: schedule.id,
-            plan: Box::new(plan),
-            token: mutation.caller.token_id(),
-        })
-    };
-    let accepted = gateway.carry_out(&mutation, command).await?;
-    let present = gateway.control.present();
-    let schedule = find(&mutation.caller, &present.state, &reference)?;
-    let answer = gateway.show_schedule(StatusCode::OK, schedule);
+    let Mutation { request, body } = mutation;
+    let command = body.command.as_ref().map(CommandForm::command);
+    let command = command.transpose()?;
+    let change = |plan: &SchedulePlan| body.over(plan, command.clone());
+    let changed = gateway
+        .service
+        .change_schedule(&request, &reference, change);
+    let (schedule, accepted, present) = changed.await?;
+    let answer = gateway.show_schedule(StatusCode::OK, &schedule);
     Ok(mark_replayed(answer, &accepted).seen(present.head.sequence))
 }
 
@@ -260,11 +233,10 @@ pub(super) async fn delete_schedule(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
-    let command = |state: &ForgeState| {
-        let schedule = gateway.find_owned(&mutation.caller, state, &reference)?;
-        Ok(Command::DeleteSchedule { schedule })
-    };
-    let accepted = gateway.carry_out(&mutation, command).await?;
+    let deleted = gateway
+        .service
+        .delete_schedule(&mutation.request, &reference);
+    let accepted = deleted.await?;
     let answer = StatusCode::NO_CONTENT.into_response();
     Ok(mark_replayed(answer, &accepted).seen(accepted.sequence))
 }
@@ -282,94 +254,27 @@ pub(super) async fn run_schedule(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
-    let command = |state: &ForgeState| {
-        let schedule = gateway.find_owned(&mutation.caller, state, &reference)?;
-        Ok(Command::FireSchedule {
-            schedule,
-            nominal: None,
-        })
-    };
-    let accepted = gateway.carry_out(&mutation, command).await?;
-    match refusal(&accepted) {
-        Some(refusal) => Err(Problem::new(ErrorCode::WrongState, sentence(&refusal))
-            .hint(format!("look at GET /v1/schedules/{reference}"))),
-        None => gateway.answer_with_job(&mutation, &accepted).await,
-    }
+    let run = gateway.service.run_schedule(&mutation.request, &reference);
+    gateway.enqueued(&run.await?)
 }
 
 impl Gateway {
     fn show_schedule(&self, status: StatusCode, schedule: &Schedule) -> Response {
-        let view = ScheduleView::of(schedule, self.control.clock().now());
+        let view = ScheduleView::of(schedule, self.service.control.clock().now());
         reply::json(status, &view).etag(schedule.sequence)
-    }
-
-    /// The schedule that a path means, for who may do what it does.
-    fn find_owned(
-        &self,
-        caller: &Caller,
-        state: &ForgeState,
-        reference: &str,
-    ) -> Result<ScheduleId, Problem> {
-        let schedule = find(caller, state, reference)?;
-        require_rights(self, caller, &schedule.plan)?;
-        Ok(schedule.id)
     }
 }
 
 impl ChangeBody {
-    fn over(&self, plan: &SchedulePlan) -> Result<SchedulePlan, Problem> {
-        let command = self
-            .command
-            .as_ref()
-            .map(CommandForm::command)
-            .transpose()?;
-        Ok(SchedulePlan {
-            cron: self.cron.clone().unwrap_or_else(|| plan.cron.clone()),
-            timezone: self
-                .timezone
-                .clone()
-                .unwrap_or_else(|| plan.timezone.clone()),
+    fn over(&self, plan: &SchedulePlan, command: Option<LifecycleCommand>) -> SchedulePlan {
+        let (cron, timezone) = (self.cron.as_ref(), self.timezone.as_ref());
+        SchedulePlan {
+            cron: cron.unwrap_or(&plan.cron).clone(),
+            timezone: timezone.unwrap_or(&plan.timezone).clone(),
             command: command.unwrap_or_else(|| plan.command.clone()),
             misfire: self.misfire.unwrap_or(plan.misfire),
             overlap: self.overlap.unwrap_or(plan.overlap),
             enabled: self.enabled.unwrap_or(plan.enabled),
-        })
+        }
     }
-}
-
-/// Who makes a schedule must be allowed what it will do.
-pub(super) fn require_rights(
-    gateway: &Gateway,
-    caller: &Caller,
-    plan: &SchedulePlan,
-) -> Result<(), Problem> {
-    caller.require(plan.command.scope())?;
-    let recurrence = Recurrence::parse(&plan.cron, &plan.timezone)
-        .map_err(|error| Problem::from(Refusal::Invalid(error.to_string())))?;
-    let now = moment(Some(&recurrence), gateway.control.clock().now());
-    caller.require_name(&plan.command.target(&now))
-}
-
-/// One that the caller's token does not cover is none.
-fn find<'a>(
-    caller: &Caller,
-    state: &'a ForgeState,
-    reference: &str,
-) -> Result<&'a Arc<Schedule>, Problem> {
-    let found = state
-        .find_schedule(reference)
-        .filter(|it| covers(caller, it));
-    found.ok_or_else(|| Refusal::ScheduleNotFound(reference.to_owned()).into())
-}
-
-fn covers(caller: &Caller, schedule: &Schedule) -> bool {
-    let command: &LifecycleCommand = &schedule.plan.command;
-    caller.covers(&command.target(&schedule.moment(schedule.created_at)))
-}
-
-fn refusal(accepted: &Accepted) -> Option<String> {
-    accepted.events.iter().find_map(|it| match &it.event {
-        Event::ScheduleFired(fired) => fired.refusal.clone(),
-        _ => None,
-    })
 }

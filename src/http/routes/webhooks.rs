@@ -1,43 +1,26 @@
 //! Webhooks: made, changed, tried, and what came of their messages.
-use super::databases::ReadParameters;
 use crate::clock::timestamp::Timestamp;
-use crate::config::Secret;
-use crate::domain::command::Command;
-use crate::domain::ids::WebhookId;
-use crate::domain::refusal::Refusal;
-use crate::domain::state::State as ForgeState;
-use crate::domain::token::Scope;
+use crate::control::{Accepted, Present};
 use crate::domain::webhook::{Webhook, WebhookPlan};
 use crate::http::Gateway;
 use crate::http::extract::mutation::Mutation;
+use crate::http::extract::parameters::{PageParameters, ReadParameters};
 use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
-use crate::http::middleware::auth::Caller;
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
-use crate::http::response::lists::{List, PageParameters, page_answer, page_request, state_page};
-use crate::http::response::reply;
-use crate::http::response::reply::Marked;
+use crate::http::response::lists::{List, page_answer, state_page};
+use crate::http::response::reply::{self, Marked};
 use crate::jobs::webhooks::Delivery;
 use crate::projections::control_db::Page;
+use crate::service::caller::Caller;
+use crate::service::commands::webhooks::find_webhook;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
 use std::sync::Arc;
-use url::{Host, Url};
 use utoipa::ToSchema;
-
-/// What a secret that is made here starts with, so that scanners recognise a leaked one.
-const SECRET_PREFIX: &str = "whsec_";
-/// Random bytes of a secret: as many as the hash has that it keys.
-const SECRET_BYTES: usize = 32;
-/// Characters of a secret that somebody chose: long enough not to be guessed, short enough for
-/// every receiver's settings.
-const CHOSEN_SECRET: std::ops::RangeInclusive<usize> = 16..=128;
 
 /// Where events go, and which.
 #[derive(Deserialize, ToSchema)]
@@ -152,14 +135,14 @@ pub(super) async fn list_webhooks(
     caller: Caller,
     StrictQuery(asked): StrictQuery<PageParameters>,
 ) -> Result<Response, Problem> {
-    require_keeper(&caller)?;
-    let request = page_request(asked.limit, asked.cursor)?;
-    let present = gateway.present_at(asked.min_sequence).await?;
+    caller.require_admin()?;
+    let paging = asked.paging()?;
+    let present = gateway.service.present_at(paging.min_sequence).await?;
     let page = state_page(
         present.state.webhooks(),
         |it| it.id.to_string(),
-        &request,
-        asked.order.into(),
+        &paging.page,
+        paging.order,
         present.head.sequence,
     );
     Ok(page_answer(page, |it| WebhookView::from(it.as_ref())))
@@ -175,39 +158,25 @@ pub(super) async fn create_webhook(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<WebhookBody>,
 ) -> Result<Response, Problem> {
-    require_keeper(&mutation.caller)?;
-    let body = &mutation.body;
+    let Mutation { request, body } = mutation;
     let plan = WebhookPlan {
-        url: body.url.clone(),
-        kinds: body.kinds.clone().unwrap_or_default(),
-        databases: body.databases.clone().unwrap_or_else(|| vec!["*".into()]),
+        url: body.url,
+        kinds: body.kinds.unwrap_or_default(),
+        databases: body.databases.unwrap_or_else(|| vec!["*".into()]),
     };
-    check_target(&gateway, &plan.url)?;
-    let secret = body.secret.as_deref().map_or_else(fresh_secret, chosen)?;
-    let webhook = WebhookId(gateway.control.ids().fresh());
-    // Before the event: a webhook that is there can always sign.
-    keep_secret(&gateway, webhook, &secret).await?;
-    let command = Command::CreateWebhook { webhook, plan };
-    let accepted = gateway.carry_out(&mutation, |_| Ok(command)).await;
-    let events = accepted.as_ref().map_or(&[][..], |it| &it.events);
-    let created = events.iter().find_map(Webhook::begun_by);
-    // Refused, or made by an earlier request under another id.
-    if created.as_ref().is_none_or(|it| it.id != webhook) {
-        gateway.webhooks.forget(webhook);
-    }
-    let accepted = accepted?;
-    let created =
-        created.ok_or_else(|| Problem::internal("a webhook was created without an event"))?;
-    let shown = (created.id == webhook).then(|| secret.reveal().to_owned());
+    let secret = body.secret.as_deref();
+    let created = gateway.service.create_webhook(&request, plan, secret);
+    let created = created.await?;
+    let webhook = &created.webhook;
     let view = WebhookView {
-        secret: shown,
-        ..WebhookView::from(&created)
+        secret: created.secret,
+        ..WebhookView::from(webhook)
     };
     let answer = reply::json(StatusCode::CREATED, &view)
-        .with(header::LOCATION, &format!("/v1/webhooks/{}", created.id))
-        .etag(created.sequence)
-        .seen(accepted.sequence);
-    Ok(mark_replayed(answer, &accepted))
+        .with(header::LOCATION, &format!("/v1/webhooks/{}", webhook.id))
+        .etag(webhook.sequence)
+        .seen(created.accepted.sequence);
+    Ok(mark_replayed(answer, &created.accepted))
 }
 
 /// Look at a webhook
@@ -220,11 +189,11 @@ pub(super) async fn get_webhook(
     PathParts(id): PathParts<String>,
     StrictQuery(parameters): StrictQuery<ReadParameters>,
 ) -> Result<Response, Problem> {
-    require_keeper(&caller)?;
-    let present = gateway.present_at(parameters.min_sequence).await?;
-    let webhook = find(&present.state, &id)?;
-    let answer = reply::json(StatusCode::OK, &WebhookView::from(webhook.as_ref()));
-    Ok(answer.etag(webhook.sequence).seen(present.head.sequence))
+    caller.require_admin()?;
+    let present = gateway.service.present_at(parameters.min_sequence());
+    let present = present.await?;
+    let webhook = find_webhook(&present.state, &id)?;
+    Ok(show(webhook, &present))
 }
 
 /// Change a webhook
@@ -237,19 +206,14 @@ pub(super) async fn change_webhook(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<ChangeBody>,
 ) -> Result<Response, Problem> {
-    let command = |webhook: &Webhook| {
-        let body = &mutation.body;
-        let old = webhook.plan.clone();
-        let plan = WebhookPlan {
-            url: body.url.clone().unwrap_or(old.url),
-            kinds: body.kinds.clone().unwrap_or(old.kinds),
-            databases: body.databases.clone().unwrap_or(old.databases),
-        };
-        check_target(&gateway, &plan.url)?;
-        let webhook = webhook.id;
-        Ok(Command::ChangeWebhook { webhook, plan })
+    let Mutation { request, body } = mutation;
+    let change = |old: WebhookPlan| WebhookPlan {
+        url: body.url.clone().unwrap_or(old.url),
+        kinds: body.kinds.clone().unwrap_or(old.kinds),
+        databases: body.databases.clone().unwrap_or(old.databases),
     };
-    gateway.act_on_webhook(&mutation, &id, command).await
+    let changed = gateway.service.change_webhook(&request, &id, change);
+    Ok(changed_answer(changed.await?))
 }
 
 /// Let a webhook be told again
@@ -264,8 +228,8 @@ pub(super) async fn enable_webhook(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
-    let command = |it: &Webhook| Ok(Command::EnableWebhook { webhook: it.id });
-    gateway.act_on_webhook(&mutation, &id, command).await
+    let enabled = gateway.service.enable_webhook(&mutation.request, &id);
+    Ok(changed_answer(enabled.await?))
 }
 
 /// Delete a webhook
@@ -278,15 +242,8 @@ pub(super) async fn delete_webhook(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
-    require_keeper(&mutation.caller)?;
-    let command = |state: &ForgeState| {
-        let webhook = find(state, &id)?.id;
-        Ok(Command::DeleteWebhook { webhook })
-    };
-    let accepted = gateway.carry_out(&mutation, command).await?;
-    if let Ok(webhook) = id.parse() {
-        gateway.webhooks.forget(webhook);
-    }
+    let deleted = gateway.service.delete_webhook(&mutation.request, &id);
+    let accepted = deleted.await?;
     let answer = StatusCode::NO_CONTENT.into_response();
     Ok(mark_replayed(answer, &accepted).seen(accepted.sequence))
 }
@@ -303,10 +260,11 @@ pub(super) async fn list_deliveries(
     PathParts(id): PathParts<String>,
     _: StrictQuery<NoParameters>,
 ) -> Result<Response, Problem> {
-    require_keeper(&caller)?;
-    let present = gateway.control.present();
+    caller.require_admin()?;
+    let present = gateway.service.control.present();
+    let webhook = find_webhook(&present.state, &id)?;
     let page = Page {
-        items: gateway.webhooks.deliveries(find(&present.state, &id)?),
+        items: gateway.service.webhooks.deliveries(webhook),
         next_cursor: None,
         as_of: present.head.sequence,
     };
@@ -325,78 +283,21 @@ pub(super) async fn test_webhook(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
-    require_keeper(&mutation.caller)?;
-    let present = gateway.control.present();
-    let sent = gateway.webhooks.test(find(&present.state, &id)?).await;
-    let delivery = DeliveryView::from(sent.map_err(Problem::internal)?);
-    Ok(reply::json(StatusCode::OK, &delivery))
+    let sent = gateway.service.test_webhook(&mutation.request, &id);
+    Ok(reply::json(
+        StatusCode::OK,
+        &DeliveryView::from(sent.await?),
+    ))
 }
 
-impl Gateway {
-    async fn act_on_webhook<T>(
-        &self,
-        mutation: &Mutation<T>,
-        id: &str,
-        command: impl FnOnce(&Webhook) -> Result<Command, Problem>,
-    ) -> Result<Response, Problem> {
-        require_keeper(&mutation.caller)?;
-        let command = |state: &ForgeState| command(find(state, id)?);
-        let accepted = self.carry_out(mutation, command).await?;
-        let present = self.control.present();
-        let webhook = find(&present.state, id)?;
-        let answer = reply::json(StatusCode::OK, &WebhookView::from(webhook.as_ref()));
-        let answer = answer.etag(webhook.sequence).seen(present.head.sequence);
-        Ok(mark_replayed(answer, &accepted))
-    }
+fn changed_answer(
+    (webhook, accepted, present): (Arc<Webhook>, Accepted, Arc<Present>),
+) -> Response {
+    mark_replayed(show(&webhook, &present), &accepted)
 }
 
-/// Who makes webhooks can send the whole history elsewhere, for as long as they are there.
-fn require_keeper(caller: &Caller) -> Result<(), Problem> {
-    caller.require(Scope::Admin)?;
-    caller.require_all()
-}
-
-fn find<'a>(state: &'a ForgeState, id: &str) -> Result<&'a Arc<Webhook>, Problem> {
-    let found = id.parse().ok().and_then(|it| state.webhook(it));
-    found.ok_or_else(|| Refusal::WebhookNotFound(id.to_owned()).into())
-}
-
-/// Refuses an address that could never be told; what a name stands for is looked at when it is.
-fn check_target(gateway: &Gateway, url: &str) -> Result<(), Problem> {
-    let host = Url::parse(url).ok().and_then(|it| match it.host()? {
-        Host::Ipv4(it) => Some(IpAddr::V4(it)),
-        Host::Ipv6(it) => Some(IpAddr::V6(it)),
-        Host::Domain(_) => None,
-    });
-    match host.filter(|it| !gateway.webhooks.allows(*it)) {
-        Some(address) => Err(
-            Problem::invalid(format!("Webhooks may not go to {address}."))
-                .hint("the setting DBFORGE_WEBHOOK_TARGETS names the networks they may go to"),
-        ),
-        None => Ok(()),
-    }
-}
-
-async fn keep_secret(gateway: &Gateway, id: WebhookId, secret: &Secret) -> Result<(), Problem> {
-    let (webhooks, secret) = (gateway.webhooks.clone(), secret.clone());
-    let kept = tokio::task::spawn_blocking(move || webhooks.keep_secret(id, &secret)).await;
-    kept.map_err(Problem::internal)?.map_err(Problem::internal)
-}
-
-fn chosen(secret: &str) -> Result<Secret, Problem> {
-    if CHOSEN_SECRET.contains(&secret.len()) && secret.bytes().all(|it| it.is_ascii_graphic()) {
-        return Ok(Secret::new(secret.to_owned()));
-    }
-    Err(Problem::invalid(format!(
-        "`secret` has {} to {} printable ASCII characters and no spaces.",
-        CHOSEN_SECRET.start(),
-        CHOSEN_SECRET.end()
-    )))
-}
-
-fn fresh_secret() -> Result<Secret, Problem> {
-    let mut random = [0_u8; SECRET_BYTES];
-    getrandom::fill(&mut random).map_err(Problem::internal)?;
-    let secret = format!("{SECRET_PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
-    Ok(Secret::new(secret))
+fn show(webhook: &Webhook, present: &Present) -> Response {
+    reply::json(StatusCode::OK, &WebhookView::from(webhook))
+        .etag(webhook.sequence)
+        .seen(present.head.sequence)
 }

@@ -2,7 +2,7 @@
 use super::connections::{Connection, Connections};
 use super::serving_threads::ServingThreads;
 use super::slow_reader::Impatient;
-use crate::http::{Gateway, Service};
+use crate::http::{Dispatcher, Gateway};
 use axum::body::Body;
 use axum::extract::Request;
 use hyper::body::Incoming;
@@ -52,7 +52,7 @@ async fn serve_on(
     stop: CancellationToken,
 ) {
     let open = gateway.connections.clone();
-    let service = Service::new(&gateway);
+    let dispatcher = Dispatcher::new(&gateway);
     let mut connections = JoinSet::new();
     let token_ends = {
         let gateway = gateway.clone();
@@ -69,20 +69,20 @@ async fn serve_on(
         let Some(connection) = open.admit(peer.ip()) else {
             continue; // it is closed, too
         };
-        let service = service.clone();
+        let dispatcher = dispatcher.clone();
         let gateway = gateway.clone();
         threads.spawn(&mut connections, async move {
             tokio::select! {
-                () = answer(stream, &connection, service, gateway) => {}
+                () = answer(stream, &connection, dispatcher, gateway) => {}
                 () = connection.closing.notified() => {}
             }
         });
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
-    gateway.stopping.cancel();
+    gateway.service.stopping.cancel();
     // Nobody can send their next statement any more, and writes would wait for it.
-    gateway.data.end_transactions();
+    gateway.service.data.end_transactions();
     let all_ended = async { while connections.join_next().await.is_some() {} };
     let drain = gateway.config.drain_timeout;
     if tokio::time::timeout(drain, all_ended).await.is_err() {
@@ -119,7 +119,7 @@ async fn accept(listener: &TcpListener, open: &Connections) -> (TcpStream, Socke
 async fn answer(
     stream: std::net::TcpStream,
     open: &Arc<Connection>,
-    service: Service,
+    dispatcher: Dispatcher,
     gateway: Arc<Gateway>,
 ) {
     // Answers are written whole; waiting for more would only make them late.
@@ -134,7 +134,7 @@ async fn answer(
     let stream = Impatient::new(stream, gateway.config.write_timeout, Arc::clone(open));
     let answer = service_fn(|request: Request<Incoming>| async {
         let request = request.map(Body::new);
-        Ok::<_, Infallible>(service.answer_on(open, request).await)
+        Ok::<_, Infallible>(dispatcher.answer_on(open, request).await)
     });
     let header_timeout = match open.is_for_probes {
         true => gateway.config.header_timeout.min(PROBE_TIMEOUT),
@@ -148,7 +148,7 @@ async fn answer(
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = gateway.stopping.cancelled() => {
+        () = gateway.service.stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -4,7 +4,6 @@
 //! the few places for that. Once it has to wait for something it gives that place up, and waits
 //! until its answer is there: for a turn at a database, for the end of a job, for the next event.
 //! Each caller has a share of both rooms.
-pub(crate) mod database_ends;
 pub(crate) mod request_body;
 pub(crate) mod share;
 pub(crate) mod token_ends;

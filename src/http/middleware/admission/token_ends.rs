@@ -11,11 +11,11 @@ impl Gateway {
     /// Ends requests, streams and transactions of tokens that were revoked or have expired, for as
     /// long as it is polled.
     pub(in crate::http) async fn end_with_tokens(&self) {
-        let mut changes = self.control.changes();
+        let mut changes = self.service.control.changes();
         loop {
             let opened = self.accounts.opened.notified();
             let present = changes.borrow_and_update().clone();
-            let left = self.end_tokens(&present.state, self.control.clock().now());
+            let left = self.end_tokens(&present.state, self.service.control.clock().now());
             let look = async {
                 match left {
                     Some(left) => tokio::time::sleep(left.min(LOOK)).await,
@@ -39,7 +39,7 @@ impl Gateway {
                 Some(token) if !token.has_expired(now) => token.expires_at,
                 _ => {
                     self.accounts.end(id);
-                    self.data.end_transactions_of(id);
+                    self.service.data.end_transactions_of(id);
                     continue;
                 }
             };

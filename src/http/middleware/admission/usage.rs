@@ -2,9 +2,9 @@
 use super::share::Share;
 use crate::http::Gateway;
 use crate::http::extract::{NoParameters, StrictQuery};
-use crate::http::middleware::auth::Caller;
 use crate::http::response::error::Problem;
 use crate::http::response::reply;
+use crate::service::caller::Caller;
 use crate::shares::{Account, Kind, Rooms};
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -1,19 +1,18 @@
 //! Signed checkpoints: made, listed, and the key that they are checked with.
 use crate::domain::token::Scope;
 use crate::event_log::AppendError;
-use crate::event_log::checkpoints::{Checkpoint, Checkpoints, FileError, KeyError};
+use crate::event_log::checkpoints::{Checkpoint, Checkpoints};
 use crate::http::Gateway;
+use crate::http::extract::parameters::PageParameters;
 use crate::http::extract::{JsonBody, NoFields, NoParameters, StrictQuery};
-use crate::http::middleware::auth::Caller;
-use crate::http::response::error::{ErrorCode, Problem};
-use crate::http::response::lists::{List, PageParameters, page_answer, page_request, state_page};
-use crate::http::response::refusals::sentence;
+use crate::http::response::error::Problem;
+use crate::http::response::lists::{List, page_answer, state_page};
 use crate::http::response::reply;
+use crate::service::caller::Caller;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use std::io;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -61,13 +60,13 @@ pub(crate) async fn create_checkpoint(
     _: JsonBody<NoFields>,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Audit)?;
-    let present = gateway.control.present();
+    let present = gateway.service.control.present();
     if let Some(reason) = present.read_only.clone() {
         // What a damaged log ends with is not to be vouched for.
         return Err(AppendError::ReadOnly { reason }.into());
     }
     let head = present.head;
-    let now = gateway.control.clock().now();
+    let now = gateway.service.control.clock().now();
     let signed = gateway.with_checkpoints(move |it| it.add(head, now));
     Ok(reply::json(StatusCode::CREATED, &signed.await??))
 }
@@ -83,12 +82,13 @@ pub(crate) async fn list_checkpoints(
     StrictQuery(asked): StrictQuery<PageParameters>,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Audit)?;
-    let request = page_request(asked.limit, asked.cursor)?;
-    let as_of = gateway.present_at(asked.min_sequence).await?.head.sequence;
+    let paging = asked.paging()?;
+    let present = gateway.service.present_at(paging.min_sequence).await?;
+    let as_of = present.head.sequence;
     let all = gateway.with_checkpoints(Checkpoints::all).await??;
     let numbered = (1_u64..).zip(all).collect::<Vec<_>>().into_iter();
     let place = |(line, _): &(u64, Checkpoint)| format!("{line:020}");
-    let page = state_page(numbered, place, &request, asked.order.into(), as_of);
+    let page = state_page(numbered, place, &paging.page, paging.order, as_of);
     Ok(page_answer(page, |(_, checkpoint)| checkpoint))
 }
 
@@ -118,25 +118,8 @@ impl Gateway {
         &self,
         work: impl FnOnce(&Checkpoints) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let checkpoints = self.checkpoints.clone();
+        let checkpoints = self.service.checkpoints.clone();
         let worked = tokio::task::spawn_blocking(move || work(&checkpoints)).await;
         worked.map_err(Problem::internal)
-    }
-}
-
-impl From<KeyError> for Problem {
-    fn from(error: KeyError) -> Self {
-        match &error {
-            KeyError::Io(cause) if cause.kind() == io::ErrorKind::StorageFull => {
-                Self::new(ErrorCode::DiskFull, sentence(&error))
-            }
-            KeyError::Io(_) | KeyError::NoKey => Self::internal(error),
-        }
-    }
-}
-
-impl From<FileError> for Problem {
-    fn from(error: FileError) -> Self {
-        Self::internal(error)
     }
 }

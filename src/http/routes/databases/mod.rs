@@ -1,32 +1,27 @@
 //! Databases: created, looked at, changed, deleted.
-
-pub(crate) mod body;
-pub(crate) mod view;
-
-use self::body::{ChangeBody, CreateBody};
-use self::view::DatabaseView;
-use super::jobs::view::JobView;
-use super::plans::dry_run::{DryRun, PlanView};
-use crate::control::Accepted;
 use crate::domain::command::{Command, IfExists};
-use crate::domain::database::{Condition, Database, DatabaseState};
+use crate::domain::database::DatabaseState;
 use crate::domain::ids::DatabaseId;
-use crate::domain::state::State as ForgeState;
 use crate::domain::token::Scope;
 use crate::http::Gateway;
-use crate::http::extract::forms::SequenceNumber;
+use crate::http::extract::lifecycle::{ChangeBody, CreateBody};
 use crate::http::extract::mutation::Mutation;
-use crate::http::extract::{NoFields, PathParts, StrictQuery};
-use crate::http::middleware::auth::Caller;
-use crate::http::openapi::schemas;
-use crate::http::response::error::{ErrorCode, Problem};
-use crate::http::response::job_answers::mark_replayed;
-use crate::http::response::lists::{
-    Direction, List, known_word, page_answer, page_request, visible_page,
+use crate::http::extract::parameters::{
+    CommandParameters, DryRun, ReadParameters, list_parameters,
 };
-use crate::http::response::reply;
-use crate::http::response::reply::Marked;
+use crate::http::extract::{NoFields, PathParts, StrictQuery};
+use crate::http::openapi::schemas;
+use crate::http::response::error::Problem;
+use crate::http::response::job_answers::mark_replayed;
+use crate::http::response::lists::{List, known_word, page_answer};
+use crate::http::response::reply::{self, Marked};
+use crate::http::response::views::database::DatabaseView;
+use crate::http::response::views::job::JobView;
+use crate::http::response::views::plan::PlanView;
 use crate::projections::control_db::DatabaseFilter;
+use crate::service::caller::Caller;
+use crate::service::commands::Outcome;
+use crate::service::commands::databases::{Creation, Shown};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
@@ -34,48 +29,18 @@ use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
-/// Which databases are wanted.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ListParameters {
-    /// Those in this state: `ready`.
-    #[param(schema_with = schemas::database_state)]
-    state: Option<String>,
-    /// Those that carry this label: `team=red`.
-    #[param(schema_with = schemas::label)]
-    label: Option<String>,
-    /// Those with this in their name.
-    q: Option<String>,
-    /// Most databases of the page: 1 to 1000, else 50.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// `asc` for the oldest first, `desc` for the newest.
-    #[param(inline)]
-    order: Option<Direction>,
-    /// Answer once the log has reached this sequence.
-    min_sequence: Option<SequenceNumber>,
-}
-
-/// How a single thing is read.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ReadParameters {
-    /// Answer once the log has reached this sequence.
-    pub(crate) min_sequence: Option<SequenceNumber>,
-}
-
-/// How a lifecycle call is meant.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct CommandParameters {
-    /// `plan` to see what would happen instead.
-    #[param(inline)]
-    pub(crate) dry_run: Option<DryRun>,
+list_parameters! {
+    /// Which databases are wanted.
+    ListParameters {
+        /// Those in this state: `ready`.
+        #[param(schema_with = schemas::database_state)]
+        state: Option<String>,
+        /// Those that carry this label: `team=red`.
+        #[param(schema_with = schemas::label)]
+        label: Option<String>,
+        /// Those with this in their name.
+        q: Option<String>,
+    }
 }
 
 /// How a database is created.
@@ -136,25 +101,24 @@ pub(super) async fn create_database(
     StrictQuery(parameters): StrictQuery<CreateParameters>,
     mutation: Mutation<CreateBody>,
 ) -> Result<Response, Problem> {
-    mutation.caller.require(Scope::Manage)?;
-    match &mutation.body.name {
-        Some(name) => mutation.caller.require_name(name)?,
-        // Whether a made name is covered is not known before it is made.
-        None => mutation.caller.require_all()?,
-    }
     let if_exists = match parameters.if_exists {
         Some(Existing::Return) => IfExists::Return,
         None => IfExists::Refuse,
     };
-    let command = Command::CreateDatabase(mutation.body.command(if_exists)?);
-    if parameters.dry_run.is_some() {
-        return gateway.answer_with_plan(&mutation, &command);
+    let Mutation { request, body } = mutation.or_plan(parameters.dry_run);
+    let wanted = || body.command(if_exists);
+    let name = body.name.as_deref();
+    let created = gateway.service.create_database(&request, name, wanted);
+    match created.await? {
+        Outcome::Done(Creation::Enqueued(enqueued)) => gateway.enqueued(&enqueued),
+        Outcome::Done(Creation::Existing(shown)) => {
+            let location = format!("/v1/databases/{}", shown.database.name);
+            Ok(gateway
+                .show_changed(&shown)
+                .with(header::LOCATION, &location))
+        }
+        Outcome::Preview(preview) => Ok(PlanView::answer(preview)),
     }
-    let accepted = gateway.carry_out(&mutation, |_| Ok(command)).await?;
-    if accepted.job().is_some() {
-        return gateway.answer_with_job(&mutation, &accepted).await;
-    }
-    gateway.answer_with_existing(&mutation, &accepted).await
 }
 
 /// List databases
@@ -167,27 +131,22 @@ pub(super) async fn list_databases(
     caller: Caller,
     StrictQuery(asked): StrictQuery<ListParameters>,
 ) -> Result<Response, Problem> {
-    caller.require_sight()?;
-    let state = asked
-        .state
-        .as_deref()
-        .map(|word| known_word("state", word, DatabaseState::ALL, DatabaseState::as_str));
-    let now = gateway.control.clock().now();
+    let word = asked.state.as_deref();
+    let state = word
+        .map(|word| known_word("state", word, DatabaseState::ALL, DatabaseState::as_str))
+        .transpose()?;
+    let now = gateway.service.control.clock().now();
+    let paging = asked.paging()?;
     let filter = DatabaseFilter {
-        state: state.transpose()?.map(|it| (it, now)),
+        state: state.map(|it| (it, now)),
         label: asked.label.as_deref().map(label).transpose()?,
         name_part: asked.q,
-        order: asked.order.into(),
+        order: paging.order,
     };
-    let request = page_request(asked.limit, asked.cursor)?;
-    gateway.listed_at(asked.min_sequence).await?;
-    let page = visible_page(
-        request,
-        |it: &Database| caller.covers(it.name.as_str()),
-        |request| gateway.control_db.list_databases(filter.clone(), request),
-    )
-    .await?;
-    Ok(page_answer(page, |it| gateway.view(&it)))
+    let page = gateway
+        .service
+        .list_databases(&caller, filter, paging.min_sequence, paging.page);
+    Ok(page_answer(page.await?, |it| gateway.view(&it)))
 }
 
 /// Look at a database
@@ -203,10 +162,11 @@ pub(super) async fn get_database(
     StrictQuery(parameters): StrictQuery<ReadParameters>,
 ) -> Result<Response, Problem> {
     caller.require_sight()?;
-    let present = gateway.present_at(parameters.min_sequence).await?;
+    let present = gateway.service.present_at(parameters.min_sequence());
+    let present = present.await?;
     let database = caller.find_database(&present.state, &db)?;
-    let answer = gateway.show_database(database);
-    Ok(answer.seen(present.head.sequence))
+    let answer = reply::json(StatusCode::OK, &gateway.view(database));
+    Ok(answer.etag(database.sequence).seen(present.head.sequence))
 }
 
 /// Change a database's settings
@@ -220,36 +180,16 @@ pub(super) async fn change_database(
     StrictQuery(parameters): StrictQuery<CommandParameters>,
     mutation: Mutation<ChangeBody>,
 ) -> Result<Response, Problem> {
-    mutation.caller.require(Scope::Manage)?;
-    let command = |state: &ForgeState| {
-        let found = mutation.caller.find_database(state, &db)?;
-        Ok(Command::ChangeDatabase {
-            database: found.id,
-            change: mutation.body.change(found.limits),
-        })
-    };
-    if parameters.dry_run.is_some() {
-        let command = command(&gateway.control.present().state)?;
-        return gateway.answer_with_plan(&mutation, &command);
+    let Mutation { request, body } = mutation.or_plan(parameters.dry_run);
+    let change = |limits| body.change(limits);
+    match gateway
+        .service
+        .change_database(&request, &db, change)
+        .await?
+    {
+        Outcome::Done(shown) => Ok(gateway.show_changed(&shown)),
+        Outcome::Preview(preview) => Ok(PlanView::answer(preview)),
     }
-    let accepted = gateway.carry_out(&mutation, command).await?;
-    let present = gateway.control.present();
-    // Where nothing was different and there is no key, no event names the database.
-    let database = match accepted.database() {
-        Some(id) => (present.state.database(id)).ok_or_else(|| it_is_gone(&db))?,
-        None => mutation.caller.find_database(&present.state, &db)?,
-    };
-    let answer = gateway.show_database(database);
-    Ok(mark_replayed(answer, &accepted).seen(present.head.sequence))
-}
-
-/// A request is repeated under its key, and another database may have the name by now.
-fn it_is_gone(name: &str) -> Problem {
-    Problem::new(
-        ErrorCode::DatabaseNotFound,
-        format!("The database `{name}` that was there is gone."),
-    )
-    .hint("send the request again, with another `Idempotency-Key`")
 }
 
 /// Delete a database
@@ -271,14 +211,8 @@ pub(super) async fn delete_database(
             database,
         })
     };
-    mutation.caller.require(scope)?;
-    let found = |state: &ForgeState| {
-        let database = mutation.caller.find_database(state, &db)?;
-        Ok(command(database.id))
-    };
-    gateway
-        .answer_lifecycle(&mutation, parameters.dry_run, found)
-        .await
+    let mutation = mutation.or_plan(parameters.dry_run);
+    gateway.act_on(&db, &mutation, scope, command).await
 }
 
 /// Stop a database
@@ -294,8 +228,9 @@ pub(super) async fn stop_database(
     StrictQuery(parameters): StrictQuery<CommandParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
+    let mutation = mutation.or_plan(parameters.dry_run);
     let command = |database| Command::StopDatabase { database };
-    gateway.act_on(&db, &mutation, &parameters, command).await
+    gateway.act_on(&db, &mutation, Scope::Manage, command).await
 }
 
 /// Start a stopped database
@@ -309,8 +244,9 @@ pub(super) async fn start_database(
     StrictQuery(parameters): StrictQuery<CommandParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
+    let mutation = mutation.or_plan(parameters.dry_run);
     let command = |database| Command::StartDatabase { database };
-    gateway.act_on(&db, &mutation, &parameters, command).await
+    gateway.act_on(&db, &mutation, Scope::Manage, command).await
 }
 
 /// Replace a database's worker by a fresh one
@@ -324,8 +260,9 @@ pub(super) async fn restart_database(
     StrictQuery(parameters): StrictQuery<CommandParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
+    let mutation = mutation.or_plan(parameters.dry_run);
     let command = |database| Command::RestartWorker { database };
-    gateway.act_on(&db, &mutation, &parameters, command).await
+    gateway.act_on(&db, &mutation, Scope::Manage, command).await
 }
 
 /// Bring a database back from the trash
@@ -339,8 +276,9 @@ pub(super) async fn undelete_database(
     StrictQuery(parameters): StrictQuery<CommandParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
+    let mutation = mutation.or_plan(parameters.dry_run);
     let command = |database| Command::UndeleteDatabase { database };
-    gateway.act_on(&db, &mutation, &parameters, command).await
+    gateway.act_on(&db, &mutation, Scope::Manage, command).await
 }
 
 impl Gateway {
@@ -349,63 +287,24 @@ impl Gateway {
         &self,
         db: &str,
         mutation: &Mutation<NoFields>,
-        parameters: &CommandParameters,
+        scope: Scope,
         command: fn(DatabaseId) -> Command,
     ) -> Result<Response, Problem> {
-        mutation.caller.require(Scope::Manage)?;
-        let found = |state: &ForgeState| {
-            let database = mutation.caller.find_database(state, db)?;
-            Ok(command(database.id))
-        };
-        self.answer_lifecycle(mutation, parameters.dry_run, found)
-            .await
+        let acted = self
+            .service
+            .act_on_database(&mutation.request, db, scope, command);
+        self.job_outcome(acted.await?)
     }
 
-    /// Answers a create that found a database of the name: with that, once it is created, where
-    /// the caller prefers to wait.
-    async fn answer_with_existing(
-        &self,
-        mutation: &Mutation<CreateBody>,
-        accepted: &Accepted,
-    ) -> Result<Response, Problem> {
-        let name = mutation.body.name.as_deref().unwrap_or_default();
-        // Under a key the answer to a retry is about the same database.
-        let find = |state: &ForgeState| match accepted.database() {
-            Some(id) => state.database(id).cloned(),
-            None => state.find_database(name).cloned(),
-        };
-        let created_by = find(&self.control.present().state)
-            .filter(|it| it.condition == Condition::Creating)
-            .and_then(|it| it.queue.first().map(|it| it.id));
-        if let (Some(job), Some(wait)) = (created_by, mutation.wait) {
-            self.wait_for_job(job, wait).await?;
-        }
-        let present = self.control.present();
-        let database = find(&present.state).ok_or_else(|| it_is_gone(name))?;
-        let answer = (self.show_database(&database)).with(
-            header::LOCATION,
-            &format!("/v1/databases/{}", database.name),
-        );
-        Ok(mark_replayed(answer, accepted).seen(present.head.sequence))
-    }
-
-    /// Answers a command that becomes a job, or shows what it would do.
-    async fn answer_lifecycle<T>(
-        &self,
-        mutation: &Mutation<T>,
-        dry_run: Option<DryRun>,
-        command: impl FnOnce(&ForgeState) -> Result<Command, Problem>,
-    ) -> Result<Response, Problem> {
-        if dry_run == Some(DryRun::Plan) {
-            let command = command(&self.control.present().state)?;
-            return self.answer_with_plan(mutation, &command);
-        }
-        let accepted = self.carry_out(mutation, command).await?;
-        self.answer_with_job(mutation, &accepted).await
-    }
-
-    fn show_database(&self, database: &Database) -> Response {
-        reply::json(StatusCode::OK, &self.view(database)).etag(database.sequence)
+    /// A database after a command about it.
+    fn show_changed(&self, shown: &Shown) -> Response {
+        let Shown {
+            database,
+            accepted,
+            seen,
+        } = shown;
+        let answer = reply::json(StatusCode::OK, &self.view(database)).etag(database.sequence);
+        mark_replayed(answer, accepted).seen(*seen)
     }
 }
 

@@ -1,29 +1,25 @@
 //! Jobs: listed, followed, cancelled, released.
-
-pub(crate) mod view;
-
-use self::view::JobView;
-use super::databases::CommandParameters;
-use super::databases::body::Span;
-use super::events::sse::last_event_id;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::Command;
-use crate::domain::ids::{Actor, DatabaseId, JobId};
-use crate::domain::job::{Job, JobKind, JobState};
-use crate::domain::state::State as ForgeState;
-use crate::domain::token::Scope;
+use crate::domain::ids::{Actor, JobId, Sequence};
+use crate::domain::job::{JobKind, JobState};
 use crate::http::Gateway;
-use crate::http::extract::forms::SequenceNumber;
+use crate::http::extract::fields::SequenceNumber;
 use crate::http::extract::mutation::{LONGEST_WAIT, Mutation};
+use crate::http::extract::parameters::{CommandParameters, list_parameters};
+use crate::http::extract::span::Span;
 use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
-use crate::http::middleware::auth::Caller;
 use crate::http::openapi::schemas;
 use crate::http::response::error::{ErrorCode, Problem};
-use crate::http::response::job_answers::{mark_replayed, no_job};
-use crate::http::response::lists::{
-    Direction, List, known_word, page_answer, page_request, visible_page,
-};
+use crate::http::response::event_stream::{self, last_event_id};
+use crate::http::response::job_answers::mark_replayed;
+use crate::http::response::lists::{List, known_word, page_answer};
+use crate::http::response::views::job::JobView;
+use crate::http::response::views::plan::PlanView;
 use crate::projections::control_db::{EventFilter, JobFilter};
+use crate::service::caller::Caller;
+use crate::service::commands::Outcome;
+use crate::service::watch::FeedRequest;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -34,34 +30,23 @@ use utoipa::IntoParams;
 /// What ends a job for good.
 const LAST_KINDS: &[&str] = &["job_succeeded", "job_failed", "job_cancelled"];
 
-/// Which jobs are wanted.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ListParameters {
-    /// Those in one of these states: `queued,running`.
-    #[param(schema_with = schemas::job_states)]
-    state: Option<String>,
-    /// Those of one of these kinds: `create_database`.
-    #[param(schema_with = schemas::job_kinds)]
-    kind: Option<String>,
-    /// Those of this database, by name or id.
-    database: Option<String>,
-    /// Those that this actor asked for: `token/ci`.
-    actor: Option<String>,
-    /// Those created later than this moment.
-    #[param(value_type = Option<String>, format = DateTime)]
-    created_after: Option<Timestamp>,
-    /// Most jobs of the page: 1 to 1000, else 50.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// `asc` for the oldest first, `desc` for the newest.
-    #[param(inline)]
-    order: Option<Direction>,
-    /// Answer once the log has reached this sequence.
-    min_sequence: Option<SequenceNumber>,
+list_parameters! {
+    /// Which jobs are wanted.
+    ListParameters {
+        /// Those in one of these states: `queued,running`.
+        #[param(schema_with = schemas::job_states)]
+        state: Option<String>,
+        /// Those of one of these kinds: `create_database`.
+        #[param(schema_with = schemas::job_kinds)]
+        kind: Option<String>,
+        /// Those of this database, by name or id.
+        database: Option<String>,
+        /// Those that this actor asked for: `token/ci`.
+        actor: Option<String>,
+        /// Those created later than this moment.
+        #[param(value_type = Option<String>, format = DateTime)]
+        created_after: Option<Timestamp>,
+    }
 }
 
 /// How a job is looked at.
@@ -84,7 +69,6 @@ pub(crate) async fn list_jobs(
     caller: Caller,
     StrictQuery(asked): StrictQuery<ListParameters>,
 ) -> Result<Response, Problem> {
-    caller.require_sight()?;
     let words = |text: Option<&String>| -> Vec<String> {
         let words = text.iter().flat_map(|it| it.split(','));
         words.map(|it| it.trim().to_owned()).collect()
@@ -93,7 +77,8 @@ pub(crate) async fn list_jobs(
     let states = states.map(|it| known_word("state", &it, JobState::ALL, JobState::as_str));
     let kinds = words(asked.kind.as_ref()).into_iter();
     let kinds = kinds.map(|it| known_word("kind", &it, JobKind::WORDS, |it| it));
-    let mut filter = JobFilter {
+    let paging = asked.paging()?;
+    let filter = JobFilter {
         states: states.collect::<Result<_, _>>()?,
         kinds: kinds
             .map(|it| it.map(str::to_owned))
@@ -101,23 +86,19 @@ pub(crate) async fn list_jobs(
         database: None,
         actor: asked.actor.map(Actor),
         created_after: asked.created_after,
-        order: asked.order.into(),
+        order: paging.order,
     };
-    let request = page_request(asked.limit, asked.cursor)?;
-    let present = gateway.listed_at(asked.min_sequence).await?;
-    if let Some(reference) = &asked.database {
-        filter.database = Some(past_database(&caller, &present.state, reference)?);
-    }
-    let page = visible_page(
-        request,
-        |it: &Job| caller.covers(it.database_name.as_str()),
-        |request| gateway.control_db.list_jobs(filter.clone(), request),
-    )
-    .await?;
-    let state = &gateway.control.present().state;
-    Ok(page_answer(page, |it| {
-        JobView::now(&it, state, &gateway.live)
-    }))
+    let page = gateway.service.list_jobs(
+        &caller,
+        filter,
+        asked.database.as_deref(),
+        paging.min_sequence,
+        paging.page,
+    );
+    let page = page.await?;
+    let state = &gateway.service.control.present().state;
+    let live = &gateway.service.live;
+    Ok(page_answer(page, |it| JobView::now(&it, state, live)))
 }
 
 /// Look at a job, or wait for its end
@@ -131,10 +112,12 @@ pub(crate) async fn get_job(
     StrictQuery(parameters): StrictQuery<JobParameters>,
 ) -> Result<Response, Problem> {
     caller.require_sight()?;
-    gateway.present_at(parameters.min_sequence).await?;
-    let mut job = gateway.visible_job(&caller, &id).await?;
+    let service = &gateway.service;
+    let min_sequence = parameters.min_sequence.map(Sequence::from);
+    service.present_at(min_sequence).await?;
+    let mut job = service.visible_job(&caller, &id).await?;
     if let Some(Span(wait)) = parameters.wait {
-        job = gateway.wait_for_job(job.id, wait.min(LONGEST_WAIT)).await?;
+        job = service.wait_for_job(job.id, wait.min(LONGEST_WAIT)).await?;
     }
     Ok(gateway.show_job(StatusCode::OK, &job))
 }
@@ -154,7 +137,7 @@ pub(crate) async fn watch_job(
     _: StrictQuery<NoParameters>,
 ) -> Result<Response, Problem> {
     caller.require_sight()?;
-    let job = gateway.visible_job(&caller, &id).await?;
+    let job = gateway.service.visible_job(&caller, &id).await?;
     let seen = last_event_id(&headers)?.unwrap_or_default();
     if job.state.is_final() && seen >= job.sequence {
         // Told by this, a browser does not come back.
@@ -165,7 +148,13 @@ pub(crate) async fn watch_job(
         after: Some(seen),
         ..EventFilter::default()
     };
-    gateway.stream(caller, filter, LAST_KINDS)
+    let request = FeedRequest {
+        filter,
+        last_kinds: LAST_KINDS,
+        silence: gateway.config.stream_silence,
+    };
+    let (feed, head) = gateway.service.watch(caller, request)?;
+    Ok(event_stream::answer(feed, head))
 }
 
 /// Cancel a job
@@ -184,8 +173,8 @@ pub(crate) async fn cancel_job(
     let command = |job| Command::CancelJob { job };
     let hint =
         "only a job that waits or runs can be cancelled; POST …/retry lets a stuck one go on";
-    let act = gateway.act_on_job(&id, &mutation, &parameters, command, hint);
-    act.await
+    let mutation = mutation.or_plan(parameters.dry_run);
+    gateway.act_on_job(&id, &mutation, command, hint).await
 }
 
 /// Let a job try again now
@@ -204,8 +193,8 @@ pub(crate) async fn retry_job(
     let command = |job| Command::ReleaseJob { job };
     let hint = "only a job that is stuck, or waits for its next try, can be tried again; send the \
          command that made this one again";
-    let act = gateway.act_on_job(&id, &mutation, &parameters, command, hint);
-    act.await
+    let mutation = mutation.or_plan(parameters.dry_run);
+    gateway.act_on_job(&id, &mutation, command, hint).await
 }
 
 impl Gateway {
@@ -214,60 +203,27 @@ impl Gateway {
         &self,
         id: &str,
         mutation: &Mutation<NoFields>,
-        parameters: &CommandParameters,
         command: fn(JobId) -> Command,
         hint: &str,
     ) -> Result<Response, Problem> {
-        mutation.caller.require(Scope::Manage)?;
-        let job = self.visible_job(&mutation.caller, id).await?;
-        let command = command(job.id);
-        let done = if parameters.dry_run.is_some() {
-            self.answer_with_plan(mutation, &command).map(Err)
-        } else {
-            self.carry_out(mutation, |_| Ok(command)).await.map(Ok)
-        };
-        let accepted = match done {
-            Ok(Ok(accepted)) => accepted,
-            Ok(Err(plan)) => return Ok(plan),
-            // The rules know unfinished jobs alone, and this one was there: it has ended, a while
-            // ago or just now.
-            Err(problem) if problem.code() == ErrorCode::JobNotFound => {
-                let job = self.known_job(job.id).await?;
-                let detail = format!("Job {} is {} already.", job.id, job.state.as_str());
-                return Err(Problem::new(ErrorCode::WrongState, detail).hint(hint));
+        let acted = self.service.act_on_job(&mutation.request, id, command);
+        let outcome = acted.await.map_err(|error| {
+            let problem = Problem::from(error);
+            match problem.code() {
+                ErrorCode::WrongState => problem.hint(hint),
+                _ => problem,
             }
-            Err(problem) if problem.code() == ErrorCode::WrongState => {
-                return Err(problem.hint(hint));
+        });
+        match outcome? {
+            Outcome::Done((accepted, job)) => {
+                let answer = if job.state.is_final() {
+                    self.show_job(StatusCode::OK, &job)
+                } else {
+                    self.accepted_job(&job)
+                };
+                Ok(mark_replayed(answer, &accepted))
             }
-            Err(problem) => return Err(problem),
-        };
-        let job = self.known_job(job.id).await?;
-        let answer = if job.state.is_final() {
-            self.show_job(StatusCode::OK, &job)
-        } else {
-            self.accepted_answer(&job)
-        };
-        Ok(mark_replayed(answer, &accepted))
-    }
-
-    /// The job that a path means, where the caller may see its database.
-    async fn visible_job(&self, caller: &Caller, id: &str) -> Result<Arc<Job>, Problem> {
-        let id: JobId = id.parse().map_err(|_| no_job(id))?;
-        let job = self.known_job(id).await?;
-        caller.require_name(job.database_name.as_str())?;
-        Ok(job)
-    }
-}
-
-/// The database that a filter means. By its id it may be one that is gone; then only what the
-/// list itself shows can tell whether the caller may see it.
-pub(crate) fn past_database(
-    caller: &Caller,
-    state: &ForgeState,
-    reference: &str,
-) -> Result<DatabaseId, Problem> {
-    match (state.find_database(reference), reference.parse()) {
-        (None, Ok(id)) => Ok(id),
-        _ => caller.find_database(state, reference).map(|it| it.id),
+            Outcome::Preview(preview) => Ok(PlanView::answer(preview)),
+        }
     }
 }

@@ -1,31 +1,20 @@
 //! Stored plans: a command is kept, looked at, and applied when nothing it rests on has changed.
-
-pub(crate) mod command_form;
-pub(crate) mod dry_run;
-
-use self::command_form::{CommandForm, words};
-use self::dry_run::Outlook;
-use super::databases::ReadParameters;
-use super::jobs::view::JobView;
 use crate::clock::timestamp::Timestamp;
-use crate::domain::command::Command;
-use crate::domain::event::Event;
-use crate::domain::ids::JobId;
 use crate::domain::plan::Plan;
-use crate::domain::recorded::RecordedEvent;
-use crate::domain::refusal::Refusal;
-use crate::domain::state::State as ForgeState;
-use crate::domain::token::Scope;
 use crate::http::Gateway;
+use crate::http::extract::lifecycle::{CommandForm, words};
 use crate::http::extract::mutation::Mutation;
+use crate::http::extract::parameters::{PageParameters, ReadParameters};
 use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
-use crate::http::middleware::auth::Caller;
 use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
-use crate::http::response::lists::{List, PageParameters, page_answer, page_request, state_page};
+use crate::http::response::lists::{List, page_answer, state_page};
 use crate::http::response::refusals::sentence;
-use crate::http::response::reply;
-use crate::http::response::reply::Marked;
+use crate::http::response::reply::{self, Marked};
+use crate::http::response::views::job::JobView;
+use crate::http::response::views::plan::OutlookView;
+use crate::service::caller::Caller;
+use crate::service::commands::plans::{AppliedPlan, applied_job, find_plan, visible_plans};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
@@ -66,7 +55,7 @@ pub(super) struct StoredPlanView {
     /// The event that made it: what it rests on is as it was then.
     base_sequence: u64,
     #[serde(flatten)]
-    outlook: Outlook,
+    outlook: OutlookView,
     /// Why it cannot be applied, where that is so.
     stale: Option<String>,
     /// The job that applying it put in the queue.
@@ -83,15 +72,12 @@ pub(super) struct StoredPlanView {
 
 impl Gateway {
     fn view_plan(&self, plan: &Plan) -> StoredPlanView {
-        let (state, outlook, stale) = if plan.applied.is_some() {
-            (PlanState::Applied, Outlook::default(), None)
-        } else {
-            match self.outlook(&Command::ApplyPlan { plan: plan.id }) {
-                Ok(outlook) => (PlanState::Open, outlook, None),
-                Err(refusal) => {
-                    let reason = sentence(&refusal);
-                    (PlanState::Stale, Outlook::default(), Some(reason))
-                }
+        let (state, outlook, stale) = match self.service.plan_consequences(plan) {
+            Ok(None) => (PlanState::Applied, OutlookView::default(), None),
+            Ok(Some(consequences)) => (PlanState::Open, consequences.into(), None),
+            Err(refusal) => {
+                let reason = sentence(&refusal);
+                (PlanState::Stale, OutlookView::default(), Some(reason))
             }
         };
         StoredPlanView {
@@ -120,20 +106,9 @@ pub(super) async fn create_plan(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<PlanBody>,
 ) -> Result<Response, Problem> {
-    mutation.caller.require(Scope::Manage)?;
-    let command = mutation.body.command.command()?;
-    let make = |state: &ForgeState| {
-        mutation.caller.require(command.scope())?;
-        let target = command.target_as_written();
-        let known = state.find_database(&target);
-        let name = known.map_or(target.as_str(), |it| it.name.as_str());
-        mutation.caller.require_name(name)?;
-        let command = Box::new(command.clone());
-        Ok(Command::MakePlan { command })
-    };
-    let accepted = gateway.carry_out(&mutation, make).await?;
-    let made = accepted.events.iter().find_map(Plan::begun_by);
-    let made = made.ok_or_else(|| Problem::internal("a plan was made without an event"))?;
+    let command = || mutation.body.command.command();
+    let made = gateway.service.make_plan(&mutation.request, command);
+    let (made, accepted) = made.await?;
     let answer = reply::json(StatusCode::CREATED, &gateway.view_plan(&made))
         .with(header::LOCATION, &format!("/v1/plans/{}", made.id))
         .etag(made.sequence)
@@ -151,19 +126,13 @@ pub(super) async fn list_plans(
     caller: Caller,
     StrictQuery(asked): StrictQuery<PageParameters>,
 ) -> Result<Response, Problem> {
-    caller.require_sight()?;
-    let request = page_request(asked.limit, asked.cursor)?;
-    let present = gateway.present_at(asked.min_sequence).await?;
-    let visible: Vec<_> = present
-        .state
-        .plans()
-        .filter(|it| caller.covers(it.basis.name().as_str()))
-        .collect();
+    let paging = asked.paging()?;
+    let present = gateway.service.present_at(paging.min_sequence).await?;
     let page = state_page(
-        visible.into_iter(),
+        visible_plans(&caller, &present.state)?.into_iter(),
         |it| it.id.to_string(),
-        &request,
-        asked.order.into(),
+        &paging.page,
+        paging.order,
         present.head.sequence,
     );
     Ok(page_answer(page, |it| gateway.view_plan(it)))
@@ -180,8 +149,9 @@ pub(super) async fn get_plan(
     StrictQuery(parameters): StrictQuery<ReadParameters>,
 ) -> Result<Response, Problem> {
     caller.require_sight()?;
-    let present = gateway.present_at(parameters.min_sequence).await?;
-    let plan = find(&caller, &present.state, &id)?;
+    let present = gateway.service.present_at(parameters.min_sequence());
+    let present = present.await?;
+    let plan = find_plan(&caller, &present.state, &id)?;
     let answer = reply::json(StatusCode::OK, &gateway.view_plan(plan));
     Ok(answer.etag(plan.sequence).seen(present.head.sequence))
 }
@@ -198,36 +168,17 @@ pub(super) async fn apply_plan(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,
     _: StrictQuery<NoParameters>,
-    mut mutation: Mutation<NoFields>,
+    mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
-    mutation.caller.require(Scope::Manage)?;
-    let present = gateway.control.present();
-    let plan = find(&mutation.caller, &present.state, &id)?;
-    mutation.caller.require(plan.command.scope())?;
-    mutation.causation = Some(plan.sequence);
-    let command = Command::ApplyPlan { plan: plan.id };
-    let mut accepted = gateway.carry_out(&mutation, |_| Ok(command)).await?;
-    let present = gateway.control.present();
-    let plan = find(&mutation.caller, &present.state, &id)?;
-    let is_applied_now = |it: &RecordedEvent| matches!(it.event, Event::PlanApplied(_));
-    accepted.replayed |= !accepted.events.iter().any(is_applied_now);
-    match applied_job(plan) {
-        Some(job) => gateway.answer_with(&mutation, &accepted, job).await,
-        None => {
-            let answer = reply::json(StatusCode::OK, &gateway.view_plan(plan));
+    match gateway.service.apply_plan(mutation.request, &id).await? {
+        AppliedPlan::Job(enqueued) => gateway.enqueued(&enqueued),
+        AppliedPlan::AtOnce {
+            plan,
+            accepted,
+            present,
+        } => {
+            let answer = reply::json(StatusCode::OK, &gateway.view_plan(&plan));
             Ok(mark_replayed(answer, &accepted).seen(present.head.sequence))
         }
     }
-}
-
-fn applied_job(plan: &Plan) -> Option<JobId> {
-    plan.applied.as_ref()?.job
-}
-
-/// One whose database the caller's token does not cover is none.
-fn find<'a>(caller: &Caller, state: &'a ForgeState, id: &str) -> Result<&'a Arc<Plan>, Problem> {
-    let found = id.parse().ok().and_then(|it| state.plan(it));
-    found
-        .filter(|it| caller.covers(it.basis.name().as_str()))
-        .ok_or_else(|| Refusal::PlanNotFound(id.to_owned()).into())
 }

@@ -1,25 +1,17 @@
 //! Transactions of several requests: begin, statements, commit, roll back.
-use super::batch::{
-    BatchBody, BatchResult, ScriptParameters, ScriptResult, batch_answer, place_in_script,
-    script_answer, whole_or,
-};
-use super::{QueryBody, QueryResult, check_bound, milliseconds, sql_access, written};
 use crate::clock::Stopwatch;
 use crate::clock::timestamp::Timestamp;
-use crate::data::{
-    Access, BatchMode, BegunTransaction, NewTransaction, TransactionBatchError, TransactionEnd,
-    TransactionError, TransactionKey, TransactionMode,
-};
-use crate::domain::ids::DatabaseId;
+use crate::data::{Access, BegunTransaction, Format, NewTransaction};
 use crate::http::Gateway;
-use crate::http::extract::forms;
+use crate::http::extract::fields;
+use crate::http::extract::sql::{BatchBody, QueryBody, ScriptParameters};
+use crate::http::extract::words::ModeWord;
 use crate::http::extract::{JsonBody, NoFields, NoParameters, PathParts, StrictQuery, TextBody};
-use crate::http::middleware::admission::share::Share;
-use crate::http::middleware::auth::Caller;
-use crate::http::response::error::{ErrorCode, Problem};
-use crate::http::response::refusals::sentence;
-use crate::http::response::reply;
-use crate::http::response::reply::Marked;
+use crate::http::response::error::Problem;
+use crate::http::response::reply::{self, Marked};
+use crate::http::response::rows::{self, BatchResult, QueryResult, ScriptResult};
+use crate::service::caller::Caller;
+use crate::service::sql::transactions::TransactionRef;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -37,32 +29,18 @@ pub(crate) struct BeginBody {
     #[serde(default)]
     mode: ModeWord,
     /// Most milliseconds that it waits for its turn to write; 5,000 when not given.
-    #[serde(default, deserialize_with = "forms::whole")]
+    #[serde(default, deserialize_with = "fields::whole")]
     #[schema(minimum = 1, maximum = 60_000)]
     timeout_ms: Option<u64>,
     /// Most milliseconds that it may wait for its next request; 10,000 when not given, and at
     /// most.
-    #[serde(default, deserialize_with = "forms::whole")]
+    #[serde(default, deserialize_with = "fields::whole")]
     #[schema(minimum = 1, maximum = 10_000)]
     idle_timeout_ms: Option<u64>,
     /// Most milliseconds that it may last in all; 60,000 when not given, and at most.
-    #[serde(default, deserialize_with = "forms::whole")]
+    #[serde(default, deserialize_with = "fields::whole")]
     #[schema(minimum = 1, maximum = 60_000)]
     total_timeout_ms: Option<u64>,
-}
-
-/// What a transaction holds.
-#[derive(Default, Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum ModeWord {
-    /// The place of the one writer, from its start: other writes wait.
-    #[default]
-    Immediate,
-    /// Nothing until its first statement, the place of the writer from its first write on. That
-    /// is refused when others have changed what it has read.
-    Deferred,
-    /// What was there when it began; writers do not wait for it.
-    Readonly,
 }
 
 /// A transaction that has begun.
@@ -94,42 +72,15 @@ pub(crate) async fn begin_transaction(
     _: StrictQuery<NoParameters>,
     JsonBody(body): JsonBody<BeginBody>,
 ) -> Result<Response, Problem> {
-    let access = sql_access(&caller)?;
-    if access == Access::ReadOnly && matches!(body.mode, ModeWord::Immediate) {
-        let detail = "A transaction that holds the writer needs the scope `write`.";
-        return Err(Problem::new(ErrorCode::ReadOnly, detail).hint("`\"mode\":\"readonly\"` reads"));
-    }
-    let bounds = gateway.data.config();
-    let bounded = |name: &str, value: Option<u64>, most: Duration| {
-        check_bound(name, value, milliseconds(most))?;
-        Ok::<_, Problem>(value.map(Duration::from_millis))
-    };
     let new = NewTransaction {
-        mode: match body.mode {
-            ModeWord::Immediate => TransactionMode::Immediate,
-            ModeWord::Deferred => TransactionMode::Deferred,
-            ModeWord::Readonly => TransactionMode::ReadOnly,
-        },
-        owner: caller.token_id(),
-        access,
-        wait: bounded("timeout_ms", body.timeout_ms, bounds.largest_timeout)?,
-        idle: bounded(
-            "idle_timeout_ms",
-            body.idle_timeout_ms,
-            bounds.transaction_idle,
-        )?,
-        total: bounded(
-            "total_timeout_ms",
-            body.total_timeout_ms,
-            bounds.transaction_total,
-        )?,
+        mode: body.mode.into(),
+        owner: None,
+        access: Access::ReadOnly,
+        wait: body.timeout_ms.map(Duration::from_millis),
+        idle: body.idle_timeout_ms.map(Duration::from_millis),
+        total: body.total_timeout_ms.map(Duration::from_millis),
     };
-    let entered = gateway.enter(&caller, &reference).await?;
-    let clock = gateway.control.clock();
-    let begun = gateway
-        .data
-        .begin(&entered.guard, &entered.target, new, clock.as_ref())
-        .await?;
+    let begun = gateway.service.begin(&caller, &reference, new).await?;
     let path = format!("/v1/databases/{reference}/transactions/{}", begun.id);
     let view = TransactionView::from(begun);
     Ok(reply::json(StatusCode::CREATED, &view).with(header::LOCATION, &path))
@@ -151,15 +102,13 @@ pub(crate) async fn query_in_transaction(
     _: StrictQuery<NoParameters>,
     JsonBody(body): JsonBody<QueryBody>,
 ) -> Result<Response, Problem> {
-    let access = sql_access(&caller)?;
-    let request = body.into_request(access, gateway.data.config())?;
-    let key = living_key(&gateway, &caller, &reference, &id).await?;
-    let stopwatch = Stopwatch::start();
-    let clock = gateway.control.clock();
-    let answer = gateway.data.query_in(&key, request, clock.as_ref());
-    let answer = async { answer.await.map_err(Problem::from) };
-    let answer = gateway.while_living(key.database, answer).await?;
-    Ok(written(answer, stopwatch.elapsed()))
+    let since = Stopwatch::start();
+    let transaction = TransactionRef {
+        database: &reference,
+        id: &id,
+    };
+    let answer = gateway.service.query_in(&caller, transaction, body.into());
+    Ok(rows::whole(answer.await?, Format::Json, since))
 }
 
 /// Run several statements in a transaction
@@ -180,26 +129,13 @@ pub(crate) async fn run_batch_in_transaction(
     _: StrictQuery<NoParameters>,
     JsonBody(body): JsonBody<BatchBody>,
 ) -> Result<Response, Problem> {
-    let access = sql_access(&caller)?;
-    let batch = body.into_batch(access, gateway.data.config())?;
-    let key = living_key(&gateway, &caller, &reference, &id).await?;
-    let stopwatch = Stopwatch::start();
-    let clock = gateway.control.clock();
-    let (statements, mode, options) = (batch.statements, batch.mode, batch.options);
-    let data = &gateway.data;
-    let ran = data.batch_in(&key, statements, mode, options, clock.as_ref());
-    let ran = async {
-        ran.await.map_err(|failure| {
-            let place = failure.statement.map(|it| format!("statement {it}"));
-            let said = match mode {
-                BatchMode::Immediate | BatchMode::Deferred => "nothing of the batch is kept",
-                BatchMode::None => "the statements before it are kept in the transaction",
-            };
-            batch_problem(failure, place, said, None)
-        })
+    let since = Stopwatch::start();
+    let transaction = TransactionRef {
+        database: &reference,
+        id: &id,
     };
-    let answers = gateway.while_living(key.database, ran).await?;
-    Ok(batch_answer(answers, stopwatch))
+    let ran = gateway.service.batch_in(&caller, transaction, body.into());
+    Ok(rows::batch(ran.await?, since))
 }
 
 /// Run a script in a transaction
@@ -220,41 +156,14 @@ pub(crate) async fn run_script_in_transaction(
     StrictQuery(parameters): StrictQuery<ScriptParameters>,
     TextBody(script): TextBody,
 ) -> Result<Response, Problem> {
-    let options = parameters.into_options(&caller, gateway.data.config())?;
-    let key = living_key(&gateway, &caller, &reference, &id).await?;
-    let stopwatch = Stopwatch::start();
-    let clock = gateway.control.clock();
-    let ran = gateway
-        .data
-        .script_in(&key, &script, options, clock.as_ref());
-    let ran = async {
-        ran.await.map_err(|error| {
-            let place = (error.failure.statement)
-                .map(|statement| place_in_script(statement, error.offset, &script));
-            let said = "nothing of the script is kept";
-            batch_problem(error.failure, place, said, Some(error.offset))
-        })
+    let since = Stopwatch::start();
+    let transaction = TransactionRef {
+        database: &reference,
+        id: &id,
     };
-    let answers = gateway.while_living(key.database, ran).await?;
-    Ok(script_answer(&answers, stopwatch))
-}
-
-/// The problem of one statement of several in a transaction.
-fn batch_problem(
-    failure: TransactionBatchError,
-    place: Option<String>,
-    said: &str,
-    offset: Option<usize>,
-) -> Problem {
-    let kept = failure.kept;
-    let (Some(statement), Some(place)) = (failure.statement, place) else {
-        return failure.error.into();
-    };
-    let problem = match failure.error {
-        TransactionError::Query(error) => whole_or(error, &place, said),
-        other => other.into(),
-    };
-    problem.at_statement(statement, kept, offset)
+    let (service, options) = (&gateway.service, parameters.into());
+    let ran = service.script_in(&caller, transaction, &script, options);
+    Ok(rows::script(&ran.await?, since))
 }
 
 /// Keep what a transaction did
@@ -270,10 +179,11 @@ pub(crate) async fn commit_transaction(
     _: StrictQuery<NoParameters>,
     _: JsonBody<NoFields>,
 ) -> Result<Response, Problem> {
-    sql_access(&caller)?;
-    let key = living_key(&gateway, &caller, &reference, &id).await?;
-    let clock = gateway.control.clock();
-    gateway.data.commit(&key, clock.as_ref()).await?;
+    let transaction = TransactionRef {
+        database: &reference,
+        id: &id,
+    };
+    gateway.service.commit(&caller, transaction).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -290,48 +200,12 @@ pub(crate) async fn roll_back_transaction(
     _: StrictQuery<NoParameters>,
     _: JsonBody<NoFields>,
 ) -> Result<Response, Problem> {
-    sql_access(&caller)?;
-    let key = key(&gateway, &caller, &reference, &id)?;
-    let clock = gateway.control.clock();
-    gateway.data.roll_back(&key, clock.as_ref()).await?;
+    let transaction = TransactionRef {
+        database: &reference,
+        id: &id,
+    };
+    gateway.service.roll_back(&caller, transaction).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// What names a transaction: all of it has to fit. The gate is not asked: the transaction holds
-/// it, and who waits to take it waits for the transaction.
-fn key<'k>(
-    gateway: &Gateway,
-    caller: &Caller,
-    reference: &str,
-    id: &'k str,
-) -> Result<TransactionKey<'k>, Problem> {
-    let present = gateway.control.present();
-    let database: DatabaseId = caller.find_database(&present.state, reference)?.id;
-    Ok(TransactionKey {
-        id,
-        database,
-        owner: caller.token_id(),
-    })
-}
-
-/// The same, of a database whose time is not over; else the transaction is rolled back.
-async fn living_key<'k>(
-    gateway: &Gateway,
-    caller: &Caller,
-    reference: &str,
-    id: &'k str,
-) -> Result<TransactionKey<'k>, Problem> {
-    let key = key(gateway, caller, reference, id)?;
-    let present = gateway.control.present();
-    if let Some(database) = present.state.database(key.database)
-        && let Err(expired) = gateway.refuse_expired(database)
-    {
-        let clock = gateway.control.clock();
-        // One that has ended already has nothing to take back.
-        let _ = gateway.data.roll_back(&key, clock.as_ref()).await;
-        return Err(expired);
-    }
-    Ok(key)
 }
 
 impl From<BegunTransaction> for TransactionView {
@@ -340,35 +214,6 @@ impl From<BegunTransaction> for TransactionView {
             id: it.id,
             expires_at: it.expires_at,
             ends_at: it.ends_at,
-        }
-    }
-}
-
-impl From<TransactionError> for Problem {
-    fn from(error: TransactionError) -> Self {
-        let detail = sentence(&error);
-        match error {
-            TransactionError::NotFound => Self::new(ErrorCode::TransactionNotFound, detail)
-                .hint("POST /v1/databases/{db}/transactions begins one"),
-            TransactionError::Ended(TransactionEnd::Stopping) => {
-                Self::new(ErrorCode::Stopping, detail)
-            }
-            TransactionError::Ended(_) => Self::new(ErrorCode::TransactionEnded, detail)
-                .hint("begin another, and do all of it again if it was not committed"),
-            TransactionError::TooMany { .. } => Self::new(ErrorCode::Overloaded, detail),
-            TransactionError::ShareTaken { open } => Self::new(ErrorCode::RateLimited, detail)
-                .of_share(Share::of_transactions(open))
-                .hint("end some of them before you begin others"),
-            TransactionError::Outdated => Self::new(ErrorCode::DatabaseLocked, detail)
-                .hint("roll it back and begin again; `\"mode\":\"immediate\"` cannot meet this")
-                .lasting(),
-            TransactionError::Query(error) => error.into(),
-            TransactionError::RolledBack(error) => {
-                let hint = error
-                    .hint()
-                    .map_or_else(String::new, |it| format!("; {it}"));
-                Self::from(error).hint(format!("the transaction was rolled back{hint}"))
-            }
         }
     }
 }

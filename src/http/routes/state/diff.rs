@@ -1,18 +1,16 @@
 //! What differs between two moments of the history.
 use super::{Format, PLAIN, accepted};
+use crate::domain::ids::Sequence;
 use crate::domain::state::State as ForgeState;
-use crate::domain::token::Scope;
 use crate::http::Gateway;
 use crate::http::extract::StrictQuery;
-use crate::http::extract::forms::SequenceNumber;
-use crate::http::middleware::auth::Caller;
-use crate::http::moments::moment;
+use crate::http::extract::fields::{SequenceNumber, moment};
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
-use crate::http::response::reply;
-use crate::http::response::reply::Marked;
-use crate::http::routes::jobs::view::JobView;
-use crate::http::routes::tokens::TokenView;
+use crate::http::response::reply::{self, Marked};
+use crate::http::response::views::job::JobView;
+use crate::http::response::views::token::TokenView;
+use crate::service::caller::Caller;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -90,13 +88,13 @@ pub(crate) async fn get_state_diff(
     headers: HeaderMap,
     StrictQuery(parameters): StrictQuery<DiffParameters>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Audit)?;
-    caller.require_all()?;
-    let present = gateway.present_at(parameters.min_sequence).await?;
+    caller.require_audit()?;
+    let min_sequence = parameters.min_sequence.map(Sequence::from);
+    let present = gateway.service.present_at(min_sequence).await?;
     let head = present.head.sequence;
     let to = parameters.to.unwrap_or_else(|| head.to_string());
     let moments = [moment("from", &parameters.from)?, moment("to", &to)?];
-    let [from, to] = gateway.past(&present, moments).await?;
+    let [from, to] = gateway.service.past(&present, moments).await?;
     if parameters.format.unwrap_or_else(|| accepted(&headers)) == Format::Text {
         let (earlier, later) = (from.to_string(), to.to_string());
         let differences = TextDiff::from_lines(&earlier, &later);

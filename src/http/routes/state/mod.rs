@@ -2,19 +2,17 @@
 
 pub(crate) mod diff;
 
-use super::databases::view::DatabaseView;
-use super::jobs::view::JobView;
-use super::tokens::TokenView;
-use crate::domain::token::Scope;
+use crate::domain::ids::Sequence;
 use crate::http::Gateway;
 use crate::http::extract::StrictQuery;
-use crate::http::extract::forms::SequenceNumber;
-use crate::http::middleware::auth::Caller;
-use crate::http::moments::moment;
+use crate::http::extract::fields::{SequenceNumber, moment};
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
-use crate::http::response::reply;
-use crate::http::response::reply::Marked;
+use crate::http::response::reply::{self, Marked};
+use crate::http::response::views::database::DatabaseView;
+use crate::http::response::views::job::JobView;
+use crate::http::response::views::token::TokenView;
+use crate::service::caller::Caller;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -25,19 +23,19 @@ use utoipa::{IntoParams, ToSchema};
 /// How the state is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Format {
+pub(crate) enum Format {
     Json,
     Text,
 }
 
 /// The content type of text.
-pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
+pub(crate) const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// How the state is wanted.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct StateParameters {
+pub(crate) struct StateParameters {
     /// `text` for what `dbforge replay` prints; else `Accept` decides.
     #[param(inline)]
     format: Option<Format>,
@@ -51,7 +49,7 @@ pub(super) struct StateParameters {
 /// The fold of all events.
 #[derive(Serialize, ToSchema)]
 #[schema(as = State)]
-pub(super) struct StateView {
+pub(crate) struct StateView {
     /// The last event in it.
     as_of: u64,
     /// Living and trashed databases, oldest first.
@@ -68,17 +66,18 @@ pub(super) struct StateView {
 /// export. It has no sizes and no seen states of workers, which no event tells.
 #[utoipa::path(get, path = "/v1/state", tag = "history", params(StateParameters),
     responses((status = 200, content((StateView = "application/json"), (String = "text/plain")))))]
-pub(super) async fn get_state(
+pub(crate) async fn get_state(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
     headers: HeaderMap,
     StrictQuery(parameters): StrictQuery<StateParameters>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Audit)?;
-    caller.require_all()?;
-    let present = gateway.present_at(parameters.min_sequence).await?;
+    caller.require_audit()?;
+    let service = &gateway.service;
+    let min_sequence = parameters.min_sequence.map(Sequence::from);
+    let present = service.present_at(min_sequence).await?;
     let past = match &parameters.at {
-        Some(at) => Some(gateway.past(&present, [moment("at", at)?]).await?),
+        Some(at) => Some(service.past(&present, [moment("at", at)?]).await?),
         None => None,
     };
     let state = past.as_ref().map_or(&present.state, |[it]| it);
@@ -107,7 +106,7 @@ pub(super) async fn get_state(
 }
 
 /// Text where it is asked for by name and JSON is not.
-pub(super) fn accepted(headers: &HeaderMap) -> Format {
+pub(crate) fn accepted(headers: &HeaderMap) -> Format {
     let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
     match accept.unwrap_or_default() {
         it if it.contains("text/plain") && !it.contains("json") => Format::Text,

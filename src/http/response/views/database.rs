@@ -78,9 +78,16 @@ impl Gateway {
     pub(crate) fn view(&self, database: &Database) -> DatabaseView {
         DatabaseView {
             worker: self.worker_of(database),
-            size_bytes: self.size_of(database),
-            data_missing: self.workers.drift.last().misses_file_of(database.id),
-            state: database.state_at(self.control.clock().now()).as_str(),
+            size_bytes: self.service.size_of(database),
+            data_missing: self
+                .service
+                .workers
+                .drift
+                .last()
+                .misses_file_of(database.id),
+            state: database
+                .state_at(self.service.control.clock().now())
+                .as_str(),
             ..self.recorded_view(database)
         }
     }
@@ -127,15 +134,9 @@ impl Gateway {
         }
     }
 
-    /// The size of its files, while it has some. A look at a folder or two: too little to leave
-    /// the thread for.
-    pub(crate) fn size_of(&self, database: &Database) -> Option<u64> {
-        Some(self.data.folders().size_bytes(database.id)).filter(|it| *it > 0)
-    }
-
     /// Its worker: what the log knows of it, and how it was last seen.
     fn worker_of(&self, database: &Database) -> Option<WorkerView> {
-        let state = match (self.workers.get(database.id), &database.worker) {
+        let state = match (self.service.workers.get(database.id), &database.worker) {
             (Some(seen), _) => seen.as_str(),
             (None, Some(_)) => "missing",
             (None, None) => match database.condition {

@@ -4,7 +4,8 @@ use crate::domain::job::{Attempt, Job, JobError, JobState};
 use crate::domain::state::State;
 use crate::http::response::error::{Problem, ProblemBody};
 use crate::jobs::kinds::steps;
-use crate::jobs::live::{LiveJobs, Progress};
+use crate::jobs::live::LiveJobs;
+use crate::service::jobs::{JobProgress, queue_position};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -76,7 +77,7 @@ struct StepView {
 }
 
 /// How far a job is.
-#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Progress)]
 pub(crate) struct ProgressView {
     /// The step it is in; `undoing` while what it did is taken back.
@@ -123,7 +124,7 @@ impl JobView {
             state: job.state,
             queue_position: queue_position(job, state),
             step: step(job),
-            progress: progress(job),
+            progress: JobProgress::of(job).map(ProgressView::from),
             cancel_requested: job.cancel_requested && !job.state.is_final(),
             attempts: job.attempts.iter().map(AttemptView::of).collect(),
             retry_at: job.retry_at,
@@ -141,21 +142,29 @@ impl JobView {
     /// The same, with what its running step says of itself.
     pub(crate) fn now(job: &Job, state: &State, live: &LiveJobs) -> Self {
         Self {
-            progress: live_progress(job, live).or_else(|| progress(job)),
+            progress: JobProgress::live(job, live)
+                .or_else(|| JobProgress::of(job))
+                .map(ProgressView::from),
             ..Self::of(job, state)
         }
     }
 }
 
-/// What the job's running step says of itself, where it does.
-pub(crate) fn live_progress(job: &Job, live: &LiveJobs) -> Option<ProgressView> {
-    let Progress { done, total, unit } = live.of(job.id)?;
-    Some(ProgressView {
-        done,
-        total,
-        unit,
-        ..progress(job)?
-    })
+impl From<JobProgress> for ProgressView {
+    fn from(progress: JobProgress) -> Self {
+        let JobProgress {
+            phase,
+            done,
+            total,
+            unit,
+        } = progress;
+        Self {
+            phase,
+            done,
+            total,
+            unit,
+        }
+    }
 }
 
 impl AttemptView {
@@ -173,14 +182,6 @@ impl AttemptView {
     }
 }
 
-fn queue_position(job: &Job, state: &State) -> Option<usize> {
-    let database = state.database(job.database)?;
-    let own = database.queue.iter().take_while(|it| it.id != job.id);
-    let others = state.in_front(database).flat_map(|it| &it.queue);
-    let in_front = own.chain(others).filter(|it| !it.started);
-    (job.state == JobState::Queued).then(|| in_front.count())
-}
-
 fn step(job: &Job) -> Option<StepView> {
     let running = job.step.as_ref()?;
     let steps = steps(&job.kind);
@@ -191,19 +192,5 @@ fn step(job: &Job) -> Option<StepView> {
         total: steps.len(),
         time_limit_ms: steps[place].time_limit.as_millis(),
         crashes: running.crashes,
-    })
-}
-
-fn progress(job: &Job) -> Option<ProgressView> {
-    let phase = match &job.step {
-        _ if job.compensating => "undoing".to_owned(),
-        Some(step) => step.name.to_string(),
-        None => return None,
-    };
-    (job.state == JobState::Running).then_some(ProgressView {
-        phase,
-        done: job.finished_steps.len() as u64,
-        total: steps(&job.kind).len() as u64,
-        unit: "steps",
     })
 }

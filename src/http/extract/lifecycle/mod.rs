@@ -1,9 +1,12 @@
 //! Lifecycle commands as JSON, for what is carried out later: `{"delete_database":{"database":"shop"}}`.
+mod settings;
+
+pub(crate) use self::settings::{ChangeBody, CreateBody};
+
 use crate::domain::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named};
-use crate::http::extract::forms;
+use crate::http::extract::fields;
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
-use crate::http::routes::databases::body::{ChangeBody, CreateBody};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
@@ -20,22 +23,22 @@ use utoipa::{PartialSchema, ToSchema};
 )]
 pub(crate) enum CommandForm {
     /// The `name` may hold `{date}` and `{time}`, filled in when the command is carried out.
-    #[serde(deserialize_with = "forms::object")]
+    #[serde(deserialize_with = "fields::object")]
     CreateDatabase(CreateForm),
-    #[serde(deserialize_with = "forms::object")]
+    #[serde(deserialize_with = "fields::object")]
     StopDatabase(NamedForm),
-    #[serde(deserialize_with = "forms::object")]
+    #[serde(deserialize_with = "fields::object")]
     StartDatabase(NamedForm),
-    #[serde(deserialize_with = "forms::object")]
+    #[serde(deserialize_with = "fields::object")]
     RestartDatabase(NamedForm),
-    #[serde(deserialize_with = "forms::object")]
+    #[serde(deserialize_with = "fields::object")]
     DeleteDatabase(NamedForm),
-    #[serde(deserialize_with = "forms::object")]
+    #[serde(deserialize_with = "fields::object")]
     UndeleteDatabase(NamedForm),
     /// Needs the scope `admin`.
-    #[serde(deserialize_with = "forms::object")]
+    #[serde(deserialize_with = "fields::object")]
     PurgeDatabase(NamedForm),
-    #[serde(deserialize_with = "forms::object")]
+    #[serde(deserialize_with = "fields::object")]
     ChangeDatabase(ChangeForm),
 }
 
@@ -77,7 +80,7 @@ pub(crate) struct ChangeForm {
     #[schema(example = "shop")]
     database: String,
     /// What PATCH takes.
-    #[serde(deserialize_with = "forms::object")]
+    #[serde(deserialize_with = "fields::object")]
     change: ChangeBody,
 }
 

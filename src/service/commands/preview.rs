@@ -1,116 +1,52 @@
-//! What a command would bring about, without bringing it about: `?dry_run=plan`, and what stored
-//! plans show.
-use crate::domain::command::Command;
+//! What a command would bring about, without bringing it about.
 use crate::domain::database::Database;
 use crate::domain::event::Event;
+use crate::domain::ids::Sequence;
 use crate::domain::job::JobKind;
-use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
-use crate::http::Gateway;
-use crate::http::extract::mutation::Mutation;
-use crate::http::response::error::Problem;
-use crate::http::response::reply;
-use crate::http::response::reply::Marked;
-use axum::http::StatusCode;
-use axum::response::Response;
-use serde::{Deserialize, Serialize, Serializer};
-use utoipa::ToSchema;
-
-/// Asks what would happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum DryRun {
-    /// Answer with the plan.
-    Plan,
-}
 
 /// What a command would bring about now. Ids in it are examples: the command itself makes others.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Plan)]
-pub(crate) struct PlanView {
+#[derive(Debug)]
+pub struct Preview {
     /// The end of the log when it was made.
-    base_sequence: u64,
-    #[serde(flatten)]
-    outlook: Outlook,
+    pub base: Sequence,
+    /// What would happen.
+    pub consequences: Consequences,
 }
 
 /// What would happen.
-#[derive(Default, Serialize, ToSchema)]
-pub(crate) struct Outlook {
-    events: Vec<PlannedEvent>,
-    effects: Vec<Effect>,
-    warnings: Vec<String>,
+#[derive(Debug, Default)]
+pub struct Consequences {
+    /// Events that would be written at once; those of the job's steps come later.
+    pub events: Vec<Event>,
+    /// What would be done to workers and files.
+    pub effects: Vec<Effect>,
+    /// What the caller should know before it goes ahead.
+    pub warnings: Vec<String>,
 }
 
-/// An event that would be written at once; those of the job's steps come later.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct PlannedEvent {
-    #[schema(example = "job_enqueued")]
-    kind: &'static str,
-    #[schema(example = "forge")]
-    stream: String,
-    #[schema(value_type = Object)]
-    data: Data,
-}
-
-/// What would be done to workers and files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-struct Effect {
+/// Something that would be done to a worker, to files, or to a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
     /// `worker`, `file`, `job`, `settings`, `token` or `schedule`.
-    on: &'static str,
-    #[schema(example = "remove")]
-    action: &'static str,
-    what: String,
-    /// How much of the disk it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bytes: Option<u64>,
+    pub on: &'static str,
+    /// What is done: `remove`.
+    pub action: &'static str,
+    /// To which one.
+    pub what: String,
+    /// How many bytes of the disk it is about.
+    pub bytes: Option<u64>,
 }
 
-struct Data(Event);
-
-impl Serialize for Data {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize_data(serializer)
-    }
-}
-
-impl Gateway {
-    /// Answers with what the command would bring about.
-    pub(crate) fn answer_with_plan<T>(
-        &self,
-        mutation: &Mutation<T>,
-        command: &Command,
-    ) -> Result<Response, Problem> {
-        self.check_if_match(mutation, command)?;
-        let present = self.control.present();
-        let plan = PlanView {
-            base_sequence: present.head.sequence.0,
-            outlook: self.outlook(command)?,
-        };
-        Ok(reply::json(StatusCode::OK, &plan).seen(present.head.sequence))
-    }
-
-    /// What the command would bring about now.
-    pub(crate) fn outlook(&self, command: &Command) -> Result<Outlook, Refusal> {
-        let state = &self.control.present().state;
-        let events = self.control.plan(command)?;
+impl Consequences {
+    /// What these events would bring about; `bytes` is the size of their database.
+    pub(super) fn of(events: Vec<Event>, state: &State, bytes: Option<u64>) -> Self {
         let database = events.iter().find_map(Event::database);
         let database = database.and_then(|it| state.database(it));
-        let bytes = database.and_then(|it| self.size_of(it));
-        Ok(Outlook {
+        Self {
             effects: effects(&events, state, bytes),
             warnings: warnings(&events, state, database.map(AsRef::as_ref)),
-            events: events.into_iter().map(PlannedEvent::from).collect(),
-        })
-    }
-}
-
-impl From<Event> for PlannedEvent {
-    fn from(event: Event) -> Self {
-        Self {
-            kind: event.kind().as_str(),
-            stream: event.stream().to_string(),
-            data: Data(event),
+            events,
         }
     }
 }

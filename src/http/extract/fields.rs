@@ -1,5 +1,8 @@
 //! How values are read from requests: by their names, whole, within what can be told.
+use crate::control::past::Moment;
+use crate::domain::ids::Sequence;
 use crate::http::openapi::schemas;
+use crate::http::response::error::Problem;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use std::borrow::Cow;
@@ -12,17 +15,20 @@ use utoipa::{PartialSchema, ToSchema};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SequenceNumber(pub(crate) u64);
 
-/// No log is longer: the description's integers have 64 bits with their sign.
-pub(crate) const LARGEST_SEQUENCE: u64 = i64::MAX.unsigned_abs();
-
 impl<'de> Deserialize<'de> for SequenceNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = u64::deserialize(deserializer)?;
-        if number > LARGEST_SEQUENCE {
+        if number > schemas::LARGEST_SEQUENCE {
             let error = format_args!("{number} is larger than any sequence");
             return Err(D::Error::custom(error));
         }
         Ok(Self(number))
+    }
+}
+
+impl From<SequenceNumber> for Sequence {
+    fn from(number: SequenceNumber) -> Self {
+        Self(number.0)
     }
 }
 
@@ -36,6 +42,20 @@ impl ToSchema for SequenceNumber {
     fn name() -> Cow<'static, str> {
         "Sequence".into()
     }
+}
+
+/// What the query parameter `name` says: a sequence or a time.
+///
+/// # Errors
+/// When it is neither.
+pub(crate) fn moment(name: &str, text: &str) -> Result<Moment, Problem> {
+    let sequence = text.parse().map(|it| Moment::Sequence(Sequence(it)));
+    sequence
+        .or_else(|_| text.parse().map(Moment::Time))
+        .map_err(|_| {
+            Problem::invalid(format!("`{name}` is neither a sequence nor a time."))
+                .hint("a sequence is a whole number such as 42, a time 2026-03-01T12:00:00Z")
+        })
 }
 
 /// Fields by their names: a list would fill them by their order.

@@ -1,19 +1,21 @@
 //! Ends what runs on a database as soon as its time to live is over.
-use crate::data::QueryError;
+use crate::data::{QueryError, RowStream};
 use crate::domain::ids::DatabaseId;
-use crate::http::Gateway;
+use crate::service::Service;
+use bytes::Bytes;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How often a time that will be over is looked at: clocks are set, too.
 const LOOK: Duration = Duration::from_millis(250);
 
-impl Gateway {
+impl Service {
     /// Comes back once the database's time is over, which may be set anew until then.
-    pub(crate) async fn until_over(self: Arc<Self>, id: DatabaseId) {
+    pub(super) async fn until_over(self: Arc<Self>, id: DatabaseId) {
         let mut changes = self.control.changes();
         loop {
             let present = changes.borrow_and_update().clone();
@@ -44,7 +46,7 @@ impl Gateway {
     ///
     /// # Errors
     /// The work's own, and [`QueryError::Expired`].
-    pub(crate) async fn while_living<T, E: From<QueryError>>(
+    pub(super) async fn while_living<T, E: From<QueryError>>(
         self: &Arc<Self>,
         id: DatabaseId,
         work: impl Future<Output = Result<T, E>>,
@@ -59,5 +61,36 @@ impl Gateway {
             done = work => done,
             () = Arc::clone(self).until_over(id) => Err(QueryError::Expired.into()),
         }
+    }
+
+    /// Rows that are sent for as long as the database's time is not over.
+    pub(super) fn end_with_database(
+        self: &Arc<Self>,
+        database: DatabaseId,
+        rows: RowStream,
+    ) -> LivingRows {
+        let (over, stopper) = (Arc::clone(self).until_over(database), rows.stopper());
+        // Apart from the stream: nothing polls one whose client has stalled.
+        let ends = tokio::spawn(async move {
+            over.await;
+            stopper.stop(QueryError::Expired);
+        });
+        LivingRows {
+            rows,
+            _ends_with_database: AbortOnDropHandle::new(ends),
+        }
+    }
+}
+
+/// Rows that end with their database's time to live.
+pub struct LivingRows {
+    rows: RowStream,
+    _ends_with_database: AbortOnDropHandle<()>,
+}
+
+impl LivingRows {
+    /// The next piece; none behind the last.
+    pub async fn next(&mut self) -> Option<Result<Bytes, QueryError>> {
+        self.rows.next().await
     }
 }

@@ -1,17 +1,15 @@
-//! What the bodies of lifecycle calls may hold.
-use crate::clock::timestamp::parse_duration;
+//! Settings of databases, as the bodies of lifecycle calls hold them.
 use crate::domain::command::{CreateDatabase, DatabaseChange, IfExists};
 use crate::domain::database::{Durability, EngineName, Labels, Limits};
 use crate::domain::lifecycle::{Changed, ChangedTtl, Wanted};
 use crate::domain::name::DatabaseName;
 use crate::engine::registry;
-use crate::http::extract::forms;
+use crate::http::extract::fields;
+use crate::http::extract::span::Span;
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
 use crate::http::response::refusals::sentence;
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
-use std::fmt;
-use std::time::Duration;
+use serde::de::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 /// The engine of a database whose creator named none.
@@ -34,7 +32,7 @@ pub(crate) struct CreateBody {
     /// The owner's own key-value marks.
     #[schema(schema_with = schemas::labels)]
     labels: Option<Labels>,
-    #[serde(default, deserialize_with = "forms::optional_object")]
+    #[serde(default, deserialize_with = "fields::optional_object")]
     limits: Option<LimitsBody>,
     /// `full`, or `relaxed` for faster writes that a loss of power may take back.
     #[schema(schema_with = schemas::durability)]
@@ -55,7 +53,7 @@ pub(crate) struct ChangeBody {
     /// The owner's own key-value marks, all of them.
     #[schema(schema_with = schemas::labels)]
     labels: Option<Labels>,
-    #[serde(default, deserialize_with = "forms::optional_object")]
+    #[serde(default, deserialize_with = "fields::optional_object")]
     limits: Option<LimitsBody>,
     /// Whether it refuses to be deleted.
     protect: Option<bool>,
@@ -67,15 +65,15 @@ pub(crate) struct ChangeBody {
 #[schema(as = LimitsInput)]
 struct LimitsBody {
     /// Most bytes its file may grow to.
-    #[serde(default, deserialize_with = "forms::whole")]
+    #[serde(default, deserialize_with = "fields::whole")]
     #[schema(minimum = 65_536, maximum = 1_099_511_627_776_i64)]
     size_bytes: Option<u64>,
     /// Most bytes of memory for its worker.
-    #[serde(default, deserialize_with = "forms::whole")]
+    #[serde(default, deserialize_with = "fields::whole")]
     #[schema(minimum = 16_777_216, maximum = 1_099_511_627_776_i64)]
     memory_bytes: Option<u64>,
     /// Thousandths of a processor for its worker.
-    #[serde(default, deserialize_with = "forms::whole")]
+    #[serde(default, deserialize_with = "fields::whole")]
     #[schema(minimum = 10, maximum = 64_000)]
     cpu_millis: Option<u32>,
 }
@@ -166,41 +164,6 @@ impl LimitsBody {
     }
 }
 
-/// A duration: `2h`, `30s`, or seconds as a number or as a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span(pub(crate) Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SpanVisitor)
-    }
-}
-
-struct SpanVisitor;
-
-impl Visitor<'_> for SpanVisitor {
-    type Value = Span;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a duration such as \"30s\", \"2h\" or a whole number of seconds")
-    }
-
-    /// JSON knows one kind of number: 90.0 is 90.
-    fn visit_f64<E: Error>(self, seconds: f64) -> Result<Span, E> {
-        let whole = forms::whole_number(seconds);
-        let whole = whole.ok_or_else(|| E::invalid_value(Unexpected::Float(seconds), &self))?;
-        self.visit_u64(whole)
-    }
-
-    fn visit_u64<E: Error>(self, seconds: u64) -> Result<Span, E> {
-        self.visit_str(&seconds.to_string())
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
-        parse_duration(text).map(Span).map_err(E::custom)
-    }
-}
-
 /// Tells `null` from nothing.
 fn null_or_value<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
@@ -212,7 +175,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use crate::http::routes::databases::body::*;
+    use super::*;
+    use std::time::Duration;
 
     fn change(text: &str) -> Result<DatabaseChange, serde_json::Error> {
         let body: ChangeBody = serde_json::from_str(text)?;

@@ -1,0 +1,186 @@
+//! Bodies of requests that run SQL; their options are declared here once.
+use super::fields;
+
+use super::words::BatchWord;
+use crate::data::{BatchStatement, Params, QueryOptions, QueryRequest};
+use crate::http::openapi::schemas;
+use crate::service::sql::{Batch, default_options};
+use serde::Deserialize;
+use std::time::Duration;
+use utoipa::{IntoParams, ToSchema};
+
+/// Declares a body: its own fields, and the options of SQL that it takes: those of reads, or all.
+/// Flattened, every field of a body would be copied first.
+macro_rules! sql_body {
+    ($(#[$meta:meta])* $name:ident { $($own:tt)* } with all options) => {
+        sql_body! {
+            $(#[$meta])*
+            $name {
+                $($own)*
+                /// Refuse the statement if it would change something.
+                #[serde(default)]
+                readonly: bool,
+                /// Most bytes of the answer; 4 MiB when not given, at most 64 MiB. A larger one is
+                /// refused.
+                #[serde(default, deserialize_with = "fields::whole")]
+                #[schema(minimum = 1, maximum = 67_108_864)]
+                max_bytes: Option<u64>,
+            }
+            with options of reads
+        }
+
+        impl $name {
+            fn options(&self) -> QueryOptions {
+                let max_bytes = self.max_bytes;
+                QueryOptions {
+                    readonly: self.readonly,
+                    max_bytes: max_bytes.map(|it| usize::try_from(it).unwrap_or(usize::MAX)),
+                    ..self.read_options()
+                }
+            }
+        }
+    };
+    ($(#[$meta:meta])* $name:ident { $($own:tt)* } with options of reads) => {
+        $(#[$meta])*
+        #[derive(Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name {
+            $($own)*
+            /// Most milliseconds that it may take; 5,000 when not given, at most 60,000.
+            #[serde(default, deserialize_with = "fields::whole")]
+            #[schema(minimum = 1, maximum = 60_000)]
+            timeout_ms: Option<u64>,
+            /// Rows after which the answer ends and says `truncated`. When not given, a result of
+            /// more than 10,000 rows is refused.
+            #[serde(default, deserialize_with = "fields::whole")]
+            #[schema(minimum = 1, maximum = 100_000)]
+            max_rows: Option<u64>,
+            /// How integers beyond ±(2^53 − 1) are written.
+            #[serde(default)]
+            int64: crate::http::extract::words::Int64Word,
+            /// Rows as lists or as objects.
+            #[serde(default)]
+            shape: crate::http::extract::words::ShapeWord,
+        }
+
+        impl $name {
+            fn read_options(&self) -> QueryOptions {
+                QueryOptions {
+                    timeout: self.timeout_ms.map(Duration::from_millis),
+                    max_rows: self.max_rows,
+                    int64: self.int64.into(),
+                    shape: self.shape.into(),
+                    ..default_options()
+                }
+            }
+        }
+    };
+}
+
+sql_body! {
+    /// One statement, and how its answer is to look.
+    QueryBody {
+        /// One SQL statement.
+        #[schema(example = "SELECT name FROM customers WHERE id = ?1")]
+        sql: String,
+        /// Values for its parameters: a list, or an object by name.
+        #[serde(default)]
+        #[schema(schema_with = schemas::parameters, example = json!([7]))]
+        params: Params,
+    }
+    with all options
+}
+
+sql_body! {
+    /// Statements that run in order, and how their answers are to look.
+    BatchBody {
+        /// At most 1,000.
+        #[schema(max_items = 1000)]
+        statements: Vec<StatementBody>,
+        /// What keeps them together.
+        #[serde(default)]
+        transaction: BatchWord,
+    }
+    with all options
+}
+
+sql_body! {
+    /// A question to the history.
+    AuditQuery {
+        /// One SQL statement that reads.
+        #[schema(example = "SELECT actor, count(*) FROM events GROUP BY actor")]
+        sql: String,
+        /// Values for its parameters: a list, or an object by name.
+        #[serde(default)]
+        #[schema(schema_with = schemas::parameters, example = json!([]))]
+        params: Params,
+    }
+    with options of reads
+}
+
+/// One statement of a batch.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct StatementBody {
+    /// One SQL statement.
+    #[schema(example = "INSERT INTO customers (name) VALUES (?1)")]
+    sql: String,
+    /// Values for its parameters: a list, or an object by name.
+    #[serde(default)]
+    #[schema(schema_with = schemas::parameters, example = json!(["Ann"]))]
+    params: Params,
+}
+
+/// How a script runs.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ScriptParameters {
+    /// Most milliseconds that all of it may take; 5,000 when not given, at most 60,000.
+    #[param(minimum = 1, maximum = 60_000)]
+    timeout_ms: Option<u64>,
+}
+
+impl From<QueryBody> for QueryRequest {
+    fn from(body: QueryBody) -> Self {
+        Self {
+            options: body.options(),
+            sql: body.sql,
+            params: body.params,
+        }
+    }
+}
+
+impl From<AuditQuery> for QueryRequest {
+    fn from(body: AuditQuery) -> Self {
+        Self {
+            options: body.read_options(),
+            sql: body.sql,
+            params: body.params,
+        }
+    }
+}
+
+impl From<BatchBody> for Batch {
+    fn from(body: BatchBody) -> Self {
+        let options = body.options();
+        let statements = body.statements.into_iter().map(|it| BatchStatement {
+            sql: it.sql.into(),
+            params: it.params,
+        });
+        Self {
+            statements: statements.collect(),
+            mode: body.transaction.into(),
+            options,
+        }
+    }
+}
+
+impl From<ScriptParameters> for QueryOptions {
+    fn from(parameters: ScriptParameters) -> Self {
+        Self {
+            timeout: parameters.timeout_ms.map(Duration::from_millis),
+            ..default_options()
+        }
+    }
+}

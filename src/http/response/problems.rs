@@ -1,0 +1,358 @@
+//! What the use cases say no with, as problems.
+use super::error::{ErrorCode, Problem};
+use super::refusals::sentence;
+use crate::data::{QueryError, TransactionEnd, TransactionError};
+use crate::event_log::checkpoints::{FileError, KeyError};
+use crate::http::middleware::admission::no_room;
+use crate::http::middleware::admission::share::Share;
+use crate::projections::control_db;
+use crate::service::caller::{AccessDenied, AuthenticationError};
+use crate::service::commands::CommandError;
+use crate::service::freshness::{FreshnessError, NotReached};
+use crate::service::history::{AuditError, PastError};
+use crate::service::lists::LookupError;
+use crate::service::resolver::ResolveError;
+use crate::service::sql::{FailedStatement, InvalidOption, RunError, Several};
+use crate::service::watch::WatchError;
+use crate::shares::Kind;
+use std::io;
+
+impl From<AuthenticationError> for Problem {
+    fn from(error: AuthenticationError) -> Self {
+        Self::unauthenticated(sentence(&error))
+    }
+}
+
+impl From<AccessDenied> for Problem {
+    fn from(error: AccessDenied) -> Self {
+        Self::new(ErrorCode::InsufficientScope, sentence(&error))
+    }
+}
+
+impl From<InvalidOption> for Problem {
+    fn from(error: InvalidOption) -> Self {
+        Self::invalid(sentence(&error))
+    }
+}
+
+impl From<ResolveError> for Problem {
+    fn from(error: ResolveError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            ResolveError::Denied(denied) => denied.into(),
+            ResolveError::Refused(refusal) => refusal.into(),
+            ResolveError::NotFound(_) => Self::new(ErrorCode::DatabaseNotFound, detail)
+                .hint("GET /v1/databases lists them, POST /v1/databases creates one"),
+            ResolveError::NotReady { job, .. } => {
+                let problem = Self::new(ErrorCode::DatabaseNotReady, detail);
+                match job {
+                    Some(job) => {
+                        problem.hint(format!("follow its job: GET /v1/jobs/{job}?wait=20"))
+                    }
+                    None => problem,
+                }
+            }
+            ResolveError::Stopped { name, .. } => Self::new(ErrorCode::DatabaseNotReady, detail)
+                .hint(format!("POST /v1/databases/{name}/start starts it"))
+                .lasting(),
+            ResolveError::Stuck { job, .. } => Self::new(ErrorCode::DatabaseStuck, detail).hint(
+                format!("look at GET /v1/jobs/{job}; POST /v1/jobs/{job}/retry tries again"),
+            ),
+            ResolveError::Trashed { name, .. } => Self::new(ErrorCode::DatabaseDeleted, detail)
+                .hint(format!("POST /v1/databases/{name}/undelete brings it back")),
+        }
+    }
+}
+
+impl From<NotReached> for Problem {
+    fn from(error: NotReached) -> Self {
+        Self::invalid(sentence(&error))
+            .hint("send a number that an answer's X-DBForge-Sequence has told")
+    }
+}
+
+impl From<FreshnessError> for Problem {
+    fn from(error: FreshnessError) -> Self {
+        match error {
+            FreshnessError::NotReached(error) => error.into(),
+            FreshnessError::Behind(behind) => {
+                tracing::warn!(
+                    trouble = behind.position.trouble,
+                    "a list was given up: {behind}"
+                );
+                Self::new(ErrorCode::SequenceNotReached, sentence(&behind))
+            }
+        }
+    }
+}
+
+impl From<control_db::QueryError> for Problem {
+    fn from(error: control_db::QueryError) -> Self {
+        match error {
+            control_db::QueryError::InvalidCursor => Self::invalid(sentence(&error))
+                .hint("send the `next_cursor` of the same list, with the same parameters"),
+            control_db::QueryError::Unavailable { .. } => {
+                tracing::warn!(%error, "a list was not read");
+                Self::new(ErrorCode::Overloaded, "The lists cannot be read now.")
+                    .hint("a narrower filter is less work")
+            }
+        }
+    }
+}
+
+impl From<LookupError> for Problem {
+    fn from(error: LookupError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            LookupError::Denied(error) => error.into(),
+            LookupError::Resolve(error) => error.into(),
+            LookupError::Fresh(error) => error.into(),
+            LookupError::Query(error) => error.into(),
+            LookupError::NoJob(_) => {
+                Self::new(ErrorCode::JobNotFound, detail).hint("GET /v1/jobs lists them")
+            }
+        }
+    }
+}
+
+impl From<PastError> for Problem {
+    fn from(error: PastError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            PastError::NotYet { .. } => Self::new(ErrorCode::EventNotFound, detail)
+                .hint("leave `at` out for the present state"),
+            PastError::Reversed => Self::invalid(detail).hint("exchange them"),
+            PastError::TooMany => Self::new(ErrorCode::Overloaded, detail),
+            PastError::Unreadable(_) | PastError::Interrupted(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<AuditError> for Problem {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Denied(error) => error.into(),
+            AuditError::Option(error) => error.into(),
+            AuditError::Fresh(error) => error.into(),
+            AuditError::Query(error) => error.into(),
+        }
+    }
+}
+
+impl From<WatchError> for Problem {
+    fn from(error: WatchError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            WatchError::NoRoom(pass, refused) => no_room(&pass, Kind::Streams, refused)
+                .hint("GET /v1/events?after=<sequence>&wait=30 asks without a stream"),
+            WatchError::AfterEnd { .. } => Self::invalid(detail),
+            WatchError::NoPass => Self::internal(error),
+        }
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            CommandError::Denied(error) => error.into(),
+            CommandError::Resolve(error) => error.into(),
+            CommandError::Lookup(error) => error.into(),
+            CommandError::Submit(error) => error.into(),
+            CommandError::CannotUndo(error) => error.into(),
+            CommandError::Runtime(error) => error.into(),
+            CommandError::NoDatabaseToMatch | CommandError::InvalidSecret(_) => {
+                Self::invalid(detail)
+            }
+            CommandError::Gone(_) => Self::new(ErrorCode::DatabaseNotFound, detail)
+                .hint("send the request again, with another `Idempotency-Key`"),
+            CommandError::JobOver { .. } => Self::new(ErrorCode::WrongState, detail),
+            CommandError::NotFired { schedule, .. } => Self::new(ErrorCode::WrongState, detail)
+                .hint(format!("look at GET /v1/schedules/{schedule}")),
+            CommandError::EventNotFound(_) => Self::new(ErrorCode::EventNotFound, detail)
+                .hint("GET /v1/audit/head has the last one's sequence"),
+            CommandError::TokenNotFound(_) => Self::new(ErrorCode::TokenNotFound, detail)
+                .hint("GET /v1/tokens lists them; a token is revoked by its id"),
+            CommandError::WorkerNotFound(_) => Self::new(ErrorCode::WorkerNotFound, detail)
+                .hint("GET /v1/events?kind=worker_quarantined shows those that were set aside"),
+            CommandError::FolderNotFound(_) => Self::new(ErrorCode::FolderNotFound, detail)
+                .hint("GET /v1/drift lists them; it looks once a minute"),
+            CommandError::FoldersLeftAlone => Self::new(ErrorCode::LogReadOnly, detail),
+            CommandError::WebhookTarget(_) => Self::invalid(detail)
+                .hint("the setting DBFORGE_WEBHOOK_TARGETS names the networks they may go to"),
+            CommandError::Internal(cause) => Self::internal(cause),
+        }
+    }
+}
+
+impl From<RunError> for Problem {
+    fn from(error: RunError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            RunError::Denied(error) => error.into(),
+            RunError::Option(error) => error.into(),
+            RunError::Resolve(error) => error.into(),
+            RunError::Query(error) => error.into(),
+            RunError::Transaction(error) => error.into(),
+            RunError::WriterNotAllowed => {
+                Self::new(ErrorCode::ReadOnly, detail).hint("`\"mode\":\"readonly\"` reads")
+            }
+            RunError::Statement(failed) => failed.into(),
+        }
+    }
+}
+
+impl From<FailedStatement> for Problem {
+    fn from(failed: FailedStatement) -> Self {
+        let FailedStatement {
+            statement,
+            kept,
+            of,
+            error,
+        } = failed;
+        let (place, offset) = match of {
+            Several::Batch { .. } => (format!("statement {statement}"), None),
+            Several::Script { offset, line, .. } => {
+                let place = format!("statement {statement}, at line {line},");
+                (place, Some(offset))
+            }
+        };
+        let problem = match error {
+            TransactionError::Query(error) => one_of_several(error, &place, kept_part(of)),
+            other => other.into(),
+        };
+        problem.at_statement(statement, kept, offset)
+    }
+}
+
+/// What is kept of the others, in words.
+fn kept_part(of: Several) -> &'static str {
+    match of {
+        Several::Batch {
+            one_by_one: false, ..
+        } => "nothing of the batch is kept",
+        Several::Batch {
+            in_transaction: false,
+            ..
+        } => "the statements before it are kept",
+        Several::Batch { .. } => "the statements before it are kept in the transaction",
+        Several::Script {
+            in_transaction: false,
+            ..
+        } => "nothing is kept",
+        Several::Script { .. } => "nothing of the script is kept",
+    }
+}
+
+/// The problem of one statement, with what it means for the others as a hint where there is none
+/// yet.
+fn one_of_several(error: QueryError, place: &str, kept: &str) -> Problem {
+    if error == QueryError::DeferredForeignKey {
+        let hint = format!(
+            "since {place} a deferred foreign key is broken, which is found at the commit; {kept}"
+        );
+        return Problem::from(error).hint(hint);
+    }
+    let is_unknown = error == QueryError::OutcomeUnknown;
+    let has_hint = error.hint().is_some();
+    let problem = Problem::from(error);
+    if has_hint || is_unknown || problem.code() == ErrorCode::Internal {
+        return problem;
+    }
+    problem.hint(format!("{place} failed; {kept}"))
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        let code = match &error {
+            QueryError::InvalidRequest { .. } | QueryError::DuplicateColumn { .. } => {
+                ErrorCode::InvalidRequest
+            }
+            QueryError::Sql { .. } => ErrorCode::SqlError,
+            QueryError::NotAllowed { .. } | QueryError::ForeignKeysOff => {
+                ErrorCode::StatementNotAllowed
+            }
+            QueryError::ReadOnly => ErrorCode::ReadOnly,
+            QueryError::Constraint { .. } | QueryError::DeferredForeignKey => {
+                ErrorCode::ConstraintViolation
+            }
+            QueryError::ParameterMismatch { .. } => ErrorCode::ParameterMismatch,
+            QueryError::PayloadTooLarge { .. } => ErrorCode::PayloadTooLarge,
+            QueryError::ResultTooLarge { .. } => ErrorCode::ResultTooLarge,
+            QueryError::Timeout { .. } => ErrorCode::StatementTimeout,
+            QueryError::TokenEnded => ErrorCode::Unauthenticated,
+            QueryError::Expired => ErrorCode::DatabaseExpired,
+            QueryError::Locked => ErrorCode::DatabaseLocked,
+            QueryError::QuotaExceeded | QueryError::TemporaryFilesFull { .. } => {
+                ErrorCode::QuotaExceeded
+            }
+            QueryError::DiskFull => ErrorCode::DiskFull,
+            QueryError::DataMissing => ErrorCode::DataMissing,
+            QueryError::Overloaded { .. } | QueryError::NoRoom | QueryError::Benched { .. } => {
+                ErrorCode::Overloaded
+            }
+            QueryError::OutcomeUnknown | QueryError::Broken { .. } => ErrorCode::Internal,
+        };
+        // SQLite's own words stay as they are: clients compare them.
+        let detail = match &error {
+            QueryError::Sql { .. }
+            | QueryError::Constraint { .. }
+            | QueryError::DeferredForeignKey => error.to_string(),
+            other => sentence(other),
+        };
+        let mut problem = Self::new(code, detail);
+        if code == ErrorCode::Internal {
+            problem = problem.because(&error);
+        }
+        match error.hint() {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    }
+}
+
+impl From<TransactionError> for Problem {
+    fn from(error: TransactionError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            TransactionError::NotFound => Self::new(ErrorCode::TransactionNotFound, detail)
+                .hint("POST /v1/databases/{db}/transactions begins one"),
+            TransactionError::Ended(TransactionEnd::Stopping) => {
+                Self::new(ErrorCode::Stopping, detail)
+            }
+            TransactionError::Ended(_) => Self::new(ErrorCode::TransactionEnded, detail)
+                .hint("begin another, and do all of it again if it was not committed"),
+            TransactionError::TooMany { .. } => Self::new(ErrorCode::Overloaded, detail),
+            TransactionError::ShareTaken { open } => Self::new(ErrorCode::RateLimited, detail)
+                .of_share(Share::of_transactions(open))
+                .hint("end some of them before you begin others"),
+            TransactionError::Outdated => Self::new(ErrorCode::DatabaseLocked, detail)
+                .hint("roll it back and begin again; `\"mode\":\"immediate\"` cannot meet this")
+                .lasting(),
+            TransactionError::Query(error) => error.into(),
+            TransactionError::RolledBack(error) => {
+                let hint = error
+                    .hint()
+                    .map_or_else(String::new, |it| format!("; {it}"));
+                Self::from(error).hint(format!("the transaction was rolled back{hint}"))
+            }
+        }
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        match &error {
+            KeyError::Io(cause) if cause.kind() == io::ErrorKind::StorageFull => {
+                Self::new(ErrorCode::DiskFull, sentence(&error))
+            }
+            KeyError::Io(_) | KeyError::NoKey => Self::internal(error),
+        }
+    }
+}
+
+impl From<FileError> for Problem {
+    fn from(error: FileError) -> Self {
+        Self::internal(error)
+    }
+}

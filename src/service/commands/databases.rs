@@ -1,0 +1,165 @@
+//! Databases: created, changed, and acted on by lifecycle commands.
+use super::{CommandError, CommandRequest, Enqueued, Outcome};
+use crate::control::Accepted;
+use crate::domain::command::{Command, CreateDatabase, DatabaseChange};
+use crate::domain::database::{Condition, Database, Limits};
+use crate::domain::ids::{DatabaseId, Sequence};
+use crate::domain::state::State;
+use crate::domain::token::Scope;
+use crate::service::Service;
+use crate::service::caller::{AccessDenied, Caller};
+use std::sync::Arc;
+
+/// What came of a create.
+#[derive(Debug)]
+pub enum Creation {
+    /// A job makes it.
+    Enqueued(Enqueued),
+    /// It was there.
+    Existing(Shown),
+}
+
+/// A database after a command about it.
+#[derive(Debug)]
+pub struct Shown {
+    /// The database.
+    pub database: Arc<Database>,
+    /// What happened.
+    pub accepted: Accepted,
+    /// The end of the log when it was looked at.
+    pub seen: Sequence,
+}
+
+impl Service {
+    /// Creates a database, or finds the one that has the name where the command allows it. What is
+    /// `wanted` is not looked at before the caller's rights.
+    ///
+    /// # Errors
+    /// When the caller may not, or the command is refused.
+    pub async fn create_database<E: From<CommandError>>(
+        &self,
+        request: &CommandRequest,
+        name: Option<&str>,
+        wanted: impl FnOnce() -> Result<CreateDatabase, E>,
+    ) -> Result<Outcome<Creation>, E> {
+        may_create(&request.caller, name).map_err(CommandError::from)?;
+        Ok(self.create(request, wanted()?).await?)
+    }
+
+    async fn create(
+        &self,
+        request: &CommandRequest,
+        wanted: CreateDatabase,
+    ) -> Result<Outcome<Creation>, CommandError> {
+        let name = wanted
+            .name
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let command = Command::CreateDatabase(wanted);
+        let accepted = match self.carry_out_or_preview(request, |_| Ok(command)).await? {
+            Outcome::Done(accepted) => accepted,
+            Outcome::Preview(preview) => return Ok(Outcome::Preview(preview)),
+        };
+        Ok(Outcome::Done(if accepted.job().is_some() {
+            Creation::Enqueued(self.follow(request, accepted).await?)
+        } else {
+            Creation::Existing(self.existing(request, &name, accepted).await?)
+        }))
+    }
+
+    /// The database of a create that found one; once it is created, where the caller waits.
+    async fn existing(
+        &self,
+        request: &CommandRequest,
+        name: &str,
+        accepted: Accepted,
+    ) -> Result<Shown, CommandError> {
+        // Under a key the answer to a retry is about the same database.
+        let find = |state: &State| match accepted.database() {
+            Some(id) => state.database(id).cloned(),
+            None => state.find_database(name).cloned(),
+        };
+        let created_by = find(&self.control.present().state)
+            .filter(|it| it.condition == Condition::Creating)
+            .and_then(|it| it.queue.first().map(|it| it.id));
+        if let (Some(job), Some(wait)) = (created_by, request.wait) {
+            self.wait_for_job(job, wait).await?;
+        }
+        let present = self.control.present();
+        let database = find(&present.state).ok_or_else(|| CommandError::Gone(name.to_owned()))?;
+        Ok(Shown {
+            database,
+            accepted,
+            seen: present.head.sequence,
+        })
+    }
+
+    /// Changes a database's settings. `change` is given the limits that it has.
+    ///
+    /// # Errors
+    /// When the caller may not, there is no such database, or the change is refused.
+    pub async fn change_database(
+        &self,
+        request: &CommandRequest,
+        reference: &str,
+        change: impl Fn(Limits) -> DatabaseChange,
+    ) -> Result<Outcome<Shown>, CommandError> {
+        let caller = &request.caller;
+        caller.require(Scope::Manage)?;
+        let command = |state: &State| {
+            let found = caller.find_database(state, reference)?;
+            Ok(Command::ChangeDatabase {
+                database: found.id,
+                change: change(found.limits),
+            })
+        };
+        let accepted = match self.carry_out_or_preview(request, command).await? {
+            Outcome::Done(accepted) => accepted,
+            Outcome::Preview(preview) => return Ok(Outcome::Preview(preview)),
+        };
+        let present = self.control.present();
+        // Where nothing was different and there is no key, no event names the database.
+        let database = match accepted.database() {
+            Some(id) => {
+                let found = present.state.database(id);
+                found.ok_or_else(|| CommandError::Gone(reference.to_owned()))?
+            }
+            None => caller.find_database(&present.state, reference)?,
+        };
+        Ok(Outcome::Done(Shown {
+            database: database.clone(),
+            accepted,
+            seen: present.head.sequence,
+        }))
+    }
+
+    /// Does one thing to one database, which takes a job.
+    ///
+    /// # Errors
+    /// When the caller lacks `scope`, there is no such database, or the command is refused.
+    pub async fn act_on_database(
+        &self,
+        request: &CommandRequest,
+        reference: &str,
+        scope: Scope,
+        command: fn(DatabaseId) -> Command,
+    ) -> Result<Outcome<Enqueued>, CommandError> {
+        let caller = &request.caller;
+        caller.require(scope)?;
+        let found = |state: &State| {
+            let database = caller.find_database(state, reference)?;
+            Ok(command(database.id))
+        };
+        self.enqueue(request, found).await
+    }
+}
+
+fn may_create(caller: &Caller, name: Option<&str>) -> Result<(), AccessDenied> {
+    caller.require(Scope::Manage)?;
+    match name {
+        Some(name) => caller.require_name(name),
+        // Whether a generated name is covered is not known before it is made.
+        None => caller.require_all(),
+    }
+}

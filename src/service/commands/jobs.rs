@@ -1,0 +1,40 @@
+//! Jobs: cancelled, and released when they are stuck.
+use super::{CommandError, CommandRequest, Outcome};
+use crate::control::{Accepted, SubmitError};
+use crate::domain::command::Command;
+use crate::domain::ids::JobId;
+use crate::domain::job::Job;
+use crate::domain::refusal::Refusal;
+use crate::domain::token::Scope;
+use crate::service::Service;
+use std::sync::Arc;
+
+impl Service {
+    /// Does one thing to one unfinished job. Returns the job as it is then.
+    ///
+    /// # Errors
+    /// When the caller may not, there is no such job, or it is over.
+    pub async fn act_on_job(
+        &self,
+        request: &CommandRequest,
+        id: &str,
+        command: fn(JobId) -> Command,
+    ) -> Result<Outcome<(Accepted, Arc<Job>)>, CommandError> {
+        request.caller.require(Scope::Manage)?;
+        let job = self.visible_job(&request.caller, id).await?.id;
+        let done = self.carry_out_or_preview(request, |_| Ok(command(job)));
+        let accepted = match done.await {
+            Ok(Outcome::Done(accepted)) => accepted,
+            Ok(Outcome::Preview(preview)) => return Ok(Outcome::Preview(preview)),
+            // The rules know unfinished jobs alone, and this one was there: it has ended, a while
+            // ago or just now.
+            Err(CommandError::Submit(SubmitError::Refused(Refusal::JobNotFound(_)))) => {
+                let state = self.known_job(job).await?.state;
+                return Err(CommandError::JobOver { job, state });
+            }
+            Err(error) => return Err(error),
+        };
+        let job = self.known_job(job).await?;
+        Ok(Outcome::Done((accepted, job)))
+    }
+}

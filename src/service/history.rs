@@ -1,0 +1,125 @@
+//! Looks back: the state at earlier moments, and SQL on the history.
+use super::Service;
+use super::caller::{AccessDenied, Caller};
+use super::freshness::FreshnessError;
+use super::sql::{InvalidOption, check_options};
+use crate::clock::timestamp::Timestamp;
+use crate::control::Present;
+use crate::control::past::{Moment, fold_on};
+use crate::data::{QueryAnswer, QueryError, QueryRequest};
+use crate::domain::ids::Sequence;
+use crate::domain::state::State;
+use crate::event_log::ReadError;
+use std::time::Duration;
+
+/// The longest that a rebuild waits for its turn.
+const TURN_WAIT: Duration = Duration::from_secs(10);
+
+/// Why an earlier state cannot be shown.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PastError {
+    /// The moment is still to come.
+    #[error("the history ends at event {head}, and it is {now}")]
+    NotYet {
+        /// The last event.
+        head: Sequence,
+        /// The time.
+        now: Timestamp,
+    },
+    /// The later moment lies before the earlier one.
+    #[error("`to` lies before `from`")]
+    Reversed,
+    /// Too many earlier states are being rebuilt.
+    #[error("too many earlier states are being folded; try again")]
+    TooMany,
+    /// The log could not be read.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// The thread that rebuilt it ended early.
+    #[error("the thread that folded an earlier state ended: {0}")]
+    Interrupted(String),
+}
+
+/// Why a question to the history has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AuditError {
+    /// The caller may not see the whole history.
+    #[error(transparent)]
+    Denied(#[from] AccessDenied),
+    /// An option lies outside of its bounds.
+    #[error(transparent)]
+    Option(#[from] InvalidOption),
+    /// The history is not there yet.
+    #[error(transparent)]
+    Fresh(#[from] FreshnessError),
+    /// The statement fails.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+impl Service {
+    /// The states at these moments, each not before the one in front of it.
+    ///
+    /// # Errors
+    /// When a moment is still to come, too many rebuilds wait, or the log cannot be read.
+    pub async fn past<const N: usize>(
+        &self,
+        present: &Present,
+        moments: [Moment; N],
+    ) -> Result<[State; N], PastError> {
+        for moment in moments {
+            self.check_is_past(present, moment)?;
+        }
+        let turn = tokio::time::timeout(TURN_WAIT, self.rebuilds.take()).await;
+        let Ok(Ok(turn)) = turn else {
+            return Err(PastError::TooMany);
+        };
+        let log = self.control.log().clone();
+        let rebuild = move || {
+            // Held until the rebuild has ended, also when the caller has gone away meanwhile.
+            let _turn = turn;
+            let mut state = State::default();
+            let mut states = [const { None }; N];
+            for (moment, place) in moments.into_iter().zip(&mut states) {
+                if !fold_on(log.as_ref(), &mut state, moment)? {
+                    return Err(PastError::Reversed);
+                }
+                *place = Some(state.clone());
+            }
+            Ok(states.map(|it| it.expect("every place was filled")))
+        };
+        let states = tokio::task::spawn_blocking(rebuild).await;
+        states.map_err(|error| PastError::Interrupted(error.to_string()))?
+    }
+
+    /// Runs one statement that reads on the history, once that has reached `min_sequence`. Returns
+    /// the last event that the answer has seen as well.
+    ///
+    /// # Errors
+    /// When the caller may not, an option is out of bounds, the history is not there in time, or the statement fails.
+    pub async fn query_history(
+        &self,
+        caller: &Caller,
+        min_sequence: Option<Sequence>,
+        request: QueryRequest,
+    ) -> Result<(QueryAnswer, Sequence), AuditError> {
+        caller.require_audit()?;
+        check_options(&request.options, self.data.config())?;
+        let present = self.listed_at(min_sequence).await?;
+        let answer = self.data.query_history(&self.control_db, request).await?;
+        Ok((answer, present.head.sequence))
+    }
+
+    fn check_is_past(&self, present: &Present, moment: Moment) -> Result<(), PastError> {
+        let head = present.head.sequence;
+        let now = self.control.clock().now().max(present.head.time);
+        let is_past = match moment {
+            Moment::Sequence(it) => it <= head,
+            Moment::Time(it) => it <= now,
+        };
+        if is_past {
+            return Ok(());
+        }
+        Err(PastError::NotYet { head, now })
+    }
+}

@@ -1,0 +1,124 @@
+//! The use cases, one function each: resolve a database, run SQL, submit commands and wait for
+//! their jobs, plan and undo, watch, look back.
+//!
+//! Every protocol calls these and nothing below them. They know callers and what those may do;
+//! of HTTP they know nothing.
+pub mod caller;
+pub mod commands;
+pub mod freshness;
+mod health;
+pub mod history;
+pub mod jobs;
+pub mod lists;
+pub mod resolver;
+mod root_token;
+pub mod sql;
+pub mod watch;
+
+pub use self::root_token::RootToken;
+
+use self::health::RuntimeHealth;
+use crate::clock::Stopwatch;
+use crate::control::ControlPlane;
+use crate::data::DataPlane;
+use crate::event_log::checkpoints::Checkpoints;
+use crate::jobs::Workshop;
+use crate::jobs::live::LiveJobs;
+use crate::jobs::observed::ObservedWorkers;
+use crate::jobs::webhooks::{WebhookConfig, Webhooks};
+use crate::projections::control_db::ControlDb;
+use crate::runtime::Runtime;
+use crate::shares::Line;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// Earlier states that are rebuilt at once: each keeps a core and the log's reader busy, and
+/// commands need both.
+const REBUILDS: usize = 1;
+/// Rebuilds that may wait for their turn.
+const WAITING_REBUILDS: usize = 64;
+
+/// Bounds of the use cases.
+#[derive(Debug, Clone)]
+pub struct ServiceConfig {
+    /// How long SQL waits for a database that is being created, or whose files a job has.
+    pub ready_wait: Duration,
+    /// Bounds of webhooks.
+    pub webhooks: WebhookConfig,
+}
+
+/// What the use cases work with; built once, shared by all protocols.
+pub struct Service {
+    /// Takes commands, knows the current state.
+    pub control: Arc<ControlPlane>,
+    /// Answers lists and searches.
+    pub control_db: Arc<ControlDb>,
+    /// Runs SQL, owns the files.
+    pub data: Arc<DataPlane>,
+    /// Runs the workers.
+    pub runtime: Arc<dyn Runtime>,
+    /// The workers as they were last seen.
+    pub workers: Arc<ObservedWorkers>,
+    /// Delivers events to receivers.
+    pub webhooks: Arc<Webhooks>,
+    /// Signed heads of the history.
+    pub checkpoints: Arc<Checkpoints>,
+    /// How far running jobs are.
+    pub live: Arc<LiveJobs>,
+    /// Cancelled on shutdown; ends long polls and streams.
+    pub stopping: CancellationToken,
+    root_token: RootToken,
+    config: ServiceConfig,
+    /// Bounds how many earlier states are rebuilt at once.
+    rebuilds: Arc<Line>,
+    /// Held from the last look at what was undone until an undo is in the log: of several undos of
+    /// one event the first wins.
+    undoing: Mutex<()>,
+    runtime_health: RuntimeHealth,
+    started: Stopwatch,
+}
+
+impl Service {
+    /// A service that has answered nothing yet.
+    #[must_use]
+    pub fn new(
+        workshop: &Workshop,
+        control_db: Arc<ControlDb>,
+        root_token: RootToken,
+        config: ServiceConfig,
+    ) -> Self {
+        let forge_dir = workshop.data.folders().root().with_file_name(".forge");
+        let (log, lists) = (workshop.control.clone(), control_db.clone());
+        let webhooks = Webhooks::new(log, lists, forge_dir.join("webhooks"), config.webhooks);
+        Self {
+            checkpoints: Arc::new(Checkpoints::at(forge_dir.join("audit"))),
+            webhooks: Arc::new(webhooks),
+            control: workshop.control.clone(),
+            control_db,
+            data: workshop.data.clone(),
+            runtime: workshop.runtime.clone(),
+            workers: workshop.observed.clone(),
+            live: workshop.live.clone(),
+            stopping: CancellationToken::new(),
+            root_token,
+            config,
+            rebuilds: Line::new(REBUILDS, WAITING_REBUILDS),
+            undoing: Mutex::default(),
+            runtime_health: RuntimeHealth::default(),
+            started: Stopwatch::start(),
+        }
+    }
+
+    /// Whether the container runtime answers, as of at most two seconds ago.
+    pub async fn runtime_answers(&self) -> bool {
+        self.runtime_health.answers(self.runtime.as_ref()).await
+    }
+
+    /// Time since the start.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+}

@@ -1,0 +1,196 @@
+//! The database resolver: from the name in a request to a database that is entered and answers SQL.
+use super::Service;
+use super::caller::{AccessDenied, Caller};
+use super::freshness::Changes;
+use crate::clock::Deadline;
+use crate::clock::timestamp::Timestamp;
+use crate::data::{SharedGuard, Target};
+use crate::domain::database::{Condition, Database, DatabaseState, Prospect};
+use crate::domain::ids::JobId;
+use crate::domain::name::DatabaseName;
+use crate::domain::refusal::Refusal;
+use crate::domain::state::State;
+use crate::shares::waiting;
+use std::sync::Arc;
+
+/// A database whose files stay where they are for as long as this is held.
+pub struct Entered {
+    /// Holds the access lock, shared with others.
+    pub guard: SharedGuard,
+    /// Which database, and its limits.
+    pub target: Target,
+}
+
+/// A name does not lead to a database that answers SQL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// The caller may not touch it, whether it exists or not.
+    #[error(transparent)]
+    Denied(#[from] AccessDenied),
+    /// None has this name or id.
+    #[error("there is no database `{0}`")]
+    NotFound(String),
+    /// It did not become ready in time.
+    #[error("database `{name}` is {state}")]
+    NotReady {
+        /// Its name.
+        name: DatabaseName,
+        /// Where it stands.
+        state: DatabaseState,
+        /// The job that is to make it ready.
+        job: Option<JobId>,
+    },
+    /// It is stopped, and nothing is on its way to start it.
+    #[error("database `{name}` is {state}")]
+    Stopped {
+        /// Its name.
+        name: DatabaseName,
+        /// Where it stands.
+        state: DatabaseState,
+    },
+    /// A job on it is stuck.
+    #[error("a job on database `{name}` is stuck")]
+    Stuck {
+        /// Its name.
+        name: DatabaseName,
+        /// That job.
+        job: JobId,
+    },
+    /// It is in the trash.
+    #[error("database `{name}` was deleted; the trash keeps it until {purge_at}")]
+    Trashed {
+        /// Its name.
+        name: DatabaseName,
+        /// When it is permanently deleted.
+        purge_at: Timestamp,
+    },
+    /// It has expired, or is being purged.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// What SQL finds at a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readiness {
+    /// It is answered.
+    Ready,
+    /// It will be, once the jobs that wait are done.
+    Coming,
+    /// It is refused until another command comes.
+    Closed,
+}
+
+impl Readiness {
+    fn of(database: &Database) -> Self {
+        match (database.condition, database.prospect()) {
+            (Condition::Ready, _) => Self::Ready,
+            (_, Prospect::Ready) if !database.stuck => Self::Coming,
+            _ => Self::Closed,
+        }
+    }
+}
+
+impl Caller {
+    /// The database that a name or id means. One that the token does not cover is forbidden
+    /// whether it exists or not.
+    ///
+    /// # Errors
+    /// When it is not covered, or there is none.
+    pub fn find_database<'a>(
+        &self,
+        state: &'a State,
+        reference: &str,
+    ) -> Result<&'a Arc<Database>, ResolveError> {
+        let found = state.find_database(reference);
+        self.require_name(found.map_or(reference, |it| it.name.as_str()))?;
+        found.ok_or_else(|| ResolveError::NotFound(reference.to_owned()))
+    }
+}
+
+impl Service {
+    /// Enters the database that a name or id means; waits, up to a bound, while it is on its way
+    /// to answering SQL or a step of a job has its files.
+    ///
+    /// # Errors
+    /// When there is none, the caller may not touch it, or it does not answer SQL in time.
+    pub async fn enter(&self, caller: &Caller, reference: &str) -> Result<Entered, ResolveError> {
+        let deadline = Deadline::after(self.config.ready_wait);
+        let mut changes: Option<Changes> = None;
+        loop {
+            let present = match &mut changes {
+                None => self.control.present(),
+                Some(changes) => changes.borrow_and_update().clone(),
+            };
+            let database = caller.find_database(&present.state, reference)?;
+            self.refuse_expired(database)?;
+            match (Readiness::of(database), &mut changes) {
+                (Readiness::Ready, _) => {
+                    let entered = waiting(self.data.enter(database.id, deadline)).await;
+                    // The last holder of the access lock may have moved the files elsewhere.
+                    let present = self.control.present();
+                    let now = present.state.database(database.id);
+                    let guard = entered.map_err(|_| not_ready(now.unwrap_or(database)))?;
+                    if let Some(now) = now.filter(|it| Readiness::of(it) == Readiness::Ready) {
+                        let target = target_of(now);
+                        return Ok(Entered { guard, target });
+                    }
+                }
+                // Looked at once more from now on, so that no change is missed in between.
+                (Readiness::Coming, None) => changes = Some(self.control.changes()),
+                (Readiness::Coming, Some(changes)) => {
+                    if !self.sees_change(changes, deadline).await {
+                        return Err(not_ready(database));
+                    }
+                }
+                (Readiness::Closed, _) => return Err(closed(database)),
+            }
+        }
+    }
+
+    /// Refuses a database whose time to live is over, before it is moved to the trash.
+    ///
+    /// # Errors
+    /// When it has expired.
+    pub fn refuse_expired(&self, database: &Database) -> Result<(), Refusal> {
+        match database.expires_at {
+            Some(at) if database.has_expired(self.control.clock().now()) => {
+                let name = database.name.clone();
+                Err(Refusal::DatabaseExpired { name, at })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn target_of(database: &Database) -> Target {
+    Target {
+        database: database.id,
+        durability: database.durability,
+        size_bytes: database.limits.size_bytes,
+    }
+}
+
+fn not_ready(database: &Database) -> ResolveError {
+    ResolveError::NotReady {
+        name: database.name.clone(),
+        state: database.state(),
+        job: database.queue.first().map(|it| it.id),
+    }
+}
+
+/// Why a database will not become ready by itself.
+fn closed(database: &Database) -> ResolveError {
+    let name = database.name.clone();
+    if let (true, Some(job)) = (database.stuck, database.queue.first()) {
+        return ResolveError::Stuck { name, job: job.id };
+    }
+    match database.condition {
+        Condition::Trashed { purge_at } => ResolveError::Trashed { name, purge_at },
+        Condition::Purging => Refusal::DatabasePurging(name).into(),
+        Condition::Stopped if database.prospect() == Prospect::Stopped => {
+            let state = database.state();
+            ResolveError::Stopped { name, state }
+        }
+        Condition::Creating | Condition::Ready | Condition::Stopped => not_ready(database),
+    }
+}

@@ -1,0 +1,89 @@
+//! Tables and rows without SQL, as the legacy API works with them.
+use super::RunError;
+use crate::data::QueryAnswer;
+use crate::data::legacy_rows::{self, NewRows, NewTable, SchemaFacts};
+use crate::domain::token::Scope;
+use crate::service::Service;
+use crate::service::caller::Caller;
+
+/// Which rows are asked for.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct RowSelection {
+    /// Columns, and the values they must have.
+    pub filters: Vec<(String, String)>,
+    /// Most rows.
+    pub limit: Option<u64>,
+    /// Rows to leave out first.
+    pub offset: Option<u64>,
+}
+
+impl Service {
+    /// Creates a table.
+    ///
+    /// # Errors
+    /// When the caller may not, there is no such database, or the description is no table.
+    pub async fn create_table(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        table: &NewTable,
+    ) -> Result<(), RunError> {
+        caller.require(Scope::Write)?;
+        let entered = self.enter(caller, reference).await?;
+        let made = legacy_rows::create_table(&self.data, &entered.guard, &entered.target, table);
+        Ok(made.await?)
+    }
+
+    /// Inserts rows, all or none; the number of rows that were inserted.
+    ///
+    /// # Errors
+    /// When the caller may not, there is no such database or table, or a row does not fit.
+    pub async fn insert_rows(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        table: &str,
+        rows: NewRows,
+    ) -> Result<u64, RunError> {
+        caller.require(Scope::Write)?;
+        let entered = self.enter(caller, reference).await?;
+        let (guard, target) = (&entered.guard, &entered.target);
+        let inserted = legacy_rows::insert_rows(&self.data, guard, target, table, rows);
+        inserted.await.map_err(|failure| failure.error.into())
+    }
+
+    /// Selects rows.
+    ///
+    /// # Errors
+    /// When the caller may not, or there is no such database, table or column.
+    pub async fn select_rows(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        table: &str,
+        selection: &RowSelection,
+    ) -> Result<QueryAnswer, RunError> {
+        caller.require(Scope::Read)?;
+        let entered = self.enter(caller, reference).await?;
+        let selected = legacy_rows::select_rows(
+            &self.data,
+            &entered.guard,
+            &entered.target,
+            table,
+            &selection.filters,
+            selection.limit,
+            selection.offset,
+        );
+        Ok(selected.await?)
+    }
+
+    /// The tables and indexes of a database.
+    ///
+    /// # Errors
+    /// When there is no such database, or it cannot be read.
+    pub async fn schema(&self, caller: &Caller, reference: &str) -> Result<SchemaFacts, RunError> {
+        let entered = self.enter(caller, reference).await?;
+        let schema = legacy_rows::schema(&self.data, &entered.guard, &entered.target);
+        Ok(schema.await?)
+    }
+}

@@ -1,0 +1,275 @@
+//! Watches events as they happen, pulled from the log by sequence.
+//!
+//! Nothing is queued for a reader: each reads on from the last sequence it was sent, whenever the
+//! state changes and its connection has room.
+use super::Service;
+use super::caller::{Caller, TokenStanding};
+use super::freshness::GATHER;
+use super::jobs::JobProgress;
+use crate::clock::Deadline;
+use crate::control::Present;
+use crate::domain::ids::{DatabaseId, JobId, Sequence};
+use crate::projections::control_db::{
+    Behind, EventFilter, Order, PageRequest, QueryError, ShownEvent,
+};
+use crate::shares::{Kind, Pass, Place, Refused};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Events that a feed has in memory at once.
+const CHUNK: usize = 100;
+/// How long a look waits for the read model to see what has happened.
+const READ_MODEL_WAIT: Duration = Duration::from_secs(5);
+/// Databases of which a feed remembers whether the token covers them.
+const REMEMBERED: usize = 10_000;
+/// How often a job's feed looks how far its step is: as often as the step says so.
+const PROGRESS_LOOK: Duration = Duration::from_millis(500);
+
+/// Which events a feed sends.
+#[derive(Debug, Clone)]
+pub struct FeedRequest {
+    /// From behind `after` on, or from now on.
+    pub filter: EventFilter,
+    /// Behind an event of one of these kinds there is nothing more to send. A feed that has last
+    /// kinds is of the filter's job, and tells how far that one is, too.
+    pub last_kinds: &'static [&'static str],
+    /// How long it is silent before it says that it is there.
+    pub silence: Duration,
+}
+
+/// Why there is no feed.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// As many feeds are open as may be, or as the caller's share has.
+    #[error("too many event streams are open")]
+    NoRoom(Pass, Refused),
+    /// It is to go on behind an event that has not happened.
+    #[error("the log ends at {head}: there is no event {after} to go on from")]
+    AfterEnd {
+        /// The last event.
+        head: Sequence,
+        /// Where it was to go on.
+        after: Sequence,
+    },
+    /// The request runs outside of admission control.
+    #[error("a stream has no pass")]
+    NoPass,
+}
+
+/// What a feed sends next.
+#[derive(Debug)]
+pub enum FeedItem {
+    /// Events that the filter lets through and the caller's token covers.
+    Events(Vec<ShownEvent>),
+    /// How far the watched job is. No event, so it has no sequence: a client that comes back is
+    /// not told again.
+    Progress(JobProgress),
+    /// Nothing has happened for a while.
+    Silence,
+}
+
+/// Why a feed ends before its reader goes.
+#[derive(Debug, thiserror::Error)]
+enum BrokenOff {
+    #[error(transparent)]
+    Behind(#[from] Behind),
+    #[error(transparent)]
+    Unread(#[from] QueryError),
+}
+
+/// Events as they happen, until the caller goes, its token ends or the gateway stops.
+pub struct EventFeed {
+    service: Arc<Service>,
+    caller: Caller,
+    filter: EventFilter,
+    last_kinds: &'static [&'static str],
+    silence: Duration,
+    /// Everything up to here was sent, or is not for this reader.
+    sent: Sequence,
+    /// The job whose progress is told, and what was told last.
+    watched: Option<JobId>,
+    told: Option<JobProgress>,
+    changes: watch::Receiver<Arc<Present>>,
+    covered: HashMap<DatabaseId, bool>,
+    silent_until: Deadline,
+    next_look: Deadline,
+    has_ended: bool,
+    room: Place,
+}
+
+impl Service {
+    /// Opens a feed of events. Returns the last event at its beginning as well.
+    ///
+    /// # Errors
+    /// When there are as many as the gateway takes, or `after` is behind the end.
+    pub fn watch(
+        self: &Arc<Self>,
+        caller: Caller,
+        request: FeedRequest,
+    ) -> Result<(EventFeed, Sequence), WatchError> {
+        let FeedRequest {
+            filter,
+            last_kinds,
+            silence,
+        } = request;
+        let pass = Pass::here().ok_or(WatchError::NoPass)?;
+        let room = Place::take(&pass, Kind::Streams)
+            .map_err(|refused| WatchError::NoRoom(pass.clone(), refused))?;
+        let changes = self.control.changes();
+        let head = changes.borrow().head.sequence;
+        let sent = filter.after.unwrap_or(head);
+        if sent > head {
+            return Err(WatchError::AfterEnd { head, after: sent });
+        }
+        let feed = EventFeed {
+            sent,
+            watched: filter.job.filter(|_| !last_kinds.is_empty()),
+            told: None,
+            filter: EventFilter {
+                order: Order::Ascending,
+                ..filter
+            },
+            last_kinds,
+            silence,
+            covered: HashMap::new(),
+            silent_until: Deadline::after(silence),
+            next_look: Deadline::after(Duration::ZERO),
+            has_ended: false,
+            service: self.clone(),
+            caller,
+            changes,
+            room,
+        };
+        Ok((feed, head))
+    }
+}
+
+impl EventFeed {
+    /// Whose share it is of.
+    #[must_use]
+    pub fn pass(&self) -> &Pass {
+        self.room.pass()
+    }
+
+    /// What to send next; `None` when the feed is over.
+    pub async fn next(&mut self) -> Option<FeedItem> {
+        let item = self.awaited().await?;
+        self.silent_until = Deadline::after(self.silence);
+        Some(item)
+    }
+
+    async fn awaited(&mut self) -> Option<FeedItem> {
+        loop {
+            if self.has_ended || self.service.stopping.is_cancelled() {
+                return None;
+            }
+            let present = self.changes.borrow_and_update().clone();
+            let now = self.service.control.clock().now();
+            let token_left = match self.caller.standing(&present.state, now) {
+                TokenStanding::Ended => return None,
+                TokenStanding::Expires(left) => left,
+                TokenStanding::Lasting => Duration::MAX,
+            };
+            if present.head.sequence > self.sent {
+                let events = self.read(present.head.sequence).await;
+                let events = events
+                    .inspect_err(|error| tracing::warn!(%error, "an event stream broke off"))
+                    .ok()?;
+                if !events.is_empty() {
+                    return Some(FeedItem::Events(events));
+                }
+                if self.silent_until.has_passed() {
+                    return Some(FeedItem::Silence);
+                }
+                continue;
+            }
+            if let Some(progress) = self.progress(&present) {
+                return Some(FeedItem::Progress(progress));
+            }
+            let nap = self.watched.map_or(Duration::MAX, |_| PROGRESS_LOOK);
+            let is_over = |end| present.head.time >= end;
+            if self.filter.until.is_some_and(is_over) {
+                return None;
+            }
+            let silence = self.silent_until.remaining();
+            let change =
+                tokio::time::timeout(silence.min(token_left).min(nap), self.changes.changed());
+            tokio::select! {
+                () = self.service.stopping.cancelled() => return None,
+                () = self.room.pass().account().ended().cancelled() => return None,
+                changed = change => match changed {
+                    Ok(Ok(())) => tokio::time::sleep_until(self.next_look.instant()).await,
+                    Ok(Err(_)) => return None,
+                    Err(_) if self.silent_until.has_passed() => {
+                        return Some(FeedItem::Silence);
+                    }
+                    Err(_) => {}
+                },
+            }
+        }
+    }
+
+    /// How far the watched job's step says it is, where that is news.
+    fn progress(&mut self, present: &Present) -> Option<JobProgress> {
+        let job = present.state.job(self.watched?)?;
+        let progress = JobProgress::live(job, &self.service.live)?;
+        if self.told.as_ref() == Some(&progress) {
+            return None;
+        }
+        self.told = Some(progress.clone());
+        Some(progress)
+    }
+
+    /// The next events up to `head`; none when they are for others.
+    async fn read(&mut self, head: Sequence) -> Result<Vec<ShownEvent>, BrokenOff> {
+        self.next_look = Deadline::after(GATHER);
+        let service = self.service.clone();
+        let in_time = Deadline::after(READ_MODEL_WAIT);
+        service.control_db.wait_for(head, in_time).await?;
+        let filter = EventFilter {
+            after: Some(self.sent),
+            ..self.filter.clone()
+        };
+        let chunk = PageRequest {
+            limit: CHUNK,
+            cursor: None,
+        };
+        let page = service.control_db.list_events(filter, chunk).await?;
+        let last = page.items.last().map(|it| it.sequence);
+        let mut events = Vec::with_capacity(page.items.len());
+        for event in page.items {
+            self.has_ended |= self.last_kinds.contains(&event.kind);
+            if self.covers(&event).await? {
+                events.push(event);
+            }
+        }
+        self.sent = match last {
+            Some(last) if page.next_cursor.is_some() => last,
+            _ => page.as_of,
+        };
+        Ok(events)
+    }
+
+    /// Whether the caller's token covers what an event is about. Only a token for every database
+    /// sees what is about none.
+    async fn covers(&mut self, event: &ShownEvent) -> Result<bool, QueryError> {
+        if self.caller.covers_all() {
+            return Ok(true);
+        }
+        let Some(database) = event.database else {
+            return Ok(false);
+        };
+        if let Some(known) = self.covered.get(&database) {
+            return Ok(*known);
+        }
+        let name = self.service.control_db.past_name(database).await?;
+        let covers = name.is_some_and(|it| self.caller.covers(&it));
+        if self.covered.len() >= REMEMBERED {
+            self.covered.clear();
+        }
+        self.covered.insert(database, covers);
+        Ok(covers)
+    }
+}
