@@ -216,7 +216,9 @@ impl ControlPlane {
     /// in the present.
     ///
     /// # Errors
-    /// When the rules refuse it or the log cannot keep it; nothing has happened then.
+    /// When the rules refuse it or the log cannot keep it; nothing has happened then, save with
+    /// [`AppendError::Unknown`]: it may have happened, or still happen. Sent again with its
+    /// idempotency key it happens once.
     pub async fn submit(&self, submission: Submission) -> Result<Accepted, SubmitError> {
         let commands = self
             .commands
@@ -255,7 +257,11 @@ impl ControlPlane {
     ) -> Result<Option<Accepted>, SubmitError> {
         let present = self.present();
         let events = repeats::earlier(self.log.as_ref(), &present.state, actor, token, wanted)?;
-        Ok(events.map(|events| Accepted {
+        // What the log has but the present has not is answered by the writer, which catches up.
+        let is_present = |events: &Vec<RecordedEvent>| {
+            (events.last()).is_none_or(|last| last.sequence <= present.head.sequence)
+        };
+        Ok(events.filter(is_present).map(|events| Accepted {
             events,
             sequence: present.head.sequence,
             replayed: true,

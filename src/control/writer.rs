@@ -4,13 +4,13 @@ use super::{
 };
 use crate::clock::{Clock, IdSource};
 use crate::domain::event::NothingChanged;
-use crate::domain::ids::CommitId;
+use crate::domain::ids::{CommitId, Sequence};
 use crate::domain::recorded::{CommitHeader, Head, KeyOwner, NO_HASH, NewCommit, RecordedEvent};
 use crate::domain::state::State;
 use crate::event_log::{AppendError, EventLog};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 /// Most commands in a group: bounds how long the first of them waits for the last.
 const GROUP_BOUND: usize = 256;
@@ -37,10 +37,14 @@ struct Group {
 }
 
 struct Decision {
-    answer: oneshot::Sender<Answer>,
+    waiting: Waiting,
     decided: Decided,
-    /// What was asked, where a full disk takes it from its reserve.
-    from_reserve: Option<Submission>,
+}
+
+/// Commands of a group that was not kept, which are decided once more.
+struct Again {
+    commands: Vec<Waiting>,
+    error: AppendError,
 }
 
 /// What came of one command of the group before anything is on disk.
@@ -60,15 +64,20 @@ impl Writer {
             {
                 all.push(next);
             }
+            self.catch_up();
             let admitted = self.admit(all);
             let group = self.decide_all(admitted);
-            let left_out = self.keep_and_answer(group);
-            if !left_out.is_empty() {
-                // The disk has just become full. What makes room goes on alone, from the reserve.
-                self.log.open_reserve();
-                let group = self.decide_all(left_out);
-                for Waiting { answer, .. } in self.keep_and_answer(group) {
-                    let _ = answer.send(Err(AppendError::DiskFull.into()));
+            if let Some(again) = self.keep_and_answer(group) {
+                match again.error {
+                    // What makes room goes on alone, from the reserve.
+                    AppendError::DiskFull => self.log.open_reserve(),
+                    _ => self.catch_up(),
+                }
+                let group = self.decide_all(again.commands);
+                if let Some(Again { commands, error }) = self.keep_and_answer(group) {
+                    for Waiting { answer, .. } in commands {
+                        let _ = answer.send(Err(error.clone().into()));
+                    }
                 }
             }
         }
@@ -97,17 +106,11 @@ impl Writer {
             keys: HashMap::new(),
             answers: Vec::with_capacity(all.len()),
         };
-        for Waiting { submission, answer } in all {
-            let makes_room = submission.command.makes_room();
-            let from_reserve = makes_room.then(|| submission.clone());
+        for waiting in all {
             let decided = self
-                .decide(&mut group, submission)
+                .decide(&mut group, waiting.submission.clone())
                 .unwrap_or_else(|error| Decided::Known(Err(error)));
-            group.answers.push(Decision {
-                answer,
-                decided,
-                from_reserve,
-            });
+            group.answers.push(Decision { waiting, decided });
         }
         group
     }
@@ -182,16 +185,22 @@ impl Writer {
         }))))
     }
 
-    /// One append, one fsync; then the state is published and everybody is answered, save who
-    /// asked for what a full disk takes from its reserve: they are returned.
-    fn keep_and_answer(&self, group: Group) -> Vec<Waiting> {
+    /// One append, one fsync; then the state is published and every command answered, save those
+    /// that are to be decided once more.
+    fn keep_and_answer(&self, group: Group) -> Option<Again> {
         let expected_end = self.publish.borrow().head.sequence;
         let commit_sizes: Vec<usize> = group.commits.iter().map(|it| it.events.len()).collect();
-        let kept = if group.commits.is_empty() {
+        let ids: Vec<CommitId> = group.commits.iter().map(|it| it.header.id).collect();
+        let mut kept = if group.commits.is_empty() {
             Ok(Vec::new())
         } else {
             self.log.append(expected_end, group.commits)
         };
+        if let Err(AppendError::Unknown { .. }) = &kept
+            && let Some(events) = self.find_kept(expected_end, &ids, commit_sizes.iter().sum())
+        {
+            kept = Ok(events);
+        }
         if let Err(error) = &kept {
             tracing::error!(%error, "a group of commands was not kept");
         }
@@ -202,15 +211,12 @@ impl Writer {
             split(&events, &commit_sizes)
         });
         let sequence = self.log.head().sequence;
-        let mut left_out = Vec::new();
-        for Decision {
-            answer,
-            decided,
-            from_reserve,
-        } in group.answers
-        {
-            if let (Some(submission), Err(AppendError::DiskFull)) = (from_reserve, &by_commit) {
-                left_out.push(Waiting { submission, answer });
+        let mut again = Vec::new();
+        for Decision { waiting, decided } in group.answers {
+            if let Err(error) = &by_commit
+                && waiting.submission.is_decided_again_after(error)
+            {
+                again.push(waiting);
                 continue;
             }
             let result = match (decided, &by_commit) {
@@ -224,27 +230,81 @@ impl Writer {
                     replayed,
                 }),
             };
-            // Somebody who no longer listens finds the outcome in the log.
-            let _ = answer.send(result);
+            // A caller that no longer listens finds the outcome in the log.
+            let _ = waiting.answer.send(result);
         }
-        left_out
+        let error = by_commit.err()?;
+        (!again.is_empty()).then_some(Again {
+            commands: again,
+            error,
+        })
+    }
+
+    /// The events of a group whose answer was lost, when the log has them after all.
+    fn find_kept(
+        &self,
+        expected_end: Sequence,
+        commits: &[CommitId],
+        events: usize,
+    ) -> Option<Vec<RecordedEvent>> {
+        let kept = self.log.read_after(expected_end, events).ok()?;
+        let is_whole = kept.len() == events;
+        (is_whole && kept.iter().all(|event| commits.contains(&event.commit.id))).then_some(kept)
+    }
+
+    /// Follows events that the log has got meanwhile: a group whose answer was lost may come late.
+    fn catch_up(&self) {
+        let before = self.publish.borrow().clone();
+        let behind = self.log.head().sequence.0 - before.head.sequence.0;
+        let Ok(behind @ 1..) = usize::try_from(behind) else {
+            return;
+        };
+        match self.log.read_after(before.head.sequence, behind) {
+            Ok(events) => {
+                let mut state = before.state.clone();
+                for event in &events {
+                    state.evolve(event);
+                }
+                self.publish_after(state, true);
+                (self.listener)(events.into());
+            }
+            Err(error) => tracing::error!(%error, "the log has events that cannot be followed"),
+        }
     }
 
     /// Publishes the group's state when its events are kept, else only that the log may have
     /// become read-only.
     fn publish_after(&self, decided: State, kept: bool) {
         let before = self.publish.borrow().clone();
-        let head = self.log.head();
         let read_only = self.log.read_only();
+        // What came late is followed before the next command (`catch_up`).
+        let (state, head) = match kept {
+            true => (decided, self.log.head()),
+            false => (before.state.clone(), before.head),
+        };
         if head == before.head && read_only == before.read_only {
             return;
         }
-        let state = if kept { decided } else { before.state.clone() };
         self.publish.send_replace(Arc::new(Present {
             state,
             head,
             read_only,
         }));
+    }
+}
+
+impl Submission {
+    /// Whether it is worth deciding again when its group was not kept: a full disk has a reserve for
+    /// what makes room, and behind a log that has got longer there is another end.
+    fn is_decided_again_after(&self, error: &AppendError) -> bool {
+        match error {
+            AppendError::DiskFull => self.command.makes_room(),
+            AppendError::Conflict { .. } => true,
+            AppendError::Unknown { .. }
+            | AppendError::ReadOnly { .. }
+            | AppendError::NoFiles
+            | AppendError::TooLarge { .. } => false,
+        }
     }
 }
 

@@ -27,8 +27,9 @@ pub trait EventLog: Send + Sync {
     /// When it returns, the events survive SIGKILL and power loss.
     ///
     /// # Errors
-    /// [`AppendError::Conflict`] when the log does not end at `expected_end`; otherwise the log
-    /// is read-only, from now on or since before. Nothing of the group is visible then.
+    /// [`AppendError::Conflict`] when the log does not end at `expected_end`;
+    /// [`AppendError::Unknown`] when nobody can tell whether it was kept. Otherwise the log is
+    /// read-only, from now on or since before, and nothing of the group is visible.
     fn append(
         &self,
         expected_end: Sequence,
@@ -103,6 +104,13 @@ pub enum AppendError {
         expected: Sequence,
         /// What is true.
         actual: Sequence,
+    },
+    /// The log took the group, and its answer was lost: the events are in the log, or will be, or
+    /// never. Whatever is appended behind the same end meets a conflict if they are.
+    #[error("it is not known whether the event log kept the command: {reason}")]
+    Unknown {
+        /// What happened to the answer.
+        reason: String,
     },
     /// Nothing can be appended.
     #[error("the event log is read-only: {reason}")]

@@ -1,5 +1,5 @@
 //! The one writer: once for each key, on what was seen, all or nothing.
-use crate::faulty_log::FaultyLog;
+use crate::faulty_log::{FaultyLog, Loss};
 use crate::test_forge::{TestForge, create};
 use dbforge::control::{ControlConfig, ControlPlane, Submission, SubmitError};
 use dbforge::domain::command::Command;
@@ -127,4 +127,62 @@ async fn what_was_not_kept_has_not_happened() {
     log.clear();
     submit("shop").await.unwrap();
     assert_eq!(control.present().head.sequence, Sequence(2));
+}
+
+/// A forge on a log that may lose its answers.
+async fn on_a_log_that_loses_answers() -> (Arc<FaultyLog>, TestForge) {
+    let log = Arc::new(FaultyLog::default());
+    let mut kept = crate::test_forge::Kept::new();
+    kept.log = log.clone();
+    (log, TestForge::found(kept).await)
+}
+
+#[tokio::test]
+async fn a_command_whose_answer_was_lost_has_happened_when_the_log_has_it() {
+    let (log, forge) = on_a_log_that_loses_answers().await;
+    log.lose_answer(Loss::Kept);
+    let (shop, _) = forge.request("shop").await;
+    assert!(forge.exists(shop));
+    // The outcome of a step as well.
+    log.lose_answer(Loss::Kept);
+    forge.settle().await;
+    assert_eq!(forge.database(shop).state().as_str(), "ready");
+}
+
+#[tokio::test]
+async fn a_command_that_comes_late_is_not_known_at_first_and_happens_once() {
+    let (log, forge) = on_a_log_that_loses_answers().await;
+    log.lose_answer(Loss::Late);
+    let first = keyed(&forge, create("shop"), "k", "f");
+    let unknown = forge.control.submit(first).await.unwrap_err();
+    assert!(matches!(
+        unknown,
+        SubmitError::NotAppended(AppendError::Unknown { .. })
+    ));
+    assert_eq!(forge.control.present().state.databases().count(), 0);
+
+    log.arrive();
+    let again = keyed(&forge, create("shop"), "k", "f");
+    let again = forge.control.submit(again).await.unwrap();
+    assert!(again.replayed, "the key says that it has happened");
+    assert_eq!(forge.control.present().state.databases().count(), 1);
+    forge.settle().await;
+}
+
+#[tokio::test]
+async fn a_command_that_never_came_leaves_room_for_the_next_one() {
+    let (log, forge) = on_a_log_that_loses_answers().await;
+    log.lose_answer(Loss::Late);
+    forge.submit(create("shop")).await.unwrap_err();
+    forge.ready("shop").await;
+}
+
+#[tokio::test]
+async fn a_step_whose_outcome_may_be_lost_is_done_again() {
+    let (log, forge) = on_a_log_that_loses_answers().await;
+    let (shop, _) = forge.request("shop").await;
+    log.lose_answer(Loss::Late);
+    assert!(forge.runner.run_until_idle().await.is_err());
+    forge.settle().await;
+    assert_eq!(forge.database(shop).state().as_str(), "ready");
 }

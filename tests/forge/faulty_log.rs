@@ -11,11 +11,33 @@ use std::sync::Mutex;
 pub(crate) struct FaultyLog {
     kept: MemoryEventLog,
     fault: Mutex<Option<AppendError>>,
+    loss: Mutex<Option<Loss>>,
+    late: Mutex<Vec<NewCommit>>,
+}
+
+/// What becomes of a group whose answer is lost.
+#[derive(Clone, Copy)]
+pub(crate) enum Loss {
+    /// It is kept.
+    Kept,
+    /// It is kept when [`FaultyLog::arrive`] is called.
+    Late,
 }
 
 impl FaultyLog {
     pub(crate) fn set(&self, fault: AppendError) {
         *self.fault.lock().unwrap() = Some(fault);
+    }
+
+    /// Loses the answer of the next append.
+    pub(crate) fn lose_answer(&self, loss: Loss) {
+        *self.loss.lock().unwrap() = Some(loss);
+    }
+
+    /// Keeps what comes late.
+    pub(crate) fn arrive(&self) {
+        let late = std::mem::take(&mut *self.late.lock().unwrap());
+        self.kept.append(self.kept.head().sequence, late).unwrap();
     }
 
     pub(crate) fn clear(&self) {
@@ -29,10 +51,16 @@ impl EventLog for FaultyLog {
         expected_end: Sequence,
         commits: Vec<NewCommit>,
     ) -> Result<Vec<RecordedEvent>, AppendError> {
-        match self.fault.lock().unwrap().clone() {
-            Some(fault) => Err(fault),
-            None => self.kept.append(expected_end, commits),
+        if let Some(fault) = self.fault.lock().unwrap().clone() {
+            return Err(fault);
         }
+        match self.loss.lock().unwrap().take() {
+            None => return self.kept.append(expected_end, commits),
+            Some(Loss::Kept) => drop(self.kept.append(expected_end, commits)?),
+            Some(Loss::Late) => self.late.lock().unwrap().extend(commits),
+        }
+        let reason = "the connection broke off".to_owned();
+        Err(AppendError::Unknown { reason })
     }
 
     fn read_after(&self, after: Sequence, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {

@@ -1,5 +1,5 @@
 //! What a client sees when a part of the forge does not work.
-use crate::faulty_log::FaultyLog;
+use crate::faulty_log::{FaultyLog, Loss};
 use crate::http_support::{HttpForge, ROOT};
 use crate::test_forge::{INSTANCE, Kept};
 use async_trait::async_trait;
@@ -55,6 +55,42 @@ async fn a_log_that_takes_no_events_refuses_commands_and_answers_questions() {
     assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(ready.json()["checks"]["event_log"]["ok"], false);
     assert_eq!(forge.get("/healthz").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_lost_answer_of_the_log_is_504_and_says_how_to_find_out() {
+    let log = Arc::new(FaultyLog::default());
+    let mut kept = Kept::new();
+    kept.log = log.clone();
+    let forge = HttpForge::start(kept);
+    let instance = Some(INSTANCE);
+    let founded = forge.submit(Command::FoundForge { instance }).await;
+    founded.unwrap();
+    let create = || {
+        let asked = forge.ask("POST", "/v1/databases");
+        let asked = asked.token(ROOT).header("idempotency-key", "k");
+        asked.body(r#"{"name":"shop"}"#)
+    };
+    log.lose_answer(Loss::Late);
+    let unknown = create().await;
+    let said = unknown.problem(504, "timed_out");
+    assert!(said.contains("Idempotency-Key"), "{said}");
+
+    log.arrive();
+    assert_eq!(create().await.status, StatusCode::ACCEPTED);
+    assert_eq!(
+        forge
+            .ask("GET", "/v1/databases")
+            .token(ROOT)
+            .empty()
+            .await
+            .json()["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    forge.settle().await;
 }
 
 #[tokio::test]

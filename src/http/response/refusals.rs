@@ -121,6 +121,10 @@ impl From<AppendError> for Problem {
         let detail = sentence(&error);
         match error {
             AppendError::Conflict { .. } => Self::internal(error),
+            AppendError::Unknown { .. } => Self::new(ErrorCode::TimedOut, detail).hint(
+                "look at GET /v1/events whether it happened, or send it again with the same \
+                 Idempotency-Key: then it happens once",
+            ),
             AppendError::ReadOnly { .. } => Self::new(ErrorCode::LogReadOnly, detail)
                 .hint("SQL on ready databases goes on; `dbforge doctor` explains"),
             AppendError::DiskFull => Self::new(ErrorCode::DiskFull, detail),
