@@ -1,6 +1,6 @@
 //! Databases, as the events tell them.
 use super::event::{DatabaseRequested, Event};
-use super::ids::{DatabaseId, JobId, Sequence};
+use super::ids::{DatabaseId, JobId, NodeId, Sequence};
 use super::job::JobKind;
 use super::name::DatabaseName;
 use super::recorded::RecordedEvent;
@@ -207,6 +207,8 @@ pub struct Database {
     pub condition: Condition,
     /// Why its worker cannot be kept running, where that is so.
     pub degraded: Option<String>,
+    /// The node that it was placed on; the founding node's, as long as there is none.
+    pub placed_on: Option<NodeId>,
     /// Its worker's id under the runtime, while it has one.
     pub worker: Option<String>,
     /// Its unfinished jobs in the order of their arrival; the first runs.
@@ -250,6 +252,7 @@ impl Database {
             expires_at: it.expires_at,
             condition: Condition::Creating,
             degraded: None,
+            placed_on: None,
             worker: None,
             queue: Vec::new(),
             stuck: false,
@@ -302,6 +305,7 @@ impl Database {
                 self.degraded = None;
             }
             Event::WorkerRemoved(_) => self.worker = None,
+            Event::DatabasePlaced(it) => self.placed_on = Some(it.node),
             Event::JobEnqueued(it) => self.queue.push(QueuedJob {
                 id: it.job,
                 kind: it.kind.clone(),

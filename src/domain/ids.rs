@@ -37,6 +37,10 @@ id!(
     InstanceId
 );
 id!(
+    /// One machine that runs databases of a forge.
+    NodeId
+);
+id!(
     /// One database, for ever; its folder is named after it.
     DatabaseId
 );
@@ -69,6 +73,15 @@ id!(
     /// One stored plan.
     PlanId
 );
+
+impl NodeId {
+    /// The node on which a forge was founded. It needs no event of its own: its id follows from the
+    /// forge's, so that logs from before there were nodes have it too.
+    #[must_use]
+    pub fn founding(instance: InstanceId) -> Self {
+        Self(instance.0)
+    }
+}
 
 impl DatabaseId {
     /// The last twelve hex digits: the random part of a version 7 UUID, short enough for a

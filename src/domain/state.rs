@@ -2,7 +2,9 @@
 use super::command::{Command, Facts};
 use super::database::Database;
 use super::event::Event;
-use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, Sequence, TokenId, WebhookId};
+use super::ids::{
+    DatabaseId, InstanceId, JobId, NodeId, PlanId, ScheduleId, Sequence, TokenId, WebhookId,
+};
 use super::job::{Job, JobKind, JobState};
 use super::name::{DatabaseName, free_dns_label, name_key};
 use super::plan::Plan;
@@ -31,6 +33,8 @@ pub struct State {
     pub runtime: Option<String>,
     /// The last event it follows.
     pub sequence: Sequence,
+    /// What the nodes are called that have joined the founding one.
+    pub(super) nodes: OrdMap<NodeId, String>,
     pub(super) databases: OrdMap<DatabaseId, Arc<Database>>,
     /// Living databases by the key of their name.
     pub(super) names: OrdMap<String, DatabaseId>,
@@ -72,6 +76,7 @@ impl State {
         match &recorded.event {
             Event::ForgeFounded(it) => self.instance = Some(it.instance),
             Event::RuntimeChosen(it) => self.runtime = Some(it.runtime.clone()),
+            Event::NodeJoined(it) => drop(self.nodes.insert(it.node, it.name.clone())),
             Event::TokenIssued(_) => self.add_token(recorded),
             Event::TokenRevoked(it) => self.remove_token(it.token),
             Event::LogHealed(_)
@@ -148,6 +153,7 @@ impl State {
                 self.return_free_name(it.database);
             }
             Event::DatabaseReady(_)
+            | Event::DatabasePlaced(_)
             | Event::DatabaseStopped(_)
             | Event::DatabaseStarted(_)
             | Event::DatabaseDegraded(_)
@@ -228,6 +234,30 @@ impl State {
         self.databases.values()
     }
 
+    /// The node on which the forge was founded.
+    #[must_use]
+    pub fn founding_node(&self) -> Option<NodeId> {
+        self.instance.map(NodeId::founding)
+    }
+
+    /// The node that this program runs on: the founding one, as long as no other can join.
+    #[must_use]
+    pub fn own_node(&self) -> Option<NodeId> {
+        self.founding_node()
+    }
+
+    /// The node on which a database belongs.
+    #[must_use]
+    pub fn node_of(&self, database: &Database) -> Option<NodeId> {
+        database.placed_on.or_else(|| self.founding_node())
+    }
+
+    /// The databases that belong on the own node, oldest first.
+    pub fn own_databases(&self) -> impl Iterator<Item = &Arc<Database>> {
+        let own = self.own_node();
+        self.databases().filter(move |it| self.node_of(it) == own)
+    }
+
     /// An unfinished job.
     #[must_use]
     pub fn job(&self, id: JobId) -> Option<&Arc<Job>> {
@@ -239,11 +269,15 @@ impl State {
         self.jobs.values()
     }
 
-    /// The first job of every database that has one, oldest database first: what may run next to
-    /// each other.
-    pub fn first_jobs(&self) -> impl Iterator<Item = &Arc<Job>> {
-        self.busy.iter().filter_map(|id| {
+    /// The first job of every database on the own node that has one, oldest database first: what
+    /// may run next to each other.
+    pub fn own_first_jobs(&self) -> impl Iterator<Item = &Arc<Job>> {
+        let own = self.own_node();
+        self.busy.iter().filter_map(move |id| {
             let database = self.databases.get(id)?;
+            if self.node_of(database) != own {
+                return None;
+            }
             let first = database.queue.first()?;
             self.jobs
                 .get(&first.id)

@@ -16,6 +16,7 @@ impl fmt::Display for State {
             instance,
             runtime,
             sequence,
+            nodes,
             databases,
             names: _,      // follows from databases
             dns_labels: _, // follows from databases
@@ -33,6 +34,10 @@ impl fmt::Display for State {
         writeln!(f, "sequence  {sequence}")?;
         writeln!(f, "instance  {}", shown(instance.as_ref()))?;
         writeln!(f, "runtime   {}", shown(runtime.as_ref()))?;
+        // Few forges have more than the founding one, which has no line.
+        for (node, name) in nodes {
+            writeln!(f, "node      {node} ({})", name.escape_debug())?;
+        }
         writeln!(f, "\n# Databases ({})", databases.len())?;
         for database in databases.values() {
             write_database(f, database)?;
@@ -81,6 +86,7 @@ fn write_database(f: &mut fmt::Formatter<'_>, database: &Database) -> fmt::Resul
         expires_at,
         condition,
         degraded,
+        placed_on,
         worker,
         queue,
         stuck: _, // part of the state
@@ -109,6 +115,9 @@ fn write_database(f: &mut fmt::Formatter<'_>, database: &Database) -> fmt::Resul
             writeln!(f, "files       in the trash until {purge_at}")?
         }
         Condition::Purging => writeln!(f, "files       being removed for good")?,
+    }
+    if let Some(node) = placed_on {
+        writeln!(f, "node        {node}")?;
     }
     writeln!(f, "worker      {}", shown(worker.as_ref()))?;
     writeln!(

@@ -44,10 +44,13 @@ pub(super) fn record_group(
         }
         let before = group.head;
         let events = record(&mut group.head, commit);
-        let body = codec::encode_commit(&events).map_err(|it| AppendError::TooLarge {
-            bytes: it.bytes,
-            limit: codec::MAX_COMMIT_BYTES,
-        })?;
+        let body = codec::encode_commit(&events);
+        if body.len() > codec::MAX_COMMIT_BYTES {
+            return Err(AppendError::TooLarge {
+                bytes: body.len(),
+                limit: codec::MAX_COMMIT_BYTES,
+            });
+        }
         let first = before.sequence.next().0;
         group.commits.push((body, first, before.hash));
         group.events.extend(events);

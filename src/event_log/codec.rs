@@ -4,7 +4,7 @@
 //! event's payload, so that an old version can be read as today's event (`upcast.rs`).
 //! Integers have fixed width, bytes behind the end are refused, and no length is believed
 //! before that many bytes are there: random bytes give an error and allocate nothing beyond
-//! [`MAX_COMMIT_BYTES`].
+//! [`LARGEST_COMMIT_READ`].
 use super::upcast;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::{Event, EventKind, Stream};
@@ -16,9 +16,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Most bytes of one commit. A request's body ends at 1 MiB; its texts may double as they are
-/// stored, and there is room for the events beside them.
-pub const MAX_COMMIT_BYTES: usize = 4 << 20;
+/// Most bytes of a commit that is written. A log on several machines takes 1.5 MiB at a time.
+pub const MAX_COMMIT_BYTES: usize = 1 << 20;
+
+/// Most bytes of a commit that is read: the bound of versions before 0.2.
+pub const LARGEST_COMMIT_READ: usize = 4 << 20;
 
 /// What headers say since format 3 stands in front of the events, as if it were one of this kind:
 /// commits that have nothing of it to say are as they always were, and an older program, which
@@ -163,12 +165,10 @@ pub(super) fn read_data<'de, D: Deserializer<'de>>(
 
 /// Writes the events of one commit, at least one, as its body.
 ///
-/// # Errors
-/// When it has more than [`MAX_COMMIT_BYTES`].
-///
 /// # Panics
 /// Without events: the log leaves such commits out before they come here.
-pub fn encode_commit(events: &[RecordedEvent]) -> Result<Vec<u8>, TooLarge> {
+#[must_use]
+pub fn encode_commit(events: &[RecordedEvent]) -> Vec<u8> {
     let payloads: Vec<Vec<u8>> = events.iter().map(|it| payload(&it.event)).collect();
     let first = events.first().expect("a commit has at least one event");
     let header = &*first.commit;
@@ -205,20 +205,9 @@ pub fn encode_commit(events: &[RecordedEvent]) -> Result<Vec<u8>, TooLarge> {
             .collect(),
         addition,
     };
-    let body = unlimited()
+    unlimited()
         .serialize(&stored)
-        .expect("a stored commit has plain fields, and memory is the only bound");
-    if body.len() > MAX_COMMIT_BYTES {
-        return Err(TooLarge { bytes: body.len() });
-    }
-    Ok(body)
-}
-
-/// A commit has more than [`MAX_COMMIT_BYTES`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLarge {
-    /// Its size.
-    pub bytes: usize,
+        .expect("a stored commit has plain fields, and memory is the only bound")
 }
 
 /// Reads a commit's body; `previous_hash` is that of the event before its first.
@@ -456,7 +445,7 @@ fn limited() -> impl Options {
     bincode::DefaultOptions::new()
         .with_fixint_encoding()
         .reject_trailing_bytes()
-        .with_limit(MAX_COMMIT_BYTES as u64)
+        .with_limit(LARGEST_COMMIT_READ as u64)
 }
 
 /// For writing: the size is measured afterwards, so that the error can name it.

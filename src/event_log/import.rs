@@ -17,7 +17,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// Most bytes of one line: a commit's bound, doubled for what JSON adds.
-const MAX_LINE_BYTES: u64 = 2 * codec::MAX_COMMIT_BYTES as u64;
+const MAX_LINE_BYTES: u64 = 2 * codec::LARGEST_COMMIT_READ as u64;
 
 /// The time of the first event where none is given: 2026-01-01T00:00:00Z.
 const FIRST_TIME_MS: i64 = 1_767_225_600_000;

@@ -52,7 +52,7 @@ impl Retention {
         let is_open = |it: &Arc<Database>| !it.queue.is_empty() || due_for(it, now).is_some();
         self.asked
             .retain(|id, _| present.state.database(*id).is_some_and(is_open));
-        let due = present.state.databases().filter(|it| !it.stuck);
+        let due = present.state.own_databases().filter(|it| !it.stuck);
         let due = due.filter_map(|it| Some((it.id, due_for(it, now)?)));
         let due: Vec<_> = due
             .filter(|(id, _)| self.may_ask(*id, now))

@@ -296,7 +296,7 @@ impl Runner {
         let candidate = |job: &Arc<Job>| Candidate::of(job, !taken_up.contains(&job.id));
         let (moves, rests): (Vec<_>, Vec<_>) = present
             .state
-            .first_jobs()
+            .own_first_jobs()
             .partition(|it| moving.contains(&it.id));
         let moves: Vec<_> = moves.into_iter().map(candidate).collect();
         let waiting = rests.into_iter().filter(|it| self.is_due(it.id));

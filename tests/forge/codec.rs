@@ -3,7 +3,9 @@ use crate::support::{NOON, database, header, uuid, with_snapshots_in};
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::domain::database::{Durability, EngineName, Labels, Limits};
 use dbforge::domain::event::*;
-use dbforge::domain::ids::{InstanceId, JobId, PlanId, ScheduleId, Sequence, TokenId, WebhookId};
+use dbforge::domain::ids::{
+    InstanceId, JobId, NodeId, PlanId, ScheduleId, Sequence, TokenId, WebhookId,
+};
 use dbforge::domain::job::{JobError, JobErrorCode, JobKind, StepName, StepOutcome};
 use dbforge::domain::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named, Wanted};
 use dbforge::domain::name::DatabaseName;
@@ -14,7 +16,9 @@ use dbforge::domain::token::Scope;
 use dbforge::domain::webhook::WebhookPlan;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::canonical::{canonical_json, export_line};
-use dbforge::event_log::codec::{DecodeError, decode_commit, encode_commit};
+use dbforge::event_log::codec::{
+    DecodeError, LARGEST_COMMIT_READ, MAX_COMMIT_BYTES, decode_commit, encode_commit,
+};
 use dbforge::event_log::import::parse_export_line;
 use dbforge::event_log::memory::MemoryEventLog;
 use proptest::prelude::*;
@@ -31,6 +35,7 @@ pub(crate) fn sample(kind: EventKind) -> Event {
     let name = DatabaseName::parse("Shop.EU_1").unwrap();
     let schedule = ScheduleId(uuid(0x5c));
     let webhook = WebhookId(uuid(0x3b));
+    let node = NodeId(uuid(0x0de));
     let step = StepName("ensure_worker".to_owned());
     let worker = "db-worker-Shop.EU_1-0000000000db".to_owned();
     let error = JobError {
@@ -295,6 +300,11 @@ pub(crate) fn sample(kind: EventKind) -> Event {
         }
         .into(),
         EventKind::DatabaseSetAside => DatabaseSetAside { database }.into(),
+        EventKind::NodeJoined => {
+            let name = "attic".to_owned();
+            NodeJoined { node, name }.into()
+        }
+        EventKind::DatabasePlaced => DatabasePlaced { database, node }.into(),
     }
 }
 
@@ -319,7 +329,7 @@ fn every_event_is_stored_as_it_always_was() {
     for kind in EventKind::ALL {
         let recorded = recorded(*kind);
         assert_eq!(recorded.event.kind(), *kind);
-        let bytes = encode_commit(std::slice::from_ref(&recorded)).unwrap();
+        let bytes = encode_commit(std::slice::from_ref(&recorded));
         let shown = format!(
             "stored:\n{}\n\ncanonical:\n{}\n\nhash: {}",
             hex_lines(&bytes),
@@ -334,7 +344,7 @@ fn every_event_is_stored_as_it_always_was() {
 fn every_event_is_read_back_as_it_was_stored() {
     for kind in EventKind::ALL {
         let recorded = recorded(*kind);
-        let bytes = encode_commit(std::slice::from_ref(&recorded)).unwrap();
+        let bytes = encode_commit(std::slice::from_ref(&recorded));
         let read = decode_commit(&bytes, recorded.previous_hash).unwrap();
         assert_eq!(read, [recorded]);
     }
@@ -352,7 +362,7 @@ fn a_header_tells_of_its_token_and_of_a_clock_that_was_behind_in_front_of_its_ev
     let log = MemoryEventLog::default();
     let appended = log.append(Sequence(0), vec![NewCommit { header, events }]);
     let recorded = appended.unwrap().pop().unwrap();
-    let bytes = encode_commit(std::slice::from_ref(&recorded)).unwrap();
+    let bytes = encode_commit(std::slice::from_ref(&recorded));
     let shown = format!(
         "stored:\n{}\n\ncanonical:\n{}\n\nhash: {}",
         hex_lines(&bytes),
@@ -377,6 +387,17 @@ fn a_header_tells_of_its_token_and_of_a_clock_that_was_behind_in_front_of_its_ev
 }
 
 #[test]
+fn a_commit_as_large_as_earlier_versions_wrote_is_still_read() {
+    let mut large = recorded(EventKind::LogHealed);
+    let detail = "x".repeat(LARGEST_COMMIT_READ - 1_000);
+    large.event = LogHealed { detail }.into();
+    let bytes = encode_commit(std::slice::from_ref(&large));
+    assert!(bytes.len() > MAX_COMMIT_BYTES, "none is written any more");
+    let read = decode_commit(&bytes, large.previous_hash).unwrap();
+    assert_eq!(read, [large]);
+}
+
+#[test]
 fn every_kind_has_a_number_and_a_word_of_its_own() {
     for kind in EventKind::ALL {
         assert_eq!(EventKind::from_number(kind.number()), Some(*kind));
@@ -387,7 +408,7 @@ fn every_kind_has_a_number_and_a_word_of_its_own() {
 #[test]
 fn an_event_of_a_later_program_is_refused_by_name() {
     let recorded = recorded(EventKind::LogHealed);
-    let bytes = encode_commit(std::slice::from_ref(&recorded)).unwrap();
+    let bytes = encode_commit(std::slice::from_ref(&recorded));
     let known = EventKind::LogHealed.number().to_le_bytes();
     let at = find(&bytes, &[known, 1_u16.to_le_bytes()].concat());
     for (offset, shown) in [(0, "event kind 999"), (2, "schema version 999")] {
@@ -401,7 +422,7 @@ fn an_event_of_a_later_program_is_refused_by_name() {
 #[test]
 fn bytes_behind_a_commit_and_cut_commits_are_refused() {
     let recorded = recorded(EventKind::DatabaseRequested);
-    let mut bytes = encode_commit(std::slice::from_ref(&recorded)).unwrap();
+    let mut bytes = encode_commit(std::slice::from_ref(&recorded));
     bytes.push(0);
     for end in (0..bytes.len() - 1).chain([bytes.len()]) {
         assert!(
@@ -426,11 +447,11 @@ proptest! {
         value in any::<u8>(),
     ) {
         let recorded = recorded(kind);
-        let mut bytes = encode_commit(std::slice::from_ref(&recorded)).unwrap();
+        let mut bytes = encode_commit(std::slice::from_ref(&recorded));
         let at = at.index(bytes.len());
         bytes[at] = value;
         if let Ok(events) = decode_commit(&bytes, recorded.previous_hash) {
-            prop_assert_eq!(encode_commit(&events).unwrap().len(), bytes.len());
+            prop_assert_eq!(encode_commit(&events).len(), bytes.len());
         }
     }
 }

@@ -76,6 +76,7 @@ mod log_copy;
 mod long_reads;
 mod long_work;
 mod names_in_transit;
+mod nodes;
 mod one_truth;
 mod open_files;
 mod plans;

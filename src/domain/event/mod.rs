@@ -6,7 +6,7 @@
 mod subject;
 
 use super::database::{Durability, EngineName, Labels, Limits};
-use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId, WebhookId};
+use super::ids::{DatabaseId, InstanceId, JobId, NodeId, PlanId, ScheduleId, TokenId, WebhookId};
 use super::job::{JobError, JobKind, StepName, StepOutcome};
 use super::lifecycle::LifecycleCommand;
 use super::name::DatabaseName;
@@ -470,6 +470,21 @@ events! {
     54 DatabaseSetAside "database_set_aside" {
         /// Which database.
         database: DatabaseId,
+    }
+    /// A machine runs databases of this forge from now on.
+    55 NodeJoined "node_joined" {
+        /// Its id for ever.
+        node: NodeId,
+        /// What people call it.
+        name: String,
+    }
+    /// Its files and its worker belong on this node from now on. Until there is such an event, a
+    /// database is placed on the founding node.
+    56 DatabasePlaced "database_placed" {
+        /// Which database.
+        database: DatabaseId,
+        /// Where it belongs.
+        node: NodeId,
     }
 }
 

@@ -33,9 +33,11 @@ impl Event {
             | Self::WebhookDeleted(_)
             | Self::WebhookDisabled(_)
             | Self::WebhookEnabled(_)
-            | Self::ScheduleRewound(_) => return None,
+            | Self::ScheduleRewound(_)
+            | Self::NodeJoined(_) => return None,
             Self::NothingChanged(it) => return it.database,
             Self::DatabaseSetAside(it) => it.database,
+            Self::DatabasePlaced(it) => it.database,
             Self::DatabaseRequested(it) => it.database,
             Self::DatabaseReady(it) => it.database,
             Self::DatabaseAbandoned(it) => it.database,
@@ -115,7 +117,9 @@ impl Event {
             | Self::WebhookEnabled(_)
             | Self::NothingChanged(_)
             | Self::ScheduleRewound(_)
-            | Self::DatabaseSetAside(_) => return None,
+            | Self::DatabaseSetAside(_)
+            | Self::NodeJoined(_)
+            | Self::DatabasePlaced(_) => return None,
         })
     }
 }

@@ -68,7 +68,7 @@ mod tests {
 
     fn may_begin(forge: &Scenario, database: DatabaseId) -> bool {
         let job = forge.first_job(database);
-        forge.state.first_jobs().any(|it| it.id == job)
+        forge.state.own_first_jobs().any(|it| it.id == job)
     }
 
     fn fail(forge: &mut Scenario, job: JobId) -> Vec<EventKind> {

@@ -40,6 +40,9 @@ pub(super) fn reason(kind: EventKind) -> &'static str {
         EventKind::NothingChanged => "it changed nothing",
         EventKind::ScheduleRewound => "the clock is right, and the schedule follows it",
         EventKind::DatabaseSetAside => "its files are being removed for good",
+        EventKind::NodeJoined | EventKind::DatabasePlaced => {
+            "where databases belong is not undone; place them anew"
+        }
         EventKind::PlanMade | EventKind::PlanApplied => "a plan alone changes nothing",
         EventKind::JobCancelRequested
         | EventKind::JobCancelled

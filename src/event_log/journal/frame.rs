@@ -2,7 +2,7 @@
 //!
 //! `format u16 · length u32 · crc32c u32 · body`, integers little-endian. The checksum covers
 //! format, length and body. A frame is there wholly, or it is not a frame.
-use crate::event_log::codec::MAX_COMMIT_BYTES;
+use crate::event_log::codec::LARGEST_COMMIT_READ;
 use memchr::memmem;
 use std::io;
 
@@ -16,7 +16,7 @@ pub(crate) const HEADER_BYTES: usize = 10;
 /// Puts a frame with this body at the end of `out`.
 pub(crate) fn write(out: &mut Vec<u8>, body: &[u8]) {
     let length = u32::try_from(body.len())
-        .expect("a body is bounded by MAX_COMMIT_BYTES")
+        .expect("a body is bounded by LARGEST_COMMIT_READ")
         .to_le_bytes();
     out.extend_from_slice(&FORMAT);
     out.extend_from_slice(&length);
@@ -108,7 +108,7 @@ fn parse_header(header: &[u8; HEADER_BYTES]) -> Result<(usize, u32), &'static st
         return Err("no frame begins here");
     }
     let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-    if length > MAX_COMMIT_BYTES {
+    if length > LARGEST_COMMIT_READ {
         return Err("a frame claims to be larger than a commit can be");
     }
     Ok((length, u32::from_le_bytes([c0, c1, c2, c3])))

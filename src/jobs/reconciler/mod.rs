@@ -176,7 +176,11 @@ impl Reconciler {
         let look = move || {
             let folders = data.folders();
             let mut without_file = Vec::new();
-            for database in present.state.databases().filter(|it| it.queue.is_empty()) {
+            for database in present
+                .state
+                .own_databases()
+                .filter(|it| it.queue.is_empty())
+            {
                 let place = match database.condition {
                     Condition::Ready | Condition::Stopped => Place::Living,
                     Condition::Trashed { .. } => Place::Trash,

@@ -73,7 +73,7 @@ fn plan_workers(
         .map(|it| (it.database, it))
         .collect();
     let (mut missing, mut waiting) = (HashSet::new(), HashSet::new());
-    for database in state.databases().filter(|it| should_run(it)) {
+    for database in state.own_databases().filter(|it| should_run(it)) {
         let worker = by_database.get(&database.id).copied();
         let trouble = match worker {
             None if memory.has_missed(database.id) => Some("it is missing"),

@@ -16,6 +16,9 @@ pub(crate) struct DatabaseView {
     #[schema(example = "shop.db.localhost")]
     host: String,
     engine: String,
+    /// The node that has its files and its worker; null before the forge has one.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    node: Option<String>,
     /// As the clock has it: `expired` from the moment on. Earlier states tell what their events
     /// do.
     #[schema(value_type = String, example = "ready")]
@@ -108,6 +111,12 @@ impl Gateway {
             name: database.name.to_string(),
             host: format!("{}.{}", database.dns_label, self.config.domain),
             engine: database.engine.to_string(),
+            node: self
+                .control
+                .present()
+                .state
+                .node_of(database)
+                .map(|node| node.to_string()),
             state: database.state().as_str(),
             worker: database.worker.as_ref().map(worker),
             size_bytes: None,
