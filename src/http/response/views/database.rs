@@ -112,6 +112,7 @@ impl Gateway {
             host: format!("{}.{}", database.dns_label, self.config.domain),
             engine: database.engine.to_string(),
             node: self
+                .service
                 .control
                 .present()
                 .state
