@@ -12,6 +12,7 @@ mod middleware;
 mod openapi;
 mod response;
 mod routes;
+mod routing;
 mod server;
 
 pub use self::metrics::Metrics;

@@ -7,19 +7,20 @@ pub(crate) mod lifecycle;
 pub(crate) mod mutation;
 pub(crate) mod negotiation;
 pub(crate) mod parameters;
+pub(crate) mod path;
 pub(crate) mod span;
 pub(crate) mod sql;
 pub(crate) mod words;
 
 use self::json_text::look_over;
+use self::path::FromPath;
 use super::Gateway;
 use super::middleware::admission::no_memory;
 use super::response::error::{ErrorCode, Problem};
-use super::response::refusals::sentence;
 use crate::shares::Held;
 use axum::body::Body;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
@@ -126,17 +127,11 @@ pub(super) struct NoFields {}
 /// The variable parts of the path, decoded.
 pub(super) struct PathParts<T>(pub(super) T);
 
-impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Gateway>> for PathParts<T> {
+impl<T: FromPath + Send> FromRequestParts<Arc<Gateway>> for PathParts<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        gateway: &Arc<Gateway>,
-    ) -> Result<Self, Problem> {
-        Path::from_request_parts(parts, gateway)
-            .await
-            .map(|Path(it)| Self(it))
-            .map_err(|rejection: PathRejection| Problem::invalid(sentence(&rejection.body_text())))
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        T::from_path(parts).map(Self)
     }
 }
 

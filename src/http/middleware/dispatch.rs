@@ -1,17 +1,16 @@
-//! What lies around every route: who may go on to it, and that there is room.
-//!
-//! It is one function in front of the router and not layers inside of it: a layer costs every
-//! request boxes and copies, which together took a fifth of a point read's time.
+//! Authentication, admission control and dispatch, around every route.
 use super::admission::{no_connection, no_room, token_ended};
 use super::auth::identify;
 use super::compression::{Encoding, compress};
 use super::trace::observe;
 use crate::domain::ids::RequestId;
 use crate::http::Gateway;
+use crate::http::extract::path::PathValues;
 use crate::http::openapi::documents;
 use crate::http::openapi::packed_documents::PackedDocuments;
 use crate::http::response::error::Problem;
-use crate::http::routes::{Admission, Place, Routes, Workplace};
+use crate::http::routes;
+use crate::http::routing::{Admission, Route, RouteTable, Workplace};
 use crate::http::server::connections::Connection;
 use crate::service::caller::Caller;
 use crate::shares::{self, Holder, Kind, Pass, scoped, with_pass_of_here};
@@ -23,14 +22,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
-use tower::Service as _;
 use tracing::Instrument as _;
 
 /// Answers every request. Clones are the same one.
 #[derive(Clone)]
 pub struct Dispatcher {
     gateway: Arc<Gateway>,
-    routes: Arc<Routes>,
+    routes: Arc<RouteTable>,
     documents: Arc<PackedDocuments>,
     /// The forge's main runtime.
     tokio: Handle,
@@ -42,7 +40,7 @@ impl Dispatcher {
     pub fn new(gateway: &Arc<Gateway>) -> Self {
         Self {
             gateway: gateway.clone(),
-            routes: Arc::new(Routes::new(gateway)),
+            routes: Arc::new(routes::table()),
             documents: Arc::default(),
             tokio: Handle::current(),
         }
@@ -69,9 +67,9 @@ impl Dispatcher {
         let gateway = &*self.gateway;
         let peer = connection.map(Connection::address);
         match self.routes.find(request.uri().path()) {
-            Some(place) => {
-                let go_on = |id, request| self.admit(place, id, connection, request);
-                observe(gateway, &place.path, peer, request, go_on).await
+            Some((route, values)) => {
+                let go_on = |id, request| self.admit(route, values, id, connection, request);
+                observe(gateway, &route.path, peer, request, go_on).await
             }
             None => {
                 let unknown = async |_, request| documents::no_route(&request).into_response();
@@ -83,14 +81,15 @@ impl Dispatcher {
     /// Lets a request go on to its route.
     async fn admit(
         &self,
-        place: &Place,
+        route: &Route,
+        values: PathValues,
         id: RequestId,
         connection: Option<&Connection>,
         mut request: Request,
     ) -> Response {
         let gateway = &*self.gateway;
         let is_probe = matches!(
-            place.admission,
+            route.traits.admission,
             Admission::Always | Admission::AlwaysWithToken
         );
         if !is_probe && connection.is_some_and(|it| it.is_for_probes) {
@@ -103,10 +102,10 @@ impl Dispatcher {
             return problem.into_response();
         }
         let encoding = Encoding::wanted(request.headers());
-        let account = match place.admission {
+        let account = match route.traits.admission {
             Admission::Always => {
                 let path = request.uri().path().to_owned();
-                let response = self.go_on(place, request).await;
+                let response = self.go_on(route, values, request).await;
                 return self.documents.pack(&path, response, encoding).await;
             }
             Admission::WithRoom => {
@@ -135,14 +134,14 @@ impl Dispatcher {
             .then(|| request.extensions().get::<Caller>().cloned())
             .flatten();
         let work = async |request| {
-            let response = self.go_on(place, request).await;
+            let response = self.go_on(route, values, request).await;
             // What was waited for is not told to a token that has ended meanwhile.
             match asker.filter(|_| pass.has_waited()) {
                 Some(asker) if !gateway.service.accepts(&asker) => token_ended().into_response(),
                 _ => compress(response, encoding),
             }
         };
-        if place.admission == Admission::AlwaysWithToken {
+        if route.traits.admission == Admission::AlwaysWithToken {
             return scoped(pass.clone(), work(request)).await;
         }
         let admitted = pin!(gateway.within_bounds(pass.clone(), request, work));
@@ -167,22 +166,21 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn go_on(&self, place: &Place, request: Request) -> Response {
-        let answer = self.routes.router.clone().call(request);
-        let Ok(response) = match place.workplace {
+    async fn go_on(&self, route: &Route, values: PathValues, request: Request) -> Response {
+        let answer = route.answer(request, values, &self.gateway);
+        match route.traits.workplace {
             Workplace::Here => answer.await,
             Workplace::Elsewhere => {
                 let answer = with_pass_of_here(answer.in_current_span());
                 let there = self.tokio.spawn(answer);
                 match AbortOnDropHandle::new(there).await {
-                    Ok(answered) => answered,
+                    Ok(response) => response,
                     Err(ended) => match ended.try_into_panic() {
                         Ok(panic) => std::panic::resume_unwind(panic),
-                        Err(_) => Ok(Problem::internal("the forge stops").into_response()),
+                        Err(_) => Problem::internal("the forge stops").into_response(),
                     },
                 }
             }
-        };
-        response
+        }
     }
 }

@@ -131,7 +131,7 @@ pub(crate) fn no_route(request: &axum::extract::Request) -> Problem {
 }
 
 /// Something is at this path, for other methods: the `Allow` header has them.
-pub(crate) async fn no_method(request: axum::extract::Request) -> Problem {
+pub(crate) fn no_method(request: &axum::extract::Request) -> Problem {
     Problem::new(
         ErrorCode::MethodNotAllowed,
         format!(

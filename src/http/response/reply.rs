@@ -1,16 +1,12 @@
 //! Answers of the control plane: JSON that says which sequence it has seen.
 use super::error::Problem;
 use crate::domain::ids::Sequence;
-use crate::http::Gateway;
 use crate::http::middleware::admission::no_memory;
 use crate::shares::Held;
-use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
-use std::sync::Arc;
 
 const SEQUENCE: HeaderName = HeaderName::from_static("x-dbforge-sequence");
 
@@ -43,6 +39,8 @@ pub(crate) fn counted(body: Vec<u8>) -> Result<Bytes, Problem> {
 pub(crate) trait Marked {
     /// The end of the log that the answer has seen.
     fn seen(self, sequence: Sequence) -> Self;
+    /// The same where the answer does not say which it has seen.
+    fn seen_at_least(self, sequence: Sequence) -> Self;
     /// The last event about the resource that is shown.
     fn etag(self, sequence: Sequence) -> Self;
     /// One more header, of visible ASCII.
@@ -53,6 +51,13 @@ impl Marked for Response {
     fn seen(mut self, sequence: Sequence) -> Self {
         self.headers_mut().insert(SEQUENCE, sequence.0.into());
         self
+    }
+
+    fn seen_at_least(self, sequence: Sequence) -> Self {
+        if self.headers().contains_key(SEQUENCE) {
+            return self;
+        }
+        self.seen(sequence)
     }
 
     fn etag(self, sequence: Sequence) -> Self {
@@ -68,19 +73,4 @@ impl Marked for Response {
             Err(error) => Problem::internal(error).into_response(),
         }
     }
-}
-
-/// Gives every control-plane answer a sequence. Where a handler has not said which it saw, it is
-/// what was true before the handler began: it saw at least that.
-pub(crate) async fn note_sequence(
-    State(gateway): State<Arc<Gateway>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let before = gateway.service.control.present().head.sequence;
-    let response = next.run(request).await;
-    if response.headers().contains_key(SEQUENCE) {
-        return response;
-    }
-    response.seen(before)
 }

@@ -1,0 +1,51 @@
+//! The variable parts of a path, decoded.
+use crate::http::response::error::Problem;
+use axum::http::request::Parts;
+use matchit::Params;
+
+/// The variable parts of a path, as they were sent.
+#[derive(Debug, Clone)]
+pub(crate) struct PathValues(Vec<String>);
+
+impl PathValues {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn of(params: &Params<'_, '_>) -> Self {
+        Self(params.iter().map(|(_, value)| value.to_owned()).collect())
+    }
+}
+
+/// What the variable parts of a path are read as.
+pub(crate) trait FromPath: Sized {
+    /// # Errors
+    /// When a part is no text.
+    fn from_path(parts: &Parts) -> Result<Self, Problem>;
+}
+
+impl FromPath for String {
+    fn from_path(parts: &Parts) -> Result<Self, Problem> {
+        value(parts, 0)
+    }
+}
+
+impl FromPath for (String, String) {
+    fn from_path(parts: &Parts) -> Result<Self, Problem> {
+        Ok((value(parts, 0)?, value(parts, 1)?))
+    }
+}
+
+/// One variable part, without its `%` escapes.
+fn value(parts: &Parts, place: usize) -> Result<String, Problem> {
+    let values = parts.extensions.get::<PathValues>();
+    let value = values.and_then(|it| it.0.get(place)).ok_or_else(|| {
+        Problem::internal("a handler asked for a part that its path does not have")
+    })?;
+    let decoded = percent_encoding::percent_decode_str(value).decode_utf8();
+    decoded.map(Into::into).map_err(|_| {
+        Problem::invalid(format!(
+            "`{value}` in the path is no UTF-8 once it is decoded."
+        ))
+    })
+}
