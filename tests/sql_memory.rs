@@ -5,7 +5,7 @@
 #[path = "forge/sql_support.rs"]
 mod sql_support;
 
-use dbforge::data::{DataConfig, QueryError, QueryOptions, Target};
+use dbforge::data::{QueryError, QueryOptions, SqliteConfig, Target};
 use serde_json::json;
 use sql_support::{Sql, read_write, within};
 use std::fs;
@@ -21,9 +21,9 @@ fn peak_bytes() -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_statement_that_hoards_memory_ends_and_takes_nobody_with_it() {
-    let sql = Sql::with(DataConfig {
+    let sql = Sql::with(SqliteConfig {
         temp_bytes: 64 << 20,
-        ..DataConfig::default()
+        ..SqliteConfig::default()
     });
     sql.ask("CREATE TABLE t (a)").await.unwrap();
     sql.ask("INSERT INTO t VALUES (1)").await.unwrap();

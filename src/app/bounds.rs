@@ -1,7 +1,7 @@
 //! Hands each room its part of the settings, as far as the limit on open files lets it.
 use super::runtime_choice::worker_user;
 use crate::config::Config;
-use crate::data::DataConfig;
+use crate::data::{DataConfig, SqliteConfig};
 use crate::http::HttpConfig;
 use crate::jobs::webhooks::WebhookConfig;
 use rustix::process::geteuid;
@@ -62,15 +62,18 @@ pub(super) fn of_sql(config: &Config) -> DataConfig {
         default_max_bytes: sql.max_result_bytes,
         default_timeout: sql.timeout,
         largest_timeout: sql.max_timeout,
-        threads: defaults.threads.min(sql.max_connections.div_ceil(2)),
-        max_connections: sql.max_connections,
-        temp_bytes: sql.max_temp_bytes,
         max_transactions: sql.max_transactions,
         max_transactions_per_database: sql.max_database_transactions,
         transaction_idle: sql.transaction_idle,
         transaction_total: sql.transaction_total,
-        streams: sql.max_streams,
-        streams_per_database: sql.max_streams.div_ceil(4),
+        sqlite: SqliteConfig {
+            threads: (defaults.sqlite.threads).min(sql.max_connections.div_ceil(2)),
+            max_connections: sql.max_connections,
+            temp_bytes: sql.max_temp_bytes,
+            streams: sql.max_streams,
+            streams_per_database: sql.max_streams.div_ceil(4),
+            ..defaults.sqlite
+        },
         ..defaults
     }
 }
@@ -117,7 +120,7 @@ mod tests {
             assert!(used <= open_files, "{open_files}: {clients} + {databases}");
             assert!(clients <= set.http.max_connections && databases <= set.sql.max_connections);
             let sql = of_sql(&config);
-            let at_once = sql.threads + sql.streams + sql.max_transactions;
+            let at_once = sql.sqlite.threads + sql.sqlite.streams + sql.max_transactions;
             assert!(at_once <= databases + 2, "{open_files}: {at_once} at once");
         }
     }

@@ -9,6 +9,7 @@ use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError, check
 use crate::data::{DataPlane, LayoutError, check_layout};
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, InstanceId};
+use crate::engine::registry::Engines;
 use crate::event_log::canonical::export_line;
 use crate::event_log::checkpoints::Checkpoints;
 use crate::event_log::disk::{DiskEventLog, OpenError, OpenReport, Settings};
@@ -230,9 +231,11 @@ impl App {
 }
 
 fn open_data(data_dir: &Path, config: &Config) -> Result<DataPlane, StartError> {
-    DataPlane::open(data_dir, bounds::of_sql(config)).map_err(|error| StartError::DataFolder {
-        folder: data_dir.to_owned(),
-        source: io::Error::other(error.to_string()),
+    DataPlane::open(data_dir, bounds::of_sql(config), Engines::standard()).map_err(|error| {
+        StartError::DataFolder {
+            folder: data_dir.to_owned(),
+            source: io::Error::other(error.to_string()),
+        }
     })
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Every call blocks, may be repeated, and may be cut off anywhere and run again. What moves moves
 //! by one rename inside one filesystem. A folder that is in a place already is never written over.
-use super::layout::{DataFile, LayoutError, check_layout};
+use super::layout::{LayoutError, check_layout};
 use crate::domain::ids::DatabaseId;
-use crate::engine::sqlite::{MAIN_FILE, WAL_FILE};
+use crate::engine::DatabasesFolder;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, chown};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Where the folders of databases are.
 #[derive(Debug, Clone)]
 pub struct Folders {
-    living: PathBuf,
+    living: DatabasesFolder,
     trash: PathBuf,
     owner: Option<(u32, u32)>,
 }
@@ -91,7 +91,7 @@ impl Folders {
             // SQLite follows no link anywhere in a path, so ours has none.
             let data_dir = data_dir.canonicalize()?;
             Ok(Self {
-                living: data_dir.join("databases"),
+                living: DatabasesFolder::new(data_dir.join("databases")),
                 trash: data_dir.join("trash"),
                 owner,
             })
@@ -104,19 +104,25 @@ impl Folders {
     /// # Errors
     /// What keeps databases from being served out of them.
     pub fn check_layout(&self) -> Result<(), LayoutError> {
-        check_layout(self.living.parent().unwrap_or(Path::new("/")))
+        check_layout(self.living.path().parent().unwrap_or(Path::new("/")))
     }
 
     /// The folder that holds the living ones: on the one filesystem that holds everything.
     #[must_use]
     pub fn root(&self) -> &Path {
+        self.living.path()
+    }
+
+    /// Where the folders of living databases are.
+    #[must_use]
+    pub fn databases(&self) -> &DatabasesFolder {
         &self.living
     }
 
     /// The folder of a living database.
     #[must_use]
     pub fn living(&self, database: DatabaseId) -> PathBuf {
-        self.living.join(database.to_string())
+        self.living.of(database)
     }
 
     /// The folder of a database in the trash.
@@ -147,23 +153,12 @@ impl Folders {
         }
     }
 
-    /// Bytes of a database's files, living or in the trash; 0 when it has none.
-    #[must_use]
-    pub fn size_bytes(&self, database: DatabaseId) -> u64 {
-        [self.living(database), self.trashed(database)]
-            .iter()
-            .flat_map(|folder| [MAIN_FILE, WAL_FILE].map(|it| folder.join(it)))
-            .filter_map(|it| it.metadata().ok())
-            .map(|it| it.len())
-            .sum()
-    }
-
     /// Every database that has a living folder. Names that are no database's are left out.
     ///
     /// # Errors
     /// When the list cannot be read to its end.
     pub fn list_living(&self) -> Result<Vec<DatabaseId>, FolderError> {
-        list(&self.living).map_err(failed("list the folders of databases"))
+        list(self.living.path()).map_err(failed("list the folders of databases"))
     }
 
     /// Every database that has a folder in the trash.
@@ -179,7 +174,10 @@ impl Folders {
     /// # Errors
     /// When a list cannot be read to its end.
     pub fn entries(&self) -> Result<Vec<(Place, String)>, FolderError> {
-        let rooms = [(Place::Living, &self.living), (Place::Trash, &self.trash)];
+        let rooms = [
+            (Place::Living, self.living.path()),
+            (Place::Trash, &self.trash),
+        ];
         let read = || -> io::Result<Vec<(Place, String)>> {
             let mut found = Vec::new();
             for (place, room) in rooms {
@@ -194,26 +192,13 @@ impl Folders {
         read().map_err(failed("list the folders of databases"))
     }
 
-    /// How the database's file stands.
-    ///
-    /// # Errors
-    /// When the disk refuses to tell.
-    pub fn data_file(&self, database: DatabaseId, place: Place) -> Result<DataFile, FolderError> {
-        let folder = match place {
-            Place::Living => self.living(database),
-            Place::Trash => self.trashed(database),
-            Place::Nowhere => return Ok(DataFile::Missing),
-        };
-        DataFile::look_in(&folder).map_err(failed("look for a database's file"))
-    }
-
     /// Moves something that lies among the living and is no database's to the trash, under a
     /// name that no database has, and returns that name; `None` when it is not there any more.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn trash_stranger(&self, name: &str) -> Result<Option<String>, FolderError> {
-        let from = self.living.join(name);
+        let from = self.living.path().join(name);
         if from.symlink_metadata().is_err() {
             return Ok(None);
         }
@@ -236,7 +221,7 @@ impl Folders {
             Place::Trash => return Err(FolderError::InTwoPlaces { database }),
             Place::Nowhere => {}
         }
-        let new = self.living.join(format!("{RESERVING}{database}"));
+        let new = self.living.path().join(format!("{RESERVING}{database}"));
         let reserved = || -> io::Result<()> {
             ensure_folder(&new, 0o700)?;
             if let Some((user, group)) = self.owner {
@@ -244,7 +229,7 @@ impl Folders {
             }
             sync(&new)?;
             fs::rename(&new, &folder)?;
-            sync(&self.living)
+            sync(self.living.path())
         };
         reserved().map_err(failed("reserve the database's folder"))?;
         Ok(folder)
@@ -321,14 +306,14 @@ impl Folders {
         for (room, _) in self.places(database) {
             remove(&going(room, database))?;
         }
-        remove(&self.living.join(format!("{RESERVING}{database}")))?;
+        remove(&self.living.path().join(format!("{RESERVING}{database}")))?;
         self.sync_both()
     }
 
     /// Where a database may be: the room, and its folder in it.
     fn places(&self, database: DatabaseId) -> [(&Path, PathBuf); 2] {
         [
-            (&self.living, self.living(database)),
+            (self.living.path(), self.living(database)),
             (&self.trash, self.trashed(database)),
         ]
     }
@@ -340,7 +325,7 @@ impl Folders {
 
     /// An earlier try may have been cut off between the move and this.
     fn sync_both(&self) -> Result<(), FolderError> {
-        sync(&self.living)
+        sync(self.living.path())
             .and_then(|()| sync(&self.trash))
             .map_err(failed("sync the folder of databases"))
     }

@@ -1,5 +1,4 @@
-//! The folders of the data folder: plain ones, on one file system, and the files in them.
-use crate::engine::sqlite::MAIN_FILE;
+//! The folders of the data folder: plain ones, on one file system.
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -68,65 +67,6 @@ pub fn check_layout(data_dir: &Path) -> Result<(), LayoutError> {
     Ok(())
 }
 
-/// How the file of a database stands in its folder. Only a file in its place is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DataFile {
-    /// A plain file with one name, in a plain folder.
-    InPlace,
-    /// There is none, or it is empty: it was made with a header.
-    Missing,
-    /// It, or its folder, is a link, which is not followed.
-    Link,
-    /// It has a second name, under which it may be another's.
-    TwoNames,
-}
-
-impl DataFile {
-    /// Looks into the folder of a database.
-    ///
-    /// # Errors
-    /// When the disk refuses to tell.
-    pub fn look_in(folder: &Path) -> io::Result<Self> {
-        let look = |path: &Path| match path.symlink_metadata() {
-            Ok(it) => Ok(Some(it)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        };
-        let (Some(folder), file) = (look(folder)?, folder.join(MAIN_FILE)) else {
-            return Ok(Self::Missing);
-        };
-        if folder.is_symlink() {
-            return Ok(Self::Link);
-        }
-        Ok(match look(&file)? {
-            Some(it) if it.is_symlink() => Self::Link,
-            Some(it) if it.is_file() && it.nlink() > 1 => Self::TwoNames,
-            Some(it) if it.is_file() && it.len() > 0 => Self::InPlace,
-            _ => Self::Missing,
-        })
-    }
-
-    /// What is seen and what helps; nothing where it is in its place.
-    #[must_use]
-    pub fn trouble(self) -> Option<(&'static str, &'static str)> {
-        match self {
-            Self::InPlace => None,
-            Self::Missing => Some((
-                "is missing",
-                "bring it back from a backup, or purge the database",
-            )),
-            Self::Link => Some((
-                "is a link or lies behind one, which is not followed",
-                "put the folder itself in its place; a purge removes the link and nothing behind it",
-            )),
-            Self::TwoNames => Some((
-                "has a second name (a hard link), so that two databases may be one",
-                "remove the other name, or put a copy in its place",
-            )),
-        }
-    }
-}
-
 fn look_at(folder: PathBuf) -> Result<Option<Metadata>, LayoutError> {
     match folder.symlink_metadata() {
         Ok(it) if it.is_symlink() => Err(LayoutError::Link { folder }),
@@ -142,32 +82,6 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::symlink;
-
-    #[test]
-    fn a_file_is_in_its_place_only_without_links_and_second_names() {
-        let home = std::env::temp_dir().join(format!("dbforge-{}", uuid::Uuid::new_v4()));
-        let (folder, elsewhere) = (home.join("folder"), home.join("elsewhere"));
-        fs::create_dir_all(&elsewhere).unwrap();
-        let look = || DataFile::look_in(&folder).unwrap();
-        let file = folder.join(MAIN_FILE);
-        assert_eq!(look(), DataFile::Missing);
-        fs::write(elsewhere.join(MAIN_FILE), "whole").unwrap();
-        symlink(&elsewhere, &folder).unwrap();
-        assert_eq!(look(), DataFile::Link, "the folder");
-        fs::remove_file(&folder).unwrap();
-        fs::create_dir(&folder).unwrap();
-        assert_eq!(look(), DataFile::Missing);
-        symlink(elsewhere.join(MAIN_FILE), &file).unwrap();
-        assert_eq!(look(), DataFile::Link, "the file");
-        fs::remove_file(&file).unwrap();
-        fs::hard_link(elsewhere.join(MAIN_FILE), &file).unwrap();
-        assert_eq!(look(), DataFile::TwoNames);
-        fs::remove_file(elsewhere.join(MAIN_FILE)).unwrap();
-        assert_eq!(look(), DataFile::InPlace);
-        fs::write(&file, "").unwrap();
-        assert_eq!(look(), DataFile::Missing, "empty");
-        fs::remove_dir_all(home).unwrap();
-    }
 
     #[test]
     fn each_folder_is_a_folder_itself_and_no_link() {

@@ -1,18 +1,21 @@
-//! SQL and row operations on ready databases. Writes no events.
+//! Access to ready databases, whatever their engine: locks, folders, transactions, limits. Writes no
+//! events.
 //!
 //! A request goes through [`DataPlane::enter`], whose caller then looks at the state once more, to
-//! [`DataPlane::query`]. Reads run on any of a database's readers: a short one on the thread that
-//! serves HTTP, others on a thread of their own. Results of any size are [`DataPlane::stream`]ed
-//! on threads that are for streams alone. Writes stand in one line per database and are
-//! kept in groups, one commit for each group; a transaction of several requests borrows the writer
-//! from that line. A step that moves files [`DataPlane::take`]s the database alone.
+//! [`DataPlane::query`], which has the executor of the database's engine run it. A step that moves
+//! files [`DataPlane::take`]s the database alone.
 mod config;
 mod folders;
 mod layout;
 pub mod legacy_rows;
-pub(crate) mod transactions;
+mod open_transaction;
+mod scripts;
+mod transaction_requests;
+mod transactions;
 
+pub use crate::engine::DataFile;
 pub use crate::engine::access_lock::{ExclusiveGuard, GateError, SharedGuard};
+pub use crate::engine::registry::SqliteConfig;
 pub use crate::engine::sql::{
     Access, BatchError, BatchMode, BatchStatement, BegunTransaction, Format, Int64Form,
     MAX_PARAMETERS, NewTransaction, Param, Params, QueryAnswer, QueryError, QueryOptions,
@@ -21,37 +24,29 @@ pub use crate::engine::sql::{
 };
 pub use config::DataConfig;
 pub use folders::{FolderError, Folders, Place};
-pub use layout::{DataFile, LayoutError, check_layout};
+pub use layout::{LayoutError, check_layout};
 
 use crate::clock::Deadline;
+use crate::domain::database::Database;
 use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::Gates;
-use crate::engine::sql::{Form, Statement};
-use crate::engine::sqlite::audit::History;
-use crate::engine::sqlite::open::open_database::OpenDatabase;
-use crate::engine::sqlite::open::open_databases::OpenDatabases;
-use crate::engine::sqlite::threads::pool::{Lateness, Threads};
-use crate::engine::sqlite::{self, Sqlite};
+use crate::engine::registry::{Engines, Executor, Executors, Views};
+use crate::engine::sql::{Call, Form, Statement};
 use crate::engine::{Engine, FileError};
+use crate::projections::control_db::{AUDIT_TABLES, AUDIT_VIEWS, ControlDb};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::runtime::Handle;
 use transactions::Transactions;
 
 /// Serves SQL on the databases under one data folder. Clones are the same plane.
 #[derive(Debug, Clone)]
 pub struct DataPlane {
-    pub(crate) config: Arc<DataConfig>,
-    pub(crate) folders: Arc<Folders>,
-    pub(crate) gates: Arc<Gates>,
-    pub(crate) open: Arc<OpenDatabases>,
-    pub(crate) threads: Arc<Threads>,
-    pub(crate) stream_threads: Arc<Threads>,
-    pub(crate) history: Arc<History>,
-    pub(crate) transactions: Arc<Transactions>,
-    /// Runs the writes.
-    pub(crate) tokio: Handle,
+    config: Arc<DataConfig>,
+    folders: Arc<Folders>,
+    gates: Arc<Gates>,
+    engines: Arc<Engines>,
+    executors: Arc<Executors>,
+    transactions: Arc<Transactions>,
 }
 
 /// How the data plane is doing.
@@ -70,35 +65,61 @@ pub struct DataPlaneHealth {
 }
 
 impl DataPlane {
-    /// A data plane on `data_dir`, which must exist. Opened in the runtime that is to run its
-    /// writes.
+    /// A data plane on `data_dir`, which must exist, for databases of `engines`. Opened in the
+    /// runtime that is to run its writes.
     ///
     /// # Errors
     /// When the folders of databases cannot be made or reached.
-    pub fn open(data_dir: &Path, config: DataConfig) -> Result<Self, FolderError> {
-        if !sqlite::set_up_process() {
-            tracing::warn!("SQLite was in use before: a statement's memory is not bounded");
-        }
+    pub fn open(
+        data_dir: &Path,
+        config: DataConfig,
+        engines: Engines,
+    ) -> Result<Self, FolderError> {
         let folders = Folders::open(data_dir, config.owner)?;
         let transactions = Transactions::new(
             config.max_transactions,
             config.max_transactions_per_database,
         );
         let gates = Arc::default();
-        let lateness = Lateness {
-            grace: config.stuck_grace,
-            blocked: config.blocked_grace,
-        };
+        let executors = engines.executors(config.sqlite.clone(), folders.databases(), &gates);
         Ok(Self {
-            transactions: Arc::new(transactions),
-            threads: Threads::new(config.threads, config.max_stuck, lateness),
-            stream_threads: Threads::new(config.streams, config.max_stuck, lateness),
-            open: OpenDatabases::new(&config, Arc::clone(&gates)),
             config: Arc::new(config),
             folders: Arc::new(folders),
             gates,
-            history: Arc::default(),
-            tokio: Handle::current(),
+            engines: Arc::new(engines),
+            executors: Arc::new(executors),
+            transactions: Arc::new(transactions),
+        })
+    }
+
+    /// The engines that it serves.
+    #[must_use]
+    pub fn engines(&self) -> &Engines {
+        &self.engines
+    }
+
+    /// What SQL on `database` is for.
+    ///
+    /// # Errors
+    /// [`QueryError::NotSupported`] when this gateway does not have its engine.
+    pub fn target(&self, database: &Database) -> Result<Target, QueryError> {
+        Ok(Target {
+            database: database.id,
+            engine: self.engine_of(database)?.name(),
+            durability: database.durability,
+            size_bytes: database.limits.size_bytes,
+        })
+    }
+
+    /// The engine of a database.
+    ///
+    /// # Errors
+    /// [`QueryError::NotSupported`] when this gateway does not have it.
+    pub fn engine_of(&self, database: &Database) -> Result<&Arc<dyn Engine>, QueryError> {
+        let engine = self.engines.find(&database.engine.0);
+        engine.ok_or_else(|| QueryError::NotSupported {
+            engine: database.engine.0.clone(),
+            what: "anything on this gateway",
         })
     }
 
@@ -123,16 +144,19 @@ impl DataPlane {
     /// let the files be, and may try again.
     pub async fn take(
         &self,
-        database: DatabaseId,
+        target: &Target,
         deadline: Deadline,
     ) -> Result<ExclusiveGuard, GateError> {
-        let guard = self.take_unsettled(database, deadline).await?;
-        let folder = self.folders.living(database);
-        let all = Arc::clone(&self.open);
+        let guard = self.take_unsettled(target, deadline).await?;
+        let Some(engine) = self.engines.find(target.engine).cloned() else {
+            return Ok(guard);
+        };
+        let folder = self.folders.living(target.database);
+        let executors = Arc::clone(&self.executors);
         let settled = tokio::task::spawn_blocking(move || {
-            let mut settled = Sqlite.settle(&folder);
-            while settled == Err(FileError::NoFiles) && all.close_idle(all.connections() / 2) {
-                settled = Sqlite.settle(&folder);
+            let mut settled = engine.settle(&folder);
+            while settled == Err(FileError::NoFiles) && executors.close_idle() {
+                settled = engine.settle(&folder);
             }
             settled
         });
@@ -156,14 +180,15 @@ impl DataPlane {
     /// When SQL does not end before `deadline`.
     pub async fn take_unsettled(
         &self,
-        database: DatabaseId,
+        target: &Target,
         deadline: Deadline,
     ) -> Result<ExclusiveGuard, GateError> {
+        let database = target.database;
         let draining = self.transactions.drain(database);
         let guard = self.gates.take(database, deadline).await?;
         drop(draining);
-        if let Some(open) = self.open.take(database) {
-            let closed = tokio::task::spawn_blocking(move || open.close()).await;
+        if let Ok(executor) = self.executors.of(target.engine) {
+            let closed = executor.close(database).await;
             closed.map_err(|error| GateError::NotSettled {
                 reason: error.to_string(),
             })?;
@@ -184,40 +209,82 @@ impl DataPlane {
     ) -> Result<QueryAnswer, QueryError> {
         let call = self.call(&request.options);
         self.refuse_early(&request.sql)?;
-        let open = self.open_behind(guard, target)?;
-        let statement = Statement {
-            sql: request.sql.into(),
-            params: request.params,
-            ..Statement::default()
-        };
-        let may_write = request.options.may_write();
-        self.one(guard, &open, &call, statement, may_write).await
+        let executor = self.executor_of(target)?;
+        let statement = statement_of(request);
+        executor.query(guard, target, &call, statement).await
     }
 
-    /// Runs one statement where it belongs.
-    pub(crate) async fn one(
+    /// Runs one statement like [`Self::query`], but streams the rows of one that only reads:
+    /// without a bound on rows and bytes where the request names none.
+    ///
+    /// # Errors
+    /// Before the first piece, as [`Self::query`]; also when there are too many streams.
+    pub async fn stream(
         &self,
         guard: &SharedGuard,
-        open: &Arc<OpenDatabase>,
-        call: &Call,
-        statement: Statement,
-        may_write: bool,
-    ) -> Result<QueryAnswer, QueryError> {
-        let sql = &statement.sql;
-        let writes = begins_like_a_write(sql) || may_write && optimizes(sql);
-        if !writes {
-            match self.read(guard, open, call, &statement).await {
-                Err(QueryError::ReadOnly) if may_write => {}
-                other => return other,
-            }
-        } else if !may_write {
-            return Err(QueryError::ReadOnly);
-        }
-        let mut answers = self
-            .write(guard, open, call, vec![statement])
+        target: &Target,
+        request: QueryRequest,
+    ) -> Result<Streamed, QueryError> {
+        let options = &request.options;
+        let call = self.call(options);
+        let rows = Form {
+            max_rows: options.max_rows.unwrap_or(u64::MAX),
+            max_bytes: options.max_bytes.unwrap_or(usize::MAX),
+            ..call.form
+        };
+        self.refuse_early(&request.sql)?;
+        let executor = self.executor_of(target)?;
+        let statement = statement_of(request);
+        executor
+            .stream(guard, target, &call, &rows, statement)
             .await
-            .map_err(|it| it.error)?;
-        Ok(answers.pop().expect("one answer for one statement").into())
+    }
+
+    /// Runs statements in order. In a transaction all of them are kept, or none; without one,
+    /// those before the first failure.
+    ///
+    /// # Errors
+    /// The first failure, with the place of its statement.
+    pub async fn batch(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        statements: Vec<BatchStatement>,
+        mode: BatchMode,
+        options: QueryOptions,
+    ) -> Result<Vec<QueryAnswer>, BatchError> {
+        let statements = self.looked_at_batch(statements)?;
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let executor = self.executor_of(target)?;
+        let call = self.call(&options);
+        executor.batch(guard, target, &call, statements, mode).await
+    }
+
+    /// Runs one statement on the history in `control_db`.
+    ///
+    /// # Errors
+    /// As [`Self::query`]; whatever changes something is [`QueryError::ReadOnly`].
+    pub async fn query_history(
+        &self,
+        control_db: &ControlDb,
+        request: QueryRequest,
+    ) -> Result<QueryAnswer, QueryError> {
+        let call = self.call(&request.options);
+        self.refuse_early(&request.sql)?;
+        let mut texts = control_db.event_texts();
+        let views = Views {
+            file: control_db.path().to_owned(),
+            views: AUDIT_VIEWS,
+            tables: AUDIT_TABLES,
+            text_of: Box::new(move |sequence, field| {
+                let text = texts.field(sequence, field);
+                text.map_err(|error| error.to_string())
+            }),
+        };
+        let statement = statement_of(request);
+        self.executors.query_views(views, &call, statement).await
     }
 
     /// The folders of databases, for the steps that move them.
@@ -226,11 +293,45 @@ impl DataPlane {
         &self.folders
     }
 
+    /// Bytes of a database's files, living or in the trash; 0 when it has none.
+    #[must_use]
+    pub fn size_bytes(&self, database: &Database) -> u64 {
+        let Ok(engine) = self.engine_of(database) else {
+            return 0;
+        };
+        let folders = [
+            self.folders.living(database.id),
+            self.folders.trashed(database.id),
+        ];
+        folders.iter().map(|folder| engine.size_bytes(folder)).sum()
+    }
+
+    /// How the database's data stands in its folder. One whose engine this gateway does not have is
+    /// taken to be in its place.
+    ///
+    /// # Errors
+    /// When the disk refuses to tell.
+    pub fn data_file(&self, database: &Database, place: Place) -> Result<DataFile, FolderError> {
+        let folder = match place {
+            Place::Living => self.folders.living(database.id),
+            Place::Trash => self.folders.trashed(database.id),
+            Place::Nowhere => return Ok(DataFile::Missing),
+        };
+        let Ok(engine) = self.engine_of(database) else {
+            return Ok(DataFile::InPlace);
+        };
+        let seen = engine.data_file(&folder);
+        seen.map_err(|source| FolderError::Io {
+            action: "look for a database's file",
+            source,
+        })
+    }
+
     /// Closes half of the connections that nobody uses, where file descriptors run short. Returns
     /// whether there were any. Blocks.
     #[must_use]
     pub fn close_idle(&self) -> bool {
-        self.open.close_idle(self.open.connections() / 2)
+        self.executors.close_idle()
     }
 
     /// The bounds it works within.
@@ -242,11 +343,12 @@ impl DataPlane {
     /// How it is doing.
     #[must_use]
     pub fn health(&self) -> DataPlaneHealth {
+        let executors = self.executors.health();
         DataPlaneHealth {
-            connections: self.open.connections(),
-            temp_bytes: self.open.temp_bytes(),
-            streams: self.stream_threads.taken(),
-            stuck_threads: self.threads.stuck() + self.stream_threads.stuck(),
+            connections: executors.connections,
+            temp_bytes: executors.temp_bytes,
+            streams: executors.streams,
+            stuck_threads: executors.stuck_threads,
             transactions: self.transactions.count(),
         }
     }
@@ -261,38 +363,15 @@ impl DataPlane {
     /// still runs closes when it ends.
     pub async fn close(&self) {
         self.end_transactions();
-        let open = self.open.take_all();
-        // Closing brings the WAL into the main file, which syncs; a failure there loses nothing,
-        // since what was answered is in the WAL.
-        let _ = tokio::task::spawn_blocking(move || drop(open)).await;
+        self.executors.close_all().await;
     }
 
-    pub(crate) fn open_behind(
-        &self,
-        guard: &SharedGuard,
-        target: &Target,
-    ) -> Result<Arc<OpenDatabase>, QueryError> {
-        assert_eq!(
-            guard.database(),
-            target.database,
-            "SQL runs behind the gate of its own database"
-        );
-        let get = || self.open.get(guard, target, &self.folders, &self.config);
-        let mut open = get();
-        if !open.is_in_place_for_reads() {
-            // What lies there now is opened, or said to be missing. The handles on what is gone
-            // close behind the gate, as all do; SQLite leaves the WAL of a file that was moved.
-            self.open.forget(target.database, &open);
-            let closing = (std::mem::replace(&mut open, get()), guard.clone());
-            tokio::task::spawn_blocking(move || drop(closing));
-        }
-        if let Some(reason) = open.bench.reason() {
-            return Err(QueryError::Benched { reason });
-        }
-        Ok(open)
+    /// What runs SQL on this database.
+    fn executor_of(&self, target: &Target) -> Result<Executor<'_>, QueryError> {
+        self.executors.of(target.engine)
     }
 
-    pub(crate) fn refuse_early(&self, sql: &str) -> Result<(), QueryError> {
+    fn refuse_early(&self, sql: &str) -> Result<(), QueryError> {
         if sql.len() > self.config.max_statement_bytes {
             return Err(QueryError::PayloadTooLarge {
                 what: "the statement",
@@ -307,7 +386,7 @@ impl DataPlane {
         Ok(())
     }
 
-    pub(crate) fn call(&self, options: &QueryOptions) -> Call {
+    fn call(&self, options: &QueryOptions) -> Call {
         let config = &self.config;
         let timeout = options
             .timeout
@@ -316,6 +395,7 @@ impl DataPlane {
         Call {
             deadline: Deadline::after(timeout),
             timeout,
+            may_write: options.may_write(),
             form: Form {
                 format: options.format,
                 shape: options.shape,
@@ -334,80 +414,10 @@ impl DataPlane {
     }
 }
 
-/// What holds for one request on its way.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Call {
-    pub(crate) deadline: Deadline,
-    pub(crate) timeout: Duration,
-    pub(crate) form: Form,
-}
-
-/// Whether to try the line of writes first. A guess that saves a detour: a reader refuses what
-/// writes, and the line takes what reads.
-pub(crate) fn begins_like_a_write(sql: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "insert", "update", "delete", "replace", "create", "drop", "alter", "reindex", "analyze",
-    ];
-    let word = without_comments(sql)
-        .split(|it: char| !it.is_ascii_alphabetic())
-        .next()
-        .unwrap_or_default();
-    WORDS.iter().any(|it| it.eq_ignore_ascii_case(word))
-}
-
-/// Whether it is `PRAGMA optimize`, which a reader answers without doing anything.
-fn optimizes(sql: &str) -> bool {
-    let Some((pragma, rest)) = without_comments(sql).split_at_checked("pragma".len()) else {
-        return false;
-    };
-    let name = rest.trim_start().to_ascii_lowercase();
-    let name = name.strip_prefix("main.").unwrap_or(&name);
-    pragma.eq_ignore_ascii_case("pragma") && name.starts_with("optimize")
-}
-
-/// A statement from its first word on.
-fn without_comments(sql: &str) -> &str {
-    let mut rest = sql.trim_start();
-    loop {
-        let behind = if let Some(comment) = rest.strip_prefix("--") {
-            comment.split_once('\n')
-        } else if let Some(comment) = rest.strip_prefix("/*") {
-            comment.split_once("*/")
-        } else if let Some(empty) = rest.strip_prefix(';') {
-            Some(("", empty))
-        } else {
-            return rest;
-        };
-        // A comment without an end is all that there is.
-        let Some((_, behind)) = behind else { return "" };
-        rest = behind.trim_start();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_statement_is_sent_by_its_first_word() {
-        for write in [
-            "INSERT INTO t VALUES (1)",
-            " \n delete from t",
-            "Create\tTable x(a)",
-            "-- why\n /* and; */ ;DROP TABLE t",
-        ] {
-            assert!(begins_like_a_write(write), "{write}");
-        }
-        for read in [
-            "SELECT 1",
-            "",
-            "with x as (select 1) insert into t select * from x",
-            "INSERTED",
-            "-- insert",
-            "/* insert",
-            "/* insert */ select 1",
-        ] {
-            assert!(!begins_like_a_write(read), "{read}");
-        }
+fn statement_of(request: QueryRequest) -> Statement {
+    Statement {
+        sql: request.sql.into(),
+        params: request.params,
+        ..Statement::default()
     }
 }

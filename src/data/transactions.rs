@@ -1,8 +1,8 @@
 //! Transactions of several requests: which are open, whose they are, how each one ended.
+use super::open_transaction::OpenTransaction;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::ids::{DatabaseId, TokenId};
-use crate::engine::sql::{TransactionEnd, TransactionError, TransactionKey};
-use crate::engine::sqlite::transactions::transaction::Transaction;
+use crate::engine::sql::{TransactionEnd, TransactionError, TransactionKey, TransactionPlace};
 use crate::shares::{self, ALONE, Holder};
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -11,19 +11,19 @@ use tokio::sync::Notify;
 
 /// Every open transaction.
 #[derive(Debug)]
-pub(crate) struct Transactions {
+pub(super) struct Transactions {
     most: usize,
     most_per_database: usize,
     inside: Mutex<Inside>,
     /// Told when one begins.
-    pub(crate) begun: Notify,
+    pub(super) begun: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Inside {
-    open: HashMap<String, Arc<Transaction>>,
+    open: HashMap<String, Arc<OpenTransaction>>,
     /// Those that ended last, so that whoever asks is told why.
-    ended: VecDeque<(Arc<Transaction>, TransactionEnd)>,
+    ended: VecDeque<(Arc<OpenTransaction>, TransactionEnd)>,
     /// How many each database has, those that wait for their turn included.
     taken: HashMap<DatabaseId, usize>,
     /// How many each caller has.
@@ -37,23 +37,24 @@ struct Inside {
 /// How many ended transactions are remembered: as many as may be open, some times over.
 const REMEMBERED: usize = 1_000;
 
-/// Room for one transaction; given back when dropped.
+/// The place of one transaction; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Room {
+struct Place {
     transactions: Weak<Transactions>,
+    id: String,
     database: DatabaseId,
     caller: Holder,
 }
 
 /// While it lives, the database begins no transaction.
 #[derive(Debug)]
-pub(crate) struct Draining<'t> {
+pub(super) struct Draining<'t> {
     transactions: &'t Transactions,
     database: DatabaseId,
 }
 
 impl Transactions {
-    pub(crate) fn new(most: usize, most_per_database: usize) -> Self {
+    pub(super) fn new(most: usize, most_per_database: usize) -> Self {
         Self {
             most,
             most_per_database,
@@ -62,8 +63,12 @@ impl Transactions {
         }
     }
 
-    /// Room for one more on a database.
-    pub(crate) fn room(self: &Arc<Self>, database: DatabaseId) -> Result<Room, TransactionError> {
+    /// A place for one more on a database, which will have this id.
+    pub(super) fn place(
+        self: &Arc<Self>,
+        database: DatabaseId,
+        id: String,
+    ) -> Result<Arc<dyn TransactionPlace>, TransactionError> {
         let too_many = |most, place| Err(TransactionError::TooMany { most, place });
         let caller = shares::holder();
         let mut inside = self.lock();
@@ -81,18 +86,19 @@ impl Transactions {
         }
         *here += 1;
         *inside.of_callers.entry(caller).or_default() += 1;
-        Ok(Room {
+        Ok(Arc::new(Place {
             transactions: Arc::downgrade(self),
+            id,
             database,
             caller,
-        })
+        }))
     }
 
     /// Lets a transaction begin that has all it needs.
     ///
     /// # Errors
     /// When the gateway stops or somebody waits for the files. It is let go then.
-    pub(crate) fn add(&self, transaction: Transaction) -> Result<(), TransactionError> {
+    pub(super) fn add(&self, transaction: OpenTransaction) -> Result<(), TransactionError> {
         let transaction = Arc::new(transaction);
         let mut inside = self.lock();
         let refusal = if inside.is_closed {
@@ -108,7 +114,7 @@ impl Transactions {
             return Ok(());
         };
         drop(inside);
-        transaction.let_go();
+        transaction.session.discard();
         Err(TransactionError::Ended(refusal))
     }
 
@@ -116,12 +122,12 @@ impl Transactions {
     ///
     /// # Errors
     /// When there is none for this token, or it is over, just now included.
-    pub(crate) fn find(
+    pub(super) fn find(
         &self,
         key: &TransactionKey<'_>,
         now: Timestamp,
-    ) -> Result<Arc<Transaction>, TransactionError> {
-        let is_it = |it: &Transaction| it.id == key.id && it.database == key.database;
+    ) -> Result<Arc<OpenTransaction>, TransactionError> {
+        let is_it = |it: &OpenTransaction| it.id == key.id && it.database == key.database;
         let found = {
             let inside = self.lock();
             let ended = || inside.ended.iter().find(|(it, _)| is_it(it));
@@ -137,7 +143,7 @@ impl Transactions {
         match end {
             None => Ok(transaction),
             Some(end) => {
-                self.end(&transaction, end);
+                self.end(&transaction.id, end);
                 Err(TransactionError::Ended(end))
             }
         }
@@ -145,28 +151,28 @@ impl Transactions {
 
     /// Ends a transaction; one that has ended already stays as it ended. A statement of it that
     /// runs comes to its end first.
-    pub(crate) fn end(&self, transaction: &Arc<Transaction>, end: TransactionEnd) {
-        let forgotten = {
+    fn end(&self, id: &str, end: TransactionEnd) {
+        let (transaction, forgotten) = {
             let mut inside = self.lock();
-            let Some(transaction) = inside.open.remove(&transaction.id) else {
+            let Some(transaction) = inside.open.remove(id) else {
                 return;
             };
             *inside.counts.entry(end).or_default() += 1;
-            transaction.ends_as(end);
-            inside.ended.push_back((transaction, end));
-            (inside.ended.len() > REMEMBERED).then(|| inside.ended.pop_front())
+            inside.ended.push_back((Arc::clone(&transaction), end));
+            let is_full = inside.ended.len() > REMEMBERED;
+            (transaction, is_full.then(|| inside.ended.pop_front()))
         };
         drop(forgotten); // not under the lock: what it may hold takes the lock when it goes
-        transaction.let_go();
+        transaction.session.end(end);
     }
 
     /// Ends those whose time is over.
-    pub(crate) fn expire(&self, now: Timestamp) {
+    pub(super) fn expire(&self, now: Timestamp) {
         self.end_those(|it| it.expired(now));
     }
 
     /// Ends those of a database, and lets none begin on it until the guard is dropped.
-    pub(crate) fn drain(&self, database: DatabaseId) -> Draining<'_> {
+    pub(super) fn drain(&self, database: DatabaseId) -> Draining<'_> {
         self.lock().draining.push(database);
         self.end_those(|it| (it.database == database).then_some(TransactionEnd::FilesTaken));
         Draining {
@@ -176,34 +182,34 @@ impl Transactions {
     }
 
     /// Ends those that a token began. None begins under it any more: its account has ended.
-    pub(crate) fn end_of_token(&self, token: TokenId) {
+    pub(super) fn end_of_token(&self, token: TokenId) {
         self.end_those(|it| (it.owner == Some(token)).then_some(TransactionEnd::TokenEnded));
     }
 
     /// Ends all, and lets none begin any more.
-    pub(crate) fn close(&self) {
+    pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.end_those(|_| Some(TransactionEnd::Stopping));
     }
 
     /// How many are open, those that wait for their turn included.
-    pub(crate) fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.lock().taken.values().sum()
     }
 
     /// How many have ended so.
-    pub(crate) fn ended(&self, end: TransactionEnd) -> u64 {
+    pub(super) fn ended(&self, end: TransactionEnd) -> u64 {
         self.lock().counts.get(&end).copied().unwrap_or_default()
     }
 
-    fn end_those(&self, which: impl Fn(&Transaction) -> Option<TransactionEnd>) {
+    fn end_those(&self, which: impl Fn(&OpenTransaction) -> Option<TransactionEnd>) {
         let those: Vec<_> = {
             let inside = self.lock();
-            let ends = |it: &Arc<Transaction>| Some((Arc::clone(it), which(it)?));
+            let ends = |it: &Arc<OpenTransaction>| Some((Arc::clone(it), which(it)?));
             inside.open.values().filter_map(ends).collect()
         };
         for (transaction, end) in those {
-            self.end(&transaction, end);
+            self.end(&transaction.id, end);
         }
     }
 
@@ -212,7 +218,15 @@ impl Transactions {
     }
 }
 
-impl Drop for Room {
+impl TransactionPlace for Place {
+    fn end(&self, end: TransactionEnd) {
+        if let Some(transactions) = self.transactions.upgrade() {
+            transactions.end(&self.id, end);
+        }
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
         let Some(transactions) = self.transactions.upgrade() else {
             return;

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// The gates of all databases that were ever worked on.
 #[derive(Debug, Default)]
-pub(crate) struct Gates(Mutex<HashMap<DatabaseId, Arc<RwLock<u64>>>>);
+pub struct Gates(Mutex<HashMap<DatabaseId, Arc<RwLock<u64>>>>);
 
 /// Held by whoever works on a database together with others. Clones hold it too.
 #[derive(Debug, Clone)]

@@ -1,22 +1,31 @@
 //! The kinds of database the forge can serve: one folder each, one registry.
 pub mod access_lock;
+mod data_file;
 pub mod registry;
 pub mod sql;
 pub mod sqlite;
 
-use crate::domain::database::Durability;
-use std::path::Path;
+pub use data_file::DataFile;
+
+use crate::domain::database::{Durability, Limits};
+use crate::domain::ids::DatabaseId;
+use sql::SqlExecutor;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// The stack of every thread that runs clients' SQL. Half of it is more than any statement takes
 /// (`tests/forge/sql_depths.rs`); what is not touched is not there.
 pub const SQL_THREAD_STACK: usize = 8 << 20;
 
-/// One kind of database, as the jobs that make and move its files see it.
+/// One kind of database, as those see it who make, move and look at its files.
 ///
 /// Every call blocks, may be repeated, and may be cut off anywhere and run again.
 pub trait Engine: Send + Sync {
     /// The word callers use: `sqlite`.
     fn name(&self) -> &'static str;
+
+    /// What it can do, and what it needs.
+    fn capabilities(&self) -> Capabilities;
 
     /// Makes sure that `folder` holds a database that answers; an existing one is left as it is.
     ///
@@ -42,6 +51,65 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When somebody has it open after all, or the disk refuses.
     fn settle(&self, folder: &Path) -> Result<(), FileError>;
+
+    /// How the data of the database in `folder` stands. Opens nothing, follows no link.
+    ///
+    /// # Errors
+    /// When the disk refuses to tell.
+    fn data_file(&self, folder: &Path) -> io::Result<DataFile>;
+
+    /// Bytes of the database in `folder`; 0 when it has none.
+    fn size_bytes(&self, folder: &Path) -> u64;
+}
+
+/// An engine that lives in its workers: what runs its SQL asks them.
+pub trait ServedEngine: Engine {
+    /// What runs SQL on databases below `databases`; `None` when nothing does.
+    fn sql(&self, databases: &DatabasesFolder) -> Option<Box<dyn SqlExecutor>>;
+}
+
+/// What an engine can do, and what it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// When a database of it answers SQL.
+    pub ready_when: ReadyWhen,
+    /// What a database may use when the caller does not say.
+    pub default_limits: Limits,
+    /// Whether the routes of the legacy API know its databases.
+    pub legacy_api: bool,
+}
+
+/// When a database answers SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadyWhen {
+    /// As soon as its files are there, whatever its worker does.
+    Provisioned,
+    /// While its worker is healthy.
+    WorkerHealthy,
+}
+
+/// Where the folders of living databases are.
+#[derive(Debug, Clone)]
+pub struct DatabasesFolder(PathBuf);
+
+impl DatabasesFolder {
+    /// Below `path`.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// The folder that holds them.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The folder of one database.
+    #[must_use]
+    pub fn of(&self, database: DatabaseId) -> PathBuf {
+        self.0.join(database.to_string())
+    }
 }
 
 /// Why the files of a database could not be made, asked or settled.

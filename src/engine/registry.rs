@@ -1,20 +1,315 @@
-//! The one list of engines.
-use super::Engine;
-use super::sqlite::Sqlite;
+//! The engines that a gateway serves, and the one place that tells SQLite from the others.
+use super::access_lock::{Gates, SharedGuard};
+use super::sql::executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
+use super::sql::{
+    BatchError, BatchMode, Form, QueryAnswer, QueryError, Statement, Streamed, Target,
+    TransactionBatchError, TransactionEnd, TransactionError, TransactionMode, TransactionPlace,
+};
+use super::sqlite::{Sqlite, SqliteExecutor, SqliteTransaction};
+use super::{DatabasesFolder, Engine, FileError, ServedEngine};
+use crate::clock::Deadline;
+use crate::domain::ids::DatabaseId;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
 
-/// Every engine this build serves.
-static ENGINES: &[&dyn Engine] = &[&Sqlite];
+pub use super::sqlite::{SqliteConfig, Views};
 
-/// Every engine this build serves.
-#[must_use]
-pub fn all() -> &'static [&'static dyn Engine] {
-    ENGINES
+/// The engines of a gateway: SQLite, and those that live in their workers.
+#[derive(Clone)]
+pub struct Engines {
+    all: Vec<Arc<dyn Engine>>,
+    served: Vec<Arc<dyn ServedEngine>>,
 }
 
-/// The engine that callers call `name`.
-#[must_use]
-pub fn find(name: &str) -> Option<&'static dyn Engine> {
-    ENGINES.iter().copied().find(|it| it.name() == name)
+impl Engines {
+    /// SQLite, and `served`.
+    #[must_use]
+    pub fn new(served: Vec<Arc<dyn ServedEngine>>) -> Self {
+        let mut all: Vec<Arc<dyn Engine>> = vec![Arc::new(Sqlite)];
+        all.extend(
+            served
+                .iter()
+                .map(|engine| Arc::clone(engine) as Arc<dyn Engine>),
+        );
+        Self { all, served }
+    }
+
+    /// Those that this build serves.
+    #[must_use]
+    pub fn standard() -> Self {
+        Self::new(Vec::new())
+    }
+
+    /// Every engine.
+    #[must_use]
+    pub fn all(&self) -> &[Arc<dyn Engine>] {
+        &self.all
+    }
+
+    /// The engine that callers call `name`.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Arc<dyn Engine>> {
+        self.all.iter().find(|engine| engine.name() == name)
+    }
+
+    /// What runs SQL on databases below `databases`, whose access locks are `locks`. Made in the
+    /// tokio runtime that is to run writes.
+    #[must_use]
+    pub fn executors(
+        &self,
+        config: SqliteConfig,
+        databases: &DatabasesFolder,
+        locks: &Arc<Gates>,
+    ) -> Executors {
+        let served = self.served.iter();
+        let served = served.filter_map(|engine| Some((engine.name(), engine.sql(databases)?)));
+        Executors {
+            sqlite: Arc::new(SqliteExecutor::new(
+                config,
+                databases.clone(),
+                Arc::clone(locks),
+            )),
+            served: served.collect(),
+        }
+    }
+}
+
+impl fmt::Debug for Engines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.all.iter().map(|engine| engine.name());
+        f.debug_list().entries(names).finish()
+    }
+}
+
+/// What runs SQL, by engine.
+#[derive(Debug)]
+pub struct Executors {
+    sqlite: Arc<SqliteExecutor>,
+    served: Vec<(&'static str, Box<dyn SqlExecutor>)>,
+}
+
+/// What runs SQL on one database.
+#[derive(Debug, Clone, Copy)]
+pub enum Executor<'e> {
+    /// In this process.
+    Sqlite(&'e Arc<SqliteExecutor>),
+    /// In the database's worker.
+    Served(&'e dyn SqlExecutor),
+}
+
+/// An open transaction of several requests.
+#[derive(Debug)]
+pub enum Session {
+    /// In this process.
+    Sqlite(Arc<SqliteTransaction>),
+    /// In the database's worker.
+    Served(Box<dyn SqlTransaction>),
+}
+
+impl Executors {
+    /// What runs SQL on databases of this engine.
+    ///
+    /// # Errors
+    /// [`QueryError::NotSupported`] when nothing does.
+    pub fn of(&self, engine: &'static str) -> Result<Executor<'_>, QueryError> {
+        if engine == Sqlite::NAME {
+            return Ok(Executor::Sqlite(&self.sqlite));
+        }
+        let served = self.served.iter().find(|(name, _)| *name == engine);
+        let (_, served) = served.ok_or(QueryError::NotSupported {
+            engine: engine.to_owned(),
+            what: "SQL",
+        })?;
+        Ok(Executor::Served(served.as_ref()))
+    }
+
+    /// Runs one statement that sees nothing but views of a file of the gateway's own.
+    ///
+    /// # Errors
+    /// As [`Executor::query`]; a statement that changes something is [`QueryError::ReadOnly`].
+    pub async fn query_views(
+        &self,
+        views: Views,
+        call: &Call,
+        statement: Statement,
+    ) -> Result<QueryAnswer, QueryError> {
+        self.sqlite.query_views(views, call, statement).await
+    }
+
+    /// Closes half of the connections that nobody uses, where file descriptors run short. Returns
+    /// whether there were any. Blocks.
+    #[must_use]
+    pub fn close_idle(&self) -> bool {
+        self.sqlite.close_idle()
+    }
+
+    /// Lets go of every database.
+    pub async fn close_all(&self) {
+        self.sqlite.close_all().await;
+        for (_, served) in &self.served {
+            served.close_all().await;
+        }
+    }
+
+    /// How all of them are doing.
+    #[must_use]
+    pub fn health(&self) -> ExecutorHealth {
+        let served = self.served.iter().map(|(_, executor)| executor.health());
+        served.fold(self.sqlite.health(), |all, one| ExecutorHealth {
+            connections: all.connections + one.connections,
+            temp_bytes: all.temp_bytes + one.temp_bytes,
+            streams: all.streams + one.streams,
+            stuck_threads: all.stuck_threads + one.stuck_threads,
+        })
+    }
+}
+
+/// Each call on SQLite is a direct one, without a future on the heap. What it does and how it fails
+/// stands at [`SqlExecutor`].
+#[expect(
+    missing_docs,
+    clippy::missing_errors_doc,
+    reason = "they stand at the trait"
+)]
+impl Executor<'_> {
+    pub async fn query(
+        self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        statement: Statement,
+    ) -> Result<QueryAnswer, QueryError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.query(guard, target, call, statement).await,
+            Self::Served(served) => served.query(guard, target, call, statement).await,
+        }
+    }
+
+    pub async fn batch(
+        self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        statements: Vec<Statement>,
+        mode: BatchMode,
+    ) -> Result<Vec<QueryAnswer>, BatchError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.batch(guard, target, call, statements, mode).await,
+            Self::Served(served) => served.batch(guard, target, call, statements, mode).await,
+        }
+    }
+
+    pub async fn split(self, script: &str, most: usize) -> Result<Vec<Range<usize>>, QueryError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.split(script, most).await,
+            Self::Served(served) => served.split(script, most).await,
+        }
+    }
+
+    pub async fn stream(
+        self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        rows: &Form,
+        statement: Statement,
+    ) -> Result<Streamed, QueryError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.stream(guard, target, call, rows, statement).await,
+            Self::Served(served) => served.stream(guard, target, call, rows, statement).await,
+        }
+    }
+
+    pub async fn begin(
+        self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        mode: TransactionMode,
+        place: Arc<dyn TransactionPlace>,
+    ) -> Result<Session, TransactionError> {
+        match self {
+            Self::Sqlite(sqlite) => {
+                let begun = sqlite.begin(guard, target, call, mode, place).await?;
+                Ok(Session::Sqlite(begun))
+            }
+            Self::Served(served) => {
+                let begun = served.begin(guard, target, call, mode, place).await?;
+                Ok(Session::Served(begun))
+            }
+        }
+    }
+
+    pub async fn close(self, database: DatabaseId) -> Result<(), FileError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.close(database).await,
+            Self::Served(served) => served.close(database).await,
+        }
+    }
+}
+
+/// What each call does and how it fails stands at [`SqlTransaction`].
+#[expect(
+    missing_docs,
+    clippy::missing_errors_doc,
+    reason = "they stand at the trait"
+)]
+impl Session {
+    pub async fn run(
+        &self,
+        call: &Call,
+        statements: Vec<Statement>,
+        together: bool,
+    ) -> Result<Vec<QueryAnswer>, TransactionBatchError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.run(call, statements, together).await,
+            Self::Served(served) => served.run(call, statements, together).await,
+        }
+    }
+
+    pub async fn split(&self, script: &str, most: usize) -> Result<Vec<Range<usize>>, QueryError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.split(script, most).await,
+            Self::Served(served) => served.split(script, most).await,
+        }
+    }
+
+    pub async fn commit(&self) -> Result<(), TransactionError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.commit().await,
+            Self::Served(served) => served.commit().await,
+        }
+    }
+
+    pub async fn roll_back(&self, deadline: Deadline) -> Result<(), TransactionError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.roll_back(deadline).await,
+            Self::Served(served) => served.roll_back(deadline).await,
+        }
+    }
+
+    pub fn end(&self, end: TransactionEnd) {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.end(end),
+            Self::Served(served) => served.end(end),
+        }
+    }
+
+    pub fn discard(&self) {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.let_go(),
+            Self::Served(served) => served.discard(),
+        }
+    }
+
+    #[must_use]
+    pub fn is_too_old(&self) -> bool {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.is_too_old(),
+            Self::Served(served) => served.is_too_old(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -23,10 +318,11 @@ mod tests {
 
     #[test]
     fn an_engine_is_found_by_its_name_alone() {
-        for engine in all() {
-            assert!(find(engine.name()).is_some(), "{}", engine.name());
+        let engines = Engines::standard();
+        for engine in engines.all() {
+            assert!(engines.find(engine.name()).is_some(), "{}", engine.name());
         }
-        assert!(find("oracle").is_none());
-        assert!(find("").is_none());
+        assert!(engines.find("oracle").is_none());
+        assert!(engines.find("").is_none());
     }
 }

@@ -4,7 +4,7 @@ use super::caller::{AccessDenied, Caller};
 use super::freshness::Changes;
 use crate::clock::Deadline;
 use crate::clock::timestamp::Timestamp;
-use crate::data::{SharedGuard, Target};
+use crate::data::{QueryError, SharedGuard, Target};
 use crate::domain::database::{Condition, Database, DatabaseState, Prospect};
 use crate::domain::ids::JobId;
 use crate::domain::name::DatabaseName;
@@ -67,6 +67,9 @@ pub enum ResolveError {
     /// It has expired, or is being purged.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// This gateway does not have its engine.
+    #[error(transparent)]
+    Engine(#[from] QueryError),
 }
 
 /// What SQL finds at a database.
@@ -131,7 +134,7 @@ impl Service {
                     let now = present.state.database(database.id);
                     let guard = entered.map_err(|_| not_ready(now.unwrap_or(database)))?;
                     if let Some(now) = now.filter(|it| Readiness::of(it) == Readiness::Ready) {
-                        let target = target_of(now);
+                        let target = self.data.target(now)?;
                         return Ok(Entered { guard, target });
                     }
                 }
@@ -159,14 +162,6 @@ impl Service {
             }
             _ => Ok(()),
         }
-    }
-}
-
-fn target_of(database: &Database) -> Target {
-    Target {
-        database: database.id,
-        durability: database.durability,
-        size_bytes: database.limits.size_bytes,
     }
 }
 

@@ -14,6 +14,7 @@ use dbforge::control::{ControlConfig, ControlPlane, Submission};
 use dbforge::data::{DataConfig, DataPlane};
 use dbforge::domain::command::Command;
 use dbforge::domain::ids::Actor;
+use dbforge::engine::registry::Engines;
 use dbforge::event_log::memory::MemoryEventLog;
 use dbforge::jobs::Workshop;
 use dbforge::jobs::observed::ObservedWorkers;
@@ -106,7 +107,12 @@ async fn reconciler(forge: &DockerForge, clock: Arc<ManualClock>) -> Reconciler 
     let founded = Submission::new(command, Actor::named("test"), control.fresh_request());
     control.submit(founded).await.unwrap();
     std::fs::create_dir_all(&forge.config.data_dir).unwrap();
-    let data = DataPlane::open(&forge.config.data_dir, DataConfig::default()).unwrap();
+    let data = DataPlane::open(
+        &forge.config.data_dir,
+        DataConfig::default(),
+        Engines::standard(),
+    )
+    .unwrap();
     let runtime = DockerRuntime::new(DockerEngine::local(), forge.config.clone()).unwrap();
     Reconciler::new(Arc::new(Workshop {
         control,

@@ -12,6 +12,7 @@ use dbforge::domain::event::Event;
 use dbforge::domain::ids::{Actor, DatabaseId, JobId, Sequence};
 use dbforge::domain::job::{Job, JobError, JobErrorCode};
 use dbforge::domain::name::DatabaseName;
+use dbforge::engine::registry::Engines;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::memory::MemoryEventLog;
 use dbforge::jobs::Workshop;
@@ -75,7 +76,7 @@ impl Forge {
                 .then_some(docker.config.user),
             ..DataConfig::default()
         };
-        let data = DataPlane::open(&docker.config.data_dir, config).unwrap();
+        let data = DataPlane::open(&docker.config.data_dir, config, Engines::standard()).unwrap();
         let runtime = DockerRuntime::new(DockerEngine::local(), docker.config.clone()).unwrap();
         let workshop = Workshop {
             control: control.clone(),

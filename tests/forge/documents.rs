@@ -1,6 +1,6 @@
 //! What the documents say is what the program does.
 use dbforge::config::SETTINGS;
-use dbforge::data::DataConfig;
+use dbforge::data::{DataConfig, SqliteConfig};
 use dbforge::engine::sqlite::LIMITS;
 use dbforge::http::HttpConfig;
 use std::path::Path;
@@ -54,9 +54,10 @@ fn every_limit_stands_in_the_operations_document_with_its_value() {
             "docs/OPERATIONS.md: {name} is {value}: {row}"
         );
     };
-    let no_bounds = ["owner", "domain", "webhooks", "trusted_proxies"];
+    let no_bounds = ["owner", "sqlite", "domain", "webhooks", "trusted_proxies"];
     for config in [
         format!("{:#?}", DataConfig::default()),
+        format!("{:#?}", SqliteConfig::default()),
         format!("{:#?}", HttpConfig::default()),
     ] {
         // A field of the struct itself is one step in.

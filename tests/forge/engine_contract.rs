@@ -1,16 +1,17 @@
 //! What every engine keeps: one suite, run over the registry.
 use crate::sql_support::TempFolder;
 use dbforge::domain::database::Durability;
-use dbforge::engine::{Engine, FileError, registry};
+use dbforge::engine::registry::Engines;
+use dbforge::engine::{Engine, FileError};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 fn for_every_engine(check: impl Fn(&dyn Engine, &Path)) {
-    for engine in registry::all() {
+    for engine in Engines::standard().all() {
         let folder = TempFolder::new();
-        check(*engine, folder.path());
+        check(engine.as_ref(), folder.path());
     }
 }
 

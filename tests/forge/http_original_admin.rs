@@ -233,8 +233,8 @@ async fn the_statistics_hold_measured_numbers_alone() {
         .await
         .unwrap();
     forge.settle().await;
-    let folders = forge.workshop.data.folders();
-    let sizes = [id_of(&forge, "shop"), stopped].map(|it| folders.size_bytes(it));
+    let size_of = |id| forge.workshop.data.size_bytes(&forge.database(id));
+    let sizes = [id_of(&forge, "shop"), stopped].map(size_of);
     let answer = forge.get("/admin/stats").await;
     let expected = json!({
         "total_count": 2,

@@ -305,7 +305,12 @@ async fn a_time_to_live_that_is_over_ends_sql_before_the_trash_has_the_database(
 async fn a_missing_file_is_said_and_never_replaced_by_an_empty_one() {
     let forge = shop().await;
     let database = id_of(&forge, "shop");
-    let guard = forge.workshop.data.take(database, soon()).await.unwrap();
+    let target = forge
+        .workshop
+        .data
+        .target(&forge.database(database))
+        .unwrap();
+    let guard = forge.workshop.data.take(&target, soon()).await.unwrap();
     let folder = forge.workshop.data.folders().living(database);
     std::fs::remove_dir_all(&folder).unwrap();
     drop(guard);
@@ -328,7 +333,12 @@ async fn sql_waits_behind_a_step_that_has_the_files_and_looks_again() {
         .submit(Command::DeleteDatabase { database })
         .await
         .unwrap();
-    let guard = forge.workshop.data.take(database, soon()).await.unwrap();
+    let target = forge
+        .workshop
+        .data
+        .target(&forge.database(database))
+        .unwrap();
+    let guard = forge.workshop.data.take(&target, soon()).await.unwrap();
     let behind = run(&forge, "shop", "SELECT 1");
     let delete = async {
         tokio::task::yield_now().await;

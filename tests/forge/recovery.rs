@@ -170,7 +170,7 @@ async fn every_prefix_of_a_log_settles_after_a_restart() {
         let folders = prefix.workshop.data.folders();
         if state.condition != dbforge::domain::database::Condition::Creating {
             folders.ensure_reserved(database).unwrap();
-            let engine = dbforge::engine::registry::find(&state.engine.0).unwrap();
+            let engine = forge.workshop.data.engine_of(&state).unwrap();
             engine
                 .create_file(&folders.living(database), state.durability)
                 .unwrap();

@@ -40,7 +40,7 @@ async fn a_statement_that_nothing_stops_is_answered_contained_and_seen() {
             .await
             .unwrap();
         let taken = sql.plane.take(
-            sql.target.database,
+            &sql.target,
             dbforge::clock::Deadline::after(Duration::from_millis(50)),
         );
         taken.await.expect_err("nobody moves a file that SQL is on");

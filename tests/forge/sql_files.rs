@@ -2,7 +2,7 @@
 //! number.
 use crate::sql_support::{Sql, TempFolder, create, read_write, soon};
 use dbforge::clock::Deadline;
-use dbforge::data::{DataConfig, FolderError, Folders, GateError, Place, QueryError};
+use dbforge::data::{FolderError, Folders, GateError, Place, QueryError, SqliteConfig};
 use dbforge::domain::ids::DatabaseId;
 use serde_json::json;
 use std::fs;
@@ -27,7 +27,7 @@ fn a_folder_goes_from_reserved_to_trash_and_back_and_twice_is_once() {
         let mode = folder.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
         fs::write(folder.join("main.db"), b"rows").unwrap();
-        assert_eq!(folders.size_bytes(database), 4);
+        assert_eq!(fs::read(folder.join("main.db")).unwrap(), b"rows");
     }
     for _ in 0..2 {
         folders.ensure_trashed(database).unwrap();
@@ -109,7 +109,7 @@ async fn what_was_acknowledged_moves_with_the_main_file_alone() {
     sql.ask("INSERT INTO t VALUES (7)").await.unwrap();
     sql.rows("SELECT a FROM t").await;
     let (folders, database) = (sql.plane.folders(), sql.target.database);
-    let taken = sql.plane.take(database, soon()).await.unwrap();
+    let taken = sql.plane.take(&sql.target, soon()).await.unwrap();
     assert_eq!(sql.plane.health().connections, 0, "no handle outlives it");
     let left: Vec<_> = fs::read_dir(folders.living(database))
         .unwrap()
@@ -124,7 +124,7 @@ async fn what_was_acknowledged_moves_with_the_main_file_alone() {
     sql.ask_of(&other, "INSERT INTO t VALUES (8)")
         .await
         .unwrap();
-    drop(sql.plane.take(other.database, soon()).await.unwrap());
+    drop(sql.plane.take(&other, soon()).await.unwrap());
     folders.ensure_trashed(database).unwrap();
     fs::rename(folders.living(other.database), folders.living(database)).unwrap();
     drop(taken);
@@ -147,7 +147,7 @@ async fn no_thread_has_a_handle_in_hand_when_the_files_are_taken() {
             let question = format!("SELECT count(*) + {turn} FROM t");
             sql.ask(&question).await.unwrap();
         }
-        let taken = sql.plane.take(sql.target.database, soon()).await.unwrap();
+        let taken = sql.plane.take(&sql.target, soon()).await.unwrap();
         assert_eq!(sql.plane.health().connections, 0, "turn {turn}");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "turn {turn}");
         drop(taken);
@@ -180,10 +180,10 @@ async fn a_step_waits_for_sql_and_gives_up_at_its_deadline() {
     let database = sql.target.database;
     let guard = sql.plane.enter(database, soon()).await.unwrap();
     let soon_over = || Deadline::after(Duration::from_millis(30));
-    let refused = sql.plane.take(database, soon_over()).await.unwrap_err();
+    let refused = sql.plane.take(&sql.target, soon_over()).await.unwrap_err();
     assert_eq!(refused, GateError::NotDrained);
     drop(guard);
-    let taken = sql.plane.take(database, soon_over()).await.unwrap();
+    let taken = sql.plane.take(&sql.target, soon_over()).await.unwrap();
     let refused = sql.plane.enter(database, soon_over()).await.unwrap_err();
     assert_eq!(refused, GateError::Closed);
     drop(taken);
@@ -221,9 +221,9 @@ async fn a_missing_file_is_an_alarm_and_never_an_empty_one() {
 
 #[tokio::test]
 async fn a_write_looks_for_the_file_each_time_and_a_read_now_and_then() {
-    let sql = Sql::with(DataConfig {
+    let sql = Sql::with(SqliteConfig {
         look_every: Duration::from_secs(3600),
-        ..DataConfig::default()
+        ..SqliteConfig::default()
     });
     sql.ask("CREATE TABLE t (a)").await.unwrap();
     sql.ask("SELECT a FROM t").await.unwrap();
@@ -244,9 +244,9 @@ async fn a_write_looks_for_the_file_each_time_and_a_read_now_and_then() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_databases_share_few_connections_and_lose_nothing() {
-    let sql = Sql::with(DataConfig {
+    let sql = Sql::with(SqliteConfig {
         max_connections: 8,
-        ..DataConfig::default()
+        ..SqliteConfig::default()
     });
     let databases: Vec<_> = (0..40).map(|_| create(&sql.plane)).collect();
     for round in 1..=3 {
@@ -274,9 +274,9 @@ async fn many_databases_share_few_connections_and_lose_nothing() {
 
 #[tokio::test]
 async fn a_long_wal_is_brought_home_and_cut() {
-    let sql = Sql::with(DataConfig {
+    let sql = Sql::with(SqliteConfig {
         wal_bytes: 1 << 20,
-        ..DataConfig::default()
+        ..SqliteConfig::default()
     });
     sql.ask("CREATE TABLE t (a)").await.unwrap();
     let wal = sql

@@ -1,6 +1,6 @@
 //! Statements that change many pages: their journals, sorters and tables of their own are on disk.
 use crate::sql_support::{Sql, soon, within};
-use dbforge::data::{BatchMode, BatchStatement, DataConfig, Params, QueryError};
+use dbforge::data::{BatchMode, BatchStatement, Params, QueryError, SqliteConfig};
 use serde_json::json;
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ const FILL: &str = "INSERT INTO t (a, b) WITH RECURSIVE n (x) AS \
                     SELECT x, zeroblob(1000) FROM n";
 
 async fn filled(temp_bytes: u64) -> Sql {
-    let mut sql = Sql::with(DataConfig {
+    let mut sql = Sql::with(SqliteConfig {
         temp_bytes,
-        ..DataConfig::default()
+        ..SqliteConfig::default()
     });
     sql.target.size_bytes = 1 << 30;
     sql.ask("CREATE TABLE t (id INTEGER PRIMARY KEY, a, b)")

@@ -2,7 +2,7 @@
 use crate::attack_scene::{Scene, query};
 use crate::sql_support::{Sql, create, within};
 use dbforge::clock::{Deadline, Stopwatch};
-use dbforge::data::{DataConfig, QueryError};
+use dbforge::data::{QueryError, SqliteConfig};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
@@ -30,11 +30,7 @@ async fn a_file_with_a_second_name_or_behind_a_link_is_nobodys_database() {
     sql.ask_of(&other, "CREATE TABLE secrets (s)")
         .await
         .unwrap();
-    drop(
-        sql.plane
-            .take(other.database, Deadline::after(PATIENCE))
-            .await,
-    );
+    drop(sql.plane.take(&other, Deadline::after(PATIENCE)).await);
     let folder = |target: &dbforge::data::Target| sql.plane.folders().living(target.database);
     let (own, secret) = (folder(&sql.target), folder(&other).join("main.db"));
     fs::rename(own.join("main.db"), own.join("aside")).unwrap();
@@ -80,9 +76,9 @@ async fn a_connection_that_saw_a_timeout_or_ran_out_of_room_is_not_used_again() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_read_does_not_let_the_wal_grow_without_end() {
-    let sql = Sql::with(DataConfig {
+    let sql = Sql::with(SqliteConfig {
         wal_bytes: 1 << 20,
-        ..DataConfig::default()
+        ..SqliteConfig::default()
     });
     for question in [
         "CREATE TABLE t (a)",

@@ -57,15 +57,16 @@ async fn fifty_stalled_clients_leave_room_for_others_and_their_own_database() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_stops_reading_holds_nothing_past_its_deadline() {
     let served = Served::new().await;
-    let database = {
+    let data = &served.forge.workshop.data;
+    let target = {
         let present = served.forge.control.present();
-        present.state.find_database("shop").unwrap().id
+        let shop = present.state.find_database("shop").unwrap();
+        data.target(shop).unwrap()
     };
     let mut stalled = served.query("?format=ndjson", "", &torrent(400)).await;
     assert_eq!(stalled.status, 200);
     served.poll_streams(0).await;
-    let data = &served.forge.workshop.data;
-    let alone = data.take(database, Deadline::after(PATIENCE)).await;
+    let alone = data.take(&target, Deadline::after(PATIENCE)).await;
     drop(alone.expect("nobody is behind the gate any more"));
 
     let (lines, is_whole) = stalled.rest().await;

@@ -2,11 +2,11 @@
 use dbforge::clock::Deadline;
 use dbforge::data::{
     Access, DataConfig, DataPlane, Params, QueryAnswer, QueryError, QueryOptions, QueryRequest,
-    Target,
+    SqliteConfig, Target,
 };
 use dbforge::domain::database::Durability;
 use dbforge::domain::ids::DatabaseId;
-use dbforge::engine::registry;
+use dbforge::engine::registry::Engines;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,11 +49,15 @@ impl Sql {
         Self::with(looking_each_time())
     }
 
-    pub(crate) fn with(config: DataConfig) -> Self {
+    pub(crate) fn with(config: SqliteConfig) -> Self {
         let home = TempFolder::new();
         let data_dir = home.path().join("data");
         fs::create_dir(&data_dir).unwrap();
-        let plane = DataPlane::open(&data_dir, config).unwrap();
+        let config = DataConfig {
+            sqlite: config,
+            ..DataConfig::default()
+        };
+        let plane = DataPlane::open(&data_dir, config, Engines::standard()).unwrap();
         let target = create(&plane);
         Self {
             plane,
@@ -120,10 +124,11 @@ impl Sql {
 pub(crate) fn create(plane: &DataPlane) -> Target {
     let database = DatabaseId(Uuid::new_v4());
     let folder = plane.folders().ensure_reserved(database).unwrap();
-    let engine = registry::find("sqlite").unwrap();
+    let engine = plane.engines().find("sqlite").unwrap();
     engine.create_file(&folder, Durability::Full).unwrap();
     Target {
         database,
+        engine: engine.name(),
         durability: Durability::Full,
         size_bytes: 64 << 20,
     }
@@ -138,10 +143,10 @@ pub(crate) fn read_only() -> QueryOptions {
 }
 
 /// Readers look before every read whether their file was moved, so that tests need not wait.
-pub(crate) fn looking_each_time() -> DataConfig {
-    DataConfig {
+pub(crate) fn looking_each_time() -> SqliteConfig {
+    SqliteConfig {
         look_every: Duration::ZERO,
-        ..DataConfig::default()
+        ..SqliteConfig::default()
     }
 }
 

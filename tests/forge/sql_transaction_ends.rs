@@ -6,7 +6,7 @@ use crate::support::NOON;
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::clock::{Deadline, ManualClock, Stopwatch};
 use dbforge::data::{
-    Access, DataConfig, NewTransaction, TransactionEnd, TransactionError, TransactionKey,
+    Access, NewTransaction, SqliteConfig, TransactionEnd, TransactionError, TransactionKey,
     TransactionMode,
 };
 use dbforge::http::serve;
@@ -243,9 +243,9 @@ async fn a_gateway_that_stops_rolls_transactions_back_and_does_not_wait_for_them
 
 #[tokio::test]
 async fn a_snapshot_behind_which_the_wal_grows_too_long_ends_and_the_wal_is_cut() {
-    let sql = Sql::with(DataConfig {
+    let sql = Sql::with(SqliteConfig {
         wal_bytes: 64 << 10,
-        ..DataConfig::default()
+        ..SqliteConfig::default()
     });
     sql.ask("CREATE TABLE t (a)").await.unwrap();
     let clock = ManualClock::at(Timestamp::from_millis(NOON));

@@ -1,7 +1,7 @@
 //! Writes: grouped, each for itself, lasting when answered.
 use crate::sql_support::{Sql, read_write, soon, within};
 use dbforge::clock::{Deadline, Stopwatch};
-use dbforge::data::{BatchMode, BatchStatement, DataConfig, Params, QueryError};
+use dbforge::data::{BatchMode, BatchStatement, Params, QueryError, SqliteConfig};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::sync::Arc;
@@ -177,7 +177,7 @@ async fn a_client_that_goes_away_takes_its_request_with_it() {
             .expect_err("it runs for a minute");
         // Its minute is not over, and the files are free.
         let deadline = Deadline::after(Duration::from_secs(10));
-        let taken = sql.plane.take(sql.target.database, deadline).await;
+        let taken = sql.plane.take(&sql.target, deadline).await;
         drop(taken.expect("nothing runs any more"));
     }
     sql.ask("INSERT INTO t VALUES (1)").await.unwrap();
@@ -260,11 +260,11 @@ async fn a_database_that_is_full_refuses_writes_goes_on_reading_and_can_be_empti
 
 #[tokio::test]
 async fn a_line_that_is_full_turns_away() {
-    let config = DataConfig {
+    let config = SqliteConfig {
         waiting_writes: 0,
         waiting_reads: 0,
         readers_per_database: 1,
-        ..DataConfig::default()
+        ..SqliteConfig::default()
     };
     let sql = Sql::with(config);
     let error = sql.ask("CREATE TABLE t (a)").await.unwrap_err();

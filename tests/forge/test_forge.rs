@@ -8,6 +8,7 @@ use dbforge::domain::database::{Database, Durability, EngineName, Labels, Limits
 use dbforge::domain::ids::{Actor, DatabaseId, InstanceId, JobId};
 use dbforge::domain::job::Job;
 use dbforge::domain::name::DatabaseName;
+use dbforge::engine::registry::Engines;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::canonical::export_line;
 use dbforge::event_log::memory::MemoryEventLog;
@@ -111,7 +112,12 @@ impl TestForge {
         );
         let control = Arc::new(control.unwrap());
         let runtime = SimulatedRuntime::new(kept.engine.clone(), kept.instance);
-        let data = DataPlane::open(kept.folder.path(), DataConfig::default()).unwrap();
+        let data = DataPlane::open(
+            kept.folder.path(),
+            DataConfig::default(),
+            Engines::standard(),
+        )
+        .unwrap();
         let workshop = Arc::new(Workshop {
             control: control.clone(),
             runtime: Arc::new(runtime),

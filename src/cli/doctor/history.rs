@@ -2,9 +2,9 @@
 use super::Finding;
 use crate::clock::timestamp::Timestamp;
 use crate::clock::{CLOCK_TOLERANCE, Clock, SystemClock};
-use crate::data::DataFile;
 use crate::domain::database::Condition;
 use crate::domain::state::State;
+use crate::engine::registry::Engines;
 use crate::event_log::checkpoints::{Checkpoints, Comparison, Contradiction, Held};
 use crate::event_log::verify::{Verified, VerifyError, verify_each};
 use std::collections::BTreeSet;
@@ -143,10 +143,12 @@ fn files(data_dir: &Path, state: &State) -> Finding {
         .databases()
         .filter(|it| matches!(it.condition, Condition::Ready | Condition::Stopped))
         .collect();
+    let engines = Engines::standard();
     let troubles = in_place.iter().filter_map(|database| {
         let folder = data_dir.join("databases").join(database.id.to_string());
-        let (seen, help) = match DataFile::look_in(&folder) {
-            Ok(it) => it.trouble()?,
+        let engine = engines.find(&database.engine.0)?;
+        let (seen, help) = match engine.data_file(&folder) {
+            Ok(seen) => seen.trouble()?,
             Err(_) => (
                 "cannot be looked at",
                 "ask as the user who runs the gateway",

@@ -46,6 +46,17 @@ pub enum QueryError {
         /// What does not fit.
         message: String,
     },
+    /// The database's engine does not do this (`not_supported_by_engine`).
+    #[error("the engine `{engine}` does not support {what}")]
+    NotSupported {
+        /// Which engine.
+        engine: String,
+        /// What was asked of it.
+        what: &'static str,
+    },
+    /// The database's worker does not answer yet (`database_not_ready`).
+    #[error("the database's worker is starting")]
+    Starting,
     /// It is longer than what may be asked (`payload_too_large`).
     #[error("{what} is larger than {limit}")]
     PayloadTooLarge {
@@ -176,6 +187,7 @@ impl QueryError {
         matches!(
             self,
             Self::Locked
+                | Self::Starting
                 | Self::DiskFull
                 | Self::Overloaded { .. }
                 | Self::NoRoom
@@ -202,4 +214,15 @@ pub struct ScriptError<E> {
     pub failure: E,
     /// Where that statement begins in the text, in bytes.
     pub offset: usize,
+}
+
+/// The failure of the statement at a place.
+pub(crate) fn at(statement: usize) -> impl Fn(QueryError) -> BatchError {
+    move |error| BatchError { statement, error }
+}
+
+impl From<QueryError> for BatchError {
+    fn from(error: QueryError) -> Self {
+        at(0)(error)
+    }
 }

@@ -1,6 +1,7 @@
 //! What is asked of databases in SQL, and what comes back, whichever engine answers.
 pub mod cancellation;
 pub mod error;
+pub mod executor;
 pub mod form;
 pub mod params;
 pub mod pipe;
@@ -9,7 +10,9 @@ pub mod row_stream;
 pub mod transaction;
 
 pub use cancellation::Ticket;
+pub(crate) use error::at;
 pub use error::{BatchError, QueryError, ScriptError};
+pub use executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
 pub use form::{Form, Format, Int64Form, Shape};
 pub use params::{MAX_PARAMETERS, Param, Params};
 pub use query::{
@@ -19,5 +22,5 @@ pub use query::{
 pub use row_stream::{RowStream, StreamStopper, Streamed};
 pub use transaction::{
     BegunTransaction, NewTransaction, TransactionBatchError, TransactionEnd, TransactionError,
-    TransactionKey, TransactionMode,
+    TransactionKey, TransactionMode, TransactionPlace,
 };

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct Target {
     /// Which one.
     pub database: DatabaseId,
+    /// Its engine, by the name that the engine has for itself.
+    pub engine: &'static str,
     /// What an answered write survives.
     pub durability: Durability,
     /// Most bytes its file may grow to.

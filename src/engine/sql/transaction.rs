@@ -3,6 +3,7 @@ use super::error::{BatchError, QueryError};
 use super::query::Access;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::ids::{DatabaseId, TokenId};
+use std::fmt::Debug;
 use std::time::Duration;
 
 /// What a transaction holds.
@@ -174,4 +175,10 @@ impl From<BatchError> for TransactionBatchError {
             error: failure.error.into(),
         }
     }
+}
+
+/// The place of an open transaction among all of them; given back when it is dropped.
+pub trait TransactionPlace: Debug + Send + Sync {
+    /// The transaction is over.
+    fn end(&self, end: TransactionEnd);
 }

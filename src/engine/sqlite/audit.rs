@@ -1,18 +1,21 @@
-//! SQL on the forge's own history: read-only, and seeing nothing of `control.db` but its views.
+//! SQL that sees nothing but views of a file of the gateway's own: read-only.
 //!
 //! Each question opens the file for itself: it may have been made anew since the last one, and
 //! opening takes less than the questions that people have. In WAL mode a reader never holds up the
 //! one who writes; it keeps the WAL from being cut, and its deadline ends that.
+use super::executor::SqliteExecutor;
 use super::open::circuit_breaker::Bench;
 use super::readers::reads::finished;
+use super::sandbox::audit_role::TextOf;
+use super::sandbox::execution_limits::Hold;
+use super::statement::first_word::begins_like_a_write;
 use super::threads::concurrency_limiter::Turns;
 use super::threads::on_thread::held;
-use super::{Answer, Hold, SqlError, SqliteConnection, TextOf};
-use crate::data::{Call, DataPlane, begins_like_a_write};
-use crate::engine::sql::Statement;
-use crate::engine::sql::{QueryAnswer, QueryError, QueryRequest};
-use crate::projections::control_db::{AUDIT_TABLES, AUDIT_VIEWS, ControlDb, EventTexts};
-use std::path::Path;
+use super::{Answer, SqlError, SqliteConnection};
+use crate::engine::sql::executor::Call;
+use crate::engine::sql::{QueryAnswer, QueryError, Statement};
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Questions at once: what people ask of a history reads much of it, and the machine is there for
@@ -21,14 +24,35 @@ const AT_ONCE: usize = 2;
 /// Questions that wait for their turn.
 const WAITING: usize = 32;
 
+/// Views of a file, which are all that SQL sees of it.
+pub struct Views {
+    /// The file.
+    pub file: PathBuf,
+    /// What makes the views: temporary ones of the tables' names.
+    pub views: &'static str,
+    /// The tables that they show.
+    pub tables: &'static [&'static str],
+    /// Answers the views' function `text_of(key, field)`.
+    pub text_of: TextOf,
+}
+
+impl fmt::Debug for Views {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Views")
+            .field("file", &self.file)
+            .field("tables", &self.tables)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Who may ask, and whether a question does not end.
 #[derive(Debug)]
-pub(crate) struct History {
+pub(super) struct Audit {
     turns: Turns,
     bench: Arc<Bench>,
 }
 
-impl Default for History {
+impl Default for Audit {
     fn default() -> Self {
         Self {
             turns: Turns::new("answers about the history", AT_ONCE, WAITING),
@@ -37,56 +61,44 @@ impl Default for History {
     }
 }
 
-impl DataPlane {
-    /// Runs one statement on the history in `control_db`.
+impl SqliteExecutor {
+    /// Runs one statement on `views`.
     ///
     /// # Errors
     /// As [`Self::query`]; whatever changes something is [`QueryError::ReadOnly`].
-    pub async fn query_history(
+    pub async fn query_views(
         &self,
-        control_db: &ControlDb,
-        request: QueryRequest,
+        views: Views,
+        call: &Call,
+        statement: Statement,
     ) -> Result<QueryAnswer, QueryError> {
-        let call = self.call(&request.options);
-        self.refuse_early(&request.sql)?;
-        if begins_like_a_write(&request.sql) {
+        if begins_like_a_write(&statement.sql) {
             return Err(QueryError::ReadOnly);
         }
-        if let Some(reason) = self.history.bench.reason() {
+        if let Some(reason) = self.audit.bench.reason() {
             return Err(QueryError::Benched { reason });
         }
-        let turn = self.history.turns.take(call.deadline).await?;
-        let file = control_db.path().to_owned();
-        let texts = control_db.event_texts();
-        let asked = self.on_thread(&self.history.bench, &call, move |ticket| {
-            let answer = ask(&file, texts, request, held(&call, ticket), &call);
+        let turn = self.audit.turns.take(call.deadline).await?;
+        let call_of_it = *call;
+        let asked = self.on_thread(&self.audit.bench, call, move |ticket| {
+            let answer = ask(views, &statement, held(&call_of_it, ticket), &call_of_it);
             drop(turn); // the next question may go on
             answer
         });
-        finished(asked.await?, &call)
+        finished(asked.await?, call)
     }
 }
 
-fn ask(
-    control_db: &Path,
-    mut texts: EventTexts,
-    request: QueryRequest,
-    hold: Hold,
-    call: &Call,
-) -> Result<Answer, SqlError> {
-    let text_of = move |sequence, field: &str| {
-        let text = texts.field(sequence, field);
-        text.map_err(|error| error.to_string())
-    };
-    let text_of: TextOf = Box::new(text_of);
-    let mut views = SqliteConnection::open_views(control_db, AUDIT_VIEWS, AUDIT_TABLES, text_of)?;
-    let statement = Statement {
-        sql: request.sql.into(),
-        params: request.params,
-        ..Statement::default()
-    };
+fn ask(views: Views, statement: &Statement, hold: Hold, call: &Call) -> Result<Answer, SqlError> {
+    let Views {
+        file,
+        views,
+        tables,
+        text_of,
+    } = views;
+    let mut views = SqliteConnection::open_views(&file, views, tables, text_of)?;
     views.hold(hold);
-    let answer = views.run(&statement, &call.form);
+    let answer = views.run(statement, &call.form);
     views.release();
     answer
 }

@@ -1,20 +1,24 @@
 //! Several statements of one request.
+use super::executor::SqliteExecutor;
 use super::open::open_database::OpenDatabase;
 use super::readers::snapshot::Snapshot;
 use super::statement::savepoint::run_all;
 use super::statement::script;
 use super::threads::on_thread::held;
 use super::{Answer, SqlError};
-use crate::data::{Call, DataPlane, SharedGuard};
+use crate::engine::access_lock::SharedGuard;
+use crate::engine::sql::error::at;
+use crate::engine::sql::executor::Call;
 use crate::engine::sql::{
-    BatchError, BatchMode, BatchStatement, QueryAnswer, QueryError, QueryOptions, ScriptError,
-    Target,
+    BatchError, BatchMode, Counters, QueryAnswer, QueryError, Statement, Target,
 };
-use crate::engine::sql::{Counters, Shape, Statement};
 use std::ops::Range;
 use std::sync::Arc;
 
-impl DataPlane {
+/// The longest script that is split where it arrives.
+const SPLIT_HERE_BYTES: usize = 64 << 10;
+
+impl SqliteExecutor {
     /// Runs statements in order. In a transaction all of them are kept, or none; without one,
     /// those before the first failure.
     ///
@@ -24,31 +28,24 @@ impl DataPlane {
         &self,
         guard: &SharedGuard,
         target: &Target,
-        statements: Vec<BatchStatement>,
+        call: &Call,
+        statements: Vec<Statement>,
         mode: BatchMode,
-        options: QueryOptions,
     ) -> Result<Vec<QueryAnswer>, BatchError> {
-        let statements = self.looked_at_batch(statements)?;
-        if statements.is_empty() {
-            return Ok(Vec::new());
-        }
         let open = self.open_behind(guard, target).map_err(at(0))?;
-        let call = self.call(&options);
-        let may_write = options.may_write();
         let answers = match mode {
             BatchMode::None => {
-                let one_by_one = self.one_by_one(guard, &open, &call, statements, may_write);
-                return one_by_one.await;
+                return self.one_by_one(guard, &open, call, statements).await;
             }
-            BatchMode::Immediate if may_write => {
-                self.write(guard, &open, &call, statements).await?
+            BatchMode::Immediate if call.may_write => {
+                self.write(guard, &open, call, statements).await?
             }
             BatchMode::Immediate | BatchMode::Deferred => {
-                let read = self.read_together(guard, &open, &call, statements.clone());
+                let read = self.read_together(guard, &open, call, statements.clone());
                 match read.await {
                     // Nothing that has run so far leaves a trace: all of it runs again.
-                    Err(it) if it.error == QueryError::ReadOnly && may_write => {
-                        self.write(guard, &open, &call, statements).await?
+                    Err(failure) if failure.error == QueryError::ReadOnly && call.may_write => {
+                        self.write(guard, &open, call, statements).await?
                     }
                     other => other?,
                 }
@@ -57,33 +54,21 @@ impl DataPlane {
         Ok(answers.into_iter().map(Into::into).collect())
     }
 
-    /// Runs a script in one transaction: all of its statements are kept, or none. Rows that they
-    /// return are left out.
+    /// The places of the first statements of a script. A long one is split on a thread of its own:
+    /// a megabyte takes milliseconds, and others wait for this one.
     ///
     /// # Errors
-    /// The first failure, with the place of its statement among the statements and in the text.
-    pub async fn script(
-        &self,
-        guard: &SharedGuard,
-        target: &Target,
-        text: &str,
-        options: QueryOptions,
-    ) -> Result<Vec<QueryAnswer>, ScriptError<BatchError>> {
-        let script = self.looked_at_script::<BatchError>(text).await?;
-        let in_text = |failure: BatchError| script.failed(failure.statement, failure);
-        if !options.may_write() {
-            return Err(in_text(at(0)(QueryError::ReadOnly)));
+    /// When that thread ends early.
+    pub async fn split(&self, script: &str, most: usize) -> Result<Vec<Range<usize>>, QueryError> {
+        let split = move |text: &str| script::statements(text).take(most).collect();
+        if script.len() <= SPLIT_HERE_BYTES {
+            return Ok(split(script));
         }
-        if script.statements.is_empty() {
-            return Ok(Vec::new());
-        }
-        let open = self.open_behind(guard, target).map_err(at(0));
-        let open = open.map_err(in_text)?;
-        let call = self.call(&silent(options));
-        let statements = script.statements.clone();
-        let answers = self.write(guard, &open, &call, statements).await;
-        let answers = answers.map_err(in_text)?;
-        Ok(answers.into_iter().map(Into::into).collect())
+        let owned = script.to_owned();
+        let places = tokio::task::spawn_blocking(move || split(&owned)).await;
+        places.map_err(|_| QueryError::Broken {
+            reason: "the thread that split this script ended".to_owned(),
+        })
     }
 
     async fn one_by_one(
@@ -92,7 +77,6 @@ impl DataPlane {
         open: &Arc<OpenDatabase>,
         call: &Call,
         statements: Vec<Statement>,
-        may_write: bool,
     ) -> Result<Vec<QueryAnswer>, BatchError> {
         let mut answers = Vec::with_capacity(statements.len());
         let mut bytes = 0;
@@ -104,7 +88,7 @@ impl DataPlane {
                 return Err(at(index)(QueryError::ResultTooLarge { limit }));
             }
             statement.counters = counters;
-            let answer = self.one(guard, open, call, statement, may_write).await;
+            let answer = self.one(guard, open, call, statement).await;
             let answer = answer.map_err(at(index))?;
             bytes += answer.body.len();
             counters = answer.counters;
@@ -151,112 +135,4 @@ impl DataPlane {
             error: error.for_caller(call.timeout),
         })
     }
-
-    fn refuse_many(&self, statements: usize, most: usize) -> Result<(), BatchError> {
-        if statements <= most {
-            return Ok(());
-        }
-        Err(at(most)(QueryError::PayloadTooLarge {
-            what: "the number of statements",
-            limit: most.to_string(),
-        }))
-    }
-
-    /// The statements of a batch, each looked at before the first one runs.
-    pub(crate) fn looked_at_batch(
-        &self,
-        statements: Vec<BatchStatement>,
-    ) -> Result<Vec<Statement>, BatchError> {
-        self.refuse_many(statements.len(), self.config.max_batch_statements)?;
-        self.looked_at(statements)
-    }
-
-    /// The statements of a script, each looked at before the first one runs.
-    pub(crate) async fn looked_at_script<E: From<BatchError>>(
-        &self,
-        text: &str,
-    ) -> Result<Script, ScriptError<E>> {
-        let most = self.config.max_script_statements;
-        let places = split(text, most + 1).await;
-        let mut script = Script {
-            places: places.map_err(|error| ScriptError {
-                offset: 0,
-                failure: at(0)(error).into(),
-            })?,
-            statements: Vec::new(),
-        };
-        let statements = script.places.iter().map(|place| BatchStatement {
-            sql: text[place.clone()].into(),
-            params: crate::data::Params::None,
-        });
-        let statements = statements.collect();
-        let looked_at = self.refuse_many(script.places.len(), most);
-        let looked_at = looked_at.and_then(|()| self.looked_at(statements));
-        match looked_at {
-            Ok(statements) => {
-                script.statements = statements;
-                Ok(script)
-            }
-            Err(failure) => Err(script.failed(failure.statement, failure.into())),
-        }
-    }
-
-    /// Looks at every statement before the first one runs.
-    fn looked_at(&self, statements: Vec<BatchStatement>) -> Result<Vec<Statement>, BatchError> {
-        let look = |(index, it): (usize, BatchStatement)| {
-            self.refuse_early(&it.sql).map_err(at(index))?;
-            Ok(Statement {
-                sql: it.sql,
-                params: it.params,
-                ..Statement::default()
-            })
-        };
-        statements.into_iter().enumerate().map(look).collect()
-    }
-}
-
-/// The statements of a script, and where they are in its text.
-pub(crate) struct Script {
-    places: Vec<Range<usize>>,
-    pub(crate) statements: Vec<Statement>,
-}
-
-impl Script {
-    /// Says where in the text a statement failed.
-    pub(crate) fn failed<E>(&self, statement: usize, failure: E) -> ScriptError<E> {
-        ScriptError {
-            offset: self.places.get(statement).map_or(0, |it| it.start),
-            failure,
-        }
-    }
-}
-
-/// Options of statements whose answers are not shown: their shortest form, and no bound on it.
-pub(crate) fn silent(options: QueryOptions) -> QueryOptions {
-    QueryOptions {
-        max_rows: Some(0),
-        max_bytes: Some(usize::MAX),
-        shape: Shape::Original,
-        ..options
-    }
-}
-/// The places of the first statements of a script. A long one is split on a thread of its own: a
-/// megabyte takes milliseconds, and others wait for this one.
-async fn split(text: &str, most: usize) -> Result<Vec<Range<usize>>, QueryError> {
-    let split = move |text: &str| script::statements(text).take(most).collect();
-    if text.len() <= SPLIT_HERE_BYTES {
-        return Ok(split(text));
-    }
-    let owned = text.to_owned();
-    let places = tokio::task::spawn_blocking(move || split(&owned)).await;
-    places.map_err(|_| QueryError::Broken {
-        reason: "the thread that split this script ended".to_owned(),
-    })
-}
-
-/// The longest script that is split where it arrives.
-const SPLIT_HERE_BYTES: usize = 64 << 10;
-
-fn at(statement: usize) -> impl Fn(QueryError) -> BatchError {
-    move |error| BatchError { statement, error }
 }

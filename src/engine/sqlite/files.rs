@@ -2,7 +2,7 @@
 use super::sandbox::c_calls;
 use super::sandbox::c_calls::NotOpened;
 use crate::domain::database::Durability;
-use crate::engine::FileError;
+use crate::engine::{DataFile, FileError};
 use crate::open_files;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{self, File, Permissions};
@@ -192,5 +192,70 @@ fn sqlite_error(action: &'static str, error: &rusqlite::Error) -> FileError {
             action,
             reason: error.to_string(),
         },
+    }
+}
+
+/// Looks into the folder of a database.
+///
+/// # Errors
+/// When the disk refuses to tell.
+pub(super) fn data_file(folder: &Path) -> io::Result<DataFile> {
+    let look = |path: &Path| match path.symlink_metadata() {
+        Ok(it) => Ok(Some(it)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let (Some(folder), file) = (look(folder)?, folder.join(MAIN_FILE)) else {
+        return Ok(DataFile::Missing);
+    };
+    if folder.is_symlink() {
+        return Ok(DataFile::Link);
+    }
+    Ok(match look(&file)? {
+        Some(it) if it.is_symlink() => DataFile::Link,
+        Some(it) if it.is_file() && it.nlink() > 1 => DataFile::TwoNames,
+        Some(it) if it.is_file() && it.len() > 0 => DataFile::InPlace,
+        _ => DataFile::Missing,
+    })
+}
+
+/// Bytes of the database's files.
+pub(super) fn size_bytes(folder: &Path) -> u64 {
+    let files = [MAIN_FILE, WAL_FILE].map(|name| folder.join(name));
+    let sizes = files
+        .iter()
+        .filter_map(|file| Some(file.metadata().ok()?.len()));
+    sizes.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_file_is_in_its_place_only_without_links_and_second_names() {
+        let home = std::env::temp_dir().join(format!("dbforge-{}", uuid::Uuid::new_v4()));
+        let (folder, elsewhere) = (home.join("folder"), home.join("elsewhere"));
+        fs::create_dir_all(&elsewhere).unwrap();
+        let look = || data_file(&folder).unwrap();
+        let file = folder.join(MAIN_FILE);
+        assert_eq!(look(), DataFile::Missing);
+        fs::write(elsewhere.join(MAIN_FILE), "whole").unwrap();
+        symlink(&elsewhere, &folder).unwrap();
+        assert_eq!(look(), DataFile::Link, "the folder");
+        fs::remove_file(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        assert_eq!(look(), DataFile::Missing);
+        symlink(elsewhere.join(MAIN_FILE), &file).unwrap();
+        assert_eq!(look(), DataFile::Link, "the file");
+        fs::remove_file(&file).unwrap();
+        fs::hard_link(elsewhere.join(MAIN_FILE), &file).unwrap();
+        assert_eq!(look(), DataFile::TwoNames);
+        fs::remove_file(elsewhere.join(MAIN_FILE)).unwrap();
+        assert_eq!(look(), DataFile::InPlace);
+        fs::write(&file, "").unwrap();
+        assert_eq!(look(), DataFile::Missing, "empty");
+        fs::remove_dir_all(home).unwrap();
     }
 }

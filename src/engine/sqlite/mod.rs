@@ -8,8 +8,10 @@
 //! rows as they come, `transactions/` spans several requests.
 pub(crate) mod audit;
 pub(crate) mod batch;
+pub(crate) mod config;
 pub(crate) mod connection;
 mod error;
+pub(crate) mod executor;
 mod files;
 mod functions;
 pub(crate) mod open;
@@ -27,12 +29,17 @@ pub use self::sandbox::execution_limits::{Hold, Leash, Slice};
 pub use self::sandbox::vfs::{TempBudget, TempSpace};
 pub use self::statement::client_savepoints::Savepoints;
 pub use self::statement::execution::Answer;
+pub use self::transactions::transaction::SqliteTransaction;
+pub use audit::Views;
+pub use config::SqliteConfig;
 pub use connection::{LIMITS, MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
 pub use error::SqlError;
+pub use executor::SqliteExecutor;
 pub use files::{MAIN_FILE, WAL_FILE};
 
-use super::{Engine, FileError};
-use crate::domain::database::Durability;
+use super::{Capabilities, DataFile, Engine, FileError, ReadyWhen};
+use crate::domain::database::{Durability, Limits};
+use std::io;
 use std::path::Path;
 
 /// Sets SQLite up in this process: bounds what one statement may have, and has its reads watched.
@@ -50,9 +57,22 @@ pub fn set_up_process() -> bool {
 #[derive(Debug)]
 pub struct Sqlite;
 
+impl Sqlite {
+    /// The word callers use.
+    pub const NAME: &str = "sqlite";
+}
+
 impl Engine for Sqlite {
     fn name(&self) -> &'static str {
-        "sqlite"
+        Self::NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            ready_when: ReadyWhen::Provisioned,
+            default_limits: Limits::default(),
+            legacy_api: true,
+        }
     }
 
     fn create_file(&self, folder: &Path, durability: Durability) -> Result<(), FileError> {
@@ -69,5 +89,13 @@ impl Engine for Sqlite {
 
     fn settle(&self, folder: &Path) -> Result<(), FileError> {
         files::settle(folder)
+    }
+
+    fn data_file(&self, folder: &Path) -> io::Result<DataFile> {
+        files::data_file(folder)
+    }
+
+    fn size_bytes(&self, folder: &Path) -> u64 {
+        files::size_bytes(folder)
     }
 }

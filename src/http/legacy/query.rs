@@ -84,7 +84,7 @@ impl Gateway {
             ResolveError::NotReady { .. } | ResolveError::Stopped { .. } => {
                 self.is_stopped(reference)
             }
-            ResolveError::Denied(_) | ResolveError::Stuck { .. } => false,
+            ResolveError::Denied(_) | ResolveError::Stuck { .. } | ResolveError::Engine(_) => false,
         };
         if !is_unknown {
             return error.into();

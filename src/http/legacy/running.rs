@@ -139,7 +139,7 @@ pub(in crate::http) async fn inspect_database(
         container_id: worker_of(database),
         created_at: database.created_at,
         file_path: format!("databases/{}/main.db", database.id),
-        size_bytes: gateway.service.data.folders().size_bytes(database.id),
+        size_bytes: gateway.service.data.size_bytes(database),
         tables: schema.tables.into_iter().map(TableSummary::from).collect(),
         indexes: schema.indexes,
     };

@@ -139,8 +139,10 @@ impl Gateway {
             .filter(|it| it.is_living())
             .collect();
         let count = |condition| living.iter().filter(|it| it.condition == condition).count();
-        let folders = self.service.data.folders();
-        let total_size_bytes: u64 = living.iter().map(|it| folders.size_bytes(it.id)).sum();
+        let total_size_bytes: u64 = living
+            .iter()
+            .map(|it| self.service.data.size_bytes(it))
+            .sum();
         DatabaseStatistics {
             total_count: living.len(),
             running_count: count(Condition::Ready),

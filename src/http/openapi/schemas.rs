@@ -6,7 +6,7 @@ use crate::domain::database::DatabaseState;
 use crate::domain::event::EventKind;
 use crate::domain::job::{JobKind, JobState};
 use crate::domain::token::Scope;
-use crate::engine::registry;
+use crate::engine::registry::Engines;
 use utoipa::openapi::schema::{
     AdditionalProperties, AnyOf, AnyOfBuilder, Array, ArrayBuilder, KnownFormat, ObjectBuilder,
     OneOf, SchemaFormat, SchemaType, Type,
@@ -20,7 +20,9 @@ pub(crate) const LARGEST_SEQUENCE: u64 = i64::MAX.unsigned_abs();
 
 /// Names of engines.
 pub(crate) fn engine() -> Schema {
-    or_null(word(registry::all().iter().map(|it| it.name())))
+    or_null(word(
+        Engines::standard().all().iter().map(|engine| engine.name()),
+    ))
 }
 
 /// What a token may do.

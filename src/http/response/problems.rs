@@ -41,6 +41,7 @@ impl From<ResolveError> for Problem {
         match error {
             ResolveError::Denied(denied) => denied.into(),
             ResolveError::Refused(refusal) => refusal.into(),
+            ResolveError::Engine(error) => error.into(),
             ResolveError::NotFound(_) => Self::new(ErrorCode::DatabaseNotFound, detail)
                 .hint("GET /v1/databases lists them, POST /v1/databases creates one"),
             ResolveError::NotReady { job, .. } => {
@@ -276,6 +277,8 @@ impl From<QueryError> for Problem {
             QueryError::Constraint { .. } | QueryError::DeferredForeignKey => {
                 ErrorCode::ConstraintViolation
             }
+            QueryError::NotSupported { .. } => ErrorCode::NotSupportedByEngine,
+            QueryError::Starting => ErrorCode::DatabaseNotReady,
             QueryError::ParameterMismatch { .. } => ErrorCode::ParameterMismatch,
             QueryError::PayloadTooLarge { .. } => ErrorCode::PayloadTooLarge,
             QueryError::ResultTooLarge { .. } => ErrorCode::ResultTooLarge,

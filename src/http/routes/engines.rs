@@ -1,12 +1,15 @@
 //! The kinds of database that can be made here.
-use crate::engine::registry;
+use crate::engine::Engine;
+use crate::http::Gateway;
 use crate::http::extract::{NoParameters, StrictQuery};
 use crate::http::response::error::Problem;
 use crate::http::response::reply;
 use crate::service::caller::Caller;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// Every engine.
@@ -27,11 +30,15 @@ struct EngineView {
 #[utoipa::path(get, path = "/v1/engines", tag = "databases",
     responses((status = 200, body = Engines)))]
 pub(super) async fn list_engines(
+    State(gateway): State<Arc<Gateway>>,
     caller: Caller,
     _: StrictQuery<NoParameters>,
 ) -> Result<Response, Problem> {
     caller.require_sight()?;
-    let engines = registry::all().iter();
-    let data = engines.map(|it| EngineView { name: it.name() }).collect();
+    let engines = gateway.service.data.engines().all().iter();
+    let view = |engine: &Arc<dyn Engine>| EngineView {
+        name: engine.name(),
+    };
+    let data = engines.map(view).collect();
     Ok(reply::json(StatusCode::OK, &Engines { data }))
 }

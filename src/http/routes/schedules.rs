@@ -163,7 +163,7 @@ pub(super) async fn create_schedule(
 ) -> Result<Response, Problem> {
     let Mutation { request, body } = mutation;
     let plan = SchedulePlan {
-        command: body.command.command()?,
+        command: body.command.command(gateway.service.data.engines())?,
         cron: body.cron,
         timezone: body.timezone.unwrap_or_else(|| "UTC".to_owned()),
         misfire: body.misfire.unwrap_or_default(),
@@ -210,7 +210,8 @@ pub(super) async fn change_schedule(
     mutation: Mutation<ChangeBody>,
 ) -> Result<Response, Problem> {
     let Mutation { request, body } = mutation;
-    let command = body.command.as_ref().map(CommandForm::command);
+    let engines = gateway.service.data.engines();
+    let command = body.command.as_ref().map(|form| form.command(engines));
     let command = command.transpose()?;
     let change = |plan: &SchedulePlan| body.over(plan, command.clone());
     let changed = gateway

@@ -186,7 +186,7 @@ impl Reconciler {
                     Condition::Trashed { .. } => Place::Trash,
                     Condition::Creating | Condition::Purging => continue,
                 };
-                match folders.data_file(database.id, place)? {
+                match data.data_file(database, place)? {
                     DataFile::InPlace => {}
                     seen @ (DataFile::Missing | DataFile::Link | DataFile::TwoNames) => {
                         without_file.push((database.id, place, seen))

@@ -3,14 +3,15 @@
 //! Those that move or remove files hold the database's gate: SQL is drained first, and the gate
 //! stays shut until the outcome is in the log.
 use crate::clock::Deadline;
-use crate::data::{ExclusiveGuard, FolderError, GateError, Place};
+use crate::data::{ExclusiveGuard, FolderError, GateError, Place, Target};
 use crate::domain::database::Condition;
 use crate::domain::job::{JobErrorCode, StepOutcome};
-use crate::engine::{Engine, FileError, registry};
+use crate::engine::{Engine, FileError};
 use crate::jobs::{Done, Step, StepContext, StepError};
 use crate::open_files;
 use futures_util::future::BoxFuture;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Files are made and moved within milliseconds; a disk that needs longer than this is ill.
@@ -235,25 +236,35 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 
 async fn take_gate(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
     let deadline = Deadline::after(DRAIN_TIME);
-    let gate = context.workshop.data.take(context.database.id, deadline);
+    let target = target_of(context)?;
+    let gate = context.workshop.data.take(&target, deadline);
     Ok(context.awaited(DRAIN_TIME, gate).await?)
 }
 
 async fn take_gate_unsettled(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
     let deadline = Deadline::after(DRAIN_TIME);
     let data = &context.workshop.data;
-    let gate = data.take_unsettled(context.database.id, deadline);
+    let target = target_of(context)?;
+    let gate = data.take_unsettled(&target, deadline);
     Ok(context.awaited(DRAIN_TIME, gate).await?)
 }
 
-fn engine_of(context: &StepContext) -> Result<&'static dyn Engine, StepError> {
+fn engine_of(context: &StepContext) -> Result<Arc<dyn Engine>, StepError> {
+    let engine = context.workshop.data.engine_of(&context.database);
+    engine.cloned().map_err(|_| no_engine(context))
+}
+
+fn target_of(context: &StepContext) -> Result<Target, StepError> {
+    let target = context.workshop.data.target(&context.database);
+    target.map_err(|_| no_engine(context))
+}
+
+fn no_engine(context: &StepContext) -> StepError {
     let name = &context.database.engine;
-    registry::find(&name.0).ok_or_else(|| {
-        StepError::permanent(
-            JobErrorCode::Internal,
-            format!("this gateway has no engine `{name}`"),
-        )
-    })
+    StepError::permanent(
+        JobErrorCode::Internal,
+        format!("this gateway has no engine `{name}`"),
+    )
 }
 
 /// Runs file work on a thread that may block. Where file descriptors run short, databases that

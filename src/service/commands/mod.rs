@@ -259,7 +259,7 @@ impl Service {
     /// leave the thread for.
     #[must_use]
     pub fn size_of(&self, database: &Database) -> Option<u64> {
-        Some(self.data.folders().size_bytes(database.id)).filter(|it| *it > 0)
+        Some(self.data.size_bytes(database)).filter(|it| *it > 0)
     }
 
     /// Waits for the job of a command, as long as the caller wants.

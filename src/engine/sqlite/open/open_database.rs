@@ -2,9 +2,9 @@
 use super::circuit_breaker::Bench;
 use super::connections::{Connections, Counted};
 use crate::clock::{Deadline, Stopwatch};
-use crate::data::DataConfig;
 use crate::domain::database::Durability;
 use crate::engine::sql::{QueryError, Target};
+use crate::engine::sqlite::config::SqliteConfig;
 use crate::engine::sqlite::readers::latency_class::Lanes;
 use crate::engine::sqlite::threads::concurrency_limiter::Turns;
 use crate::engine::sqlite::writer::queue::WriteQueue;
@@ -82,7 +82,7 @@ impl OpenDatabase {
         folder: PathBuf,
         generation: u64,
         target: &Target,
-        config: &DataConfig,
+        config: &SqliteConfig,
         connections: &Arc<Connections>,
         temporary: &Arc<TempBudget>,
     ) -> Self {

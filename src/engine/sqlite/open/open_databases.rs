@@ -1,12 +1,12 @@
 //! The databases that are open: opened when they are used, closed when others need the room.
 use super::connections::{CloseIdle, Connections};
 use super::open_database::{Handle, OpenDatabase};
-use crate::data::DataConfig;
-use crate::data::Folders;
 use crate::domain::ids::DatabaseId;
+use crate::engine::DatabasesFolder;
 use crate::engine::access_lock::{Gates, SharedGuard};
 use crate::engine::sql::Target;
 use crate::engine::sqlite::TempBudget;
+use crate::engine::sqlite::config::SqliteConfig;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -36,7 +36,7 @@ const LONG_UNUSED: u64 = 100_000;
 
 impl OpenDatabases {
     /// None is open. At most `max_connections` are, as long as some of them are idle.
-    pub(crate) fn new(config: &DataConfig, gates: Arc<Gates>) -> Arc<Self> {
+    pub(crate) fn new(config: &SqliteConfig, gates: Arc<Gates>) -> Arc<Self> {
         Arc::new_cyclic(|all: &Weak<Self>| Self {
             by_id: Mutex::default(),
             gates,
@@ -52,15 +52,15 @@ impl OpenDatabases {
         &self,
         guard: &SharedGuard,
         target: &Target,
-        folders: &Folders,
-        config: &DataConfig,
+        databases: &DatabasesFolder,
+        config: &SqliteConfig,
     ) -> Arc<OpenDatabase> {
         let mut by_id = self.lock();
         let database = match by_id.get(&guard.database()) {
             Some(open) if open.generation == guard.generation() => Arc::clone(open),
             _ => {
                 let open = Arc::new(OpenDatabase::new(
-                    folders.living(guard.database()),
+                    databases.of(guard.database()),
                     guard.generation(),
                     target,
                     config,
@@ -185,22 +185,24 @@ mod tests {
     async fn a_large_page_cache_is_taken_from_who_did_not_use_it_for_long() {
         let home = std::env::temp_dir().join(format!("dbforge-{}", Uuid::new_v4()));
         std::fs::create_dir(&home).unwrap();
-        let folders = Folders::open(&home, None).unwrap();
+        let databases = DatabasesFolder::new(home.clone());
         let gates = Arc::new(Gates::default());
-        let config = DataConfig {
+        let config = SqliteConfig {
             large_caches: 1,
-            ..DataConfig::default()
+            ..SqliteConfig::default()
         };
         let all = OpenDatabases::new(&config, Arc::clone(&gates));
         let target = Target {
             database: DatabaseId(Uuid::nil()),
+            engine: Sqlite::NAME,
             durability: Durability::Full,
             size_bytes: 1 << 20,
         };
-        let folder = folders.ensure_reserved(target.database).unwrap();
+        let folder = databases.of(target.database);
+        std::fs::create_dir(&folder).unwrap();
         Sqlite.create_file(&folder, Durability::Full).unwrap();
         let guard = gates.try_enter(target.database).unwrap();
-        let open = all.get(&guard, &target, &folders, &config);
+        let open = all.get(&guard, &target, &databases, &config);
         let mut reader = open.reader().unwrap();
         reader.widen(all.large_cache().unwrap());
         assert!(all.large_cache().is_none(), "there is one");

@@ -12,9 +12,11 @@
 use super::latency_class::{Fast, Lane};
 use super::shared_read::ReaderInHand;
 use crate::clock::WorkTime;
-use crate::data::{Call, DataPlane, SharedGuard};
+use crate::engine::access_lock::SharedGuard;
+use crate::engine::sql::Call;
 use crate::engine::sql::{QueryAnswer, QueryError};
 use crate::engine::sql::{Statement, Ticket};
+use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
 use crate::engine::sqlite::threads::on_thread::held;
 use crate::engine::sqlite::{Answer, Hold, Slice, SqlError, SqliteConnection};
@@ -30,7 +32,7 @@ const SLICES_WITHOUT: u32 = 50;
 /// A statement that worked for so much of a slice is long.
 const LONG: u32 = 10;
 
-impl DataPlane {
+impl SqliteExecutor {
     /// Runs a statement on a reader. [`QueryError::ReadOnly`] when it is no read.
     pub(crate) async fn read(
         &self,

@@ -147,13 +147,13 @@ impl Drop for LaysDown {
 mod tests {
     use super::*;
     use crate::clock::Deadline;
-    use crate::data::DataConfig;
     use crate::domain::database::Durability;
     use crate::domain::ids::DatabaseId;
     use crate::engine::Engine as _;
     use crate::engine::access_lock::Gates;
     use crate::engine::sql::Target;
     use crate::engine::sql::{Form, Format, Int64Form, Shape, Statement};
+    use crate::engine::sqlite::config::SqliteConfig;
     use crate::engine::sqlite::open::connections::Connections;
     use crate::engine::sqlite::{Profile, Role, Sqlite, TempBudget};
     use serde_json::Value;
@@ -194,10 +194,11 @@ mod tests {
             other_program.command("CREATE TABLE t (a);").unwrap();
             let target = Target {
                 database: DatabaseId(Uuid::nil()),
+                engine: Sqlite::NAME,
                 durability: Durability::Full,
                 size_bytes: 1 << 20,
             };
-            let config = DataConfig::default();
+            let config = SqliteConfig::default();
             let connections = Connections::new(8, Box::new(|_| false));
             let temporary = TempBudget::new(config.temp_bytes);
             let open = OpenDatabase::new(

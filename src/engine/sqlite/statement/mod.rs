@@ -4,6 +4,7 @@ pub(crate) mod binding;
 pub(crate) mod client_savepoints;
 pub(crate) mod counters;
 pub(crate) mod execution;
+pub(crate) mod first_word;
 pub(crate) mod hint;
 pub(crate) mod pieces;
 pub(crate) mod savepoint;

@@ -5,12 +5,15 @@
 //! from those of other statements: streams that stall starve streams alone, and those only until
 //! their deadlines. The deadline covers the whole stream, waiting for its reader included.
 use crate::clock::Deadline;
-use crate::data::{Call, DataPlane, SharedGuard, begins_like_a_write};
+use crate::engine::access_lock::SharedGuard;
+use crate::engine::sql::Call;
 use crate::engine::sql::pipe::{Inlet, NotTaken, pipe};
 use crate::engine::sql::row_stream::StreamEnd;
-use crate::engine::sql::{QueryAnswer, QueryError, QueryRequest, RowStream, Streamed, Target};
-use crate::engine::sql::{Statement, Ticket};
+use crate::engine::sql::{Form, Statement, Ticket};
+use crate::engine::sql::{QueryAnswer, QueryError, RowStream, Streamed, Target};
+use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
+use crate::engine::sqlite::statement::first_word::begins_like_a_write;
 use crate::engine::sqlite::{Answer, Hold, SqlError};
 use crate::shares;
 use crate::shares::{Held, Pass};
@@ -21,9 +24,9 @@ use tokio::task::JoinHandle;
 /// Pieces in the pipe are no larger than this, whatever a row has.
 const LARGEST_PIECE_BYTES: usize = 128 << 10;
 
-impl DataPlane {
-    /// Runs one statement like [`Self::query`], but streams the rows of one that only reads:
-    /// without a bound on rows and bytes where the request names none.
+impl SqliteExecutor {
+    /// Runs one statement like [`Self::query`], but streams the rows of one that only reads, written
+    /// as `rows` says.
     ///
     /// # Errors
     /// Before the first piece, as [`Self::query`]; also when there are too many streams.
@@ -31,30 +34,32 @@ impl DataPlane {
         &self,
         guard: &SharedGuard,
         target: &Target,
-        request: QueryRequest,
+        call: &Call,
+        rows: &Form,
+        statement: Statement,
     ) -> Result<Streamed, QueryError> {
-        if !begins_like_a_write(&request.sql) {
-            match self.read_rows(guard, target, &request).await {
-                Err(QueryError::ReadOnly) if request.options.may_write() => {}
+        if !begins_like_a_write(&statement.sql) {
+            let reading = Call {
+                form: *rows,
+                ..*call
+            };
+            let read = self.read_rows(guard, target, reading, statement.clone());
+            match read.await {
+                Err(QueryError::ReadOnly) if call.may_write => {}
                 other => return other,
             }
         }
-        self.query(guard, target, request)
-            .await
-            .map(Streamed::Whole)
+        let whole = self.query(guard, target, call, statement).await;
+        whole.map(Streamed::Whole)
     }
 
     async fn read_rows(
         &self,
         guard: &SharedGuard,
         target: &Target,
-        request: &QueryRequest,
+        call: Call,
+        statement: Statement,
     ) -> Result<Streamed, QueryError> {
-        let options = &request.options;
-        let mut call = self.call(options);
-        call.form.max_rows = options.max_rows.unwrap_or(u64::MAX);
-        call.form.max_bytes = options.max_bytes.unwrap_or(usize::MAX);
-        self.refuse_early(&request.sql)?;
         let open = self.open_behind(guard, target)?;
         // Whoever comes while others stall is told so soon.
         let patience = Deadline::after(self.config.stream_patience).min(call.deadline);
@@ -72,11 +77,7 @@ impl DataPlane {
         let read = RowsOnThread {
             open,
             guard: guard.clone(),
-            statement: Statement {
-                sql: request.sql.as_str().into(),
-                params: request.params.clone(),
-                ..Statement::default()
-            },
+            statement,
             call,
             ticket: Arc::clone(&ticket),
         };

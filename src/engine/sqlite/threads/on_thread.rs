@@ -1,10 +1,11 @@
 //! Work on a thread of its own, awaited within its deadline.
 use super::pool::Seat;
 use crate::clock::Deadline;
-use crate::data::{Call, DataPlane};
+use crate::engine::sql::Call;
 use crate::engine::sql::QueryError;
 use crate::engine::sql::Ticket;
 use crate::engine::sqlite::Hold;
+use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::circuit_breaker::Bench;
 use crate::shares;
 use crate::shares::Pass;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-impl DataPlane {
+impl SqliteExecutor {
     /// Runs `work` on a thread. What it runs in SQLite holds the ticket, which is abandoned when
     /// nobody waits for it any more.
     ///

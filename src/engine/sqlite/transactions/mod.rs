@@ -1,3 +1,3 @@
 //! Transactions of several requests.
-pub(crate) mod requests;
+pub(crate) mod inside;
 pub(crate) mod transaction;

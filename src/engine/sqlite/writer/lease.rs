@@ -5,9 +5,11 @@
 //! locked. Between two loans every write that waits gets its turn.
 use super::writer_loop::Drain;
 use crate::clock::Deadline;
-use crate::data::{Call, DataPlane, SharedGuard};
+use crate::engine::access_lock::SharedGuard;
+use crate::engine::sql::Call;
 use crate::engine::sql::QueryError;
 use crate::engine::sql::{Counters, Ticket};
+use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::{OpenDatabase, Writer};
 use crate::engine::sqlite::statement::savepoint::roll_back;
 use crate::engine::sqlite::{Hold, SqlError, SqliteConnection};
@@ -33,7 +35,7 @@ pub(crate) struct Loan {
     answer: oneshot::Sender<Result<LentWriter, QueryError>>,
 }
 
-impl DataPlane {
+impl SqliteExecutor {
     /// Waits in line for the writer and begins a transaction on it.
     ///
     /// # Errors

@@ -3,9 +3,11 @@ use super::group_commit::run_group;
 use super::lease::Loan;
 use super::queue::{Running, WriteQueue, WriteRequest};
 use crate::clock::{Deadline, Stopwatch};
-use crate::data::{Call, DataPlane, SharedGuard};
+use crate::engine::access_lock::SharedGuard;
+use crate::engine::sql::Call;
 use crate::engine::sql::{BatchError, QueryError};
 use crate::engine::sql::{Statement, Ticket};
+use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::{OpenDatabase, Writer};
 use crate::engine::sqlite::readers::latency_class::Lane;
 use crate::engine::sqlite::threads::pool::{Seat, Threads};
@@ -18,7 +20,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-impl DataPlane {
+impl SqliteExecutor {
     /// Runs statements on the writer, all or none.
     pub(crate) async fn write(
         &self,

@@ -4,6 +4,7 @@ mod settings;
 pub(crate) use self::settings::{ChangeBody, CreateBody};
 
 use crate::domain::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named};
+use crate::engine::registry::Engines;
 use crate::http::extract::fields;
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
@@ -97,12 +98,12 @@ pub(crate) struct NamedForm {
 
 impl CommandForm {
     /// The command that these words are for.
-    pub(crate) fn command(&self) -> Result<LifecycleCommand, Problem> {
+    pub(crate) fn command(&self, engines: &Engines) -> Result<LifecycleCommand, Problem> {
         let named = |it: &NamedForm| Named {
             database: it.database.clone(),
         };
         Ok(match self {
-            Self::CreateDatabase(it) => LifecycleCommand::CreateDatabase(it.0.wanted()?),
+            Self::CreateDatabase(it) => LifecycleCommand::CreateDatabase(it.0.wanted(engines)?),
             Self::StopDatabase(it) => LifecycleCommand::StopDatabase(named(it)),
             Self::StartDatabase(it) => LifecycleCommand::StartDatabase(named(it)),
             Self::RestartDatabase(it) => LifecycleCommand::RestartDatabase(named(it)),

@@ -3,7 +3,8 @@ use crate::domain::command::{CreateDatabase, DatabaseChange, IfExists};
 use crate::domain::database::{Durability, EngineName, Labels, Limits};
 use crate::domain::lifecycle::{Changed, ChangedTtl, Wanted};
 use crate::domain::name::DatabaseName;
-use crate::engine::registry;
+use crate::engine::Engine;
+use crate::engine::registry::Engines;
 use crate::http::extract::fields;
 use crate::http::extract::span::Span;
 use crate::http::openapi::schemas;
@@ -80,12 +81,18 @@ struct LimitsBody {
 
 impl CreateBody {
     /// The command that these words are for.
-    pub(crate) fn command(&self, if_exists: IfExists) -> Result<CreateDatabase, Problem> {
+    pub(crate) fn command(
+        &self,
+        if_exists: IfExists,
+        engines: &Engines,
+    ) -> Result<CreateDatabase, Problem> {
         let name = self.name.as_deref().map(DatabaseName::parse).transpose();
-        let limits = Limits::default();
+        let name = name.map_err(|error| Problem::invalid(sentence(&error)))?;
+        let engine = self.engine(engines)?;
+        let limits = engine.capabilities().default_limits;
         Ok(CreateDatabase {
-            name: name.map_err(|error| Problem::invalid(sentence(&error)))?,
-            engine: self.engine()?,
+            name,
+            engine: EngineName(engine.name().to_owned()),
             durability: self.durability.unwrap_or_default(),
             labels: self.labels.clone().unwrap_or_default(),
             limits: self.limits.as_ref().map_or(limits, |it| it.over(limits)),
@@ -96,15 +103,16 @@ impl CreateBody {
     }
 
     /// The same for later: the name may hold placeholders.
-    pub(crate) fn wanted(&self) -> Result<Wanted, Problem> {
+    pub(crate) fn wanted(&self, engines: &Engines) -> Result<Wanted, Problem> {
         let name = self.name.clone().ok_or_else(|| {
             Problem::invalid("`create_database` needs a `name`.")
                 .hint("with {date} or {time} in it, each one is another: \"copy-{date}\"")
         })?;
-        let limits = Limits::default();
+        let engine = self.engine(engines)?;
+        let limits = engine.capabilities().default_limits;
         Ok(Wanted {
             name,
-            engine: self.engine()?,
+            engine: EngineName(engine.name().to_owned()),
             durability: self.durability.unwrap_or_default(),
             labels: self.labels.clone().unwrap_or_default(),
             limits: self.limits.as_ref().map_or(limits, |it| it.over(limits)),
@@ -113,14 +121,14 @@ impl CreateBody {
         })
     }
 
-    fn engine(&self) -> Result<EngineName, Problem> {
-        let engine = self.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
-        if registry::find(engine).is_none() {
-            let known: Vec<_> = registry::all().iter().map(|it| it.name()).collect();
-            return Err(Problem::invalid(format!("There is no engine `{engine}`."))
-                .hint(format!("there is {}", known.join(", "))));
-        }
-        Ok(EngineName(engine.to_owned()))
+    fn engine<'e>(&self, engines: &'e Engines) -> Result<&'e dyn Engine, Problem> {
+        let name = self.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
+        let engine = engines.find(name).map(|engine| engine.as_ref());
+        engine.ok_or_else(|| {
+            let known: Vec<_> = engines.all().iter().map(|engine| engine.name()).collect();
+            Problem::invalid(format!("There is no engine `{name}`."))
+                .hint(format!("there is {}", known.join(", ")))
+        })
     }
 }
 

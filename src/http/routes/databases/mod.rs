@@ -106,7 +106,7 @@ pub(super) async fn create_database(
         None => IfExists::Refuse,
     };
     let Mutation { request, body } = mutation.or_plan(parameters.dry_run);
-    let wanted = || body.command(if_exists);
+    let wanted = || body.command(if_exists, gateway.service.data.engines());
     let name = body.name.as_deref();
     let created = gateway.service.create_database(&request, name, wanted);
     match created.await? {

@@ -106,7 +106,12 @@ pub(super) async fn create_plan(
     _: StrictQuery<NoParameters>,
     mutation: Mutation<PlanBody>,
 ) -> Result<Response, Problem> {
-    let command = || mutation.body.command.command();
+    let command = || {
+        mutation
+            .body
+            .command
+            .command(gateway.service.data.engines())
+    };
     let made = gateway.service.make_plan(&mutation.request, command);
     let (made, accepted) = made.await?;
     let answer = reply::json(StatusCode::CREATED, &gateway.view_plan(&made))

@@ -1,0 +1,167 @@
+//! What every engine that speaks SQL does for a database whose access lock is held.
+use super::error::{BatchError, QueryError};
+use super::form::Form;
+use super::query::{BatchMode, QueryAnswer, Statement, Target};
+use super::row_stream::Streamed;
+use super::transaction::{
+    TransactionBatchError, TransactionEnd, TransactionError, TransactionMode, TransactionPlace,
+};
+use crate::clock::Deadline;
+use crate::domain::ids::DatabaseId;
+use crate::engine::FileError;
+use crate::engine::access_lock::SharedGuard;
+use async_trait::async_trait;
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What holds for one request, whatever its statements are.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    /// When it must be done.
+    pub deadline: Deadline,
+    /// The time it was given.
+    pub timeout: Duration,
+    /// How its answers are written.
+    pub form: Form,
+    /// Whether it may change something.
+    pub may_write: bool,
+}
+
+/// How an executor is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExecutorHealth {
+    /// Connections that are open.
+    pub connections: usize,
+    /// Bytes of the temporary files of statements.
+    pub temp_bytes: u64,
+    /// Rows that are being streamed.
+    pub streams: usize,
+    /// Threads that are held by a statement that nothing stops.
+    pub stuck_threads: usize,
+}
+
+/// Runs SQL on the databases of one engine that lives in its workers.
+///
+/// Answers are finished bytes. A request that is dropped before it is answered is cancelled.
+#[async_trait]
+pub trait SqlExecutor: Debug + Send + Sync {
+    /// Runs one statement.
+    ///
+    /// # Errors
+    /// What [`QueryError`] lists; nothing of the statement is kept then, but for
+    /// [`QueryError::OutcomeUnknown`].
+    async fn query(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        statement: Statement,
+    ) -> Result<QueryAnswer, QueryError>;
+
+    /// Runs statements in order, kept together as `mode` says.
+    ///
+    /// # Errors
+    /// The first failure, with the place of its statement.
+    async fn batch(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        statements: Vec<Statement>,
+        mode: BatchMode,
+    ) -> Result<Vec<QueryAnswer>, BatchError>;
+
+    /// The places of the first `most` statements of a script.
+    ///
+    /// # Errors
+    /// When the script cannot be split.
+    async fn split(&self, script: &str, most: usize) -> Result<Vec<Range<usize>>, QueryError>;
+
+    /// Runs one statement like [`Self::query`], but streams the rows of one that only reads, written
+    /// as `rows` says.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    async fn stream(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        rows: &Form,
+        statement: Statement,
+    ) -> Result<Streamed, QueryError>;
+
+    /// Begins a transaction of several requests, and keeps `place` for as long as it is open.
+    ///
+    /// # Errors
+    /// As [`Self::query`]; nothing is held then.
+    async fn begin(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        mode: TransactionMode,
+        place: Arc<dyn TransactionPlace>,
+    ) -> Result<Box<dyn SqlTransaction>, TransactionError>;
+
+    /// Lets go of a database, whose access lock is held exclusively.
+    ///
+    /// # Errors
+    /// When it cannot be closed now.
+    async fn close(&self, database: DatabaseId) -> Result<(), FileError>;
+
+    /// Lets go of every database. Called once, at shutdown.
+    async fn close_all(&self);
+
+    /// How it is doing.
+    fn health(&self) -> ExecutorHealth {
+        ExecutorHealth::default()
+    }
+}
+
+/// An open transaction of several requests. Its requests come one after another.
+#[async_trait]
+pub trait SqlTransaction: Debug + Send + Sync {
+    /// Runs the statements of one request. `together`: all of them are kept in the transaction, or
+    /// none; else those before the first failure are.
+    ///
+    /// # Errors
+    /// The first failure, with the place of its statement.
+    async fn run(
+        &self,
+        call: &Call,
+        statements: Vec<Statement>,
+        together: bool,
+    ) -> Result<Vec<QueryAnswer>, TransactionBatchError>;
+
+    /// As [`SqlExecutor::split`].
+    ///
+    /// # Errors
+    /// As there.
+    async fn split(&self, script: &str, most: usize) -> Result<Vec<Range<usize>>, QueryError>;
+
+    /// Makes everything lasting, and ends the transaction.
+    ///
+    /// # Errors
+    /// [`TransactionError::Query`] when it goes on; all others say that it is over.
+    async fn commit(&self) -> Result<(), TransactionError>;
+
+    /// Takes everything back, and ends the transaction.
+    ///
+    /// # Errors
+    /// When a request of it does not end before `deadline`.
+    async fn roll_back(&self, deadline: Deadline) -> Result<(), TransactionError>;
+
+    /// It has ended so: rolls back what was not committed, when no request is at work on it.
+    fn end(&self, end: TransactionEnd);
+
+    /// Rolls back a transaction that was never registered.
+    fn discard(&self);
+
+    /// Whether it holds others up for so long that it has to end.
+    fn is_too_old(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,163 @@
+//! Runs SQL on SQLite's databases: finds the open database, and sends each statement where it
+//! belongs.
+//!
+//! Reads run on any of a database's readers: a short one on the thread that serves the request,
+//! others on a thread of their own. Results of any size are streamed, on threads that are for
+//! streams alone. Writes wait in one queue a database and are kept in groups, one commit for each
+//! group; a transaction of several requests leases the writer from that queue.
+use super::audit::Audit;
+use super::config::SqliteConfig;
+use super::open::open_database::OpenDatabase;
+use super::open::open_databases::OpenDatabases;
+use super::statement::first_word::{begins_like_a_write, optimizes};
+use super::threads::pool::{Lateness, Threads};
+use crate::domain::ids::DatabaseId;
+use crate::engine::access_lock::{Gates, SharedGuard};
+use crate::engine::sql::executor::{Call, ExecutorHealth};
+use crate::engine::sql::{QueryAnswer, QueryError, Statement, Target};
+use crate::engine::{DatabasesFolder, FileError};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// Serves SQL on the databases below one folder.
+#[derive(Debug)]
+pub struct SqliteExecutor {
+    pub(super) config: SqliteConfig,
+    pub(super) databases: DatabasesFolder,
+    pub(super) open: Arc<OpenDatabases>,
+    pub(super) threads: Arc<Threads>,
+    pub(super) stream_threads: Arc<Threads>,
+    pub(super) audit: Audit,
+    /// Runs the writes.
+    pub(super) tokio: Handle,
+}
+
+impl SqliteExecutor {
+    /// On the databases below `databases`, whose access locks are `locks`. Made in the runtime that
+    /// is to run its writes.
+    pub fn new(config: SqliteConfig, databases: DatabasesFolder, locks: Arc<Gates>) -> Self {
+        if !super::set_up_process() {
+            tracing::warn!("SQLite was in use before: a statement's memory is not bounded");
+        }
+        let lateness = Lateness {
+            grace: config.stuck_grace,
+            blocked: config.blocked_grace,
+        };
+        Self {
+            threads: Threads::new(config.threads, config.max_stuck, lateness),
+            stream_threads: Threads::new(config.streams, config.max_stuck, lateness),
+            open: OpenDatabases::new(&config, locks),
+            config,
+            databases,
+            audit: Audit::default(),
+            tokio: Handle::current(),
+        }
+    }
+
+    /// Runs one statement.
+    ///
+    /// # Errors
+    /// What [`QueryError`] lists; nothing of the statement is kept then, but for
+    /// [`QueryError::OutcomeUnknown`].
+    pub async fn query(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        statement: Statement,
+    ) -> Result<QueryAnswer, QueryError> {
+        let open = self.open_behind(guard, target)?;
+        self.one(guard, &open, call, statement).await
+    }
+
+    /// Runs one statement where it belongs.
+    pub(super) async fn one(
+        &self,
+        guard: &SharedGuard,
+        open: &Arc<OpenDatabase>,
+        call: &Call,
+        statement: Statement,
+    ) -> Result<QueryAnswer, QueryError> {
+        let sql = &statement.sql;
+        let writes = begins_like_a_write(sql) || call.may_write && optimizes(sql);
+        if !writes {
+            match self.read(guard, open, call, &statement).await {
+                Err(QueryError::ReadOnly) if call.may_write => {}
+                other => return other,
+            }
+        } else if !call.may_write {
+            return Err(QueryError::ReadOnly);
+        }
+        let mut answers = self
+            .write(guard, open, call, vec![statement])
+            .await
+            .map_err(|failure| failure.error)?;
+        Ok(answers.pop().expect("one answer for one statement").into())
+    }
+
+    /// Closes a database whose access lock is held exclusively.
+    ///
+    /// # Errors
+    /// When that panics.
+    pub async fn close(&self, database: DatabaseId) -> Result<(), FileError> {
+        let Some(open) = self.open.take(database) else {
+            return Ok(());
+        };
+        let closed = tokio::task::spawn_blocking(move || open.close()).await;
+        closed.map_err(|error| FileError::Io {
+            action: "close the database",
+            reason: error.to_string(),
+        })
+    }
+
+    /// Closes half of the connections that nobody uses. Returns whether there were any. Blocks.
+    #[must_use]
+    pub fn close_idle(&self) -> bool {
+        self.open.close_idle(self.open.connections() / 2)
+    }
+
+    /// Closes what is open and idle. What still runs closes when it ends.
+    pub async fn close_all(&self) {
+        let open = self.open.take_all();
+        // Closing brings the WAL into the main file, which syncs; a failure there loses nothing,
+        // since what was answered is in the WAL.
+        let _ = tokio::task::spawn_blocking(move || drop(open)).await;
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn health(&self) -> ExecutorHealth {
+        ExecutorHealth {
+            connections: self.open.connections(),
+            temp_bytes: self.open.temp_bytes(),
+            streams: self.stream_threads.taken(),
+            stuck_threads: self.threads.stuck() + self.stream_threads.stuck(),
+        }
+    }
+
+    pub(super) fn open_behind(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+    ) -> Result<Arc<OpenDatabase>, QueryError> {
+        assert_eq!(
+            guard.database(),
+            target.database,
+            "SQL runs behind the access lock of its own database"
+        );
+        let get = || self.open.get(guard, target, &self.databases, &self.config);
+        let mut open = get();
+        if !open.is_in_place_for_reads() {
+            // What lies there now is opened, or said to be missing. The handles on what is gone
+            // close under the access lock, as all do; SQLite leaves the WAL of a file that was
+            // moved.
+            self.open.forget(target.database, &open);
+            let closing = (std::mem::replace(&mut open, get()), guard.clone());
+            tokio::task::spawn_blocking(move || drop(closing));
+        }
+        if let Some(reason) = open.bench.reason() {
+            return Err(QueryError::Benched { reason });
+        }
+        Ok(open)
+    }
+}
