@@ -7,15 +7,17 @@
 use crate::support::{files_below, with_snapshots_in, write_files};
 use dbforge::control::fold;
 use dbforge::domain::event::Event;
-use dbforge::domain::ids::Sequence;
+use dbforge::domain::ids::{RequestId, Sequence};
 use dbforge::domain::recorded::RecordedEvent;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::canonical::export_line;
 use dbforge::event_log::disk::{DiskEventLog, Settings};
 use dbforge::event_log::import::read_export;
+use dbforge::runtime::WorkerSpec;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 #[test]
 fn form_1() {
@@ -58,6 +60,19 @@ fn an_event_of_an_older_version_is_read_as_todays_and_shown_as_it_was_stored() {
     assert_eq!((event.runtime.as_str(), &event.reason), ("process", &None));
     let line = export_line(&chosen);
     assert!(line.contains(r#""data":{"runtime":"process"}"#), "{line}");
+}
+
+#[test]
+fn a_worker_of_the_version_before_is_no_other_worker_today() {
+    let log = open(copy_of("3").path());
+    let state = fold(&log).unwrap();
+    let database = state.find_database("Shop").unwrap();
+    let folder = Path::new("/forge/databases").join(database.id.to_string());
+    let request = RequestId(Uuid::nil());
+    let spec = WorkerSpec::of(database, state.instance.unwrap(), folder, request);
+    assert_eq!(spec.name, "db-worker-Shop-000000000048");
+    // As 0.1 put it on its workers: another one has the reconciler replace them all.
+    assert_eq!(spec.hash(), "8dbdf12f1e696dba");
 }
 
 #[track_caller]
