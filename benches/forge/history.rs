@@ -5,7 +5,7 @@ use crate::story::{BEGIN, Story};
 use crate::table::{Table, percentiles};
 use dbforge::clock::Stopwatch;
 use dbforge::clock::timestamp::Timestamp;
-use dbforge::domain::recorded::NewCommit;
+use dbforge::domain::event::recorded::NewCommit;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::disk::{DiskEventLog, Settings};
 use std::path::Path;

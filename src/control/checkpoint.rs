@@ -4,8 +4,8 @@
 //! program (which may fold otherwise) is left aside, and the log is folded from its first event.
 //! Two lines: what it belongs to, then the state as JSON.
 use super::{ControlPlane, fold_onto};
+use crate::domain::event::recorded::Hash;
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::Hash;
 use crate::domain::state::State;
 use crate::event_log::{EventLog, ReadError};
 use serde::{Deserialize, Serialize};

@@ -9,11 +9,11 @@ mod writer;
 
 use self::past::Moment;
 use crate::clock::{Clock, IdSource};
+use crate::domain::command::refusal::Refusal;
 use crate::domain::command::{Command, Facts};
 use crate::domain::event::Event;
+use crate::domain::event::recorded::{Head, Idempotency, RecordedEvent, enqueued_job};
 use crate::domain::ids::{Actor, DatabaseId, JobId, RequestId, Sequence, TokenId};
-use crate::domain::recorded::{Head, Idempotency, RecordedEvent, enqueued_job};
-use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::event_log::{AppendError, EventLog, ReadError};
 use std::sync::{Arc, Mutex, PoisonError};

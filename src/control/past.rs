@@ -1,8 +1,8 @@
 //! What was true at an earlier moment: the same fold as at the start, ended sooner.
 use super::FOLD_CHUNK;
 use crate::clock::timestamp::Timestamp;
+use crate::domain::event::recorded::RecordedEvent;
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::RecordedEvent;
 use crate::domain::state::State;
 use crate::event_log::{EventLog, ReadError};
 

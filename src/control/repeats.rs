@@ -1,7 +1,7 @@
 //! Requests that were carried out before: found by their idempotency keys.
 use super::SubmitError;
+use crate::domain::event::recorded::{CommitHeader, Idempotency, KeyOwner, RecordedEvent};
 use crate::domain::ids::{Actor, TokenId};
-use crate::domain::recorded::{CommitHeader, Idempotency, KeyOwner, RecordedEvent};
 use crate::domain::state::State;
 use crate::event_log::{EventLog, ReadError};
 

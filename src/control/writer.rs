@@ -4,8 +4,10 @@ use super::{
 };
 use crate::clock::{Clock, IdSource};
 use crate::domain::event::NothingChanged;
+use crate::domain::event::recorded::{
+    CommitHeader, Head, KeyOwner, NO_HASH, NewCommit, RecordedEvent,
+};
 use crate::domain::ids::{CommitId, Sequence};
-use crate::domain::recorded::{CommitHeader, Head, KeyOwner, NO_HASH, NewCommit, RecordedEvent};
 use crate::domain::state::State;
 use crate::event_log::{AppendError, EventLog};
 use std::collections::HashMap;

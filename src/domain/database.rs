@@ -1,9 +1,9 @@
 //! Databases, as the events tell them.
+use super::event::recorded::RecordedEvent;
 use super::event::{DatabaseRequested, Event};
 use super::ids::{DatabaseId, JobId, NodeId, Sequence};
 use super::job::JobKind;
 use super::name::DatabaseName;
-use super::recorded::RecordedEvent;
 use crate::clock::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

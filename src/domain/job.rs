@@ -1,8 +1,8 @@
 //! Jobs: slow work on one database, as the events tell it.
 use super::event::Event;
+use super::event::recorded::RecordedEvent;
 use super::ids::{Actor, DatabaseId, JobId, RequestId, Sequence};
 use super::name::DatabaseName;
-use super::recorded::RecordedEvent;
 use crate::clock::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;

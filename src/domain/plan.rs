@@ -1,11 +1,11 @@
 //! Stored plans: a command that waits for a yes, and what it rests on.
 use super::command::Command;
+use super::command::lifecycle::{LifecycleCommand, Moment};
+use super::command::refusal::Refusal;
 use super::event::Event;
+use super::event::recorded::RecordedEvent;
 use super::ids::{Actor, DatabaseId, JobId, PlanId, Sequence};
-use super::lifecycle::{LifecycleCommand, Moment};
 use super::name::DatabaseName;
-use super::recorded::RecordedEvent;
-use super::refusal::Refusal;
 use super::state::State;
 use crate::clock::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};

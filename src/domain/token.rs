@@ -1,7 +1,7 @@
 //! Tokens: who may do what to which databases.
 use super::event::Event;
+use super::event::recorded::RecordedEvent;
 use super::ids::{Sequence, TokenId};
-use super::recorded::RecordedEvent;
 use crate::clock::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;

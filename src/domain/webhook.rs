@@ -1,7 +1,7 @@
 //! Webhooks: who is told of events as they happen.
 use super::event::Event;
+use super::event::recorded::RecordedEvent;
 use super::ids::{Sequence, WebhookId};
-use super::recorded::RecordedEvent;
 use super::token::pattern_matches;
 use crate::clock::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};

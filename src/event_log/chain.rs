@@ -1,8 +1,8 @@
 //! The hash chain: how new events are linked to the log's head, and whether old ones are.
 use super::canonical::{canonical_json, chained_hash};
 use super::{AppendError, codec};
+use crate::domain::event::recorded::{Hash, Head, NO_HASH, NewCommit, RecordedEvent};
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::{Hash, Head, NO_HASH, NewCommit, RecordedEvent};
 use std::fmt;
 use std::sync::Arc;
 

@@ -7,9 +7,11 @@
 //! [`LARGEST_COMMIT_READ`].
 use super::upcast;
 use crate::clock::timestamp::Timestamp;
+use crate::domain::event::recorded::{
+    CommitHeader, Hash, Idempotency, KeyOwner, NO_HASH, RecordedEvent,
+};
 use crate::domain::event::{Event, EventKind, Stream};
 use crate::domain::ids::{Actor, CommitId, DatabaseId, RequestId, Sequence, TokenId};
-use crate::domain::recorded::{CommitHeader, Hash, Idempotency, KeyOwner, NO_HASH, RecordedEvent};
 use bincode::Options;
 use serde::de::DeserializeSeed;
 use serde::{Deserialize, Deserializer, Serialize};

@@ -2,8 +2,8 @@
 use super::chain;
 use super::{AppendError, EventLog, ReadError};
 use crate::domain::event::Stream;
+use crate::domain::event::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// Keeps events in a vector.

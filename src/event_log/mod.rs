@@ -17,8 +17,8 @@ mod upcast;
 pub mod verify;
 
 use crate::domain::event::Stream;
+use crate::domain::event::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 
 /// An append-only, totally ordered log of events.
 pub trait EventLog: Send + Sync {

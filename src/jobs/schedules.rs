@@ -2,8 +2,8 @@
 use crate::clock::timestamp::Timestamp;
 use crate::control::{ControlPlane, Submission};
 use crate::domain::command::Command;
+use crate::domain::event::recorded::Idempotency;
 use crate::domain::ids::Actor;
-use crate::domain::recorded::Idempotency;
 use crate::domain::schedule::Schedule;
 use std::sync::Arc;
 use tokio::sync::Notify;

@@ -43,14 +43,14 @@ async fn a_checkpoint_and_the_events_behind_it_are_the_whole_fold_wherever_it_wa
     }
 }
 
-fn copy(events: &[dbforge::domain::recorded::RecordedEvent], log: &MemoryEventLog) {
+fn copy(events: &[dbforge::domain::event::recorded::RecordedEvent], log: &MemoryEventLog) {
     let mut rest = events;
     while let Some(first) = rest.first() {
-        let same = |it: &&dbforge::domain::recorded::RecordedEvent| {
+        let same = |it: &&dbforge::domain::event::recorded::RecordedEvent| {
             it.commit.as_ref() == first.commit.as_ref()
         };
         let count = rest.iter().take_while(same).count();
-        let commit = dbforge::domain::recorded::NewCommit {
+        let commit = dbforge::domain::event::recorded::NewCommit {
             header: first.commit.as_ref().clone(),
             events: rest[..count].iter().map(|it| it.event.clone()).collect(),
         };

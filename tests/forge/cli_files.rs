@@ -3,7 +3,7 @@ use crate::cli_support::{Dbforge, Ended, dbforge};
 use crate::gateway_process::PATIENCE;
 use crate::support::with_snapshots_in;
 use dbforge::clock::Deadline;
-use dbforge::domain::recorded::NewCommit;
+use dbforge::domain::event::recorded::NewCommit;
 use dbforge::domain::state::State;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::disk::{DiskEventLog, OpenError, Settings};

@@ -1,16 +1,16 @@
 //! The stored form of every event, byte for byte.
 use crate::support::{NOON, database, header, uuid, with_snapshots_in};
 use dbforge::clock::timestamp::Timestamp;
+use dbforge::domain::command::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named, Wanted};
 use dbforge::domain::database::{Durability, EngineName, Labels, Limits};
+use dbforge::domain::event::recorded::{Idempotency, NewCommit, RecordedEvent};
 use dbforge::domain::event::*;
 use dbforge::domain::ids::{
     InstanceId, JobId, NodeId, PlanId, ScheduleId, Sequence, TokenId, WebhookId,
 };
 use dbforge::domain::job::{JobError, JobErrorCode, JobKind, StepName, StepOutcome};
-use dbforge::domain::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named, Wanted};
 use dbforge::domain::name::DatabaseName;
 use dbforge::domain::plan::Basis;
-use dbforge::domain::recorded::{Idempotency, NewCommit, RecordedEvent};
 use dbforge::domain::schedule::{Misfire, Overlap, SchedulePlan};
 use dbforge::domain::token::Scope;
 use dbforge::domain::webhook::WebhookPlan;

@@ -1,8 +1,8 @@
 //! A log on disk to be damaged in copies, and what must be true of it afterwards.
 use crate::support::{TempFolder, database, files_below, keyed, ready, write_files};
 use dbforge::domain::event::Stream;
+use dbforge::domain::event::recorded::{KeyOwner, RecordedEvent};
 use dbforge::domain::ids::{Actor, Sequence};
-use dbforge::domain::recorded::{KeyOwner, RecordedEvent};
 use dbforge::event_log::disk::{DiskEventLog, OpenReport, Settings};
 use dbforge::event_log::verify::verify;
 use dbforge::event_log::{AppendError, EventLog};

@@ -1,8 +1,8 @@
 //! Sealed segments that were moved to the archive are read there, and nothing is written there.
 use crate::damaged_log::{change, delete_index, events};
 use crate::support::{TempFolder, files_below, keyed, ready};
+use dbforge::domain::event::recorded::RecordedEvent;
 use dbforge::domain::ids::Sequence;
-use dbforge::domain::recorded::RecordedEvent;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::disk::{DiskEventLog, OpenReport, Settings};
 use dbforge::event_log::verify::{verify, verify_each};

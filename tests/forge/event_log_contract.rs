@@ -1,9 +1,9 @@
 //! What every event log keeps to, whatever it is made of.
 use crate::support::{TempFolder, commit, database, keyed, ready};
 use dbforge::clock::timestamp::Timestamp;
+use dbforge::domain::event::recorded::{KeyOwner, NO_HASH, RecordedEvent};
 use dbforge::domain::event::{LogHealed, Stream};
 use dbforge::domain::ids::{Actor, Sequence};
-use dbforge::domain::recorded::{KeyOwner, NO_HASH, RecordedEvent};
 use dbforge::event_log::canonical::{canonical_json, chained_hash};
 use dbforge::event_log::codec::MAX_COMMIT_BYTES;
 use dbforge::event_log::disk::{DiskEventLog, Settings};

@@ -1,9 +1,9 @@
 //! Exports are read back as what was written; logs written by hand are filled in.
 use crate::codec::sample;
 use crate::support::{NOON, commit, database, header, keyed, ready};
+use dbforge::domain::event::recorded::{NewCommit, RecordedEvent};
 use dbforge::domain::event::{EventKind, JobStarted};
 use dbforge::domain::ids::{JobId, Sequence};
-use dbforge::domain::recorded::{NewCommit, RecordedEvent};
 use dbforge::event_log::EventLog;
 use dbforge::event_log::canonical::{canonical_json, chained_hash, export_line};
 use dbforge::event_log::import::{ImportError, parse_export_line, read_export};

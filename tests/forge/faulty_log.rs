@@ -1,7 +1,7 @@
 //! A log whose disk fails when told.
 use dbforge::domain::event::Stream;
+use dbforge::domain::event::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use dbforge::domain::ids::Sequence;
-use dbforge::domain::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use dbforge::event_log::memory::MemoryEventLog;
 use dbforge::event_log::{AppendError, EventLog, ReadError};
 use std::sync::Mutex;

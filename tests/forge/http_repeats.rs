@@ -1,8 +1,8 @@
 //! The same request twice: with a key it is one, also after a restart.
 use crate::http_support::{Answer, HttpForge, ROOT};
 use dbforge::domain::event::NothingChanged;
+use dbforge::domain::event::recorded::{CommitHeader, Idempotency, KeyOwner, NewCommit};
 use dbforge::domain::ids::{Actor, Sequence};
-use dbforge::domain::recorded::{CommitHeader, Idempotency, KeyOwner, NewCommit};
 
 async fn keyed(forge: &HttpForge, method: &str, path: &str, key: &str, body: &str) -> Answer {
     let ask = forge.ask(method, path).token(ROOT);

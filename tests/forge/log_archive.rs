@@ -2,8 +2,8 @@
 use crate::cli_support::{Dbforge, Ended};
 use crate::damaged_log::{change, delete_index, events};
 use crate::support::{TempFolder, files_below, keyed, ready};
+use dbforge::domain::event::recorded::RecordedEvent;
 use dbforge::domain::ids::Sequence;
-use dbforge::domain::recorded::RecordedEvent;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::archive::{ArchiveError, Archiver};
 use dbforge::event_log::disk::{DiskEventLog, OpenError, OpenReport, Segments, Settings};

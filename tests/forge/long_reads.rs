@@ -1,8 +1,8 @@
 //! The history is read in the journal, and in the index where the journal cannot be read.
 use crate::damaged_log::{append_pairs, change, events, journal, open};
 use crate::support::TempFolder;
+use dbforge::domain::event::recorded::RecordedEvent;
 use dbforge::domain::ids::Sequence;
-use dbforge::domain::recorded::RecordedEvent;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::disk::DiskEventLog;
 use std::fs;

@@ -1,8 +1,8 @@
 //! The power goes at every moment of a short story: what was acknowledged is there afterwards.
 use crate::disk_trace::{self, Act, Disk, Files, Unsynced};
 use crate::support::{TempFolder, keyed, ready};
+use dbforge::domain::event::recorded::RecordedEvent;
 use dbforge::domain::ids::Sequence;
-use dbforge::domain::recorded::RecordedEvent;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::disk::{DiskEventLog, Settings};
 use std::collections::BTreeSet;

@@ -3,9 +3,9 @@ use crate::projections_history::History;
 use crate::projections_support::{Folder, export_line, first, follow, next, soon, whole};
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::domain::event::EventKind;
+use dbforge::domain::event::recorded::RecordedEvent;
 use dbforge::domain::ids::{Actor, DatabaseId, JobId, Sequence};
 use dbforge::domain::job::{Job, JobState};
-use dbforge::domain::recorded::RecordedEvent;
 use dbforge::event_log::EventLog;
 use dbforge::projections::control_db::{
     ControlDb, DatabaseFilter, EventFilter, JobFilter, MAX_PAGE, Order, QueryError,

@@ -1,8 +1,8 @@
 //! A log in a vector, a read model of it, and ways to look into both.
 use dbforge::clock::Deadline;
 use dbforge::domain::event::Stream;
+use dbforge::domain::event::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use dbforge::domain::ids::Sequence;
-use dbforge::domain::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use dbforge::event_log::{AppendError, EventLog, ReadError};
 use dbforge::projections::control_db::{ControlDb, Opening, Page, PageRequest};
 use rusqlite::types::ValueRef;

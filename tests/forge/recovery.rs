@@ -6,9 +6,9 @@ use crate::log_copy::copy_of;
 use crate::test_forge::{Kept, TestForge};
 use dbforge::control::SubmitError;
 use dbforge::domain::command::Command;
+use dbforge::domain::command::refusal::Refusal;
 use dbforge::domain::ids::Sequence;
 use dbforge::domain::job::{JobErrorCode, JobKind, JobState};
-use dbforge::domain::refusal::Refusal;
 use dbforge::jobs::runner::Moved;
 use dbforge::runtime::simulated::{Action, Fault};
 

@@ -296,7 +296,7 @@ async fn a_checkpoint_is_signed_every_thousand_events_and_every_day() {
 fn what_a_crash_leaves_of_a_line_is_no_checkpoint_and_is_written_over() {
     let folder = TempFolder::new();
     let checkpoints = Checkpoints::at(folder.path().join("audit"));
-    let head = |n: u8| dbforge::domain::recorded::Head {
+    let head = |n: u8| dbforge::domain::event::recorded::Head {
         sequence: dbforge::domain::ids::Sequence(u64::from(n)),
         hash: [n; 32],
         time: dbforge::clock::timestamp::Timestamp::from_millis(0),

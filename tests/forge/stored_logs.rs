@@ -7,8 +7,8 @@
 use crate::support::{files_below, with_snapshots_in, write_files};
 use dbforge::control::fold;
 use dbforge::domain::event::Event;
+use dbforge::domain::event::recorded::RecordedEvent;
 use dbforge::domain::ids::{RequestId, Sequence};
-use dbforge::domain::recorded::RecordedEvent;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::canonical::export_line;
 use dbforge::event_log::disk::{DiskEventLog, Settings};

@@ -1,8 +1,8 @@
 //! What every test shares.
 use dbforge::clock::timestamp::Timestamp;
+use dbforge::domain::event::recorded::{CommitHeader, Idempotency, NewCommit};
 use dbforge::domain::event::{DatabaseReady, DatabaseStopped, Event};
 use dbforge::domain::ids::{Actor, CommitId, DatabaseId, RequestId};
-use dbforge::domain::recorded::{CommitHeader, Idempotency, NewCommit};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;

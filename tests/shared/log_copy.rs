@@ -1,6 +1,6 @@
 //! What a gateway that dies leaves in its log.
+use dbforge::domain::event::recorded::NewCommit;
 use dbforge::domain::ids::Sequence;
-use dbforge::domain::recorded::NewCommit;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::memory::MemoryEventLog;
 use std::sync::Arc;

@@ -3,7 +3,7 @@ use crate::cli::data_dir::DataDirArgs;
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::cli::output;
 use crate::config::Environment;
-use crate::domain::recorded::Head;
+use crate::domain::event::recorded::Head;
 use crate::event_log::checkpoints::{
     Checkpoint, Checkpoints, Comparison, FileError, Held, PublicKey, read_lines,
 };

@@ -3,16 +3,18 @@
 //! Stored for ever: arms are only ever added at the end, and a changed arm is a new schema
 //! version with an upcast (`event_log/codec.rs`). Fields are integers, texts, yes-or-no,
 //! lists and options: no floats, no untagged or flattened forms, since the stored form does not describe itself.
+pub mod recorded;
+mod stream;
 mod subject;
 
+pub use self::stream::Stream;
+use super::command::lifecycle::LifecycleCommand;
 use super::database::{Durability, EngineName, Labels, Limits};
 use super::ids::{DatabaseId, InstanceId, JobId, NodeId, PlanId, ScheduleId, TokenId, WebhookId};
 use super::job::{JobError, JobKind, StepName, StepOutcome};
-use super::lifecycle::LifecycleCommand;
 use super::name::DatabaseName;
 use super::plan::Basis;
 use super::schedule::SchedulePlan;
-pub use super::stream::Stream;
 use super::token::Scope;
 use super::webhook::WebhookPlan;
 use crate::clock::timestamp::Timestamp;

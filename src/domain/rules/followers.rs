@@ -45,12 +45,12 @@ pub(super) fn end_followers(state: &State, database: &Database) -> Vec<Event> {
 #[cfg(test)]
 mod tests {
     use super::super::scenario::{Scenario, create, step, trouble};
+    use crate::domain::command::refusal::Refusal;
     use crate::domain::command::{Command, DatabaseChange};
     use crate::domain::database::DatabaseState;
     use crate::domain::event::EventKind;
     use crate::domain::ids::{DatabaseId, JobId};
     use crate::domain::job::{JobErrorCode, StepOutcome};
-    use crate::domain::refusal::Refusal;
     use std::time::Duration;
 
     /// A database on its way to the trash, and one of its name that waits.

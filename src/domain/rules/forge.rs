@@ -1,10 +1,10 @@
 //! Rules for the forge itself: its identity, its runtime, its tokens.
 use crate::domain::command::Facts;
+use crate::domain::command::refusal::Refusal;
 use crate::domain::event::{
     Event, ForgeFounded, LogHealed, RuntimeChosen, TokenIssued, TokenRevoked,
 };
 use crate::domain::ids::{InstanceId, TokenId};
-use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::domain::token::Scope;
 use std::time::Duration;

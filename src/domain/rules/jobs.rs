@@ -1,6 +1,7 @@
 //! Rules for jobs as wholes: taking one up, going on after a crash, cancelling, releasing.
 use super::steps::{begin_undoing, end_undone, has_no_way_back, out_of_time, stuck};
 use crate::domain::command::Facts;
+use crate::domain::command::refusal::Refusal;
 use crate::domain::database::{Condition, Database};
 use crate::domain::event::{
     Event, JobCancelRequested, JobFailed, JobReleased, JobStarted, JobSucceeded, StepStarted,
@@ -9,7 +10,6 @@ use crate::domain::ids::JobId;
 use crate::domain::job::{
     Job, JobError, JobErrorCode, JobKind, JobState, SUSPECT_CRASHES, StepName,
 };
-use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,9 +11,9 @@ mod steps;
 mod strays;
 mod webhooks;
 
+use super::command::refusal::Refusal;
 use super::command::{Command, Facts};
 use super::event::Event;
-use super::refusal::Refusal;
 use super::state::State;
 
 /// Hands a command to the rule that decides it.

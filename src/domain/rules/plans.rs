@@ -1,11 +1,11 @@
 //! Rules for stored plans: made, applied once.
 use super::decide;
 use crate::domain::command::Facts;
+use crate::domain::command::lifecycle::LifecycleCommand;
+use crate::domain::command::refusal::Refusal;
 use crate::domain::event::{Event, PlanApplied, PlanMade};
 use crate::domain::ids::{JobId, PlanId};
-use crate::domain::lifecycle::LifecycleCommand;
 use crate::domain::plan::Basis;
-use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use std::time::Duration;
 

@@ -1,13 +1,13 @@
 //! Given events, when a command, then events or a refusal: what tests of rules are written in.
 use crate::clock::timestamp::Timestamp;
+use crate::domain::command::refusal::Refusal;
 use crate::domain::command::{Command, CreateDatabase, Facts, IfExists};
 use crate::domain::database::{Database, Durability, EngineName, Limits};
+use crate::domain::event::recorded::{CommitHeader, NO_HASH, RecordedEvent};
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::{Actor, CommitId, DatabaseId, JobId, RequestId};
 use crate::domain::job::{JobError, JobErrorCode, StepName, StepOutcome};
 use crate::domain::name::DatabaseName;
-use crate::domain::recorded::{CommitHeader, NO_HASH, RecordedEvent};
-use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,14 +3,14 @@ use super::databases::{check_labels, check_limits, check_ttl};
 use super::decide;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::Facts;
+use crate::domain::command::lifecycle::LifecycleCommand;
+use crate::domain::command::refusal::Refusal;
 use crate::domain::database::Limits;
 use crate::domain::event::{
     Event, ScheduleChanged, ScheduleCreated, ScheduleDeleted, ScheduleFired, ScheduleRewound,
 };
 use crate::domain::ids::{JobId, ScheduleId, TokenId};
-use crate::domain::lifecycle::LifecycleCommand;
-use crate::domain::recurrence::Recurrence;
-use crate::domain::refusal::Refusal;
+use crate::domain::schedule::recurrence::Recurrence;
 use crate::domain::schedule::{Overlap, Schedule, SchedulePlan, moment};
 use crate::domain::state::State;
 use std::sync::Arc;
@@ -190,8 +190,8 @@ mod tests {
     use super::super::scenario::Scenario;
     use super::*;
     use crate::domain::command::Command;
+    use crate::domain::command::lifecycle::Named;
     use crate::domain::event::EventKind;
-    use crate::domain::lifecycle::Named;
     use crate::domain::schedule::Misfire;
 
     const HOUR: Duration = Duration::from_secs(3600);

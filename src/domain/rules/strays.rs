@@ -1,7 +1,7 @@
 //! Rules for what is found and belongs to no database.
+use crate::domain::command::refusal::Refusal;
 use crate::domain::event::{Event, FolderTrashed, PassAllowed, QuarantineEnded, WorkerQuarantined};
 use crate::domain::ids::DatabaseId;
-use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 
 /// A worker whose database is known is that database's, whatever it looks like.

@@ -1,10 +1,10 @@
 //! Rules for webhooks.
+use crate::domain::command::refusal::Refusal;
 use crate::domain::event::{
     Event, EventKind, WebhookChanged, WebhookCreated, WebhookDeleted, WebhookDisabled,
     WebhookEnabled,
 };
 use crate::domain::ids::WebhookId;
-use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::domain::webhook::{Webhook, WebhookPlan};
 use std::sync::Arc;

@@ -5,13 +5,13 @@
 mod reasons;
 
 use self::reasons::{is_undoable, reason};
+use super::event::recorded::RecordedEvent;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::{Command, DatabaseChange};
 use crate::domain::database::Database;
 use crate::domain::event::{DatabaseChanged, Event, EventKind, JobEnqueued, TokenIssued};
 use crate::domain::ids::{JobId, ScheduleId, Sequence, TokenId};
 use crate::domain::job::JobKind;
-use crate::domain::recorded::RecordedEvent;
 use crate::domain::schedule::Schedule;
 use crate::domain::state::State;
 
@@ -347,10 +347,10 @@ fn never(cause: &RecordedEvent, reason: &'static str) -> CannotUndo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::recorded::{CommitHeader, NO_HASH};
     use crate::domain::event::{JobCancelled, JobSucceeded};
     use crate::domain::ids::{Actor, CommitId, DatabaseId, RequestId};
     use crate::domain::name::DatabaseName;
-    use crate::domain::recorded::{CommitHeader, NO_HASH};
     use std::sync::Arc;
     use uuid::Uuid;
 

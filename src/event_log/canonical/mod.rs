@@ -6,7 +6,7 @@
 mod sorted;
 
 use self::sorted::Sorted;
-use crate::domain::recorded::{Hash, RecordedEvent};
+use crate::domain::event::recorded::{Hash, RecordedEvent};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;

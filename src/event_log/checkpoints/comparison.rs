@@ -1,8 +1,8 @@
 //! Whether a history is the one that checkpoints were made of.
 use super::Checkpoint;
 use crate::clock::timestamp::Timestamp;
+use crate::domain::event::recorded::{Hash, NO_HASH, RecordedEvent};
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::{Hash, NO_HASH, RecordedEvent};
 
 /// Follows a history from its first event and looks for what was signed.
 #[derive(Debug)]

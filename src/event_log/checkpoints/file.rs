@@ -1,7 +1,7 @@
 //! Where checkpoints are kept: `.forge/audit/checkpoints.jsonl`, one a line, beside their key.
 use super::{Checkpoint, KeyError, PublicKey, SigningKey};
 use crate::clock::timestamp::Timestamp;
-use crate::domain::recorded::Head;
+use crate::domain::event::recorded::Head;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

@@ -12,8 +12,8 @@ pub use self::file::{Checkpoints, FileError, read_lines};
 pub use self::key::{KeyError, NoKey, PublicKey, SigningKey};
 
 use crate::clock::timestamp::Timestamp;
+use crate::domain::event::recorded::Head;
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::Head;
 use serde::{Deserialize, Serialize};
 
 /// What a signature is for, so that it is good for nothing else.

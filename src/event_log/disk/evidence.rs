@@ -1,8 +1,8 @@
 //! What the journal, the index and `HEAD` say about the log, before anything is changed.
 use super::head_file::{self, Witness};
 use super::whole::DISTRUSTED;
+use crate::domain::event::recorded::Head;
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::Head;
 use crate::event_log::chain;
 use crate::event_log::codec::{DecodeError, StoredCommit};
 use crate::event_log::journal::reader::Marks;

@@ -3,8 +3,8 @@
 //! One line, `<sequence> <hash> <time ms> <crc32c of what is before>`. It is replaced as a whole
 //! and never decides anything but that events are missing.
 use crate::clock::timestamp::Timestamp;
+use crate::domain::event::recorded::Head;
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::Head;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;

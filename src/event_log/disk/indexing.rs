@@ -2,8 +2,8 @@
 use super::evidence::{IndexState, Places};
 use super::heal;
 use super::report::Finding;
+use crate::domain::event::recorded::{Hash, Head};
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::{Hash, Head};
 use crate::event_log::codec::StoredCommit;
 use crate::event_log::journal::reader::JournalReader;
 use crate::event_log::journal::segment::Location;

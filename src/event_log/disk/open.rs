@@ -9,7 +9,7 @@ use super::untold;
 use super::whole::WholeLog;
 use super::{DiskEventLog, History, Settings, Writer, heal, write_head_file};
 use crate::clock::{Deadline, Stopwatch};
-use crate::domain::recorded::Head;
+use crate::domain::event::recorded::Head;
 use crate::event_log::archive;
 use crate::event_log::journal::reader::JournalReader;
 use crate::event_log::journal::scan::Rest;

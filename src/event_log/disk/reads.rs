@@ -1,7 +1,7 @@
 //! Answering questions from commits in their order, wherever those come from.
 use crate::domain::event::Stream;
+use crate::domain::event::recorded::{KeyOwner, RecordedEvent};
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::{KeyOwner, RecordedEvent};
 
 /// The events of one commit, or why they cannot be read.
 pub(super) type Commit = Result<Vec<RecordedEvent>, String>;

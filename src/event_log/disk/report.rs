@@ -1,5 +1,5 @@
 //! What opening a log found, did and could not do.
-use crate::domain::recorded::Head;
+use crate::domain::event::recorded::Head;
 use crate::event_log::journal::segment;
 use std::fmt;
 use std::io;

@@ -4,7 +4,7 @@
 //! candidate for its place; the chain decides. The history is read in place: nothing is written.
 use super::reads::Commit;
 use super::whole::body_of;
-use crate::domain::recorded::{Hash, Head};
+use crate::domain::event::recorded::{Hash, Head};
 use crate::event_log::chain;
 use crate::event_log::codec::StoredCommit;
 use crate::event_log::journal::reader::{JournalReader, Marks};

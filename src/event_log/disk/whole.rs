@@ -4,8 +4,8 @@
 use super::reads::{self, Commit, Span};
 use crate::clock::Stopwatch;
 use crate::domain::event::Stream;
+use crate::domain::event::recorded::{Head, KeyOwner, RecordedEvent};
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::{Head, KeyOwner, RecordedEvent};
 use crate::event_log::codec::StoredCommit;
 use crate::event_log::journal::reader::JournalReader;
 use crate::event_log::journal::segment::Location;

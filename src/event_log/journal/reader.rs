@@ -2,7 +2,7 @@
 use super::frame;
 use super::segment::Location;
 use super::unpacked::{Source, Unpacked};
-use crate::domain::recorded::{Hash, NO_HASH};
+use crate::domain::event::recorded::{Hash, NO_HASH};
 use crate::event_log::codec::{self, StoredCommit};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Requests that change something: who asks, on which conditions, and with what body.
 use super::parameters::DryRun;
 use super::{parse_object, read_body};
+use crate::domain::event::recorded::Idempotency;
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::Idempotency;
 use crate::http::Gateway;
 use crate::http::middleware::auth::caller_of;
 use crate::http::response::error::Problem;

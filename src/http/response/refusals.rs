@@ -1,8 +1,8 @@
 //! What the rules, the event log and the jobs say no with, as problems.
 use super::error::{ErrorCode, Problem};
 use crate::control::SubmitError;
+use crate::domain::command::refusal::Refusal;
 use crate::domain::job::{JobError, JobErrorCode};
-use crate::domain::refusal::Refusal;
 use crate::domain::undo::CannotUndo;
 use crate::event_log::{AppendError, ReadError};
 use crate::runtime::RuntimeError;

@@ -1,6 +1,6 @@
 //! Schedules: made, listed, changed, paused, run by hand, deleted.
 use crate::clock::timestamp::Timestamp;
-use crate::domain::lifecycle::LifecycleCommand;
+use crate::domain::command::lifecycle::LifecycleCommand;
 use crate::domain::schedule::{Misfire, Overlap, Schedule, SchedulePlan};
 use crate::http::Gateway;
 use crate::http::extract::lifecycle::{CommandForm, words};

@@ -5,9 +5,9 @@ use super::storage::StorageError;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::database::{Database, DatabaseState};
 use crate::domain::event::Event;
+use crate::domain::event::recorded::RecordedEvent;
 use crate::domain::ids::{DatabaseId, Sequence};
 use crate::domain::name::name_key;
-use crate::domain::recorded::RecordedEvent;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, named_params};
 

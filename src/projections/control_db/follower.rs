@@ -5,8 +5,8 @@
 use super::projector::Projector;
 use super::readers::Readers;
 use super::storage::StorageError;
+use crate::domain::event::recorded::RecordedEvent;
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::RecordedEvent;
 use crate::event_log::{EventLog, ReadError};
 use std::path::PathBuf;
 use std::sync::Arc;

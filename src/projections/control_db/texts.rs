@@ -1,6 +1,6 @@
 //! What `control.db` does not keep: the texts of events, which the log has by their sequences.
+use crate::domain::event::recorded::RecordedEvent;
 use crate::domain::ids::{DatabaseId, Sequence};
-use crate::domain::recorded::RecordedEvent;
 use crate::event_log::canonical::data_json;
 use crate::event_log::{EventLog, ReadError};
 use std::collections::VecDeque;

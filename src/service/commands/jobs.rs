@@ -2,9 +2,9 @@
 use super::{CommandError, CommandRequest, Outcome};
 use crate::control::{Accepted, SubmitError};
 use crate::domain::command::Command;
+use crate::domain::command::refusal::Refusal;
 use crate::domain::ids::JobId;
 use crate::domain::job::Job;
-use crate::domain::refusal::Refusal;
 use crate::domain::token::Scope;
 use crate::service::Service;
 use std::sync::Arc;

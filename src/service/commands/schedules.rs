@@ -2,10 +2,10 @@
 use super::{CommandError, CommandRequest, Enqueued};
 use crate::control::{Accepted, Present};
 use crate::domain::command::Command;
+use crate::domain::command::refusal::Refusal;
 use crate::domain::event::Event;
 use crate::domain::ids::ScheduleId;
-use crate::domain::recurrence::Recurrence;
-use crate::domain::refusal::Refusal;
+use crate::domain::schedule::recurrence::Recurrence;
 use crate::domain::schedule::{Schedule, SchedulePlan, moment};
 use crate::domain::state::State;
 use crate::service::Service;

@@ -1,5 +1,6 @@
 //! Rules for what people ask of databases.
 use crate::clock::timestamp::Timestamp;
+use crate::domain::command::refusal::Refusal;
 use crate::domain::command::{CreateDatabase, DatabaseChange, Facts, IfExists};
 use crate::domain::database::{Database, Labels, Limits, Prospect};
 use crate::domain::event::{
@@ -8,7 +9,6 @@ use crate::domain::event::{
 use crate::domain::ids::{DatabaseId, JobId};
 use crate::domain::job::JobKind;
 use crate::domain::name::DatabaseName;
-use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use std::sync::Arc;
 use std::time::Duration;

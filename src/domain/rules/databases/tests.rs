@@ -1,11 +1,11 @@
 //! Given events, when a command, then events or a refusal.
 use crate::clock::timestamp::Timestamp;
+use crate::domain::command::refusal::Refusal;
 use crate::domain::command::{Command, CreateDatabase, DatabaseChange, IfExists};
 use crate::domain::database::{DatabaseState, EngineName};
 use crate::domain::event::EventKind;
 use crate::domain::ids::DatabaseId;
 use crate::domain::job::StepOutcome;
-use crate::domain::refusal::Refusal;
 use crate::domain::rules::scenario::{Scenario, create};
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 use super::followers::end_followers;
 use super::jobs::{step_started, unfinished, wrong_state};
 use crate::domain::command::Facts;
+use crate::domain::command::refusal::Refusal;
 use crate::domain::database::{Condition, Database};
 use crate::domain::event::{
     DatabaseAbandoned, DatabasePurged, DatabaseReady, DatabaseSetAside, DatabaseStarted,
@@ -11,7 +12,6 @@ use crate::domain::event::{
 };
 use crate::domain::ids::{DatabaseId, JobId};
 use crate::domain::job::{Job, JobError, JobErrorCode, JobKind, JobState, StepName, StepOutcome};
-use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use std::sync::Arc;
 use std::time::Duration;

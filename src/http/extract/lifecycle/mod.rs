@@ -3,7 +3,7 @@ mod settings;
 
 pub(crate) use self::settings::{ChangeBody, CreateBody};
 
-use crate::domain::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named};
+use crate::domain::command::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named};
 use crate::engine::registry::Engines;
 use crate::http::extract::fields;
 use crate::http::openapi::schemas;

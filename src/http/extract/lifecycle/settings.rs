@@ -1,7 +1,7 @@
 //! Settings of databases, as the bodies of lifecycle calls hold them.
+use crate::domain::command::lifecycle::{Changed, ChangedTtl, Wanted};
 use crate::domain::command::{CreateDatabase, DatabaseChange, IfExists};
 use crate::domain::database::{Durability, EngineName, Labels, Limits};
-use crate::domain::lifecycle::{Changed, ChangedTtl, Wanted};
 use crate::domain::name::DatabaseName;
 use crate::engine::Engine;
 use crate::engine::registry::Engines;

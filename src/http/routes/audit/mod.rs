@@ -4,8 +4,8 @@ pub(crate) mod checkpoints;
 pub(crate) mod sql;
 
 use crate::clock::timestamp::Timestamp;
+use crate::domain::event::recorded::RecordedEvent;
 use crate::domain::ids::Sequence;
-use crate::domain::recorded::RecordedEvent;
 use crate::domain::token::Scope;
 use crate::event_log::canonical::export_line;
 use crate::event_log::{EventLog, ReadError};

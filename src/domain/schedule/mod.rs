@@ -1,9 +1,11 @@
 //! Schedules: cron entries that submit lifecycle commands.
+pub mod recurrence;
+
+use self::recurrence::Recurrence;
+use super::command::lifecycle::{LifecycleCommand, Moment};
 use super::event::Event;
+use super::event::recorded::RecordedEvent;
 use super::ids::{JobId, ScheduleId, Sequence, TokenId};
-use super::lifecycle::{LifecycleCommand, Moment};
-use super::recorded::RecordedEvent;
-use super::recurrence::Recurrence;
 use crate::clock::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

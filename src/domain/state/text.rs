@@ -1,13 +1,13 @@
 //! The state as headed text: what snapshots hold and `dbforge replay` prints.
 //!
 //! Every field is taken apart by name with no `..`, so that a new field asks to be shown.
-use super::database::{Condition, Database, Limits};
-use super::job::Job;
-use super::plan::{Applied, Plan};
-use super::schedule::{Firing, Rewound, Schedule, SchedulePlan};
-use super::state::State;
-use super::token::Token;
-use super::webhook::{Webhook, WebhookPlan};
+use super::State;
+use crate::domain::database::{Condition, Database, Limits};
+use crate::domain::job::Job;
+use crate::domain::plan::{Applied, Plan};
+use crate::domain::schedule::{Firing, Rewound, Schedule, SchedulePlan};
+use crate::domain::token::Token;
+use crate::domain::webhook::{Webhook, WebhookPlan};
 use std::fmt;
 
 impl fmt::Display for State {

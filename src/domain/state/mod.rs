@@ -1,15 +1,17 @@
 //! Everything the events have made true.
+mod text;
+
+use super::command::refusal::Refusal;
 use super::command::{Command, Facts};
 use super::database::Database;
 use super::event::Event;
+use super::event::recorded::RecordedEvent;
 use super::ids::{
     DatabaseId, InstanceId, JobId, NodeId, PlanId, ScheduleId, Sequence, TokenId, WebhookId,
 };
 use super::job::{Job, JobKind, JobState};
 use super::name::{DatabaseName, free_dns_label, name_key};
 use super::plan::Plan;
-use super::recorded::RecordedEvent;
-use super::refusal::Refusal;
 use super::rules;
 use super::schedule::Schedule;
 use super::token::Token;

@@ -1,12 +1,12 @@
 //! Lifecycle commands as people write them ahead of time: databases by name, found when the
 //! command is carried out.
-use super::command::{Command, CreateDatabase, DatabaseChange, IfExists};
-use super::database::{Durability, EngineName, Labels, Limits};
-use super::ids::DatabaseId;
-use super::name::DatabaseName;
 use super::refusal::Refusal;
-use super::state::State;
-use super::token::Scope;
+use super::{Command, CreateDatabase, DatabaseChange, IfExists};
+use crate::domain::database::{Durability, EngineName, Labels, Limits};
+use crate::domain::ids::DatabaseId;
+use crate::domain::name::DatabaseName;
+use crate::domain::state::State;
+use crate::domain::token::Scope;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! Streams: which events are read and versioned together.
-use super::ids::DatabaseId;
+use crate::domain::ids::DatabaseId;
 use std::fmt;
 
 /// Where an event belongs: a stream is what is read and versioned together.

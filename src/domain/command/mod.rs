@@ -1,8 +1,11 @@
 //! What can be asked, and what a decision needs from outside.
+pub mod lifecycle;
+pub mod refusal;
+
+use self::lifecycle::LifecycleCommand;
 use super::database::{Durability, EngineName, Labels, Limits};
 use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId, WebhookId};
 use super::job::{JobError, StepName, StepOutcome};
-use super::lifecycle::LifecycleCommand;
 use super::name::DatabaseName;
 use super::schedule::SchedulePlan;
 use super::token::Scope;

@@ -1,7 +1,7 @@
 //! Events with their place in the log, and the commits that carry them.
-use super::event::Event;
-use super::ids::{Actor, CommitId, JobId, RequestId, Sequence, TokenId};
+use super::Event;
 use crate::clock::timestamp::Timestamp;
+use crate::domain::ids::{Actor, CommitId, JobId, RequestId, Sequence, TokenId};
 use std::fmt;
 use std::sync::Arc;
 

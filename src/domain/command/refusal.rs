@@ -1,9 +1,9 @@
 //! Why the rules said no.
-use super::database::{DatabaseState, EngineName};
-use super::ids::{DatabaseId, JobId, PlanId};
-use super::job::JobState;
-use super::name::DatabaseName;
 use crate::clock::timestamp::Timestamp;
+use crate::domain::database::{DatabaseState, EngineName};
+use crate::domain::ids::{DatabaseId, JobId, PlanId};
+use crate::domain::job::JobState;
+use crate::domain::name::DatabaseName;
 
 /// Why a command was refused; nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
