@@ -1,6 +1,6 @@
 //! Scripts that complete the command line in a shell.
+use super::terminal::output;
 use crate::cli::exit::Failure;
-use crate::cli::output;
 use clap_complete::Shell;
 
 /// `dbforge completion`.

@@ -1,5 +1,5 @@
 //! How a command ends: its exit code, and what is said on the standard error.
-use crate::cli::output;
+use super::terminal::output;
 use std::fmt;
 use std::process::ExitCode;
 

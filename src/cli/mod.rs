@@ -1,21 +1,18 @@
 //! The command line: what can be said to `dbforge`.
-mod agent;
-mod allocator;
 mod client;
 mod completion;
 mod data_dir;
 mod doctor;
 mod exit;
-mod health;
 mod log;
-mod output;
 mod replay;
 mod serve;
-mod table;
+mod terminal;
 mod token;
 mod worker;
 
-use self::client::{audit, databases, drift, events, jobs, past, plans, schedules, sql, webhooks};
+use self::client::history::{audit, events, past};
+use self::client::{databases, drift, health, jobs, plans, schedules, sql, webhooks};
 use self::exit::Failure;
 use crate::config::{Environment, ProcessEnvironment};
 use clap::{CommandFactory, Parser, Subcommand};

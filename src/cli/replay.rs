@@ -1,6 +1,6 @@
 //! Folds an exported event log, or one written by hand, and prints the state as text.
+use super::terminal::output;
 use crate::cli::exit::{Exit, Failure, OrExit};
-use crate::cli::output;
 use crate::domain::ids::Sequence;
 use crate::domain::state::State;
 use crate::event_log::import::{ImportError, LineError, read_export};

@@ -1,9 +1,9 @@
 //! Tokens: those of the running gateway, and the root token of a data folder.
+use super::terminal::output;
 use crate::app;
 use crate::cli::client::tokens;
 use crate::cli::data_dir::DataDirArgs;
 use crate::cli::exit::{Exit, Failure, OrExit};
-use crate::cli::output;
 use crate::config::Environment;
 
 /// `dbforge token`.

@@ -1,11 +1,12 @@
 //! The life of databases: create, list, show, stop, start, restart, delete, undelete.
+use super::connection::client::{Client, GatewayArgs};
+use super::connection::pages;
+use super::connection::pages::Columns;
+use super::connection::request::Request;
 use super::jobs::{WaitArgs, carry_out};
-use super::pages::{self, Columns};
-use super::request::Request;
-use super::{Client, GatewayArgs};
 use crate::cli::exit::Failure;
-use crate::cli::output;
-use crate::cli::table::{Table, cell};
+use crate::cli::terminal::output;
+use crate::cli::terminal::table::{Table, cell};
 use crate::config::Environment;
 use crate::domain::database::DatabaseState;
 use serde_json::{Map, Value};

@@ -1,9 +1,9 @@
 //! How the forge differs from what its log says.
-use super::request::Request;
-use super::{Client, GatewayArgs};
+use super::connection::client::{Client, GatewayArgs};
+use super::connection::request::Request;
 use crate::cli::exit::Failure;
-use crate::cli::output;
-use crate::cli::table::Table;
+use crate::cli::terminal::output;
+use crate::cli::terminal::table::Table;
 use crate::config::Environment;
 use serde::Deserialize;
 

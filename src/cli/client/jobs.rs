@@ -1,10 +1,12 @@
 //! Jobs: listing them, looking at one, waiting for one to end.
-use super::pages::{self, Columns, at_least_one};
-use super::request::{Answer, Problem, Request, read};
-use super::{Client, GatewayArgs, streams};
+use super::connection::client::{Client, GatewayArgs};
+use super::connection::pages;
+use super::connection::pages::{Columns, at_least_one};
+use super::connection::request::{Answer, Problem, Request, read};
+use super::connection::streams;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output;
-use crate::cli::table::{Table, cell};
+use crate::cli::terminal::output;
+use crate::cli::terminal::table::{Table, cell};
 use crate::clock::timestamp::parse_duration;
 use crate::clock::{Deadline, Stopwatch};
 use crate::config::Environment;

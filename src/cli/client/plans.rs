@@ -1,11 +1,12 @@
 //! Plans and undo: look first, then say yes; take back what was done.
+use super::connection::client::{Client, GatewayArgs};
+use super::connection::pages;
+use super::connection::pages::Columns;
+use super::connection::request::{Answer, Request};
 use super::jobs::{WaitArgs, see_through};
-use super::pages::{self, Columns};
-use super::request::{Answer, Request};
-use super::{Client, GatewayArgs};
 use crate::cli::exit::Failure;
-use crate::cli::output;
-use crate::cli::table::{Table, cell};
+use crate::cli::terminal::output;
+use crate::cli::terminal::table::{Table, cell};
 use crate::config::Environment;
 use serde_json::{Map, Value, json};
 

@@ -1,9 +1,10 @@
 //! Webhooks: making them, trying them, what came of their messages.
-use super::pages::{self, Columns};
-use super::request::Request;
-use super::{Client, GatewayArgs};
+use super::connection::client::{Client, GatewayArgs};
+use super::connection::pages;
+use super::connection::pages::Columns;
+use super::connection::request::Request;
 use crate::cli::exit::Failure;
-use crate::cli::output;
+use crate::cli::terminal::output;
 use crate::config::Environment;
 use serde_json::json;
 

@@ -6,9 +6,9 @@ mod history;
 mod lock;
 mod machine;
 
+use super::terminal::output;
 use crate::cli::data_dir::DataDirArgs;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output;
 use crate::config::{Config, Environment, TraceConfig};
 use std::fmt;
 

@@ -2,7 +2,7 @@
 use super::verify::judged;
 use crate::cli::data_dir::DataDirArgs;
 use crate::cli::exit::{Exit, Failure, OrExit};
-use crate::cli::output;
+use crate::cli::terminal::output;
 use crate::config::Environment;
 use crate::event_log::archive::{ArchiveError, Archiver};
 use crate::event_log::verify::verify_each;

@@ -3,9 +3,9 @@
 mod archive;
 mod verify;
 
+use super::terminal::output;
 use crate::cli::data_dir::DataDirArgs;
 use crate::cli::exit::Failure;
-use crate::cli::output;
 use crate::config::Environment;
 use crate::event_log::canonical::export_line;
 use crate::event_log::verify::verify_each;

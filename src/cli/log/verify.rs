@@ -1,7 +1,7 @@
 //! Whether a log, or an export of one, is what was written, and all of it.
 use crate::cli::data_dir::DataDirArgs;
 use crate::cli::exit::{Exit, Failure, OrExit};
-use crate::cli::output;
+use crate::cli::terminal::output;
 use crate::config::Environment;
 use crate::domain::event::recorded::Head;
 use crate::event_log::checkpoints::{

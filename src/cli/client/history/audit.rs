@@ -1,11 +1,13 @@
 //! What vouches for the history, and SQL on it.
-use super::pages::{self, Columns};
-use super::request::Request;
-use super::sql::{self, StatementArgs};
-use super::{Client, GatewayArgs};
+use crate::cli::client::connection::client::{Client, GatewayArgs};
+use crate::cli::client::connection::pages;
+use crate::cli::client::connection::pages::Columns;
+use crate::cli::client::connection::request::Request;
+use crate::cli::client::sql;
+use crate::cli::client::sql::StatementArgs;
 use crate::cli::exit::Failure;
-use crate::cli::output;
-use crate::cli::table::Table;
+use crate::cli::terminal::output;
+use crate::cli::terminal::table::Table;
 use crate::config::Environment;
 use serde::Deserialize;
 

@@ -1,7 +1,9 @@
 //! What happened, from the event log.
-use super::pages::{self, Columns, at_least_one};
-use super::request::Request;
-use super::{Client, GatewayArgs, streams};
+use crate::cli::client::connection::client::{Client, GatewayArgs};
+use crate::cli::client::connection::pages;
+use crate::cli::client::connection::pages::{Columns, at_least_one};
+use crate::cli::client::connection::request::Request;
+use crate::cli::client::connection::streams;
 use crate::cli::exit::Failure;
 use crate::config::Environment;
 

@@ -5,43 +5,43 @@ use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
 /// Writes a line of data.
-pub(super) fn line(text: impl fmt::Display) -> Result<(), Failure> {
+pub(crate) fn line(text: impl fmt::Display) -> Result<(), Failure> {
     let mut lines = Lines::begin();
     lines.line(text)?;
     lines.end()
 }
 
 /// Writes data that ends its own lines.
-pub(super) fn text(text: impl fmt::Display) -> Result<(), Failure> {
+pub(crate) fn text(text: impl fmt::Display) -> Result<(), Failure> {
     write!(io::stdout().lock(), "{text}").map_err(|error| unwritable(&error))
 }
 
 /// Writes a remark. One that cannot be written has nobody who misses it.
-pub(super) fn note(text: impl fmt::Display) {
+pub(crate) fn note(text: impl fmt::Display) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
 /// Writes many lines of data, few of them at a time to the system.
-pub(super) struct Lines(BufWriter<StdoutLock<'static>>);
+pub(crate) struct Lines(BufWriter<StdoutLock<'static>>);
 
 impl Lines {
     /// Nobody else writes data until the end.
-    pub(super) fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         Self(BufWriter::new(io::stdout().lock()))
     }
 
     /// Writes one line.
-    pub(super) fn line(&mut self, text: impl fmt::Display) -> Result<(), Failure> {
+    pub(crate) fn line(&mut self, text: impl fmt::Display) -> Result<(), Failure> {
         writeln!(self.0, "{text}").map_err(|error| unwritable(&error))
     }
 
     /// Writes bytes that end their own lines.
-    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.0.write_all(bytes).map_err(|error| unwritable(&error))
     }
 
     /// Writes what is left in memory.
-    pub(super) fn end(mut self) -> Result<(), Failure> {
+    pub(crate) fn end(mut self) -> Result<(), Failure> {
         self.0.flush().map_err(|error| unwritable(&error))
     }
 }

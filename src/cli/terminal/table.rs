@@ -7,20 +7,20 @@ const GAP: usize = 2;
 
 /// Rows of cells, each column as wide as its widest cell.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table with a first row of headings.
-    pub(super) fn headed<T: AsRef<str>>(headings: impl IntoIterator<Item = T>) -> Self {
+    pub(crate) fn headed<T: AsRef<str>>(headings: impl IntoIterator<Item = T>) -> Self {
         let mut table = Self::default();
         table.row(headings);
         table
     }
 
     /// Adds a row.
-    pub(super) fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) {
+    pub(crate) fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) {
         let cells = cells.into_iter().map(|it| printable(it.as_ref()));
         self.rows.push(cells.collect());
     }
@@ -55,7 +55,7 @@ impl fmt::Display for Table {
 }
 
 /// What stands at a JSON pointer, as a cell: `-` for nothing.
-pub(super) fn cell(value: &Value, pointer: &str) -> String {
+pub(crate) fn cell(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).map_or_else(|| "-".into(), plain)
 }
 

@@ -1,7 +1,9 @@
 //! Runs the gateway: settings in, what one wants to know out, signals heard.
+mod allocator;
+
+use super::terminal::output;
 use crate::app::{App, Greeting};
 use crate::cli::exit::{Exit, Failure, OrExit};
-use crate::cli::{allocator, output};
 use crate::config::{Config, Environment, Overlay, SETTINGS, Setting, TraceConfig};
 use crate::engine::SQL_THREAD_STACK;
 use crate::telemetry;

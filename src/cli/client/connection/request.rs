@@ -7,30 +7,30 @@ use std::time::Duration;
 
 /// One request under `/v1`.
 #[derive(Debug)]
-pub(super) struct Request {
-    pub(super) method: &'static str,
-    pub(super) path_and_query: String,
-    pub(super) body: Option<Body>,
+pub(crate) struct Request {
+    pub(crate) method: &'static str,
+    pub(crate) path_and_query: String,
+    pub(crate) body: Option<Body>,
     /// How long the gateway may think about it before an answer is due.
-    pub(super) patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 /// What a request carries.
 #[derive(Debug)]
-pub(super) enum Body {
+pub(crate) enum Body {
     Json(Value),
     Text(String),
 }
 
 impl Body {
-    pub(super) fn content_type(&self) -> &'static str {
+    pub(crate) fn content_type(&self) -> &'static str {
         match self {
             Self::Json(_) => "application/json",
             Self::Text(_) => "text/plain; charset=utf-8",
         }
     }
 
-    pub(super) fn into_text(self) -> String {
+    pub(crate) fn into_text(self) -> String {
         match self {
             Self::Json(it) => it.to_string(),
             Self::Text(it) => it,
@@ -39,19 +39,19 @@ impl Body {
 }
 
 impl Request {
-    pub(super) fn get(segments: &[&str]) -> Self {
+    pub(crate) fn get(segments: &[&str]) -> Self {
         Self::new("GET", segments)
     }
 
-    pub(super) fn post(segments: &[&str]) -> Self {
+    pub(crate) fn post(segments: &[&str]) -> Self {
         Self::new("POST", segments)
     }
 
-    pub(super) fn patch(segments: &[&str]) -> Self {
+    pub(crate) fn patch(segments: &[&str]) -> Self {
         Self::new("PATCH", segments)
     }
 
-    pub(super) fn delete(segments: &[&str]) -> Self {
+    pub(crate) fn delete(segments: &[&str]) -> Self {
         Self::new("DELETE", segments)
     }
 
@@ -70,7 +70,7 @@ impl Request {
     }
 
     /// Adds a query parameter.
-    pub(super) fn query(mut self, key: &str, value: impl ToString) -> Self {
+    pub(crate) fn query(mut self, key: &str, value: impl ToString) -> Self {
         let mark = if self.path_and_query.contains('?') {
             '&'
         } else {
@@ -84,24 +84,24 @@ impl Request {
     }
 
     /// Adds a query parameter where there is a value.
-    pub(super) fn query_if(self, key: &str, value: Option<&impl ToString>) -> Self {
+    pub(crate) fn query_if(self, key: &str, value: Option<&impl ToString>) -> Self {
         match value {
             Some(value) => self.query(key, value.to_string()),
             None => self,
         }
     }
 
-    pub(super) fn body(mut self, body: Value) -> Self {
+    pub(crate) fn body(mut self, body: Value) -> Self {
         self.body = Some(Body::Json(body));
         self
     }
 
-    pub(super) fn text(mut self, text: String) -> Self {
+    pub(crate) fn text(mut self, text: String) -> Self {
         self.body = Some(Body::Text(text));
         self
     }
 
-    pub(super) fn patience(mut self, patience: Duration) -> Self {
+    pub(crate) fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
@@ -109,20 +109,20 @@ impl Request {
 
 /// What the gateway answered: no problem.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// The body as it was sent.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Answer {
     /// The body as the shape that this route answers with.
-    pub(super) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
+    pub(crate) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
         read(&self.text)
     }
 }
 
 /// Reads JSON from the gateway.
-pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Failure> {
+pub(crate) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| {
         let message = format!("the answer is not what a forge of this version sends: {error}");
         Failure::new(Exit::Unavailable, message)
@@ -133,7 +133,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Failure> 
 /// What the gateway says when it says no; other servers' answers have no such fields.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     status: u16,
     detail: String,
     code: String,
@@ -143,7 +143,7 @@ pub(super) struct Problem {
 
 impl Problem {
     /// Reads the body of an answer with a status of 400 or more.
-    pub(super) fn of_answer(status: u16, body: &str) -> Self {
+    pub(crate) fn of_answer(status: u16, body: &str) -> Self {
         let read = serde_json::from_str(body).ok();
         let mut problem = read
             .filter(|it: &Self| !it.detail.is_empty())
@@ -156,7 +156,7 @@ impl Problem {
     }
 
     /// How a command ends that met it as the answer to its request.
-    pub(super) fn into_answered(self) -> Failure {
+    pub(crate) fn into_answered(self) -> Failure {
         let exit = if self.status >= 500 {
             Exit::Unavailable
         } else {
@@ -166,7 +166,7 @@ impl Problem {
     }
 
     /// How a command ends that met it.
-    pub(super) fn into_failure(self, exit: Exit) -> Failure {
+    pub(crate) fn into_failure(self, exit: Exit) -> Failure {
         let mut message = self.detail;
         let marks = [
             (!self.code.is_empty()).then_some(self.code),

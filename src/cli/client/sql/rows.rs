@@ -1,8 +1,9 @@
 //! Rows of any number, printed as they come.
-use super::Client;
-use super::request::{Problem, Request};
+use crate::cli::client::connection::client::Client;
+use crate::cli::client::connection::request::{Problem, Request};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{self, Lines};
+use crate::cli::terminal::output;
+use crate::cli::terminal::output::Lines;
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -20,7 +21,7 @@ struct ErrorLine {
 
 impl Client {
     /// Prints the lines of an answer until its end.
-    pub(super) fn print_rows(&self, request: Request) -> Result<(), Failure> {
+    pub(crate) fn print_rows(&self, request: Request) -> Result<(), Failure> {
         let answer = self.ask(request)?;
         let is_cut = (answer.headers().get("x-dbforge-truncated"))
             .is_some_and(|it| it.as_bytes() == b"true");

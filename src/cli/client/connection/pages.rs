@@ -1,9 +1,9 @@
 //! Lists that come in pages.
-use super::Client;
+use super::client::Client;
 use super::request::{Answer, Request, read};
 use crate::cli::exit::Failure;
-use crate::cli::output;
-use crate::cli::table::{Table, cell};
+use crate::cli::terminal::output;
+use crate::cli::terminal::table::{Table, cell};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -19,16 +19,16 @@ struct Page {
 
 /// How a list is shown to people: for each column its heading, and a JSON pointer to what stands
 /// in it.
-pub(super) type Columns = [(&'static str, &'static str)];
+pub(crate) type Columns = [(&'static str, &'static str)];
 
 /// Reads a `--limit`.
-pub(super) fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
+pub(crate) fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..)
 }
 
 /// The first things of a list, each as it was sent, or all of them; `list` makes the request for
 /// it.
-pub(super) fn fetch(
+pub(crate) fn fetch(
     client: &Client,
     limit: Option<u32>,
     list: impl Fn() -> Request,
@@ -51,12 +51,12 @@ pub(super) fn fetch(
 }
 
 /// What stands in the one page of a list without a cursor.
-pub(super) fn items(answer: &Answer) -> Result<Vec<Box<RawValue>>, Failure> {
+pub(crate) fn items(answer: &Answer) -> Result<Vec<Box<RawValue>>, Failure> {
     answer.read().map(|it: Page| it.data)
 }
 
 /// Prints a list: as it was sent, or as a table.
-pub(super) fn print(
+pub(crate) fn print(
     client: &Client,
     list: &[Box<RawValue>],
     columns: &Columns,

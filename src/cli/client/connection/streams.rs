@@ -1,9 +1,9 @@
 //! Events as they happen: a stream that is taken up again where it broke off.
-use super::Client;
+use super::client::Client;
 use super::request::{Problem, Request, read};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output;
-use crate::cli::table::cell;
+use crate::cli::terminal::output;
+use crate::cli::terminal::table::cell;
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const MOST_TRIES: u32 = 60;
 
 /// Prints the events of a stream until it ends for good.
-pub(super) fn follow(client: &Client, request: impl Fn() -> Request) -> Result<(), Failure> {
+pub(crate) fn follow(client: &Client, request: impl Fn() -> Request) -> Result<(), Failure> {
     let mut last = None;
     let mut tries = 0;
     loop {

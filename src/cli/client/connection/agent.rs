@@ -6,7 +6,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// Answers of any status are answers. Proxies of the environment are not asked: the gateway is on
 /// this machine or near it.
-pub(super) fn new() -> ureq::Agent {
+pub(crate) fn new() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)

@@ -1,8 +1,8 @@
 //! What is true at a moment, and what changed between two.
-use super::request::{Answer, Request};
-use super::{Client, GatewayArgs};
+use crate::cli::client::connection::client::{Client, GatewayArgs};
+use crate::cli::client::connection::request::{Answer, Request};
 use crate::cli::exit::Failure;
-use crate::cli::output;
+use crate::cli::terminal::output;
 use crate::config::Environment;
 
 /// `dbforge state`.

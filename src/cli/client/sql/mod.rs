@@ -1,10 +1,12 @@
 //! One SQL statement, and its rows as a table or as the gateway writes them; or a script.
-use super::request::Request;
-use super::rows::MORE_ROWS;
-use super::{Client, GatewayArgs};
+mod rows;
+
+use self::rows::MORE_ROWS;
+use super::connection::client::{Client, GatewayArgs};
+use super::connection::request::Request;
 use crate::cli::exit::{Exit, Failure, OrExit};
-use crate::cli::output;
-use crate::cli::table::Table;
+use crate::cli::terminal::output;
+use crate::cli::terminal::table::Table;
 use crate::clock::timestamp::parse_duration;
 use crate::config::Environment;
 use serde::Deserialize;

@@ -1,7 +1,8 @@
 //! Asks a running gateway whether it is well: the container's healthcheck, so it is quick, bounded
 //! and ends with 0 or 1.
+use super::connection::agent;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{agent, output};
+use crate::cli::terminal::output;
 use crate::config::{Config, Environment};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -13,7 +14,7 @@ const LARGEST_ANSWER: u64 = 64 << 10;
 
 /// `dbforge health`.
 #[derive(Debug, clap::Args)]
-pub(super) struct HealthArgs {
+pub(crate) struct HealthArgs {
     /// Where the gateway is; without it on this machine, at the port of `DBFORGE_LISTEN`
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -26,7 +27,7 @@ pub(super) struct HealthArgs {
 }
 
 /// Asks once; within [`LIMIT`] there is an answer or the end.
-pub(super) fn health(args: &HealthArgs, environment: &dyn Environment) -> Result<(), Failure> {
+pub(crate) fn health(args: &HealthArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let unwell = |message: String| Failure::new(Exit::Refused, message);
     let base = match &args.url {
         Some(url) => url.trim_end_matches('/').to_owned(),

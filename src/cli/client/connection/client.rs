@@ -1,0 +1,145 @@
+//! Commands to a running gateway: which one, with which token, and what comes back.
+
+use super::agent;
+use super::request::{Answer, Problem, Request};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::terminal::output;
+use crate::config::{ClientConfig, Environment, Overlay, Secret};
+use std::time::Duration;
+use ureq::http::Response;
+
+/// The gateway may take this long to answer what takes no time, on a machine under load.
+const ANSWER: Duration = Duration::from_secs(30);
+/// Answers are held in memory; the gateway's own bounds are below this one.
+const LARGEST_ANSWER: u64 = 256 << 20;
+
+/// What every command to the gateway understands.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Gateway")]
+pub(crate) struct GatewayArgs {
+    /// Where the gateway is; without it `DBFORGE_URL`, or `http://127.0.0.1:8080`
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Token to send; `DBFORGE_TOKEN` hides it from other users. With neither, a gateway on this
+    /// machine is sent the root token of the data folder
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// Print JSON as the gateway sent it, one object a line
+    #[arg(long)]
+    json: bool,
+    /// Say which token and which requests are sent
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// A gateway that requests are sent to.
+pub(crate) struct Client {
+    pub(crate) agent: ureq::Agent,
+    pub(crate) url: String,
+    pub(crate) token: Option<Secret>,
+    verbose: bool,
+    /// Whether answers are printed as they were sent.
+    pub(crate) json: bool,
+}
+
+impl Client {
+    /// Finds out where the gateway is and which token to send; nothing is sent yet.
+    pub(crate) fn new(args: &GatewayArgs, environment: &dyn Environment) -> Result<Self, Failure> {
+        let flags = [("DBFORGE_URL", &args.url), ("DBFORGE_TOKEN", &args.token)];
+        let given = flags
+            .into_iter()
+            .filter_map(|(variable, flag)| Some((variable.to_owned(), flag.clone()?)));
+        let environment = Overlay {
+            flags: given.collect(),
+            below: environment,
+        };
+        let config =
+            ClientConfig::read(&environment).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let token = match &config.token {
+            Some(token) => Some(token.clone()),
+            None if config.is_local() => kept_root_token(&config, args.verbose),
+            None => None,
+        };
+        Ok(Self {
+            agent: agent::new(),
+            url: config.url,
+            token,
+            verbose: args.verbose,
+            json: args.json,
+        })
+    }
+
+    /// Sends a request and waits for its whole answer.
+    pub(crate) fn send(&self, request: Request) -> Result<Answer, Failure> {
+        let text = self.text_of(&mut self.ask(request)?)?;
+        Ok(Answer { text })
+    }
+
+    /// Sends a request and waits until its answer begins.
+    pub(crate) fn ask(&self, request: Request) -> Result<Response<ureq::Body>, Failure> {
+        let url = format!("{}{}", self.url, request.path_and_query);
+        if self.verbose {
+            output::note(format_args!("{} {url}", request.method));
+        }
+        let mut message = ureq::http::Request::builder()
+            .method(request.method)
+            .uri(&url)
+            .header("Accept", "application/json");
+        if let Some(token) = &self.token {
+            message = message.header("Authorization", format!("Bearer {}", token.reveal()));
+        }
+        if let Some(body) = &request.body {
+            message = message.header("Content-Type", body.content_type());
+        }
+        let body = request
+            .body
+            .map(crate::cli::client::connection::request::Body::into_text)
+            .unwrap_or_default();
+        let message = message
+            .body(body)
+            .map_err(|error| Failure::new(Exit::Usage, format_args!("{url}: {error}")))?;
+        let message = self
+            .agent
+            .configure_request(message)
+            .timeout_global(Some(ANSWER + request.patience))
+            .build();
+        let mut answer = self
+            .agent
+            .run(message)
+            .map_err(|error| self.unreachable(&error))?;
+        let status = answer.status().as_u16();
+        if status < 400 {
+            return Ok(answer);
+        }
+        let text = self.text_of(&mut answer)?;
+        let failure = Problem::of_answer(status, &text).into_answered();
+        Err(match (status, &self.token) {
+            (401, None) => failure.hint("no token was sent: set DBFORGE_TOKEN"),
+            _ => failure,
+        })
+    }
+
+    pub(crate) fn text_of(&self, answer: &mut Response<ureq::Body>) -> Result<String, Failure> {
+        let body = answer.body_mut().with_config().limit(LARGEST_ANSWER);
+        body.read_to_string()
+            .map_err(|error| self.unreachable(&error))
+    }
+
+    pub(crate) fn unreachable(&self, error: &ureq::Error) -> Failure {
+        let message = format!("{} does not answer: {error}", self.url);
+        Failure::new(Exit::Unavailable, message)
+            .hint("`dbforge serve` starts a gateway; --url or DBFORGE_URL names another one")
+    }
+}
+
+fn kept_root_token(config: &ClientConfig, verbose: bool) -> Option<Secret> {
+    let file = &config.root_token_file;
+    let (found, token) = match std::fs::read_to_string(file) {
+        Ok(text) => ("sending the root token in", Some(text.trim().to_owned())),
+        Err(_) => ("sending no token: none can be read in", None),
+    };
+    if verbose {
+        output::note(format_args!("{found} {}", file.display()));
+    }
+    token.map(Secret::new)
+}

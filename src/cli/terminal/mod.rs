@@ -1,0 +1,3 @@
+//! What the terminal gets to see: data, remarks and tables.
+pub(crate) mod output;
+pub(crate) mod table;
