@@ -48,7 +48,7 @@ const LONGEST_FILE: usize = 600;
 const MOST_FILES: usize = 12;
 
 /// Folders that are still larger, until they are divided. None is added.
-const LARGE_FOLDERS: &[&str] = &["cli", "cli/client", "projections/control_db"];
+const LARGE_FOLDERS: &[&str] = &[];
 
 /// Rooms in which files still import each other round a loop. None is added.
 const ROOMS_WITH_LOOPS: &[&str] = &[

@@ -1,36 +1,31 @@
 //! `control.db`: everything that lists or searches, folded from the log into SQLite.
 //!
 //! It may be deleted at any time; it is built again from the log. Nothing is decided by it.
-mod causes;
-mod databases;
-mod events;
 mod follower;
-mod jobs;
 mod listing;
-mod page;
-mod past_names;
 mod projector;
 mod readers;
 mod storage;
+mod tables;
 mod texts;
-mod tokens;
 
-pub use self::causes::{Cause, MAX_CAUSES};
-pub use self::databases::DatabaseFilter;
-pub use self::events::EventFilter;
 pub use self::follower::Position;
-pub use self::jobs::JobFilter;
-pub use self::page::{MAX_PAGE, Order, Page, PageRequest};
+pub use self::listing::page::{MAX_PAGE, Order, Page, PageRequest};
 pub use self::projector::Opening;
 pub use self::readers::QueryError;
+pub use self::tables::causes::{Cause, MAX_CAUSES};
+pub use self::tables::databases::DatabaseFilter;
+pub use self::tables::events::EventFilter;
+pub use self::tables::jobs::JobFilter;
+pub use self::tables::tokens::{ShownToken, TokenFilter};
 pub use self::texts::{EventTexts, ExportLine, ShownEvent};
-pub use self::tokens::{ShownToken, TokenFilter};
 
 use self::follower::{Follower, INBOX, Message, Wishes};
-use self::page::List;
+use self::listing::page::List;
 use self::projector::Projector;
 use self::readers::Readers;
 use self::storage::StorageError;
+use self::tables::{causes, databases, events, jobs, tokens};
 use crate::clock::Deadline;
 use crate::domain::database::Database;
 use crate::domain::event::recorded::RecordedEvent;

@@ -1,10 +1,11 @@
 //! The one writer of the read model: follows events, a whole group or nothing of it.
-use super::databases::{self, DatabaseRow};
-use super::events;
-use super::jobs;
 use super::listing::{reached, stored};
 use super::storage::{self, StorageError};
-use super::tokens;
+use super::tables::databases;
+use super::tables::databases::DatabaseRow;
+use super::tables::events;
+use super::tables::jobs;
+use super::tables::tokens;
 use crate::domain::event::recorded::{Hash, NO_HASH, RecordedEvent};
 use crate::domain::ids::{DatabaseId, JobId, Sequence};
 use crate::domain::job::Job;

@@ -2,7 +2,9 @@
 //!
 //! A list costs what its page costs, however long the list and however deep the page: there is
 //! no OFFSET, nothing is sorted but the few rows of a page, and the index is named, not guessed.
-use super::page::{Order, Page, Window};
+pub(crate) mod page;
+
+use self::page::{Order, Page, Window};
 use super::storage::StorageError;
 use crate::domain::ids::Sequence;
 use rusqlite::types::Value;

@@ -1,6 +1,6 @@
 //! Pages of lists, and the cursors between them.
-use super::readers::QueryError;
 use crate::domain::ids::Sequence;
+use crate::projections::control_db::readers::QueryError;
 use std::fmt;
 
 /// Most rows of one page; more is asked for in several.
@@ -40,7 +40,7 @@ pub struct Page<T> {
 
 /// Which list a cursor is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum List {
+pub(crate) enum List {
     Events,
     Jobs,
     Databases,
@@ -49,12 +49,12 @@ pub(super) enum List {
 
 /// A page request that was understood.
 #[derive(Debug, Clone)]
-pub(super) struct Window {
-    pub(super) list: List,
-    pub(super) order: Order,
-    pub(super) limit: usize,
+pub(crate) struct Window {
+    pub(crate) list: List,
+    pub(crate) order: Order,
+    pub(crate) limit: usize,
     /// The last row of the page before, and what the list was read at.
-    pub(super) behind: Option<(Sequence, Sequence)>,
+    pub(crate) behind: Option<(Sequence, Sequence)>,
 }
 
 impl PageRequest {
@@ -62,7 +62,7 @@ impl PageRequest {
     ///
     /// # Errors
     /// When it comes from another list or another order, or from nowhere.
-    pub(super) fn window(&self, list: List, order: Order) -> Result<Window, QueryError> {
+    pub(crate) fn window(&self, list: List, order: Order) -> Result<Window, QueryError> {
         let behind = match &self.cursor {
             None => None,
             Some(text) => {
@@ -84,7 +84,7 @@ impl PageRequest {
 
 impl Window {
     /// The cursor behind a row of this list.
-    pub(super) fn cursor(&self, last: Sequence, as_of: Sequence) -> String {
+    pub(crate) fn cursor(&self, last: Sequence, as_of: Sequence) -> String {
         let mark = mark(self.list, self.order);
         Cursor { mark, last, as_of }.to_string()
     }

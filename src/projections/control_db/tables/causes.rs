@@ -1,7 +1,7 @@
 //! Why an event happened: the chain of causes, up to the request at its beginning.
-use super::listing::{sequence_in, stored};
-use super::storage::StorageError;
 use crate::domain::ids::Sequence;
+use crate::projections::control_db::listing::{sequence_in, stored};
+use crate::projections::control_db::storage::StorageError;
 use rusqlite::{Connection, Row};
 
 /// Most causes that are told of one event. Chains are short: a step of a job is caused by the
@@ -39,7 +39,7 @@ const WALK: &str = "
     ORDER BY depth";
 
 /// The causes of the event with this sequence, the nearest first.
-pub(super) fn of(connection: &Connection, sequence: Sequence) -> Result<Vec<Cause>, StorageError> {
+pub(crate) fn of(connection: &Connection, sequence: Sequence) -> Result<Vec<Cause>, StorageError> {
     let mut statement = connection.prepare_cached(WALK)?;
     let mut rows = statement.query((stored(sequence.0), stored(MAX_CAUSES as u64)))?;
     let mut causes = Vec::new();

@@ -1,13 +1,13 @@
 //! The tables `databases` and `labels`: every database there ever was.
-use super::listing::{Listing, find, sequence_in, stored};
-use super::page::{Order, Page, Window};
-use super::storage::StorageError;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::database::{Database, DatabaseState};
 use crate::domain::event::Event;
 use crate::domain::event::recorded::RecordedEvent;
 use crate::domain::ids::{DatabaseId, Sequence};
 use crate::domain::name::name_key;
+use crate::projections::control_db::listing::page::{Order, Page, Window};
+use crate::projections::control_db::listing::{Listing, find, sequence_in, stored};
+use crate::projections::control_db::storage::StorageError;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, named_params};
 
@@ -27,7 +27,7 @@ pub struct DatabaseFilter {
 
 /// A database and what the rules do not keep of it.
 #[derive(Debug)]
-pub(super) struct DatabaseRow {
+pub(crate) struct DatabaseRow {
     requested: Sequence,
     database: Database,
     removed: Option<Removal>,
@@ -41,7 +41,7 @@ struct Removal {
 
 impl DatabaseRow {
     /// The row that an event begins, where it begins one.
-    pub(super) fn begun_by(recorded: &RecordedEvent) -> Option<Self> {
+    pub(crate) fn begun_by(recorded: &RecordedEvent) -> Option<Self> {
         let Event::DatabaseRequested(it) = &recorded.event else {
             return None;
         };
@@ -52,12 +52,12 @@ impl DatabaseRow {
         })
     }
 
-    pub(super) fn id(&self) -> DatabaseId {
+    pub(crate) fn id(&self) -> DatabaseId {
         self.database.id
     }
 
     /// Follows one of its own events; the job that removed it still ends afterwards.
-    pub(super) fn evolve(&mut self, recorded: &RecordedEvent) {
+    pub(crate) fn evolve(&mut self, recorded: &RecordedEvent) {
         self.database.evolve(recorded);
         let state = if matches!(recorded.event, Event::DatabasePurged(_)) {
             "purged"
@@ -81,7 +81,7 @@ impl DatabaseRow {
 }
 
 /// The database as it was last stored.
-pub(super) fn load(
+pub(crate) fn load(
     connection: &Connection,
     id: DatabaseId,
 ) -> Result<Option<DatabaseRow>, StorageError> {
@@ -106,7 +106,7 @@ pub(super) fn load(
 }
 
 /// Stores a database, for the first time or again.
-pub(super) fn store(connection: &Connection, row: &DatabaseRow) -> Result<(), StorageError> {
+pub(crate) fn store(connection: &Connection, row: &DatabaseRow) -> Result<(), StorageError> {
     let database = &row.database;
     let mut statement = connection.prepare_cached(
         "INSERT INTO databases (requested, id, name, name_key, dns_label, engine, state, worker,
@@ -139,7 +139,7 @@ pub(super) fn store(connection: &Connection, row: &DatabaseRow) -> Result<(), St
 }
 
 /// One page of the databases that a filter lets through.
-pub(super) fn list(
+pub(crate) fn list(
     connection: &Connection,
     filter: &DatabaseFilter,
     window: &Window,

@@ -1,11 +1,11 @@
 //! The table `events`: the log as people search it. Its texts are in the log (`texts.rs`).
-use super::listing::{Listing, find, reached, sequence_in, stored};
-use super::page::{Order, Page, Window};
-use super::storage::StorageError;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::EventKind;
 use crate::domain::event::recorded::RecordedEvent;
 use crate::domain::ids::{Actor, DatabaseId, JobId, Sequence};
+use crate::projections::control_db::listing::page::{Order, Page, Window};
+use crate::projections::control_db::listing::{Listing, find, reached, sequence_in, stored};
+use crate::projections::control_db::storage::StorageError;
 use rusqlite::types::Value;
 use rusqlite::{Connection, named_params};
 use std::ops::RangeInclusive;
@@ -32,7 +32,7 @@ pub struct EventFilter {
 }
 
 /// Adds an event.
-pub(super) fn insert(
+pub(crate) fn insert(
     connection: &Connection,
     recorded: &RecordedEvent,
 ) -> Result<(), StorageError> {
@@ -59,7 +59,7 @@ pub(super) fn insert(
 }
 
 /// One page of the events that a filter lets through, by their sequences.
-pub(super) fn list(
+pub(crate) fn list(
     connection: &Connection,
     filter: &EventFilter,
     window: &Window,
@@ -69,7 +69,7 @@ pub(super) fn list(
 }
 
 /// Whether there is an event with this sequence.
-pub(super) fn exists(connection: &Connection, sequence: Sequence) -> Result<bool, StorageError> {
+pub(crate) fn exists(connection: &Connection, sequence: Sequence) -> Result<bool, StorageError> {
     let sql = "SELECT sequence FROM events WHERE sequence = ?";
     let found = find(connection, sql, stored(sequence.0), |row| {
         sequence_in(row, 0)
@@ -78,7 +78,7 @@ pub(super) fn exists(connection: &Connection, sequence: Sequence) -> Result<bool
 }
 
 /// The sequence of the first event at `time` or later; behind the last event where there is none.
-pub(super) fn first_at(connection: &Connection, time: Timestamp) -> Result<Sequence, StorageError> {
+pub(crate) fn first_at(connection: &Connection, time: Timestamp) -> Result<Sequence, StorageError> {
     let sql = "SELECT sequence FROM events INDEXED BY events_by_time
                WHERE time >= ? ORDER BY time, sequence LIMIT 1";
     match find(connection, sql, time.to_string(), |row| sequence_in(row, 0))? {

@@ -1,11 +1,11 @@
 //! The table `jobs`: every job there ever was.
 use super::events::first_at;
-use super::listing::{Listing, find, sequence_in, stored};
-use super::page::{Order, Page, Window};
-use super::storage::StorageError;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::ids::{Actor, DatabaseId, JobId};
 use crate::domain::job::{Attempt, Job, JobError, JobKind, JobState, RunningStep, StepName};
+use crate::projections::control_db::listing::page::{Order, Page, Window};
+use crate::projections::control_db::listing::{Listing, find, sequence_in, stored};
+use crate::projections::control_db::storage::StorageError;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row, named_params};
 use serde::Deserialize;
@@ -31,13 +31,13 @@ pub struct JobFilter {
 }
 
 /// The job as it was last stored.
-pub(super) fn load(connection: &Connection, id: JobId) -> Result<Option<Job>, StorageError> {
+pub(crate) fn load(connection: &Connection, id: JobId) -> Result<Option<Job>, StorageError> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?");
     find(connection, &sql, id.to_string(), job_in)
 }
 
 /// Stores a job, for the first time or again.
-pub(super) fn store(connection: &Connection, job: &Job) -> Result<(), StorageError> {
+pub(crate) fn store(connection: &Connection, job: &Job) -> Result<(), StorageError> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO jobs (enqueued, id, kind, database, database_name, state, actor, request_id,
                            attempts, error, created_at, started_at, finished_at, sequence, document)
@@ -69,7 +69,7 @@ pub(super) fn store(connection: &Connection, job: &Job) -> Result<(), StorageErr
 }
 
 /// One page of the jobs that a filter lets through.
-pub(super) fn list(
+pub(crate) fn list(
     connection: &Connection,
     filter: &JobFilter,
     window: &Window,

@@ -1,7 +1,7 @@
 //! The names of databases, also of those that are gone.
-use super::{ControlDb, EventFilter, PageRequest, QueryError};
 use crate::domain::event::EventKind;
 use crate::domain::ids::DatabaseId;
+use crate::projections::control_db::{ControlDb, EventFilter, PageRequest, QueryError};
 use serde::Deserialize;
 
 /// As much of a `database_requested` as tells the name.

@@ -1,12 +1,12 @@
 //! The table `tokens`: who was let in, without what lets them in.
-use super::listing::{Listing, stored};
-use super::page::{Order, Page, Window};
-use super::storage::StorageError;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::Event;
 use crate::domain::event::recorded::RecordedEvent;
 use crate::domain::ids::TokenId;
 use crate::domain::token::{Scope, Token};
+use crate::projections::control_db::listing::page::{Order, Page, Window};
+use crate::projections::control_db::listing::{Listing, stored};
+use crate::projections::control_db::storage::StorageError;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row, named_params};
 use serde::de::DeserializeOwned;
@@ -41,7 +41,7 @@ pub struct ShownToken {
 }
 
 /// Follows what happens to tokens.
-pub(super) fn follow(
+pub(crate) fn follow(
     connection: &Connection,
     recorded: &RecordedEvent,
 ) -> Result<(), StorageError> {
@@ -60,7 +60,7 @@ pub(super) fn follow(
 }
 
 /// One page of the tokens that a filter lets through.
-pub(super) fn list(
+pub(crate) fn list(
     connection: &Connection,
     filter: &TokenFilter,
     window: &Window,
