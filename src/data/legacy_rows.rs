@@ -88,6 +88,7 @@ pub async fn insert_rows(
     table: &str,
     rows: NewRows,
 ) -> Result<u64, BatchError> {
+    plane.require_legacy_api(target)?;
     let most = plane.config().max_batch_statements;
     if rows.len() > most {
         return Err(BatchError {
@@ -173,6 +174,7 @@ pub async fn schema(
     guard: &SharedGuard,
     target: &Target,
 ) -> Result<SchemaFacts, QueryError> {
+    plane.require_legacy_api(target)?;
     let names = texts(plane, guard, target, "SELECT name FROM pragma_table_list WHERE type IN ('table', 'virtual') AND schema = 'main' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name").await?;
     let indexes = texts(plane, guard, target, "SELECT name FROM sqlite_schema WHERE type = 'index' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name").await?;
     let mut tables = Vec::with_capacity(names.len());

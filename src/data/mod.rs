@@ -209,6 +209,9 @@ impl DataPlane {
     ) -> Result<QueryAnswer, QueryError> {
         let call = self.call(&request.options);
         self.refuse_early(&request.sql)?;
+        if call.form.shape == Shape::Original {
+            self.require_legacy_api(target)?;
+        }
         let executor = self.executor_of(target)?;
         let statement = statement_of(request);
         executor.query(guard, target, &call, statement).await
@@ -364,6 +367,18 @@ impl DataPlane {
     pub async fn close(&self) {
         self.end_transactions();
         self.executors.close_all().await;
+    }
+
+    /// Refuses a database of an engine that the legacy API does not know.
+    fn require_legacy_api(&self, target: &Target) -> Result<(), QueryError> {
+        let engine = self.engines.find(target.engine);
+        if engine.is_some_and(|engine| engine.capabilities().legacy_api) {
+            return Ok(());
+        }
+        Err(QueryError::NotSupported {
+            engine: target.engine.to_owned(),
+            what: "the legacy API; use the routes below /v1/databases",
+        })
     }
 
     /// What runs SQL on this database.

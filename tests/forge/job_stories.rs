@@ -44,8 +44,36 @@ pub(crate) fn only_database(forge: &TestForge) -> Option<DatabaseId> {
     present.state.databases().next().map(|it| it.id)
 }
 
+/// Every story, on databases of this process and on some that their workers serve.
+pub(crate) fn stories() -> impl Iterator<Item = (Told, &'static str)> {
+    let engines: [fn() -> Kept; 2] = [Kept::new, Kept::with_fake_engine];
+    engines.into_iter().flat_map(|kept| {
+        let stories = STORIES.iter();
+        stories.map(move |(what, before)| (Told { kept, before }, *what))
+    })
+}
+
+/// What was before a story.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told {
+    kept: fn() -> Kept,
+    pub(crate) before: &'static [&'static str],
+}
+
+impl Told {
+    /// A forge to which that has happened.
+    pub(crate) async fn forge(self) -> TestForge {
+        tell((self.kept)(), self.before).await
+    }
+}
+
+/// A forge with SQLite's databases to which that has happened.
 pub(crate) async fn told(before: &[&str]) -> TestForge {
-    let forge = TestForge::new().await;
+    tell(Kept::new(), before).await
+}
+
+async fn tell(kept: Kept, before: &[&str]) -> TestForge {
+    let forge = TestForge::found(kept).await;
     for what in before {
         ask(&forge, what).await;
         forge.settle().await;

@@ -35,7 +35,7 @@ mod disk_trace;
 mod documented_examples;
 mod documents;
 mod drift;
-mod engine_contract;
+mod engines;
 mod event_log_archive;
 mod event_log_contract;
 mod event_log_crash;

@@ -1,6 +1,6 @@
 //! A crash at any moment loses nothing that was accepted, and everything settles.
 use crate::job_stories::{
-    STORIES, ask, assert_consistent, only_database, outcome, told, work_without_record,
+    ask, assert_consistent, only_database, outcome, stories, told, work_without_record,
 };
 use crate::log_copy::copy_of;
 use crate::test_forge::{Kept, TestForge};
@@ -15,8 +15,8 @@ use dbforge::runtime::simulated::{Action, Fault};
 #[tokio::test]
 async fn every_kind_of_job_has_its_story() {
     let mut told_kinds = std::collections::BTreeSet::new();
-    for (what, before) in STORIES {
-        let forge = told(before).await;
+    for (told, what) in stories() {
+        let forge = told.forge().await;
         let job = ask(&forge, what).await;
         told_kinds.insert(forge.job(job).await.kind.as_str());
         forge.settle().await;
@@ -27,12 +27,12 @@ async fn every_kind_of_job_has_its_story() {
 
 #[tokio::test]
 async fn a_crash_at_every_step_boundary_settles_as_if_there_had_been_none() {
-    for (what, before) in STORIES {
-        let undisturbed = told(before).await;
+    for (told, what) in stories() {
+        let undisturbed = told.forge().await;
         ask(&undisturbed, what).await;
         undisturbed.settle().await;
         for crash_after in 0.. {
-            let forge = told(before).await;
+            let forge = told.forge().await;
             let job = ask(&forge, what).await;
             let mut moved = 0;
             while moved < crash_after && forge.runner.move_once(job).await.unwrap() == Moved::On {
@@ -41,7 +41,7 @@ async fn a_crash_at_every_step_boundary_settles_as_if_there_had_been_none() {
             let ended = forge.control.present().state.job(job).is_none();
             let forge = forge.restart();
             forge.settle().await;
-            let when = format!("`{what}` after {before:?}, crash after {crash_after} steps");
+            let when = format!("`{what}` after {told:?}, crash after {crash_after} steps");
             assert_consistent(&forge, &when);
             assert_eq!(outcome(&forge), outcome(&undisturbed), "{when}");
             assert_eq!(forge.job(job).await.state, JobState::Succeeded, "{when}");
@@ -54,8 +54,8 @@ async fn a_crash_at_every_step_boundary_settles_as_if_there_had_been_none() {
 
 #[tokio::test]
 async fn every_step_run_twice_is_the_same_as_once() {
-    for (what, before) in STORIES {
-        let mut forge = told(before).await;
+    for (told, what) in stories() {
+        let mut forge = told.forge().await;
         let job = ask(&forge, what).await;
         // A crash behind the work of each step and before its record: all of it runs again.
         while forge.control.present().state.job(job).is_some() {
@@ -67,7 +67,7 @@ async fn every_step_run_twice_is_the_same_as_once() {
                 }
             }
         }
-        assert_consistent(&forge, &format!("`{what}` after {before:?}"));
+        assert_consistent(&forge, &format!("`{what}` after {told:?}"));
         assert_eq!(forge.job(job).await.state, JobState::Succeeded);
     }
 }
@@ -80,12 +80,12 @@ async fn a_lost_reply_at_every_call_changes_nothing() {
             Action::EnsureRemoved,
             Action::Inspect,
         ] {
-            for (what, before) in STORIES {
-                let forge = told(before).await;
+            for (told, what) in stories() {
+                let forge = told.forge().await;
                 forge.kept.engine.fail_next(action, fault, 1);
                 let job = ask(&forge, what).await;
                 forge.settle().await;
-                let when = format!("`{what}` after {before:?}, {fault:?} at {action:?}");
+                let when = format!("`{what}` after {told:?}, {fault:?} at {action:?}");
                 assert_consistent(&forge, &when);
                 assert_eq!(forge.job(job).await.state, JobState::Succeeded, "{when}");
             }
@@ -95,15 +95,15 @@ async fn a_lost_reply_at_every_call_changes_nothing() {
 
 #[tokio::test]
 async fn a_refused_worker_undoes_what_was_done() {
-    for (what, before) in STORIES {
+    for (told, what) in stories() {
         for action in [Action::EnsureRunning, Action::EnsureRemoved] {
-            let forge = told(before).await;
+            let forge = told.forge().await;
             let untouched = outcome(&forge);
             // Once for the step, so that undoing it works.
             forge.kept.engine.fail_next(action, Fault::Refused, 1);
             let job = ask(&forge, what).await;
             forge.settle().await;
-            let when = format!("`{what}` after {before:?}, refused at {action:?}");
+            let when = format!("`{what}` after {told:?}, refused at {action:?}");
             assert_consistent(&forge, &when);
             let job = forge.job(job).await;
             if job.state == JobState::Failed {
@@ -123,9 +123,9 @@ async fn a_refused_worker_undoes_what_was_done() {
 
 #[tokio::test]
 async fn a_job_cancelled_at_every_step_leaves_what_was_there_before() {
-    for (what, before) in STORIES {
+    for (told, what) in stories() {
         for cancel_after in 0.. {
-            let forge = told(before).await;
+            let forge = told.forge().await;
             let untouched = outcome(&forge);
             let job = ask(&forge, what).await;
             for _ in 0..cancel_after {
@@ -140,7 +140,7 @@ async fn a_job_cancelled_at_every_step_leaves_what_was_there_before() {
                 assert_eq!(refused, no_way_back, "{what}");
             }
             forge.settle().await;
-            let when = format!("`{what}` after {before:?}, cancelled after {cancel_after} steps");
+            let when = format!("`{what}` after {told:?}, cancelled after {cancel_after} steps");
             assert_consistent(&forge, &when);
             if forge.job(job).await.state == JobState::Cancelled {
                 assert_eq!(outcome(&forge), untouched, "{when}");

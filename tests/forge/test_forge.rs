@@ -1,4 +1,6 @@
 //! A forge on real files with a clock and an engine that do as told.
+use crate::engines::fake::{self, FakeEngine};
+use crate::engines::fake_worker::{FakeWorkers, ServingRuntime};
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::clock::{CountingIds, ManualClock};
 use dbforge::control::{Accepted, ControlConfig, ControlPlane, Submission, SubmitError};
@@ -17,6 +19,7 @@ use dbforge::jobs::observed::ObservedWorkers;
 use dbforge::jobs::reconciler::{Finding, Reconciler};
 use dbforge::jobs::runner::Runner;
 use dbforge::projections::control_db::ControlDb;
+use dbforge::runtime::Runtime;
 use dbforge::runtime::simulated::{SimulatedEngine, SimulatedRuntime};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +47,8 @@ pub(crate) struct Kept {
     pub(crate) ids: Arc<CountingIds>,
     /// Most jobs that may be unfinished at once.
     pub(crate) queue_bound: usize,
+    /// The workers of the fake engine, where that is served and its databases are made.
+    pub(crate) fake: Option<Arc<FakeWorkers>>,
 }
 
 pub(crate) const INSTANCE: InstanceId = InstanceId(Uuid::from_u128(0xf0));
@@ -58,6 +63,35 @@ impl Kept {
             clock: Arc::new(ManualClock::at(Timestamp::from_millis(1_772_366_400_000))),
             ids: Arc::default(),
             queue_bound: 1000,
+            fake: None,
+        }
+    }
+
+    /// The same with an engine beside SQLite that lives in its workers, and makes the databases.
+    pub(crate) fn with_fake_engine() -> Self {
+        Self {
+            fake: Some(Arc::default()),
+            ..Self::new()
+        }
+    }
+
+    /// The engine of the databases that are made when none is named.
+    fn engine_name(&self) -> &'static str {
+        self.fake.as_ref().map_or("sqlite", |_| fake::NAME)
+    }
+
+    fn engines(&self) -> Engines {
+        match &self.fake {
+            Some(_) => Engines::new(vec![Arc::new(FakeEngine)]),
+            None => Engines::standard(),
+        }
+    }
+
+    fn runtime(&self) -> Arc<dyn Runtime> {
+        let runtime = SimulatedRuntime::new(self.engine.clone(), self.instance);
+        match self.fake.clone() {
+            Some(workers) => Arc::new(ServingRuntime { runtime, workers }),
+            None => Arc::new(runtime),
         }
     }
 
@@ -111,16 +145,11 @@ impl TestForge {
             Box::new(move |events| listener.publish(events)),
         );
         let control = Arc::new(control.unwrap());
-        let runtime = SimulatedRuntime::new(kept.engine.clone(), kept.instance);
-        let data = DataPlane::open(
-            kept.folder.path(),
-            DataConfig::default(),
-            Engines::standard(),
-        )
-        .unwrap();
+        let data =
+            DataPlane::open(kept.folder.path(), DataConfig::default(), kept.engines()).unwrap();
         let workshop = Arc::new(Workshop {
             control: control.clone(),
-            runtime: Arc::new(runtime),
+            runtime: kept.runtime(),
             data: Arc::new(data),
             observed: Arc::new(ObservedWorkers::default()),
             live: Arc::default(),
@@ -150,8 +179,24 @@ impl TestForge {
     }
 
     pub(crate) async fn request(&self, name: &str) -> (DatabaseId, JobId) {
-        let accepted = self.submit(create(name)).await.unwrap();
+        self.request_on(name, self.kept.engine_name()).await
+    }
+
+    async fn request_on(&self, name: &str, engine: &str) -> (DatabaseId, JobId) {
+        let command = Command::CreateDatabase(CreateDatabase {
+            engine: EngineName(engine.to_owned()),
+            ..wanted(name)
+        });
+        let accepted = self.submit(command).await.unwrap();
         (accepted.database().unwrap(), accepted.job().unwrap())
+    }
+
+    /// A database of this engine that is ready, with its worker.
+    pub(crate) async fn ready_on(&self, name: &str, engine: &str) -> DatabaseId {
+        let (database, _) = self.request_on(name, engine).await;
+        self.settle().await;
+        assert!(self.exists(database), "`{name}` was created");
+        database
     }
 
     /// A database that is ready, with its worker.
@@ -228,7 +273,11 @@ impl TestForge {
 }
 
 pub(crate) fn create(name: &str) -> Command {
-    Command::CreateDatabase(CreateDatabase {
+    Command::CreateDatabase(wanted(name))
+}
+
+fn wanted(name: &str) -> CreateDatabase {
+    CreateDatabase {
         name: Some(DatabaseName::parse(name).unwrap()),
         engine: EngineName("sqlite".into()),
         durability: Durability::Full,
@@ -237,5 +286,5 @@ pub(crate) fn create(name: &str) -> Command {
         protected: false,
         ttl: None,
         if_exists: IfExists::Refuse,
-    })
+    }
 }

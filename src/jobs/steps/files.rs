@@ -6,7 +6,7 @@ use crate::clock::Deadline;
 use crate::data::{ExclusiveGuard, FolderError, GateError, Place, Target};
 use crate::domain::database::Condition;
 use crate::domain::job::{JobErrorCode, StepOutcome};
-use crate::engine::{Engine, FileError};
+use crate::engine::{Engine, FileError, ReadyWhen};
 use crate::jobs::{Done, Step, StepContext, StepError};
 use crate::open_files;
 use futures_util::future::BoxFuture;
@@ -113,7 +113,11 @@ fn probe(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 
 fn close(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let gate = take_gate(context).await?;
+        // A worker that answers SQL has the files open until it is removed.
+        let gate = match sql_needs_worker(context)? {
+            true => take_gate_unsettled(context).await?,
+            false => take_gate(context).await?,
+        };
         Ok(Done::behind_gate(StepOutcome::Stopped, gate))
     })
 }
@@ -241,7 +245,9 @@ async fn take_gate(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
     Ok(context.awaited(DRAIN_TIME, gate).await?)
 }
 
-async fn take_gate_unsettled(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
+pub(super) async fn take_gate_unsettled(
+    context: &StepContext,
+) -> Result<ExclusiveGuard, StepError> {
     let deadline = Deadline::after(DRAIN_TIME);
     let data = &context.workshop.data;
     let target = target_of(context)?;
@@ -252,6 +258,12 @@ async fn take_gate_unsettled(context: &StepContext) -> Result<ExclusiveGuard, St
 fn engine_of(context: &StepContext) -> Result<Arc<dyn Engine>, StepError> {
     let engine = context.workshop.data.engine_of(&context.database);
     engine.cloned().map_err(|_| no_engine(context))
+}
+
+/// Whether the database's SQL is answered by its worker.
+pub(super) fn sql_needs_worker(context: &StepContext) -> Result<bool, StepError> {
+    let ready_when = engine_of(context)?.capabilities().ready_when;
+    Ok(ready_when == ReadyWhen::WorkerHealthy)
 }
 
 fn target_of(context: &StepContext) -> Result<Target, StepError> {

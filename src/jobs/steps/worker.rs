@@ -101,9 +101,17 @@ fn news_of(context: &StepContext, worker: Option<Worker>) -> StepOutcome {
 fn remove_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let workshop = &context.workshop;
+        // What a worker answers is answered before it goes.
+        let gate = match files::sql_needs_worker(context)? {
+            true => Some(files::take_gate_unsettled(context).await?),
+            false => None,
+        };
         workshop.runtime.ensure_removed(context.database.id).await?;
         workshop.observed.note(context.database.id, None);
-        Ok(Done::with(StepOutcome::WorkerRemoved))
+        Ok(Done {
+            outcome: StepOutcome::WorkerRemoved,
+            gate,
+        })
     })
 }
 

@@ -1,15 +1,17 @@
-//! What every engine keeps: one suite, run over the registry.
+//! What every engine keeps: one suite, run over SQLite and over an engine that lives in its workers.
+use super::fake::FakeEngine;
 use crate::sql_support::TempFolder;
 use dbforge::domain::database::Durability;
 use dbforge::engine::registry::Engines;
-use dbforge::engine::{Engine, FileError};
+use dbforge::engine::{DataFile, Engine, FileError};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::sync::Arc;
 
 fn for_every_engine(check: impl Fn(&dyn Engine, &Path)) {
-    for engine in Engines::standard().all() {
+    for engine in Engines::new(vec![Arc::new(FakeEngine)]).all() {
         let folder = TempFolder::new();
         check(engine.as_ref(), folder.path());
     }
@@ -101,5 +103,28 @@ fn what_is_no_database_or_is_anothers_is_refused_and_left_alone() {
             fs::rename(&other, &file).unwrap();
         }
         engine.probe(folder).unwrap();
+    });
+}
+
+#[test]
+fn what_lies_in_the_folder_is_told_without_opening_it() {
+    for_every_engine(|engine, folder| {
+        assert_eq!(engine.data_file(folder).unwrap(), DataFile::Missing);
+        assert_eq!(engine.size_bytes(folder), 0);
+        engine.create_file(folder, Durability::Full).unwrap();
+        assert_eq!(engine.data_file(folder).unwrap(), DataFile::InPlace);
+        assert!(engine.size_bytes(folder) > 0);
+        assert!(engine.is_empty(folder).unwrap());
+        for name in contents(folder).keys() {
+            let (file, other) = (folder.join(name), folder.join("another's"));
+            fs::hard_link(&file, &other).unwrap();
+            assert_eq!(engine.data_file(folder).unwrap(), DataFile::TwoNames);
+            fs::remove_file(&file).unwrap();
+            symlink(&other, &file).unwrap();
+            assert_eq!(engine.data_file(folder).unwrap(), DataFile::Link);
+            fs::remove_file(&file).unwrap();
+            fs::rename(&other, &file).unwrap();
+        }
+        assert_eq!(engine.data_file(folder).unwrap(), DataFile::InPlace);
     });
 }
