@@ -18,6 +18,10 @@ pub(crate) trait Outlet {
     fn held(self) -> Held;
 }
 
+/// From here on the buffer of an answer grows by a quarter, counted before it is taken, instead of
+/// doubling: 40 answers of 60 MB at once took 550 MiB otherwise, twice of what was counted.
+const LARGE_BYTES: usize = 1 << 20;
+
 /// Keeps the answer whole, up to a bound.
 pub(crate) struct Whole {
     pub(crate) max_bytes: usize,
@@ -27,7 +31,13 @@ pub(crate) struct Whole {
 impl Outlet for Whole {
     fn after_part(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
         bounded(out.len(), self.max_bytes)?;
-        self.held.grow(out.len()).map_err(|_| SqlError::NoRoom)
+        let mut grow = |bytes| self.held.grow(bytes).map_err(|_| SqlError::NoRoom);
+        if out.len() >= LARGE_BYTES && out.capacity() - out.len() < LARGE_BYTES / 2 {
+            let capacity = out.len() + out.len() / 4 + LARGE_BYTES;
+            grow(capacity)?;
+            out.reserve_exact(capacity - out.len());
+        }
+        grow(out.capacity())
     }
 
     fn held(self) -> Held {
@@ -124,4 +134,24 @@ fn bounded(bytes: usize, max_bytes: usize) -> Result<(), SqlError> {
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_answer_takes_a_quarter_more_than_its_bytes() {
+        let mut whole = Whole {
+            max_bytes: 64 << 20,
+            held: Held::default(),
+        };
+        let (mut out, part) = (Vec::new(), vec![b'x'; 48 << 10]);
+        while out.len() < 40 << 20 {
+            out.extend_from_slice(&part);
+            whole.after_part(&mut out).unwrap();
+            let most = out.len() + out.len() / 4 + 2 * LARGE_BYTES;
+            assert!(out.capacity() <= most, "{} of {most}", out.capacity());
+        }
+    }
 }
