@@ -2,7 +2,7 @@
 //! a process, which the other tests share.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #[expect(dead_code, reason = "shared with the other tests, which use all of it")]
-#[path = "forge/sql_support.rs"]
+#[path = "forge/support/sql.rs"]
 mod sql_support;
 
 use dbforge::data::{QueryError, QueryOptions, SqliteConfig, Target};

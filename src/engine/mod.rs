@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The stack of every thread that runs clients' SQL. Half of it is more than any statement takes
-/// (`tests/forge/sql_depths.rs`); what is not touched is not there.
+/// (`tests/forge/sql/language/depths.rs`); what is not touched is not there.
 pub const SQL_THREAD_STACK: usize = 8 << 20;
 
 /// One kind of database, as those see it who make, move and look at its files.

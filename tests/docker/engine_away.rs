@@ -1,6 +1,6 @@
 //! An engine that does not answer is `Unavailable`, and nothing is ever called missing because of
 //! it.
-use crate::runtime_contract::contract::{TestForge, ids, until_healthy};
+use crate::support::runtime_contract::{TestForge, ids, until_healthy};
 use crate::support::{DockerForge, worker_image};
 use dbforge::clock::{IdSource, RandomIds};
 use dbforge::runtime::RuntimeError;

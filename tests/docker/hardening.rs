@@ -1,5 +1,5 @@
 //! What the engine says of a worker's walls, one by one.
-use crate::runtime_contract::contract::{TestForge, ids, until_healthy};
+use crate::support::runtime_contract::{TestForge, ids, until_healthy};
 use crate::support::{DockerForge, docker};
 use bollard::models::{ContainerInspectResponse, HostConfig, RestartPolicyNameEnum};
 use dbforge::runtime::docker::{DockerEngine, DockerRuntime};

@@ -1,5 +1,5 @@
 //! Hands that meddle with workers, and containers that are not ours.
-use crate::runtime_contract::contract::{TestForge, ids, until, until_healthy};
+use crate::support::runtime_contract::{TestForge, ids, until, until_healthy};
 use crate::support::{DockerForge, Foreign, docker, worker_image};
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{

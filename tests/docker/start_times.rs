@@ -1,6 +1,6 @@
 //! How long databases wait for their workers.
-use crate::runtime_contract::contract::{TestForge, until_healthy};
 use crate::support::DockerForge;
+use crate::support::runtime_contract::{TestForge, until_healthy};
 use dbforge::clock::Stopwatch;
 use dbforge::runtime::WorkerSpec;
 use futures_util::future::join_all;

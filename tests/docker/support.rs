@@ -1,5 +1,8 @@
 //! A forge on the real engine, which takes everything away that it made.
-use crate::runtime_contract::contract::TestForge;
+#[path = "../shared/runtime_contract.rs"]
+pub(crate) mod runtime_contract;
+
+use self::runtime_contract::TestForge;
 use bollard::Docker;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder};

@@ -19,7 +19,7 @@ pub(crate) trait TestForge: Sized {
 /// Makes one test of each behaviour.
 macro_rules! runtime_contract {
     ($forge:ty) => {
-        $crate::runtime_contract::contract::runtime_contract!(@each $forge:
+        $crate::support::runtime_contract::runtime_contract!(@each $forge:
             the_engine_answers
             a_worker_that_was_started_becomes_healthy
             a_worker_tells_its_name_its_database_and_its_spec
@@ -42,8 +42,8 @@ macro_rules! runtime_contract {
         $(
             #[tokio::test]
             async fn $behaviour() {
-                let forge = <$forge as $crate::runtime_contract::contract::TestForge>::new().await;
-                $crate::runtime_contract::contract::$behaviour(&forge).await;
+                let forge = <$forge as $crate::support::runtime_contract::TestForge>::new().await;
+                $crate::support::runtime_contract::$behaviour(&forge).await;
             }
         )*
     };

@@ -1,6 +1,6 @@
 //! What every engine keeps: one suite, run over SQLite and over an engine that lives in its workers.
 use super::fake::FakeEngine;
-use crate::sql_support::TempFolder;
+use crate::support::sql::TempFolder;
 use dbforge::domain::database::Durability;
 use dbforge::engine::registry::Engines;
 use dbforge::engine::{DataFile, Engine, FileError};

@@ -1,6 +1,6 @@
 //! A database that its worker serves, from its creation to its end, through HTTP.
-use crate::http_support::{Answer, HttpForge, ROOT};
-use crate::test_forge::Kept;
+use crate::support::http::{Answer, HttpForge, ROOT};
+use crate::support::test_forge::Kept;
 use serde_json::json;
 
 async fn with_shop() -> HttpForge {

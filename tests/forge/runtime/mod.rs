@@ -1,0 +1,3 @@
+//! What runs workers.
+mod contract;
+mod faults;
