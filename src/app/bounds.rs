@@ -39,14 +39,14 @@ pub(super) fn within(open_files: Option<u64>, mut config: Config) -> Config {
     if (fewer_clients, fewer_databases) == (clients, databases) {
         tracing::info!(
             open_files,
-            "open files: room for every connection that is set"
+            "open files: the limit allows all configured connections"
         );
     } else {
         tracing::warn!(
             open_files,
-            "at most {fewer_clients} connections of clients ({clients} are set) and \
-             {fewer_databases} to databases ({databases} are set) fit in the limit on open \
-             files; raise it with `ulimit -n`"
+            "the limit on open files allows only {fewer_clients} client connections ({clients} \
+             configured) and {fewer_databases} database connections ({databases} configured); \
+             raise it with `ulimit -n`"
         );
     }
     config

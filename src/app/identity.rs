@@ -15,7 +15,7 @@ const TOKEN_BYTES: usize = 32;
 
 /// Why the root token cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("the root token in {} cannot be {action}", file.display())]
+#[error("the root token in {} could not be {action}", file.display())]
 pub struct RootTokenError {
     /// Which file.
     pub file: PathBuf,
@@ -98,7 +98,10 @@ pub fn reset_root_token(data_dir: &Path) -> Result<String, RootTokenError> {
         return Err(RootTokenError {
             file,
             action: "replaced",
-            source: io::Error::new(io::ErrorKind::NotFound, "this is no data folder of a forge"),
+            source: io::Error::new(
+                io::ErrorKind::NotFound,
+                "this is not the data folder of a forge",
+            ),
         });
     }
     write_fresh_token(&file)

@@ -68,7 +68,7 @@ pub struct Greeting {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder cannot be used.
-    #[error("the data folder {} cannot be used", folder.display())]
+    #[error("cannot use the data folder {}", folder.display())]
     DataFolder {
         /// Which folder.
         folder: PathBuf,
@@ -85,10 +85,10 @@ pub enum StartError {
     #[error(transparent)]
     Unreadable(#[from] ReadError),
     /// The read model cannot be opened.
-    #[error("the read model control.db cannot be opened: {0}")]
+    #[error("cannot open the read model control.db: {0}")]
     ControlDb(String),
     /// The first commands were not taken.
-    #[error("the forge cannot be founded: {0}")]
+    #[error("cannot initialize the forge: {0}")]
     NotFounded(#[from] SubmitError),
     /// The chosen runtime cannot be used.
     #[error("{0}")]
@@ -97,7 +97,7 @@ pub enum StartError {
     #[error(transparent)]
     RootToken(#[from] RootTokenError),
     /// The address is taken or not ours.
-    #[error("cannot listen on {address}, which DBFORGE_LISTEN can change")]
+    #[error("cannot listen on {address}; set DBFORGE_LISTEN to use another address")]
     Listen {
         /// Which address.
         address: SocketAddr,
@@ -105,10 +105,10 @@ pub enum StartError {
         source: io::Error,
     },
     /// The system gives no threads to answer with.
-    #[error("the threads that answer requests cannot be started")]
+    #[error("cannot start the HTTP threads")]
     Threads(#[source] io::Error),
     /// The alarm clock does not start.
-    #[error("the alarm clock does not start: {0}")]
+    #[error("cannot start the ticker: {0}")]
     AlarmClock(String),
 }
 
@@ -143,7 +143,7 @@ impl App {
             tracing::info!(
                 segments = segments.all,
                 archived = segments.archived,
-                "the event log's journal reaches into its archive, which must stay reachable"
+                "a part of the journal is in the archive, which must stay reachable"
             );
         }
         let log: Arc<dyn EventLog> = Arc::new(log);
@@ -244,7 +244,7 @@ fn open_control_db(forge_dir: &Path, log: Arc<dyn EventLog>) -> Result<Arc<Contr
     let (control_db, opening) = ControlDb::open(&file, log, export_line)
         .map_err(|error| StartError::ControlDb(error.to_string()))?;
     if let Opening::Replaced(reason) = opening {
-        tracing::warn!("control.db is built again from the log: {reason}");
+        tracing::warn!("rebuilding control.db from the log: {reason}");
     }
     Ok(Arc::new(control_db))
 }
@@ -263,7 +263,7 @@ async fn found(
         match submit(Command::RecordHealing { detail }).await {
             // The forge starts all the same: what makes room is taken, and reads go on.
             Err(SubmitError::NotAppended(AppendError::DiskFull)) => {
-                tracing::warn!("the disk is full: what was healed is not noted in the log");
+                tracing::warn!("the disk is full: the repair of the log is not recorded in it");
             }
             noted => drop(noted?),
         }

@@ -74,7 +74,7 @@ async fn docker(
         Some(path) => path.clone(),
         None => engine.host_data_dir(data_dir).await.map_err(|error| {
             StartError::Runtime(format!(
-                "the data folder's path on the engine's host is not known: {error}; \
+                "cannot find the data folder's path on the Docker host: {error}; \
                  set DBFORGE_HOST_DATA_DIR"
             ))
         })?,
@@ -121,8 +121,8 @@ async fn remember(control: &ControlPlane, runtime: &str, reason: &str) -> Result
     }
     if let Some(before) = &present.state.runtime {
         tracing::warn!(
-            "workers move from the {before} runtime to the {runtime} runtime; \
-             those of the {before} runtime are left where they are"
+            "switching from the {before} runtime to the {runtime} runtime; \
+             workers of the {before} runtime are left as they are"
         );
     }
     let command = Command::ChooseRuntime {

@@ -57,7 +57,7 @@ impl fmt::Debug for Timestamp {
 
 /// Why a text is no moment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no RFC 3339 time of the years 1970 to 9998, such as 2026-03-01T12:00:00Z")]
+#[error("`{0}` is not an RFC 3339 time between 1970 and 9998, such as 2026-03-01T12:00:00Z")]
 pub struct NotATimestamp(String);
 
 impl FromStr for Timestamp {
@@ -94,7 +94,7 @@ impl<'de> Deserialize<'de> for Timestamp {
 /// Why a text is no duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no duration; write `30s`, `15m`, `2h`, `7d` or a number of seconds, 100 years at most"
+    "`{0}` is not a duration; write `30s`, `15m`, `2h`, `7d` or a number of seconds, at most 100 years"
 )]
 pub struct NotADuration(String);
 

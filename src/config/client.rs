@@ -66,7 +66,9 @@ fn url(text: &str) -> Result<String, String> {
         .or_else(|| text.strip_prefix("https://"));
     match rest {
         Some(rest) if !rest.is_empty() && !rest.contains(['?', '#', ' ']) => Ok(text.to_owned()),
-        _ => Err(format!("`{text}` is no URL such as http://127.0.0.1:8080")),
+        _ => Err(format!(
+            "`{text}` is not a URL such as http://127.0.0.1:8080"
+        )),
     }
 }
 
@@ -75,7 +77,7 @@ fn token(text: &str) -> Result<Secret, &'static str> {
     if text.chars().all(|it| it.is_ascii_graphic()) {
         Ok(Secret::new(text.to_owned()))
     } else {
-        Err("a token has printable ASCII characters only")
+        Err("a token may contain only printable ASCII characters")
     }
 }
 
@@ -118,7 +120,7 @@ mod tests {
         let ConfigError(problems) = at("localhost:8080").unwrap_err();
         assert_eq!(
             problems,
-            ["DBFORGE_URL: `localhost:8080` is no URL such as http://127.0.0.1:8080"]
+            ["DBFORGE_URL: `localhost:8080` is not a URL such as http://127.0.0.1:8080"]
         );
     }
 }

@@ -192,7 +192,7 @@ pub struct WebhookLimits {
 
 /// Settings that cannot be used, all of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("these settings cannot be used:\n{}", .0.join("\n"))]
+#[error("invalid settings:\n{}", .0.join("\n"))]
 pub struct ConfigError(pub Vec<String>);
 
 impl Config {
@@ -351,7 +351,7 @@ impl Reader<'_> {
     fn count(&mut self, variable: &str) -> Option<usize> {
         self.value(variable, |text| match text.parse::<usize>() {
             Ok(count) if count > 0 => Ok(count),
-            _ => Err(format!("`{text}` is no whole number above 0")),
+            _ => Err(format!("`{text}` is not a whole number above 0")),
         })
     }
 
@@ -365,7 +365,7 @@ fn runtime_choice(text: &str) -> Result<RuntimeChoice, String> {
         "auto" => Ok(RuntimeChoice::Auto),
         "docker" => Ok(RuntimeChoice::Docker),
         "process" => Ok(RuntimeChoice::Process),
-        _ => Err(format!("`{text}` is none of auto, docker, process")),
+        _ => Err(format!("`{text}` is not one of auto, docker, process")),
     }
 }
 
@@ -376,14 +376,14 @@ const SEGMENT_BYTES: RangeInclusive<u64> = (4 << 10)..=(1 << 30);
 fn segment_bytes(text: &str) -> Result<u64, String> {
     let bytes = text.parse().ok().filter(|it| SEGMENT_BYTES.contains(it));
     let (least, most) = (SEGMENT_BYTES.start(), SEGMENT_BYTES.end());
-    bytes.ok_or_else(|| format!("`{text}` is no whole number from {least} to {most}"))
+    bytes.ok_or_else(|| format!("`{text}` is not a whole number from {least} to {most}"))
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        _ => Err(format!("`{text}` is none of text, json")),
+        _ => Err(format!("`{text}` is not one of text, json")),
     }
 }
 
@@ -404,7 +404,7 @@ fn user_and_group(text: &str) -> Result<UserAndGroup, String> {
             })
         })
         .filter(|it| it.user != 0)
-        .ok_or_else(|| format!("`{text}` is no `user:group` by number, or its user is root"))
+        .ok_or_else(|| format!("`{text}` is not a numeric `user:group`, or its user is root"))
 }
 
 #[cfg(test)]

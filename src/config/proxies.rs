@@ -59,7 +59,7 @@ impl FromStr for TrustedProxies {
             let network = word.parse::<IpNet>().ok();
             let network = network.or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from));
             networks.push(network.ok_or_else(|| {
-                format!("`{word}` is no network such as 10.0.0.0/8, no address, and none of private, loopback")
+                format!("`{word}` is not a network such as 10.0.0.0/8, an address, `private` or `loopback`")
             })?);
         }
         Ok(Self(networks))

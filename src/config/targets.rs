@@ -66,7 +66,7 @@ impl FromStr for Targets {
                 "link-local" => targets.link_local = true,
                 _ => {
                     return Err(format!(
-                        "`{word}` is none of public, private, loopback, link-local"
+                        "`{word}` is not one of public, private, loopback, link-local"
                     ));
                 }
             }

@@ -43,7 +43,9 @@ pub fn restore(forge_dir: &Path, log: &dyn EventLog) -> Result<State, ReadError>
         Err(reason) => {
             // A log that begins has none.
             if log.head().sequence > Sequence(0) {
-                tracing::info!("the log is folded from its first event; the checkpoint: {reason}");
+                tracing::info!(
+                    "rebuilding the state from the first event; cannot use the snapshot: {reason}"
+                );
             }
             State::default()
         }
@@ -67,8 +69,8 @@ pub async fn keep(control: Arc<ControlPlane>, forge_dir: Arc<Path>, stop: Cancel
             let save = move || save(&forge_dir, &control);
             match tokio::task::spawn_blocking(save).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "no checkpoint was saved"),
-                Err(error) => tracing::error!(%error, "saving a checkpoint panicked"),
+                Ok(Err(error)) => tracing::warn!(%error, "failed to save the state snapshot"),
+                Err(error) => tracing::error!(%error, "saving the state snapshot panicked"),
             }
             // One that was not saved is tried again when as much has happened again.
             saved = sequence;

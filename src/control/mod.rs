@@ -105,7 +105,7 @@ pub enum SubmitError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The caller's idempotency key was used for another request.
-    #[error("this idempotency key was used for another request")]
+    #[error("this idempotency key was used for a different request")]
     KeyReused,
     /// The database has changed since the caller looked.
     #[error("the database was last changed by event {actual}, not by {expected}")]
@@ -122,7 +122,7 @@ pub enum SubmitError {
     #[error(transparent)]
     Unreadable(#[from] ReadError),
     /// The gateway is stopping.
-    #[error("the gateway is stopping and takes no more commands")]
+    #[error("the gateway is shutting down and accepts no more commands")]
     Stopping,
 }
 
@@ -326,7 +326,7 @@ impl ControlPlane {
             .take();
         if let Some(writer) = writer {
             if writer.join().is_err() {
-                tracing::error!("the writer had panicked");
+                tracing::error!("the writer thread panicked");
             }
             self.log.close();
         }

@@ -204,7 +204,7 @@ impl Writer {
             kept = Ok(events);
         }
         if let Err(error) = &kept {
-            tracing::error!(%error, "a group of commands was not kept");
+            tracing::error!(%error, "failed to append a group of commands");
         }
         self.publish_after(group.state, kept.is_ok());
         let by_commit = kept.map(|events| {
@@ -270,7 +270,9 @@ impl Writer {
                 self.publish_after(state, true);
                 (self.listener)(events.into());
             }
-            Err(error) => tracing::error!(%error, "the log has events that cannot be followed"),
+            Err(error) => {
+                tracing::error!(%error, "failed to read events that another append left in the log")
+            }
         }
     }
 

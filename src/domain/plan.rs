@@ -162,7 +162,7 @@ impl Basis {
                 name,
                 sequence,
             } => match state.database(*database) {
-                None => Err(format!("database `{name}` is gone")),
+                None => Err(format!("database `{name}` no longer exists")),
                 Some(it) if it.sequence != *sequence => Err(format!(
                     "database `{name}` was last changed by event {}, not by event {sequence}",
                     it.sequence
@@ -171,9 +171,7 @@ impl Basis {
             },
             Self::Free { name, dns_label } => {
                 if state.free_dns_label(name) != *dns_label {
-                    return Err(format!(
-                        "the host label `{dns_label}` is not what it would get"
-                    ));
+                    return Err(format!("the host label `{dns_label}` is now taken"));
                 }
                 Ok(())
             }

@@ -42,16 +42,16 @@ pub struct Archived {
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// Somebody is at it.
-    #[error("the journal is being archived or healed by another process")]
+    #[error("another process is archiving or repairing the journal")]
     InUse,
     /// The archive is a link to what is not there.
-    #[error("the archive leads to {}, and nothing is there", target.display())]
+    #[error("the archive links to {}, which does not exist", target.display())]
     Unreachable {
         /// Where it leads.
         target: PathBuf,
     },
     /// What was written is not what is read back.
-    #[error("segment {segment:08} was compressed, and read back it is another one")]
+    #[error("the compressed copy of segment {segment:08} differs from the original")]
     ReadBack {
         /// The number of the segment.
         segment: u32,
@@ -170,7 +170,7 @@ pub(super) fn hold_off(folder: &Path) -> io::Result<File> {
             Ok(()) => return Ok(lock),
             Err(TryLockError::WouldBlock) if !patience.has_passed() => std::thread::sleep(PAUSE),
             Err(TryLockError::WouldBlock) => {
-                let reason = "`dbforge log archive` is at work; start again when it is done";
+                let reason = "`dbforge log archive` is running; start again when it has finished";
                 return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
             }
             Err(TryLockError::Error(error)) => return Err(error),

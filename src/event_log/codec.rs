@@ -35,13 +35,13 @@ const ADDITION_VERSION: u16 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The bytes have another form.
-    #[error("the stored form is broken: {0}")]
+    #[error("a stored commit is damaged: {0}")]
     Malformed(String),
     /// A commit has at least one event.
-    #[error("a commit holds no event")]
+    #[error("a commit has no events")]
     NoEvents,
     /// Written by a later version of this program.
-    #[error("event kind {kind} in schema version {schema_version} is not known to this version")]
+    #[error("this version does not know event kind {kind} in schema version {schema_version}")]
     UnknownForm {
         /// The stored number of the kind.
         kind: u16,
@@ -49,7 +49,7 @@ pub enum DecodeError {
         schema_version: u16,
     },
     /// The stream beside the event and the event itself disagree.
-    #[error("event {0} is stored in a stream that is not its own")]
+    #[error("event {0} is stored in the wrong stream")]
     WrongStream(Sequence),
 }
 

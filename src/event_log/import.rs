@@ -40,25 +40,25 @@ pub struct ImportError {
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     /// It cannot be read.
-    #[error("it cannot be read")]
+    #[error("cannot read the line")]
     Io(#[from] io::Error),
     /// It is longer than any event.
-    #[error("it has more than {MAX_LINE_BYTES} bytes")]
+    #[error("the line is longer than {MAX_LINE_BYTES} bytes")]
     TooLong,
     /// It is no JSON object of the right form.
-    #[error("it is no event: {0}")]
+    #[error("not an event: {0}")]
     Form(#[from] serde_json::Error),
     /// The event's kind is not known.
-    #[error("there is no event kind `{0}`")]
+    #[error("unknown event kind `{0}`")]
     Kind(String),
     /// Its data is not what its kind says.
     #[error(transparent)]
     Data(#[from] DecodeError),
     /// A field is left out that an export has.
-    #[error("it has no `{0}`")]
+    #[error("missing field `{0}`")]
     Missing(&'static str),
     /// A field contradicts the event or the line before.
-    #[error("its `{field}` should be {expected}")]
+    #[error("`{field}` should be {expected}")]
     Wrong {
         /// Which field.
         field: &'static str,
@@ -69,7 +69,7 @@ pub enum LineError {
     #[error("{0}")]
     Unlinked(String),
     /// It says the same in other bytes.
-    #[error("it is not what an export writes")]
+    #[error("not a line that an export writes")]
     NotAsWritten,
 }
 

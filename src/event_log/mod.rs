@@ -107,7 +107,7 @@ pub enum AppendError {
     },
     /// The log took the group, and its answer was lost: the events are in the log, or will be, or
     /// never. Whatever is appended behind the same end meets a conflict if they are.
-    #[error("it is not known whether the event log kept the command: {reason}")]
+    #[error("the outcome of the append is unknown: {reason}")]
     Unknown {
         /// What happened to the answer.
         reason: String,
@@ -122,10 +122,10 @@ pub enum AppendError {
     #[error("the disk that holds the event log is full")]
     DiskFull,
     /// The process has no file descriptor left; nothing was kept, and a later append may work.
-    #[error("the event log could not open its next file: no file descriptor is left")]
+    #[error("the event log cannot open its next file: out of file descriptors")]
     NoFiles,
     /// The commit is larger than the log takes.
-    #[error("a commit of {bytes} bytes is larger than the {limit} that the event log takes")]
+    #[error("a commit of {bytes} bytes exceeds the limit of {limit} bytes")]
     TooLarge {
         /// Its size.
         bytes: usize,
@@ -136,7 +136,7 @@ pub enum AppendError {
 
 /// Why events could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("events behind sequence {after} cannot be read: {reason}")]
+#[error("cannot read events after sequence {after}: {reason}")]
 pub struct ReadError {
     /// Where reading began.
     pub after: Sequence,

@@ -23,7 +23,7 @@ pub async fn run(
         let signed = tokio::task::spawn_blocking(move || sign_due(&control, &checkpoints)).await;
         match signed {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "no checkpoint was signed"),
+            Ok(Err(error)) => tracing::warn!(%error, "failed to sign a checkpoint"),
             Err(error) => tracing::error!(%error, "signing a checkpoint panicked"),
         }
         tokio::select! {

@@ -63,7 +63,7 @@ impl Retention {
             let request = control.fresh_request();
             let submission = Submission::new(command, Actor::named("retention"), request);
             if let Err(error) = control.submit(submission).await {
-                tracing::warn!(request.id = %request, %error, "the retention was refused");
+                tracing::warn!(request.id = %request, %error, "failed to apply retention");
             }
         }
     }

@@ -77,7 +77,7 @@ impl Runner {
             .await
             .is_err()
         {
-            tracing::warn!("some jobs are unfinished; they go on at the next start");
+            tracing::warn!("some jobs are unfinished; they resume at the next start");
         }
     }
 
@@ -211,7 +211,7 @@ impl Runner {
         let Some(database) = present.state.database(job.database) else {
             return Err(StepError::permanent(
                 JobErrorCode::DatabaseGone,
-                format!("database `{}` is gone", job.database_name),
+                format!("database `{}` no longer exists", job.database_name),
             ));
         };
         let context = StepContext {
@@ -279,7 +279,7 @@ impl Runner {
     /// running the step again: steps may be repeated.
     async fn move_to_rest(&self, id: JobId) {
         if let Err(error) = self.move_until_rest(id).await {
-            tracing::error!(job.id = %id, %error, "what came of a job could not be recorded");
+            tracing::error!(job.id = %id, %error, "failed to record job result");
             tokio::time::sleep(REPORT_AGAIN).await;
         }
         self.let_go(id);

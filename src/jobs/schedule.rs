@@ -56,7 +56,7 @@ impl AlarmClock {
     pub async fn stop(mut self) {
         self.watch.abort();
         if let Err(error) = self.scheduler.shutdown().await {
-            tracing::warn!(%error, "the alarm clock did not stop cleanly");
+            tracing::warn!(%error, "the ticker did not stop cleanly");
         }
     }
 }

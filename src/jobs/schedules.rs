@@ -42,8 +42,8 @@ pub async fn fire_due(control: &ControlPlane) {
 async fn rewind(control: &ControlPlane, schedule: &Schedule) {
     tracing::warn!(
         schedule.id = %schedule.id,
-        "schedule `{}` is done with times up to {}, which are still to come: the clock was \
-         ahead. It goes on from now",
+        "schedule `{}` already ran for times up to {}, which are in the future: the clock was \
+         ahead. It continues from now",
         schedule.name,
         schedule.done_until,
     );
@@ -53,7 +53,7 @@ async fn rewind(control: &ControlPlane, schedule: &Schedule) {
     };
     let submission = Submission::new(command, actor(schedule), request);
     if let Err(error) = control.submit(submission).await {
-        tracing::warn!(request.id = %request, schedule.id = %schedule.id, %error, "schedule `{}` was not set back", schedule.name);
+        tracing::warn!(request.id = %request, schedule.id = %schedule.id, %error, "failed to rewind schedule `{}`", schedule.name);
     }
 }
 
@@ -73,7 +73,7 @@ async fn fire(control: &ControlPlane, schedule: &Schedule, nominal: Timestamp) {
         ..Submission::new(command, actor(schedule), request)
     };
     if let Err(error) = control.submit(submission).await {
-        tracing::warn!(request.id = %request, schedule.id = %schedule.id, %error, "schedule `{}` was not carried out", schedule.name);
+        tracing::warn!(request.id = %request, schedule.id = %schedule.id, %error, "failed to run schedule `{}`", schedule.name);
     }
 }
 

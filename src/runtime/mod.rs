@@ -186,7 +186,7 @@ impl WorkerState {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuntimeError {
     /// The engine does not answer, or not in time.
-    #[error("the {runtime} runtime does not answer: {reason}")]
+    #[error("the {runtime} runtime is unreachable: {reason}")]
     Unavailable {
         /// Which runtime.
         runtime: &'static str,
@@ -194,7 +194,7 @@ pub enum RuntimeError {
         reason: String,
     },
     /// The engine answered with an error that may pass.
-    #[error("the {runtime} runtime could not {action}: {reason}")]
+    #[error("the {runtime} runtime failed to {action}: {reason}")]
     Failed {
         /// Which runtime.
         runtime: &'static str,

@@ -52,13 +52,13 @@ pub enum Unfit {
         source: io::Error,
     },
     /// A link, a folder, a pipe.
-    #[error("{} is no regular file", path.display())]
+    #[error("{} is not a regular file", path.display())]
     NotAFile {
         /// The database's file.
         path: PathBuf,
     },
     /// It begins otherwise than SQLite's files do.
-    #[error("{} is no SQLite database", path.display())]
+    #[error("{} is not an SQLite database", path.display())]
     NotADatabase {
         /// The database's file.
         path: PathBuf,

@@ -13,21 +13,21 @@ pub(super) fn look(data_dir: &Path, forge_dir: &Path) -> Vec<Finding> {
     let shown = data_dir.display();
     match fs::metadata(data_dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let seen = format!("{shown} is not there yet");
+            let seen = format!("{shown} does not exist yet");
             return vec![Finding::ok(
                 "folder",
-                format!("{seen}; the first start makes it"),
+                format!("{seen}; the first start creates it"),
             )];
         }
         Err(error) => {
-            let next = "start the gateway as a user who may read it";
+            let next = "run as a user who can read it";
             return vec![Finding::fail("folder", format!("{shown}: {error}"), next)];
         }
         Ok(found) if !found.is_dir() => {
-            let next = "move it away, or set DBFORGE_DATA_DIR";
+            let next = "move it, or set DBFORGE_DATA_DIR";
             return vec![Finding::fail(
                 "folder",
-                format!("{shown} is no folder"),
+                format!("{shown} is not a folder"),
                 next,
             )];
         }
@@ -38,32 +38,32 @@ pub(super) fn look(data_dir: &Path, forge_dir: &Path) -> Vec<Finding> {
         Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
     ) {
         let seen = format!("{shown}: {error}");
-        let next = "this user cannot run the gateway on it; ask as the user who does";
+        let next = "run as the user of the gateway";
         return vec![Finding::warn("folder", seen, next)];
     }
     if let Err(error) = check_layout(data_dir) {
-        let next = "the gateway does not start before";
+        let next = "the gateway does not start until this is fixed";
         return vec![Finding::fail("folder", error.to_string(), next)];
     }
     if !forge_dir.is_dir() {
-        let seen = format!("{shown} holds no forge yet; the first start makes one");
+        let seen = format!("{shown} has no forge yet; the first start creates one");
         return vec![Finding::ok("folder", seen)];
     }
     vec![
         Finding::ok("folder", shown.to_string()),
-        closed(forge_dir, "closed to others", "chmod 700"),
+        closed(forge_dir, "not accessible to others", "chmod 700"),
         root_token(&forge_dir.join("root-token")),
     ]
 }
 
 fn root_token(file: &Path) -> Finding {
     if !file.exists() {
-        let seen = "none is kept; the next start makes one unless DBFORGE_ROOT_TOKEN is set";
+        let seen = "none stored; the next start creates one unless DBFORGE_ROOT_TOKEN is set";
         return Finding::ok("root token", seen);
     }
     Finding {
         what: "root token",
-        ..closed(file, "kept, and closed to others", "chmod 600")
+        ..closed(file, "stored, not accessible to others", "chmod 600")
     }
 }
 
@@ -73,11 +73,11 @@ fn closed(path: &Path, seen: &str, remedy: &str) -> Finding {
         Ok(found) if found.permissions().mode() & OTHERS == 0 => Finding::ok("secrets", seen),
         Ok(found) => {
             let mode = found.permissions().mode() & 0o777;
-            let seen = format!("{shown} is open to others (mode {mode:o})");
-            Finding::fail("secrets", seen, format!("`{remedy} {shown}`"))
+            let seen = format!("{shown} is accessible to others (mode {mode:o})");
+            Finding::fail("secrets", seen, format!("run `{remedy} {shown}`"))
         }
         Err(error) => {
-            let next = "ask as the user who runs the gateway";
+            let next = "run as the user of the gateway";
             Finding::warn("secrets", format!("{shown}: {error}"), next)
         }
     }

@@ -84,12 +84,12 @@ fn journal(verified: &Result<Verified, VerifyError>) -> Finding {
 fn clock(last_event: Timestamp, now: Timestamp) -> Finding {
     let lead = last_event.since(now);
     if lead < CLOCK_TOLERANCE {
-        return Finding::ok("clock", "has come to the last event's time");
+        return Finding::ok("clock", "not behind the last event");
     }
     Finding::warn(
         "clock",
         format!(
-            "shows {now}, and the last event is of {last_event}, {} s ahead",
+            "the clock shows {now}, but the last event is from {last_event}, {} s ahead",
             lead.as_secs()
         ),
         "see that it is right. If it is, nothing needs to be done: it was ahead once, and until \
@@ -114,8 +114,12 @@ const CHECKPOINTS_HINT: &str = "`dbforge log verify` says whether they are signe
 /// Everything here is made again from the journal, so its absence is no harm while that is whole.
 fn copies(forge_dir: &Path, verified: &Result<Verified, VerifyError>) -> Vec<Finding> {
     let copies = [
-        ("events.sled", "index", Some("the next start makes it")),
-        ("control.db", "read model", Some("the next start makes it")),
+        ("events.sled", "index", Some("the next start rebuilds it")),
+        (
+            "control.db",
+            "read model",
+            Some("the next start rebuilds it"),
+        ),
         // A gateway that never stopped has written none yet.
         ("HEAD", "head file", None),
     ];
@@ -123,15 +127,15 @@ fn copies(forge_dir: &Path, verified: &Result<Verified, VerifyError>) -> Vec<Fin
         .into_iter()
         .map(|(file, what, without)| {
             if forge_dir.join(file).exists() {
-                return Finding::ok(what, format!("{file} is there"));
+                return Finding::ok(what, format!("{file} exists"));
             }
-            let seen = format!("{file} is not there");
+            let seen = format!("{file} does not exist");
             match verified {
                 Ok(whole) => match without {
                     Some(next) if whole.events > 0 => Finding::warn(what, seen, next),
                     _ => Finding::ok(what, format!("{seen} yet")),
                 },
-                Err(_) => Finding::fail(what, seen, "it cannot help to heal the journal"),
+                Err(_) => Finding::fail(what, seen, "the journal cannot be repaired from it"),
             }
         })
         .collect()
@@ -149,19 +153,16 @@ fn files(data_dir: &Path, state: &State) -> Finding {
         let engine = engines.find(&database.engine.0)?;
         let (seen, help) = match engine.data_file(&folder) {
             Ok(seen) => seen.trouble()?,
-            Err(_) => (
-                "cannot be looked at",
-                "ask as the user who runs the gateway",
-            ),
+            Err(_) => ("cannot be read", "run as the user of the gateway"),
         };
-        let seen = format!("that of {} ({}) {seen}", database.name, database.id);
+        let seen = format!("the file of {} ({}) {seen}", database.name, database.id);
         Some((seen, help))
     });
     let (seen, help): (Vec<_>, BTreeSet<_>) = troubles.unzip();
     if seen.is_empty() {
         return Finding::ok(
             "files",
-            format!("all are there of {} databases", in_place.len()),
+            format!("the files of all {} databases exist", in_place.len()),
         );
     }
     let help: Vec<_> = help.into_iter().collect();

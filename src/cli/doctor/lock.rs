@@ -14,8 +14,12 @@ pub(super) fn look(forge_dir: &Path) -> Finding {
     let locks = match fs::read_to_string(LOCKS) {
         Ok(locks) => locks,
         Err(error) => {
-            let seen = format!("cannot be told: {LOCKS}: {error}");
-            return Finding::warn("lock", seen, "see with `dbforge health` if one is running");
+            let seen = format!("unknown: {LOCKS}: {error}");
+            return Finding::warn(
+                "lock",
+                seen,
+                "run `dbforge health` to see whether a gateway is running",
+            );
         }
     };
     match holder(&locks, lock.ino()) {

@@ -17,18 +17,18 @@ pub(super) fn look_at_disk(data_dir: &Path) -> Finding {
         Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
         Err(error) => {
             let seen = format!("{}: {error}", folder.display());
-            return Finding::warn("disk", seen, "its free space is not known");
+            return Finding::warn("disk", seen, "the free space is unknown");
         }
     };
     let seen = format!("{} MiB free", free >> 20);
     // The bound of `/readyz`.
     if free < room_for_commands(&data_dir.join(".forge")) {
-        let next = "deletes, purges and cancels alone are taken; purge what is not needed, or make \
-             room otherwise";
+        let next = "only deletes, purges and cancels are accepted; purge databases, or free disk \
+             space";
         return Finding::fail("disk", seen, next);
     }
     if free < LITTLE_ROOM {
-        return Finding::warn("disk", seen, "make room before it is used up");
+        return Finding::warn("disk", seen, "free disk space soon");
     }
     Finding::ok("disk", seen)
 }
@@ -70,12 +70,12 @@ fn docker(config: &Config, why: &str) -> Finding {
             Finding::fail("runtime", format!("{why}: {availability}"), next)
         }
         Ok(availability @ DockerAvailability::NoEngine { .. }) => {
-            let next = "start the engine, and see that this user may speak to it; SQL on ready \
-                 databases goes on meanwhile";
+            let next = "start Docker, and check that this user may use it; SQL on ready \
+                 databases still works";
             Finding::fail("runtime", format!("{why}: {availability}"), next)
         }
         Err(error) => {
-            let next = "look again";
+            let next = "try again";
             Finding::warn("runtime", format!("{why}: {error}"), next)
         }
     }

@@ -96,13 +96,13 @@ pub(super) fn doctor(args: &DoctorArgs, environment: &dyn Environment) -> Result
                 say(Finding::fail(
                     "settings",
                     problem,
-                    "the gateway does not start with it",
+                    "the gateway does not start until this is fixed",
                 ))?;
             }
             return Err(Failure::told(Exit::Damage));
         }
     };
-    say(Finding::ok("settings", "all can be used"))?;
+    say(Finding::ok("settings", "all valid"))?;
     let data_dir = &config.data_dir;
     let forge_dir = data_dir.join(".forge");
     for finding in folder::look(data_dir, &forge_dir) {

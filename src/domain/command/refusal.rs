@@ -20,7 +20,7 @@ pub enum Refusal {
         engine: EngineName,
     },
     /// Its time to live has ended.
-    #[error("the time of database `{name}` ended at {at}")]
+    #[error("database `{name}` expired at {at}")]
     DatabaseExpired {
         /// Its name.
         name: DatabaseName,
@@ -28,13 +28,13 @@ pub enum Refusal {
         at: Timestamp,
     },
     /// Its files are being removed already, so its purge does not stop.
-    #[error("job {0} has removed files already, so it cannot be cancelled")]
+    #[error("job {0} has already removed files and can no longer be cancelled")]
     NoWayBack(JobId),
     /// Never created, or gone for good.
     #[error("there is no database `{0}`")]
     DatabaseNotFound(String),
     /// It is in the trash, or on its way there.
-    #[error("database `{0}` has been deleted; it can be undeleted while it is in the trash")]
+    #[error("database `{0}` was deleted; undelete it while it is in the trash")]
     DatabaseDeleted(DatabaseName),
     /// It is being removed for good.
     #[error("database `{0}` is being purged")]
@@ -61,7 +61,7 @@ pub enum Refusal {
         wanted: &'static str,
     },
     /// A job on it is stuck: new work has to wait for a person.
-    #[error("a job on database `{name}` is stuck, so nothing else can be done to it")]
+    #[error("database `{name}` is blocked by a stuck job")]
     DatabaseStuck {
         /// Its name.
         name: DatabaseName,
@@ -82,7 +82,7 @@ pub enum Refusal {
         wanted: &'static str,
     },
     /// The queue has no room.
-    #[error("{unfinished} jobs are unfinished; no more are taken until some end")]
+    #[error("job queue is full: {unfinished} jobs are unfinished")]
     QueueFull {
         /// How many there are.
         unfinished: usize,
@@ -104,11 +104,11 @@ pub enum Refusal {
     WebhookNotFound(String),
     /// The token that made a schedule does not allow its command any more.
     #[error(
-        "the token that made schedule `{0}` is revoked, has expired, or does not allow this any more"
+        "the token of schedule `{0}` is revoked, has expired, or no longer allows this command"
     )]
     ScheduleWithoutRight(String),
     /// The job of the time before has not ended.
-    #[error("job {0} of the time before has not ended")]
+    #[error("the previous run's job {0} has not ended")]
     ScheduleOverlaps(JobId),
     /// No plan of that id, or one that is forgotten.
     #[error("there is no plan `{0}`")]
@@ -122,13 +122,13 @@ pub enum Refusal {
         changed: String,
     },
     /// So many plans wait that no more are kept.
-    #[error("{most} plans wait to be applied; each is forgotten after a day")]
+    #[error("plan limit reached ({most}); plans expire after a day")]
     TooManyPlans {
         /// How many wait.
         most: usize,
     },
     /// The data folder has its identity already.
-    #[error("the forge was founded before")]
+    #[error("the forge is already initialized")]
     AlreadyFounded,
     /// A part of the command breaks a rule for values.
     #[error("{0}")]

@@ -18,7 +18,7 @@ pub(super) fn end_followers(state: &State, database: &Database) -> Vec<Event> {
         let error = JobError {
             code: JobErrorCode::NameTaken,
             detail: format!(
-                "database {} was not deleted and has the name `{}` still",
+                "database {} was not deleted and still has the name `{}`",
                 database.id, database.name
             ),
         };

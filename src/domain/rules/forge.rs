@@ -57,12 +57,12 @@ pub(super) fn issue_token(
     }
     if databases.is_empty() || databases.len() > MAX_TOKEN_PATTERNS {
         return Err(Refusal::Invalid(format!(
-            "a token covers 1 to {MAX_TOKEN_PATTERNS} database patterns; `*` covers all"
+            "a token has 1 to {MAX_TOKEN_PATTERNS} database patterns; `*` covers all"
         )));
     }
     if expires_in.is_some_and(|it| it < MIN_TOKEN_LIFE) {
         return Err(Refusal::Invalid(
-            "a token lives for at least one second".into(),
+            "a token must be valid for at least one second".into(),
         ));
     }
     if scopes.is_empty() {

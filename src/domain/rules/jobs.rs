@@ -41,7 +41,7 @@ pub(super) fn start(
         let error = JobError {
             code: JobErrorCode::DatabaseGone,
             detail: format!(
-                "database `{}` is {} when the job's turn comes, so there is nothing to {}",
+                "database `{}` is {} by the time the job runs, so there is nothing to {}",
                 database.name,
                 database.state(),
                 job.kind
@@ -105,7 +105,7 @@ pub(super) fn resume(state: &State, id: JobId, step: &StepName) -> Result<Vec<Ev
 pub(super) fn cancel(state: &State, id: JobId) -> Result<Vec<Event>, Refusal> {
     let job = unfinished(state, id)?;
     if job.compensating {
-        return Err(wrong_state(job, "cancelled: it is being undone"));
+        return Err(wrong_state(job, "cancelled: it is rolling back"));
     }
     if has_no_way_back(state, job) {
         return Err(Refusal::NoWayBack(id));
@@ -130,7 +130,7 @@ pub(super) fn cancel(state: &State, id: JobId) -> Result<Vec<Event>, Refusal> {
 pub(super) fn release(state: &State, id: JobId) -> Result<Vec<Event>, Refusal> {
     let job = unfinished(state, id)?;
     if !matches!(job.state, JobState::Stuck | JobState::RetryWait) {
-        return Err(wrong_state(job, "tried again now"));
+        return Err(wrong_state(job, "retried now"));
     }
     Ok(vec![
         JobReleased {

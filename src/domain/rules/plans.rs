@@ -43,7 +43,7 @@ pub(super) fn apply(state: &State, id: PlanId, facts: &Facts) -> Result<Vec<Even
         return Ok(Vec::new());
     }
     if plan.expires_at <= facts.now {
-        return Err(plan.stale(format!("it has expired at {}", plan.expires_at)));
+        return Err(plan.stale(format!("it expired at {}", plan.expires_at)));
     }
     let decided = decide(state, &plan.command(state)?, facts);
     let mut events = decided.map_err(|refusal| {

@@ -13,7 +13,7 @@ pub(super) fn quarantine(
 ) -> Result<Vec<Event>, Refusal> {
     if state.database(labelled).is_some() {
         return Err(Refusal::Invalid(format!(
-            "worker `{name}` belongs to a database that is known"
+            "worker `{name}` belongs to an existing database"
         )));
     }
     if state.quarantined.contains(worker) {

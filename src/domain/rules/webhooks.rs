@@ -29,7 +29,7 @@ pub(super) fn create(
         )));
     }
     if state.webhook(id).is_some() {
-        return Err(Refusal::Invalid(format!("there is a webhook {id} already")));
+        return Err(Refusal::Invalid(format!("webhook {id} already exists")));
     }
     check(plan)?;
     let created = WebhookCreated {
@@ -83,9 +83,7 @@ fn check(plan: &WebhookPlan) -> Result<(), Refusal> {
         .map_err(|what| Refusal::Invalid(format!("the url of a webhook {what}")))?;
     let unknown = |it: &&String| EventKind::from_word(it).is_none();
     if let Some(kind) = plan.kinds.iter().find(unknown) {
-        return Err(Refusal::Invalid(format!(
-            "there is no kind of event `{kind}`"
-        )));
+        return Err(Refusal::Invalid(format!("unknown event kind `{kind}`")));
     }
     let is_plain = |it: char| it.is_ascii_alphanumeric() || "-_.*".contains(it);
     let is_pattern =
@@ -93,7 +91,7 @@ fn check(plan: &WebhookPlan) -> Result<(), Refusal> {
     let count = plan.databases.len();
     if !(1..=MAX_PATTERNS).contains(&count) || !plan.databases.iter().all(is_pattern) {
         return Err(Refusal::Invalid(format!(
-            "a webhook is for 1 to {MAX_PATTERNS} names or patterns of databases; `*` is all"
+            "a webhook has 1 to {MAX_PATTERNS} database names or patterns; `*` covers all"
         )));
     }
     Ok(())
@@ -104,16 +102,16 @@ fn check_url(text: &str) -> Result<(), &'static str> {
     if text.len() > MAX_URL {
         return Err("is too long");
     }
-    let url = Url::parse(text).map_err(|_| "is no address")?;
+    let url = Url::parse(text).map_err(|_| "is not a valid URL")?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err("begins with http:// or https:// and names a host");
+        return Err("must begin with http:// or https:// and name a host");
     }
     // The log keeps it for ever, and shows it to who may read the history.
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds no user and no password; the signature proves who sends");
+        return Err("must not contain a user or password; verify the signature instead");
     }
     if url.fragment().is_some() {
-        return Err("has no `#` part: nothing sends it");
+        return Err("must not contain a `#` fragment");
     }
     Ok(())
 }

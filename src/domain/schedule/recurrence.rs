@@ -30,7 +30,7 @@ pub struct Recurrence {
 pub enum NotARecurrence {
     /// The pattern cannot be read.
     #[error(
-        "`{pattern}` is no cron pattern of five fields (minute, hour, day of month, month, \
+        "`{pattern}` is not a cron pattern of five fields (minute, hour, day of month, month, \
          day of week): {reason}"
     )]
     Pattern {
@@ -40,10 +40,10 @@ pub enum NotARecurrence {
         reason: String,
     },
     /// The pattern names no moment at all, such as the 30th of February.
-    #[error("`{0}` never comes")]
+    #[error("`{0}` never matches a date")]
     Never(String),
     /// No such zone.
-    #[error("there is no time zone `{0}`; names are like Europe/Berlin, America/New_York or UTC")]
+    #[error("unknown time zone `{0}`; use a name like Europe/Berlin, America/New_York or UTC")]
     Zone(String),
 }
 

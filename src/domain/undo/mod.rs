@@ -53,7 +53,7 @@ pub enum CannotUndo {
         reason: &'static str,
     },
     /// Somebody has undone it.
-    #[error("event {event} was undone already, by event {by}")]
+    #[error("event {event} was already undone by event {by}")]
     Already {
         /// The event of the command.
         event: Sequence,
@@ -61,7 +61,7 @@ pub enum CannotUndo {
         by: Sequence,
     },
     /// A later command has changed the same thing.
-    #[error("event {event} cannot be undone any more: event {by} has changed the same since")]
+    #[error("event {event} can no longer be undone: event {by} changed the same object later")]
     Superseded {
         /// The event of the command.
         event: Sequence,
@@ -137,7 +137,7 @@ fn undo_job(
         }
         Some(EventKind::JobSucceeded) => {}
         Some(_) => {
-            let reason = "its job did not succeed, and what that had done was undone then";
+            let reason = "its job did not succeed and was rolled back";
             return Err(never(cause, reason));
         }
     }
@@ -147,12 +147,12 @@ fn undo_job(
         JobKind::StopDatabase => Command::StartDatabase { database },
         JobKind::StartDatabase => Command::StopDatabase { database },
         JobKind::PurgeDatabase => {
-            return Err(never(cause, "a purge removes the files for good"));
+            return Err(never(cause, "a purge deletes the files permanently"));
         }
         JobKind::RestartWorker | JobKind::RepairWorker { .. } => {
             return Err(never(
                 cause,
-                "a fresh worker is no other than the one before",
+                "a restart changes nothing that could be restored",
             ));
         }
     };
@@ -223,7 +223,7 @@ fn undo_change(
             };
             Some(Database::begun_by(it, first))
         })
-        .ok_or_else(|| never(cause, "the database's beginning is not in the log"))?;
+        .ok_or_else(|| never(cause, "the log does not contain the database's creation"))?;
     let mut told = told.peekable();
     while let Some(earlier) = told.next_if(|it| it.sequence < cause.sequence) {
         database.evolve(earlier);
@@ -249,7 +249,7 @@ fn undo_change(
     }
     let past = before.expires_at.is_some_and(|at| at <= story.now);
     if before.expires_at != it.expires_at && past {
-        let reason = "the time at which it was to go to the trash before has passed";
+        let reason = "its previous expiry time has passed";
         return Err(never(cause, reason));
     }
     let change = DatabaseChange {

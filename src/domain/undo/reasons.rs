@@ -17,38 +17,38 @@ pub(super) fn is_undoable(kind: EventKind) -> bool {
 /// Why nothing takes back what an event of this kind tells.
 pub(super) fn reason(kind: EventKind) -> &'static str {
     match kind {
-        EventKind::ForgeFounded => "a forge is founded once",
-        EventKind::RuntimeChosen => "the runtime is chosen by the gateway's settings",
-        EventKind::TokenRevoked => {
-            "a revoked token stays revoked, since somebody had a reason; make another one"
-        }
-        EventKind::LogHealed => "a healed log is not damaged again",
-        EventKind::ScheduleFired => "this time of the schedule put no job in the queue",
+        EventKind::ForgeFounded => "a forge is initialized only once",
+        EventKind::RuntimeChosen => "the gateway's settings choose the runtime",
+        EventKind::TokenRevoked => "a revoked token cannot be restored; create a new one",
+        EventKind::LogHealed => "a repaired log cannot be un-repaired",
+        EventKind::ScheduleFired => "this run of the schedule created no job",
         EventKind::WorkerQuarantined | EventKind::QuarantineEnded => {
-            "the worker that was set aside has ended"
+            "the quarantined worker was stopped"
         }
-        EventKind::PassAllowed => "the pass that it allowed has been",
-        EventKind::FolderTrashed => "no database is known by the folder",
-        EventKind::DatabaseDegraded => "the reconciler has found it so; `restart` tries again",
+        EventKind::PassAllowed => "the allowed pass has already run",
+        EventKind::FolderTrashed => "the folder belongs to no database",
+        EventKind::DatabaseDegraded => {
+            "the reconciler found it degraded; use `restart` to try again"
+        }
         EventKind::WebhookCreated
         | EventKind::WebhookChanged
         | EventKind::WebhookDeleted
         | EventKind::WebhookDisabled
         | EventKind::WebhookEnabled => {
-            "webhooks are changed, deleted and enabled by their own routes; a secret is made once"
+            "webhooks cannot be undone; use the routes below /v1/webhooks"
         }
         EventKind::NothingChanged => "it changed nothing",
-        EventKind::ScheduleRewound => "the clock is right, and the schedule follows it",
-        EventKind::DatabaseSetAside => "its files are being removed for good",
+        EventKind::ScheduleRewound => "the schedule follows the corrected clock",
+        EventKind::DatabaseSetAside => "its files are being permanently deleted",
         EventKind::NodeJoined | EventKind::DatabasePlaced => {
-            "where databases belong is not undone; place them anew"
+            "the placement of databases cannot be undone"
         }
         EventKind::PlanMade | EventKind::PlanApplied => "a plan alone changes nothing",
         EventKind::JobCancelRequested
         | EventKind::JobCancelled
         | EventKind::JobCompensating
         | EventKind::JobReleased => {
-            "a job that was cancelled or released does not go back; send its command again"
+            "a cancelled or released job does not continue; send its command again"
         }
         EventKind::DatabaseRequested
         | EventKind::DatabaseReady
@@ -73,6 +73,6 @@ pub(super) fn reason(kind: EventKind) -> &'static str {
         | EventKind::TokenIssued
         | EventKind::ScheduleCreated
         | EventKind::ScheduleChanged
-        | EventKind::ScheduleDeleted => "no command is known that caused it",
+        | EventKind::ScheduleDeleted => "the log has no command that caused it",
     }
 }

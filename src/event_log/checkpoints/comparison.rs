@@ -28,7 +28,7 @@ pub struct Held {
 pub enum Contradiction {
     /// It ends below it.
     #[error(
-        "the tail is cut: the log ends at event {end}, but a checkpoint of {time} signed event \
+        "the log is truncated: it ends at event {end}, but a checkpoint of {time} signed event \
          {signed}"
     )]
     TailCut {
@@ -41,7 +41,7 @@ pub enum Contradiction {
     },
     /// It has another event there: it, or something before it, was changed.
     #[error(
-        "this is another history: event {signed} is not the one that a checkpoint of {time} signed"
+        "this is a different history: event {signed} is not the one that a checkpoint of {time} signed"
     )]
     Differs {
         /// The event that was signed.

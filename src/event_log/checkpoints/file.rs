@@ -29,7 +29,7 @@ pub enum FileError {
     #[error("the checkpoints cannot be read: {0}")]
     Io(#[from] io::Error),
     /// A line is no checkpoint.
-    #[error("line {line} of the checkpoints is none")]
+    #[error("line {line} is not a checkpoint")]
     NoCheckpoint {
         /// Its number, from 1.
         line: u64,
@@ -134,7 +134,7 @@ impl Checkpoints {
         if let Some(above) = self.folder.parent() {
             File::open(above)?.sync_all()?;
         }
-        tracing::info!(key.id = %key.public().id(), "a key was made that signs checkpoints");
+        tracing::info!(key.id = %key.public().id(), "created a key for signing checkpoints");
         Ok(key)
     }
 }

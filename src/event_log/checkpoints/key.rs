@@ -22,17 +22,17 @@ pub struct PublicKey(ed25519_dalek::VerifyingKey);
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The disk, or the source of random numbers, refused.
-    #[error("the key of the checkpoints cannot be had: {0}")]
+    #[error("cannot read or create the key for signing checkpoints: {0}")]
     Io(#[from] io::Error),
     /// What lies there is no key. It is not replaced: somebody may still have a copy of the true
     /// one.
-    #[error("the file of the checkpoints' key holds no key")]
+    #[error("the key file for signing checkpoints contains no valid key")]
     NoKey,
 }
 
 /// A text that is no public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a public key of checkpoints is 64 hex digits, as `dbforge audit key` prints it")]
+#[error("a public key has 64 hex digits, as printed by `dbforge audit key`")]
 pub struct NoKey;
 
 impl SigningKey {

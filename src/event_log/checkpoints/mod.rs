@@ -82,7 +82,7 @@ impl Checkpoint {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// Nobody vouches for the key.
-    #[error("it names the key {0}, which is none of those that are trusted")]
+    #[error("it was signed with the key {0}, which is not trusted")]
     OtherKey(String),
     /// It was changed, or never signed.
     #[error("its signature does not match")]

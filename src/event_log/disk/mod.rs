@@ -125,7 +125,7 @@ impl EventLog for DiskEventLog {
         }
         let group = chain::record_group(self.head(), expected_end, commits)?;
         let (History::Whole(log), Some(journal)) = (&self.history, &mut writer.journal) else {
-            return Err(self.turn_read_only("it was opened so".to_owned()));
+            return Err(self.turn_read_only("it was opened read-only".to_owned()));
         };
         if group.commits.is_empty() {
             return Ok(group.events);
@@ -254,6 +254,6 @@ fn write_head_file(folder: &Path, head: &Head) {
         return;
     }
     if let Err(error) = head_file::write(folder, head) {
-        tracing::warn!(%error, "the event log's file HEAD could not be written");
+        tracing::warn!(%error, "failed to write the event log's file HEAD");
     }
 }

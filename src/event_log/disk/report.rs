@@ -175,9 +175,9 @@ pub enum OpenError {
     },
     /// A part of the journal lies where nothing can be reached.
     #[error(
-        "the journal's archive (.forge/journal/archive) leads to {}, and nothing is there. Mount \
-         that disk and start again; or remove the link, and what the index holds of the archive is \
-         written into the journal again",
+        "the journal's archive (.forge/journal/archive) links to {}, which does not exist. Mount \
+         that disk and start again. Or remove the link: the events of the archive are then \
+         restored from the index",
         target.display()
     )]
     ArchiveUnreachable {

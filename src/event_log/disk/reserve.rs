@@ -59,7 +59,7 @@ impl Reserve {
             let error = taken.err().map(|it| it.to_string());
             tracing::error!(
                 error,
-                "the disk is full: only commands that make room are taken"
+                "the disk is full: only commands that free space are accepted"
             );
         }
         has_room
@@ -95,7 +95,7 @@ impl Reserve {
         self.is_kept.store(false, Ordering::Relaxed);
         match std::fs::remove_file(&self.file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, "the room that was kept back could not be let go");
+                tracing::warn!(%error, "failed to release the reserved disk space");
             }
             _ => {}
         }

@@ -47,7 +47,7 @@ pub(super) fn take_back(folder: &Path, earlier: Option<&Untold>) {
 /// so a failure is told and not final.
 pub(super) fn write(folder: &Path, after: Sequence, detail: &str) {
     if let Err(error) = try_write(folder, after, detail) {
-        tracing::warn!(%error, "what is healed could not be noted: {detail}");
+        tracing::warn!(%error, "failed to note a repair: {detail}");
     }
 }
 
@@ -76,7 +76,7 @@ impl Untold {
 pub(super) fn remove(folder: &Path) {
     match fs::remove_file(folder.join(NAME)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(%error, "the note of what was healed could not be removed");
+            tracing::warn!(%error, "failed to remove the note of a repair");
         }
         _ => {}
     }

@@ -173,7 +173,7 @@ impl WholeLog {
             *warned = Some(Stopwatch::start());
             tracing::warn!(
                 reason,
-                "the journal could not be read from event {first} on; the index is asked"
+                "failed to read the journal from event {first} on; reading the index instead"
             );
         }
     }
@@ -205,10 +205,10 @@ impl WholeLog {
         }
         tracing::warn!(
             reason,
-            "the event log's index failed; events are read from the journal until the next start"
+            "the event log's index failed; reading events from the journal until the next start"
         );
         if let Err(error) = File::create(self.folder.join(DISTRUSTED)) {
-            tracing::warn!(%error, "the failed index could not be marked to be made again");
+            tracing::warn!(%error, "failed to mark the index for a rebuild");
         }
     }
 

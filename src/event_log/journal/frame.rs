@@ -109,7 +109,7 @@ fn parse_header(header: &[u8; HEADER_BYTES]) -> Result<(usize, u32), &'static st
     }
     let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
     if length > LARGEST_COMMIT_READ {
-        return Err("a frame claims to be larger than a commit can be");
+        return Err("a frame is larger than the largest commit");
     }
     Ok((length, u32::from_le_bytes([c0, c1, c2, c3])))
 }

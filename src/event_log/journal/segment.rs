@@ -61,7 +61,7 @@ pub(crate) fn missing(folder: &Path, number: u32) -> String {
 fn nowhere(folder: &Path) -> String {
     match unreachable_archive(folder) {
         Some(target) => format!(
-            "neither here nor in `{ARCHIVE}`, which leads to {} and finds nothing there",
+            "neither here nor in `{ARCHIVE}`, which links to {}, which does not exist",
             target.display()
         ),
         None => format!("neither here nor in `{ARCHIVE}`"),

@@ -43,7 +43,7 @@ pub(crate) enum WriteError {
     #[error("the disk is full")]
     NoRoom,
     /// No file descriptor is left; the journal is as it was, and a later append may work.
-    #[error("no file descriptor is left")]
+    #[error("out of file descriptors")]
     NoFiles,
     /// Nobody knows what is on the disk: nothing may be appended any more.
     #[error("{what}: {source}")]
@@ -138,15 +138,15 @@ impl JournalWriter {
                 .set_len(self.end.offset)
                 .and_then(|()| self.file.sync_all())
                 .map_err(|source| WriteError::Broken {
-                    what: "a failed write to the journal could not be taken back",
+                    what: "failed to roll back a failed write to the journal",
                     source,
                 })?;
-            return Err(refused("the journal could not be written", source));
+            return Err(refused("failed to write the journal", source));
         }
         // A failed sync is final: the kernel may drop what it could not write and then report
         // success, so asking again would prove nothing.
         self.file.sync_data().map_err(|source| WriteError::Broken {
-            what: "the journal could not be synced",
+            what: "failed to sync the journal",
             source,
         })
     }
@@ -154,14 +154,14 @@ impl JournalWriter {
     fn begin_segment(&mut self) -> Result<(), WriteError> {
         let number = self.end.segment + 1;
         let file = segment::open_for_append(&self.folder, number)
-            .map_err(|source| refused("a new segment of the journal could not be made", source))?;
+            .map_err(|source| refused("failed to create a new journal segment", source))?;
         // Where only the folder cannot be opened, the segment is found empty the next time.
         segment::sync_folder(&self.folder).map_err(|source| {
             if open_files::are_used_up(&source) {
                 return WriteError::NoFiles;
             }
             WriteError::Broken {
-                what: "the journal's folder could not be synced",
+                what: "failed to sync the journal's folder",
                 source,
             }
         })?;

@@ -80,14 +80,14 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Repair { finding, .. } => write!(f, "a worker is replaced: {finding}"),
-            Self::GiveUp { reason, .. } => write!(f, "a worker is left alone: {reason}"),
+            Self::Repair { finding, .. } => write!(f, "replacing a worker: {finding}"),
+            Self::GiveUp { reason, .. } => write!(f, "no longer repairing a worker: {reason}"),
             Self::Quarantine { name, labelled, .. } => write!(
                 f,
-                "worker `{name}` is set aside: its label names database {labelled}, which nobody knows"
+                "quarantining worker `{name}`: its label names the unknown database {labelled}"
             ),
             Self::QuarantineEnded { worker } => {
-                write!(f, "worker {worker} is no longer in quarantine: it is gone")
+                write!(f, "quarantined worker {worker} no longer exists")
             }
             Self::DataMissing {
                 database,
@@ -107,8 +107,8 @@ impl fmt::Display for Finding {
 
 fn room(place: Place) -> &'static str {
     match place {
-        Place::Living => "among the living",
-        Place::Trash => "in the trash",
+        Place::Living => "in databases/",
+        Place::Trash => "in trash/",
         Place::Nowhere => "nowhere",
     }
 }

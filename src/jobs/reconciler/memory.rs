@@ -78,7 +78,7 @@ impl Memory {
             return Ok(Finding::GiveUp {
                 database: database.id,
                 reason: format!(
-                    "the worker of `{}` was replaced {count} times in a row and still: {trouble}",
+                    "the worker of `{}` was replaced {count} times in a row without success: {trouble}",
                     database.name
                 ),
             });

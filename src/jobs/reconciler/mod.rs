@@ -45,13 +45,13 @@ pub struct Reconciler {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PassError {
     /// The workers could not be seen.
-    #[error("the workers could not be seen, so none is touched: {0}")]
+    #[error("cannot list the workers, so none is changed: {0}")]
     Unseen(RuntimeError),
     /// The folders could not be seen.
-    #[error("the folders of databases could not be seen, so nothing is done: {0}")]
+    #[error("cannot list the database folders, so nothing is changed: {0}")]
     Folders(String),
     /// What the log says cannot be trusted to be all.
-    #[error("the event log is read-only, so nothing is done")]
+    #[error("the event log is read-only, so nothing is changed")]
     ReadOnly,
 }
 
@@ -110,8 +110,8 @@ impl Reconciler {
         });
         if !plan.halted.is_empty() {
             tracing::error!(
-                "reconcile_halted: {} workers would be ended at once; \
-                 look at GET /v1/drift, POST /v1/drift/allow lets one pass do it",
+                "reconcile_halted: {} workers without a database would be stopped; \
+                 see GET /v1/drift, then POST /v1/drift/allow to allow one pass",
                 plan.halted.len()
             );
         }
@@ -253,6 +253,6 @@ fn tell(news: &[&Finding]) {
         }
     }
     if let Some(more) = news.len().checked_sub(LINES).filter(|it| *it > 0) {
-        tracing::error!("{more} more findings like these: look at GET /v1/drift");
+        tracing::error!("{more} more findings; see GET /v1/drift");
     }
 }

@@ -170,9 +170,9 @@ fn trouble_of(
     let wanted = WorkerSpec::of(database, instance, folder_of(database.id), nobody);
     match worker.state {
         WorkerState::Exited => Some("it has exited"),
-        WorkerState::Unhealthy => Some("its check fails, or it is paused"),
+        WorkerState::Unhealthy => Some("its health check fails, or it is paused"),
         WorkerState::Starting | WorkerState::Healthy if worker.spec != wanted.hash() => {
-            Some("it was made for other settings")
+            Some("it was created for other settings")
         }
         WorkerState::Starting | WorkerState::Healthy => None,
     }

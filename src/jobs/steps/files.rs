@@ -275,7 +275,7 @@ fn no_engine(context: &StepContext) -> StepError {
     let name = &context.database.engine;
     StepError::permanent(
         JobErrorCode::Internal,
-        format!("this gateway has no engine `{name}`"),
+        format!("engine `{name}` is not available in this gateway"),
     )
 }
 
@@ -303,7 +303,7 @@ where
     worked.await.unwrap_or_else(|error| {
         Err(StepError::permanent(
             JobErrorCode::Internal,
-            format!("file work ended early: {error}"),
+            format!("a file operation was interrupted: {error}"),
         ))
     })
 }

@@ -33,7 +33,7 @@ enum LookError {
     Behind(#[from] Behind),
     #[error(transparent)]
     Unread(#[from] QueryError),
-    #[error("an event is no JSON: {0}")]
+    #[error("cannot encode an event as JSON: {0}")]
     Unshown(#[from] serde_json::Error),
 }
 
@@ -73,7 +73,7 @@ impl Follower {
             let cursor = self.hooks.with_progress(&webhook, |it| it.cursor);
             if cursor < head {
                 if let Err(error) = self.tell(&webhook, cursor, head).await {
-                    tracing::warn!(webhook.id = %self.id, %error, "webhook {} waits", self.id);
+                    tracing::warn!(webhook.id = %self.id, %error, "webhook {} cannot read the log; retrying", self.id);
                     self.pause(READ_PAUSE).await;
                 }
                 continue;
@@ -147,7 +147,7 @@ impl Follower {
                     hooks.with_progress(&webhook, |it| it.remember(delivery));
                     error
                 }
-                Err(error) => Some(format!("it cannot be signed or sent: {error}")),
+                Err(error) => Some(format!("cannot sign or send it: {error}")),
             };
             let Some(error) = error else {
                 hooks.with_progress(&webhook, |it| it.failures = 0);
@@ -183,7 +183,7 @@ impl Follower {
         let failures = self.hooks.config.max_failures;
         let command = Command::DisableWebhook {
             webhook: self.id,
-            reason: format!("{failures} failures in a row, the last: {error}"),
+            reason: format!("{failures} failures in a row; last error: {error}"),
         };
         let request = control.fresh_request();
         let submission = Submission::new(command, Actor::named("webhooks"), request);
@@ -193,7 +193,7 @@ impl Follower {
                 true
             }
             Err(error) => {
-                tracing::warn!(webhook.id = %self.id, %error, "webhook {} was not disabled", self.id);
+                tracing::warn!(webhook.id = %self.id, %error, "failed to disable webhook {}", self.id);
                 false
             }
         }
@@ -229,9 +229,9 @@ impl Follower {
         match tokio::task::spawn_blocking(write).await {
             Ok(Ok(())) => self.is_saved = true,
             Ok(Err(error)) => {
-                tracing::warn!(webhook.id = %self.id, %error, "how far webhook {} was told cannot be kept", self.id);
+                tracing::warn!(webhook.id = %self.id, %error, "failed to save the position of webhook {}", self.id);
             }
-            Err(error) => tracing::error!(%error, "keeping a cursor panicked"),
+            Err(error) => tracing::error!(%error, "saving a webhook's position panicked"),
         }
     }
 

@@ -116,7 +116,7 @@ impl Webhooks {
                 Some(ended) = followers.join_next_with_id() => match ended {
                     Ok((task, ())) => drop(followed.remove(&task)),
                     Err(error) => {
-                        tracing::error!(%error, "telling a webhook broke off");
+                        tracing::error!(%error, "a webhook's delivery task failed");
                         followed.remove(&error.id());
                     }
                 },

@@ -103,7 +103,7 @@ impl Resolver for AllowedAddresses {
         if allowed.is_empty() {
             return Err(ureq::Error::Io(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                "the address lies in a network that DBFORGE_WEBHOOK_TARGETS does not name",
+                "the address is in a network that DBFORGE_WEBHOOK_TARGETS does not allow",
             )));
         }
         Ok(allowed)

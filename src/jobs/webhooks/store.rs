@@ -82,7 +82,7 @@ impl Store {
         let text = fs::read(self.progress_file(id)).ok()?;
         serde_json::from_slice(&text)
             .inspect_err(|error| {
-                tracing::warn!(webhook.id = %id, %error, "how far webhook {id} was told is unreadable; it is told again");
+                tracing::warn!(webhook.id = %id, %error, "cannot read the position of webhook {id}; its events are sent again");
             })
             .ok()
     }
@@ -92,7 +92,7 @@ impl Store {
         for file in [self.secret_file(id), self.progress_file(id)] {
             match fs::remove_file(&file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(webhook.id = %id, %error, "{} cannot be removed", file.display());
+                    tracing::warn!(webhook.id = %id, %error, "failed to remove {}", file.display());
                 }
                 _ => {}
             }

@@ -157,7 +157,7 @@ impl Follower {
     fn discard(&mut self, reason: &str) {
         tracing::warn!(
             reason,
-            "control.db is damaged and is built again from the event log"
+            "control.db is damaged; rebuilding it from the event log"
         );
         self.rebuilds += 1;
         self.projector = None;
@@ -173,8 +173,10 @@ impl Follower {
             let has_changed = it.trouble != trouble;
             if has_changed {
                 match &trouble {
-                    Some(reason) => tracing::error!(reason, "control.db stays behind the log"),
-                    None => tracing::info!(sequence = it.sequence.0, "control.db follows again"),
+                    Some(reason) => tracing::error!(reason, "control.db lags behind the log"),
+                    None => {
+                        tracing::info!(sequence = it.sequence.0, "control.db is up to date again")
+                    }
                 }
             }
             let has_caught_up = it.is_catching_up && trouble.is_none();

@@ -62,7 +62,7 @@ pub struct ControlDb {
 
 /// Why the read model could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("control.db cannot be opened: {0}")]
+#[error("cannot open control.db: {0}")]
 pub struct OpenError(String);
 
 /// The read model has not come as far as was waited for.
@@ -307,7 +307,7 @@ impl Drop for ControlDb {
         if let Some(follower) = self.follower.take()
             && follower.join().is_err()
         {
-            tracing::error!("the thread of control.db had panicked");
+            tracing::error!("the thread of control.db panicked");
         }
     }
 }

@@ -158,7 +158,7 @@ fn check_belongs(
         ))),
         // A log that cannot be read there cannot be followed again either: what is here stays.
         Err(error) => {
-            tracing::warn!(error = %error, "control.db could not be compared with the event log");
+            tracing::warn!(error = %error, "failed to compare control.db with the event log");
             Ok(())
         }
     }

@@ -27,7 +27,7 @@ pub enum QueryError {
     #[error("the cursor does not belong to this list and this order")]
     InvalidCursor,
     /// The file does not answer now; a later try may be answered.
-    #[error("the lists cannot be read now: {reason}")]
+    #[error("lists are temporarily unavailable: {reason}")]
     Unavailable {
         /// What was found.
         reason: String,
@@ -73,7 +73,7 @@ impl Readers {
     ) -> Result<T, QueryError> {
         let turn = tokio::time::timeout(TURN_WAIT, self.turns.take()).await;
         let Ok(Ok(turn)) = turn else {
-            return Err(unavailable("too many reads wait for their turn"));
+            return Err(unavailable("too many reads are waiting"));
         };
         let readers = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
@@ -154,7 +154,7 @@ impl Readers {
 fn explain(error: &StorageError) -> String {
     if error.is_interruption() {
         let seconds = WORK_TIME.as_secs();
-        return format!("it took longer than {seconds} s; a narrower filter helps");
+        return format!("the query took longer than {seconds} s; use a narrower filter");
     }
     error.to_string()
 }

@@ -43,13 +43,13 @@ pub(super) enum StorageError {
     #[error(transparent)]
     File(#[from] io::Error),
     /// A newer program wrote it.
-    #[error("it has seen {found} migrations, this program knows {}", MIGRATIONS.len())]
+    #[error("it has {found} migrations, but this program has {}", MIGRATIONS.len())]
     Newer {
         /// How many it has seen.
         found: u32,
     },
     /// An older program wrote it.
-    #[error("it has seen {found} migrations, and migration {EMPTIED_BY} begins it anew")]
+    #[error("it has {found} migrations, and migration {EMPTIED_BY} rebuilds it")]
     Older {
         /// How many it has seen.
         found: u32,

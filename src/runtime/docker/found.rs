@@ -42,7 +42,7 @@ pub(super) fn read(listed: ContainerSummary) -> Option<Found> {
     let labels = listed.labels.unwrap_or_default();
     let label = |key: &str| labels.get(key).map_or("", String::as_str);
     let Ok(database) = label(DATABASE_LABEL).parse() else {
-        tracing::warn!(container.id = %id, "a container has this forge's label and no database's: left alone");
+        tracing::warn!(container.id = %id, "ignoring a container with this forge's label but no database label");
         return None;
     };
     Some(Found {

@@ -164,7 +164,7 @@ fn the_doctor_is_content_with_a_folder_that_is_not_there_yet() {
     let said = Dbforge::with(&["doctor", "--data-dir", there.to_str().unwrap()])
         .run()
         .well();
-    assert!(said.contains("is not there yet"), "{said}");
+    assert!(said.contains("does not exist yet"), "{said}");
     assert!(!there.exists(), "looking makes nothing");
 }
 
@@ -231,7 +231,7 @@ fn the_doctor_misses_the_file_of_a_database_that_is_in_place() {
     let ended = on(&folder, &["doctor"]);
     assert_eq!(ended.code, 4, "{ended:?}");
     let line = ended.out.lines().find(|it| it[6..].starts_with("files"));
-    assert!(line.unwrap().contains("that of shop"), "{ended:?}");
+    assert!(line.unwrap().contains("the file of shop"), "{ended:?}");
     assert!(line.unwrap().contains("is missing"), "{ended:?}");
 
     let database = "00000000-0000-0000-0000-0000000000d1";

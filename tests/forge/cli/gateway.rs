@@ -345,7 +345,10 @@ fn the_doctor_finds_a_live_forge_well() {
         .well();
     let held = format!("process {}", forge.gateway.process_id());
     assert!(said.contains(&held), "{said}");
-    assert!(said.contains("all are there of 1 databases"), "{said}");
+    assert!(
+        said.contains("the files of all 1 databases exist"),
+        "{said}"
+    );
     assert!(said.lines().all(|it| it.starts_with("ok ")), "{said}");
 }
 

@@ -57,6 +57,6 @@ fn a_plan_is_written_shown_and_applied_and_what_it_did_is_undone() {
     assert!(
         run(&gateway, &["undo", "1"])
             .badly(1)
-            .contains("founded once")
+            .contains("initialized only once")
     );
 }

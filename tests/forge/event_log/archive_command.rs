@@ -301,7 +301,7 @@ fn an_archive_that_is_not_mounted_is_told_and_nothing_is_changed() {
         "{error}"
     );
     let told = data.run(&["log", "verify"]).badly(4);
-    let expected = format!("which leads to {} and finds nothing there", disk.display());
+    let expected = format!("which links to {}, which does not exist", disk.display());
     assert!(told.contains(&expected), "{told}");
     let told = data.run(&["log", "archive"]).badly(3);
     assert!(told.contains("is that disk mounted?"), "{told}");

@@ -341,7 +341,7 @@ fn a_failed_write_that_cannot_be_taken_back_is_final() {
     let (log, _) = open(folder.path());
     let refused = log.append(Sequence(0), vec![ready(1, 1)]);
     assert!(
-        matches!(&refused, Err(AppendError::ReadOnly { reason }) if reason.contains("taken back")),
+        matches!(&refused, Err(AppendError::ReadOnly { reason }) if reason.contains("failed to roll back")),
         "{refused:?}"
     );
 }

@@ -181,7 +181,7 @@ fn a_line_that_is_wrong_is_named() {
     refused(&format!("{ready}\n{ready}\nx"), "line 3: it is no event");
     refused(
         "{\"kind\":\"database_vanished\",\"data\":{}}",
-        "no event kind `database_vanished`",
+        "unknown event kind `database_vanished`",
     );
     refused(
         "{\"kind\":\"database_ready\",\"data\":{}}",
@@ -189,7 +189,7 @@ fn a_line_that_is_wrong_is_named() {
     );
     refused(&ready.replace("}}", ",\"x\":1}}"), "unknown field `x`");
     refused(&with("\"colour\":1"), "unknown field `colour`");
-    refused(&with("\"sequence\":0"), "its `sequence` should be 1");
+    refused(&with("\"sequence\":0"), "`sequence` should be 1");
     refused(
         &format!("{}\n{ready}", with("\"sequence\":18446744073709551615")),
         "line 1",
@@ -199,14 +199,14 @@ fn a_line_that_is_wrong_is_named() {
         &with("\"stream\":\"forge\""),
         "its `stream` should be database/",
     );
-    refused(&with("\"hash\":\"00\""), "its `hash` should be");
+    refused(&with("\"hash\":\"00\""), "`hash` should be");
     refused(
         &with("\"previous_hash\":\"00\""),
-        "its `previous_hash` should be 64",
+        "`previous_hash` should be 64",
     );
     refused(
         &with("\"request_fingerprint\":\"00\""),
-        "no `idempotency_key`",
+        "missing field `idempotency_key`",
     );
     let early = with("\"time\":\"2020-01-01T00:00:00Z\"");
     refused(
@@ -222,7 +222,7 @@ fn nothing_is_read_behind_an_error_and_no_line_without_end() {
     assert!(lines.next().is_none());
     let endless = std::io::BufReader::new(std::io::repeat(b' '));
     let error = read_export(endless).next().unwrap().unwrap_err();
-    assert!(error.to_string().contains("more than"), "{error}");
+    assert!(error.to_string().contains("longer than"), "{error}");
 }
 
 #[test]

@@ -97,7 +97,7 @@ async fn a_plan_is_stale_once_anything_it_rests_on_has_changed_and_says_what() {
     for (plan, reason) in [
         (&changed, "was last changed by event"),
         (&restarted, "was last changed by event"),
-        (&purged, "is gone"),
+        (&purged, "no longer exists"),
         (&taken, "already exists"),
         (&label, "host label `a-b`"),
         (&back, "already exists"),

@@ -88,7 +88,7 @@ async fn a_tail_that_is_cut_below_a_checkpoint_is_told() {
     ] {
         let ended = verify(&lines[..end]);
         assert_eq!(ended.code, 4, "{ended:?}");
-        let expected = format!("the log ends at event {end}, but a checkpoint of ");
+        let expected = format!("it ends at event {end}, but a checkpoint of ");
         assert!(ended.err.contains(&expected), "{ended:?}");
         assert!(ended.err.contains(&format!("event {named}")), "{ended:?}");
         // The script of the documents needs no more than a checkpoint's two fields.
@@ -110,7 +110,10 @@ async fn a_history_that_was_made_anew_is_told_however_whole_it_is() {
     let other = Desk::new_with_another_name().await;
     let ended = desk.verify(&other.export, &desk.checkpoints, &desk.key);
     assert_eq!(ended.code, 4, "{ended:?}");
-    assert!(ended.err.contains("this is another history"), "{ended:?}");
+    assert!(
+        ended.err.contains("this is a different history"),
+        "{ended:?}"
+    );
     other
         .verify(&other.export, &other.checkpoints, &other.key)
         .well();
@@ -142,11 +145,7 @@ async fn a_checkpoint_that_is_damaged_or_of_a_foreign_key_proves_nothing() {
         assert!(ended.err.contains(why), "{why}: {ended:?}");
     };
     let foreign = SigningKey::fresh().unwrap().public().to_string();
-    fails(
-        &desk.checkpoints,
-        &foreign,
-        "none of those that are trusted",
-    );
+    fails(&desk.checkpoints, &foreign, "which is not trusted");
     let lines: Vec<&str> = desk.checkpoints.split_inclusive('\n').collect();
     let signature = lines[1].rfind("\":\"").unwrap() + 3;
     for (place, why) in [
@@ -155,7 +154,7 @@ async fn a_checkpoint_that_is_damaged_or_of_a_foreign_key_proves_nothing() {
             lines[1].find("\"time\":\"20").unwrap() + 10,
             "signature does not match",
         ),
-        (0, "line 2 of the checkpoints is none"),
+        (0, "line 2 is not a checkpoint"),
     ] {
         let mut bytes = lines[1].as_bytes().to_vec();
         bytes[place] = if bytes[place] == b'1' { b'2' } else { b'1' };

@@ -59,7 +59,7 @@ async fn the_rows_are_back_after_the_undo_of_a_delete() {
 
     let again = undo(&forge, trashed).await.problem(409, "wrong_state");
     assert!(
-        again.contains(&format!("undone already, by event {by}")),
+        again.contains(&format!("already undone by event {by}")),
         "{again}"
     );
     // An undo is undone like everything else.
@@ -108,7 +108,7 @@ async fn changed_settings_go_back_field_by_field_unless_they_changed_since() {
 
     let ttl_first = second - 1;
     let no = undo(&forge, ttl_first).await.problem(409, "wrong_state");
-    assert!(no.contains("has changed the same since"), "{no}");
+    assert!(no.contains("changed the same object later"), "{no}");
 }
 
 #[tokio::test]
@@ -174,10 +174,10 @@ async fn what_cannot_be_undone_says_why() {
     act(&forge, "DELETE", "/v1/databases/shop?purge=true", "").await;
     let purged = latest(&forge, "database_purged").await;
     for (event, reason) in [
-        (1, "founded once"),
+        (1, "initialized only once"),
         (2, "settings"),
-        (restarted, "fresh worker"),
-        (purged, "for good"),
+        (restarted, "nothing that could be restored"),
+        (purged, "permanently"),
     ] {
         let no = undo(&forge, event).await.problem(422, "cannot_be_undone");
         assert!(no.contains(reason), "{no}");

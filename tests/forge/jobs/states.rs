@@ -105,7 +105,7 @@ async fn a_job_that_waits_for_its_next_attempt_is_cancelled_and_undone() {
     assert_eq!(cancelled.json()["progress"]["phase"], "undoing");
     let again = forge.post(&format!("{path}/cancel"), "").await;
     let said = again.problem(409, "wrong_state");
-    assert!(said.contains("is being undone"), "{said}");
+    assert!(said.contains("is rolling back"), "{said}");
     forge.settle().await;
     assert_eq!(job(&forge, &path).await["state"], "cancelled");
     assert!(forge.folders("databases").is_empty());

@@ -298,7 +298,7 @@ async fn a_webhook_goes_only_where_the_settings_let_it_and_its_secret_is_shown_o
     for url in [
         "ftp://example.org",
         "http://me:secret@example.org/",
-        "no address",
+        "not a valid URL",
     ] {
         let answer = forge.post("/v1/webhooks", &refused(url)).await;
         answer.problem(400, "invalid_request");

@@ -409,10 +409,7 @@ async fn a_file_of_an_older_program_is_removed_and_built_again() {
     let Opening::Replaced(reason) = opening else {
         panic!("{opening:?}");
     };
-    assert_eq!(
-        reason,
-        "it has seen 4 migrations, and migration 5 begins it anew"
-    );
+    assert_eq!(reason, "it has 4 migrations, and migration 5 rebuilds it");
     assert_eq!(contents(&folder.file()), contents(&whole.file()));
     assert!(!beside(&folder, ".set-aside").exists(), "its room is free");
 }
@@ -427,7 +424,7 @@ async fn events_need_the_log_to_be_shown_and_other_lists_do_not() {
     let refused = events.await.unwrap_err().to_string();
     assert_eq!(
         refused,
-        "the lists cannot be read now: events behind sequence 0 cannot be read: the test says so"
+        "lists are temporarily unavailable: cannot read events after sequence 0: the test says so"
     );
     assert!(control_db.event(Sequence(2)).await.is_err());
     let jobs = control_db.list_jobs(JobFilter::default(), first(3));

@@ -296,7 +296,7 @@ async fn what_cannot_be_seen_is_unknown_and_said_so() {
             drift["trouble"]
                 .as_str()
                 .unwrap()
-                .contains("could not be seen")
+                .contains("cannot list the workers")
         );
         assert_eq!(drift["findings"], json!([]));
     }

@@ -370,7 +370,7 @@ fn check_range<T: PartialOrd + std::fmt::Display>(
 ) -> Result<(), Refusal> {
     if value < least || value > most {
         return Err(Refusal::Invalid(format!(
-            "{what} is {least} to {most}; {value} is outside"
+            "{what} must be {least} to {most}, not {value}"
         )));
     }
     Ok(())
@@ -378,7 +378,7 @@ fn check_range<T: PartialOrd + std::fmt::Display>(
 
 pub(super) fn check_ttl(ttl: Option<Duration>) -> Result<(), Refusal> {
     if ttl.is_some_and(|it| it < MIN_TTL) {
-        return Err(Refusal::Invalid("a ttl is at least one second".into()));
+        return Err(Refusal::Invalid("a ttl must be at least one second".into()));
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub(super) fn finish(
     let job = unfinished(state, id)?;
     let is_running = job.step.as_ref().is_some_and(|it| it.name == *step);
     if job.state != JobState::Running || !is_running {
-        return Err(wrong_state(job, "moved on: that step is not running"));
+        return Err(wrong_state(job, "continued: that step is not running"));
     }
     let finished = StepFinished {
         job: id,
@@ -126,7 +126,7 @@ pub(super) fn out_of_time(last: &JobError) -> JobError {
     JobError {
         code: last.code,
         detail: format!(
-            "{}; the job's deadline leaves no time for another attempt",
+            "{}; no time for another attempt before the job's deadline",
             last.detail
         ),
     }
@@ -142,7 +142,7 @@ pub(super) fn finish_undo(
     let job = unfinished(state, id)?;
     let is_last = job.begun_steps.last() == Some(step);
     if job.state != JobState::Running || !job.compensating || !is_last {
-        return Err(wrong_state(job, "undone: that step is not its last"));
+        return Err(wrong_state(job, "rolled back: that step is not its last"));
     }
     let undone = StepUndone {
         job: id,
