@@ -1,8 +1,8 @@
-# What one does here. `make` alone lists it.
+# Common tasks. `make` without arguments lists them.
 #
 # Rust alone:   make run
 # With Docker:  make up
-# Settings:     .env (see .env.example), or the environment, which wins.
+# Settings:     .env (see .env.example), or the environment, which takes precedence.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -22,31 +22,31 @@ export RUSTFLAGS := -C target-feature=+crt-static
 endif
 built = $(or $(CARGO_TARGET_DIR),target)/$(CARGO_BUILD_TARGET)
 
-help: ## List what one can do here
+help: ## List the targets
 	@echo "Praetorian DB-Forge: databases over HTTP, on your own machine."
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Build and serve on this machine; needs nothing but Rust
+run: ## Build and run the gateway on this machine; needs only Rust
 	@. compose/env.sh && exec cargo run --locked --release -- serve
 
 up: deps images ## Start Traefik and the gateway with Docker, at http://db.localhost
 	@compose/stack.sh up
 
-down: ## Stop what `make up` started; the data stays
+down: ## Stop the stack of `make up`; keeps the data
 	@compose/stack.sh down
 
 logs: ## Follow the stack's logs
 	@compose/stack.sh logs
 
-status: ## Show the stack, its workers, and whether it answers
+status: ## Show the stack, its workers, and its readiness
 	@compose/stack.sh status
 
-clean: ## Remove containers, networks AND ALL DATA, after asking (FORCE=1: without)
+clean: ## Remove containers, networks AND ALL DATA, after asking (FORCE=1: without asking)
 	@FORCE='$(FORCE)' compose/stack.sh clean
 
 # Everything is linked before the images are built, so that they hold the very program under test.
-test: deps check ## Run every test, those on real Docker, Compose and Traefik included
+test: deps check ## Run all tests, including those on real Docker, Compose and Traefik
 	@docker/setup.sh strace
 	@docker/setup.sh schemathesis
 	cargo test --locked --no-run
@@ -54,39 +54,39 @@ test: deps check ## Run every test, those on real Docker, Compose and Traefik in
 	@rm -f $(built)/snapshots-used
 	INSTA_UPDATE=no INSTA_SNAPSHOT_REFERENCES_FILE=$(abspath $(built))/snapshots-used cargo test --locked --no-fail-fast
 	@unused=$$(comm -23 <(find $(CURDIR)/snapshots -name '*.snap' | sort) <(sort -u $(built)/snapshots-used)); \
-	  if [[ -n $$unused ]]; then echo "snapshots that no test asks for:"; echo "$$unused"; exit 1; fi
+	  if [[ -n $$unused ]]; then echo "unused snapshots:"; echo "$$unused"; exit 1; fi
 
-crash: ## Kill the gateway at N points of each system call, and more often at once: make crash N=100
+crash: ## Kill the gateway at N points of each system call: make crash N=100
 	@docker/setup.sh strace
 	DBFORGE_CRASHES=$(or $(N),50) cargo test --locked --test forge crash
 
-contract: ## Ask a running gateway all that its description allows, N requests an operation: make contract N=50
+contract: ## Test the API against its description, N requests per operation: make contract N=50
 	@docker/setup.sh schemathesis
 	DBFORGE_CONTRACT_EXAMPLES=$(or $(N),50) cargo test --locked --test forge api_contract
 
 slt: ## Run sqllogictest files through the HTTP API: make slt FILES='a.slt b.test'
-	@test -n '$(FILES)' || { echo "which files? make slt FILES='a.slt b.test'; ours are in tests/fixtures/slt"; exit 2; }
+	@test -n '$(FILES)' || { echo "set FILES: make slt FILES='a.slt b.test'; examples are in tests/fixtures/slt"; exit 2; }
 	DBFORGE_SLT_FILES='$(FILES)' cargo test --locked --test forge sql_logic::every_record -- --nocapture
 
-fuzz: ## Bend strangers' text for so many seconds each: make fuzz SECONDS=600 [SEED=1]
+fuzz: ## Fuzz each input parser for some seconds: make fuzz SECONDS=600 [SEED=1]
 	DBFORGE_FUZZ_SECONDS=$(or $(SECONDS),60) DBFORGE_FUZZ_SEED=$(or $(SEED),0) \
 	  cargo test --locked --test forge fuzz:: -- --nocapture
 
 # Only a whole run is worth keeping.
-bench: ## Measure, each figure beside its ceiling, into docs/performance.md: make bench [ONLY=sql|log|history|memory] [SIZE=small]
+bench: ## Run the benchmarks and update docs/performance.md: make bench [ONLY=sql|log|history|memory] [SIZE=small]
 	OUT='$(or $(OUT),$(if $(ONLY)$(SIZE),,$(CURDIR)/docs/performance.md))' cargo bench --locked --bench forge
 
-replay: ## Fold an exported history: make replay LOG=events.jsonl [AT=100] [ASSERT=state.txt]
-	@test -n '$(LOG)' || { echo "which history? make replay LOG=events.jsonl; dbforge log export prints one"; exit 2; }
+replay: ## Rebuild the state from an exported history: make replay LOG=events.jsonl [AT=100] [ASSERT=state.txt]
+	@test -n '$(LOG)' || { echo "set LOG: make replay LOG=events.jsonl; create one with dbforge log export"; exit 2; }
 	@cargo run --locked --quiet --release -- replay '$(LOG)' $(if $(AT),--at '$(AT)') $(if $(ASSERT),--assert '$(ASSERT)')
 
-check: ## Formatting and lints
+check: ## Check formatting, lints and dependencies
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
 	  else echo "cargo-deny is not installed: tests/dependencies.rs checks licences and duplicates, advisories are not checked"; fi
 
-deps: ## Install and start what is missing: Docker engine, Compose, the Traefik image
+deps: ## Install and start Docker, Compose and the Traefik image if missing
 	@docker/setup.sh all
 
 build: ## Build the release program

@@ -32,7 +32,7 @@ main() {
     status) status ;;
     logs) engine_answers_or_fail && compose logs --follow --tail 100 ;;
     clean) clean ;;
-    *) fail "say what to do" "compose/stack.sh up|down|status|logs|clean" ;;
+    *) fail "unknown command" "compose/stack.sh up|down|status|logs|clean" ;;
   esac
 }
 
@@ -53,7 +53,7 @@ up() {
 
 down() {
   if ! engine_answers; then
-    say "no Docker engine answers, so nothing of the stack can run"
+    say "Docker is not running, so the stack is not running either"
     return
   fi
   compose down --remove-orphans
@@ -72,7 +72,7 @@ status() {
       --format 'table {{.Names}}\t{{.Image}}\t{{.Status}}'
   fi
   echo
-  probe --include || fail "$url/readyz does not answer 200" "make logs"
+  probe --include || fail "$url/readyz is not 200" "make logs"
 }
 
 # --- clean --------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ clean() {
   if [[ ${FORCE:-} != 1 ]]; then
     echo "This removes the containers and networks of the stack \"$(project)\", the workers of this forge,"
     echo "and every database, backup and event in $data_dir. It cannot be undone."
-    [[ -t 0 ]] || fail "nobody is here to be asked" "make clean FORCE=1"
+    [[ -t 0 ]] || fail "cannot ask: no terminal" "make clean FORCE=1"
     read -r -p "Type yes to go on: " answer
     [[ $answer == yes ]] || fail "nothing was removed" "make down (it keeps the data)"
   fi
@@ -100,7 +100,7 @@ remove_data() {
     rm -rf "${data_dir:?}/$part" ||
       fail "some of $data_dir/$part belongs to another user" "sudo make clean FORCE=1"
   done
-  rmdir "$data_dir" 2>/dev/null || say "$data_dir holds files that are not the forge's; left where they are"
+  rmdir "$data_dir" 2>/dev/null || say "$data_dir contains other files; they are kept"
 }
 
 # By the instance's own label, one by one. Never prune: it takes what others have stopped.
@@ -153,14 +153,14 @@ no_gateway_on_folder_or_fail() {
 images_built_or_fail() {
   local image
   for image in "${DBFORGE_GATEWAY_IMAGE:-db-gateway}" "${DBFORGE_WORKER_IMAGE:-db-worker-base}"; do
-    docker image inspect "$image" >/dev/null 2>&1 || fail "the image $image is not there" "make images"
+    docker image inspect "$image" >/dev/null 2>&1 || fail "the image $image does not exist" "make images"
   done
 }
 
 port_free_or_fail() {
   ! (exec 3<>"/dev/tcp/$(probe_address)/$port") 2>/dev/null ||
     fail "port $port on $bind is taken by another program" \
-      "another port in .env, say DBFORGE_${scheme^^}_PORT=8081; who has it: ss -ltnp 'sport = :$port'"
+      "another port in .env, e.g. DBFORGE_${scheme^^}_PORT=8081; to see the program: ss -ltnp 'sport = :$port'"
 }
 
 # --- after the start ----------------------------------------------------------------------------
@@ -173,7 +173,7 @@ wait_until_ready() {
     if ((SECONDS > deadline)) || (($(docker inspect --format '{{.RestartCount}}' "$gateway") >= RESTARTS)); then
       compose ps --all >&2
       compose logs --tail 30 >&2
-      fail "the stack does not answer at $url/readyz" "read the last lines above; make logs"
+      fail "the stack is not ready at $url/readyz" "read the last lines above; make logs"
     fi
     sleep 0.2
   done
@@ -193,7 +193,7 @@ probe_address() {
 greet() {
   local token_file="$data_dir/.forge/root-token" token='<the root token>'
   echo
-  echo "Praetorian DB-Forge answers at $url"
+  echo "Praetorian DB-Forge is running at $url"
   echo "  API documentation  $url/docs"
   echo "  data               $data_dir"
   if [[ -n ${DBFORGE_ROOT_TOKEN:-} ]]; then
@@ -229,7 +229,7 @@ engine_answers() {
   local endpoint
   endpoint=$(docker context inspect --format '{{.Endpoints.docker.Host}}')
   [[ $endpoint == unix://* ]] ||
-    fail "the Docker engine is at $endpoint, and workers mount folders of this machine" "unset DOCKER_HOST"
+    fail "Docker is at $endpoint, but workers mount folders of this machine" "unset DOCKER_HOST"
   export DBFORGE_DOCKER_SOCKET="${DBFORGE_DOCKER_SOCKET:-${endpoint#unix://}}"
   export DBFORGE_DOCKER_GID="${DBFORGE_DOCKER_GID:-$(stat -L -c %g "$DBFORGE_DOCKER_SOCKET")}"
   export DBFORGE_HOST_DATA_DIR="$data_dir"
@@ -239,14 +239,14 @@ engine_answers() {
 }
 
 engine_answers_or_fail() {
-  engine_answers || fail "no Docker engine answers" "make deps"
+  engine_answers || fail "the Docker engine is unreachable" "make deps"
 }
 
 say() { echo "stack: $*"; }
 
 fail() {
   echo "stack: $1" >&2
-  echo "stack: what helps: $2" >&2
+  echo "stack: try: $2" >&2
   exit 1
 }
 

@@ -17,7 +17,7 @@ case "$#:${1:-}" in
 esac
 
 if [[ $1 == source ]]; then
-  echo "images: compiling in a container, which takes minutes"
+  echo "images: compiling in a container; this takes minutes"
   export BINARY=source
 else
   export BINARY=prebuilt PROFILE=$1

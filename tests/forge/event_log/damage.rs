@@ -323,13 +323,13 @@ fn a_failed_sync_is_final() {
     for _ in 0..2 {
         let refused = log.append(Sequence(0), vec![ready(1, 1)]);
         assert!(
-            matches!(&refused, Err(AppendError::ReadOnly { reason }) if reason.contains("synced")),
+            matches!(&refused, Err(AppendError::ReadOnly { reason }) if reason.contains("failed to sync")),
             "{refused:?}"
         );
         assert_eq!(log.head().sequence, Sequence(0));
         assert!(events(&log).is_empty());
     }
-    assert!(log.read_only().unwrap().contains("synced"));
+    assert!(log.read_only().unwrap().contains("failed to sync"));
 }
 
 #[test]

@@ -103,11 +103,11 @@ fn any_change_to_an_export_is_noticed() {
     let lines: Vec<&str> = text.lines().collect();
     refused(
         &[lines[0], lines[2]].join("\n"),
-        "line 2: its `sequence` should be 2",
+        "line 2: `sequence` should be 2",
     );
     refused(
         &[lines[1], lines[0]].join("\n"),
-        "line 2: its `sequence` should be 3",
+        "line 2: `sequence` should be 3",
     );
 }
 
@@ -194,10 +194,10 @@ fn a_line_that_is_wrong_is_named() {
         &format!("{}\n{ready}", with("\"sequence\":18446744073709551615")),
         "line 1",
     );
-    refused(&with("\"job\":\"x\""), "its `job` should be left out");
+    refused(&with("\"job\":\"x\""), "`job` should be left out");
     refused(
         &with("\"stream\":\"forge\""),
-        "its `stream` should be database/",
+        "`stream` should be database/",
     );
     refused(&with("\"hash\":\"00\""), "`hash` should be");
     refused(
@@ -211,7 +211,7 @@ fn a_line_that_is_wrong_is_named() {
     let early = with("\"time\":\"2020-01-01T00:00:00Z\"");
     refused(
         &format!("{ready}\n{early}"),
-        "line 2: its `time` should be 2026-01-01T00:00:00.000Z or later",
+        "line 2: `time` should be 2026-01-01T00:00:00.000Z or later",
     );
 }
 
