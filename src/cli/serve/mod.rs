@@ -102,7 +102,7 @@ async fn serve_until_told(config: Config) -> Result<(), Failure> {
         () = signals.next() => {}
         never = allocator::give_back() => match never {},
     }
-    output::note("stopping: what runs is finished first; tell it again to end at once");
+    output::note("shutting down: finishing running requests; press Ctrl-C again to stop now");
     tokio::select! {
         () = app.stop() => Ok(()),
         () = signals.next() => std::process::exit(INTERRUPTED),

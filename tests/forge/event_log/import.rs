@@ -178,7 +178,7 @@ fn a_line_that_is_wrong_is_named() {
     let id = database(1);
     let ready = format!("{{\"kind\":\"database_ready\",\"data\":{{\"database\":\"{id}\"}}}}");
     let with = |field: &str| ready.replace("\"kind\"", &format!("{field},\"kind\""));
-    refused(&format!("{ready}\n{ready}\nx"), "line 3: it is no event");
+    refused(&format!("{ready}\n{ready}\nx"), "line 3: not an event");
     refused(
         "{\"kind\":\"database_vanished\",\"data\":{}}",
         "unknown event kind `database_vanished`",
