@@ -17,7 +17,6 @@ const TOKEN_BYTES: usize = 32;
 #[derive(Debug, thiserror::Error)]
 #[error("the root token in {} could not be {action}", file.display())]
 pub struct RootTokenError {
-    /// Which file.
     pub file: PathBuf,
     /// What was tried.
     pub action: &'static str,

@@ -70,7 +70,6 @@ pub enum StartError {
     /// The data folder cannot be used.
     #[error("cannot use the data folder {}", folder.display())]
     DataFolder {
-        /// Which folder.
         folder: PathBuf,
         /// What was seen.
         source: io::Error,
@@ -99,7 +98,6 @@ pub enum StartError {
     /// The address is taken or not ours.
     #[error("cannot listen on {address}; set DBFORGE_LISTEN to use another address")]
     Listen {
-        /// Which address.
         address: SocketAddr,
         /// What was seen.
         source: io::Error,

@@ -1,8 +1,8 @@
-//! A saved fold, so that a start need not fold the whole log: `.forge/checkpoint`.
+//! State snapshots, so that a start need not read the whole log: `.forge/checkpoint`.
 //!
-//! It decides nothing. One that is missing, damaged, of another log or of another build of the
-//! program (which may fold otherwise) is left aside, and the log is folded from its first event.
-//! Two lines: what it belongs to, then the state as JSON.
+//! A snapshot that is missing, damaged, from another log or from another build of the program
+//! (which may rebuild the state differently) is ignored, and the state is rebuilt from all events.
+//! The file has two lines: a header, then the state as JSON.
 use super::{ControlPlane, fold_onto};
 use crate::domain::event::recorded::Hash;
 use crate::domain::ids::Sequence;
@@ -17,23 +17,23 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "checkpoint";
-/// A start folds at most about this many events: 0.2 s.
+/// A start reads about this many events at most, in 0.2 s.
 const EVENTS_BETWEEN: u64 = 50_000;
 
-/// What a checkpoint belongs to.
+/// The header of a snapshot.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
-    /// The last event in it, and that event's hash.
+    /// The last event of the state, and that event's hash.
     sequence: Sequence,
     hash: String,
-    /// The build that folded it.
+    /// The build that wrote it.
     build: String,
     /// crc32c of the state's line.
     crc: u32,
 }
 
-/// The state of a log: a checkpoint in `forge_dir` and the events behind it, or all events.
+/// The state of a log: from the snapshot in `forge_dir` and the events after it, or from all events.
 ///
 /// # Errors
 /// When the log cannot be read to its end.
@@ -41,7 +41,7 @@ pub fn restore(forge_dir: &Path, log: &dyn EventLog) -> Result<State, ReadError>
     let state = match load(forge_dir, log) {
         Ok(state) => state,
         Err(reason) => {
-            // A log that begins has none.
+            // A new log has none.
             if log.head().sequence > Sequence(0) {
                 tracing::info!(
                     "rebuilding the state from the first event; cannot use the snapshot: {reason}"
@@ -53,7 +53,7 @@ pub fn restore(forge_dir: &Path, log: &dyn EventLog) -> Result<State, ReadError>
     fold_onto(state, log)
 }
 
-/// Saves the fold now and then, and at the end, until `stop`.
+/// Saves the state from time to time and at `stop`.
 pub async fn keep(control: Arc<ControlPlane>, forge_dir: Arc<Path>, stop: CancellationToken) {
     let mut changes = control.changes();
     let mut saved = 0;
@@ -72,7 +72,7 @@ pub async fn keep(control: Arc<ControlPlane>, forge_dir: Arc<Path>, stop: Cancel
                 Ok(Err(error)) => tracing::warn!(%error, "failed to save the state snapshot"),
                 Err(error) => tracing::error!(%error, "saving the state snapshot panicked"),
             }
-            // One that was not saved is tried again when as much has happened again.
+            // A failed save is retried after the next interval.
             saved = sequence;
         }
         if is_over {
@@ -81,10 +81,10 @@ pub async fn keep(control: Arc<ControlPlane>, forge_dir: Arc<Path>, stop: Cancel
     }
 }
 
-/// Saves the present.
+/// Saves the current state.
 ///
 /// # Errors
-/// When the disk does not take it; the one before is still there then.
+/// When it cannot be written; the previous snapshot stays.
 pub fn save(forge_dir: &Path, control: &ControlPlane) -> io::Result<()> {
     let present = control.present();
     if present.read_only.is_some() {
@@ -113,23 +113,23 @@ pub fn save(forge_dir: &Path, control: &ControlPlane) -> io::Result<()> {
 
 fn load(forge_dir: &Path, log: &dyn EventLog) -> Result<State, String> {
     if log.read_only().is_some() {
-        return Err("it is read-only".to_owned());
+        return Err("the log is read-only".to_owned());
     }
     let text = fs::read_to_string(forge_dir.join(NAME)).map_err(|error| error.to_string())?;
-    let (header, state) = text.split_once('\n').ok_or("its checkpoint is cut off")?;
+    let (header, state) = text.split_once('\n').ok_or("it is truncated")?;
     let header: Header = serde_json::from_str(header).map_err(|error| error.to_string())?;
     if header.build != build().map_err(|error| error.to_string())? {
-        return Err("its checkpoint is of another build of this program".to_owned());
+        return Err("it is from another build of this program".to_owned());
     }
     if header.crc != crc32c::crc32c(state.as_bytes()) {
-        return Err("its checkpoint is damaged".to_owned());
+        return Err("it is damaged".to_owned());
     }
     if hash_at(log, header.sequence)?.map(hex::encode) != Some(header.hash) {
-        return Err("its checkpoint is of another log".to_owned());
+        return Err("it is from another log".to_owned());
     }
     let state: State = serde_json::from_str(state).map_err(|error| error.to_string())?;
     if state.sequence != header.sequence {
-        return Err("its checkpoint contradicts itself".to_owned());
+        return Err("it is inconsistent".to_owned());
     }
     Ok(state)
 }
@@ -143,7 +143,7 @@ fn hash_at(log: &dyn EventLog, sequence: Sequence) -> Result<Option<Hash>, Strin
     Ok(events.first().map(|it| it.hash))
 }
 
-/// Tells builds apart: a program that was built anew is another file.
+/// Identifies the build by the program file.
 fn build() -> io::Result<String> {
     let program = std::env::current_exe()?.metadata()?;
     let modified = (program.mtime(), program.mtime_nsec());

@@ -1,4 +1,4 @@
-//! The one writer: command in, decision, events appended, state followed.
+//! The one writer: decides commands, appends their events, updates the state.
 //!
 //! [`ControlPlane::submit`] is the only way to add events. Readers take the [`Present`], which
 //! shows nothing that is not on disk yet.
@@ -21,12 +21,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Commands that may wait for the writer; senders behind them wait for room.
+/// Capacity of the writer's queue; further senders wait.
 const WAITING_COMMANDS: usize = 1024;
-/// Events read at a time while the log is folded.
+/// Events read at a time while the state is rebuilt.
 const FOLD_CHUNK: usize = 10_000;
 
-/// Bounds that decisions respect.
+/// Limits that decisions respect.
 #[derive(Debug, Clone, Copy)]
 pub struct ControlConfig {
     /// How long the trash keeps a database.
@@ -35,24 +35,22 @@ pub struct ControlConfig {
     pub queue_bound: usize,
 }
 
-/// A command with what is known of its sender.
+/// A command and its sender.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    /// What is asked.
     pub command: Command,
-    /// Who asks.
+    /// Who sends it.
     pub actor: Actor,
-    /// The token it came with; none for root and for the forge's own commands.
+    /// The sender's token; none for root and for internal commands.
     pub token: Option<TokenId>,
-    /// In which request.
     pub request: RequestId,
-    /// The request at the beginning of the chain of causes.
+    /// The first request in the chain of causes.
     pub correlation: RequestId,
     /// The event that caused it, where one did.
     pub causation: Option<Sequence>,
-    /// The caller's key for doing this once.
+    /// The caller's idempotency key.
     pub idempotency: Option<Idempotency>,
-    /// The last event about the command's database that the caller has seen.
+    /// The last event of the command's database that the caller has seen.
     pub if_match: Option<Sequence>,
 }
 
@@ -73,19 +71,19 @@ impl Submission {
     }
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug, Clone)]
 pub struct Accepted {
-    /// What happened; empty when there was nothing to do.
+    /// The appended events; empty when there was nothing to do.
     pub events: Vec<RecordedEvent>,
-    /// The end of the log that the answer has seen.
+    /// The end of the log at that time.
     pub sequence: Sequence,
-    /// Whether this is the answer to an earlier request with the same idempotency key.
+    /// Whether this is the result of an earlier request with the same idempotency key.
     pub replayed: bool,
 }
 
 impl Accepted {
-    /// The job that the command put in the queue.
+    /// The job that the command enqueued.
     #[must_use]
     pub fn job(&self) -> Option<JobId> {
         enqueued_job(&self.events)
@@ -94,7 +92,9 @@ impl Accepted {
     /// The database that the command was about.
     #[must_use]
     pub fn database(&self) -> Option<DatabaseId> {
-        self.events.iter().find_map(|it| it.event.database())
+        self.events
+            .iter()
+            .find_map(|recorded| recorded.event.database())
     }
 }
 
@@ -107,15 +107,15 @@ pub enum SubmitError {
     /// The caller's idempotency key was used for another request.
     #[error("this idempotency key was used for a different request")]
     KeyReused,
-    /// The database has changed since the caller looked.
+    /// The database has changed since the caller read it.
     #[error("the database was last changed by event {actual}, not by {expected}")]
     Changed {
-        /// What the caller saw.
+        /// The caller's version.
         expected: Sequence,
-        /// What is true.
+        /// The current version.
         actual: Sequence,
     },
-    /// The event log did not take the events.
+    /// The events could not be appended.
     #[error(transparent)]
     NotAppended(#[from] AppendError),
     /// The event log could not be read.
@@ -126,10 +126,10 @@ pub enum SubmitError {
     Stopping,
 }
 
-/// What is true now, as far as it is on disk.
+/// The current state, as far as it is on disk.
 #[derive(Debug, Clone, Default)]
 pub struct Present {
-    /// The fold of all events.
+    /// The state after all events.
     pub state: State,
     /// The last event.
     pub head: Head,
@@ -137,10 +137,10 @@ pub struct Present {
     pub read_only: Option<String>,
 }
 
-/// What is told of events once they are kept: it must not wait.
+/// Called with each group of appended events. It must not block.
 pub type Listener = Box<dyn Fn(Arc<[RecordedEvent]>) + Send>;
 
-/// Decides, appends and follows.
+/// Decides commands, appends their events and publishes the state.
 pub struct ControlPlane {
     log: Arc<dyn EventLog>,
     clock: Arc<dyn Clock>,
@@ -158,7 +158,7 @@ struct Waiting {
 }
 
 impl ControlPlane {
-    /// Folds the whole log, then is ready for commands; tells `listener` what is appended.
+    /// Rebuilds the state from the log, then accepts commands; calls `listener` with appended events.
     ///
     /// # Errors
     /// When the log cannot be read to its end.
@@ -173,7 +173,7 @@ impl ControlPlane {
         Ok(Self::start_at(state, log, clock, ids, config, listener))
     }
 
-    /// The same, of a log that was folded already.
+    /// The same with a state that was already rebuilt.
     pub fn start_at(
         state: State,
         log: Arc<dyn EventLog>,
@@ -212,13 +212,13 @@ impl ControlPlane {
         }
     }
 
-    /// Carries out one command, or says why not. When it returns, what happened is on disk and
-    /// in the present.
+    /// Executes one command. When it returns, the events are on disk and in the published
+    /// state.
     ///
     /// # Errors
-    /// When the rules refuse it or the log cannot keep it; nothing has happened then, save with
-    /// [`AppendError::Unknown`]: it may have happened, or still happen. Sent again with its
-    /// idempotency key it happens once.
+    /// When the rules refuse it or the append fails; nothing has happened then, except after
+    /// [`AppendError::Unknown`]: the command may have been, or may still be, executed. Repeated
+    /// with its idempotency key, it is executed once.
     pub async fn submit(&self, submission: Submission) -> Result<Accepted, SubmitError> {
         let commands = self
             .commands
@@ -235,7 +235,7 @@ impl ControlPlane {
         answered.await.map_err(|_| SubmitError::Stopping)?
     }
 
-    /// What `command` would make happen now; nothing happens.
+    /// The events that `command` would append now. Changes nothing.
     ///
     /// # Errors
     /// When the rules refuse it.
@@ -245,10 +245,10 @@ impl ControlPlane {
         present.state.decide(command, &facts)
     }
 
-    /// What an earlier request with the same idempotency key has brought about. Blocks.
+    /// The result of an earlier request with the same idempotency key. Blocks.
     ///
     /// # Errors
-    /// When that was another request, or the log cannot be read.
+    /// When that was a different request, or the log cannot be read.
     pub fn find_earlier(
         &self,
         actor: &Actor,
@@ -257,7 +257,7 @@ impl ControlPlane {
     ) -> Result<Option<Accepted>, SubmitError> {
         let present = self.present();
         let events = repeats::earlier(self.log.as_ref(), &present.state, actor, token, wanted)?;
-        // What the log has but the present has not is answered by the writer, which catches up.
+        // Events that are in the log but not yet in the published state are left to the writer.
         let is_present = |events: &Vec<RecordedEvent>| {
             (events.last()).is_none_or(|last| last.sequence <= present.head.sequence)
         };
@@ -275,13 +275,13 @@ impl ControlPlane {
         self.present().head.time.since(self.clock.now())
     }
 
-    /// What is true now.
+    /// The current state.
     #[must_use]
     pub fn present(&self) -> Arc<Present> {
         self.present.borrow().clone()
     }
 
-    /// Tells when the present becomes another.
+    /// Notifies about each new state.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<Arc<Present>> {
         self.present.clone()
@@ -305,13 +305,13 @@ impl ControlPlane {
         &self.ids
     }
 
-    /// A request id for a command of the forge's own.
+    /// A request id for an internal command.
     #[must_use]
     pub fn fresh_request(&self) -> RequestId {
         RequestId(self.ids.fresh())
     }
 
-    /// Answers what waits, takes no more, and closes the log. Blocks; twice is the same as once.
+    /// Answers the waiting commands, accepts no more, and closes the log. Blocks; may be repeated.
     pub fn stop(&self) {
         drop(
             self.commands
@@ -339,7 +339,7 @@ impl Drop for ControlPlane {
     }
 }
 
-/// Folds a log from its first event.
+/// Rebuilds the state from the first event.
 ///
 /// # Errors
 /// When it cannot be read to its end.
@@ -353,7 +353,7 @@ fn fold_onto(mut state: State, log: &dyn EventLog) -> Result<State, ReadError> {
     Ok(state)
 }
 
-/// What a decision made now needs from outside.
+/// The time and ids for a decision made now.
 fn facts(clock: &dyn Clock, ids: &dyn IdSource, config: ControlConfig) -> Facts {
     Facts {
         now: clock.now(),

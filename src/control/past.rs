@@ -1,4 +1,4 @@
-//! What was true at an earlier moment: the same fold as at the start, ended sooner.
+//! Rebuilds a past state, as at a start, but only up to an earlier event.
 use super::FOLD_CHUNK;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::recorded::RecordedEvent;
@@ -6,12 +6,12 @@ use crate::domain::ids::Sequence;
 use crate::domain::state::State;
 use crate::event_log::{EventLog, ReadError};
 
-/// A place in the history.
+/// A point in the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// Behind the event with this sequence.
+    /// After the event with this sequence.
     Sequence(Sequence),
-    /// Behind the last event of this time or before it.
+    /// After the last event up to this time.
     Time(Timestamp),
 }
 
@@ -24,8 +24,8 @@ impl Moment {
     }
 }
 
-/// Folds `state` on to `moment`, and says whether that could be done: not when its last event
-/// lies behind the moment already. Reads the log in pieces, and blocks.
+/// Advances `state` to `moment`. Returns false if the state is already past it. Reads the log in
+/// pieces, and blocks.
 ///
 /// # Errors
 /// When events cannot be read.

@@ -1,14 +1,14 @@
-//! Requests that were carried out before: found by their idempotency keys.
+//! Finds earlier requests by their idempotency keys.
 use super::SubmitError;
 use crate::domain::event::recorded::{CommitHeader, Idempotency, KeyOwner, RecordedEvent};
 use crate::domain::ids::{Actor, TokenId};
 use crate::domain::state::State;
 use crate::event_log::{EventLog, ReadError};
 
-/// The events of the last commit that used the caller's key, where it was the same request.
+/// The events of the last commit with the caller's key, if it was the same request.
 ///
 /// # Errors
-/// When it was another request, or the log cannot be read.
+/// When it was a different request, or the log cannot be read.
 pub(super) fn earlier(
     log: &dyn EventLog,
     state: &State,
@@ -23,7 +23,7 @@ pub(super) fn earlier(
     Ok(found)
 }
 
-/// Goes on only when the commit's request was the same.
+/// Checks that the commit's request was the same.
 ///
 /// # Errors
 /// [`SubmitError::KeyReused`] when it was not.
@@ -36,8 +36,8 @@ pub(super) fn check_same(used: &CommitHeader, wanted: &Idempotency) -> Result<()
     }
 }
 
-/// Commits of formats 1 and 2 say an actor alone, by the token's name. A name is one token's at a
-/// time, so what was written under it since the token was made is that token's.
+/// Commits of formats 1 and 2 have only an actor, with the token's name. One token at a time has a
+/// name, so commits under that name since the token's creation belong to that token.
 fn with_key(
     log: &dyn EventLog,
     state: &State,

@@ -1,4 +1,4 @@
-//! The writer's thread: everything that waits becomes one group with one fsync.
+//! The writer's thread: all waiting commands become one group with one fsync (group commit).
 use super::{
     Accepted, ControlConfig, Listener, Present, Submission, SubmitError, Waiting, facts, repeats,
 };
@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// Most commands in a group: bounds how long the first of them waits for the last.
+/// Most commands in a group, so that the first does not wait too long.
 const GROUP_BOUND: usize = 256;
 
 pub(super) struct Writer {
@@ -28,12 +28,12 @@ pub(super) struct Writer {
 
 type Answer = Result<Accepted, SubmitError>;
 
-/// Commands decided one behind the other, each on what the earlier ones have decided.
+/// Commands that are decided in order, each on the state after the earlier ones.
 struct Group {
     state: State,
     head: Head,
     commits: Vec<NewCommit>,
-    /// Keys used within the group, by the place of their commit.
+    /// Idempotency keys of the group, with the index of their commit.
     keys: HashMap<(KeyOwner, String), usize>,
     answers: Vec<Decision>,
 }
@@ -43,17 +43,17 @@ struct Decision {
     decided: Decided,
 }
 
-/// Commands of a group that was not kept, which are decided once more.
+/// Commands of a failed group that are decided again.
 struct Again {
     commands: Vec<Waiting>,
     error: AppendError,
 }
 
-/// What came of one command of the group before anything is on disk.
+/// The decision about one command, before the group is on disk.
 enum Decided {
-    /// Known already: a refusal, nothing to do, or the answer to an earlier request.
+    /// Final already: a refusal, nothing to do, or the result of an earlier request.
     Known(Answer),
-    /// The events of one of the group's commits, once it is kept.
+    /// The events of one of the group's commits, once it is appended.
     Commit { place: usize, replayed: bool },
 }
 
@@ -71,7 +71,7 @@ impl Writer {
             let group = self.decide_all(admitted);
             if let Some(again) = self.keep_and_answer(group) {
                 match again.error {
-                    // What makes room goes on alone, from the reserve.
+                    // Commands that free space continue, from the reserve.
                     AppendError::DiskFull => self.log.open_reserve(),
                     _ => self.catch_up(),
                 }
@@ -85,7 +85,7 @@ impl Writer {
         }
     }
 
-    /// Turns away what needs room while the disk has none but the reserve.
+    /// Refuses commands that need space while only the reserve is left.
     fn admit(&self, all: Vec<Waiting>) -> Vec<Waiting> {
         if self.log.keep_reserve() {
             return all;
@@ -134,7 +134,7 @@ impl Writer {
         let facts = facts(self.clock.as_ref(), self.ids.as_ref(), self.config);
         let mut events = group.state.decide(&submission.command, &facts)?;
         if events.is_empty() && submission.idempotency.is_some() {
-            // Else a retry would be carried out, on what others have made of it meanwhile.
+            // Otherwise a retry would be executed on a state that has changed since.
             let database = group.state.subject(&submission.command);
             events.push(NothingChanged { database }.into());
         }
@@ -146,7 +146,7 @@ impl Writer {
             })));
         }
         let header = CommitHeader {
-            // Times in the log never go back, whatever clocks do.
+            // Times in the log never go back, even if the clock does.
             time: facts.now.max(group.head.time),
             clock: Some(facts.now).filter(|it| *it < group.head.time),
             id: CommitId(self.ids.fresh()),
@@ -160,7 +160,7 @@ impl Writer {
         Ok(group.add(NewCommit { header, events }))
     }
 
-    /// The answer to an earlier request with the same idempotency key, where there was one.
+    /// The result of an earlier request with the same idempotency key, if there was one.
     fn find_earlier(
         &self,
         group: &Group,
@@ -187,8 +187,8 @@ impl Writer {
         }))))
     }
 
-    /// One append, one fsync; then the state is published and every command answered, save those
-    /// that are to be decided once more.
+    /// One append, one fsync; then the state is published and every command answered, except those
+    /// that have to be decided again.
     fn keep_and_answer(&self, group: Group) -> Option<Again> {
         let expected_end = self.publish.borrow().head.sequence;
         let commit_sizes: Vec<usize> = group.commits.iter().map(|it| it.events.len()).collect();
@@ -222,7 +222,7 @@ impl Writer {
                 continue;
             }
             let result = match (decided, &by_commit) {
-                // What was refused may have been refused because of events that were not kept.
+                // A refusal may depend on events of the group that were not appended.
                 (Decided::Known(Err(_)), Err(error)) => Err(error.clone().into()),
                 (Decided::Known(known), _) => known,
                 (Decided::Commit { .. }, Err(error)) => Err(error.clone().into()),
@@ -232,7 +232,7 @@ impl Writer {
                     replayed,
                 }),
             };
-            // A caller that no longer listens finds the outcome in the log.
+            // A caller that has gone can find the outcome in the log.
             let _ = waiting.answer.send(result);
         }
         let error = by_commit.err()?;
@@ -242,7 +242,7 @@ impl Writer {
         })
     }
 
-    /// The events of a group whose answer was lost, when the log has them after all.
+    /// The events of a group whose append had an unknown outcome, if the log has them.
     fn find_kept(
         &self,
         expected_end: Sequence,
@@ -254,7 +254,7 @@ impl Writer {
         (is_whole && kept.iter().all(|event| commits.contains(&event.commit.id))).then_some(kept)
     }
 
-    /// Follows events that the log has got meanwhile: a group whose answer was lost may come late.
+    /// Applies events that arrived late: a group whose append had an unknown outcome.
     fn catch_up(&self) {
         let before = self.publish.borrow().clone();
         let behind = self.log.head().sequence.0 - before.head.sequence.0;
@@ -276,12 +276,12 @@ impl Writer {
         }
     }
 
-    /// Publishes the group's state when its events are kept, else only that the log may have
+    /// Publishes the group's state if its events are appended, else only that the log may have
     /// become read-only.
     fn publish_after(&self, decided: State, kept: bool) {
         let before = self.publish.borrow().clone();
         let read_only = self.log.read_only();
-        // What came late is followed before the next command (`catch_up`).
+        // Late events are applied before the next command (`catch_up`).
         let (state, head) = match kept {
             true => (decided, self.log.head()),
             false => (before.state.clone(), before.head),
@@ -298,8 +298,8 @@ impl Writer {
 }
 
 impl Submission {
-    /// Whether it is worth deciding again when its group was not kept: a full disk has a reserve for
-    /// what makes room, and behind a log that has got longer there is another end.
+    /// Whether it is decided again after its group failed: a full disk has a reserve for commands
+    /// that free space, and after a conflict the log has a new end.
     fn is_decided_again_after(&self, error: &AppendError) -> bool {
         match error {
             AppendError::DiskFull => self.command.makes_room(),
@@ -313,8 +313,8 @@ impl Submission {
 }
 
 impl Group {
-    /// Adds a commit and follows its events, with the places they will have. Their hashes are
-    /// the log's to make; the state does not look at them.
+    /// Adds a commit and applies its events with their future sequences. The log computes their
+    /// hashes; the state does not use them.
     fn add(&mut self, commit: NewCommit) -> Decided {
         let header = Arc::new(commit.header.clone());
         for event in &commit.events {
@@ -341,7 +341,7 @@ impl Group {
     }
 }
 
-/// Cuts a group's events into its commits.
+/// Splits a group's events into its commits.
 fn split(mut events: &[RecordedEvent], sizes: &[usize]) -> Vec<Vec<RecordedEvent>> {
     sizes
         .iter()

@@ -174,7 +174,6 @@ impl fmt::Display for DatabaseState {
 /// A job in a database's queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedJob {
-    /// Which job.
     pub id: JobId,
     /// What it does.
     pub kind: JobKind,

@@ -240,9 +240,7 @@ impl JobState {
 pub struct Attempt {
     /// 1 for the first.
     pub number: u32,
-    /// When it began.
     pub started_at: Timestamp,
-    /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// Why it did not succeed.
     pub error: Option<JobError>,
@@ -251,7 +249,6 @@ pub struct Attempt {
 /// The step a job is in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningStep {
-    /// Its name.
     pub name: StepName,
     /// How often the gateway died in it in this attempt.
     pub crashes: u32,
@@ -305,7 +302,6 @@ pub struct Job {
     pub created_at: Timestamp,
     /// When its first attempt began.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
     pub finished_at: Option<Timestamp>,
 }
 

@@ -16,9 +16,7 @@ use serde::{Deserialize, Serialize};
 pub enum Basis {
     /// Nothing has happened to this database since.
     Unchanged {
-        /// Which one.
         database: DatabaseId,
-        /// Its name.
         name: DatabaseName,
         /// The last event about it.
         sequence: Sequence,
@@ -45,7 +43,6 @@ pub struct Plan {
     pub expires_at: Timestamp,
     /// Who made it.
     pub made_by: Actor,
-    /// When it was made.
     pub created_at: Timestamp,
     /// The event that made it.
     pub sequence: Sequence,

@@ -66,7 +66,6 @@ pub struct Token {
     pub databases: Vec<String>,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
-    /// When it was made.
     pub created_at: Timestamp,
     /// The event that made it.
     pub sequence: Sequence,

@@ -48,7 +48,6 @@ pub struct Webhook {
     pub disabled: Option<String>,
     /// The event that made it: it is told of what came later.
     pub since: Sequence,
-    /// When it was made.
     pub created_at: Timestamp,
     /// The last event that changed it.
     pub sequence: Sequence,

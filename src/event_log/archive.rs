@@ -32,7 +32,6 @@ pub struct Archiver {
 pub struct Archived {
     /// The number of the segment.
     pub segment: u32,
-    /// Its size.
     pub bytes: u64,
     /// Its size in the archive.
     pub compressed_bytes: u64,

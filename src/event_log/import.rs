@@ -60,7 +60,6 @@ pub enum LineError {
     /// A field contradicts the event or the line before.
     #[error("`{field}` should be {expected}")]
     Wrong {
-        /// Which field.
         field: &'static str,
         /// What belongs there.
         expected: String,

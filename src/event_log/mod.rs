@@ -127,7 +127,6 @@ pub enum AppendError {
     /// The commit is larger than the log takes.
     #[error("a commit of {bytes} bytes exceeds the limit of {limit} bytes")]
     TooLarge {
-        /// Its size.
         bytes: usize,
         /// The bound.
         limit: usize,

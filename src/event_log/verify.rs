@@ -28,7 +28,6 @@ pub struct Verified {
     pub archived: usize,
     /// The last event in those.
     pub archived_to: Sequence,
-    /// Its last event.
     pub head: Head,
     /// Bytes behind it that are no whole commit: being written, or cut short by a crash.
     pub unfinished_bytes: u64,

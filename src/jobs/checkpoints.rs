@@ -1,4 +1,4 @@
-//! Signs a checkpoint now and then, so that there is one that somebody may have copied away.
+//! Signs checkpoints regularly, so that users can copy them to another machine.
 use crate::control::ControlPlane;
 use crate::event_log::checkpoints::{Checkpoints, KeyError};
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// A tail that is cut is shorter than this, or shows: where much happens, an hour or two.
+/// A truncation of more events than this is detectable; in busy forges, an hour or two.
 const EVENTS_BETWEEN: u64 = 1000;
-/// Where little happens, a tail that is cut is younger than this, or shows.
+/// In quiet forges, a truncation of more than this time is detectable.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// Signs what is due whenever it is woken, until `stop`.
+/// Signs a checkpoint if one is due, whenever it is woken, until `stop`.
 pub async fn run(
     control: Arc<ControlPlane>,
     checkpoints: Arc<Checkpoints>,
@@ -33,13 +33,13 @@ pub async fn run(
     }
 }
 
-/// Signs the present where the last checkpoint is too far behind it. Blocks.
+/// Signs the current head if the last checkpoint is too old. Blocks.
 ///
 /// # Errors
-/// When there is no key, or the disk refuses.
+/// When the key or the file cannot be read or written.
 pub fn sign_due(control: &ControlPlane, checkpoints: &Checkpoints) -> Result<(), KeyError> {
     let present = control.present();
-    // What a damaged log ends with is not to be vouched for.
+    // The end of a damaged log must not be signed.
     if present.read_only.is_some() {
         return Ok(());
     }
@@ -58,7 +58,7 @@ pub fn sign_due(control: &ControlPlane, checkpoints: &Checkpoints) -> Result<(),
         }
         Some(last) => {
             let behind = head.sequence.0 - last.sequence.0;
-            // One that was signed while the clock was ahead says nothing about how old it is.
+            // The clock may have been ahead when it was signed: the age counts in both directions.
             let age = now.since(last.time).max(last.time.since(now));
             behind >= EVENTS_BETWEEN || (behind > 0 && age >= LONGEST)
         }

@@ -1,4 +1,4 @@
-//! What the reconciler last saw: how the forge differs from what its log says.
+//! The findings of the reconciler's last pass: differences between the forge and its log.
 use super::reconciler::{Finding, Plan, Waiting};
 use crate::clock::timestamp::Timestamp;
 use crate::domain::ids::DatabaseId;
@@ -9,15 +9,14 @@ use tokio::sync::Notify;
 /// One pass of the reconciler.
 #[derive(Debug, Clone, Default)]
 pub struct Pass {
-    /// When it looked; none before the first time.
+    /// When it ran; none before the first pass.
     pub at: Option<Timestamp>,
-    /// Why it saw nothing, or may do nothing.
+    /// Why it could not inspect or change anything.
     pub trouble: Option<String>,
-    /// What it asked for.
     pub plan: Plan,
 }
 
-/// The last pass, and a person's word to the next one.
+/// The last pass, and the operator's approval of the next one.
 #[derive(Debug, Default)]
 pub struct Drift {
     last: RwLock<Arc<Pass>>,
@@ -39,7 +38,7 @@ impl Drift {
         *self.last.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pass);
     }
 
-    /// Lets the next pass act however much there is to do, and asks for it.
+    /// Approves the next pass without the disruption limit, and requests it.
     pub fn allow_once(&self) {
         self.allowed_once.store(true, Ordering::SeqCst);
         self.look.notify_one();
@@ -49,7 +48,7 @@ impl Drift {
         self.allowed_once.swap(false, Ordering::SeqCst)
     }
 
-    /// Asks for a pass soon.
+    /// Requests a pass.
     pub fn look_again(&self) {
         self.look.notify_one();
     }
@@ -60,13 +59,13 @@ impl Drift {
 }
 
 impl Pass {
-    /// Whether the fuse held something back.
+    /// Whether the disruption limit stopped something.
     #[must_use]
     pub fn is_halted(&self) -> bool {
         !self.plan.halted.is_empty()
     }
 
-    /// Whether the database's file was not in its place.
+    /// Whether the database's file was missing.
     #[must_use]
     pub fn misses_file_of(&self, id: DatabaseId) -> bool {
         let is_it =
@@ -74,7 +73,7 @@ impl Pass {
         self.plan.findings.iter().any(is_it)
     }
 
-    /// Everything that differs, with what is done about it and when.
+    /// All differences, with what is done about them and when.
     pub fn all(&self) -> impl Iterator<Item = (&Finding, Standing)> {
         let now = self.plan.findings.iter().map(|it| (it, Standing::Now));
         let later = self
@@ -87,13 +86,13 @@ impl Pass {
     }
 }
 
-/// How a finding stands.
+/// The status of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It is done or told in this pass.
+    /// It was handled or reported in this pass.
     Now,
-    /// It waits until then, or for the next look.
+    /// It waits until then, or for the next pass.
     Waits(Option<Timestamp>),
-    /// The fuse holds it back.
+    /// The disruption limit stopped it.
     Halted,
 }

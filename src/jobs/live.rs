@@ -1,26 +1,24 @@
-//! How far the running step of a job is: in memory alone, since the log hears of steps, not of
+//! The progress of running steps. It is kept in memory only, because the log records steps, not
 //! seconds.
 use crate::domain::ids::JobId;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// So many of so many.
+/// Progress within a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// What is done.
     pub done: u64,
-    /// Of how many.
     pub total: u64,
-    /// What is counted: `seconds`.
+    /// The unit: `seconds`.
     pub unit: &'static str,
 }
 
-/// What the running steps say of themselves; a step that says nothing is not here.
+/// The progress of each running step that reports it.
 #[derive(Debug, Default)]
 pub struct LiveJobs(Mutex<HashMap<JobId, Progress>>);
 
 impl LiveJobs {
-    /// How far the job's step is, where it says so.
+    /// The progress of the job's step, if it reports it.
     #[must_use]
     pub fn of(&self, job: JobId) -> Option<Progress> {
         self.lock().get(&job).copied()
@@ -30,7 +28,7 @@ impl LiveJobs {
         self.lock().insert(job, progress);
     }
 
-    /// Behind the end of a step.
+    /// Called at the end of a step.
     pub(super) fn forget(&self, job: JobId) {
         self.lock().remove(&job);
     }

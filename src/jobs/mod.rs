@@ -1,4 +1,4 @@
-//! Slow work, one step at a time; and what watches over what should run.
+//! Background work: jobs in steps, and the reconciler, schedules, retention and webhooks.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -29,51 +29,49 @@ use observed::ObservedWorkers;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a step that waits says how long it has.
+/// How often a waiting step reports its progress.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// What steps may use.
+/// What jobs and their steps use.
 pub struct Workshop {
-    /// Where jobs come from and outcomes go.
+    /// The source of jobs, and the writer of their results.
     pub control: Arc<ControlPlane>,
     /// Runs workers.
     pub runtime: Arc<dyn Runtime>,
-    /// Owns the files of databases and the gate before them.
+    /// The files of databases and their access locks.
     pub data: Arc<DataPlane>,
-    /// What the API shows of workers.
+    /// The last known status of the workers.
     pub observed: Arc<ObservedWorkers>,
-    /// What running steps say of themselves.
+    /// The progress of running steps.
     pub live: Arc<LiveJobs>,
 }
 
-/// One part of a job: safe to run twice, safe after a crash at any point in it.
+/// One part of a job. It may run twice, also after a crash at any point.
 #[derive(Clone, Copy)]
 pub struct Step {
-    /// Its name, in events for ever.
+    /// Its name, which is stored in events.
     pub name: &'static str,
     /// How long one run of it may take.
     pub time_limit: Duration,
-    /// Brings about what the step is for, whatever is there already.
+    /// Does the step's work, or what is left of it.
     pub ensure: StepFn,
-    /// Takes back what `ensure` may have done, wholly or in part.
+    /// Reverses what `ensure` may have done, in whole or in part.
     pub undo: Option<StepFn>,
 }
 
-/// What a step runs.
+/// A function of a step.
 pub type StepFn = for<'a> fn(&'a StepContext) -> BoxFuture<'a, Result<Done, StepError>>;
 
-/// What a step knows.
+/// The arguments of a step.
 pub struct StepContext {
-    /// What it may use.
     pub workshop: Arc<Workshop>,
-    /// Its job.
     pub job: Arc<Job>,
     /// The job's database.
     pub database: Arc<Database>,
 }
 
 impl StepContext {
-    /// Waits for `work`, and says meanwhile how much of the longest wait has passed.
+    /// Waits for `work`, and reports how much of `longest` has passed.
     async fn awaited<T>(&self, longest: Duration, work: impl Future<Output = T>) -> T {
         let began = Stopwatch::start();
         let mut work = std::pin::pin!(work);
@@ -92,12 +90,11 @@ impl StepContext {
     }
 }
 
-/// A step that ended well.
+/// The result of a successful step.
 pub struct Done {
-    /// What it brought about.
     pub outcome: StepOutcome,
-    /// Holds the database's gate until the outcome is in the log: SQL never sees a state that
-    /// does not fit the files.
+    /// Holds the exclusive access lock until the outcome is in the log, so that SQL never sees a
+    /// state that does not match the files.
     pub gate: Option<ExclusiveGuard>,
 }
 
@@ -117,13 +114,12 @@ impl Done {
     }
 }
 
-/// A step that ended badly.
+/// The error of a failed step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct StepError {
-    /// What went wrong.
     pub error: JobError,
-    /// Whether the same step may work later.
+    /// Whether a retry may succeed.
     pub transient: bool,
 }
 

@@ -1,20 +1,20 @@
-//! The workers as they were last seen: what the API shows beside the state.
+//! The last known status of the workers, which the API shows next to the state.
 use super::drift::Drift;
 use crate::domain::ids::DatabaseId;
 use crate::runtime::WorkerState;
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-/// What the reconciler and the steps of jobs last saw; empty until the first look.
+/// The status that the reconciler and the steps of jobs saw last; empty before the first pass.
 #[derive(Debug, Default)]
 pub struct ObservedWorkers {
     workers: RwLock<HashMap<DatabaseId, WorkerState>>,
-    /// How the forge differs from what its log says.
+    /// Differences between the forge and its log.
     pub drift: Drift,
 }
 
 impl ObservedWorkers {
-    /// The worker's last seen state; `None` when it has not been seen.
+    /// The worker's last known state; `None` when it is unknown.
     #[must_use]
     pub fn get(&self, database: DatabaseId) -> Option<WorkerState> {
         self.workers
@@ -24,7 +24,7 @@ impl ObservedWorkers {
             .copied()
     }
 
-    /// Notes one worker; `None` when it is gone.
+    /// Notes one worker; `None` when it was removed.
     pub fn note(&self, database: DatabaseId, state: Option<WorkerState>) {
         let mut seen = self.workers.write().unwrap_or_else(PoisonError::into_inner);
         match state {
@@ -33,7 +33,7 @@ impl ObservedWorkers {
         };
     }
 
-    /// Notes a complete look at all workers.
+    /// Replaces all entries after a complete inspection.
     pub fn replace(&self, all: impl IntoIterator<Item = (DatabaseId, WorkerState)>) {
         *self.workers.write().unwrap_or_else(PoisonError::into_inner) = all.into_iter().collect();
     }

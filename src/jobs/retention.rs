@@ -1,4 +1,4 @@
-//! What time ends: databases past their ttl go to the trash, trash past its time is purged.
+//! Moves expired databases to the trash, and purges the trash when its time is over.
 use crate::clock::timestamp::Timestamp;
 use crate::control::{ControlPlane, Submission};
 use crate::domain::command::Command;
@@ -11,25 +11,25 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Most commands in one look, so that a night's worth of them does not fill the queue.
+/// Most commands at a time, so that many expired databases do not fill the queue.
 const COMMANDS_AT_ONCE: usize = 100;
-/// The pause before what did not end well is asked for again; it doubles each time.
+/// The pause before a failed command is submitted again; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// Ends what is due, and asks again ever later for what does not end well.
+/// Submits what is due, and retries failures with a back-off.
 #[derive(Default)]
 pub struct Retention {
     asked: HashMap<DatabaseId, Asked>,
 }
 
-/// What was asked for a database that is due.
+/// The commands that were submitted for a database.
 struct Asked {
     times: u32,
     again_at: Timestamp,
 }
 
-/// Looks for what is due whenever it is woken, until `stop`.
+/// Submits what is due whenever it is woken, until `stop`.
 pub async fn run(control: Arc<ControlPlane>, wake: Arc<Notify>, stop: CancellationToken) {
     let mut retention = Retention::default();
     while !stop.is_cancelled() {
@@ -42,7 +42,7 @@ pub async fn run(control: Arc<ControlPlane>, wake: Arc<Notify>, stop: Cancellati
 }
 
 impl Retention {
-    /// Submits what is due now, save what was asked for not long enough ago.
+    /// Submits what is due now, except what is in its back-off.
     pub async fn submit_due(&mut self, control: &ControlPlane) {
         let present = control.present();
         if present.read_only.is_some() {
@@ -68,8 +68,8 @@ impl Retention {
         }
     }
 
-    /// Not before its pause is over. One that ends later than any pause was chosen by a clock that
-    /// has been set back since.
+    /// Whether its back-off is over. One that ends later than the longest pause was computed with a
+    /// clock that has been set back since.
     fn may_ask(&self, database: DatabaseId, now: Timestamp) -> bool {
         let asked = self.asked.get(&database);
         asked.is_none_or(|it| it.again_at <= now || it.again_at.since(now) > LONGEST_PAUSE)
@@ -86,7 +86,7 @@ impl Retention {
     }
 }
 
-/// The command that time asks for.
+/// The command that is due.
 fn due_for(it: &Database, now: Timestamp) -> Option<Command> {
     let database = it.id;
     let waits_for = |kind: JobKind| it.queue.iter().any(|job| job.kind == kind);
@@ -102,7 +102,7 @@ fn due_for(it: &Database, now: Timestamp) -> Option<Command> {
                 && !waits_for(JobKind::PurgeDatabase);
             is_due.then_some(Command::DeleteDatabase { database })
         }
-        // Its job goes on by itself.
+        // Its job continues by itself.
         Condition::Purging => None,
     }
 }

@@ -15,37 +15,37 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How long a whole job may go on beginning attempts.
+/// How long a job may begin new attempts.
 const JOB_TIME: Duration = Duration::from_secs(600);
-/// How long running jobs may go on once the gateway stops; what is unfinished then goes on at
+/// How long running jobs may continue at shutdown; unfinished ones resume at
 /// the next start.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
-/// How long the runner looks away when nothing tells it to look: a retry may have become due.
+/// How often the runner checks for due retries when nothing wakes it.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
-/// The wait before an outcome is reported again that the log did not take.
+/// The pause before a result is reported again after a failed append.
 const REPORT_AGAIN: Duration = Duration::from_millis(500);
 
-/// Takes up what waits, moves it step by step, records how it went.
+/// Runs waiting jobs step by step and records the results.
 pub struct Runner {
     workshop: Arc<Workshop>,
-    /// Jobs that this boot has taken up: any other running job was left by an earlier one.
+    /// Jobs that this process has started or resumed; other running jobs are from an earlier one.
     taken_up: Mutex<HashSet<JobId>>,
-    /// Jobs that are being moved at this moment.
+    /// Jobs that are running a step now.
     moving: Mutex<HashSet<JobId>>,
     moved: Notify,
 }
 
-/// What came of moving a job.
+/// The result of moving a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moved {
-    /// By a step: there may be another.
+    /// It moved by one step; there may be another.
     On,
-    /// Not at all: it ended, waits for its time, or for a person.
+    /// It did not move: it ended, waits for a retry, or for an operator.
     Rests,
 }
 
 impl Runner {
-    /// A runner that finds its jobs in the log.
+    /// A runner for the jobs of the log.
     #[must_use]
     pub fn new(workshop: Arc<Workshop>) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Runner {
         }
     }
 
-    /// Runs jobs until `stop`, then lets those that run go on for a bounded time.
+    /// Runs jobs until `stop`, then lets running ones continue for a limited time.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut changes = self.workshop.control.changes();
         let mut running = JoinSet::new();
@@ -81,11 +81,11 @@ impl Runner {
         }
     }
 
-    /// Moves every job that is due until each rests. Returns whether any was moved. Tests use
-    /// this in place of the loop.
+    /// Moves all due jobs as far as possible. Returns whether any was moved. Tests use
+    /// this instead of the loop.
     ///
     /// # Errors
-    /// When an outcome could not be recorded.
+    /// When a result could not be recorded.
     pub async fn run_until_idle(&self) -> Result<bool, SubmitError> {
         let mut any = false;
         loop {
@@ -105,7 +105,7 @@ impl Runner {
     /// Moves one job by one step.
     ///
     /// # Errors
-    /// When an outcome could not be recorded.
+    /// When a result could not be recorded.
     pub async fn move_once(&self, id: JobId) -> Result<Moved, SubmitError> {
         let present = self.workshop.control.present();
         let Some(job) = present.state.job(id) else {
@@ -275,8 +275,8 @@ impl Runner {
         Ok(())
     }
 
-    /// Moves a job until it rests. An outcome that the log does not take is found again by
-    /// running the step again: steps may be repeated.
+    /// Moves a job as far as possible. A result that could not be recorded is obtained again by
+    /// repeating the step.
     async fn move_to_rest(&self, id: JobId) {
         if let Err(error) = self.move_until_rest(id).await {
             tracing::error!(job.id = %id, %error, "failed to record job result");
@@ -285,7 +285,7 @@ impl Runner {
         self.let_go(id);
     }
 
-    /// The jobs whose turn it is, claimed for the caller.
+    /// Claims the jobs that run next.
     fn next_turns(&self) -> Vec<JobId> {
         let present = self.workshop.control.present();
         let mut moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
@@ -326,7 +326,7 @@ impl Runner {
         self.moved.notify_one();
     }
 
-    /// Returns whether it was not yet taken up in this boot.
+    /// Returns whether an earlier process left the job.
     fn mark_taken_up(&self, id: JobId) -> bool {
         self.taken_up
             .lock()

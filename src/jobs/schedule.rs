@@ -1,8 +1,8 @@
-//! Wakes periodic work: tokio-cron-scheduler as an alarm clock, and no more.
+//! Wakes periodic work, with tokio-cron-scheduler as a ticker.
 //!
-//! A tick may be lost, late or doubled: who is woken looks at what is due and at what has been
-//! done, so none of that changes anything. The scheduler waits for moments of the clock on the
-//! wall; where that is set, another wait on monotonic time rings in its place.
+//! A tick may be lost, late or doubled: subscribers check what is due and what has been done, so
+//! it does no harm. The scheduler waits for wall-clock times; when the clock
+//! was set, a second timer on monotonic time ticks instead.
 use crate::clock::timestamp::Timestamp;
 use crate::clock::{CLOCK_TOLERANCE, Clock, Stopwatch};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,28 +11,28 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-/// Once a minute: what the reconciler and the retention look at changes in minutes, and what is
-/// urgent wakes them by itself.
+/// Once a minute: the reconciler and the retention work in minutes, and urgent changes wake them
+/// directly.
 const EVERY_MINUTE: &str = "0 * * * * *";
-/// How often the clock on the wall is compared with monotonic time.
+/// How often the wall clock is compared with monotonic time.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// A silence longer than this is none that the scheduler means.
+/// The scheduler never pauses longer than this on purpose.
 const LONGEST_SILENCE: Duration = Duration::from_secs(62);
 
-/// Rings once a minute, and when the clock was set.
+/// Ticks once a minute, and when the clock was set.
 pub struct AlarmClock {
     scheduler: JobScheduler,
     watch: JoinHandle<()>,
 }
 
-/// Everything that is woken, and when that was last.
+/// The subscribers, and the time of the last tick.
 struct Bell {
     sleepers: Vec<Arc<Notify>>,
     rung: Mutex<Stopwatch>,
 }
 
 impl AlarmClock {
-    /// Starts ringing for everything in `sleepers`.
+    /// Starts ticking for all subscribers.
     ///
     /// # Errors
     /// When the scheduler cannot be started.
@@ -52,7 +52,7 @@ impl AlarmClock {
         Ok(Self { scheduler, watch })
     }
 
-    /// Stops ringing.
+    /// Stops ticking.
     pub async fn stop(mut self) {
         self.watch.abort();
         if let Err(error) = self.scheduler.shutdown().await {
@@ -75,7 +75,7 @@ impl Bell {
     }
 }
 
-/// Rings when the clock on the wall was set, and while the scheduler waits for a moment that is
+/// Ticks when the wall clock was set, and while the scheduler waits for a time that is
 /// hours away since then.
 async fn watch(bell: Arc<Bell>, clock: Arc<dyn Clock>) {
     let started = Stopwatch::start();
@@ -111,7 +111,7 @@ struct Look {
     monotonic: Duration,
 }
 
-/// A clock that was set.
+/// A change of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Jump {
     is_ahead: bool,
@@ -119,7 +119,7 @@ struct Jump {
 }
 
 impl Look {
-    /// How the clock on the wall was set between an earlier look and this one, where it was.
+    /// The change of the wall clock between an earlier reading and this one, if any.
     fn jump_since(self, earlier: Self) -> Option<Jump> {
         let expected = earlier
             .wall

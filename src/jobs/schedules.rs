@@ -1,4 +1,4 @@
-//! Carries out schedules when their time has come.
+//! Runs schedules when they are due.
 use crate::clock::timestamp::Timestamp;
 use crate::control::{ControlPlane, Submission};
 use crate::domain::command::Command;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Looks for what is due whenever it is woken, until `stop`.
+/// Runs what is due whenever it is woken, until `stop`.
 pub async fn run(control: Arc<ControlPlane>, wake: Arc<Notify>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         fire_due(&control).await;
@@ -20,7 +20,7 @@ pub async fn run(control: Arc<ControlPlane>, wake: Arc<Notify>, stop: Cancellati
     }
 }
 
-/// Carries out what is due now: the times of one schedule in their order.
+/// Runs what is due now, the times of one schedule in order.
 pub async fn fire_due(control: &ControlPlane) {
     let present = control.present();
     if present.read_only.is_some() {
@@ -38,7 +38,7 @@ pub async fn fire_due(control: &ControlPlane) {
     }
 }
 
-/// Lets a schedule go on that has carried out times while the clock was ahead.
+/// Rewinds a schedule that ran future times because the clock was ahead.
 async fn rewind(control: &ControlPlane, schedule: &Schedule) {
     tracing::warn!(
         schedule.id = %schedule.id,
@@ -57,7 +57,7 @@ async fn rewind(control: &ControlPlane, schedule: &Schedule) {
     }
 }
 
-/// Submits one time under a key of its own: whoever submits it again changes nothing.
+/// Submits one nominal time with its own idempotency key, so that a repeat changes nothing.
 async fn fire(control: &ControlPlane, schedule: &Schedule, nominal: Timestamp) {
     let request = control.fresh_request();
     let command = Command::FireSchedule {
@@ -77,7 +77,7 @@ async fn fire(control: &ControlPlane, schedule: &Schedule, nominal: Timestamp) {
     }
 }
 
-/// Who signs what a schedule submits.
+/// The actor of a schedule's commands.
 #[must_use]
 pub fn actor(schedule: &Schedule) -> Actor {
     Actor(format!("schedule/{}", schedule.name))

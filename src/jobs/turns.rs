@@ -1,21 +1,21 @@
-//! Whose turn it is: which of the jobs that could be moved are taken up next. Pure.
+//! The fair scheduler of jobs: chooses the jobs that run next. Pure.
 //!
-//! Nobody waits because somebody else has asked for much: the next job is always one of the actor
-//! who has the fewest running, and of those the one that has waited longest. A job that is
-//! suspected of killing the gateway runs alone, so that it takes nothing with it.
+//! One actor's many jobs do not delay the others: the next job is one of the actor with the
+//! fewest running jobs, and of those the one that has waited longest. A job that is
+//! suspected of crashing the gateway runs alone, so that it does not affect other jobs.
 use crate::domain::ids::{Actor, JobId, Sequence};
 use crate::domain::job::{Job, JobKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Jobs that run next to each other. Most of a job is waiting for the engine, which is fastest
+/// Jobs that run concurrently. A job mostly waits for the container runtime, which is fastest
 /// with four calls at a time; the rest overlaps with those.
 pub(super) const RUNNING_JOBS: usize = 32;
-/// Of one kind: what is slow in the same way leaves room for what is not.
+/// Concurrent jobs of one kind, so that a slow kind leaves room for others.
 const RUNNING_OF_A_KIND: usize = 28;
-/// Of one actor: whoever comes next finds room, even when nothing of the others moves.
+/// Concurrent jobs of one actor, so that there is room for the next one even if these hang.
 const RUNNING_OF_AN_ACTOR: usize = 20;
 
-/// What counts of a job when turns are given.
+/// What the scheduler knows of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub(super) job: JobId,
@@ -37,44 +37,48 @@ impl Candidate {
     }
 }
 
-/// The next jobs to move, beside those that are being moved.
+/// The jobs to run next, in addition to those that are running.
 pub(super) fn next(waiting: Vec<Candidate>, moving: &[Candidate]) -> Vec<JobId> {
     if moving.iter().any(|it| it.is_suspected) {
         return Vec::new();
     }
     let (suspected, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|it| it.is_suspected);
     if let Some(first) = suspected.iter().min_by_key(|it| it.enqueued) {
-        // It waits until nothing else runs, and nothing else begins before it.
+        // It waits until no other job runs, and no other job starts before it.
         let is_alone = moving.is_empty();
         return is_alone.then_some(first.job).into_iter().collect();
     }
     let mut kinds: HashMap<&str, usize> = HashMap::new();
     let mut running: BTreeMap<Actor, usize> = BTreeMap::new();
-    for it in moving {
-        *kinds.entry(it.kind).or_default() += 1;
-        *running.entry(it.actor.clone()).or_default() += 1;
+    for candidate in moving {
+        *kinds.entry(candidate.kind).or_default() += 1;
+        *running.entry(candidate.actor.clone()).or_default() += 1;
     }
-    let mut lines: HashMap<Actor, BTreeSet<(Sequence, JobId, &str)>> = HashMap::new();
-    for it in others {
-        let line = lines.entry(it.actor).or_default();
-        line.insert((it.enqueued, it.job, it.kind));
+    let mut queues: HashMap<Actor, BTreeSet<(Sequence, JobId, &str)>> = HashMap::new();
+    for candidate in others {
+        let queue = queues.entry(candidate.actor).or_default();
+        queue.insert((candidate.enqueued, candidate.job, candidate.kind));
     }
     let mut turns = Vec::new();
     while moving.len() + turns.len() < RUNNING_JOBS {
-        let has_room = |kind: &str| kinds.get(kind).is_none_or(|it| *it < RUNNING_OF_A_KIND);
-        let firsts = lines.iter().filter_map(|(actor, line)| {
+        let has_room = |kind: &str| {
+            kinds
+                .get(kind)
+                .is_none_or(|count| *count < RUNNING_OF_A_KIND)
+        };
+        let firsts = queues.iter().filter_map(|(actor, queue)| {
             let count = running.get(actor).copied().unwrap_or(0);
             if count >= RUNNING_OF_AN_ACTOR {
                 return None;
             }
-            let (enqueued, job, kind) = line.iter().find(|(_, _, kind)| has_room(kind))?;
+            let (enqueued, job, kind) = queue.iter().find(|(_, _, kind)| has_room(kind))?;
             Some((count, *enqueued, *job, *kind, actor.clone()))
         });
         let Some((_, enqueued, job, kind, actor)) = firsts.min() else {
             break;
         };
-        if let Some(line) = lines.get_mut(&actor) {
-            line.remove(&(enqueued, job, kind));
+        if let Some(queue) = queues.get_mut(&actor) {
+            queue.remove(&(enqueued, job, kind));
         }
         *kinds.entry(kind).or_default() += 1;
         *running.entry(actor).or_default() += 1;

@@ -138,7 +138,6 @@ impl WorkerSpec {
 pub struct Worker {
     /// Its id under the runtime.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// The database that its label names.
     pub database: DatabaseId,
@@ -188,7 +187,6 @@ pub enum RuntimeError {
     /// The engine does not answer, or not in time.
     #[error("the {runtime} runtime is unreachable: {reason}")]
     Unavailable {
-        /// Which runtime.
         runtime: &'static str,
         /// What was seen.
         reason: String,
@@ -196,7 +194,6 @@ pub enum RuntimeError {
     /// The engine answered with an error that may pass.
     #[error("the {runtime} runtime failed to {action}: {reason}")]
     Failed {
-        /// Which runtime.
         runtime: &'static str,
         /// What was tried.
         action: String,
@@ -206,7 +203,6 @@ pub enum RuntimeError {
     /// The engine answered no, and will again: the image is missing, a limit is not supported.
     #[error("the {runtime} runtime refused to {action}: {reason}")]
     Refused {
-        /// Which runtime.
         runtime: &'static str,
         /// What was tried.
         action: String,

@@ -1,4 +1,4 @@
-//! Who has taken what.
+//! What each caller uses.
 use crate::domain::ids::TokenId;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -7,24 +7,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Whose a share is.
+/// The owner of a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Holder {
-    /// Of the gateway itself.
+    /// The gateway itself.
     House,
-    /// Of the root token.
+    /// The root token.
     Root,
-    /// Of a token.
+    /// A token.
     Token(TokenId),
-    /// Of an address from which requests come without a token.
+    /// An address that sends requests without a token.
     Address(IpAddr),
 }
 
-/// What is shared.
+/// A resource that callers share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Kind {
-    /// Requests that are worked on.
+    /// Requests that are being processed.
     Working,
     /// Requests that wait.
     Waiting,
@@ -32,7 +32,7 @@ pub enum Kind {
     Streams,
     /// Bytes of requests and answers that are in memory.
     Bytes,
-    /// Requests that came through trusted proxies, by the clients that these name.
+    /// Requests through trusted proxies, counted for the forwarded client address.
     Forwarded,
 }
 
@@ -47,18 +47,18 @@ impl Kind {
     ];
 }
 
-/// What one holder has taken.
+/// What one holder uses.
 #[derive(Debug)]
 pub struct Account {
     holder: Holder,
     has: [AtomicUsize; Kind::ALL.len()],
-    /// Cancelled when the token is no longer accepted: what is open under it ends.
+    /// Cancelled when the token is revoked or expires, which ends its open requests.
     ended: CancellationToken,
 }
 
 impl Holder {
-    /// The holder at an address: IPv4 in IPv6 is that IPv4 address, and an IPv6 network of 64 bits
-    /// is one holder, since each of its machines has as many addresses as it likes.
+    /// The holder for an address. An IPv4-mapped IPv6 address counts as IPv4, and an IPv6 /64
+    /// network is one holder, because each machine in it can use any number of addresses.
     #[must_use]
     pub fn at(address: IpAddr) -> Self {
         Self::Address(match address.to_canonical() {
@@ -80,19 +80,18 @@ impl Account {
         })
     }
 
-    /// Whose it is.
     #[must_use]
     pub fn holder(&self) -> Holder {
         self.holder
     }
 
-    /// How many places it has.
+    /// How many units it uses.
     #[must_use]
     pub fn has(&self, kind: Kind) -> usize {
         self.counter(kind).load(Ordering::Relaxed)
     }
 
-    /// Tells when its token is no longer accepted.
+    /// Cancelled when its token is no longer accepted.
     #[must_use]
     pub fn ended(&self) -> &CancellationToken {
         &self.ended
@@ -103,24 +102,24 @@ impl Account {
     }
 }
 
-/// The accounts of those who have something under way.
+/// The accounts of callers with open requests.
 #[derive(Debug)]
 pub struct Accounts {
     root: Arc<Account>,
     tokens: RwLock<HashMap<TokenId, Arc<Account>>>,
     addresses: Mutex<Addresses>,
-    /// Told when a token has something under way that had nothing.
+    /// Notified when a token gets its first open request.
     pub opened: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Addresses {
     by_address: HashMap<IpAddr, Arc<Account>>,
-    /// With so many accounts, those that have nothing under way are dropped.
+    /// At this many accounts, idle ones are dropped.
     sweep_at: usize,
 }
 
-/// Below so many addresses, nobody looks which of them have gone.
+/// Below this many addresses, idle accounts are not dropped.
 const FEW: usize = 1024;
 
 impl Default for Accounts {
@@ -167,7 +166,7 @@ impl Accounts {
         if addresses.by_address.len() >= addresses.sweep_at.max(FEW) {
             addresses
                 .by_address
-                .retain(|_, it| Arc::strong_count(it) > 1);
+                .retain(|_, account| Arc::strong_count(account) > 1);
             addresses.sweep_at = 2 * addresses.by_address.len();
         }
         let account = Account::new(Holder::Address(address));
@@ -175,15 +174,15 @@ impl Accounts {
         account
     }
 
-    /// Tokens that have something under way. The accounts of others are dropped.
+    /// Tokens with open requests. Drops the accounts of all other tokens.
     #[must_use]
     pub fn open_tokens(&self) -> Vec<TokenId> {
         let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
-        tokens.retain(|_, it| Arc::strong_count(it) > 1);
+        tokens.retain(|_, account| Arc::strong_count(account) > 1);
         tokens.keys().copied().collect()
     }
 
-    /// Ends what is open under a token. Should its id come again, it has another account.
+    /// Ends the open requests of a token. A later request with its id gets a new account.
     pub fn end(&self, token: TokenId) {
         let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
         let ended = tokens.remove(&token);

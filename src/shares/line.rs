@@ -1,4 +1,4 @@
-//! Turns, given fairly: who has the fewest comes next.
+//! A fair concurrency limiter: the caller with the fewest permits is served next.
 use super::account::Holder;
 use super::pass;
 use super::room::ALONE;
@@ -6,10 +6,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// A number of turns, and those who wait for one.
+/// A number of permits, and the queue for them.
 ///
-/// Each caller has a share of the turns and of the places in line. Of those who wait, the one whose
-/// caller has the fewest turns is next, and of equals the one that has waited longest.
+/// Each caller has a share of the permits and of the places in the queue. The next permit goes to
+/// the waiting caller with the fewest permits; among equals, to the longest waiting request.
 #[derive(Debug)]
 pub struct Line {
     most_waiting: usize,
@@ -17,14 +17,14 @@ pub struct Line {
     inside: Mutex<Inside>,
 }
 
-/// A turn. Dropped, it is the next one's.
+/// A permit. Dropping it serves the next request.
 #[derive(Debug)]
 pub struct Turn {
     line: Arc<Line>,
     holder: Holder,
 }
 
-/// Nobody may wait any more, or not this caller.
+/// The queue is full, or this caller's share of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineIsFull;
 
@@ -32,9 +32,9 @@ pub struct LineIsFull;
 struct Inside {
     free: usize,
     waiting: usize,
-    /// Of those who have a turn or wait for one.
+    /// Callers that have a permit or wait for one.
     callers: HashMap<Holder, Caller>,
-    /// Raised with each who begins to wait.
+    /// Incremented with each request that starts to wait.
     arrivals: u64,
 }
 
@@ -51,7 +51,7 @@ struct Waiter {
 }
 
 impl Line {
-    /// A line for so many turns at a time, in which so many may wait.
+    /// A limiter with `turns` permits, in which `most_waiting` requests may wait.
     #[must_use]
     pub fn new(turns: usize, most_waiting: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -66,23 +66,23 @@ impl Line {
         })
     }
 
-    /// How many have a turn.
+    /// How many permits are taken.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.turns - self.lock().free
     }
 
-    /// A turn, if there is one for the caller whose request is worked on here.
+    /// Takes a permit for the caller of the current request, if there is one.
     #[must_use]
     pub fn try_take(self: &Arc<Self>) -> Option<Turn> {
         let holder = pass::holder();
         self.lock().take(holder).then(|| self.turn(holder))
     }
 
-    /// A turn, once there is one.
+    /// Waits for a permit.
     ///
     /// # Errors
-    /// When too many wait, or too many of this caller.
+    /// When too many requests wait, or too many of this caller.
     pub async fn take(self: &Arc<Self>) -> Result<Turn, LineIsFull> {
         let holder = pass::holder();
         let told = {
@@ -97,7 +97,7 @@ impl Line {
             holder,
             told,
         };
-        // The other end goes only with the line itself.
+        // The sender is dropped only with the limiter itself.
         pass::waiting(&mut waiting.told)
             .await
             .map_err(|_| LineIsFull)
@@ -110,9 +110,9 @@ impl Line {
         }
     }
 
-    /// Gives what is free to who waits.
+    /// Gives free permits to waiting requests.
     fn serve(self: &Arc<Self>) {
-        // Not under the lock: a turn that nobody takes comes back.
+        // Not under the lock: a permit that is not received is dropped, which locks again.
         while let Some((holder, told)) = {
             let mut inside = self.lock();
             inside.next()
@@ -127,7 +127,7 @@ impl Line {
 }
 
 impl Inside {
-    /// Takes a turn, if there is one and the caller has not its share.
+    /// Takes a permit if one is free and the caller is below its share.
     fn take(&mut self, holder: Holder) -> bool {
         let free = self.free;
         let caller = self.callers.entry(holder).or_default();
@@ -160,14 +160,16 @@ impl Inside {
         Ok(tells)
     }
 
-    /// Takes a turn for the next who waits.
+    /// Takes a permit for the next waiting request.
     fn next(&mut self) -> Option<(Holder, oneshot::Sender<Turn>)> {
         let free = self.free;
         let next = self
             .callers
             .iter()
-            .filter(|(holder, it)| it.may_have_more(**holder, free))
-            .filter_map(|(holder, it)| Some((it.has, it.waiting.front()?.arrival, *holder)))
+            .filter(|(holder, caller)| caller.may_have_more(**holder, free))
+            .filter_map(|(holder, caller)| {
+                Some((caller.has, caller.waiting.front()?.arrival, *holder))
+            })
             .min_by_key(|(has, arrival, _)| (*has, *arrival));
         let (_, _, holder) = next?;
         let caller = self.callers.get_mut(&holder)?;
@@ -178,18 +180,18 @@ impl Inside {
         Some((holder, waiter.told))
     }
 
-    /// Those who went away wait no longer.
+    /// Removes requests that were cancelled while they waited.
     fn forget_gone(&mut self, holder: Holder) {
         if let Some(caller) = self.callers.get_mut(&holder) {
             let before = caller.waiting.len();
-            caller.waiting.retain(|it| !it.told.is_closed());
+            caller.waiting.retain(|waiter| !waiter.told.is_closed());
             self.waiting -= before - caller.waiting.len();
         }
         self.forget_idle(holder);
     }
 
     fn forget_idle(&mut self, holder: Holder) {
-        let is_idle = |it: &Caller| it.has == 0 && it.waiting.is_empty();
+        let is_idle = |caller: &Caller| caller.has == 0 && caller.waiting.is_empty();
         if self.callers.get(&holder).is_some_and(is_idle) {
             self.callers.remove(&holder);
         }
@@ -197,7 +199,7 @@ impl Inside {
 }
 
 impl Caller {
-    /// Whether it may have one of the turns that are free. The gateway's own work has no share.
+    /// Whether it may take a free permit. The gateway's own work is not limited to a share.
     fn may_have_more(&self, holder: Holder, free: usize) -> bool {
         match holder {
             Holder::House => free > 0,
@@ -223,7 +225,7 @@ impl Drop for Turn {
     }
 }
 
-/// One who waits. Dropped, it has gone.
+/// A waiting request. Dropping it cancels the wait.
 struct Waiting<'l> {
     line: &'l Line,
     holder: Holder,
@@ -233,7 +235,7 @@ struct Waiting<'l> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.told.close();
-        // A turn that came too late goes on to the next, outside of the lock.
+        // A permit that arrived too late is passed on, outside of the lock.
         let late = self.told.try_recv().ok();
         self.line.lock().forget_gone(self.holder);
         drop(late);

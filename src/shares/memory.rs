@@ -1,27 +1,27 @@
-//! Bytes of requests and answers that are in memory, counted until the last of them is sent.
+//! Counts the bytes of requests and answers in memory until they are sent.
 use super::account::Kind;
 use super::pass::Pass;
 use super::room::Refused;
 use bytes::Bytes;
 use std::time::Duration;
 
-/// Fewer bytes than this are not counted: the connection itself has more.
+/// Smaller amounts are not counted; the connection itself uses more.
 const UNCOUNTED: usize = 4 << 10;
-/// What grows takes room in steps of this, and doubles below it.
+/// Growing buffers reserve memory in steps of this size; smaller ones double.
 const STEP: usize = 64 << 10;
-/// How often what can wait for room looks whether there is some.
+/// How often waiting streams check for free memory.
 pub const LOOK: Duration = Duration::from_millis(20);
 
-/// Room for the bytes of one request or answer. Dropped, it is given back.
+/// A memory reservation of one request or answer. Dropping it releases the memory.
 #[derive(Debug, Default)]
 pub struct Held {
-    /// Whose bytes they are; the one whose request is worked on when the first are counted.
+    /// The owner of the bytes: the request that is processed when the first are counted.
     pass: Option<Pass>,
     bytes: usize,
 }
 
 impl Held {
-    /// Room that the holder of `pass` takes.
+    /// A reservation for the holder of `pass`.
     #[must_use]
     pub fn of(pass: Pass) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl Held {
         }
     }
 
-    /// The bytes, which hold their room until the last of them is gone.
+    /// Wraps the bytes, which keep the reservation until the last of them is dropped.
     #[must_use]
     pub fn keep(self, bytes: Vec<u8>) -> Bytes {
         if self.bytes == 0 {

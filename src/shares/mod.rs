@@ -1,10 +1,10 @@
-//! Rooms that are bounded, and the share of them that each caller has.
+//! Bounded resources, and each caller's fair share of them.
 //!
-//! One caller alone may take most of a room, and the next one always finds some of it. The rule
-//! needs no list of who is there: a caller may have [`ALONE`] times as much as is free. So one alone
-//! has three quarters; two have three sevenths each, and a seventh is left.
+//! One caller alone may use most of a resource, and there is always some left for the next. The
+//! rule needs no list of callers: each may use [`ALONE`] times as much as is free. So one alone
+//! gets three quarters; two get three sevenths each, and a seventh stays free.
 //!
-//! A request's [`Pass`] goes with its work, as its trace does: through its route, and onto the
+//! A request's [`Pass`] follows its work, as its trace does: through its route, and onto the
 //! threads that run its statements.
 mod account;
 mod line;

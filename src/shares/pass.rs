@@ -1,4 +1,4 @@
-//! What a request on its way has taken.
+//! The resources that a request holds.
 use super::account::{Account, Holder, Kind};
 use super::room::{Refused, Rooms};
 use std::future::poll_fn;
@@ -12,7 +12,7 @@ tokio::task_local! {
     static PASS: Pass;
 }
 
-/// A request's places. Clones are the same one.
+/// The resources of one request. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Pass(Arc<Inside>);
 
@@ -20,16 +20,16 @@ pub struct Pass(Arc<Inside>);
 struct Inside {
     rooms: Arc<Rooms>,
     account: Arc<Account>,
-    /// Which place it has: a [`Kind`], or [`NONE`].
+    /// The place that it holds: a [`Kind`], or [`NONE`].
     place: AtomicU8,
     cut: OnceLock<Cut>,
     was_cut: Notify,
 }
 
-/// Why a request is not gone on with.
+/// Why a request is aborted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// It had to wait, and there is no room to wait in.
+    /// It had to wait, but the waiting room is full.
     NoRoom(Refused),
     /// Its token is no longer accepted.
     TokenEnded,
@@ -50,13 +50,12 @@ impl Pass {
         }))
     }
 
-    /// The pass of the request that is worked on here.
+    /// The pass of the current request.
     #[must_use]
     pub fn here() -> Option<Self> {
         PASS.try_with(Self::clone).ok()
     }
 
-    /// Whose it is.
     #[must_use]
     pub fn account(&self) -> &Arc<Account> {
         &self.0.account
@@ -68,15 +67,15 @@ impl Pass {
         &self.0.rooms
     }
 
-    /// Takes a place among the requests that are worked on.
+    /// Counts the request as being processed.
     ///
     /// # Errors
-    /// When there is none for this caller; the request has no place then.
+    /// When the caller has no place left; the request holds none then.
     pub fn begin_to_work(&self) -> Result<(), Refused> {
         self.go_to(Kind::Working)
     }
 
-    /// Gives the place back. Called when the answer is there.
+    /// Releases the place. Called when the answer is complete.
     pub fn leave(&self) {
         self.give_back(self.0.place.swap(NONE, Ordering::Relaxed));
     }
@@ -93,7 +92,7 @@ impl Pass {
         self.0.place.load(Ordering::Relaxed) == Kind::Waiting as u8
     }
 
-    /// Why the request is not gone on with, once that is so.
+    /// Waits until the request is aborted, and says why.
     pub async fn cut(&self) -> Cut {
         loop {
             let told = self.0.was_cut.notified();
@@ -104,7 +103,7 @@ impl Pass {
         }
     }
 
-    /// Moves from the place that it has to another.
+    /// Exchanges its place for one of another kind.
     fn go_to(&self, kind: Kind) -> Result<(), Refused> {
         let place = kind as u8;
         let before = self.0.place.swap(place, Ordering::Relaxed);
@@ -125,7 +124,7 @@ impl Pass {
         }
     }
 
-    /// Says that the request is not gone on with. Its work is dropped where it stands.
+    /// Aborts the request. Its work is dropped while it waits here.
     async fn give_up<T>(&self, cut: Cut) -> T {
         let _ = self.0.cut.set(cut);
         self.0.was_cut.notify_one();
@@ -133,7 +132,7 @@ impl Pass {
     }
 }
 
-/// One place of a kind, beside the one that a request has itself. Dropped, it is given back.
+/// An additional place of a request. Dropping it releases the place.
 #[derive(Debug)]
 pub struct Place {
     pass: Pass,
@@ -144,7 +143,7 @@ impl Place {
     /// Takes a place for the holder of a pass.
     ///
     /// # Errors
-    /// When there is none for this caller.
+    /// When the caller has no place left.
     pub fn take(pass: &Pass, kind: Kind) -> Result<Self, Refused> {
         pass.rooms().take(kind, pass.account(), 1)?;
         Ok(Self {
@@ -153,7 +152,7 @@ impl Place {
         })
     }
 
-    /// For whom it was taken.
+    /// The pass that it was taken for.
     #[must_use]
     pub fn pass(&self) -> &Pass {
         &self.pass
@@ -167,12 +166,12 @@ impl Drop for Place {
     }
 }
 
-/// Does the work of a request that has a pass.
+/// Runs `work` as part of the request of `pass`.
 pub async fn scoped<T>(pass: Pass, work: impl Future<Output = T>) -> T {
     PASS.scope(pass, work).await
 }
 
-/// The same for work that goes to another runtime: whose request is worked on here is known there.
+/// Wraps work for another tokio runtime, so that it stays part of the current request.
 pub fn with_pass_of_here<F: Future>(work: F) -> impl Future<Output = F::Output> + use<F> {
     let pass = Pass::here();
     async move {
@@ -183,7 +182,7 @@ pub fn with_pass_of_here<F: Future>(work: F) -> impl Future<Output = F::Output> 
     }
 }
 
-/// Does work on a thread that belongs to the request of `pass`.
+/// Runs work on a thread as part of the request of `pass`.
 pub fn on_thread<T>(pass: Option<Pass>, work: impl FnOnce() -> T) -> T {
     match pass {
         Some(pass) => PASS.sync_scope(pass, work),
@@ -191,21 +190,21 @@ pub fn on_thread<T>(pass: Option<Pass>, work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Whose request is being worked on here.
+/// The caller of the current request; the gateway itself outside of one.
 #[must_use]
 pub fn holder() -> Holder {
     PASS.try_with(|it| it.0.account.holder())
         .unwrap_or(Holder::House)
 }
 
-/// Whether the token of the request that is being worked on here is no longer accepted.
+/// Whether the token of the current request is no longer accepted.
 #[must_use]
 pub fn has_ended() -> bool {
     PASS.try_with(Pass::has_ended).unwrap_or(false)
 }
 
-/// Waits for a thread that does the request's own work: it keeps its place, and is cut when its token
-/// is no longer accepted.
+/// Waits for a thread that does the request's own work. The request keeps its place, and is aborted
+/// when its token is no longer accepted.
 pub async fn running<T>(work: impl Future<Output = T>) -> T {
     let Some(pass) = Pass::here() else {
         return work.await;
@@ -217,11 +216,11 @@ pub async fn running<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
-/// Waits for something that others do.
+/// Waits for something outside of the request.
 ///
-/// The request works no longer then: it has a place among those that wait, until its answer is
-/// there. It is cut where there is no such place, and when its token is no longer accepted. What is
-/// there at once costs nothing.
+/// From then on the request counts as waiting until its answer is complete. It is aborted if there
+/// is no place among the waiting ones, and when its token is no longer accepted. Work that is ready
+/// at once does not count as waiting.
 pub async fn waiting<T>(work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;

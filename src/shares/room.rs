@@ -1,25 +1,25 @@
-//! The rooms of the whole gateway.
+//! The bounded resources of the gateway.
 use super::account::{Account, Kind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A caller may have so many times as much as is free.
+/// A caller may use this many times what is free.
 pub const ALONE: usize = 3;
 
-/// Why there is no place.
+/// Why a resource was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// The room is full.
+    /// The resource is used up.
     Full,
-    /// The caller has its share; others still find places.
+    /// The caller has reached its share; others can still get some.
     ShareTaken,
 }
 
-/// How much there is of each kind.
+/// The size of each resource.
 #[derive(Debug, Clone, Copy)]
 pub struct RoomSizes {
-    /// Requests that are worked on.
+    /// Requests that are being processed.
     pub working: usize,
-    /// Requests that wait: for their own bodies, for turns, for something to happen.
+    /// Requests that wait for their bodies, for permits, or for events.
     pub waiting: usize,
     /// Event streams.
     pub streams: usize,
@@ -29,11 +29,11 @@ pub struct RoomSizes {
     pub forwarded: usize,
 }
 
-/// The rooms of the whole gateway, one for each [`Kind`].
+/// The resources of the gateway, one for each [`Kind`].
 #[derive(Debug)]
 pub struct Rooms([Room; Kind::ALL.len()]);
 
-/// A number of places.
+/// One resource.
 #[derive(Debug)]
 struct Room {
     most: usize,
@@ -41,7 +41,7 @@ struct Room {
 }
 
 impl Rooms {
-    /// Empty rooms.
+    /// Unused resources of these sizes.
     #[must_use]
     pub fn new(sizes: RoomSizes) -> Self {
         Self(Kind::ALL.map(|kind| Room {
@@ -56,19 +56,19 @@ impl Rooms {
         }))
     }
 
-    /// How many places there are.
+    /// The size of a resource.
     #[must_use]
     pub fn most(&self, kind: Kind) -> usize {
         self.0[kind as usize].most
     }
 
-    /// How many are taken.
+    /// How much of it is used.
     #[must_use]
     pub fn taken(&self, kind: Kind) -> usize {
         self.0[kind as usize].taken.load(Ordering::Relaxed)
     }
 
-    /// How many an account may have in all, as things are: what it has and what it could still
+    /// How much an account may use at the moment: what it uses and what it could still
     /// take.
     #[must_use]
     pub fn share(&self, kind: Kind, account: &Account) -> usize {
@@ -79,10 +79,10 @@ impl Rooms {
         (free * ALONE).div_ceil(ALONE + 1).max(own)
     }
 
-    /// Takes places for an account.
+    /// Takes units for an account.
     ///
     /// # Errors
-    /// When there are none, or the account has its share.
+    /// When the resource is used up, or the account has reached its share.
     pub(super) fn take(&self, kind: Kind, account: &Account, count: usize) -> Result<(), Refused> {
         let Room { most, taken } = &self.0[kind as usize];
         let others_too = taken.fetch_add(count, Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl Rooms {
         Ok(())
     }
 
-    /// Gives places back that were taken for an account.
+    /// Returns units of an account.
     pub(super) fn give_back(&self, kind: Kind, account: &Account, count: usize) {
         account.counter(kind).fetch_sub(count, Ordering::Relaxed);
         self.0[kind as usize]

@@ -33,68 +33,40 @@ pub enum Command {
     CreateDatabase(CreateDatabase),
     /// Change a database's settings.
     ChangeDatabase {
-        /// Which one.
         database: DatabaseId,
         /// What becomes different.
         change: DatabaseChange,
     },
     /// Take its worker away, keep its data.
-    StopDatabase {
-        /// Which one.
-        database: DatabaseId,
-    },
+    StopDatabase { database: DatabaseId },
     /// Bring it back with its data.
-    StartDatabase {
-        /// Which one.
-        database: DatabaseId,
-    },
+    StartDatabase { database: DatabaseId },
     /// Move it to the trash.
-    DeleteDatabase {
-        /// Which one.
-        database: DatabaseId,
-    },
+    DeleteDatabase { database: DatabaseId },
     /// Remove it for good.
-    PurgeDatabase {
-        /// Which one.
-        database: DatabaseId,
-    },
+    PurgeDatabase { database: DatabaseId },
     /// Bring it back from the trash.
-    UndeleteDatabase {
-        /// Which one.
-        database: DatabaseId,
-    },
+    UndeleteDatabase { database: DatabaseId },
     /// Replace its worker by a fresh one.
-    RestartWorker {
-        /// Whose.
-        database: DatabaseId,
-    },
+    RestartWorker { database: DatabaseId },
     /// Bring back a worker that is missing or exited.
     RepairWorker {
-        /// Whose.
         database: DatabaseId,
         /// What was found.
         finding: String,
     },
     /// Leave a worker alone that cannot be kept running.
     DegradeDatabase {
-        /// Whose.
         database: DatabaseId,
         /// What was tried and what was found.
         reason: String,
     },
     /// End a job.
-    CancelJob {
-        /// Which one.
-        job: JobId,
-    },
+    CancelJob { job: JobId },
     /// Let a job that is stuck, or waits for its next try, try again now.
-    ReleaseJob {
-        /// Which one.
-        job: JobId,
-    },
+    ReleaseJob { job: JobId },
     /// The runner takes a waiting job up.
     StartJob {
-        /// Which one.
         job: JobId,
         /// Its kind's first step that has no end yet; none while the job is being undone.
         step: Option<StepName>,
@@ -103,16 +75,13 @@ pub enum Command {
     },
     /// The runner goes on with a job that an earlier boot was in.
     ResumeJob {
-        /// Which one.
         job: JobId,
         /// The step to go on with.
         step: StepName,
     },
     /// A step ended well.
     FinishStep {
-        /// Which job.
         job: JobId,
-        /// Which step.
         step: StepName,
         /// What it brought about.
         outcome: StepOutcome,
@@ -121,7 +90,6 @@ pub enum Command {
     },
     /// A step ended badly.
     FailStep {
-        /// Which job.
         job: JobId,
         /// What went wrong.
         error: JobError,
@@ -130,9 +98,7 @@ pub enum Command {
     },
     /// What a step did was undone.
     FinishUndo {
-        /// Which job.
         job: JobId,
-        /// Which step.
         step: StepName,
         /// What undoing it brought about.
         outcome: StepOutcome,
@@ -151,15 +117,11 @@ pub enum Command {
         expires_in: Option<Duration>,
     },
     /// Accept a token no longer.
-    RevokeToken {
-        /// Which one.
-        token: TokenId,
-    },
+    RevokeToken { token: TokenId },
     /// Set a worker aside that belongs to no database.
     QuarantineWorker {
         /// Its id under the runtime.
         worker: String,
-        /// Its name.
         name: String,
         /// The database that its label names.
         labelled: DatabaseId,
@@ -192,7 +154,6 @@ pub enum Command {
     },
     /// Let a schedule be this from now on.
     ChangeSchedule {
-        /// Which one.
         schedule: ScheduleId,
         /// When and what.
         plan: Box<SchedulePlan>,
@@ -200,18 +161,11 @@ pub enum Command {
         token: Option<TokenId>,
     },
     /// Do it no more.
-    DeleteSchedule {
-        /// Which one.
-        schedule: ScheduleId,
-    },
+    DeleteSchedule { schedule: ScheduleId },
     /// Let a schedule go on from now that has carried out times ahead of the clock.
-    RewindSchedule {
-        /// Which one.
-        schedule: ScheduleId,
-    },
+    RewindSchedule { schedule: ScheduleId },
     /// Carry out a time that has come.
     FireSchedule {
-        /// Which one.
         schedule: ScheduleId,
         /// The time it was due; none when somebody runs it by hand.
         nominal: Option<Timestamp>,
@@ -222,10 +176,7 @@ pub enum Command {
         command: Box<LifecycleCommand>,
     },
     /// Carry out a plan, where nothing that it rests on has changed.
-    ApplyPlan {
-        /// Which one.
-        plan: PlanId,
-    },
+    ApplyPlan { plan: PlanId },
     /// Tell somebody of events as they happen.
     CreateWebhook {
         /// Its id: its secret is kept under it before the webhook is there.
@@ -235,28 +186,20 @@ pub enum Command {
     },
     /// Let a webhook be this from now on.
     ChangeWebhook {
-        /// Which one.
         webhook: WebhookId,
         /// Where events go, and which.
         plan: WebhookPlan,
     },
     /// Tell it no more.
-    DeleteWebhook {
-        /// Which one.
-        webhook: WebhookId,
-    },
+    DeleteWebhook { webhook: WebhookId },
     /// Tell it nothing for now.
     DisableWebhook {
-        /// Which one.
         webhook: WebhookId,
         /// Why.
         reason: String,
     },
     /// Tell it again, of what came in between, too.
-    EnableWebhook {
-        /// Which one.
-        webhook: WebhookId,
-    },
+    EnableWebhook { webhook: WebhookId },
     /// Say that a damaged copy of the log was healed.
     RecordHealing {
         /// What was found and done.

@@ -14,15 +14,12 @@ pub enum Refusal {
     /// A living database has the name, and is of another kind than was asked for.
     #[error("a database named `{name}` already exists, of the engine `{engine}`")]
     OtherEngine {
-        /// Its name.
         name: DatabaseName,
-        /// Its engine.
         engine: EngineName,
     },
     /// Its time to live has ended.
     #[error("database `{name}` expired at {at}")]
     DatabaseExpired {
-        /// Its name.
         name: DatabaseName,
         /// When.
         at: Timestamp,
@@ -42,7 +39,6 @@ pub enum Refusal {
     /// It was not deleted.
     #[error("database `{name}` is not in the trash, it is {state}")]
     NotInTrash {
-        /// Its name.
         name: DatabaseName,
         /// Where it stands.
         state: DatabaseState,
@@ -53,7 +49,6 @@ pub enum Refusal {
     /// Its state does not allow the command.
     #[error("database `{name}` is {state}, so it cannot be {wanted}")]
     WrongState {
-        /// Its name.
         name: DatabaseName,
         /// Where it stands.
         state: DatabaseState,
@@ -63,9 +58,7 @@ pub enum Refusal {
     /// A job on it is stuck: new work has to wait for a person.
     #[error("database `{name}` is blocked by a stuck job")]
     DatabaseStuck {
-        /// Its name.
         name: DatabaseName,
-        /// The stuck job.
         job: Option<JobId>,
     },
     /// No unfinished job of that id.
@@ -74,7 +67,6 @@ pub enum Refusal {
     /// The job's state does not allow the command.
     #[error("job {job} is {}, so it cannot be {wanted}", state.as_str())]
     JobState {
-        /// Which job.
         job: JobId,
         /// Where it stands.
         state: JobState,
@@ -116,7 +108,6 @@ pub enum Refusal {
     /// What a plan rests on is no longer so.
     #[error("plan {plan} cannot be applied: {changed}")]
     PlanStale {
-        /// Which plan.
         plan: PlanId,
         /// What has changed.
         changed: String,

@@ -112,7 +112,6 @@ events! {
     3 DatabaseRequested "database_requested" {
         /// Its id for ever.
         database: DatabaseId,
-        /// Its name.
         name: DatabaseName,
         /// The host label it answers to: `{dns_label}.db.localhost`.
         dns_label: String,
@@ -131,46 +130,38 @@ events! {
     }
     /// Its file is there: it answers SQL.
     4 DatabaseReady "database_ready" {
-        /// Which database.
         database: DatabaseId,
     }
     /// It could not be created and nothing of it is left.
     5 DatabaseAbandoned "database_abandoned" {
-        /// Which database.
         database: DatabaseId,
     }
     /// Its worker is gone and SQL is refused; the data is kept.
     6 DatabaseStopped "database_stopped" {
-        /// Which database.
         database: DatabaseId,
     }
     /// A stopped database answers SQL again.
     7 DatabaseStarted "database_started" {
-        /// Which database.
         database: DatabaseId,
     }
     /// Its files are in the trash and its name is free.
     8 DatabaseTrashed "database_trashed" {
-        /// Which database.
         database: DatabaseId,
         /// When the trash lets go of it.
         purge_at: Timestamp,
     }
     /// It came back from the trash.
     9 DatabaseUndeleted "database_undeleted" {
-        /// Which database.
         database: DatabaseId,
         /// The host label it answers to now.
         dns_label: String,
     }
     /// Nothing of it is left.
     10 DatabasePurged "database_purged" {
-        /// Which database.
         database: DatabaseId,
     }
     /// Its settings are these from now on.
     11 DatabaseChanged "database_changed" {
-        /// Which database.
         database: DatabaseId,
         /// The owner's own key-value marks.
         labels: Labels,
@@ -183,28 +174,24 @@ events! {
     }
     /// Its worker cannot be kept running; SQL goes on.
     12 DatabaseDegraded "database_degraded" {
-        /// Which database.
         database: DatabaseId,
         /// What was tried and what was found.
         reason: String,
     }
     /// Its worker runs.
     13 WorkerStarted "worker_started" {
-        /// Whose worker.
         database: DatabaseId,
         /// The worker's id under the runtime.
         worker: String,
     }
     /// Its worker is gone.
     14 WorkerRemoved "worker_removed" {
-        /// Whose worker.
         database: DatabaseId,
     }
     /// Work was put in the queue.
     15 JobEnqueued "job_enqueued" {
         /// Its id for ever.
         job: JobId,
-        /// Whose queue.
         database: DatabaseId,
         /// That database's name, so that the job tells its story alone.
         database_name: DatabaseName,
@@ -213,9 +200,7 @@ events! {
     }
     /// The runner took the job up, for the first time or again.
     16 JobStarted "job_started" {
-        /// Which job.
         job: JobId,
-        /// Whose queue.
         database: DatabaseId,
         /// 1 for the first attempt.
         attempt: u32,
@@ -224,29 +209,21 @@ events! {
     }
     /// A step began. A second one without an end between means that the gateway died in it.
     17 StepStarted "step_started" {
-        /// Which job.
         job: JobId,
-        /// Whose queue.
         database: DatabaseId,
-        /// Which step.
         step: StepName,
     }
     /// A step ended well.
     18 StepFinished "step_finished" {
-        /// Which job.
         job: JobId,
-        /// Whose queue.
         database: DatabaseId,
-        /// Which step.
         step: StepName,
         /// What it brought about.
         outcome: StepOutcome,
     }
     /// An attempt failed in a way that may pass.
     19 JobRetryScheduled "job_retry_scheduled" {
-        /// Which job.
         job: JobId,
-        /// Whose queue.
         database: DatabaseId,
         /// What went wrong.
         error: JobError,
@@ -255,59 +232,44 @@ events! {
     }
     /// The job will not reach its end: what it did is being undone.
     20 JobCompensating "job_compensating" {
-        /// Which job.
         job: JobId,
-        /// Whose queue.
         database: DatabaseId,
         /// What went wrong; none when somebody cancelled it.
         error: Option<JobError>,
     }
     /// What a step did was undone.
     21 StepUndone "step_undone" {
-        /// Which job.
         job: JobId,
-        /// Whose queue.
         database: DatabaseId,
-        /// Which step.
         step: StepName,
     }
     /// The job reached its end.
     22 JobSucceeded "job_succeeded" {
-        /// Which job.
         job: JobId,
-        /// Whose queue.
         database: DatabaseId,
     }
     /// The job failed for good; what it did was undone.
     23 JobFailed "job_failed" {
-        /// Which job.
         job: JobId,
-        /// Whose queue.
         database: DatabaseId,
         /// What went wrong.
         error: JobError,
     }
     /// Undoing failed: this database waits for a person.
     24 JobStuck "job_stuck" {
-        /// Which job.
         job: JobId,
-        /// Whose queue.
         database: DatabaseId,
         /// What went wrong while undoing.
         error: JobError,
     }
     /// Somebody wants the job to end at its next step.
     25 JobCancelRequested "job_cancel_requested" {
-        /// Which job.
         job: JobId,
-        /// Whose queue.
         database: DatabaseId,
     }
     /// The job ended because somebody cancelled it; what it did was undone.
     26 JobCancelled "job_cancelled" {
-        /// Which job.
         job: JobId,
-        /// Whose queue.
         database: DatabaseId,
     }
     /// A token was made; the log holds its hash, never its secret.
@@ -327,7 +289,6 @@ events! {
     }
     /// A token is no longer accepted.
     28 TokenRevoked "token_revoked" {
-        /// Which token.
         token: TokenId,
     }
     /// One copy of the log was damaged and was healed from the other.
@@ -337,9 +298,7 @@ events! {
     }
     /// A person let a stuck job try again.
     30 JobReleased "job_released" {
-        /// Which job.
         job: JobId,
-        /// Whose queue.
         database: DatabaseId,
     }
     /// A worker that belongs to no database was ended and set aside.
@@ -377,26 +336,22 @@ events! {
     }
     /// A webhook is this from now on.
     40 WebhookChanged "webhook_changed" {
-        /// Which webhook.
         webhook: WebhookId,
         /// Where events go, and which.
         plan: WebhookPlan,
     }
     /// A webhook is no more.
     41 WebhookDeleted "webhook_deleted" {
-        /// Which webhook.
         webhook: WebhookId,
     }
     /// A webhook is told nothing for now.
     42 WebhookDisabled "webhook_disabled" {
-        /// Which webhook.
         webhook: WebhookId,
         /// What went wrong, or that somebody wanted it.
         reason: String,
     }
     /// A webhook is told again, of what came in between, too.
     43 WebhookEnabled "webhook_enabled" {
-        /// Which webhook.
         webhook: WebhookId,
     }
     /// Somebody wants something done again and again.
@@ -412,7 +367,6 @@ events! {
     }
     /// A schedule is this from now on.
     45 ScheduleChanged "schedule_changed" {
-        /// Which schedule.
         schedule: ScheduleId,
         /// When and what.
         plan: SchedulePlan,
@@ -421,12 +375,10 @@ events! {
     }
     /// A schedule is no more.
     46 ScheduleDeleted "schedule_deleted" {
-        /// Which schedule.
         schedule: ScheduleId,
     }
     /// A schedule's time came and was carried out, or was refused.
     47 ScheduleFired "schedule_fired" {
-        /// Which schedule.
         schedule: ScheduleId,
         /// The time it was due; none when somebody ran it by hand.
         nominal: Option<Timestamp>,
@@ -448,7 +400,6 @@ events! {
     }
     /// A plan was carried out, in the same commit.
     51 PlanApplied "plan_applied" {
-        /// Which plan.
         plan: PlanId,
         /// The job that it put in the queue.
         job: Option<JobId>,
@@ -462,7 +413,6 @@ events! {
     /// A schedule had carried out times ahead of the clock, which is right again: it goes on from
     /// here.
     53 ScheduleRewound "schedule_rewound" {
-        /// Which schedule.
         schedule: ScheduleId,
         /// Times up to here are done with, and those behind it are to come.
         done_until: Timestamp,
@@ -470,7 +420,6 @@ events! {
     /// Its files are out of their place and are being removed: its name is free, and nothing
     /// brings it back.
     54 DatabaseSetAside "database_set_aside" {
-        /// Which database.
         database: DatabaseId,
     }
     /// A machine runs databases of this forge from now on.
@@ -483,7 +432,6 @@ events! {
     /// Its files and its worker belong on this node from now on. Until there is such an event, a
     /// database is placed on the founding node.
     56 DatabasePlaced "database_placed" {
-        /// Which database.
         database: DatabaseId,
         /// Where it belongs.
         node: NodeId,

@@ -124,7 +124,6 @@ pub struct Schedule {
     pub last: Option<Firing>,
     /// The last job that it put in the queue.
     pub last_job: Option<JobId>,
-    /// When it was made.
     pub created_at: Timestamp,
     /// The last event that changed it.
     pub sequence: Sequence,

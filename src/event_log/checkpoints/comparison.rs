@@ -32,11 +32,9 @@ pub enum Contradiction {
          {signed}"
     )]
     TailCut {
-        /// Its last event.
         end: Sequence,
         /// The event that was signed.
         signed: Sequence,
-        /// When it was signed.
         time: Timestamp,
     },
     /// It has another event there: it, or something before it, was changed.
@@ -46,7 +44,6 @@ pub enum Contradiction {
     Differs {
         /// The event that was signed.
         signed: Sequence,
-        /// When it was signed.
         time: Timestamp,
     },
 }

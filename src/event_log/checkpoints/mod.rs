@@ -27,7 +27,6 @@ pub struct Checkpoint {
     pub sequence: Sequence,
     /// That event's hash, which covers the whole history up to it: 64 hex digits.
     pub hash: String,
-    /// When it was signed.
     pub time: Timestamp,
     /// Which key signed it: 16 hex digits.
     pub key_id: String,

@@ -51,7 +51,6 @@ pub(super) struct Evidence {
 
 /// The state of the index's folder.
 pub(super) enum IndexState {
-    /// There is none.
     Missing,
     /// It opened.
     Open(Index),

@@ -15,7 +15,6 @@ const NAME: &str = "HEAD";
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Witness {
-    /// There is none.
     Missing,
     /// It cannot be read, or is not what was written: why.
     Damaged(String),

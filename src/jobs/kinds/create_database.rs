@@ -1,6 +1,6 @@
-//! Folder, file, worker, first answer.
+//! Creates the folder, the file and the worker, then probes the database.
 //!
-//! From the moment the file is there the database answers SQL; the job ends when its worker is
+//! The database serves SQL as soon as the file exists; the job ends when the worker is
 //! healthy and a probe has read the file.
 use crate::jobs::Step;
 use crate::jobs::steps::{files, worker};

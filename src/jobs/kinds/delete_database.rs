@@ -1,4 +1,4 @@
-//! Take the worker away and move the files to the trash.
+//! Removes the worker and moves the files to the trash.
 use crate::jobs::Step;
 use crate::jobs::steps::{files, worker};
 

@@ -1,4 +1,4 @@
-//! What each kind of job consists of: one file a kind, a list of steps in it.
+//! The kinds of jobs: one file per kind, with its list of steps.
 mod create_database;
 mod delete_database;
 mod purge_database;
@@ -26,7 +26,7 @@ pub fn steps(kind: &JobKind) -> &'static [Step] {
     }
 }
 
-/// The first step that has not ended well.
+/// The first step that has not succeeded.
 pub(super) fn next_step(job: &Job) -> Option<&'static Step> {
     steps(&job.kind)
         .iter()
@@ -38,7 +38,7 @@ pub(super) fn step(kind: &JobKind, name: &StepName) -> Option<&'static Step> {
     steps(kind).iter().find(|it| it.name == name.0)
 }
 
-/// The step behind the one of that name.
+/// The step after the one of that name.
 pub(super) fn step_behind(kind: &JobKind, name: &StepName) -> Option<&'static Step> {
     let mut rest = steps(kind).iter().skip_while(|it| it.name != name.0);
     rest.next();

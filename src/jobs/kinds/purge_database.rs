@@ -1,6 +1,6 @@
-//! Remove everything for good, from its place or from the trash.
+//! Deletes a database permanently, whether it is active or in the trash.
 //!
-//! Until the files are set aside everything can go back; from then on the job only goes forward.
+//! It can be rolled back until the files are renamed; after that it cannot.
 use crate::jobs::Step;
 use crate::jobs::steps::{files, worker};
 

@@ -1,6 +1,6 @@
-//! Bring back a worker that the reconciler found missing, exited or unhealthy.
+//! Replaces a worker that the reconciler found missing, exited or unhealthy.
 //!
-//! Always a fresh one: what ended once has a reason to end again.
+//! The worker is always created again, because one that failed is likely to fail again.
 use crate::jobs::Step;
 use crate::jobs::steps::worker;
 

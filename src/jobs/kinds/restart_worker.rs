@@ -1,4 +1,4 @@
-//! Replace the worker by a fresh one; SQL goes on meanwhile.
+//! Replaces the worker; SQL keeps working.
 use crate::jobs::Step;
 use crate::jobs::steps::worker;
 

@@ -1,4 +1,4 @@
-//! Bring a stopped database back.
+//! Starts a stopped database.
 use crate::jobs::Step;
 use crate::jobs::steps::{files, worker};
 

@@ -1,4 +1,4 @@
-//! Refuse SQL and take the worker away; keep the data.
+//! Stops SQL and removes the worker; keeps the data.
 use crate::jobs::Step;
 use crate::jobs::steps::{files, worker};
 

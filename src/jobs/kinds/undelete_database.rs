@@ -1,6 +1,6 @@
-//! Bring a database back from the trash.
+//! Restores a database from the trash.
 //!
-//! From the moment its files are back it answers SQL.
+//! It serves SQL as soon as its files are restored.
 use crate::jobs::Step;
 use crate::jobs::steps::{files, worker};
 

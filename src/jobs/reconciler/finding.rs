@@ -1,4 +1,4 @@
-//! What the reconciler sees, and what may follow from it.
+//! What the reconciler inspects, finds and plans.
 use crate::clock::timestamp::Timestamp;
 use crate::data::{DataFile, Place};
 use crate::domain::database::Database;
@@ -6,58 +6,52 @@ use crate::domain::ids::DatabaseId;
 use crate::runtime::Worker;
 use std::fmt;
 
-/// Something that differs, and what is done about it.
+/// A difference, and what is done about it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Finding {
-    /// The worker is replaced by a job.
+    /// A job replaces the worker.
     Repair {
-        /// Whose.
         database: DatabaseId,
-        /// What was found.
         finding: String,
     },
-    /// The worker has been repaired too often: it is left alone.
+    /// The worker was repaired too often and is not repaired again.
     GiveUp {
-        /// Whose.
         database: DatabaseId,
         /// What was found and tried.
         reason: String,
     },
-    /// A worker with this forge's mark belongs to no database: it is ended and set aside.
+    /// A worker with this forge's label belongs to no database: it is stopped and renamed.
     Quarantine {
         /// Its id under the runtime.
         worker: String,
-        /// Its name.
         name: String,
         /// The database that its label names.
         labelled: DatabaseId,
     },
-    /// A worker in quarantine is gone, by whosever hand: that is noted.
+    /// A quarantined worker no longer exists, which is recorded.
     QuarantineEnded {
         /// Its id under the runtime.
         worker: String,
     },
-    /// A database's file is not in its place. Only a person can do something about it.
+    /// A database's file is missing. Only an operator can fix it.
     DataMissing {
-        /// Whose.
         database: DatabaseId,
         /// Where it should be.
         place: Place,
-        /// How it stands.
+        /// What was found there.
         seen: DataFile,
     },
-    /// Something lies among the folders of databases that no database is known by. It stays
-    /// there until somebody asks for it to go.
+    /// A folder in `databases/` or `trash/` belongs to no database. It stays
+    /// until an operator removes it.
     UnknownFolder {
-        /// Among the living or in the trash.
+        /// In `databases/` or in `trash/`.
         place: Place,
-        /// Its name there.
         name: String,
     },
 }
 
 impl Finding {
-    /// Whether only a person can do something about it, so that it is told and nothing more.
+    /// Whether it is only reported, because an operator has to act.
     #[must_use]
     pub fn is_for_a_person(&self) -> bool {
         match self {
@@ -113,33 +107,32 @@ fn room(place: Place) -> &'static str {
     }
 }
 
-/// What differs and waits: for a second look, for its grace or its back-off to pass.
+/// A finding that waits: for a second pass, for its grace or its back-off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// What would be done.
     pub finding: Finding,
-    /// When; none for the next complete look.
+    /// When it is due; none for the next complete pass.
     pub due_at: Option<Timestamp>,
 }
 
-/// What a look asks for.
+/// The plan of a pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What is done or told now.
+    /// Handled or reported now.
     pub findings: Vec<Finding>,
-    /// What may be done later.
+    /// Possibly handled later.
     pub waiting: Vec<Waiting>,
-    /// Findings that were not acted upon because there are too many of them at once.
+    /// Stopped by the disruption limit.
     pub halted: Vec<Finding>,
 }
 
-/// What was seen.
+/// The result of an inspection.
 #[derive(Debug, Default)]
 pub struct Look {
-    /// Every worker of this forge; none when they could not be seen wholly.
+    /// All workers of this forge; none when the list may be incomplete.
     pub workers: Option<Vec<Worker>>,
-    /// Everything among the folders of databases.
+    /// All entries of `databases/` and `trash/`.
     pub folders: Vec<(Place, String)>,
-    /// Databases whose file is not in its place.
+    /// Databases whose file is missing.
     pub without_file: Vec<(DatabaseId, Place, DataFile)>,
 }

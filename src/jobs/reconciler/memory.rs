@@ -1,5 +1,5 @@
-//! What earlier looks have shown: it lives as long as the process. Forgetting it costs a second
-//! look and some patience.
+//! What earlier passes have found. It is kept in memory: losing it costs a second pass and a
+//! longer wait.
 use super::finding::Finding;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::database::Database;
@@ -7,32 +7,32 @@ use crate::domain::ids::DatabaseId;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-/// Repairs in a row before a worker is left alone.
+/// Repairs in a row before the reconciler gives up on a worker.
 const REPAIRS_BEFORE_GIVING_UP: u32 = 5;
-/// The wait behind the first repair; it doubles with each further one.
+/// The pause after the first repair; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
-/// How long a worker without a database is only watched: what put it there may still be at work.
+/// How long an orphaned worker is only observed, because its creator may still be working.
 pub(super) const STRAY_GRACE: Duration = Duration::from_secs(300);
-/// A worker that has been well for this long starts with a clean slate.
+/// A worker that has been healthy for this long has its repairs forgotten.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
-/// The most that passes from one look to the next, whatever the machine's clock says: a look
-/// comes at least every 90 s, so a longer step is a clock that was set, a machine that slept, or
-/// an engine that could not be seen. No grace passes unwatched.
+/// The longest time counted between two passes, whatever the system clock says. A pass
+/// runs at least every 90 s, so a longer step means that the clock was set, the machine slept, or
+/// the runtime was unreachable. Grace periods count only observed time.
 const LONGEST_STEP: Duration = Duration::from_secs(120);
 
-/// What is remembered from look to look.
+/// What is remembered between passes.
 #[derive(Debug, Default)]
 pub struct Memory {
     looked_at: Option<Timestamp>,
-    /// The time that was watched since the first look. Every wait is counted in it.
+    /// The observed time since the first pass. All grace periods count it.
     watched: Duration,
     pub(super) missing_once: HashSet<DatabaseId>,
-    /// In trouble, and repaired too lately to be repaired again now.
+    /// Unhealthy, but repaired too recently for another repair.
     pub(super) waiting: HashSet<DatabaseId>,
     repairs: HashMap<DatabaseId, Repairs>,
-    /// Workers without a database, and when they were first seen so.
+    /// Orphaned workers, and when they were first seen.
     strays: HashMap<String, Duration>,
-    /// What only a person can mend and was told in the latest look.
+    /// What was reported to the operator in the last pass.
     told: HashSet<Finding>,
 }
 
@@ -43,13 +43,13 @@ struct Repairs {
 }
 
 impl Memory {
-    /// Whether something waits for another look soon.
+    /// Whether another pass is needed soon.
     #[must_use]
     pub fn wants_another_look(&self) -> bool {
         !self.missing_once.is_empty() || !self.waiting.is_empty()
     }
 
-    /// Counts the time since the last look. A clock that was set back counts nothing.
+    /// Counts the time since the last pass. A clock that was set back counts nothing.
     pub(super) fn begin_look(&mut self, now: Timestamp) {
         let step = self.looked_at.map_or(Duration::ZERO, |it| now.since(it));
         self.watched += step.min(LONGEST_STEP);
@@ -60,7 +60,7 @@ impl Memory {
         self.missing_once.contains(&id) || self.waiting.contains(&id)
     }
 
-    /// What is done about a worker in trouble, or how long nothing may be.
+    /// The action for an unhealthy worker, or how long to wait before it.
     pub(super) fn judge(
         &mut self,
         database: &Database,
@@ -91,7 +91,7 @@ impl Memory {
         Ok(Finding::repair(database, trouble))
     }
 
-    /// A worker is well.
+    /// Notes a healthy worker.
     pub(super) fn forgive(&mut self, id: DatabaseId) {
         let is_well = |it: &Repairs| self.watched >= it.latest + FORGIVEN_AFTER;
         if self.repairs.get(&id).is_some_and(is_well) {
@@ -103,16 +103,16 @@ impl Memory {
         self.repairs.retain(|id, _| is_known(*id));
     }
 
-    /// Those of the findings that the look before did not have: each is told once, not in every
-    /// look while it lasts.
+    /// Findings that the previous pass did not have: each is reported once, not in every
+    /// pass.
     pub(super) fn news<'a>(&mut self, findings: Vec<&'a Finding>) -> Vec<&'a Finding> {
-        let told = findings.iter().map(|it| (*it).clone()).collect();
+        let told = findings.iter().map(|finding| (*finding).clone()).collect();
         let before = std::mem::replace(&mut self.told, told);
         let is_news = |it: &&Finding| !before.contains(it);
         findings.into_iter().filter(is_news).collect()
     }
 
-    /// How long each of these workers without a database still has; the others are forgotten.
+    /// The remaining grace of each of these orphaned workers; forgets all others.
     pub(super) fn grace_of(&mut self, strays: &[&str]) -> Vec<Duration> {
         self.strays.retain(|id, _| strays.contains(&id.as_str()));
         let watched = self.watched;

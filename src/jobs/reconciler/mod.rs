@@ -1,7 +1,7 @@
-//! Compares what should run with what runs, and asks for ordinary jobs where they differ.
+//! Compares what should run with what runs, and submits ordinary jobs where they differ.
 //!
-//! Level-triggered: at start, when the runtime says that something happened, and once a minute.
-//! What cannot be seen whole is unknown, never missing.
+//! Level-triggered: it runs at the start, when the runtime reports a change, and once a minute.
+//! A worker that cannot be inspected is unknown, never missing.
 mod finding;
 mod memory;
 mod plan;
@@ -24,18 +24,18 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
-/// Several things that happen at once are looked at once.
+/// Collects changes that happen at the same time into one pass.
 const SETTLE_TIME: Duration = Duration::from_millis(200);
-/// The wait before the next look at a worker that was missing, or whose repair has to wait.
+/// The pause before the next pass when a worker was missing, or its repair has to wait.
 const SOON: Duration = Duration::from_secs(2);
-/// The longest wait for the next look when neither the runtime nor the alarm clock wakes it.
+/// The longest pause between passes when neither the runtime nor the ticker wakes it.
 const LONGEST_NAP: Duration = Duration::from_secs(90);
 
-/// Findings of one pass that get a line each in the log: a disk that is not mounted is one piece
-/// of news, not thousands.
+/// The most findings of one pass that are logged one by one: an unmounted disk is one problem,
+/// not thousands.
 const LINES: usize = 20;
 
-/// Observes, plans, submits.
+/// Inspects, plans, submits.
 pub struct Reconciler {
     workshop: Arc<Workshop>,
     memory: Mutex<Memory>,
@@ -44,13 +44,13 @@ pub struct Reconciler {
 /// Why a pass did nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PassError {
-    /// The workers could not be seen.
+    /// The workers could not be listed.
     #[error("cannot list the workers, so none is changed: {0}")]
     Unseen(RuntimeError),
-    /// The folders could not be seen.
+    /// The folders could not be listed.
     #[error("cannot list the database folders, so nothing is changed: {0}")]
     Folders(String),
-    /// What the log says cannot be trusted to be all.
+    /// The log may be incomplete.
     #[error("the event log is read-only, so nothing is changed")]
     ReadOnly,
 }
@@ -62,7 +62,7 @@ impl From<FolderError> for PassError {
 }
 
 impl Reconciler {
-    /// A reconciler that has seen nothing yet.
+    /// A reconciler before its first pass.
     #[must_use]
     pub fn new(workshop: Arc<Workshop>) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Reconciler {
         }
     }
 
-    /// Passes whenever woken, until `stop`.
+    /// Runs a pass whenever it is woken, until `stop`.
     pub async fn run(self: Arc<Self>, wake: Arc<Notify>, stop: CancellationToken) {
         let mut changes = self.workshop.runtime.changes();
         while !stop.is_cancelled() {
@@ -93,10 +93,10 @@ impl Reconciler {
         }
     }
 
-    /// One look, and what follows from it. Returns what was found.
+    /// Inspects everything once and acts on it. Returns the findings.
     ///
     /// # Errors
-    /// When something cannot be seen whole or the log is read-only; nothing is done then.
+    /// When something cannot be inspected, or the log is read-only; nothing is changed then.
     pub async fn pass(&self) -> Result<Vec<Finding>, PassError> {
         let drift = &self.workshop.observed.drift;
         let (plan, trouble) = match self.look_and_plan().await {
@@ -117,7 +117,7 @@ impl Reconciler {
         }
         let (told, acted_upon): (Vec<_>, Vec<_>) =
             plan.findings.iter().partition(|it| it.is_for_a_person());
-        // A pass that could not look has no news.
+        // A failed pass reports nothing new.
         if !matches!(trouble, Some(PassError::Folders(_) | PassError::ReadOnly)) {
             tell(&self.memory.lock().await.news(told));
         }
@@ -127,10 +127,10 @@ impl Reconciler {
         trouble.map_or(Ok(plan.findings), Err)
     }
 
-    /// What follows from a look, and why the workers could not be seen: files are looked at
+    /// The plan, and why the workers could not be listed: files are checked
     /// nevertheless.
     async fn look_and_plan(&self) -> Result<(Plan, Option<RuntimeError>), PassError> {
-        // The state is taken before the look: a worker that is started between the two belongs
+        // The state is taken before the inspection: a worker that is started in between belongs
         // to a database that is busy in this state.
         let before = self.workshop.control.present();
         let (workers, unseen) = match self.workshop.runtime.list().await {
@@ -138,10 +138,10 @@ impl Reconciler {
             Err(error) => (None, Some(error)),
         };
         if let Some(workers) = &workers {
-            let living = workers.iter().filter(|it| !it.is_quarantined());
+            let living = workers.iter().filter(|worker| !worker.is_quarantined());
             self.workshop
                 .observed
-                .replace(living.map(|it| (it.database, it.state)));
+                .replace(living.map(|worker| (worker.database, worker.state)));
         }
         if before.read_only.is_some() {
             return Err(PassError::ReadOnly);
@@ -160,7 +160,7 @@ impl Reconciler {
             &mut memory,
             now,
         );
-        // A word that was given while nothing could be seen is kept for when something can.
+        // An approval that was given while nothing could be inspected is kept.
         if unseen.is_none() && self.workshop.observed.drift.take_allowance() {
             plan.findings.append(&mut plan.halted);
         }
@@ -223,7 +223,7 @@ impl Reconciler {
         let submission = Submission::new(command, Actor::named("reconciler"), request);
         match self.workshop.control.submit(submission).await {
             Ok(_) => tracing::info!(request.id = %request, "{finding}"),
-            // The state moved on since the look: the next one sees it.
+            // The state has changed since the inspection: the next pass sees it.
             Err(SubmitError::Refused(refusal)) => {
                 tracing::debug!(%refusal, "{finding}");
                 return;
@@ -233,8 +233,8 @@ impl Reconciler {
                 return;
             }
         }
-        // What was decided is in the log before it is done; a pass that does not come to this is
-        // made up for by the next.
+        // The decision is in the log before it is executed; if this fails, the next pass
+        // does it.
         if let Finding::Quarantine { worker, .. } = finding
             && let Err(error) = self.workshop.runtime.quarantine(worker).await
         {
@@ -243,7 +243,7 @@ impl Reconciler {
     }
 }
 
-/// Says what only a person can mend.
+/// Reports findings that only an operator can fix.
 fn tell(news: &[&Finding]) {
     for finding in news.iter().take(LINES) {
         if matches!(finding, Finding::DataMissing { .. }) {

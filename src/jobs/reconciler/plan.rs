@@ -1,4 +1,4 @@
-//! What follows from a look at all workers. Pure: state, workers, memory and time in, findings
+//! Plans what to do after an inspection. Pure: state, workers, memory and time in, findings
 //! out.
 use super::finding::{Finding, Look, Plan, Waiting};
 use super::memory::Memory;
@@ -11,11 +11,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use uuid::Uuid;
 
-/// Fewer workers than this may be ended in one pass whatever the size of the fleet.
+/// This many workers may be stopped in one pass whatever their total.
 const FUSE: usize = 3;
 
-/// Plans what a look asks for. `before` is the state before the look and `after` the one behind
-/// it: what is to run must have been so before, what is unknown must still be so after.
+/// Plans the actions of a pass. `before` is the state before the inspection, `after` the one after
+/// it: a worker is missing only if it should have run before, unknown only if it still is after.
 #[must_use]
 pub fn plan(
     before: &State,
@@ -26,7 +26,7 @@ pub fn plan(
     now: Timestamp,
 ) -> Plan {
     let mut plan = Plan::default();
-    // Workers that could not be seen wholly are unknown: nothing follows, and no time passes.
+    // If the list of workers is incomplete, nothing is done and no time is counted.
     if let Some(workers) = &look.workers {
         memory.begin_look(now);
         plan_workers(&mut plan, before, workers, folder_of, memory, now);
@@ -45,7 +45,7 @@ pub fn plan(
     let is_unknown = |name: &str| {
         let id = name.rsplit_once(".reserving-").map_or(name, |(_, id)| id);
         let id = id.rsplit_once(".purging-").map_or(id, |(_, id)| id);
-        id.parse().map_or(true, |it| after.database(it).is_none())
+        id.parse().map_or(true, |id| after.database(id).is_none())
     };
     for (place, name) in &look.folders {
         if is_unknown(name) {
@@ -58,7 +58,7 @@ pub fn plan(
     plan
 }
 
-/// Workers of databases that should have one.
+/// The workers of databases that should have one.
 fn plan_workers(
     plan: &mut Plan,
     state: &State,
@@ -69,8 +69,8 @@ fn plan_workers(
 ) {
     let by_database: HashMap<DatabaseId, &Worker> = workers
         .iter()
-        .filter(|it| !it.is_quarantined())
-        .map(|it| (it.database, it))
+        .filter(|worker| !worker.is_quarantined())
+        .map(|worker| (worker.database, worker))
         .collect();
     let (mut missing, mut waiting) = (HashSet::new(), HashSet::new());
     for database in state.own_databases().filter(|it| should_run(it)) {
@@ -107,7 +107,7 @@ fn plan_workers(
     memory.forget_repairs_unless(|id| state.database(id).is_some());
 }
 
-/// Workers with this forge's mark whose database nobody knows, and those in quarantine.
+/// Orphaned workers (with this forge's label and an unknown database), and quarantined ones.
 fn plan_strays(
     plan: &mut Plan,
     workers: &[Worker],
@@ -117,9 +117,9 @@ fn plan_strays(
 ) {
     let is_stray = |it: &&Worker| !it.is_quarantined() && after.database(it.database).is_none();
     let strays: Vec<&Worker> = workers.iter().filter(is_stray).collect();
-    let ids: Vec<&str> = strays.iter().map(|it| it.id.as_str()).collect();
+    let ids: Vec<&str> = strays.iter().map(|worker| worker.id.as_str()).collect();
     let grace = memory.grace_of(&ids);
-    // Those that still have their grace count too: many strays are many however they came.
+    // Workers in their grace period count for the disruption limit too.
     let is_halted = strays.len() > most_at_once(workers.len());
     for (stray, grace) in strays.into_iter().zip(grace) {
         let finding = Finding::Quarantine {
@@ -146,13 +146,13 @@ fn plan_strays(
     }
 }
 
-/// The fuse: more workers than this are never ended in one pass without a person's word.
+/// The disruption limit: the most workers that one pass stops without operator approval.
 #[must_use]
 fn most_at_once(workers: usize) -> usize {
     FUSE.max(workers / 10)
 }
 
-/// A database that a job works on is that job's business.
+/// A database with a job is left to that job.
 fn should_run(database: &Database) -> bool {
     database.condition == Condition::Ready
         && database.queue.is_empty()
@@ -166,8 +166,8 @@ fn trouble_of(
     folder_of: &dyn Fn(DatabaseId) -> PathBuf,
 ) -> Option<&'static str> {
     let instance = state.instance?;
-    let nobody = RequestId(Uuid::nil()); // who asked is no part of a spec's hash
-    let wanted = WorkerSpec::of(database, instance, folder_of(database.id), nobody);
+    let no_request = RequestId(Uuid::nil()); // not a part of the spec's hash
+    let wanted = WorkerSpec::of(database, instance, folder_of(database.id), no_request);
     match worker.state {
         WorkerState::Exited => Some("it has exited"),
         WorkerState::Unhealthy => Some("its health check fails, or it is paused"),

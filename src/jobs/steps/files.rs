@@ -1,7 +1,7 @@
 //! Steps on a database's files.
 //!
-//! Those that move or remove files hold the database's gate: SQL is drained first, and the gate
-//! stays shut until the outcome is in the log.
+//! Steps that move or remove files hold the exclusive access lock: SQL is drained first, and the
+//! lock is held until the outcome is in the log.
 use crate::clock::Deadline;
 use crate::data::{ExclusiveGuard, FolderError, GateError, Place, Target};
 use crate::domain::database::Condition;
@@ -14,72 +14,72 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Files are made and moved within milliseconds; a disk that needs longer than this is ill.
+/// Files are created and moved within milliseconds; a disk that needs longer is faulty.
 const FILE_TIME: Duration = Duration::from_secs(30);
-/// How long running SQL may keep a step from the files: the longest statement deadline is 60 s,
-/// but a step that waits that long is better tried again.
+/// How long a step waits for running SQL: the longest statement deadline is 60 s,
+/// but retrying the step is better than waiting that long.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 pub(in crate::jobs) const RESERVE_FOLDER: Step = Step {
     name: "reserve_folder",
     time_limit: FILE_TIME,
-    ensure: |it| reserve_folder(it),
-    undo: Some(|it| discard(it)),
+    ensure: |context| reserve_folder(context),
+    undo: Some(|context| discard(context)),
 };
 
 pub(in crate::jobs) const CREATE_FILE: Step = Step {
     name: "create_file",
     time_limit: FILE_TIME,
-    ensure: |it| create_file(it),
+    ensure: |context| create_file(context),
     undo: None, // goes with its folder
 };
 
 pub(in crate::jobs) const PROBE: Step = Step {
     name: "probe",
     time_limit: FILE_TIME,
-    ensure: |it| probe(it),
+    ensure: |context| probe(context),
     undo: None,
 };
 
 pub(in crate::jobs) const CLOSE: Step = Step {
     name: "close",
     time_limit: FILE_TIME,
-    ensure: |it| close(it),
-    undo: Some(|it| open(it)),
+    ensure: |context| close(context),
+    undo: Some(|context| open(context)),
 };
 
 pub(in crate::jobs) const OPEN: Step = Step {
     name: "open",
     time_limit: FILE_TIME,
-    ensure: |it| open(it),
-    undo: Some(|it| close(it)),
+    ensure: |context| open(context),
+    undo: Some(|context| close(context)),
 };
 
 pub(in crate::jobs) const MOVE_TO_TRASH: Step = Step {
     name: "move_to_trash",
     time_limit: FILE_TIME,
-    ensure: |it| move_to_trash(it),
-    undo: Some(|it| take_back_out(it)),
+    ensure: |context| move_to_trash(context),
+    undo: Some(|context| take_back_out(context)),
 };
 
 pub(in crate::jobs) const RESTORE_FROM_TRASH: Step = Step {
     name: "restore_from_trash",
     time_limit: FILE_TIME,
-    ensure: |it| restore_from_trash(it),
-    undo: Some(|it| put_back_in(it)),
+    ensure: |context| restore_from_trash(context),
+    undo: Some(|context| put_back_in(context)),
 };
 
 pub(in crate::jobs) const SET_ASIDE: Step = Step {
     name: "set_aside",
     time_limit: FILE_TIME,
-    ensure: |it| set_aside(it),
-    undo: Some(|it| put_back(it)),
+    ensure: |context| set_aside(context),
+    undo: Some(|context| put_back(context)),
 };
 
 pub(in crate::jobs) const PURGE: Step = Step {
     name: "purge",
     time_limit: FILE_TIME,
-    ensure: |it| purge(it),
+    ensure: |context| purge(context),
     undo: None, // the one step that cannot be undone: its job goes forward alone (`rules/steps/mod.rs`)
 };
 
@@ -123,14 +123,14 @@ fn close(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 }
 
 fn open(_: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
-    // Files are opened by the first SQL; what changes is that the log lets it in.
+    // The first SQL opens the files; this step only changes the state in the log.
     Box::pin(async { Ok(Done::with(StepOutcome::Started)) })
 }
 
 fn move_to_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let gate = match take_gate(context).await {
-            // On a disk without room for it the WAL goes along.
+            // If the disk is too full for a checkpoint, the WAL is moved too.
             Err(StepError { error, .. }) if error.code == JobErrorCode::DiskFull => {
                 take_gate_unsettled(context).await?
             }
@@ -153,7 +153,7 @@ fn restore_from_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepE
     })
 }
 
-/// Takes a move to the trash back. Where the folder was nowhere, nothing was moved.
+/// Reverses a move to the trash. If the folder does not exist, nothing was moved.
 fn take_back_out(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         if is_nowhere(context).await? {
@@ -163,7 +163,7 @@ fn take_back_out(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
     })
 }
 
-/// Takes a move out of the trash back. Where the folder was nowhere, nothing was moved.
+/// Reverses a move out of the trash. If the folder does not exist, nothing was moved.
 fn put_back_in(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         if is_nowhere(context).await? {
@@ -210,8 +210,8 @@ fn purge(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     })
 }
 
-/// Takes back a creation. The database may have answered SQL before its worker failed: what
-/// somebody wrote goes to the trash, an empty file is removed.
+/// Rolls back a creation. Clients may have written before the worker failed: a file with data
+/// goes to the trash, an empty one is removed.
 fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let engine = engine_of(context)?;
@@ -222,7 +222,7 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
             let was_open = condition != Condition::Creating;
             let holds_something = match folders.place(id)? {
                 Place::Living => was_open && !engine.is_empty(&folders.living(id)).unwrap_or(false),
-                // This has run before, and its record was lost.
+                // This step ran before, but its result was not recorded.
                 Place::Trash => true,
                 Place::Nowhere => false,
             };
@@ -279,8 +279,8 @@ fn no_engine(context: &StepContext) -> StepError {
     )
 }
 
-/// Runs file work on a thread that may block. Where file descriptors run short, databases that
-/// nobody uses are closed and it runs again.
+/// Runs file operations on a blocking thread. When file descriptors run out, it closes idle
+/// databases and tries again.
 async fn blocking<T, E>(
     context: &StepContext,
     work: impl Fn() -> Result<T, E> + Send + 'static,
@@ -356,7 +356,7 @@ impl From<FileError> for StepError {
 }
 
 impl StepError {
-    /// What the disk said is for the trace; users get what was tried.
+    /// The error of the disk goes to the log; users get what was tried.
     fn of_files(code: JobErrorCode, error: &dyn std::error::Error, is_transient: bool) -> Self {
         if let Some(source) = error.source() {
             tracing::warn!(%source, "{error}");

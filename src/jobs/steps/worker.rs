@@ -8,32 +8,32 @@ use crate::runtime::{Worker, WorkerSpec, WorkerState};
 use futures_util::future::BoxFuture;
 use std::time::Duration;
 
-/// One container starts in 0.2 s and ten in a second; fifty asked for at once wait their turn.
+/// One container starts in 0.2 s and ten in a second; fifty at once have to queue.
 const WORKER_TIME: Duration = Duration::from_secs(60);
-/// A worker that is not healthy by then has a reason.
+/// A worker that is not healthy by then has failed.
 const HEALTHY_TIME: Duration = Duration::from_secs(30);
-/// How often a starting worker is looked at.
+/// How often a starting worker is inspected.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(in crate::jobs) const ENSURE_WORKER: Step = Step {
     name: "ensure_worker",
     time_limit: WORKER_TIME,
-    ensure: |it| ensure_worker(it),
-    undo: Some(|it| remove_worker(it)),
+    ensure: |context| ensure_worker(context),
+    undo: Some(|context| remove_worker(context)),
 };
 
 pub(in crate::jobs) const AWAIT_HEALTHY: Step = Step {
     name: "await_healthy",
     time_limit: WORKER_TIME,
-    ensure: |it| await_healthy(it),
+    ensure: |context| await_healthy(context),
     undo: None,
 };
 
 pub(in crate::jobs) const REMOVE_WORKER: Step = Step {
     name: "remove_worker",
     time_limit: WORKER_TIME,
-    ensure: |it| remove_worker(it),
-    undo: Some(|it| return_worker(it)),
+    ensure: |context| remove_worker(context),
+    undo: Some(|context| return_worker(context)),
 };
 
 fn ensure_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
@@ -54,8 +54,8 @@ fn await_healthy(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
     Box::pin(context.awaited(HEALTHY_TIME, until_healthy(context)))
 }
 
-/// Looks until the worker's check passes; one that ended meanwhile is started again, and one that
-/// went missing is made anew, which the log is told.
+/// Waits until the worker is healthy. A worker that exited is started again; one that is missing
+/// is created again, which the outcome says.
 async fn until_healthy(context: &StepContext) -> Result<Done, StepError> {
     let workshop = &context.workshop;
     let id = context.database.id;
@@ -89,7 +89,7 @@ async fn until_healthy(context: &StepContext) -> Result<Done, StepError> {
     }
 }
 
-/// Nothing, where the worker is the one that the log knows.
+/// The outcome: nothing if the worker is the one in the log.
 fn news_of(context: &StepContext, worker: Option<Worker>) -> StepOutcome {
     let known = context.database.worker.as_deref();
     match worker {
@@ -115,12 +115,12 @@ fn remove_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
     })
 }
 
-/// Gives a database that answered SQL before this job its worker back; others had none.
+/// Returns the worker to a database that was ready before this job; others had none.
 fn return_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let closed_by_this_job = || {
             let mut finished = context.job.finished_steps.iter();
-            finished.any(|it| it.0 == files::CLOSE.name)
+            finished.any(|step| step.0 == files::CLOSE.name)
         };
         let had_worker = match context.database.condition {
             Condition::Ready => true,

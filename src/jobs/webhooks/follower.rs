@@ -1,4 +1,4 @@
-//! Tells one receiver: from its cursor on, in order, again until it takes it.
+//! Delivers events to one webhook: in order from its cursor, each until it is accepted.
 use super::message::Message;
 use super::store::Progress;
 use super::{WebhookConfig, Webhooks};
@@ -14,19 +14,19 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Events that are in memory at once.
+/// Events read at a time.
 const CHUNK: usize = 100;
-/// How long a look waits for the read model to see what has happened.
+/// How long a read waits for the read model to catch up.
 const READ_MODEL_WAIT: Duration = Duration::from_secs(5);
-/// The pause behind a look that failed: a read model that is being built again takes its time.
+/// The pause after a failed read, for example while the read model is being rebuilt.
 const READ_PAUSE: Duration = Duration::from_secs(1);
-/// How often a cursor that moves is written at most: what was taken within it comes again when
-/// the gateway dies.
+/// The shortest time between two saves of a cursor. Events accepted since the last save are sent
+/// again after a crash.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
-/// Databases whose names are remembered.
+/// Size of the cache of database names.
 const REMEMBERED: usize = 10_000;
 
-/// Why a look failed.
+/// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 enum LookError {
     #[error(transparent)]
@@ -37,7 +37,7 @@ enum LookError {
     Unshown(#[from] serde_json::Error),
 }
 
-/// One webhook being told.
+/// The delivery task of one webhook.
 struct Follower {
     hooks: Arc<Webhooks>,
     id: WebhookId,
@@ -49,7 +49,7 @@ struct Follower {
 }
 
 impl Webhooks {
-    /// Tells a webhook until `stop`, or until it is disabled or no more.
+    /// Delivers events until `stop`, or until the webhook is disabled or deleted.
     pub(super) async fn follow(self: Arc<Self>, id: WebhookId, stop: CancellationToken) {
         let changes = self.control.changes();
         let mut follower = Follower {
@@ -86,7 +86,7 @@ impl Follower {
         }
     }
 
-    /// The webhook as it is now, while it is to be told.
+    /// The webhook's current settings; none when it is disabled or deleted.
     fn webhook(&self) -> Option<Arc<Webhook>> {
         if self.stop.is_cancelled() {
             return None;
@@ -96,7 +96,7 @@ impl Follower {
         webhook.disabled.is_none().then(|| webhook.clone())
     }
 
-    /// Tells the next events, in order.
+    /// Delivers the next events, in order.
     async fn tell(
         &mut self,
         webhook: &Webhook,
@@ -125,10 +125,10 @@ impl Follower {
         Ok(())
     }
 
-    /// Sends an event until it is taken; `false` when the webhook is not to be told any more.
+    /// Sends an event until it is accepted; `false` when the webhook was disabled or deleted.
     async fn deliver(&mut self, event: &ShownEvent, name: Option<&str>) -> Result<bool, LookError> {
         let hooks = self.hooks.clone();
-        // Looked at before every try: somebody may have changed it meanwhile.
+        // Read before every attempt, because it may have changed.
         while let Some(webhook) = self.webhook() {
             if !webhook.plan.wants(event.kind, name) {
                 return Ok(true);
@@ -164,7 +164,7 @@ impl Follower {
         Ok(false)
     }
 
-    /// Waits; shorter when the webhook is changed meanwhile or the gateway stops.
+    /// Waits; ends early when the webhook is changed or the gateway stops.
     async fn pause(&mut self, pause: Duration) {
         let deadline = Deadline::after(pause);
         let sequence = self.webhook().map(|it| it.sequence);
@@ -177,7 +177,7 @@ impl Follower {
         }
     }
 
-    /// Says in the log that it is told no more; whether that is so.
+    /// Disables the webhook; returns whether that succeeded.
     async fn disable(&self, webhook: &Webhook, error: &str) -> bool {
         let control = &self.hooks.control;
         let failures = self.hooks.config.max_failures;
@@ -207,7 +207,7 @@ impl Follower {
         }
     }
 
-    /// Writes how far it was told; one that is no more leaves nothing.
+    /// Saves the cursor; leaves no file for a deleted webhook.
     async fn save(&mut self) {
         let hooks = self.hooks.clone();
         let Some(webhook) = hooks.control.present().state.webhook(self.id).cloned() else {
@@ -220,7 +220,7 @@ impl Follower {
         let write = move || {
             let progress: Progress = hooks.with_progress(&webhook, |it| it.clone());
             let kept = hooks.store.keep_progress(webhook.id, &progress);
-            // Deleted while it was written: whoever deleted it has looked already.
+            // The webhook was deleted during the save, after its files were removed.
             if hooks.control.present().state.webhook(webhook.id).is_none() {
                 hooks.forget(webhook.id);
             }
@@ -251,8 +251,8 @@ impl Follower {
     }
 }
 
-/// Doubles with every failure up to a bound; spread over half of itself, so that receivers that
-/// failed together are not asked together.
+/// Doubles with every failure up to a limit, with jitter, so that receivers that failed together
+/// are not retried together.
 fn back_off(config: WebhookConfig, failures: u32, jitter_permille: u16) -> Duration {
     let doublings = failures.saturating_sub(1).min(30);
     let full = config.first_pause.saturating_mul(1 << doublings);

@@ -1,4 +1,4 @@
-//! What a receiver is sent: a `CloudEvent`, signed.
+//! The message to a receiver: a signed `CloudEvent`.
 use crate::clock::timestamp::Timestamp;
 use crate::config::Secret;
 use crate::domain::ids::{InstanceId, Sequence, WebhookId};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::Sha256;
 
-/// An event as the `CloudEvents` specification, version 1.0, wants it as JSON.
+/// An event in the JSON format of `CloudEvents` 1.0.
 #[derive(Serialize)]
 struct CloudEvent<'a> {
     specversion: &'static str,
@@ -22,13 +22,13 @@ struct CloudEvent<'a> {
     data: &'a RawValue,
 }
 
-/// One event for one receiver, the same however often it is sent.
+/// A message for one receiver, identical on every attempt.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
-    /// Which event; none for a test.
+    /// The event's sequence; none for a test.
     pub(super) sequence: Option<Sequence>,
     pub(super) kind: String,
-    /// What tells a receiver that it has it already.
+    /// The id by which a receiver recognizes a repeat.
     pub(super) delivery: String,
     pub(super) body: String,
 }
@@ -60,7 +60,7 @@ impl Message {
         })
     }
 
-    /// Something to try a receiver with.
+    /// A test message.
     pub(super) fn test(
         webhook: WebhookId,
         instance: Option<InstanceId>,
@@ -86,7 +86,7 @@ impl Message {
     }
 
     /// The value of `DBForge-Signature`: the time, and HMAC-SHA256 over time and body, so that
-    /// nobody can send an old message again later.
+    /// receivers can detect replayed messages.
     pub(super) fn signature(&self, secret: &Secret, now: Timestamp) -> String {
         let seconds = now.millis().div_euclid(1000);
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes())

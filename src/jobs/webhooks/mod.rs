@@ -1,7 +1,7 @@
-//! Webhooks: receivers are told of events, each in order, at least once.
+//! Webhooks: deliver events to receivers, in order, at least once.
 //!
-//! A webhook reads the log on from its own cursor, as a stream's reader does; the cursor lies in
-//! a file and moves behind an event only once the receiver has taken it.
+//! A webhook reads the log from its own cursor, as an event stream does. The cursor is stored in
+//! a file and advances only when the receiver has accepted an event.
 mod follower;
 mod message;
 mod sender;
@@ -28,21 +28,21 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Messages on their way at once: each takes a thread for as long as its receiver thinks.
+/// Concurrent deliveries: each uses a thread until its receiver answers.
 const SENT_AT_ONCE: usize = 32;
 
-/// Bounds of webhooks.
+/// Settings of webhooks.
 #[derive(Debug, Clone, Copy)]
 pub struct WebhookConfig {
-    /// Where they may go.
+    /// The networks that they may reach.
     pub targets: Targets,
-    /// How long one try may take in all.
+    /// Time limit of one attempt.
     pub timeout: Duration,
     /// Failures in a row that disable one.
     pub max_failures: u32,
-    /// The pause behind the first failure; each further one doubles it.
+    /// The pause after the first failure; each further one doubles it.
     pub first_pause: Duration,
-    /// No pause is longer.
+    /// The longest pause.
     pub longest_pause: Duration,
 }
 
@@ -58,7 +58,7 @@ impl Default for WebhookConfig {
     }
 }
 
-/// Tells receivers of events.
+/// Delivers events to receivers.
 pub struct Webhooks {
     control: Arc<ControlPlane>,
     control_db: Arc<ControlDb>,
@@ -66,12 +66,12 @@ pub struct Webhooks {
     store: Store,
     agent: ureq::Agent,
     room: Semaphore,
-    /// How far each was told; read from its file at its first use.
+    /// The progress of each webhook; read from its file at first use.
     progress: Mutex<HashMap<WebhookId, Progress>>,
 }
 
 impl Webhooks {
-    /// Keeps secrets and cursors in `folder`; removes those of webhooks that are no more.
+    /// Stores secrets and cursors in `folder`; removes those of deleted webhooks.
     #[must_use]
     pub fn new(
         control: Arc<ControlPlane>,
@@ -97,7 +97,7 @@ impl Webhooks {
         }
     }
 
-    /// Tells every webhook that is not disabled, until `stop`.
+    /// Delivers to all enabled webhooks, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut followers = JoinSet::new();
         let mut followed = HashMap::new();
@@ -105,7 +105,7 @@ impl Webhooks {
         loop {
             let present = changes.borrow_and_update().clone();
             for webhook in present.state.webhooks().filter(|it| it.disabled.is_none()) {
-                if !followed.values().any(|it| *it == webhook.id) {
+                if !followed.values().any(|id| *id == webhook.id) {
                     let task = self.clone().follow(webhook.id, stop.clone());
                     followed.insert(followers.spawn(task).id(), webhook.id);
                 }
@@ -125,13 +125,13 @@ impl Webhooks {
         while followers.join_next().await.is_some() {}
     }
 
-    /// Whether a host that is an address may be told.
+    /// Whether a host that is an address may be a receiver.
     #[must_use]
     pub fn allows(&self, address: IpAddr) -> bool {
         self.config.targets.allow(address)
     }
 
-    /// Keeps the secret of a webhook, which may be about to be made.
+    /// Stores the secret of a webhook, which may not exist yet.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -139,19 +139,19 @@ impl Webhooks {
         self.store.keep_secret(id, secret)
     }
 
-    /// Removes what is kept of a webhook that is no more.
+    /// Removes the files of a deleted webhook.
     pub fn forget(&self, id: WebhookId) {
         self.known_progress().remove(&id);
         self.store.forget(id);
     }
 
-    /// The latest tries, oldest first.
+    /// The latest attempts, oldest first.
     #[must_use]
     pub fn deliveries(&self, webhook: &Webhook) -> Vec<Delivery> {
         self.with_progress(webhook, |it| it.deliveries.iter().cloned().collect())
     }
 
-    /// Tries a receiver once with a message of its own, beside the events.
+    /// Sends a test message once.
     ///
     /// # Errors
     /// When the gateway itself cannot send.

@@ -1,4 +1,4 @@
-//! Posts a message to a receiver, within bounds.
+//! Sends a message to a receiver, within limits.
 use crate::clock::Stopwatch;
 use crate::config::Targets;
 use std::io::{self, Read};
@@ -9,28 +9,28 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-/// Most of an answer that is read, and thrown away: a connection can be used again only once its
+/// The most of an answer that is read and discarded: a connection is reusable only when its
 /// answer was read.
 const ANSWER_BYTES: u64 = 64 << 10;
 
-/// What is sent besides the body.
+/// The headers of a message.
 pub(super) struct Headers {
     pub(super) delivery: String,
     pub(super) signature: String,
 }
 
-/// What came of one try.
+/// The result of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) duration: Duration,
-    /// What was answered, where something was.
+    /// The status of the answer, if there was one.
     pub(super) status: Option<u16>,
-    /// Why it is a failure.
+    /// Why it failed.
     pub(super) error: Option<String>,
 }
 
-/// An agent that connects to allowed addresses only. Redirects are not followed, and proxies of
-/// the environment are not asked: both would lead elsewhere.
+/// An HTTP client that connects to allowed addresses only. It ignores redirects and the proxies of
+/// the environment, because both could lead to other addresses.
 pub(super) fn agent(targets: Targets, timeout: Duration) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
@@ -46,7 +46,7 @@ pub(super) fn agent(targets: Targets, timeout: Duration) -> Agent {
     Agent::with_parts(config, DefaultConnector::default(), allowed)
 }
 
-/// Sends once. Blocks, for at most the agent's timeout.
+/// Sends once. Blocks, at most for the client's timeout.
 pub(super) fn send(agent: &Agent, url: &str, headers: &Headers, body: &str) -> Outcome {
     let time = Stopwatch::start();
     let answer = agent
@@ -63,7 +63,7 @@ pub(super) fn send(agent: &Agent, url: &str, headers: &Headers, body: &str) -> O
         Ok(mut answer) => {
             let status = answer.status();
             let mut rest = answer.body_mut().as_reader().take(ANSWER_BYTES);
-            // What it says does not matter, and neither does whether it says it whole.
+            // The content does not matter, nor whether it is complete.
             let _ = io::copy(&mut rest, &mut io::sink());
             let error = match status.as_u16() {
                 200..=299 => None,
@@ -80,8 +80,8 @@ pub(super) fn send(agent: &Agent, url: &str, headers: &Headers, body: &str) -> O
     }
 }
 
-/// Finds a name's addresses, without those that are not allowed: what is looked at is what is
-/// connected to, whatever a name server says a moment later.
+/// Resolves a name to its allowed addresses. The checked addresses are those that are
+/// connected to, so a changed DNS answer cannot bypass the check.
 #[derive(Debug)]
 struct AllowedAddresses {
     targets: Targets,
@@ -97,7 +97,10 @@ impl Resolver for AllowedAddresses {
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let found = self.all.resolve(uri, config, timeout)?;
         let mut allowed = self.empty();
-        for address in found.iter().filter(|it| self.targets.allow(it.ip())) {
+        for address in found
+            .iter()
+            .filter(|address| self.targets.allow(address.ip()))
+        {
             allowed.push(*address);
         }
         if allowed.is_empty() {

@@ -1,7 +1,7 @@
-//! What is kept of webhooks beside the log: their secrets, and how far each was told.
+//! Stores the secrets and the progress of webhooks outside of the log.
 //!
-//! The log is shown to who may read the history, so it holds no secrets; and it is kept for ever,
-//! so it does not hold every delivery. `.forge/webhooks/` outlives `control.db`.
+//! The log can be read by users with access to the history, so it contains no secrets. It is kept
+//! permanently, so it does not contain every delivery. `.forge/webhooks/` outlives `control.db`.
 use crate::clock::timestamp::Timestamp;
 use crate::config::Secret;
 use crate::domain::ids::{Sequence, WebhookId};
@@ -12,36 +12,34 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Tries of a webhook that are remembered.
+/// Attempts that are remembered per webhook.
 const REMEMBERED: usize = 100;
 
-/// One try to tell a receiver of an event.
+/// One delivery attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// Which event; none for a test.
+    /// The event's sequence; none for a test.
     pub sequence: Option<Sequence>,
-    /// Its kind: `database_ready`.
+    /// The event's kind: `database_ready`.
     pub kind: String,
-    /// 1 for the first try since the last success.
+    /// 1 for the first attempt since the last success.
     pub attempt: u32,
-    /// When it began.
     pub at: Timestamp,
-    /// How long it took.
     pub duration_ms: u64,
-    /// What the receiver answered, where it did.
+    /// The status of the answer, if there was one.
     pub status: Option<u16>,
-    /// Why it failed; none where the receiver took it.
+    /// Why it failed; none when the receiver accepted it.
     pub error: Option<String>,
 }
 
-/// How far a webhook was told.
+/// The delivery progress of a webhook.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Progress {
-    /// Everything up to here was taken, or is not for it.
+    /// All events up to here were accepted, or do not match its filters.
     pub(super) cursor: Sequence,
     /// Failures since the last success.
     pub(super) failures: u32,
-    /// The latest tries, oldest first.
+    /// The latest attempts, oldest first.
     pub(super) deliveries: VecDeque<Delivery>,
 }
 
@@ -54,7 +52,7 @@ impl Progress {
     }
 }
 
-/// The folder with two files for each webhook.
+/// The folder with two files per webhook.
 #[derive(Debug)]
 pub(super) struct Store(PathBuf);
 
@@ -63,7 +61,7 @@ impl Store {
         Self(folder)
     }
 
-    /// Keeps a secret; when it returns, it survives power loss.
+    /// Stores a secret durably.
     pub(super) fn keep_secret(&self, id: WebhookId, secret: &Secret) -> io::Result<()> {
         self.write(&self.secret_file(id), secret.reveal().as_bytes())
     }
@@ -77,7 +75,7 @@ impl Store {
         self.write(&self.progress_file(id), &text)
     }
 
-    /// `None` where there is none that can be read: then events are sent again, not left out.
+    /// `None` when it cannot be read: events are then sent again, never skipped.
     pub(super) fn progress(&self, id: WebhookId) -> Option<Progress> {
         let text = fs::read(self.progress_file(id)).ok()?;
         serde_json::from_slice(&text)
@@ -87,7 +85,7 @@ impl Store {
             .ok()
     }
 
-    /// Removes what is kept of a webhook that is no more.
+    /// Removes the files of a deleted webhook.
     pub(super) fn forget(&self, id: WebhookId) {
         for file in [self.secret_file(id), self.progress_file(id)] {
             match fs::remove_file(&file) {
@@ -99,7 +97,7 @@ impl Store {
         }
     }
 
-    /// The webhooks that something is kept of.
+    /// The webhooks that have files.
     pub(super) fn ids(&self) -> Vec<WebhookId> {
         let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
         let id = |it: fs::DirEntry| it.path().file_stem()?.to_str()?.parse().ok();
@@ -114,7 +112,7 @@ impl Store {
         self.0.join(format!("{id}.json"))
     }
 
-    /// Readers see the old text or the new one, also after a power loss; nobody else sees either.
+    /// Replaces a file atomically, also across a power loss; only its owner can read it.
     fn write(&self, file: &Path, text: &[u8]) -> io::Result<()> {
         DirBuilder::new()
             .recursive(true)

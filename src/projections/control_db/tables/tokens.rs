@@ -32,7 +32,6 @@ pub struct ShownToken {
     pub scopes: Vec<Scope>,
     /// Names or patterns of the databases it may touch.
     pub databases: Vec<String>,
-    /// When it was made.
     pub created_at: Timestamp,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
