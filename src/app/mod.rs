@@ -15,7 +15,7 @@ use crate::event_log::checkpoints::Checkpoints;
 use crate::event_log::disk::{DiskEventLog, OpenError, OpenReport, Settings};
 use crate::event_log::{AppendError, EventLog, ReadError};
 use crate::http::{self, Gateway};
-use crate::jobs::Workshop;
+use crate::jobs::JobContext;
 use crate::jobs::observed::ObservedWorkers;
 use crate::jobs::reconciler::Reconciler;
 use crate::jobs::runner::Runner;
@@ -167,7 +167,7 @@ impl App {
             identity::root_token(&forge_dir, config.root_token.as_ref())?;
 
         let chosen = runtime_choice::choose(&config, &data_dir, &control, instance).await?;
-        let workshop = Arc::new(Workshop {
+        let job_context = Arc::new(JobContext {
             control: control.clone(),
             runtime: chosen.runtime.clone(),
             data: data.clone(),
@@ -175,7 +175,7 @@ impl App {
             live: Arc::default(),
         });
         let gateway = Arc::new(Gateway::new(
-            &workshop,
+            &job_context,
             control_db.clone(),
             root_token,
             bounds::of_http(&config),
@@ -183,7 +183,7 @@ impl App {
         let webhooks = gateway.service.webhooks.clone();
         let signed = gateway.service.checkpoints.clone();
         let (stop_serving, serving) = serve(listener, gateway)?;
-        let (alarm_clock, stop_working, mut working) = work(&workshop, signed).await?;
+        let (alarm_clock, stop_working, mut working) = work(&job_context, signed).await?;
         working.spawn(checkpoint::keep(
             control.clone(),
             forge_dir.into(),
@@ -308,7 +308,7 @@ fn serve(
 
 /// Starts everything that works in the background.
 async fn work(
-    workshop: &Arc<Workshop>,
+    job_context: &Arc<JobContext>,
     signed: Arc<Checkpoints>,
 ) -> Result<(AlarmClock, CancellationToken, JoinSet<()>), StartError> {
     let [wake_reconciler, wake_retention, wake_schedules, wake_signer] =
@@ -319,25 +319,26 @@ async fn work(
         wake_schedules.clone(),
         wake_signer.clone(),
     ];
-    let alarm_clock = AlarmClock::start(sleepers, workshop.control.clock().clone())
+    let alarm_clock = AlarmClock::start(sleepers, job_context.control.clock().clone())
         .await
         .map_err(|error| StartError::AlarmClock(error.to_string()))?;
     let stop = CancellationToken::new();
     let mut working = JoinSet::new();
-    working.spawn(Arc::new(Runner::new(workshop.clone())).run(stop.clone()));
-    working.spawn(Arc::new(Reconciler::new(workshop.clone())).run(wake_reconciler, stop.clone()));
+    working.spawn(Arc::new(Runner::new(job_context.clone())).run(stop.clone()));
+    working
+        .spawn(Arc::new(Reconciler::new(job_context.clone())).run(wake_reconciler, stop.clone()));
     working.spawn(retention::run(
-        workshop.control.clone(),
+        job_context.control.clone(),
         wake_retention,
         stop.clone(),
     ));
     working.spawn(schedules::run(
-        workshop.control.clone(),
+        job_context.control.clone(),
         wake_schedules,
         stop.clone(),
     ));
     working.spawn(checkpoints::run(
-        workshop.control.clone(),
+        job_context.control.clone(),
         signed,
         wake_signer,
         stop.clone(),

@@ -22,7 +22,7 @@ pub use self::server::serve::serve;
 
 use self::server::connections::Connections;
 use crate::config::TrustedProxies;
-use crate::jobs::Workshop;
+use crate::jobs::JobContext;
 use crate::jobs::webhooks::WebhookConfig;
 use crate::projections::control_db::ControlDb;
 
@@ -118,7 +118,7 @@ impl Gateway {
     /// A gateway that has answered nothing yet.
     #[must_use]
     pub fn new(
-        workshop: &Workshop,
+        job_context: &JobContext,
         control_db: Arc<ControlDb>,
         root_token: RootToken,
         config: HttpConfig,
@@ -128,7 +128,7 @@ impl Gateway {
             webhooks: config.webhooks,
         };
         Self {
-            service: Arc::new(Service::new(workshop, control_db, root_token, bounds)),
+            service: Arc::new(Service::new(job_context, control_db, root_token, bounds)),
             connections: Connections::new(config.connection_limit, config.trusted_proxies.clone()),
             rooms: Arc::new(Rooms::new(RoomSizes {
                 working: config.in_flight_limit,

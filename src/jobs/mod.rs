@@ -33,7 +33,7 @@ use std::time::Duration;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// What jobs and their steps use.
-pub struct Workshop {
+pub struct JobContext {
     /// The source of jobs, and the writer of their results.
     pub control: Arc<ControlPlane>,
     /// Runs workers.
@@ -64,7 +64,7 @@ pub type StepFn = for<'a> fn(&'a StepContext) -> BoxFuture<'a, Result<Done, Step
 
 /// The arguments of a step.
 pub struct StepContext {
-    pub workshop: Arc<Workshop>,
+    pub job_context: Arc<JobContext>,
     pub job: Arc<Job>,
     /// The job's database.
     pub database: Arc<Database>,
@@ -81,7 +81,7 @@ impl StepContext {
                 total: longest.as_secs(),
                 unit: "seconds",
             };
-            self.workshop.live.report(self.job.id, progress);
+            self.job_context.live.report(self.job.id, progress);
             tokio::select! {
                 done = &mut work => return done,
                 () = tokio::time::sleep(HEARTBEAT) => {}

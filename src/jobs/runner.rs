@@ -1,7 +1,7 @@
 //! Runs jobs: a thin loop around one function that moves one job by one step.
 use super::kinds::{next_step, step, step_behind};
 use super::turns::{self, Candidate, RUNNING_JOBS};
-use super::{Done, Step, StepContext, StepError, StepFn, Workshop};
+use super::{Done, JobContext, Step, StepContext, StepError, StepFn};
 use crate::control::{Accepted, Submission, SubmitError};
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, JobId};
@@ -27,7 +27,7 @@ const REPORT_AGAIN: Duration = Duration::from_millis(500);
 
 /// Runs waiting jobs step by step and records the results.
 pub struct Runner {
-    workshop: Arc<Workshop>,
+    job_context: Arc<JobContext>,
     /// Jobs that this process has started or resumed; other running jobs are from an earlier one.
     taken_up: Mutex<HashSet<JobId>>,
     /// Jobs that are running a step now.
@@ -47,9 +47,9 @@ pub enum Moved {
 impl Runner {
     /// A runner for the jobs of the log.
     #[must_use]
-    pub fn new(workshop: Arc<Workshop>) -> Self {
+    pub fn new(job_context: Arc<JobContext>) -> Self {
         Self {
-            workshop,
+            job_context,
             taken_up: Mutex::default(),
             moving: Mutex::default(),
             moved: Notify::new(),
@@ -58,7 +58,7 @@ impl Runner {
 
     /// Runs jobs until `stop`, then lets running ones continue for a limited time.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut changes = self.workshop.control.changes();
+        let mut changes = self.job_context.control.changes();
         let mut running = JoinSet::new();
         while !stop.is_cancelled() {
             while running.try_join_next().is_some() {}
@@ -107,7 +107,7 @@ impl Runner {
     /// # Errors
     /// When a result could not be recorded.
     pub async fn move_once(&self, id: JobId) -> Result<Moved, SubmitError> {
-        let present = self.workshop.control.present();
+        let present = self.job_context.control.present();
         let Some(job) = present.state.job(id) else {
             return Ok(Moved::Rests);
         };
@@ -207,7 +207,7 @@ impl Runner {
         step: &Step,
         part: StepFn,
     ) -> Result<Done, StepError> {
-        let present = self.workshop.control.present();
+        let present = self.job_context.control.present();
         let Some(database) = present.state.database(job.database) else {
             return Err(StepError::permanent(
                 JobErrorCode::DatabaseGone,
@@ -215,13 +215,13 @@ impl Runner {
             ));
         };
         let context = StepContext {
-            workshop: self.workshop.clone(),
+            job_context: self.job_context.clone(),
             job: job.clone(),
             database: database.clone(),
         };
         let run = AssertUnwindSafe(part(&context)).catch_unwind();
         let ended = tokio::time::timeout(step.time_limit, run).await;
-        self.workshop.live.forget(job.id);
+        self.job_context.live.forget(job.id);
         match ended {
             Ok(Ok(result)) => result,
             Ok(Err(_panic)) => Err(StepError::permanent(
@@ -262,7 +262,7 @@ impl Runner {
     async fn report(&self, job: &Job, command: Command) -> Result<Moved, SubmitError> {
         let mut submission = Submission::new(command, Actor::named("runner"), job.request);
         submission.causation = Some(job.enqueued);
-        let Accepted { .. } = self.workshop.control.submit(submission).await?;
+        let Accepted { .. } = self.job_context.control.submit(submission).await?;
         Ok(Moved::On)
     }
 
@@ -287,7 +287,7 @@ impl Runner {
 
     /// Claims the jobs that run next.
     fn next_turns(&self) -> Vec<JobId> {
-        let present = self.workshop.control.present();
+        let present = self.job_context.control.present();
         let mut moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
         if present.read_only.is_some() || moving.len() >= RUNNING_JOBS {
             return Vec::new();
@@ -306,8 +306,8 @@ impl Runner {
     }
 
     fn is_due(&self, id: JobId) -> bool {
-        let present = self.workshop.control.present();
-        let now = self.workshop.control.clock().now();
+        let present = self.job_context.control.present();
+        let now = self.job_context.control.clock().now();
         let job = present.state.job(id);
         job.is_some_and(|it| it.state == JobState::Running || it.may_begin(now))
     }
@@ -317,7 +317,7 @@ impl Runner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&id);
-        if self.workshop.control.present().state.job(id).is_none() {
+        if self.job_context.control.present().state.job(id).is_none() {
             self.taken_up
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

@@ -22,7 +22,7 @@ use crate::clock::Stopwatch;
 use crate::control::ControlPlane;
 use crate::data::DataPlane;
 use crate::event_log::checkpoints::Checkpoints;
-use crate::jobs::Workshop;
+use crate::jobs::JobContext;
 use crate::jobs::live::LiveJobs;
 use crate::jobs::observed::ObservedWorkers;
 use crate::jobs::webhooks::{WebhookConfig, Webhooks};
@@ -84,23 +84,23 @@ impl Service {
     /// A service that has answered nothing yet.
     #[must_use]
     pub fn new(
-        workshop: &Workshop,
+        job_context: &JobContext,
         control_db: Arc<ControlDb>,
         root_token: RootToken,
         config: ServiceConfig,
     ) -> Self {
-        let forge_dir = workshop.data.folders().root().with_file_name(".forge");
-        let (log, lists) = (workshop.control.clone(), control_db.clone());
+        let forge_dir = job_context.data.folders().root().with_file_name(".forge");
+        let (log, lists) = (job_context.control.clone(), control_db.clone());
         let webhooks = Webhooks::new(log, lists, forge_dir.join("webhooks"), config.webhooks);
         Self {
             checkpoints: Arc::new(Checkpoints::at(forge_dir.join("audit"))),
             webhooks: Arc::new(webhooks),
-            control: workshop.control.clone(),
+            control: job_context.control.clone(),
             control_db,
-            data: workshop.data.clone(),
-            runtime: workshop.runtime.clone(),
-            workers: workshop.observed.clone(),
-            live: workshop.live.clone(),
+            data: job_context.data.clone(),
+            runtime: job_context.runtime.clone(),
+            workers: job_context.observed.clone(),
+            live: job_context.live.clone(),
             stopping: CancellationToken::new(),
             root_token,
             config,

@@ -16,7 +16,7 @@ use dbforge::domain::command::Command;
 use dbforge::domain::ids::Actor;
 use dbforge::engine::registry::Engines;
 use dbforge::event_log::memory::MemoryEventLog;
-use dbforge::jobs::Workshop;
+use dbforge::jobs::JobContext;
 use dbforge::jobs::observed::ObservedWorkers;
 use dbforge::jobs::reconciler::{Finding, Reconciler};
 use dbforge::runtime::docker::{DockerEngine, DockerRuntime};
@@ -114,7 +114,7 @@ async fn reconciler(forge: &DockerForge, clock: Arc<ManualClock>) -> Reconciler 
     )
     .unwrap();
     let runtime = DockerRuntime::new(DockerEngine::local(), forge.config.clone()).unwrap();
-    Reconciler::new(Arc::new(Workshop {
+    Reconciler::new(Arc::new(JobContext {
         control,
         runtime: Arc::new(runtime),
         data: Arc::new(data),

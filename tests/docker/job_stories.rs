@@ -15,7 +15,7 @@ use dbforge::domain::name::DatabaseName;
 use dbforge::engine::registry::Engines;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::memory::MemoryEventLog;
-use dbforge::jobs::Workshop;
+use dbforge::jobs::JobContext;
 use dbforge::jobs::runner::Runner;
 use dbforge::runtime::docker::{DockerEngine, DockerRuntime};
 use std::sync::Arc;
@@ -78,7 +78,7 @@ impl Forge {
         };
         let data = DataPlane::open(&docker.config.data_dir, config, Engines::standard()).unwrap();
         let runtime = DockerRuntime::new(DockerEngine::local(), docker.config.clone()).unwrap();
-        let workshop = Workshop {
+        let job_context = JobContext {
             control: control.clone(),
             runtime: Arc::new(runtime),
             data: Arc::new(data),
@@ -89,7 +89,7 @@ impl Forge {
             docker,
             log,
             control,
-            runner: Runner::new(Arc::new(workshop)),
+            runner: Runner::new(Arc::new(job_context)),
         }
     }
 

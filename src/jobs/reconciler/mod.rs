@@ -10,7 +10,7 @@ pub use finding::{Finding, Look, Plan, Waiting};
 pub use memory::Memory;
 pub use plan::plan;
 
-use super::Workshop;
+use super::JobContext;
 use super::drift::Pass;
 use crate::control::{Present, Submission, SubmitError};
 use crate::data::{DataFile, FolderError, Place};
@@ -37,7 +37,7 @@ const LINES: usize = 20;
 
 /// Inspects, plans, submits.
 pub struct Reconciler {
-    workshop: Arc<Workshop>,
+    job_context: Arc<JobContext>,
     memory: Mutex<Memory>,
 }
 
@@ -64,16 +64,16 @@ impl From<FolderError> for PassError {
 impl Reconciler {
     /// A reconciler before its first pass.
     #[must_use]
-    pub fn new(workshop: Arc<Workshop>) -> Self {
+    pub fn new(job_context: Arc<JobContext>) -> Self {
         Self {
-            workshop,
+            job_context,
             memory: Mutex::default(),
         }
     }
 
     /// Runs a pass whenever it is woken, until `stop`.
     pub async fn run(self: Arc<Self>, wake: Arc<Notify>, stop: CancellationToken) {
-        let mut changes = self.workshop.runtime.changes();
+        let mut changes = self.job_context.runtime.changes();
         while !stop.is_cancelled() {
             if let Err(error) = self.pass().await {
                 tracing::warn!("{error}");
@@ -86,7 +86,7 @@ impl Reconciler {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = wake.notified() => {}
-                () = self.workshop.observed.drift.asked() => {}
+                () = self.job_context.observed.drift.asked() => {}
                 Some(()) = changes.next() => tokio::time::sleep(SETTLE_TIME).await,
                 () = tokio::time::sleep(nap) => {}
             }
@@ -98,13 +98,13 @@ impl Reconciler {
     /// # Errors
     /// When something cannot be inspected, or the log is read-only; nothing is changed then.
     pub async fn pass(&self) -> Result<Vec<Finding>, PassError> {
-        let drift = &self.workshop.observed.drift;
+        let drift = &self.job_context.observed.drift;
         let (plan, trouble) = match self.look_and_plan().await {
             Ok((plan, unseen)) => (plan, unseen.map(PassError::Unseen)),
             Err(error) => (Plan::default(), Some(error)),
         };
         drift.note(Pass {
-            at: Some(self.workshop.control.clock().now()),
+            at: Some(self.job_context.control.clock().now()),
             trouble: trouble.as_ref().map(ToString::to_string),
             plan: plan.clone(),
         });
@@ -132,14 +132,14 @@ impl Reconciler {
     async fn look_and_plan(&self) -> Result<(Plan, Option<RuntimeError>), PassError> {
         // The state is taken before the inspection: a worker that is started in between belongs
         // to a database that is busy in this state.
-        let before = self.workshop.control.present();
-        let (workers, unseen) = match self.workshop.runtime.list().await {
+        let before = self.job_context.control.present();
+        let (workers, unseen) = match self.job_context.runtime.list().await {
             Ok(workers) => (Some(workers), None),
             Err(error) => (None, Some(error)),
         };
         if let Some(workers) = &workers {
             let living = workers.iter().filter(|worker| !worker.is_quarantined());
-            self.workshop
+            self.job_context
                 .observed
                 .replace(living.map(|worker| (worker.database, worker.state)));
         }
@@ -147,9 +147,9 @@ impl Reconciler {
             return Err(PassError::ReadOnly);
         }
         let look = self.look_at_folders(before.clone(), workers).await?;
-        let after = self.workshop.control.present();
-        let now = self.workshop.control.clock().now();
-        let folders = self.workshop.data.folders();
+        let after = self.job_context.control.present();
+        let now = self.job_context.control.clock().now();
+        let folders = self.job_context.data.folders();
         let mut memory = self.memory.lock().await;
         let folder_of = |id| folders.living(id);
         let mut plan = plan(
@@ -161,7 +161,7 @@ impl Reconciler {
             now,
         );
         // An approval that was given while nothing could be inspected is kept.
-        if unseen.is_none() && self.workshop.observed.drift.take_allowance() {
+        if unseen.is_none() && self.job_context.observed.drift.take_allowance() {
             plan.findings.append(&mut plan.halted);
         }
         Ok((plan, unseen))
@@ -172,7 +172,7 @@ impl Reconciler {
         present: Arc<Present>,
         workers: Option<Vec<Worker>>,
     ) -> Result<Look, PassError> {
-        let data = self.workshop.data.clone();
+        let data = self.job_context.data.clone();
         let look = move || {
             let folders = data.folders();
             let mut without_file = Vec::new();
@@ -219,9 +219,9 @@ impl Reconciler {
             Finding::QuarantineEnded { worker } => Command::EndQuarantine { worker },
             Finding::DataMissing { .. } | Finding::UnknownFolder { .. } => return,
         };
-        let request = self.workshop.control.fresh_request();
+        let request = self.job_context.control.fresh_request();
         let submission = Submission::new(command, Actor::named("reconciler"), request);
-        match self.workshop.control.submit(submission).await {
+        match self.job_context.control.submit(submission).await {
             Ok(_) => tracing::info!(request.id = %request, "{finding}"),
             // The state has changed since the inspection: the next pass sees it.
             Err(SubmitError::Refused(refusal)) => {
@@ -236,7 +236,7 @@ impl Reconciler {
         // The decision is in the log before it is executed; if this fails, the next pass
         // does it.
         if let Finding::Quarantine { worker, .. } = finding
-            && let Err(error) = self.workshop.runtime.quarantine(worker).await
+            && let Err(error) = self.job_context.runtime.quarantine(worker).await
         {
             tracing::warn!(%error, "{finding}");
         }

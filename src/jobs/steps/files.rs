@@ -85,7 +85,7 @@ pub(in crate::jobs) const PURGE: Step = Step {
 
 fn reserve_folder(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let folders = context.workshop.data.folders().clone();
+        let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_reserved(id)).await?;
         Ok(Done::with(StepOutcome::Nothing))
@@ -95,7 +95,11 @@ fn reserve_folder(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError
 fn create_file(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let engine = engine_of(context)?;
-        let folder = context.workshop.data.folders().living(context.database.id);
+        let folder = context
+            .job_context
+            .data
+            .folders()
+            .living(context.database.id);
         let durability = context.database.durability;
         blocking(context, move || engine.create_file(&folder, durability)).await?;
         Ok(Done::with(StepOutcome::FilesCreated))
@@ -105,7 +109,11 @@ fn create_file(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> 
 fn probe(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let engine = engine_of(context)?;
-        let folder = context.workshop.data.folders().living(context.database.id);
+        let folder = context
+            .job_context
+            .data
+            .folders()
+            .living(context.database.id);
         blocking(context, move || engine.probe(&folder)).await?;
         Ok(Done::with(StepOutcome::Nothing))
     })
@@ -136,7 +144,7 @@ fn move_to_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
             }
             taken => taken?,
         };
-        let folders = context.workshop.data.folders().clone();
+        let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_trashed(id)).await?;
         Ok(Done::behind_gate(StepOutcome::Trashed, gate))
@@ -146,7 +154,7 @@ fn move_to_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
 fn restore_from_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let gate = take_gate(context).await?;
-        let folders = context.workshop.data.folders().clone();
+        let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_restored(id)).await?;
         Ok(Done::behind_gate(StepOutcome::Undeleted, gate))
@@ -174,7 +182,7 @@ fn put_back_in(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> 
 }
 
 async fn is_nowhere(context: &StepContext) -> Result<bool, StepError> {
-    let folders = context.workshop.data.folders().clone();
+    let folders = context.job_context.data.folders().clone();
     let id = context.database.id;
     let place = blocking(context, move || folders.place(id)).await?;
     Ok(place == Place::Nowhere)
@@ -183,7 +191,7 @@ async fn is_nowhere(context: &StepContext) -> Result<bool, StepError> {
 fn set_aside(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let gate = take_gate_unsettled(context).await?;
-        let folders = context.workshop.data.folders().clone();
+        let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_set_aside(id)).await?;
         Ok(Done::behind_gate(StepOutcome::SetAside, gate))
@@ -193,7 +201,7 @@ fn set_aside(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 fn put_back(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let gate = take_gate_unsettled(context).await?;
-        let folders = context.workshop.data.folders().clone();
+        let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_put_back(id)).await?;
         Ok(Done::behind_gate(StepOutcome::Nothing, gate))
@@ -203,7 +211,7 @@ fn put_back(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 fn purge(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let gate = take_gate_unsettled(context).await?;
-        let folders = context.workshop.data.folders().clone();
+        let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_purged(id)).await?;
         Ok(Done::behind_gate(StepOutcome::Purged, gate))
@@ -216,7 +224,7 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let engine = engine_of(context)?;
         let gate = take_gate(context).await?;
-        let folders = context.workshop.data.folders().clone();
+        let folders = context.job_context.data.folders().clone();
         let (id, condition) = (context.database.id, context.database.condition);
         let outcome = blocking(context, move || {
             let was_open = condition != Condition::Creating;
@@ -241,7 +249,7 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 async fn take_gate(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
     let deadline = Deadline::after(DRAIN_TIME);
     let target = target_of(context)?;
-    let gate = context.workshop.data.take(&target, deadline);
+    let gate = context.job_context.data.take(&target, deadline);
     Ok(context.awaited(DRAIN_TIME, gate).await?)
 }
 
@@ -249,14 +257,14 @@ pub(super) async fn take_gate_unsettled(
     context: &StepContext,
 ) -> Result<ExclusiveGuard, StepError> {
     let deadline = Deadline::after(DRAIN_TIME);
-    let data = &context.workshop.data;
+    let data = &context.job_context.data;
     let target = target_of(context)?;
     let gate = data.take_unsettled(&target, deadline);
     Ok(context.awaited(DRAIN_TIME, gate).await?)
 }
 
 fn engine_of(context: &StepContext) -> Result<Arc<dyn Engine>, StepError> {
-    let engine = context.workshop.data.engine_of(&context.database);
+    let engine = context.job_context.data.engine_of(&context.database);
     engine.cloned().map_err(|_| no_engine(context))
 }
 
@@ -267,7 +275,7 @@ pub(super) fn sql_needs_worker(context: &StepContext) -> Result<bool, StepError>
 }
 
 fn target_of(context: &StepContext) -> Result<Target, StepError> {
-    let target = context.workshop.data.target(&context.database);
+    let target = context.job_context.data.target(&context.database);
     target.map_err(|_| no_engine(context))
 }
 
@@ -289,7 +297,7 @@ where
     T: Send + 'static,
     E: Into<StepError>,
 {
-    let data = context.workshop.data.clone();
+    let data = context.job_context.data.clone();
     let worked = tokio::task::spawn_blocking(move || {
         loop {
             let worked = work().map_err(Into::into);

@@ -38,12 +38,12 @@ pub(in crate::jobs) const REMOVE_WORKER: Step = Step {
 
 fn ensure_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let workshop = &context.workshop;
-        let worker = workshop
+        let job_context = &context.job_context;
+        let worker = job_context
             .runtime
             .ensure_running(&context.worker_spec())
             .await?;
-        workshop
+        job_context
             .observed
             .note(context.database.id, Some(WorkerState::Starting));
         Ok(Done::with(StepOutcome::WorkerStarted { worker }))
@@ -57,17 +57,17 @@ fn await_healthy(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
 /// Waits until the worker is healthy. A worker that exited is started again; one that is missing
 /// is created again, which the outcome says.
 async fn until_healthy(context: &StepContext) -> Result<Done, StepError> {
-    let workshop = &context.workshop;
+    let job_context = &context.job_context;
     let id = context.database.id;
     let deadline = Deadline::after(HEALTHY_TIME);
     loop {
-        let worker = workshop.runtime.inspect(id).await?;
+        let worker = job_context.runtime.inspect(id).await?;
         let state = worker.as_ref().map(|it| it.state);
-        workshop.observed.note(id, state);
+        job_context.observed.note(id, state);
         match state {
             Some(WorkerState::Healthy) => return Ok(Done::with(news_of(context, worker))),
             None | Some(WorkerState::Exited) => {
-                workshop
+                job_context
                     .runtime
                     .ensure_running(&context.worker_spec())
                     .await?;
@@ -100,14 +100,17 @@ fn news_of(context: &StepContext, worker: Option<Worker>) -> StepOutcome {
 
 fn remove_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let workshop = &context.workshop;
+        let job_context = &context.job_context;
         // What a worker answers is answered before it goes.
         let gate = match files::sql_needs_worker(context)? {
             true => Some(files::take_gate_unsettled(context).await?),
             false => None,
         };
-        workshop.runtime.ensure_removed(context.database.id).await?;
-        workshop.observed.note(context.database.id, None);
+        job_context
+            .runtime
+            .ensure_removed(context.database.id)
+            .await?;
+        job_context.observed.note(context.database.id, None);
         Ok(Done {
             outcome: StepOutcome::WorkerRemoved,
             gate,
@@ -137,12 +140,12 @@ fn return_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
 
 impl StepContext {
     fn worker_spec(&self) -> WorkerSpec {
-        let present = self.workshop.control.present();
+        let present = self.job_context.control.present();
         let instance = present
             .state
             .instance
             .expect("a forge is founded before it takes commands");
-        let folder = self.workshop.data.folders().living(self.database.id);
+        let folder = self.job_context.data.folders().living(self.database.id);
         WorkerSpec::of(&self.database, instance, folder, self.job.request)
     }
 }

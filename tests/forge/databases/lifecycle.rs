@@ -162,7 +162,7 @@ async fn a_worker_made_anew_while_its_check_is_awaited_is_the_one_that_the_log_n
     assert!(engine.meddle(INSTANCE, database, Meddling::Remove));
     forge.settle().await;
     assert_eq!(forge.job(job).await.state, JobState::Succeeded);
-    let workers = forge.workshop.runtime.list().await.unwrap();
+    let workers = forge.job_context.runtime.list().await.unwrap();
     let [worker] = &workers[..] else {
         panic!("one worker: {workers:?}");
     };

@@ -291,9 +291,12 @@ async fn a_worker_is_shown_as_it_was_last_seen() {
     let worker = async || forge.get("/v1/databases/shop").await.json()["worker"]["state"].clone();
     assert_eq!(worker().await, "healthy");
     assert!(forge.kept.engine.meddle(INSTANCE, id, Meddling::Exit));
-    forge.workshop.observed.note(id, Some(WorkerState::Exited));
+    forge
+        .job_context
+        .observed
+        .note(id, Some(WorkerState::Exited));
     assert_eq!(worker().await, "exited");
-    forge.workshop.observed.note(id, None);
+    forge.job_context.observed.note(id, None);
     assert_eq!(worker().await, "missing");
     forge.post("/v1/databases/shop/stop", "").await;
     forge.settle().await;

@@ -9,7 +9,7 @@ use dbforge::domain::command::Command;
 use dbforge::domain::ids::DatabaseId;
 use dbforge::event_log::AppendError;
 use dbforge::http::{Dispatcher, Gateway, HttpConfig};
-use dbforge::jobs::Workshop;
+use dbforge::jobs::JobContext;
 use dbforge::runtime::{Runtime, RuntimeError, Worker, WorkerSpec};
 use dbforge::service::RootToken;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -155,15 +155,15 @@ impl Runtime for BrokenRuntime {
 #[tokio::test]
 async fn a_bug_in_one_request_is_an_answer_and_takes_no_other_with_it() {
     let forge = HttpForge::new().await;
-    let workshop = Workshop {
+    let job_context = JobContext {
         control: forge.control.clone(),
         runtime: Arc::new(BrokenRuntime),
-        data: forge.workshop.data.clone(),
+        data: forge.job_context.data.clone(),
         observed: Arc::default(),
         live: Arc::default(),
     };
     let gateway = Arc::new(Gateway::new(
-        &workshop,
+        &job_context,
         forge.control_db.clone(),
         RootToken::from_secret(ROOT),
         HttpConfig::default(),

@@ -17,7 +17,7 @@ async fn somebody_with_one_job_does_not_wait_for_somebody_with_three_hundred() {
         let answer = forge.post("/v1/databases", &body).await;
         assert_eq!(answer.status.as_u16(), 202, "{}", answer.text);
     }
-    let runner = Arc::new(Runner::new(forge.workshop.clone()));
+    let runner = Arc::new(Runner::new(forge.job_context.clone()));
     let stop = CancellationToken::new();
     let running = tokio::spawn(runner.run(stop.clone()));
     let started = async |least: usize| {
@@ -115,7 +115,7 @@ async fn a_gateway_that_stops_within_a_step_ends_in_time_and_the_step_is_done_la
     forge.kept.engine.hold_starts();
     let (_, job) = forge.request("shop").await;
     let stop = CancellationToken::new();
-    let runner = Arc::new(Runner::new(forge.workshop.clone()));
+    let runner = Arc::new(Runner::new(forge.job_context.clone()));
     let running = tokio::spawn(runner.run(stop.clone()));
     let deadline = dbforge::clock::Deadline::after(Duration::from_secs(60));
     let step = async || forge.job(job).await.step.map(|it| it.name.0);

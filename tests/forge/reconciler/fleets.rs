@@ -312,10 +312,10 @@ async fn suffer(fates: Vec<Fate>) {
         let _ = forge.reconciler.pass().await;
         forge.settle().await;
     }
-    let pass = forge.workshop.observed.drift.last();
+    let pass = forge.job_context.observed.drift.last();
     assert_eq!(pass.plan.findings, []);
     assert_eq!(pass.plan.waiting, []);
-    let workers = forge.workshop.runtime.list().await.unwrap();
+    let workers = forge.job_context.runtime.list().await.unwrap();
     for database in databases {
         let state = forge.database(database).state();
         let its: Vec<_> = workers

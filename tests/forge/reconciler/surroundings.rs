@@ -32,7 +32,7 @@ async fn two_forges_on_one_engine_repair_and_set_aside_their_own_alone() {
     let names = engine.names();
     assert!(names.contains(&"their-stray".to_owned()), "{names:?}");
     let of = |forge: &TestForge| {
-        let runtime = forge.workshop.runtime.clone();
+        let runtime = forge.job_context.runtime.clone();
         async move { runtime.list().await.unwrap() }
     };
     let listed = of(&theirs).await;
@@ -109,6 +109,6 @@ async fn a_log_that_takes_no_events_switches_the_reconciler_off() {
         "{drift}"
     );
     assert!(engine.names().contains(&"stray".to_owned()));
-    let workers = forge.workshop.runtime.list().await.unwrap();
+    let workers = forge.job_context.runtime.list().await.unwrap();
     assert!(workers.iter().any(|it| it.state.as_str() == "exited"));
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn set_back(forge: &TestForge, by: Duration) {
-    let now = forge.workshop.control.clock().now();
+    let now = forge.job_context.control.clock().now();
     let back = now.millis() - i64::try_from(by.as_millis()).unwrap();
     forge.kept.clock.set(Timestamp::from_millis(back));
 }

@@ -178,10 +178,10 @@ async fn every_prefix_of_a_log_settles_after_a_restart() {
         // The files that the prefix speaks of are those of the whole story, as far as it had come.
         let database = only_database(&prefix).unwrap();
         let state = prefix.database(database);
-        let folders = prefix.workshop.data.folders();
+        let folders = prefix.job_context.data.folders();
         if state.condition != dbforge::domain::database::Condition::Creating {
             folders.ensure_reserved(database).unwrap();
-            let engine = forge.workshop.data.engine_of(&state).unwrap();
+            let engine = forge.job_context.data.engine_of(&state).unwrap();
             engine
                 .create_file(&folders.living(database), state.durability)
                 .unwrap();

@@ -306,12 +306,12 @@ async fn a_missing_file_is_said_and_never_replaced_by_an_empty_one() {
     let forge = shop().await;
     let database = id_of(&forge, "shop");
     let target = forge
-        .workshop
+        .job_context
         .data
         .target(&forge.database(database))
         .unwrap();
-    let guard = forge.workshop.data.take(&target, soon()).await.unwrap();
-    let folder = forge.workshop.data.folders().living(database);
+    let guard = forge.job_context.data.take(&target, soon()).await.unwrap();
+    let folder = forge.job_context.data.folders().living(database);
     std::fs::remove_dir_all(&folder).unwrap();
     drop(guard);
     let answer = run(&forge, "shop", "SELECT 1").await;
@@ -334,11 +334,11 @@ async fn sql_waits_behind_a_step_that_has_the_files_and_looks_again() {
         .await
         .unwrap();
     let target = forge
-        .workshop
+        .job_context
         .data
         .target(&forge.database(database))
         .unwrap();
-    let guard = forge.workshop.data.take(&target, soon()).await.unwrap();
+    let guard = forge.job_context.data.take(&target, soon()).await.unwrap();
     let behind = run(&forge, "shop", "SELECT 1");
     let delete = async {
         tokio::task::yield_now().await;

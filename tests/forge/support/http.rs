@@ -59,7 +59,7 @@ impl HttpForge {
 
     fn before(forge: TestForge, config: HttpConfig) -> Self {
         let gateway = Arc::new(Gateway::new(
-            &forge.workshop,
+            &forge.job_context,
             forge.control_db.clone(),
             RootToken::from_secret(ROOT),
             config,

@@ -15,7 +15,7 @@ use dbforge::engine::registry::Engines;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::canonical::export_line;
 use dbforge::event_log::memory::MemoryEventLog;
-use dbforge::jobs::Workshop;
+use dbforge::jobs::JobContext;
 use dbforge::jobs::observed::ObservedWorkers;
 use dbforge::jobs::reconciler::{Finding, Reconciler};
 use dbforge::jobs::runner::Runner;
@@ -32,7 +32,7 @@ pub(crate) struct TestForge {
     pub(crate) kept: Kept,
     pub(crate) control: Arc<ControlPlane>,
     pub(crate) control_db: Arc<ControlDb>,
-    pub(crate) workshop: Arc<Workshop>,
+    pub(crate) job_context: Arc<JobContext>,
     pub(crate) runner: Runner,
     pub(crate) reconciler: Reconciler,
 }
@@ -148,7 +148,7 @@ impl TestForge {
         let control = Arc::new(control.unwrap());
         let data =
             DataPlane::open(kept.folder.path(), DataConfig::default(), kept.engines()).unwrap();
-        let workshop = Arc::new(Workshop {
+        let job_context = Arc::new(JobContext {
             control: control.clone(),
             runtime: kept.runtime(),
             data: Arc::new(data),
@@ -159,9 +159,9 @@ impl TestForge {
             kept,
             control,
             control_db,
-            runner: Runner::new(workshop.clone()),
-            reconciler: Reconciler::new(workshop.clone()),
-            workshop,
+            runner: Runner::new(job_context.clone()),
+            reconciler: Reconciler::new(job_context.clone()),
+            job_context,
         }
     }
 

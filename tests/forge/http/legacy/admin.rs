@@ -233,7 +233,7 @@ async fn the_statistics_hold_measured_numbers_alone() {
         .await
         .unwrap();
     forge.settle().await;
-    let size_of = |id| forge.workshop.data.size_bytes(&forge.database(id));
+    let size_of = |id| forge.job_context.data.size_bytes(&forge.database(id));
     let sizes = [id_of(&forge, "shop"), stopped].map(size_of);
     let answer = forge.get("/admin/stats").await;
     let expected = json!({

@@ -24,7 +24,7 @@ fn snapshot(name: &str, text: &str) {
 /// Lets jobs run by themselves, until what is returned is dropped.
 pub(crate) fn run_jobs(forge: &HttpForge) -> DropGuard {
     let stop = CancellationToken::new();
-    tokio::spawn(Arc::new(Runner::new(forge.workshop.clone())).run(stop.clone()));
+    tokio::spawn(Arc::new(Runner::new(forge.job_context.clone())).run(stop.clone()));
     stop.drop_guard()
 }
 

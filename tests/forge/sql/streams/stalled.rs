@@ -57,7 +57,7 @@ async fn fifty_stalled_clients_leave_room_for_others_and_their_own_database() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_stops_reading_holds_nothing_past_its_deadline() {
     let served = Served::new().await;
-    let data = &served.forge.workshop.data;
+    let data = &served.forge.job_context.data;
     let target = {
         let present = served.forge.control.present();
         let shop = present.state.find_database("shop").unwrap();

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn count(forge: &HttpForge) -> usize {
-    forge.workshop.data.health().transactions
+    forge.job_context.data.health().transactions
 }
 
 /// Waits until no transaction holds anything.
@@ -37,7 +37,7 @@ async fn all_are_over(forge: &HttpForge) {
 async fn a_transaction_that_is_left_alone_is_rolled_back_when_the_clock_says_so() {
     let forge = shop().await;
     let clock = &forge.kept.clock;
-    let expire = || forge.workshop.data.expire_transactions(clock.as_ref());
+    let expire = || forge.job_context.data.expire_transactions(clock.as_ref());
     let idle = begin(&forge, r#"{"idle_timeout_ms":4000}"#).await;
     query(&forge, &idle, "INSERT INTO t VALUES (1)").await;
     for _ in 0..3 {
@@ -88,7 +88,13 @@ async fn somebody_looks_for_transactions_whose_time_is_over() {
     let forge = shop().await;
     let stop = CancellationToken::new();
     let clock: Arc<dyn dbforge::clock::Clock> = forge.kept.clock.clone();
-    let keeper = tokio::spawn(forge.workshop.data.clone().keep_time(clock, stop.clone()));
+    let keeper = tokio::spawn(
+        forge
+            .job_context
+            .data
+            .clone()
+            .keep_time(clock, stop.clone()),
+    );
     begin(&forge, "{}").await;
     begin(&forge, r#"{"mode":"readonly"}"#).await;
     forge.kept.clock.advance(Duration::from_secs(11));
@@ -106,7 +112,7 @@ async fn a_clock_that_is_set_back_keeps_no_transaction_alive() {
     while count(&forge) > 0 {
         assert!(!deadline.has_passed());
         forge
-            .workshop
+            .job_context
             .data
             .expire_transactions(forge.kept.clock.as_ref());
         tokio::task::yield_now().await;
