@@ -19,7 +19,7 @@ use crate::jobs::JobContext;
 use crate::jobs::observed::ObservedWorkers;
 use crate::jobs::reconciler::Reconciler;
 use crate::jobs::runner::Runner;
-use crate::jobs::schedule::AlarmClock;
+use crate::jobs::schedule::Ticker;
 use crate::jobs::{checkpoints, retention, schedules};
 use crate::open_files;
 use crate::projections::control_db::{ControlDb, Opening};
@@ -42,7 +42,7 @@ pub struct App {
     pub greeting: Greeting,
     control: Arc<ControlPlane>,
     data: Arc<DataPlane>,
-    alarm_clock: AlarmClock,
+    ticker: Ticker,
     stop_serving: CancellationToken,
     stop_working: CancellationToken,
     serving: JoinSet<()>,
@@ -105,9 +105,9 @@ pub enum StartError {
     /// The system gives no threads to answer with.
     #[error("cannot start the HTTP threads")]
     Threads(#[source] io::Error),
-    /// The alarm clock does not start.
+    /// The ticker does not start.
     #[error("cannot start the ticker: {0}")]
-    AlarmClock(String),
+    Ticker(String),
 }
 
 impl App {
@@ -183,7 +183,7 @@ impl App {
         let webhooks = gateway.service.webhooks.clone();
         let signed = gateway.service.checkpoints.clone();
         let (stop_serving, serving) = serve(listener, gateway)?;
-        let (alarm_clock, stop_working, mut working) = work(&job_context, signed).await?;
+        let (ticker, stop_working, mut working) = work(&job_context, signed).await?;
         working.spawn(checkpoint::keep(
             control.clone(),
             forge_dir.into(),
@@ -203,7 +203,7 @@ impl App {
             },
             control,
             data,
-            alarm_clock,
+            ticker,
             stop_serving,
             stop_working,
             serving,
@@ -216,7 +216,7 @@ impl App {
     pub async fn stop(mut self) {
         self.stop_serving.cancel();
         while self.serving.join_next().await.is_some() {}
-        self.alarm_clock.stop().await;
+        self.ticker.stop().await;
         self.stop_working.cancel();
         while self.working.join_next().await.is_some() {}
         self.data.close().await;
@@ -310,18 +310,18 @@ fn serve(
 async fn work(
     job_context: &Arc<JobContext>,
     signed: Arc<Checkpoints>,
-) -> Result<(AlarmClock, CancellationToken, JoinSet<()>), StartError> {
+) -> Result<(Ticker, CancellationToken, JoinSet<()>), StartError> {
     let [wake_reconciler, wake_retention, wake_schedules, wake_signer] =
         std::array::from_fn(|_| Arc::new(Notify::new()));
-    let sleepers = vec![
+    let subscribers = vec![
         wake_reconciler.clone(),
         wake_retention.clone(),
         wake_schedules.clone(),
         wake_signer.clone(),
     ];
-    let alarm_clock = AlarmClock::start(sleepers, job_context.control.clock().clone())
+    let ticker = Ticker::start(subscribers, job_context.control.clock().clone())
         .await
-        .map_err(|error| StartError::AlarmClock(error.to_string()))?;
+        .map_err(|error| StartError::Ticker(error.to_string()))?;
     let stop = CancellationToken::new();
     let mut working = JoinSet::new();
     working.spawn(Arc::new(Runner::new(job_context.clone())).run(stop.clone()));
@@ -343,7 +343,7 @@ async fn work(
         wake_signer,
         stop.clone(),
     ));
-    Ok((alarm_clock, stop, working))
+    Ok((ticker, stop, working))
 }
 
 #[cfg(test)]

@@ -20,35 +20,38 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const LONGEST_SILENCE: Duration = Duration::from_secs(62);
 
 /// Ticks once a minute, and when the clock was set.
-pub struct AlarmClock {
+pub struct Ticker {
     scheduler: JobScheduler,
     watch: JoinHandle<()>,
 }
 
 /// The subscribers, and the time of the last tick.
-struct Bell {
-    sleepers: Vec<Arc<Notify>>,
-    rung: Mutex<Stopwatch>,
+struct Ticks {
+    subscribers: Vec<Arc<Notify>>,
+    last_tick: Mutex<Stopwatch>,
 }
 
-impl AlarmClock {
+impl Ticker {
     /// Starts ticking for all subscribers.
     ///
     /// # Errors
     /// When the scheduler cannot be started.
     pub async fn start(
-        sleepers: Vec<Arc<Notify>>,
+        subscribers: Vec<Arc<Notify>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, JobSchedulerError> {
-        let rung = Mutex::new(Stopwatch::start());
-        let bell = Arc::new(Bell { sleepers, rung });
+        let last_tick = Mutex::new(Stopwatch::start());
+        let ticks = Arc::new(Ticks {
+            subscribers,
+            last_tick,
+        });
         let scheduler = JobScheduler::new().await?;
-        let rings = bell.clone();
+        let ticks_too = ticks.clone();
         scheduler
-            .add(Job::new(EVERY_MINUTE, move |_, _| rings.ring())?)
+            .add(Job::new(EVERY_MINUTE, move |_, _| ticks_too.tick())?)
             .await?;
         scheduler.start().await?;
-        let watch = tokio::spawn(watch(bell, clock));
+        let watch = tokio::spawn(watch(ticks, clock));
         Ok(Self { scheduler, watch })
     }
 
@@ -61,23 +64,29 @@ impl AlarmClock {
     }
 }
 
-impl Bell {
-    fn ring(&self) {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = Stopwatch::start();
-        for sleeper in &self.sleepers {
-            sleeper.notify_one();
+impl Ticks {
+    fn tick(&self) {
+        *self
+            .last_tick
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Stopwatch::start();
+        for subscriber in &self.subscribers {
+            subscriber.notify_one();
         }
     }
 
     fn silence(&self) -> Duration {
-        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        rung.elapsed()
+        let last_tick = self
+            .last_tick
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        last_tick.elapsed()
     }
 }
 
 /// Ticks when the wall clock was set, and while the scheduler waits for a time that is
 /// hours away since then.
-async fn watch(bell: Arc<Bell>, clock: Arc<dyn Clock>) {
+async fn watch(ticks: Arc<Ticks>, clock: Arc<dyn Clock>) {
     let started = Stopwatch::start();
     let mut last = Look {
         wall: clock.now(),
@@ -98,8 +107,8 @@ async fn watch(bell: Arc<Bell>, clock: Arc<dyn Clock>) {
                 jump.by.as_secs()
             );
         }
-        if jump.is_some() || bell.silence() > LONGEST_SILENCE {
-            bell.ring();
+        if jump.is_some() || ticks.silence() > LONGEST_SILENCE {
+            ticks.tick();
         }
     }
 }
@@ -158,15 +167,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_sleeps_is_woken_when_the_clock_is_set_back() {
+    async fn subscribers_are_woken_when_the_clock_is_set_back() {
         let clock = Arc::new(ManualClock::at(noon().after(Duration::from_secs(3600))));
-        let sleeper = Arc::new(Notify::new());
-        let alarm = AlarmClock::start(vec![sleeper.clone()], clock.clone())
+        let subscriber = Arc::new(Notify::new());
+        let ticker = Ticker::start(vec![subscriber.clone()], clock.clone())
             .await
             .unwrap();
         clock.set(noon());
-        let woken = tokio::time::timeout(Duration::from_secs(30), sleeper.notified()).await;
+        let woken = tokio::time::timeout(Duration::from_secs(30), subscriber.notified()).await;
         assert!(woken.is_ok());
-        alarm.stop().await;
+        ticker.stop().await;
     }
 }

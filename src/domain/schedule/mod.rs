@@ -10,8 +10,8 @@ use crate::clock::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A nominal time that is older than this was missed: the forge did not run, or its alarm clock
-/// did not ring. Five rings of an alarm clock that rings every minute.
+/// A nominal time that is older than this was missed: the forge did not run, or its ticker
+/// did not ring. Five rings of an ticker that rings every minute.
 const GRACE: Duration = Duration::from_secs(300);
 /// Most missed times that `all` makes up for, the latest of them.
 const MOST_MADE_UP_FOR: usize = 100;
