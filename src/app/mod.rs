@@ -16,10 +16,10 @@ use crate::event_log::disk::{DiskEventLog, OpenError, OpenReport, Settings};
 use crate::event_log::{AppendError, EventLog, ReadError};
 use crate::http::{self, Gateway};
 use crate::jobs::JobContext;
-use crate::jobs::observed::ObservedWorkers;
 use crate::jobs::reconciler::Reconciler;
 use crate::jobs::runner::Runner;
 use crate::jobs::schedule::Ticker;
+use crate::jobs::worker_status::WorkerStatuses;
 use crate::jobs::{checkpoints, retention, schedules};
 use crate::open_files;
 use crate::projections::control_db::{ControlDb, Opening};
@@ -171,8 +171,8 @@ impl App {
             control: control.clone(),
             runtime: chosen.runtime.clone(),
             data: data.clone(),
-            observed: Arc::new(ObservedWorkers::default()),
-            live: Arc::default(),
+            worker_status: Arc::new(WorkerStatuses::default()),
+            progress: Arc::default(),
         });
         let gateway = Arc::new(Gateway::new(
             &job_context,

@@ -5,8 +5,7 @@
 pub mod checkpoints;
 pub mod drift;
 pub mod kinds;
-pub mod live;
-pub mod observed;
+pub mod progress;
 pub mod reconciler;
 pub mod retention;
 pub mod runner;
@@ -15,6 +14,7 @@ pub mod schedules;
 mod steps;
 mod turns;
 pub mod webhooks;
+pub mod worker_status;
 
 use crate::clock::Stopwatch;
 use crate::control::ControlPlane;
@@ -24,10 +24,10 @@ use crate::domain::database::Database;
 use crate::domain::job::{Job, JobError, JobErrorCode, StepOutcome};
 use crate::runtime::{Runtime, RuntimeError};
 use futures_util::future::BoxFuture;
-use live::{LiveJobs, Progress};
-use observed::ObservedWorkers;
+use progress::{Progress, ProgressMap};
 use std::sync::Arc;
 use std::time::Duration;
+use worker_status::WorkerStatuses;
 
 /// How often a waiting step reports its progress.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -41,9 +41,9 @@ pub struct JobContext {
     /// The files of databases and their access locks.
     pub data: Arc<DataPlane>,
     /// The last known status of the workers.
-    pub observed: Arc<ObservedWorkers>,
+    pub worker_status: Arc<WorkerStatuses>,
     /// The progress of running steps.
-    pub live: Arc<LiveJobs>,
+    pub progress: Arc<ProgressMap>,
 }
 
 /// One part of a job. It may run twice, also after a crash at any point.
@@ -81,7 +81,7 @@ impl StepContext {
                 total: longest.as_secs(),
                 unit: "seconds",
             };
-            self.job_context.live.report(self.job.id, progress);
+            self.job_context.progress.report(self.job.id, progress);
             tokio::select! {
                 done = &mut work => return done,
                 () = tokio::time::sleep(HEARTBEAT) => {}

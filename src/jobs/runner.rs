@@ -221,7 +221,7 @@ impl Runner {
         };
         let run = AssertUnwindSafe(part(&context)).catch_unwind();
         let ended = tokio::time::timeout(step.time_limit, run).await;
-        self.job_context.live.forget(job.id);
+        self.job_context.progress.forget(job.id);
         match ended {
             Ok(Ok(result)) => result,
             Ok(Err(_panic)) => Err(StepError::permanent(

@@ -7,7 +7,7 @@ use crate::domain::ids::JobId;
 use crate::domain::job::{Job, JobState};
 use crate::domain::state::State;
 use crate::jobs::kinds::steps;
-use crate::jobs::live::{LiveJobs, Progress};
+use crate::jobs::progress::{Progress, ProgressMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ impl JobProgress {
 
     /// As the running step itself counts it, where it does.
     #[must_use]
-    pub fn live(job: &Job, live: &LiveJobs) -> Option<Self> {
+    pub fn live(job: &Job, live: &ProgressMap) -> Option<Self> {
         let Progress { done, total, unit } = live.of(job.id)?;
         Some(Self {
             done,

@@ -23,9 +23,9 @@ use crate::control::ControlPlane;
 use crate::data::DataPlane;
 use crate::event_log::checkpoints::Checkpoints;
 use crate::jobs::JobContext;
-use crate::jobs::live::LiveJobs;
-use crate::jobs::observed::ObservedWorkers;
+use crate::jobs::progress::ProgressMap;
 use crate::jobs::webhooks::{WebhookConfig, Webhooks};
+use crate::jobs::worker_status::WorkerStatuses;
 use crate::projections::control_db::ControlDb;
 use crate::runtime::Runtime;
 use crate::shares::Line;
@@ -60,13 +60,13 @@ pub struct Service {
     /// Runs the workers.
     pub runtime: Arc<dyn Runtime>,
     /// The workers as they were last seen.
-    pub workers: Arc<ObservedWorkers>,
+    pub workers: Arc<WorkerStatuses>,
     /// Delivers events to receivers.
     pub webhooks: Arc<Webhooks>,
     /// Signed heads of the history.
     pub checkpoints: Arc<Checkpoints>,
     /// How far running jobs are.
-    pub live: Arc<LiveJobs>,
+    pub progress: Arc<ProgressMap>,
     /// Cancelled on shutdown; ends long polls and streams.
     pub stopping: CancellationToken,
     root_token: RootToken,
@@ -99,8 +99,8 @@ impl Service {
             control_db,
             data: job_context.data.clone(),
             runtime: job_context.runtime.clone(),
-            workers: job_context.observed.clone(),
-            live: job_context.live.clone(),
+            workers: job_context.worker_status.clone(),
+            progress: job_context.progress.clone(),
             stopping: CancellationToken::new(),
             root_token,
             config,

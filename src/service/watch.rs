@@ -214,7 +214,7 @@ impl EventFeed {
     /// How far the watched job's step says it is, where that is news.
     fn progress(&mut self, present: &Present) -> Option<JobProgress> {
         let job = present.state.job(self.watched?)?;
-        let progress = JobProgress::live(job, &self.service.live)?;
+        let progress = JobProgress::live(job, &self.service.progress)?;
         if self.told.as_ref() == Some(&progress) {
             return None;
         }

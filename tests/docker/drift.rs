@@ -17,8 +17,8 @@ use dbforge::domain::ids::Actor;
 use dbforge::engine::registry::Engines;
 use dbforge::event_log::memory::MemoryEventLog;
 use dbforge::jobs::JobContext;
-use dbforge::jobs::observed::ObservedWorkers;
 use dbforge::jobs::reconciler::{Finding, Reconciler};
+use dbforge::jobs::worker_status::WorkerStatuses;
 use dbforge::runtime::docker::{DockerEngine, DockerRuntime};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -118,8 +118,8 @@ async fn reconciler(forge: &DockerForge, clock: Arc<ManualClock>) -> Reconciler 
         control,
         runtime: Arc::new(runtime),
         data: Arc::new(data),
-        observed: Arc::new(ObservedWorkers::default()),
-        live: Arc::default(),
+        worker_status: Arc::new(WorkerStatuses::default()),
+        progress: Arc::default(),
     }))
 }
 

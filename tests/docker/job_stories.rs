@@ -82,8 +82,8 @@ impl Forge {
             control: control.clone(),
             runtime: Arc::new(runtime),
             data: Arc::new(data),
-            observed: Arc::default(),
-            live: Arc::default(),
+            worker_status: Arc::default(),
+            progress: Arc::default(),
         };
         Self {
             docker,

@@ -62,7 +62,7 @@ impl Gateway {
         let present = self.service.control.present();
         reply::json(
             status,
-            &JobView::now(job, &present.state, &self.service.live),
+            &JobView::now(job, &present.state, &self.service.progress),
         )
         .seen(present.head.sequence.max(job.sequence))
         .etag(job.sequence)

@@ -86,7 +86,7 @@ impl Reconciler {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = wake.notified() => {}
-                () = self.job_context.observed.drift.asked() => {}
+                () = self.job_context.worker_status.drift.asked() => {}
                 Some(()) = changes.next() => tokio::time::sleep(SETTLE_TIME).await,
                 () = tokio::time::sleep(nap) => {}
             }
@@ -98,7 +98,7 @@ impl Reconciler {
     /// # Errors
     /// When something cannot be inspected, or the log is read-only; nothing is changed then.
     pub async fn pass(&self) -> Result<Vec<Finding>, PassError> {
-        let drift = &self.job_context.observed.drift;
+        let drift = &self.job_context.worker_status.drift;
         let (plan, trouble) = match self.look_and_plan().await {
             Ok((plan, unseen)) => (plan, unseen.map(PassError::Unseen)),
             Err(error) => (Plan::default(), Some(error)),
@@ -140,7 +140,7 @@ impl Reconciler {
         if let Some(workers) = &workers {
             let living = workers.iter().filter(|worker| !worker.is_quarantined());
             self.job_context
-                .observed
+                .worker_status
                 .replace(living.map(|worker| (worker.database, worker.state)));
         }
         if before.read_only.is_some() {
@@ -161,7 +161,7 @@ impl Reconciler {
             now,
         );
         // An approval that was given while nothing could be inspected is kept.
-        if unseen.is_none() && self.job_context.observed.drift.take_allowance() {
+        if unseen.is_none() && self.job_context.worker_status.drift.take_allowance() {
             plan.findings.append(&mut plan.halted);
         }
         Ok((plan, unseen))

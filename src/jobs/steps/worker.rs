@@ -44,7 +44,7 @@ fn ensure_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
             .ensure_running(&context.worker_spec())
             .await?;
         job_context
-            .observed
+            .worker_status
             .note(context.database.id, Some(WorkerState::Starting));
         Ok(Done::with(StepOutcome::WorkerStarted { worker }))
     })
@@ -63,7 +63,7 @@ async fn until_healthy(context: &StepContext) -> Result<Done, StepError> {
     loop {
         let worker = job_context.runtime.inspect(id).await?;
         let state = worker.as_ref().map(|it| it.state);
-        job_context.observed.note(id, state);
+        job_context.worker_status.note(id, state);
         match state {
             Some(WorkerState::Healthy) => return Ok(Done::with(news_of(context, worker))),
             None | Some(WorkerState::Exited) => {
@@ -110,7 +110,7 @@ fn remove_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
             .runtime
             .ensure_removed(context.database.id)
             .await?;
-        job_context.observed.note(context.database.id, None);
+        job_context.worker_status.note(context.database.id, None);
         Ok(Done {
             outcome: StepOutcome::WorkerRemoved,
             gate,

@@ -293,10 +293,10 @@ async fn a_worker_is_shown_as_it_was_last_seen() {
     assert!(forge.kept.engine.meddle(INSTANCE, id, Meddling::Exit));
     forge
         .job_context
-        .observed
+        .worker_status
         .note(id, Some(WorkerState::Exited));
     assert_eq!(worker().await, "exited");
-    forge.job_context.observed.note(id, None);
+    forge.job_context.worker_status.note(id, None);
     assert_eq!(worker().await, "missing");
     forge.post("/v1/databases/shop/stop", "").await;
     forge.settle().await;

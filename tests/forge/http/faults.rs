@@ -159,8 +159,8 @@ async fn a_bug_in_one_request_is_an_answer_and_takes_no_other_with_it() {
         control: forge.control.clone(),
         runtime: Arc::new(BrokenRuntime),
         data: forge.job_context.data.clone(),
-        observed: Arc::default(),
-        live: Arc::default(),
+        worker_status: Arc::default(),
+        progress: Arc::default(),
     };
     let gateway = Arc::new(Gateway::new(
         &job_context,

@@ -312,7 +312,7 @@ async fn suffer(fates: Vec<Fate>) {
         let _ = forge.reconciler.pass().await;
         forge.settle().await;
     }
-    let pass = forge.job_context.observed.drift.last();
+    let pass = forge.job_context.worker_status.drift.last();
     assert_eq!(pass.plan.findings, []);
     assert_eq!(pass.plan.waiting, []);
     let workers = forge.job_context.runtime.list().await.unwrap();

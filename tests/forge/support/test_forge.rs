@@ -16,9 +16,9 @@ use dbforge::event_log::EventLog;
 use dbforge::event_log::canonical::export_line;
 use dbforge::event_log::memory::MemoryEventLog;
 use dbforge::jobs::JobContext;
-use dbforge::jobs::observed::ObservedWorkers;
 use dbforge::jobs::reconciler::{Finding, Reconciler};
 use dbforge::jobs::runner::Runner;
+use dbforge::jobs::worker_status::WorkerStatuses;
 use dbforge::projections::control_db::ControlDb;
 use dbforge::runtime::Runtime;
 use dbforge::runtime::simulated::{SimulatedEngine, SimulatedRuntime};
@@ -152,8 +152,8 @@ impl TestForge {
             control: control.clone(),
             runtime: kept.runtime(),
             data: Arc::new(data),
-            observed: Arc::new(ObservedWorkers::default()),
-            live: Arc::default(),
+            worker_status: Arc::new(WorkerStatuses::default()),
+            progress: Arc::default(),
         });
         Self {
             kept,

@@ -4,7 +4,7 @@ use crate::domain::job::{Attempt, Job, JobError, JobState};
 use crate::domain::state::State;
 use crate::http::response::error::{Problem, ProblemBody};
 use crate::jobs::kinds::steps;
-use crate::jobs::live::LiveJobs;
+use crate::jobs::progress::ProgressMap;
 use crate::service::jobs::{JobProgress, queue_position};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -140,7 +140,7 @@ impl JobView {
     }
 
     /// The same, with what its running step says of itself.
-    pub(crate) fn now(job: &Job, state: &State, live: &LiveJobs) -> Self {
+    pub(crate) fn now(job: &Job, state: &State, live: &ProgressMap) -> Self {
         Self {
             progress: JobProgress::live(job, live)
                 .or_else(|| JobProgress::of(job))

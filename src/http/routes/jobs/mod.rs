@@ -97,7 +97,7 @@ pub(crate) async fn list_jobs(
     );
     let page = page.await?;
     let state = &gateway.service.control.present().state;
-    let live = &gateway.service.live;
+    let live = &gateway.service.progress;
     Ok(page_answer(page, |it| JobView::now(&it, state, live)))
 }
 

@@ -7,13 +7,13 @@ use std::sync::{PoisonError, RwLock};
 
 /// The status that the reconciler and the steps of jobs saw last; empty before the first pass.
 #[derive(Debug, Default)]
-pub struct ObservedWorkers {
+pub struct WorkerStatuses {
     workers: RwLock<HashMap<DatabaseId, WorkerState>>,
     /// Differences between the forge and its log.
     pub drift: Drift,
 }
 
-impl ObservedWorkers {
+impl WorkerStatuses {
     /// The worker's last known state; `None` when it is unknown.
     #[must_use]
     pub fn get(&self, database: DatabaseId) -> Option<WorkerState> {

@@ -15,9 +15,9 @@ pub struct Progress {
 
 /// The progress of each running step that reports it.
 #[derive(Debug, Default)]
-pub struct LiveJobs(Mutex<HashMap<JobId, Progress>>);
+pub struct ProgressMap(Mutex<HashMap<JobId, Progress>>);
 
-impl LiveJobs {
+impl ProgressMap {
     /// The progress of the job's step, if it reports it.
     #[must_use]
     pub fn of(&self, job: JobId) -> Option<Progress> {
