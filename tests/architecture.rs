@@ -55,8 +55,6 @@ const ROOMS_WITH_LOOPS: &[&str] = &[
     "app",
     "cli",
     "control",
-    "data",
-    "engine",
     "event_log",
     "projections",
     "runtime",

@@ -1,4 +1,4 @@
-//! How the data of a database stands in its folder.
+//! How the data of a database stands in its folder, and why it could not be worked on.
 
 /// How the file of a database stands in its folder. Only a file in its place is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +31,48 @@ impl DataFile {
                 "has a second name (a hard link), so that two databases may be one",
                 "remove the other name, or put a copy in its place",
             )),
+        }
+    }
+}
+
+/// Why the files of a database could not be made, asked or settled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// There is no file, or no plain one, where the database should be.
+    #[error("the database's file is missing or empty")]
+    Missing,
+    /// What lies there is no database.
+    #[error("the file is no database: {reason}")]
+    NotADatabase {
+        /// What the engine said.
+        reason: String,
+    },
+    /// Somebody has it open.
+    #[error("the database is in use")]
+    Busy,
+    /// The disk is full.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The process has no file descriptor left.
+    #[error("no file descriptor is left")]
+    NoFiles,
+    /// The disk refused.
+    #[error("could not {action}: {reason}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl FileError {
+    /// Whether the same call may work later without anybody doing anything.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Busy | Self::DiskFull | Self::NoFiles | Self::Io { .. } => true,
+            Self::Missing | Self::NotADatabase { .. } => false,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The kinds of database the forge can serve: one folder each, one registry.
 pub mod access_lock;
-mod data_file;
+pub mod data_file;
 pub mod registry;
 pub mod sql;
 pub mod sqlite;
 
-pub use data_file::DataFile;
+pub use data_file::{DataFile, FileError};
 
 use crate::domain::database::{Durability, Limits};
 use crate::domain::ids::DatabaseId;
@@ -109,47 +109,5 @@ impl DatabasesFolder {
     #[must_use]
     pub fn of(&self, database: DatabaseId) -> PathBuf {
         self.0.join(database.to_string())
-    }
-}
-
-/// Why the files of a database could not be made, asked or settled.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FileError {
-    /// There is no file, or no plain one, where the database should be.
-    #[error("the database's file is missing or empty")]
-    Missing,
-    /// What lies there is no database.
-    #[error("the file is no database: {reason}")]
-    NotADatabase {
-        /// What the engine said.
-        reason: String,
-    },
-    /// Somebody has it open.
-    #[error("the database is in use")]
-    Busy,
-    /// The disk is full.
-    #[error("the disk is full")]
-    DiskFull,
-    /// The process has no file descriptor left.
-    #[error("no file descriptor is left")]
-    NoFiles,
-    /// The disk refused.
-    #[error("could not {action}: {reason}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// What the system said.
-        reason: String,
-    },
-}
-
-impl FileError {
-    /// Whether the same call may work later without anybody doing anything.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Busy | Self::DiskFull | Self::NoFiles | Self::Io { .. } => true,
-            Self::Missing | Self::NotADatabase { .. } => false,
-        }
     }
 }

@@ -8,8 +8,8 @@ use super::transaction::{
 };
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
-use crate::engine::FileError;
 use crate::engine::access_lock::SharedGuard;
+use crate::engine::data_file::FileError;
 use async_trait::async_trait;
 use std::fmt::Debug;
 use std::ops::Range;

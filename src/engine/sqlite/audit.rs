@@ -4,25 +4,16 @@
 //! opening takes less than the questions that people have. In WAL mode a reader never holds up the
 //! one who writes; it keeps the WAL from being cut, and its deadline ends that.
 use super::executor::SqliteExecutor;
-use super::open::circuit_breaker::Bench;
 use super::readers::reads::finished;
 use super::sandbox::audit_role::TextOf;
 use super::sandbox::execution_limits::Hold;
 use super::statement::first_word::begins_like_a_write;
-use super::threads::concurrency_limiter::Turns;
 use super::threads::on_thread::held;
 use super::{Answer, SqlError, SqliteConnection};
 use crate::engine::sql::executor::Call;
 use crate::engine::sql::{QueryAnswer, QueryError, Statement};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
-
-/// Questions at once: what people ask of a history reads much of it, and the machine is there for
-/// their databases.
-const AT_ONCE: usize = 2;
-/// Questions that wait for their turn.
-const WAITING: usize = 32;
 
 /// Views of a file, which are all that SQL sees of it.
 pub struct Views {
@@ -45,22 +36,6 @@ impl fmt::Debug for Views {
     }
 }
 
-/// Who may ask, and whether a question does not end.
-#[derive(Debug)]
-pub(super) struct Audit {
-    turns: Turns,
-    bench: Arc<Bench>,
-}
-
-impl Default for Audit {
-    fn default() -> Self {
-        Self {
-            turns: Turns::new("answers about the history", AT_ONCE, WAITING),
-            bench: Arc::default(),
-        }
-    }
-}
-
 impl SqliteExecutor {
     /// Runs one statement on `views`.
     ///
@@ -75,12 +50,12 @@ impl SqliteExecutor {
         if begins_like_a_write(&statement.sql) {
             return Err(QueryError::ReadOnly);
         }
-        if let Some(reason) = self.audit.bench.reason() {
+        if let Some(reason) = self.audit_bench.reason() {
             return Err(QueryError::Benched { reason });
         }
-        let turn = self.audit.turns.take(call.deadline).await?;
+        let turn = self.audit_turns.take(call.deadline).await?;
         let call_of_it = *call;
-        let asked = self.on_thread(&self.audit.bench, call, move |ticket| {
+        let asked = self.on_thread(&self.audit_bench, call, move |ticket| {
             let answer = ask(views, &statement, held(&call_of_it, ticket), &call_of_it);
             drop(turn); // the next question may go on
             answer

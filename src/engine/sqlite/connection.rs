@@ -6,6 +6,7 @@ use super::error::SqlError;
 use super::files::MAIN_FILE;
 use super::functions;
 use super::functions::{additions, fts5};
+use super::limits::{LARGE_CACHE_KIB, LIMITS, MAX_VALUE_BYTES, PAGE_CACHE_KIB, fits};
 use super::sandbox::audit_role;
 use super::sandbox::audit_role::TextOf;
 use super::sandbox::authorizer::Recorder;
@@ -16,10 +17,9 @@ use super::sandbox::execution_limits::{Hold, Leash};
 use super::sandbox::vfs::{TempFilesIn, TempSpace};
 use super::sandbox::{c_calls, vfs};
 use super::statement::counters::Session;
-use super::statement::execution::begins_with;
+use super::statement::first_word::begins_with;
 use crate::domain::database::Durability;
 use crate::engine::sql::Counters;
-use crate::engine::sql::MAX_PARAMETERS;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
@@ -29,41 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub use super::sandbox::authorizer::Role;
-
-/// Most bytes of one text, BLOB or row: a statement has memory for three of them.
-pub const MAX_VALUE_BYTES: usize = 64 << 20;
-
-/// Most bytes of one statement.
-pub(super) const MAX_STATEMENT_BYTES: i32 = 1 << 20;
-
-/// SQLite's own limits, as every connection has them.
-pub const LIMITS: &[(Limit, i32)] = &[
-    (Limit::SQLITE_LIMIT_ATTACHED, 0),
-    (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_STATEMENT_BYTES),
-    (Limit::SQLITE_LIMIT_LENGTH, fits(MAX_VALUE_BYTES)),
-    (Limit::SQLITE_LIMIT_COLUMN, 1_000),
-    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 1_000),
-    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 500),
-    // A statement of the longest text has fewer steps; a nest of views has more.
-    (Limit::SQLITE_LIMIT_VDBE_OP, 1_000_000),
-    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 1_000),
-    // For SQLite's own LIKE and GLOB, which ALTER TABLE alone calls: nothing interrupts them.
-    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
-    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, fits(MAX_PARAMETERS)),
-    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1_000),
-    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
-];
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    reason = "checked in the same line, while the program is built"
-)]
-const fn fits(it: usize) -> i32 {
-    assert!(it <= i32::MAX as usize, "a limit of SQLite's has 31 bits");
-    it as i32
-}
+pub use super::sandbox::role::Role;
 
 /// What a connection is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +90,7 @@ impl SqliteConnection {
     /// [`SqlError::NotAllowed`] when a writer would find what ends the process, otherwise what
     /// SQLite says.
     pub fn open(folder: &Path, profile: Profile) -> Result<Self, SqlError> {
-        super::set_up_process();
+        super::process::set_up_process();
         let file = folder.join(MAIN_FILE);
         super::files::require_plain(&file).map_err(|it| SqlError::from_file(&it))?;
         let connection =
@@ -148,7 +114,7 @@ impl SqliteConnection {
         names: &'static [&'static str],
         text_of: TextOf,
     ) -> Result<Self, SqlError> {
-        super::set_up_process();
+        super::process::set_up_process();
         super::files::require_plain(file).map_err(|it| SqlError::from_file(&it))?;
         let profile = Profile {
             role: Role::Viewer(names),
@@ -492,13 +458,6 @@ const BUSY_PAUSE: Duration = Duration::from_millis(1);
 /// SQLite's machine takes this many steps between two looks at the leash: some 20 µs, so that
 /// looking costs little and a cut comes soon.
 const STEPS_BETWEEN_LOOKS: i32 = 1_000;
-
-/// Page cache of one connection, in KiB: 512 pages, which hold the hot part of most databases.
-pub(super) const PAGE_CACHE_KIB: i64 = 2_048;
-
-/// Page cache of a busy reader, in KiB. A page that is not in it costs a point select as much as the
-/// search, since each of its cells is checked anew.
-pub(super) const LARGE_CACHE_KIB: i64 = 16_384;
 
 /// A checkpointed WAL file is cut to this many bytes: it grew so far before, so it will again.
 const WAL_KEPT_BYTES: i64 = 4 << 20;

@@ -5,11 +5,12 @@
 //! others on a thread of their own. Results of any size are streamed, on threads that are for
 //! streams alone. Writes wait in one queue a database and are kept in groups, one commit for each
 //! group; a transaction of several requests leases the writer from that queue.
-use super::audit::Audit;
 use super::config::SqliteConfig;
+use super::open::circuit_breaker::Bench;
 use super::open::open_database::OpenDatabase;
 use super::open::open_databases::OpenDatabases;
 use super::statement::first_word::{begins_like_a_write, optimizes};
+use super::threads::concurrency_limiter::Turns;
 use super::threads::pool::{Lateness, Threads};
 use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::{Gates, SharedGuard};
@@ -19,6 +20,12 @@ use crate::engine::{DatabasesFolder, FileError};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
+/// Questions about the history at once: what people ask of a history reads much of it, and the machine is there for
+/// their databases.
+const AUDITS: usize = 2;
+/// Questions that wait for their turn.
+const WAITING_AUDITS: usize = 32;
+
 /// Serves SQL on the databases below one folder.
 #[derive(Debug)]
 pub struct SqliteExecutor {
@@ -27,7 +34,9 @@ pub struct SqliteExecutor {
     pub(super) open: Arc<OpenDatabases>,
     pub(super) threads: Arc<Threads>,
     pub(super) stream_threads: Arc<Threads>,
-    pub(super) audit: Audit,
+    /// Questions about the history that run, and whether one of them does not end.
+    pub(super) audit_turns: Turns,
+    pub(super) audit_bench: Arc<Bench>,
     /// Runs the writes.
     pub(super) tokio: Handle,
 }
@@ -36,7 +45,7 @@ impl SqliteExecutor {
     /// On the databases below `databases`, whose access locks are `locks`. Made in the runtime that
     /// is to run its writes.
     pub fn new(config: SqliteConfig, databases: DatabasesFolder, locks: Arc<Gates>) -> Self {
-        if !super::set_up_process() {
+        if !super::process::set_up_process() {
             tracing::warn!("SQLite was in use before: a statement's memory is not bounded");
         }
         let lateness = Lateness {
@@ -49,7 +58,8 @@ impl SqliteExecutor {
             open: OpenDatabases::new(&config, locks),
             config,
             databases,
-            audit: Audit::default(),
+            audit_turns: Turns::new("answers about the history", AUDITS, WAITING_AUDITS),
+            audit_bench: Arc::default(),
             tokio: Handle::current(),
         }
     }

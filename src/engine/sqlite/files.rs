@@ -64,7 +64,7 @@ fn write_new(file: &Path, durability: Durability) -> rusqlite::Result<()> {
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    super::set_up_process();
+    super::process::set_up_process();
     let sqlite = Connection::open_with_flags(file, flags)?;
     let synchronous = match durability {
         Durability::Full => "FULL",
@@ -154,7 +154,7 @@ fn open(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    super::set_up_process();
+    super::process::set_up_process();
     let sqlite = Connection::open_with_flags(file, flags)?;
     sqlite.busy_timeout(BUSY_TIMEOUT)?;
     Ok(sqlite)

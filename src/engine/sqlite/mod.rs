@@ -14,7 +14,9 @@ mod error;
 pub(crate) mod executor;
 mod files;
 mod functions;
+mod limits;
 pub(crate) mod open;
+pub(crate) mod process;
 pub(crate) mod readers;
 mod sandbox;
 pub mod statement;
@@ -32,26 +34,17 @@ pub use self::statement::execution::Answer;
 pub use self::transactions::transaction::SqliteTransaction;
 pub use audit::Views;
 pub use config::SqliteConfig;
-pub use connection::{LIMITS, MAX_VALUE_BYTES, Profile, Role, SqliteConnection};
+pub use connection::{Profile, Role, SqliteConnection};
 pub use error::SqlError;
 pub use executor::SqliteExecutor;
 pub use files::{MAIN_FILE, WAL_FILE};
+pub use limits::{LIMITS, MAX_VALUE_BYTES};
+pub use process::set_up_process;
 
 use super::{Capabilities, DataFile, Engine, FileError, ReadyWhen};
 use crate::domain::database::{Durability, Limits};
 use std::io;
 use std::path::Path;
-
-/// Sets SQLite up in this process: bounds what one statement may have, and has its reads watched.
-///
-/// To be called before anything opens a database; `false` when that has happened, and the memory of
-/// statements is not bounded then.
-pub fn set_up_process() -> bool {
-    let is_bounded = sandbox::memory::install();
-    sandbox::watch::install();
-    sandbox::vfs::install();
-    is_bounded
-}
 
 /// SQLite: one file for each database.
 #[derive(Debug)]

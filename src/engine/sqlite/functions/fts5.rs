@@ -5,7 +5,7 @@
     reason = "functions of FTS5 are registered and called in C; each call says why it is sound"
 )]
 use super::highlight::{Best, Column, Marks, Match, highlighted, look_for_better, snippet};
-use crate::engine::sqlite::connection::MAX_VALUE_BYTES;
+use crate::engine::sqlite::limits::MAX_VALUE_BYTES;
 use crate::engine::sqlite::sandbox::memory::Charge;
 use rusqlite::{Connection, Error, Result, ffi};
 use std::ffi::{c_char, c_int, c_void};

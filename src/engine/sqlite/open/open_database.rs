@@ -1,6 +1,7 @@
 //! One database with its open connections.
 use super::circuit_breaker::Bench;
-use super::connections::{Connections, Counted};
+use super::connections::Connections;
+use super::handle::{Handle, Writer};
 use crate::clock::{Deadline, Stopwatch};
 use crate::domain::database::Durability;
 use crate::engine::sql::{QueryError, Target};
@@ -12,13 +13,11 @@ use crate::engine::sqlite::{
     MAIN_FILE, Profile, Role, SqlError, SqliteConnection, TempBudget, TempSpace,
 };
 use crate::shares::Turn;
-use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// One database of one generation. Connections are opened when they are needed.
 #[derive(Debug)]
@@ -52,29 +51,13 @@ pub(crate) struct OpenDatabase {
     durability: Durability,
     size_bytes: AtomicU64,
     cached_statements: usize,
+    /// Past so many bytes the WAL is brought into the main file.
+    pub(crate) wal_bytes: u64,
     /// Readers that rest; the last one to rest is the first to work, its pages being at hand.
     readers: Mutex<Vec<Handle>>,
     most_readers: usize,
     writer: Mutex<Option<Writer>>,
     connections: Arc<Connections>,
-}
-
-/// A connection that is counted while it is open.
-#[derive(Debug)]
-pub(crate) struct Handle {
-    sqlite: SqliteConnection,
-    _counted: Counted,
-    /// Reads that it did for a thread that had others before.
-    pub(crate) reads_in_a_row: u32,
-    large_cache: Option<OwnedSemaphorePermit>,
-}
-
-/// The one connection that writes.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    pub(crate) handle: Handle,
-    /// The size that it was opened for.
-    size_bytes: u64,
 }
 
 impl OpenDatabase {
@@ -115,6 +98,7 @@ impl OpenDatabase {
             durability: target.durability,
             size_bytes: AtomicU64::new(target.size_bytes),
             cached_statements: config.cached_statements,
+            wal_bytes: config.wal_bytes,
             readers: Mutex::default(),
             most_readers: config.readers_per_database,
             writer: Mutex::new(None),
@@ -284,35 +268,8 @@ impl OpenDatabase {
     }
 }
 
-impl Handle {
-    /// Whether it has one of the large page caches.
-    pub(crate) fn has_large_cache(&self) -> bool {
-        self.large_cache.is_some()
-    }
-
-    /// Has a large page cache from now on.
-    pub(crate) fn widen(&mut self, large_cache: OwnedSemaphorePermit) {
-        if self.sqlite.widen_page_cache().is_ok() {
-            self.large_cache = Some(large_cache);
-        }
-    }
-}
-
 /// Which file lies in the main file's place.
 fn identity(folder: &Path) -> Option<(u64, u64)> {
     let it = folder.join(MAIN_FILE).symlink_metadata().ok()?;
     Some((it.dev(), it.ino()))
-}
-
-impl Deref for Handle {
-    type Target = SqliteConnection;
-    fn deref(&self) -> &SqliteConnection {
-        &self.sqlite
-    }
-}
-
-impl DerefMut for Handle {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.sqlite
-    }
 }

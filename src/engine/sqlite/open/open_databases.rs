@@ -1,6 +1,7 @@
 //! The databases that are open: opened when they are used, closed when others need the room.
 use super::connections::{CloseIdle, Connections};
-use super::open_database::{Handle, OpenDatabase};
+use super::handle::Handle;
+use super::open_database::OpenDatabase;
 use crate::domain::ids::DatabaseId;
 use crate::engine::DatabasesFolder;
 use crate::engine::access_lock::{Gates, SharedGuard};

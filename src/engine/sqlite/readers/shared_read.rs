@@ -7,7 +7,8 @@
 use crate::clock::Stopwatch;
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::sqlite::SqliteConnection;
-use crate::engine::sqlite::open::open_database::{Handle, OpenDatabase};
+use crate::engine::sqlite::open::handle::Handle;
+use crate::engine::sqlite::open::open_database::OpenDatabase;
 use crate::engine::sqlite::statement::savepoint::roll_back;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;

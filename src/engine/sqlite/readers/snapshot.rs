@@ -1,5 +1,6 @@
 //! A reader that sees the database as it was when it began, however long it reads.
-use crate::engine::sqlite::open::open_database::{Handle, OpenDatabase};
+use crate::engine::sqlite::open::handle::Handle;
+use crate::engine::sqlite::open::open_database::OpenDatabase;
 use crate::engine::sqlite::{Hold, SqlError, SqliteConnection};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,6 +1,6 @@
 //! What SQL may do that sees a file of the forge's own through views, and nothing else of it.
-use super::authorizer;
-use super::authorizer::{Refused, Role};
+use super::allow_list;
+use super::role::{Refused, Role};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::hooks::{AuthAction, AuthContext};
 use rusqlite::{Connection, Error, ffi};
@@ -93,10 +93,10 @@ pub(crate) fn verdict(tables: &[&str], context: &AuthContext<'_>) -> Result<(), 
             function_name: TEXT_OF,
         } => Ok(()),
         AuthAction::Select | AuthAction::Recursive | AuthAction::Function { .. } => {
-            authorizer::verdict(Role::Reader, context)
+            allow_list::verdict(Role::Reader, context)
         }
         _ if context.database_name == Some("temp") => Err(Refused::NeedsWriter),
-        _ => authorizer::verdict(Role::Reader, context),
+        _ => allow_list::verdict(Role::Reader, context),
     }
 }
 

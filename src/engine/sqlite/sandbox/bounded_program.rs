@@ -6,7 +6,7 @@
 //! So a program is bounded when it consists of steps that are known to be short, or to look
 //! themselves (`watch/`), and when values are no longer than what makes the product one
 //! millisecond.
-use crate::engine::sqlite::statement::execution::without_end;
+use crate::engine::sqlite::statement::first_word::without_end;
 use rusqlite::Connection;
 
 /// The bounds within which a program's time between two looks is short.

@@ -7,8 +7,9 @@
 //! And it lets indexes and foreign keys be tied to the tables in which FTS5 and R*Tree keep their
 //! insides. A write of FTS5 into such a table then opens a savepoint, for which FTS5 writes what
 //! it holds, which opens a savepoint: that has no end but the stack's, and the process's with it.
-use super::authorizer::{Created, Refused};
+use super::authorizer::Created;
 use super::memory::Budget;
+use super::role::Refused;
 use super::watch::Watch;
 use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;

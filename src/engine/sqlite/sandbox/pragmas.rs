@@ -2,7 +2,7 @@
 //!
 //! Tools send many when they connect. Those that tell are run. One that would change how the
 //! connection is set up changes nothing, and is answered with the value that holds.
-use super::authorizer::{Refused, Role};
+use super::role::{Refused, Role};
 
 /// What becomes of a PRAGMA.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,15 +4,16 @@
 //! are then done under other names, so that no client names a savepoint of the gateway's own, and
 //! counted here: a reader has nothing to undo and only remembers them.
 use super::answer::{AnswerWriter, Totals};
-use super::execution::{Answer, begins_with, prepare};
+use super::execution::{Answer, prepare};
+use super::first_word::begins_with;
 use super::pieces::Whole;
 use crate::clock::Stopwatch;
 use crate::engine::sql::Form;
 use crate::engine::sql::Statement;
 use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
-use crate::engine::sqlite::sandbox::authorizer::Role;
 use crate::engine::sqlite::sandbox::created::quoted;
+use crate::engine::sqlite::sandbox::role::{Role, Step};
 use crate::shares::Held;
 use rusqlite::hooks::TransactionOperation;
 
@@ -25,13 +26,6 @@ pub struct Savepoints {
     names: Vec<String>,
     /// So many were there before the statements that are kept together, which must not end them.
     fixed: usize,
-}
-
-/// What a statement does to the savepoints.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Step {
-    pub(crate) operation: TransactionOperation,
-    pub(crate) name: String,
 }
 
 impl Savepoints {

@@ -1,15 +1,18 @@
 //! Runs one statement.
 use super::answer::{AnswerWriter, Totals};
+use super::first_word::{begins_with, without_end};
 use super::pieces::{Outlet, Pieces, Whole};
-use super::{binding, hint, script};
+use super::{binding, hint};
 use crate::clock::Stopwatch;
 use crate::engine::sql::Form;
 use crate::engine::sql::{Counters, QueryAnswer, Statement};
-use crate::engine::sqlite::connection::{LARGE_CACHE_KIB, PAGE_CACHE_KIB, SqliteConnection};
+use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
-use crate::engine::sqlite::sandbox::authorizer::{Refused, Role, Seen, StatementStack};
+use crate::engine::sqlite::limits::{LARGE_CACHE_KIB, PAGE_CACHE_KIB};
+use crate::engine::sqlite::sandbox::authorizer::{Seen, StatementStack};
 use crate::engine::sqlite::sandbox::bounded_program::Bounds;
 use crate::engine::sqlite::sandbox::memory::{Budget, STATEMENT_BYTES};
+use crate::engine::sqlite::sandbox::role::{Refused, Role};
 use crate::engine::sqlite::sandbox::vfs::{TempFilesIn, lacked_shared_memory, why_full};
 use crate::engine::sqlite::sandbox::watch::{self, Watch};
 use crate::shares::Held;
@@ -311,12 +314,6 @@ fn builds_an_index(sql: &str) -> bool {
     begins_with(sql, &["create", "reindex"])
 }
 
-/// Whether the first word of a statement is one of these.
-pub(crate) fn begins_with(sql: &str, words: &[&str]) -> bool {
-    let first = script::first_word(sql);
-    words.iter().any(|word| first.eq_ignore_ascii_case(word))
-}
-
 fn run(
     connection: &SqliteConnection,
     statement: &Statement,
@@ -419,11 +416,6 @@ pub(crate) fn prepare<'c>(
         refuse_several(sqlite, sql)?;
     }
     sqlite.prepare_cached(sql)
-}
-
-/// A statement without the semicolons at its end.
-pub(crate) fn without_end(sql: &str) -> &str {
-    sql.trim_end_matches(|last: char| last == ';' || last.is_ascii_whitespace())
 }
 
 /// A `;` may stand in a text, a comment or a trigger; SQLite knows.

@@ -1,4 +1,5 @@
 //! Guesses from the first word of a statement what it does.
+use super::script;
 
 /// Whether to try the line of writes first. A guess that saves a detour: a reader refuses what
 /// writes, and the line takes what reads.
@@ -40,6 +41,17 @@ fn without_comments(sql: &str) -> &str {
         let Some((_, behind)) = behind else { return "" };
         rest = behind.trim_start();
     }
+}
+
+/// Whether the first word of a statement is one of these.
+pub(crate) fn begins_with(sql: &str, words: &[&str]) -> bool {
+    let first = script::first_word(sql);
+    words.iter().any(|word| first.eq_ignore_ascii_case(word))
+}
+
+/// A statement without the semicolons at its end.
+pub(crate) fn without_end(sql: &str) -> &str {
+    sql.trim_end_matches(|last: char| last == ';' || last.is_ascii_whitespace())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::engine::sqlite::readers::snapshot::Snapshot;
 use crate::engine::sqlite::statement::savepoint::{
     End, ForeignKeys, in_savepoint, run_all, run_in_savepoint,
 };
-use crate::engine::sqlite::writer::lease::LentWriter;
+use crate::engine::sqlite::writer::lease::WriterLease;
 use crate::engine::sqlite::{Answer, Hold, Savepoints, SqlError, SqliteConnection};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,7 +34,7 @@ pub(crate) enum Held {
     /// A reader that sees one moment.
     Snapshot(Snapshot),
     /// The writer.
-    Writer(LentWriter),
+    Writer(WriterLease),
 }
 
 /// The statements of one request of a transaction.
@@ -96,7 +96,7 @@ impl Inside {
         sqlite.release();
         if committed.is_ok() {
             self.open.commits.fetch_add(1, Ordering::Release);
-            writer.keep_wal_short();
+            self.open.keep_wal_short(sqlite);
         }
         if self.changes_schema {
             self.open.lanes.forget_all();

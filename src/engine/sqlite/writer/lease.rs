@@ -1,84 +1,37 @@
-//! The one writer of a database, lent to a transaction of several requests.
+//! The one writer of a database, leased to a transaction of several requests.
 //!
-//! Who wants it stands in the database's line like a write. While it is lent, the line stands
-//! still and needs no thread: whoever waits in it past its time is told that the database is
-//! locked. Between two loans every write that waits gets its turn.
-use super::writer_loop::Drain;
+//! Requests for the writer use the same queue as writes. While it is leased, the queue stands still
+//! and needs no thread: a request that waits in it past its time is told that the database is
+//! locked. Between two leases every write that waits gets its turn.
 use crate::clock::Deadline;
-use crate::engine::access_lock::SharedGuard;
-use crate::engine::sql::Call;
-use crate::engine::sql::QueryError;
-use crate::engine::sql::{Counters, Ticket};
-use crate::engine::sqlite::executor::SqliteExecutor;
-use crate::engine::sqlite::open::open_database::{OpenDatabase, Writer};
+use crate::engine::sql::{Counters, QueryError, Ticket};
+use crate::engine::sqlite::open::handle::Writer;
 use crate::engine::sqlite::statement::savepoint::roll_back;
 use crate::engine::sqlite::{Hold, SqlError, SqliteConnection};
-use crate::shares::waiting;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// The writer with a transaction begun on it. Dropped, it rolls back what was not committed and
-/// goes back to its place, and the line goes on.
+/// sends the writer back.
 #[derive(Debug)]
-pub(crate) struct LentWriter {
-    /// With the line's next thread; there until dropped.
-    inside: Option<(Writer, Drain)>,
+pub(crate) struct WriterLease {
+    /// There until dropped.
+    writer: Option<Writer>,
+    /// Takes the writer, or nothing in place of one that must not be used again.
+    back: Option<oneshot::Sender<Option<Writer>>>,
 }
 
-/// A wish for the writer.
+/// A request for the writer.
 #[derive(Debug)]
-pub(crate) struct Loan {
-    deadline: Deadline,
-    timeout: Duration,
-    ticket: Arc<Ticket>,
-    answer: oneshot::Sender<Result<LentWriter, QueryError>>,
+pub(crate) struct LeaseRequest {
+    pub(crate) deadline: Deadline,
+    pub(crate) timeout: Duration,
+    pub(crate) ticket: Arc<Ticket>,
+    pub(crate) answer: oneshot::Sender<Result<WriterLease, QueryError>>,
 }
 
-impl SqliteExecutor {
-    /// Waits in line for the writer and begins a transaction on it.
-    ///
-    /// # Errors
-    /// [`QueryError::Locked`] when others have it until the deadline; else what SQLite says.
-    pub(crate) async fn borrow_writer(
-        &self,
-        guard: &SharedGuard,
-        open: &Arc<OpenDatabase>,
-        call: &Call,
-    ) -> Result<LentWriter, QueryError> {
-        let (answer, answered) = oneshot::channel();
-        let ticket = Arc::new(Ticket::default());
-        let is_first = open.writes.push_loan(Loan {
-            deadline: call.deadline,
-            timeout: call.timeout,
-            ticket: Arc::clone(&ticket),
-            answer,
-        });
-        let _waiting = Waiting(ticket);
-        if is_first {
-            self.send_a_thread(guard, open, self.tokio.clone());
-        }
-        let last = call.deadline.extended(self.config.stuck_grace).instant();
-        match waiting(tokio::time::timeout_at(last, answered)).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(QueryError::Broken {
-                reason: "the thread of this database's writes ended".to_owned(),
-            }),
-            Err(_) => Err(QueryError::Locked),
-        }
-    }
-}
-
-/// Who waits for the writer. When it goes away, nothing is begun for it.
-struct Waiting(Arc<Ticket>);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.abandon();
-    }
-}
-
-impl Loan {
+impl LeaseRequest {
     /// Whether somebody waits for it and has time left; who has none is told so.
     pub(crate) fn if_wanted(self) -> Option<Self> {
         if self.ticket.is_abandoned() {
@@ -108,11 +61,15 @@ impl Loan {
         begun
     }
 
-    /// Hands the writer over. Where nobody waits any more, it goes back at once.
-    pub(crate) fn hand_over(self, writer: Writer, drain: Drain) {
-        let _ = self.answer.send(Ok(LentWriter {
-            inside: Some((writer, drain)),
+    /// Hands the writer over, which comes back by the channel. Where nobody waits for it any more,
+    /// it comes back at once.
+    pub(crate) fn grant(self, writer: Writer) -> oneshot::Receiver<Option<Writer>> {
+        let (back, comes_back) = oneshot::channel();
+        let _ = self.answer.send(Ok(WriterLease {
+            writer: Some(writer),
+            back: Some(back),
         }));
+        comes_back
     }
 
     /// Answers that there is none.
@@ -121,26 +78,22 @@ impl Loan {
     }
 }
 
-impl LentWriter {
+impl WriterLease {
     /// The connection, in its transaction.
     pub(crate) fn sqlite(&mut self) -> &mut SqliteConnection {
-        let (writer, _) = self.inside.as_mut().expect("it is there until dropped");
+        let writer = self.writer.as_mut().expect("it is there until dropped");
         &mut writer.handle
-    }
-
-    /// Brings a WAL that has grown too large into the main file.
-    pub(crate) fn keep_wal_short(&mut self) {
-        let (writer, drain) = self.inside.as_mut().expect("it is there until dropped");
-        drain.keep_wal_short(&mut writer.handle);
     }
 }
 
-impl Drop for LentWriter {
+impl Drop for WriterLease {
     fn drop(&mut self) {
-        let Some((mut writer, drain)) = self.inside.take() else {
+        let (Some(mut writer), Some(back)) = (self.writer.take(), self.back.take()) else {
             return;
         };
         roll_back(&mut writer.handle);
-        drain.go_on_with(writer);
+        // One that must not be used again is closed here, on a thread that may block.
+        let writer = (!writer.handle.is_spoiled()).then_some(writer);
+        let _ = back.send(writer);
     }
 }

@@ -2,4 +2,6 @@
 pub(crate) mod group_commit;
 pub(crate) mod lease;
 pub(crate) mod queue;
+pub(crate) mod requests;
+pub(crate) mod wal;
 pub(crate) mod writer_loop;

@@ -1,5 +1,5 @@
 //! The one queue of a database's writes.
-use super::lease::Loan;
+use super::lease::LeaseRequest;
 use crate::clock::Deadline;
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::{BatchError, QueryError};
@@ -48,7 +48,7 @@ pub(crate) struct WriteQueue {
 struct Inside {
     waiting: VecDeque<WriteRequest>,
     /// Transactions that want the writer; they are as many as a database may have.
-    loans: VecDeque<Loan>,
+    leases: VecDeque<LeaseRequest>,
     /// Whether a thread drains it, or is on its way, or the writer is lent.
     is_drained: bool,
     /// Whether a transaction has the writer.
@@ -171,18 +171,18 @@ impl WriteQueue {
     }
 
     /// Puts a transaction in line. `true` when the caller has to send a thread.
-    pub(crate) fn push_loan(&self, loan: Loan) -> bool {
+    pub(crate) fn push_lease(&self, lease: LeaseRequest) -> bool {
         let mut inside = self.lock();
-        inside.loans.push_back(loan);
+        inside.leases.push_back(lease);
         !std::mem::replace(&mut inside.is_drained, true)
     }
 
     /// The next transaction that wants the writer.
-    pub(crate) fn next_loan(&self) -> Option<Loan> {
+    pub(crate) fn next_lease(&self) -> Option<LeaseRequest> {
         let mut inside = self.lock();
-        while let Some(loan) = inside.loans.pop_front() {
-            if let Some(loan) = loan.if_wanted() {
-                return Some(loan);
+        while let Some(lease) = inside.leases.pop_front() {
+            if let Some(lease) = lease.if_wanted() {
+                return Some(lease);
             }
         }
         None
@@ -197,7 +197,7 @@ impl WriteQueue {
     pub(crate) fn has_it_back(&self) -> bool {
         let mut inside = self.lock();
         inside.is_lent = false;
-        inside.is_drained = !inside.waiting.is_empty() || !inside.loans.is_empty();
+        inside.is_drained = !inside.waiting.is_empty() || !inside.leases.is_empty();
         inside.is_drained
     }
 
@@ -217,7 +217,7 @@ impl WriteQueue {
         let mut inside = self.lock();
         let room = most.saturating_sub(group.len()).min(inside.waiting.len());
         group.extend(inside.waiting.drain(..room));
-        let is_empty = group.is_empty() && inside.loans.is_empty();
+        let is_empty = group.is_empty() && inside.leases.is_empty();
         if is_empty {
             inside.is_drained = false;
         }

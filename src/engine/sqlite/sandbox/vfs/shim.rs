@@ -3,9 +3,11 @@
     unsafe_code,
     reason = "a file layer of SQLite's is a table of C functions; each says why it is sound"
 )]
-use super::{NAME, READ_INTERRUPTED, note_lack_of_shared_memory, temp_file, temp_space};
+use super::temp_file::READ_INTERRUPTED;
+use super::{temp_file, temp_space};
 use crate::engine::sqlite::sandbox::watch::Reading;
 use rusqlite::ffi;
+use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 use std::sync::OnceLock;
 
@@ -42,7 +44,33 @@ const _: () = assert!(temp_file::SIZE <= UNIX_FILE + size_of::<[*const (); 4]>()
 /// Where unix's own file lies behind the beginning of ours.
 const UNIX_FILE: usize = size_of::<ShimFile>().next_multiple_of(align_of::<u64>());
 
-pub(crate) fn register() {
+/// The name that connections are opened with.
+pub(crate) const NAME: &CStr = c"dbforge";
+
+/// Makes the layer known to SQLite under [`NAME`]. Where SQLite has no room for it, nothing can be
+/// opened afterwards, and says so.
+pub(crate) fn install() {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(register);
+}
+
+thread_local! {
+    /// Whether a connection had no shared memory, since this was asked last on this thread.
+    static LACKED_SHARED_MEMORY: Cell<bool> = const { Cell::new(false) };
+}
+
+fn note_lack_of_shared_memory() {
+    // A thread that ends has no statement any more.
+    let _ = LACKED_SHARED_MEMORY.try_with(|lacked| lacked.set(true));
+}
+
+/// Whether the statement that ran on this thread had to do without shared memory, which a full disk
+/// has no room for. Its connection does so for as long as it is open.
+pub(crate) fn lacked_shared_memory() -> bool {
+    LACKED_SHARED_MEMORY.take()
+}
+
+fn register() {
     // SAFETY: the name ends with a NUL; SQLite initializes itself first where it has not.
     let unix = unsafe { ffi::sqlite3_vfs_find(c"unix".as_ptr()) };
     if unix.is_null() {

@@ -3,7 +3,6 @@
     unsafe_code,
     reason = "a file of SQLite's is a table of C functions; each says why it is sound"
 )]
-use super::READ_INTERRUPTED;
 use super::temp_space::{TempFile, TempSpace};
 use crate::engine::sqlite::sandbox::watch::Reading;
 use rusqlite::ffi;
@@ -12,6 +11,10 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
+
+/// What a read says that was not made because the statement's time is over: an I/O error, which
+/// SQLite undoes like any other, under a number that is nobody else's.
+pub(crate) const READ_INTERRUPTED: c_int = ffi::SQLITE_IOERR | (0xdb << 8);
 
 /// Ours behind what SQLite sees.
 #[repr(C)]

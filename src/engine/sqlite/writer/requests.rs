@@ -1,0 +1,192 @@
+//! How requests get to the writer: in the queue, and with a lease of it.
+use super::lease::{LeaseRequest, WriterLease};
+use super::queue::{WriteQueue, WriteRequest};
+use super::writer_loop::Drain;
+use crate::clock::Deadline;
+use crate::engine::access_lock::SharedGuard;
+use crate::engine::sql::{BatchError, Call, QueryError, Statement, Ticket};
+use crate::engine::sqlite::Answer;
+use crate::engine::sqlite::executor::SqliteExecutor;
+use crate::engine::sqlite::open::open_database::OpenDatabase;
+use crate::engine::sqlite::readers::latency_class::Lane;
+use crate::shares::{Pass, waiting as waiting_for};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// A commit that takes longer than this past its deadline has a disk that does not answer.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
+
+impl SqliteExecutor {
+    /// Runs statements on the writer, all or none.
+    pub(crate) async fn write(
+        &self,
+        guard: &SharedGuard,
+        open: &Arc<OpenDatabase>,
+        call: &Call,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<Answer>, BatchError> {
+        let failed = |error| BatchError {
+            statement: 0,
+            error,
+        };
+        let ticket = Arc::new(Ticket::default());
+        let (answer, mut answered) = oneshot::channel();
+        let here = Handle::current();
+        let lane = open.lanes.of(&statements[0].sql);
+        let is_long = lane == Some(Lane::Slow);
+        let is_first = open
+            .writes
+            .push(WriteRequest {
+                alone: is_long,
+                proven: lane == Some(Lane::Proven) && statements.len() == 1,
+                statements,
+                form: call.form,
+                deadline: call.deadline,
+                timeout: call.timeout,
+                ticket: Arc::clone(&ticket),
+                answer,
+                pass: Pass::here(),
+                home: here.clone(),
+                _guard: guard.clone(),
+            })
+            .map_err(failed)?;
+        if is_first {
+            // Where the request is served, long work lets others go first.
+            let tokio = if is_long { here } else { self.tokio.clone() };
+            self.send_a_thread(guard, open, tokio);
+        }
+
+        let grace = self.config.stuck_grace;
+        let mut waiting = Waiting {
+            ticket,
+            writes: Arc::clone(&open.writes),
+            deadline: call.deadline,
+            grace,
+            is_over: false,
+        };
+        let last = call.deadline.extended(grace).instant();
+        let in_time = async {
+            let deadline = call.deadline.instant();
+            if let Ok(answered) = tokio::time::timeout_at(deadline, &mut answered).await {
+                return Ok(answered);
+            }
+            open.writes.look_for_late(grace);
+            tokio::time::timeout_at(last, &mut answered).await
+        };
+        let result = match waiting_for(in_time).await {
+            Ok(answered) => answered,
+            Err(_) if waiting.ticket.abandon() => {
+                waiting.is_over = true;
+                if open.writes.look_for_late(grace) {
+                    tokio::spawn(Arc::clone(&open.writes).watch_late(grace));
+                }
+                let is_locked = open.writes.forgets_who_left();
+                return Err(failed(if is_locked {
+                    QueryError::Locked
+                } else {
+                    QueryError::timeout(call.timeout)
+                }));
+            }
+            // It is being made lasting at this moment: the answer is near, and it is the truth.
+            Err(_) => match tokio::time::timeout(COMMIT_PATIENCE, &mut answered).await {
+                Ok(answered) => answered,
+                Err(_) => return Err(failed(QueryError::OutcomeUnknown)),
+            },
+        };
+        waiting.is_over = true;
+        result.unwrap_or_else(|_| {
+            Err(failed(QueryError::Broken {
+                reason: "the thread of this database's writes ended; nothing was kept".to_owned(),
+            }))
+        })
+    }
+
+    /// Sends a thread that drains the database's line.
+    pub(crate) fn send_a_thread(
+        &self,
+        guard: &SharedGuard,
+        open: &Arc<OpenDatabase>,
+        tokio: Handle,
+    ) {
+        let drain = Drain {
+            open: Arc::clone(open),
+            _guard: guard.clone(),
+            threads: Arc::clone(&self.threads),
+            tokio,
+            group_requests: self.config.group_requests,
+            group_time: self.config.group_time,
+            drain_time: self.config.drain_time,
+        };
+        drain.start();
+    }
+
+    /// Waits in line for the writer and begins a transaction on it.
+    ///
+    /// # Errors
+    /// [`QueryError::Locked`] when others have it until the deadline; else what SQLite says.
+    pub(crate) async fn borrow_writer(
+        &self,
+        guard: &SharedGuard,
+        open: &Arc<OpenDatabase>,
+        call: &Call,
+    ) -> Result<WriterLease, QueryError> {
+        let (answer, answered) = oneshot::channel();
+        let ticket = Arc::new(Ticket::default());
+        let is_first = open.writes.push_lease(LeaseRequest {
+            deadline: call.deadline,
+            timeout: call.timeout,
+            ticket: Arc::clone(&ticket),
+            answer,
+        });
+        let _waiting = WaitingForLease(ticket);
+        if is_first {
+            self.send_a_thread(guard, open, self.tokio.clone());
+        }
+        let last = call.deadline.extended(self.config.stuck_grace).instant();
+        match waiting_for(tokio::time::timeout_at(last, answered)).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(QueryError::Broken {
+                reason: "the thread of this database's writes ended".to_owned(),
+            }),
+            Err(_) => Err(QueryError::Locked),
+        }
+    }
+}
+
+/// Who waits for a write. When it goes away, the write is cut or not begun.
+struct Waiting {
+    ticket: Arc<Ticket>,
+    writes: Arc<WriteQueue>,
+    deadline: Deadline,
+    grace: Duration,
+    is_over: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        self.ticket.abandon();
+        self.writes.forgets_who_left();
+        let (writes, grace) = (Arc::clone(&self.writes), self.grace);
+        let deadline = self.deadline.instant();
+        if let Ok(tokio) = Handle::try_current() {
+            tokio.spawn(async move {
+                tokio::time::sleep_until(deadline).await;
+                writes.watch_late(grace).await;
+            });
+        }
+    }
+}
+
+/// Who waits for the writer. When it goes away, nothing is begun for it.
+struct WaitingForLease(Arc<Ticket>);
+
+impl Drop for WaitingForLease {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}

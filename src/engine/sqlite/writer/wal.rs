@@ -1,0 +1,72 @@
+//! Keeps the WAL of a database short.
+use crate::clock::Deadline;
+use crate::engine::sqlite::open::open_database::OpenDatabase;
+use crate::engine::sqlite::{Hold, SqliteConnection, WAL_FILE};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long cutting the WAL waits for readers; who cannot be waited for now is later.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(10);
+
+/// A WAL that grew to so many times the length at which it should have been cut takes no more
+/// writes.
+const MOST_WALS: u64 = 2;
+/// Behind a transaction's snapshot it may grow to so many times the length at which it is cut
+/// otherwise; then such transactions end.
+const WALS_OF_SNAPSHOTS: u64 = 8;
+
+impl OpenDatabase {
+    /// Brings a WAL that has grown too large into the main file.
+    pub(crate) fn keep_wal_short(&self, writer: &mut SqliteConnection) {
+        if !writer.is_spoiled() && self.wal_is_longer_than(self.wal_bytes) {
+            self.cut_wal(writer);
+        }
+    }
+
+    /// Whether more may be written. A read keeps the WAL from being cut for as long as it runs,
+    /// and writes over the same pages again and again do not touch the size limit.
+    pub(crate) fn wal_has_room(&self, writer: &mut SqliteConnection) -> bool {
+        let wals = if self.has_snapshots() {
+            WALS_OF_SNAPSHOTS
+        } else {
+            1
+        };
+        let most = self.wal_bytes.saturating_mul(wals * MOST_WALS);
+        if self.wal_is_longer_than(most) {
+            self.cut_wal(writer);
+        }
+        !self.wal_is_longer_than(most)
+    }
+
+    /// Brings the WAL into the main file and cuts it. Readers that are still on it make it wait
+    /// for the next time: they end by their deadlines. For a stream or a transaction's snapshot,
+    /// which may stay for a minute, nobody waits.
+    fn cut_wal(&self, writer: &mut SqliteConnection) {
+        let has_snapshots = self.has_snapshots();
+        let longest = self.wal_bytes.saturating_mul(WALS_OF_SNAPSHOTS);
+        if has_snapshots && self.wal_is_longer_than(longest) {
+            self.wal_is_long.store(true, Ordering::Release);
+        }
+        writer.hold(Hold {
+            deadline: Deadline::after(CHECKPOINT_PATIENCE),
+            ticket: None,
+            slice: None,
+            may_wait: true,
+        });
+        let _ = writer.command(if has_snapshots || self.streams.are_taken() {
+            "PRAGMA wal_checkpoint(PASSIVE);"
+        } else {
+            "PRAGMA wal_checkpoint(TRUNCATE);"
+        });
+        writer.release();
+    }
+
+    fn has_snapshots(&self) -> bool {
+        self.snapshots.load(Ordering::Acquire) > 0
+    }
+
+    fn wal_is_longer_than(&self, bytes: u64) -> bool {
+        let wal = self.folder().join(WAL_FILE);
+        wal.metadata().is_ok_and(|it| it.len() > bytes)
+    }
+}
