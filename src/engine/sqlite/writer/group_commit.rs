@@ -7,7 +7,7 @@
 //!
 //! A savepoint costs as much as a small insert inside of it, so a statement that ended well the last
 //! time has none. Should it fail, the whole transaction is undone, and all run again in savepoints.
-use super::queue::WriteRequest;
+use super::queue::{Sharing, WriteRequest};
 use crate::clock::Stopwatch;
 use crate::engine::sql::QueryError;
 use crate::engine::sqlite::readers::latency_class::{Lane, Lanes};
@@ -58,40 +58,26 @@ pub(super) fn run_group(
 
     let stopwatch = Stopwatch::start();
     let mut kept: Kept = Vec::new();
-    while let Some(mut request) = next_wanted(waiting) {
+    while let Some(request) = next_wanted(waiting) {
         let has_neighbours = !kept.is_empty();
-        if has_neighbours && (request.alone || stopwatch.elapsed() > group_time) {
+        let is_exclusive = request.sharing == Sharing::Exclusive;
+        if has_neighbours && (is_exclusive || stopwatch.elapsed() > group_time) {
             waiting.push_front(request);
             break;
         }
         let slice = has_neighbours.then(|| Slice::of(group_time));
         match run_request(sqlite, &request, slice) {
             Ok(answers) => {
-                let alone = request.alone;
                 learn_how_it_was(&request, &answers, group_time, lanes);
                 kept.push((request, answers));
-                if alone {
+                if is_exclusive {
                     break;
                 }
             }
-            Err((statement, error)) => {
-                // Without a savepoint, what it has changed is still there.
-                let is_undone = !request.proven && !sqlite.is_autocommit() && !sqlite.is_spoiled();
-                let sql = &request.statements[0].sql;
-                if error == SqlError::SliceOver {
-                    request.alone = true;
-                    lanes.learn(lanes.epoch(), sql, Some(Lane::Slow));
-                    waiting.push_front(request);
-                } else {
-                    if request.proven {
-                        lanes.learn(lanes.epoch(), sql, None);
-                    }
-                    if request.proven && has_neighbours {
-                        waiting.push_front(request);
-                    } else {
-                        request.fail(statement, error);
-                    }
-                }
+            Err(failure) => {
+                let has_savepoint = request.sharing != Sharing::Proven;
+                let is_undone = has_savepoint && !sqlite.is_autocommit() && !sqlite.is_spoiled();
+                answer_failure(request, failure, has_neighbours, waiting, lanes);
                 if !is_undone {
                     roll_back(sqlite);
                     run_again(kept, waiting);
@@ -101,6 +87,34 @@ pub(super) fn run_group(
         }
     }
     commit(sqlite, kept, waiting, lanes, commits)
+}
+
+/// Answers a request that failed, or puts it in front where it is to run once more: alone when it
+/// ran out of its slice, in a savepoint when others were before it.
+fn answer_failure(
+    mut request: WriteRequest,
+    (statement, error): (usize, SqlError),
+    has_neighbours: bool,
+    waiting: &mut VecDeque<WriteRequest>,
+    lanes: &Lanes,
+) {
+    let sql = &request.statements[0].sql;
+    match request.sharing {
+        _ if error == SqlError::SliceOver => {
+            lanes.learn(lanes.epoch(), sql, Some(Lane::Slow));
+            request.sharing = Sharing::Exclusive;
+            waiting.push_front(request);
+        }
+        Sharing::Proven => {
+            lanes.learn(lanes.epoch(), sql, None);
+            if has_neighbours {
+                waiting.push_front(request);
+            } else {
+                request.fail(statement, error);
+            }
+        }
+        Sharing::InSavepoint | Sharing::Exclusive => request.fail(statement, error),
+    }
 }
 
 /// The next request that somebody waits for and that has time left.
@@ -136,10 +150,9 @@ fn run_request(
     request: &WriteRequest,
     slice: Option<Slice>,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
-    let run = if request.proven {
-        run_held
-    } else {
-        run_in_savepoint
+    let run = match request.sharing {
+        Sharing::Proven => run_held,
+        Sharing::InSavepoint | Sharing::Exclusive => run_in_savepoint,
     };
     let hold = hold_for(request, slice);
     let (statements, form) = (&request.statements, &request.form);
@@ -232,7 +245,9 @@ fn run_again(kept: Kept, waiting: &mut VecDeque<WriteRequest>) {
         waiting.push_front(request);
     }
     for request in waiting {
-        request.proven = false;
+        if request.sharing == Sharing::Proven {
+            request.sharing = Sharing::InSavepoint;
+        }
     }
 }
 
@@ -252,9 +267,9 @@ fn learn_how_it_was(
         lanes.learn(lanes.epoch(), sql, Some(Lane::Slow));
     } else if took < group_time {
         let is_one = request.statements.len() == 1;
-        if is_one && !request.proven {
+        if is_one && request.sharing != Sharing::Proven {
             lanes.learn(lanes.epoch(), sql, Some(Lane::Proven));
-        } else if request.alone {
+        } else if request.sharing == Sharing::Exclusive {
             lanes.learn(lanes.epoch(), sql, None);
         }
     }
@@ -316,8 +331,7 @@ mod tests {
             deadline: Deadline::after(timeout),
             timeout,
             ticket: Arc::new(Ticket::default()),
-            alone: false,
-            proven: false,
+            sharing: Sharing::InSavepoint,
             answer,
             pass: None,
             home: Handle::current(),
@@ -403,7 +417,7 @@ mod tests {
                 "INSERT INTO t VALUES (3)",
             ] {
                 let (mut request, answered) = request(sql);
-                request.proven = true;
+                request.sharing = Sharing::Proven;
                 waiting.push_back(request);
                 answers.push(answered);
             }
@@ -434,7 +448,9 @@ mod tests {
         let sql = "INSERT INTO t VALUES (1)";
         for (is_kept, lane) in [(true, Some(Lane::Proven)), (false, None)] {
             let (mut request, mut answered) = request(sql);
-            request.proven = lanes.of(sql) == Some(Lane::Proven);
+            if lanes.of(sql) == Some(Lane::Proven) {
+                request.sharing = Sharing::Proven;
+            }
             let mut waiting = VecDeque::from([request]);
             let second = Duration::from_secs(1);
             run_group(&mut sqlite, &mut waiting, second, &lanes, &commits);
@@ -456,7 +472,9 @@ mod tests {
                 (Duration::from_secs(1), false),
             ] {
                 let (mut request, mut answered) = request(sql);
-                request.alone = lanes.of(sql) == Some(Lane::Slow);
+                if lanes.of(sql) == Some(Lane::Slow) {
+                    request.sharing = Sharing::Exclusive;
+                }
                 let one = request.statements[0].clone();
                 request.statements.resize(statements, one);
                 let mut waiting = VecDeque::from([request]);

@@ -24,10 +24,7 @@ pub(crate) struct WriteRequest {
     pub(crate) deadline: Deadline,
     pub(crate) timeout: Duration,
     pub(crate) ticket: Arc<Ticket>,
-    /// Known to be long: it has a commit of its own.
-    pub(crate) alone: bool,
-    /// One statement that ended well the last time: it has no savepoint of its own.
-    pub(crate) proven: bool,
+    pub(crate) sharing: Sharing,
     pub(crate) answer: oneshot::Sender<WriteResult>,
     /// Of the request that it is of.
     pub(crate) pass: Option<Pass>,
@@ -35,6 +32,18 @@ pub(crate) struct WriteRequest {
     pub(crate) home: Handle,
     /// Nobody moves the files while it waits or runs.
     pub(crate) _guard: SharedGuard,
+}
+
+/// How a write shares a commit with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// In a savepoint of its own, so that its failure touches no other.
+    InSavepoint,
+    /// Without one: it is one statement that ended well the last time. Its failure undoes the whole
+    /// transaction, and all run again in savepoints.
+    Proven,
+    /// It is known to be long and has an exclusive commit.
+    Exclusive,
 }
 
 /// Writes that wait, and the thread that drains them.

@@ -1,6 +1,6 @@
 //! How requests get to the writer: in the queue, and with a lease of it.
 use super::lease::{LeaseRequest, WriterLease};
-use super::queue::{WriteQueue, WriteRequest};
+use super::queue::{Sharing, WriteQueue, WriteRequest};
 use super::writer_loop::Drain;
 use crate::clock::Deadline;
 use crate::engine::access_lock::SharedGuard;
@@ -35,12 +35,16 @@ impl SqliteExecutor {
         let (answer, mut answered) = oneshot::channel();
         let here = Handle::current();
         let lane = open.lanes.of(&statements[0].sql);
-        let is_long = lane == Some(Lane::Slow);
+        let sharing = match lane {
+            Some(Lane::Slow) => Sharing::Exclusive,
+            Some(Lane::Proven) if statements.len() == 1 => Sharing::Proven,
+            _ => Sharing::InSavepoint,
+        };
+        let is_long = sharing == Sharing::Exclusive;
         let is_first = open
             .writes
             .push(WriteRequest {
-                alone: is_long,
-                proven: lane == Some(Lane::Proven) && statements.len() == 1,
+                sharing,
                 statements,
                 form: call.form,
                 deadline: call.deadline,
