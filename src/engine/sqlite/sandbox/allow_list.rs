@@ -198,12 +198,12 @@ mod tests {
             let names = list.split('`').skip(1).step_by(2);
             names.map(str::to_owned).collect()
         };
-        assert_eq!(names("PRAGMAs that tell:", ";"), pragmas::THAT_TELL);
+        assert_eq!(names("PRAGMAs that read:", ";"), pragmas::THAT_TELL);
         assert_eq!(names("about a table:", ";"), pragmas::ABOUT_A_TABLE);
         assert_eq!(names("for writers to set:", ";"), pragmas::TO_SET);
         let settings = pragmas::SETTINGS.iter().map(|(setting, _)| *setting);
         let settings: Vec<_> = settings.collect();
-        assert_eq!(names("with the value that holds:", "."), settings);
+        assert_eq!(names("always answering the current value:", "."), settings);
         assert_eq!(names("Virtual tables:", ", and"), MODULES);
         assert_eq!(names("own pages. Not", "."), REFUSED_TABLES);
         assert_eq!(names("   - Functions:", ". Those"), FUNCTIONS);
