@@ -77,7 +77,7 @@ impl Transactions {
             return too_many(self.most, "on this gateway");
         }
         let of_caller = inside.of_callers.get(&caller).copied().unwrap_or_default();
-        if caller != Holder::House && of_caller >= ALONE * free {
+        if caller != Holder::Internal && of_caller >= ALONE * free {
             return Err(TransactionError::ShareTaken { open: of_caller });
         }
         let here = inside.taken.entry(database).or_default();

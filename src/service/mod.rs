@@ -28,7 +28,7 @@ use crate::jobs::webhooks::{WebhookConfig, Webhooks};
 use crate::jobs::worker_status::WorkerStatuses;
 use crate::projections::control_db::ControlDb;
 use crate::runtime::Runtime;
-use crate::shares::Line;
+use crate::shares::FairLimiter;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -72,7 +72,7 @@ pub struct Service {
     root_token: RootToken,
     config: ServiceConfig,
     /// Bounds how many earlier states are rebuilt at once.
-    rebuilds: Arc<Line>,
+    rebuilds: Arc<FairLimiter>,
     /// Held from the last look at what was undone until an undo is in the log: of several undos of
     /// one event the first wins.
     undoing: Mutex<()>,
@@ -104,7 +104,7 @@ impl Service {
             stopping: CancellationToken::new(),
             root_token,
             config,
-            rebuilds: Line::new(REBUILDS, WAITING_REBUILDS),
+            rebuilds: FairLimiter::new(REBUILDS, WAITING_REBUILDS),
             undoing: Mutex::default(),
             runtime_health: RuntimeHealth::default(),
             started: Stopwatch::start(),

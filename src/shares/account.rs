@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Holder {
     /// The gateway itself.
-    House,
+    Internal,
     /// The root token.
     Root,
     /// A token.
@@ -138,7 +138,7 @@ impl Accounts {
     #[must_use]
     pub fn of(&self, holder: Holder) -> Arc<Account> {
         match holder {
-            Holder::Root | Holder::House => Arc::clone(&self.root),
+            Holder::Root | Holder::Internal => Arc::clone(&self.root),
             Holder::Token(id) => self.of_token(id),
             Holder::Address(address) => self.of_address(address),
         }

@@ -7,13 +7,13 @@
 //! A request's [`Pass`] follows its work, as its trace does: through its route, and onto the
 //! threads that run its statements.
 mod account;
-mod line;
+mod fair_limiter;
 mod memory;
 mod pass;
 mod room;
 
 pub use account::{Account, Accounts, Holder, Kind};
-pub use line::{Line, LineIsFull, Turn};
+pub use fair_limiter::{FairLimiter, Permit, QueueFull};
 pub use memory::{Held, LOOK};
 pub use pass::{
     Cut, Pass, Place, has_ended, holder, on_thread, running, scoped, waiting, with_pass_of_here,

@@ -194,7 +194,7 @@ pub fn on_thread<T>(pass: Option<Pass>, work: impl FnOnce() -> T) -> T {
 #[must_use]
 pub fn holder() -> Holder {
     PASS.try_with(|it| it.0.account.holder())
-        .unwrap_or(Holder::House)
+        .unwrap_or(Holder::Internal)
 }
 
 /// Whether the token of the current request is no longer accepted.

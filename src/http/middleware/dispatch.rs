@@ -113,7 +113,7 @@ impl Dispatcher {
                 let source = gateway.source(peer, request.headers());
                 gateway
                     .accounts
-                    .of(source.map_or(Holder::House, Holder::at))
+                    .of(source.map_or(Holder::Internal, Holder::at))
             }
             Admission::WithToken | Admission::AlwaysWithToken => {
                 let identified = identify(&gateway.service, request.headers(), id);
@@ -158,7 +158,7 @@ impl Dispatcher {
         let source = gateway.source(Some(connection.address()), request.headers());
         let account = gateway
             .accounts
-            .of(source.map_or(Holder::House, Holder::at));
+            .of(source.map_or(Holder::Internal, Holder::at));
         let pass = Pass::new(&gateway.rooms, account);
         let place = shares::Place::take(&pass, Kind::Forwarded)
             .map_err(|refused| no_room(&pass, Kind::Forwarded, refused))?;

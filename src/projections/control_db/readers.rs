@@ -2,7 +2,7 @@
 use super::follower::Message;
 use super::storage::{self, StorageError};
 use crate::clock::Deadline;
-use crate::shares::Line;
+use crate::shares::FairLimiter;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
@@ -38,7 +38,7 @@ pub enum QueryError {
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Idle>,
-    turns: Arc<Line>,
+    turns: Arc<FairLimiter>,
     to_follower: SyncSender<Message>,
 }
 
@@ -56,7 +56,7 @@ impl Readers {
                 connections: Vec::new(),
                 generation: 0,
             }),
-            turns: Line::new(READERS, WAITING),
+            turns: FairLimiter::new(READERS, WAITING),
             to_follower,
         }
     }

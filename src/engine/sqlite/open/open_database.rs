@@ -12,7 +12,7 @@ use crate::engine::sqlite::writer::queue::WriteQueue;
 use crate::engine::sqlite::{
     MAIN_FILE, Profile, Role, SqlError, SqliteConnection, TempBudget, TempSpace,
 };
-use crate::shares::Turn;
+use crate::shares::Permit;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -189,7 +189,7 @@ impl OpenDatabase {
     }
 
     /// A turn to read on a thread of its own.
-    pub(crate) async fn turn(&self, deadline: Deadline) -> Result<Turn, QueryError> {
+    pub(crate) async fn turn(&self, deadline: Deadline) -> Result<Permit, QueryError> {
         self.reads.take(deadline).await
     }
 

@@ -1,7 +1,7 @@
 //! Turns: how many of one database's requests of a sort work at a time, and how many may wait.
 use crate::clock::Deadline;
 use crate::engine::sql::QueryError;
-use crate::shares::{Line, Turn};
+use crate::shares::{FairLimiter, Permit};
 use std::sync::Arc;
 
 /// The turns of one sort of request. Each caller has a share of them, and of the places in line.
@@ -9,14 +9,14 @@ use std::sync::Arc;
 pub(crate) struct Turns {
     /// What they are turns of, for who gets none.
     what: &'static str,
-    line: Arc<Line>,
+    line: Arc<FairLimiter>,
 }
 
 impl Turns {
     pub(crate) fn new(what: &'static str, at_a_time: usize, most_waiting: usize) -> Self {
         Self {
             what,
-            line: Line::new(at_a_time, most_waiting),
+            line: FairLimiter::new(at_a_time, most_waiting),
         }
     }
 
@@ -26,7 +26,7 @@ impl Turns {
     }
 
     /// A turn. Waits for it until `deadline`, in a line that is bounded.
-    pub(crate) async fn take(&self, deadline: Deadline) -> Result<Turn, QueryError> {
+    pub(crate) async fn take(&self, deadline: Deadline) -> Result<Permit, QueryError> {
         match tokio::time::timeout_at(deadline.instant(), self.line.take()).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(QueryError::Overloaded { what: self.what }),

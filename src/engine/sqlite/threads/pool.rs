@@ -9,7 +9,7 @@
 //! that its disk must hold it.
 use crate::clock::{Deadline, Stopwatch, ThreadTime};
 use crate::engine::sqlite::open::circuit_breaker::Bench;
-use crate::shares::{Line, Turn};
+use crate::shares::{FairLimiter, Permit};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// All seats.
 #[derive(Debug)]
 pub(crate) struct Threads {
-    line: Arc<Line>,
+    line: Arc<FairLimiter>,
     stuck: AtomicUsize,
     max_stuck: usize,
     lateness: Lateness,
@@ -56,10 +56,10 @@ pub(crate) struct Overdue {
 
 #[derive(Debug)]
 enum State {
-    Taken(Turn),
+    Taken(Permit),
     /// Its thread does not come back; the permit is kept where too many did not.
     WrittenOff {
-        _kept: Option<Turn>,
+        _kept: Option<Permit>,
     },
     Left,
 }
@@ -71,7 +71,7 @@ pub(crate) struct Sitting(Arc<Seat>);
 impl Threads {
     pub(crate) fn new(seats: usize, max_stuck: usize, lateness: Lateness) -> Arc<Self> {
         Arc::new(Self {
-            line: Line::new(seats, WAITING),
+            line: FairLimiter::new(seats, WAITING),
             stuck: AtomicUsize::new(0),
             max_stuck,
             lateness,
@@ -103,7 +103,7 @@ impl Threads {
         self.stuck.load(Ordering::Relaxed)
     }
 
-    fn seat(self: &Arc<Self>, turn: Turn, bench: &Arc<Bench>) -> Arc<Seat> {
+    fn seat(self: &Arc<Self>, turn: Permit, bench: &Arc<Bench>) -> Arc<Seat> {
         Arc::new(Seat {
             state: Mutex::new(State::Taken(turn)),
             threads: Arc::clone(self),

@@ -148,7 +148,7 @@ pub(crate) fn token_ended() -> Problem {
 fn words_for(holder: Holder) -> (&'static str, &'static str) {
     match holder {
         Holder::Address(_) => ("address", "a request with a token counts for its token"),
-        Holder::House | Holder::Root | Holder::Token(_) => {
+        Holder::Internal | Holder::Root | Holder::Token(_) => {
             ("token", "GET /v1/usage shows a token's share")
         }
     }

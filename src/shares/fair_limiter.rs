@@ -11,22 +11,22 @@ use tokio::sync::oneshot;
 /// Each caller has a share of the permits and of the places in the queue. The next permit goes to
 /// the waiting caller with the fewest permits; among equals, to the longest waiting request.
 #[derive(Debug)]
-pub struct Line {
+pub struct FairLimiter {
     most_waiting: usize,
-    turns: usize,
+    permits: usize,
     inside: Mutex<Inside>,
 }
 
 /// A permit. Dropping it serves the next request.
 #[derive(Debug)]
-pub struct Turn {
-    line: Arc<Line>,
+pub struct Permit {
+    limiter: Arc<FairLimiter>,
     holder: Holder,
 }
 
 /// The queue is full, or this caller's share of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LineIsFull;
+pub struct QueueFull;
 
 #[derive(Debug)]
 struct Inside {
@@ -47,18 +47,18 @@ struct Caller {
 #[derive(Debug)]
 struct Waiter {
     arrival: u64,
-    told: oneshot::Sender<Turn>,
+    told: oneshot::Sender<Permit>,
 }
 
-impl Line {
-    /// A limiter with `turns` permits, in which `most_waiting` requests may wait.
+impl FairLimiter {
+    /// A limiter with `permits` permits, in which `most_waiting` requests may wait.
     #[must_use]
-    pub fn new(turns: usize, most_waiting: usize) -> Arc<Self> {
+    pub fn new(permits: usize, most_waiting: usize) -> Arc<Self> {
         Arc::new(Self {
             most_waiting,
-            turns,
+            permits,
             inside: Mutex::new(Inside {
-                free: turns,
+                free: permits,
                 waiting: 0,
                 callers: HashMap::new(),
                 arrivals: 0,
@@ -69,43 +69,43 @@ impl Line {
     /// How many permits are taken.
     #[must_use]
     pub fn taken(&self) -> usize {
-        self.turns - self.lock().free
+        self.permits - self.lock().free
     }
 
     /// Takes a permit for the caller of the current request, if there is one.
     #[must_use]
-    pub fn try_take(self: &Arc<Self>) -> Option<Turn> {
+    pub fn try_take(self: &Arc<Self>) -> Option<Permit> {
         let holder = pass::holder();
-        self.lock().take(holder).then(|| self.turn(holder))
+        self.lock().take(holder).then(|| self.permit(holder))
     }
 
     /// Waits for a permit.
     ///
     /// # Errors
     /// When too many requests wait, or too many of this caller.
-    pub async fn take(self: &Arc<Self>) -> Result<Turn, LineIsFull> {
+    pub async fn take(self: &Arc<Self>) -> Result<Permit, QueueFull> {
         let holder = pass::holder();
         let told = {
             let mut inside = self.lock();
             if inside.take(holder) {
-                return Ok(self.turn(holder));
+                return Ok(self.permit(holder));
             }
             inside.wait(holder, self.most_waiting)?
         };
         let mut waiting = Waiting {
-            line: self,
+            limiter: self,
             holder,
             told,
         };
         // The sender is dropped only with the limiter itself.
         pass::waiting(&mut waiting.told)
             .await
-            .map_err(|_| LineIsFull)
+            .map_err(|_| QueueFull)
     }
 
-    fn turn(self: &Arc<Self>, holder: Holder) -> Turn {
-        Turn {
-            line: Arc::clone(self),
+    fn permit(self: &Arc<Self>, holder: Holder) -> Permit {
+        Permit {
+            limiter: Arc::clone(self),
             holder,
         }
     }
@@ -117,7 +117,7 @@ impl Line {
             let mut inside = self.lock();
             inside.next()
         } {
-            let _ = told.send(self.turn(holder));
+            let _ = told.send(self.permit(holder));
         }
     }
 
@@ -141,16 +141,20 @@ impl Inside {
         may
     }
 
-    fn wait(&mut self, holder: Holder, most: usize) -> Result<oneshot::Receiver<Turn>, LineIsFull> {
+    fn wait(
+        &mut self,
+        holder: Holder,
+        most: usize,
+    ) -> Result<oneshot::Receiver<Permit>, QueueFull> {
         let places = most.saturating_sub(self.waiting);
         let caller = self.callers.entry(holder).or_default();
         let share = match holder {
-            Holder::House => usize::MAX,
+            Holder::Internal => usize::MAX,
             _ => ALONE * places,
         };
         if places == 0 || caller.waiting.len() >= share {
             self.forget_idle(holder);
-            return Err(LineIsFull);
+            return Err(QueueFull);
         }
         let (told, tells) = oneshot::channel();
         let arrival = self.arrivals;
@@ -161,7 +165,7 @@ impl Inside {
     }
 
     /// Takes a permit for the next waiting request.
-    fn next(&mut self) -> Option<(Holder, oneshot::Sender<Turn>)> {
+    fn next(&mut self) -> Option<(Holder, oneshot::Sender<Permit>)> {
         let free = self.free;
         let next = self
             .callers
@@ -202,16 +206,16 @@ impl Caller {
     /// Whether it may take a free permit. The gateway's own work is not limited to a share.
     fn may_have_more(&self, holder: Holder, free: usize) -> bool {
         match holder {
-            Holder::House => free > 0,
+            Holder::Internal => free > 0,
             _ => self.has < ALONE * free,
         }
     }
 }
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
         {
-            let mut inside = self.line.lock();
+            let mut inside = self.limiter.lock();
             inside.free += 1;
             if let Some(caller) = inside.callers.get_mut(&self.holder) {
                 caller.has -= 1;
@@ -221,15 +225,15 @@ impl Drop for Turn {
                 return;
             }
         }
-        self.line.serve();
+        self.limiter.serve();
     }
 }
 
 /// A waiting request. Dropping it cancels the wait.
 struct Waiting<'l> {
-    line: &'l Line,
+    limiter: &'l FairLimiter,
     holder: Holder,
-    told: oneshot::Receiver<Turn>,
+    told: oneshot::Receiver<Permit>,
 }
 
 impl Drop for Waiting<'_> {
@@ -237,7 +241,7 @@ impl Drop for Waiting<'_> {
         self.told.close();
         // A permit that arrived too late is passed on, outside of the lock.
         let late = self.told.try_recv().ok();
-        self.line.lock().forget_gone(self.holder);
+        self.limiter.lock().forget_gone(self.holder);
         drop(late);
     }
 }
