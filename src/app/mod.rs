@@ -88,7 +88,7 @@ pub enum StartError {
     ControlDb(String),
     /// The first commands were not taken.
     #[error("cannot initialize the forge: {0}")]
-    NotFounded(#[from] SubmitError),
+    NotInitialized(#[from] SubmitError),
     /// The chosen runtime cannot be used.
     #[error("{0}")]
     Runtime(String),
@@ -161,7 +161,7 @@ impl App {
             },
             Box::new(move |events| read_model.publish(events)),
         ));
-        let instance = found(&control, &config, &report).await?;
+        let instance = initialize(&control, &config, &report).await?;
         identity::keep_instance(&forge_dir, instance)?;
         let (root_token, fresh_root_token) =
             identity::root_token(&forge_dir, config.root_token.as_ref())?;
@@ -248,7 +248,7 @@ fn open_control_db(forge_dir: &Path, log: Arc<dyn EventLog>) -> Result<Arc<Contr
 }
 
 /// Gives a new data folder its identity, and tells the log what was healed in it.
-async fn found(
+async fn initialize(
     control: &ControlPlane,
     config: &Config,
     report: &OpenReport,
@@ -270,12 +270,12 @@ async fn found(
         return Ok(instance);
     }
     let instance = config.instance.map(InstanceId);
-    submit(Command::FoundForge { instance }).await?;
+    submit(Command::InitializeForge { instance }).await?;
     let present = control.present();
     Ok(present
         .state
         .instance
-        .expect("a founded forge has an identity"))
+        .expect("an initialized forge has an identity"))
 }
 
 /// Connections that the kernel keeps until they are accepted, as far as it lets us. Who finds no

@@ -103,7 +103,7 @@ async fn reconciler(forge: &DockerForge, clock: Arc<ManualClock>) -> Reconciler 
     let control = ControlPlane::start(log, clock, ids, config, Box::new(|_| {}));
     let control = Arc::new(control.unwrap());
     let instance = Some(forge.config.instance);
-    let command = Command::FoundForge { instance };
+    let command = Command::InitializeForge { instance };
     let founded = Submission::new(command, Actor::named("test"), control.fresh_request());
     control.submit(founded).await.unwrap();
     std::fs::create_dir_all(&forge.config.data_dir).unwrap();

@@ -49,7 +49,7 @@ impl Forge {
         std::fs::create_dir_all(&docker.config.data_dir).unwrap();
         let instance = Some(docker.config.instance);
         let forge = Self::start(docker, Arc::new(MemoryEventLog::default()));
-        forge.submit(Command::FoundForge { instance }).await;
+        forge.submit(Command::InitializeForge { instance }).await;
         for what in before {
             forge.ask(what).await;
             forge.settle().await;

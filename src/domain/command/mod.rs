@@ -18,7 +18,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Give the data folder its identity.
-    FoundForge {
+    InitializeForge {
         /// The identity somebody chose; else a fresh one.
         instance: Option<InstanceId>,
     },
@@ -284,7 +284,7 @@ impl Command {
             | Self::FinishStep { .. }
             | Self::FailStep { .. }
             | Self::FinishUndo { .. } => true,
-            Self::FoundForge { .. }
+            Self::InitializeForge { .. }
             | Self::ChooseRuntime { .. }
             | Self::CreateDatabase(_)
             | Self::ChangeDatabase { .. }
@@ -329,7 +329,7 @@ impl Command {
             | Self::RestartWorker { database }
             | Self::RepairWorker { database, .. }
             | Self::DegradeDatabase { database, .. } => Some(*database),
-            Self::FoundForge { .. }
+            Self::InitializeForge { .. }
             | Self::ChooseRuntime { .. }
             | Self::CreateDatabase(_)
             | Self::CancelJob { .. }

@@ -120,7 +120,7 @@ pub enum Refusal {
     },
     /// The data folder has its identity already.
     #[error("the forge is already initialized")]
-    AlreadyFounded,
+    AlreadyInitialized,
     /// A part of the command breaks a rule for values.
     #[error("{0}")]
     Invalid(String),

@@ -16,13 +16,13 @@ const MIN_TOKEN_LIFE: Duration = Duration::from_secs(1);
 /// Most patterns in a token.
 const MAX_TOKEN_PATTERNS: usize = 64;
 
-pub(super) fn found(
+pub(super) fn initialize(
     state: &State,
     instance: Option<InstanceId>,
     facts: &Facts,
 ) -> Result<Vec<Event>, Refusal> {
     if state.instance.is_some() {
-        return Err(Refusal::AlreadyFounded);
+        return Err(Refusal::AlreadyInitialized);
     }
     let instance = instance.unwrap_or(InstanceId(facts.fresh[0]));
     Ok(vec![ForgeFounded { instance }.into()])

@@ -23,7 +23,7 @@ pub(super) fn decide(
     facts: &Facts,
 ) -> Result<Vec<Event>, Refusal> {
     match command {
-        Command::FoundForge { instance } => forge::found(state, *instance, facts),
+        Command::InitializeForge { instance } => forge::initialize(state, *instance, facts),
         Command::ChooseRuntime { runtime, reason } => {
             Ok(forge::choose_runtime(state, runtime, reason))
         }

@@ -37,7 +37,7 @@ impl From<Refusal> for Problem {
             Refusal::DatabasePurging(_) => Self::new(ErrorCode::DatabaseDeleted, detail),
             Refusal::NotInTrash { .. } => Self::new(ErrorCode::WrongState, detail)
                 .hint("a deleted one of the same name is reached by its id"),
-            Refusal::WrongState { .. } | Refusal::AlreadyFounded => {
+            Refusal::WrongState { .. } | Refusal::AlreadyInitialized => {
                 Self::new(ErrorCode::WrongState, detail)
             }
             Refusal::DatabaseProtected(name) => Self::new(ErrorCode::DatabaseProtected, detail)

@@ -144,7 +144,7 @@ impl StepContext {
         let instance = present
             .state
             .instance
-            .expect("a forge is founded before it takes commands");
+            .expect("a forge is initialized before it takes commands");
         let folder = self.job_context.data.folders().living(self.database.id);
         WorkerSpec::of(&self.database, instance, folder, self.job.request)
     }

@@ -22,7 +22,7 @@ async fn a_log_that_takes_no_events_refuses_commands_and_answers_questions() {
     kept.log = log.clone();
     let forge = HttpForge::start(kept);
     let instance = Some(INSTANCE);
-    let founded = forge.submit(Command::FoundForge { instance }).await;
+    let founded = forge.submit(Command::InitializeForge { instance }).await;
     founded.unwrap();
     forge.ready("shop").await;
 
@@ -64,7 +64,7 @@ async fn a_lost_answer_of_the_log_is_504_and_says_how_to_find_out() {
     kept.log = log.clone();
     let forge = HttpForge::start(kept);
     let instance = Some(INSTANCE);
-    let founded = forge.submit(Command::FoundForge { instance }).await;
+    let founded = forge.submit(Command::InitializeForge { instance }).await;
     founded.unwrap();
     let create = || {
         let asked = forge.ask("POST", "/v1/databases");

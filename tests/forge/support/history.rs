@@ -31,7 +31,7 @@ impl History {
             now: Timestamp::from_millis(1_772_366_400_000),
             ids: CountingIds::default(),
         };
-        history.submit("forge", Command::FoundForge { instance: None });
+        history.submit("forge", Command::InitializeForge { instance: None });
         history
     }
 

@@ -118,7 +118,7 @@ impl TestForge {
         let instance = Some(kept.instance);
         let forge = Self::start(kept);
         forge
-            .submit(Command::FoundForge { instance })
+            .submit(Command::InitializeForge { instance })
             .await
             .unwrap();
         let command = Command::ChooseRuntime {
