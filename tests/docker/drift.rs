@@ -132,11 +132,11 @@ async fn a_worker_of_no_database_is_ended_and_renamed_after_its_grace_and_nobody
         let id = forge.runtime().ensure_running(&spec).await.unwrap();
         (spec.name, id)
     };
-    let (name, stray) = start(&forge, "stray").await;
+    let (name, orphan) = start(&forge, "orphan").await;
     let (their_name, theirs) = start(&neighbour, "theirs").await;
-    let unmarked = format!("unmarked-{}", &stray[..12]);
+    let unmarked = format!("unmarked-{}", &orphan[..12]);
     let unmarked = Foreign::start(&unmarked, labelled(HashMap::new())).await;
-    docker().await.pause_container(&stray).await.unwrap();
+    docker().await.pause_container(&orphan).await.unwrap();
 
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_772_366_400_000)));
     let reconciler = reconciler(&forge, clock.clone()).await;
@@ -148,12 +148,12 @@ async fn a_worker_of_no_database_is_ended_and_renamed_after_its_grace_and_nobody
     };
     for _ in 0..5 {
         assert_eq!(found().await, []);
-        assert_eq!(seen(&stray).await, (format!("/{name}"), true));
+        assert_eq!(seen(&orphan).await, (format!("/{name}"), true));
         clock.advance(Duration::from_secs(60));
     }
     assert_eq!(found().await.len(), 1);
-    let quarantined = format!("/quarantined-{name}-{}", &stray[..12]);
-    assert_eq!(seen(&stray).await, (quarantined, false));
+    let quarantined = format!("/quarantined-{name}-{}", &orphan[..12]);
+    assert_eq!(seen(&orphan).await, (quarantined, false));
     assert_eq!(found().await, []);
 
     assert_eq!(seen(&theirs).await, (format!("/{their_name}"), true));

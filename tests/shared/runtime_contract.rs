@@ -178,8 +178,8 @@ pub(crate) async fn two_forges_do_not_see_each_others_workers(forge: &impl TestF
 }
 
 pub(crate) async fn a_quarantined_worker_runs_no_more_and_twice_is_once(forge: &impl TestForge) {
-    let (stray, stays) = (forge.spec("stray"), forge.spec("stays"));
-    let id = forge.runtime().ensure_running(&stray).await.unwrap();
+    let (orphan, stays) = (forge.spec("orphan"), forge.spec("stays"));
+    let id = forge.runtime().ensure_running(&orphan).await.unwrap();
     let other = forge.runtime().ensure_running(&stays).await.unwrap();
     let mut names = Vec::new();
     for _ in 0..2 {

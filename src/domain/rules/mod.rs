@@ -3,12 +3,12 @@ mod databases;
 mod followers;
 mod forge;
 mod jobs;
+mod orphans;
 mod plans;
 #[cfg(test)]
 mod scenario;
 mod schedules;
 mod steps;
-mod strays;
 mod webhooks;
 
 use super::command::refusal::Refusal;
@@ -58,12 +58,12 @@ pub(super) fn decide(
             worker,
             name,
             labelled,
-        } => strays::quarantine(state, worker, name, *labelled),
-        Command::EndQuarantine { worker } => Ok(strays::end_quarantine(state, worker)),
+        } => orphans::quarantine(state, worker, name, *labelled),
+        Command::EndQuarantine { worker } => Ok(orphans::end_quarantine(state, worker)),
         Command::RecordTrashedFolder { folder, trashed_as } => {
-            Ok(strays::record_trashed_folder(folder, trashed_as))
+            Ok(orphans::record_trashed_folder(folder, trashed_as))
         }
-        Command::AllowPass { held_back } => Ok(strays::allow_pass(*held_back)),
+        Command::AllowPass { held_back } => Ok(orphans::allow_pass(*held_back)),
 
         Command::CreateSchedule { name, plan, token } => {
             schedules::create(state, name, plan, *token, facts)

@@ -12,7 +12,7 @@ const REPAIRS_BEFORE_GIVING_UP: u32 = 5;
 /// The pause after the first repair; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// How long an orphaned worker is only observed, because its creator may still be working.
-pub(super) const STRAY_GRACE: Duration = Duration::from_secs(300);
+pub(super) const ORPHAN_GRACE: Duration = Duration::from_secs(300);
 /// A worker that has been healthy for this long has its repairs forgotten.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
 /// The longest time counted between two passes, whatever the system clock says. A pass
@@ -31,7 +31,7 @@ pub struct Memory {
     pub(super) waiting: HashSet<DatabaseId>,
     repairs: HashMap<DatabaseId, Repairs>,
     /// Orphaned workers, and when they were first seen.
-    strays: HashMap<String, Duration>,
+    orphans: HashMap<String, Duration>,
     /// What was reported to the operator in the last pass.
     told: HashSet<Finding>,
 }
@@ -113,13 +113,13 @@ impl Memory {
     }
 
     /// The remaining grace of each of these orphaned workers; forgets all others.
-    pub(super) fn grace_of(&mut self, strays: &[&str]) -> Vec<Duration> {
-        self.strays.retain(|id, _| strays.contains(&id.as_str()));
+    pub(super) fn grace_of(&mut self, orphans: &[&str]) -> Vec<Duration> {
+        self.orphans.retain(|id, _| orphans.contains(&id.as_str()));
         let watched = self.watched;
-        strays
+        orphans
             .iter()
-            .map(|id| *self.strays.entry((*id).to_owned()).or_insert(watched))
-            .map(|seen| (seen + STRAY_GRACE).saturating_sub(watched))
+            .map(|id| *self.orphans.entry((*id).to_owned()).or_insert(watched))
+            .map(|seen| (seen + ORPHAN_GRACE).saturating_sub(watched))
             .collect()
     }
 }

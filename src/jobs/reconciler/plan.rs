@@ -115,17 +115,17 @@ fn plan_strays(
     memory: &mut Memory,
     now: Timestamp,
 ) {
-    let is_stray = |it: &&Worker| !it.is_quarantined() && after.database(it.database).is_none();
-    let strays: Vec<&Worker> = workers.iter().filter(is_stray).collect();
-    let ids: Vec<&str> = strays.iter().map(|worker| worker.id.as_str()).collect();
+    let is_orphan = |it: &&Worker| !it.is_quarantined() && after.database(it.database).is_none();
+    let orphans: Vec<&Worker> = workers.iter().filter(is_orphan).collect();
+    let ids: Vec<&str> = orphans.iter().map(|worker| worker.id.as_str()).collect();
     let grace = memory.grace_of(&ids);
     // Workers in their grace period count for the disruption limit too.
-    let is_halted = strays.len() > most_at_once(workers.len());
-    for (stray, grace) in strays.into_iter().zip(grace) {
+    let is_halted = orphans.len() > most_at_once(workers.len());
+    for (orphan, grace) in orphans.into_iter().zip(grace) {
         let finding = Finding::Quarantine {
-            worker: stray.id.clone(),
-            name: stray.name.clone(),
-            labelled: stray.database,
+            worker: orphan.id.clone(),
+            name: orphan.name.clone(),
+            labelled: orphan.database,
         };
         if !grace.is_zero() {
             plan.waiting.push(Waiting {

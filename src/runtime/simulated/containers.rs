@@ -142,7 +142,7 @@ impl Containers {
         true
     }
 
-    pub(super) fn place_stray(
+    pub(super) fn place_orphan(
         &mut self,
         instance: InstanceId,
         database: DatabaseId,

@@ -138,8 +138,8 @@ impl SimulatedEngine {
     }
 
     /// Places a worker with a forge's label that the forge did not ask for. Returns its id.
-    pub fn place_stray(&self, instance: InstanceId, database: DatabaseId, name: &str) -> String {
-        self.change(|it| it.place_stray(instance, database, name.to_owned()))
+    pub fn place_orphan(&self, instance: InstanceId, database: DatabaseId, name: &str) -> String {
+        self.change(|it| it.place_orphan(instance, database, name.to_owned()))
     }
 
     /// Places somebody else's container. Returns its id.

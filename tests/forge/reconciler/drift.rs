@@ -52,7 +52,7 @@ async fn a_worker_of_no_database_is_set_aside_after_a_grace_and_removed_by_hand(
     let forge = HttpForge::new().await;
     let engine = forge.kept.engine.clone();
     engine.place_foreign("somebody-elses");
-    let stray = engine.place_stray(INSTANCE, database_id(0x57), "db-worker-old");
+    let orphan = engine.place_orphan(INSTANCE, database_id(0x57), "db-worker-old");
     forge.reconcile().await;
     assert_eq!(
         kinds(&drift(&forge).await),
@@ -60,7 +60,7 @@ async fn a_worker_of_no_database_is_set_aside_after_a_grace_and_removed_by_hand(
     );
     forge.watch(GRACE - Duration::from_secs(1)).await;
     assert_eq!(engine.names(), ["somebody-elses", "db-worker-old"]);
-    let path = format!("/v1/drift/workers/{stray}");
+    let path = format!("/v1/drift/workers/{orphan}");
     let early = forge.send("DELETE", &path, "").await;
     early.problem(404, "worker_not_found");
 
@@ -76,7 +76,7 @@ async fn a_worker_of_no_database_is_set_aside_after_a_grace_and_removed_by_hand(
         "it is dealt with"
     );
     let events = forge.get("/v1/events?kind=worker_quarantined").await.json();
-    assert_eq!(events["data"][0]["data"]["worker"], stray.as_str());
+    assert_eq!(events["data"][0]["data"]["worker"], orphan.as_str());
     assert_eq!(events["data"][0]["actor"], "reconciler");
 
     let token = forge.token("ops", "\"manage\"", "\"*\"").await;
@@ -95,7 +95,7 @@ async fn a_quarantine_that_was_cut_off_is_finished_by_the_next_look() {
     use dbforge::runtime::simulated::{Action, Fault};
     let forge = HttpForge::new().await;
     let engine = forge.kept.engine.clone();
-    engine.place_stray(INSTANCE, database_id(0x57), "db-worker-old");
+    engine.place_orphan(INSTANCE, database_id(0x57), "db-worker-old");
     forge.reconcile().await;
     engine.fail_next(Action::Quarantine, Fault::Unavailable, 1);
     forge.watch(GRACE).await;
@@ -111,18 +111,18 @@ async fn a_quarantine_that_was_cut_off_is_finished_by_the_next_look() {
 }
 
 #[tokio::test]
-async fn more_strays_than_the_fuse_lets_through_wait_for_a_persons_word() {
+async fn more_orphans_than_the_fuse_lets_through_wait_for_a_persons_word() {
     let forge = HttpForge::new().await;
     let engine = forge.kept.engine.clone();
     for n in 0..4 {
-        engine.place_stray(INSTANCE, database_id(0x60 + n), &format!("stray-{n}"));
+        engine.place_orphan(INSTANCE, database_id(0x60 + n), &format!("orphan-{n}"));
     }
     forge.reconcile().await;
     forge.watch(GRACE).await;
     let halted = drift(&forge).await;
     assert_eq!(halted["reconcile_halted"], true);
     assert_eq!(kinds(&halted), vec![pair("quarantine_worker", "halted"); 4]);
-    assert!(engine.names().iter().all(|it| it.starts_with("stray-")));
+    assert!(engine.names().iter().all(|it| it.starts_with("orphan-")));
     let metrics = forge.get("/metrics").await.text;
     assert!(metrics.contains("dbforge_reconcile_halted 1"), "{metrics}");
 
@@ -144,7 +144,7 @@ async fn more_strays_than_the_fuse_lets_through_wait_for_a_persons_word() {
 
     // Once is once, however often it is said.
     for n in 4..9 {
-        engine.place_stray(INSTANCE, database_id(0x60 + n), &format!("stray-{n}"));
+        engine.place_orphan(INSTANCE, database_id(0x60 + n), &format!("orphan-{n}"));
     }
     assert_eq!(allow().await.header("idempotent-replayed"), "true");
     forge.reconcile().await;
@@ -278,7 +278,7 @@ async fn what_cannot_be_seen_is_unknown_and_said_so() {
     let forge = HttpForge::new().await;
     let database = forge.ready("shop").await;
     let engine = forge.kept.engine.clone();
-    engine.place_stray(INSTANCE, database_id(0x57), "db-worker-old");
+    engine.place_orphan(INSTANCE, database_id(0x57), "db-worker-old");
     forge.reconcile().await;
     forge.watch(GRACE - Duration::from_secs(1)).await;
     engine.meddle(INSTANCE, database, Meddling::Remove);

@@ -47,14 +47,14 @@ fn folder_of(id: DatabaseId) -> PathBuf {
 struct Fleet(Vec<Worker>);
 
 impl Fleet {
-    fn of(databases: &[Found], strays: usize, quarantined: usize) -> Self {
+    fn of(databases: &[Found], orphans: usize, quarantined: usize) -> Self {
         let known = state().databases().zip(databases);
         let mut workers: Vec<Worker> = known.filter_map(|(it, found)| found.of(it.id)).collect();
-        workers.extend((0..strays + quarantined).map(|n| {
-            let name = format!("stray-{n}");
+        workers.extend((0..orphans + quarantined).map(|n| {
+            let name = format!("orphan-{n}");
             Worker {
                 id: format!("id-of-{name}"),
-                name: if n < strays {
+                name: if n < orphans {
                     name
                 } else {
                     format!("{QUARANTINED}{name}")
@@ -67,11 +67,11 @@ impl Fleet {
         Self(workers)
     }
 
-    fn strays(&self) -> usize {
-        let is_stray = |it: &&Worker| {
+    fn orphans(&self) -> usize {
+        let is_orphan = |it: &&Worker| {
             state().database(it.database).is_none() && !it.name.starts_with(QUARANTINED)
         };
-        self.0.iter().filter(is_stray).count()
+        self.0.iter().filter(is_orphan).count()
     }
 
     fn planned(&self, memory: &mut Memory, seconds: i64) -> Plan {
@@ -153,7 +153,7 @@ fn any_found() -> impl Strategy<Value = Found> {
 fn any_fleet() -> impl Strategy<Value = Fleet> {
     let databases = prop::collection::vec(any_found(), DATABASES);
     (databases, 0_usize..40, 0_usize..40)
-        .prop_map(|(databases, strays, settled)| Fleet::of(&databases, strays, settled))
+        .prop_map(|(databases, orphans, settled)| Fleet::of(&databases, orphans, settled))
 }
 
 /// What the fuse lets through of a fleet of this size.
@@ -165,16 +165,16 @@ proptest! {
     #[test]
     fn a_plan_that_was_carried_out_leaves_nothing_to_plan(mut fleet in any_fleet()) {
         let mut memory = Memory::default();
-        let (strays, size) = (fleet.strays(), fleet.0.len());
+        let (orphans, size) = (fleet.orphans(), fleet.0.len());
         // Two looks settle every database's worker.
         for seconds in [0, 1] {
             let plan = fleet.planned(&mut memory, seconds);
             fleet.apply(&plan);
         }
-        prop_assert_eq!(fleet.strays(), strays, "no stray is ended at first sight");
+        prop_assert_eq!(fleet.orphans(), orphans, "no orphan is ended at first sight");
         let settled = fleet.planned(&mut memory, 2);
         prop_assert_eq!(&settled.findings, &[]);
-        prop_assert_eq!(settled.waiting.len(), strays, "strays alone wait");
+        prop_assert_eq!(settled.waiting.len(), orphans, "orphans alone wait");
 
         for minute in 1..=6 {
             let plan = fleet.planned(&mut memory, minute * 60);
@@ -186,11 +186,11 @@ proptest! {
         prop_assert_eq!(&last.waiting, &[]);
         // A repair may have added a worker that was missing.
         let (small, large) = (bound(size), bound(size + DATABASES));
-        if strays <= small {
+        if orphans <= small {
             prop_assert_eq!(last, Plan::default());
-        } else if strays > large {
-            prop_assert_eq!(last.halted.len(), strays, "more than that is none");
-            prop_assert_eq!(fleet.strays(), strays);
+        } else if orphans > large {
+            prop_assert_eq!(last.halted.len(), orphans, "more than that is none");
+            prop_assert_eq!(fleet.orphans(), orphans);
         }
     }
 
@@ -209,7 +209,7 @@ proptest! {
                 continue;
             }
             seen += 1;
-            let strays = fleet.strays();
+            let orphans = fleet.orphans();
             let plan = fleet.planned(&mut memory, seconds);
             let missing = |it: &Finding| {
                 matches!(it, Finding::Repair { finding, .. } if finding.ends_with("it is missing"))
@@ -223,7 +223,7 @@ proptest! {
             prop_assert!(ended == 0 || seen > 3, "{} looks", seen);
             prop_assert!(ended <= bound(fleet.0.len()));
             fleet.apply(&plan);
-            prop_assert_eq!(fleet.strays(), strays - ended);
+            prop_assert_eq!(fleet.orphans(), orphans - ended);
         }
     }
 }
@@ -232,7 +232,7 @@ proptest! {
 #[derive(Debug, Clone)]
 enum Fate {
     Meddle(usize, Meddling),
-    Stray,
+    Orphan,
     Foreign,
     Away(bool),
     Partial(bool),
@@ -258,7 +258,7 @@ fn any_fate() -> impl Strategy<Value = Fate> {
     let fault = prop_oneof![Just(Fault::Unavailable), Just(Fault::LostReply)];
     prop_oneof![
         4 => (0..3_usize, meddling).prop_map(|(n, how)| Fate::Meddle(n, how)),
-        1 => Just(Fate::Stray),
+        1 => Just(Fate::Orphan),
         1 => Just(Fate::Foreign),
         1 => any::<bool>().prop_map(Fate::Away),
         1 => any::<bool>().prop_map(Fate::Partial),
@@ -276,14 +276,14 @@ async fn suffer(fates: Vec<Fate>) {
     for n in 0..3 {
         databases.push(forge.ready(&format!("shop-{n}")).await);
     }
-    let (mut strays, mut foreign) = (0, 0);
+    let (mut orphans, mut foreign) = (0, 0);
     for fate in fates {
         match fate {
             Fate::Meddle(n, how) => drop(engine.meddle(INSTANCE, databases[n], how)),
-            Fate::Stray => {
-                strays += 1;
-                let nobody = database_id(0x1_0000 + strays);
-                engine.place_stray(INSTANCE, nobody, &format!("stray-{strays}"));
+            Fate::Orphan => {
+                orphans += 1;
+                let nobody = database_id(0x1_0000 + orphans);
+                engine.place_orphan(INSTANCE, nobody, &format!("orphan-{orphans}"));
             }
             Fate::Foreign => {
                 foreign += 1;
@@ -326,8 +326,8 @@ async fn suffer(fates: Vec<Fate>) {
         let is_well = state == DatabaseState::Ready && its[0].state == WorkerState::Healthy;
         assert!(is_well || state == DatabaseState::Degraded, "{its:?}");
     }
-    let kept = workers.iter().filter(|it| it.name.contains("stray-"));
-    assert_eq!(kept.count() as u64, strays, "no stray is ever removed");
+    let kept = workers.iter().filter(|it| it.name.contains("orphan-"));
+    assert_eq!(kept.count() as u64, orphans, "no orphan is ever removed");
 }
 
 proptest! {

@@ -21,7 +21,7 @@ async fn two_forges_on_one_engine_repair_and_set_aside_their_own_alone() {
     let theirs = TestForge::found(ours.kept.neighbour(NEIGHBOUR)).await;
     let engine = ours.kept.engine.clone();
     let (shop, store) = (ours.ready("shop").await, theirs.ready("store").await);
-    engine.place_stray(NEIGHBOUR, database_id(0x57), "their-stray");
+    engine.place_orphan(NEIGHBOUR, database_id(0x57), "their-orphan");
     engine.meddle(NEIGHBOUR, store, Meddling::Exit);
     engine.meddle(INSTANCE, shop, Meddling::Remove);
 
@@ -30,7 +30,7 @@ async fn two_forges_on_one_engine_repair_and_set_aside_their_own_alone() {
     }
     ours.watch(Duration::from_secs(600)).await;
     let names = engine.names();
-    assert!(names.contains(&"their-stray".to_owned()), "{names:?}");
+    assert!(names.contains(&"their-orphan".to_owned()), "{names:?}");
     let of = |forge: &TestForge| {
         let runtime = forge.job_context.runtime.clone();
         async move { runtime.list().await.unwrap() }
@@ -45,11 +45,11 @@ async fn two_forges_on_one_engine_repair_and_set_aside_their_own_alone() {
 
     theirs.reconcile().await;
     theirs.watch(Duration::from_secs(300)).await;
-    let (strays, workers): (Vec<_>, Vec<_>) = of(&theirs)
+    let (orphans, workers): (Vec<_>, Vec<_>) = of(&theirs)
         .await
         .into_iter()
         .partition(|it| it.is_quarantined());
-    assert_eq!(strays.len(), 1);
+    assert_eq!(orphans.len(), 1);
     assert_eq!(workers[0].state.as_str(), "healthy");
     assert_eq!(ours.reconcile().await, []);
 }
@@ -92,7 +92,7 @@ async fn a_log_that_takes_no_events_switches_the_reconciler_off() {
     let forge = HttpForge::found(kept).await;
     let database = forge.ready("shop").await;
     let engine = forge.kept.engine.clone();
-    engine.place_stray(INSTANCE, database_id(0x57), "stray");
+    engine.place_orphan(INSTANCE, database_id(0x57), "orphan");
     engine.meddle(INSTANCE, database, Meddling::Exit);
     let reason = "the journal and its copy tell different stories".to_owned();
     log.set(AppendError::ReadOnly { reason });
@@ -108,7 +108,7 @@ async fn a_log_that_takes_no_events_switches_the_reconciler_off() {
         drift["trouble"].as_str().unwrap().contains("read-only"),
         "{drift}"
     );
-    assert!(engine.names().contains(&"stray".to_owned()));
+    assert!(engine.names().contains(&"orphan".to_owned()));
     let workers = forge.job_context.runtime.list().await.unwrap();
     assert!(workers.iter().any(|it| it.state.as_str() == "exited"));
 }

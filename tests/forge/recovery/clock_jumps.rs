@@ -131,15 +131,15 @@ async fn a_jump_forgives_no_worker_that_was_replaced_just_now() {
 async fn no_grace_passes_unwatched() {
     let forge = TestForge::new().await;
     let engine = forge.kept.engine.clone();
-    engine.place_stray(INSTANCE, database_id(0x57), "stray");
+    engine.place_orphan(INSTANCE, database_id(0x57), "orphan");
     forge.reconcile().await;
     forge.kept.clock.advance(HOUR * 10);
     assert_eq!(forge.reconcile().await, [], "two minutes of five");
     set_back(&forge, HOUR * 20);
     assert_eq!(forge.reconcile().await, []);
-    assert_eq!(engine.names(), ["stray"]);
+    assert_eq!(engine.names(), ["orphan"]);
     forge.watch(Duration::from_secs(179)).await;
-    assert_eq!(engine.names(), ["stray"]);
+    assert_eq!(engine.names(), ["orphan"]);
     forge.watch(Duration::from_secs(1)).await;
-    assert_eq!(engine.names(), ["quarantined-stray"]);
+    assert_eq!(engine.names(), ["quarantined-orphan"]);
 }

@@ -165,7 +165,7 @@ async fn a_worker_removed_or_renamed_by_hand_is_told_as_it_is() {
 async fn strays_are_listed_and_foreign_containers_are_not_touched() {
     let (forge, spec, _) = forge_with_a_worker().await;
     let unknown = DatabaseId(RandomIds.fresh());
-    forge.engine.place_stray(forge.instance, unknown, "stray");
+    forge.engine.place_orphan(forge.instance, unknown, "orphan");
     let wanted = forge.spec("blog");
     forge.engine.place_foreign(&wanted.name);
 
@@ -181,7 +181,7 @@ async fn strays_are_listed_and_foreign_containers_are_not_touched() {
         .unwrap();
     assert_eq!(
         forge.engine.names(),
-        [spec.name.as_str(), "stray", &wanted.name]
+        [spec.name.as_str(), "orphan", &wanted.name]
     );
 }
 
