@@ -5,7 +5,7 @@ mod runtime_choice;
 
 use crate::clock::{Clock, IdSource, RandomIds, SystemClock};
 use crate::config::Config;
-use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError, checkpoint};
+use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError, state_snapshot};
 use crate::data::{DataPlane, LayoutError, check_layout};
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, InstanceId};
@@ -149,7 +149,7 @@ impl App {
         let data = Arc::new(open_data(&data_dir, &config)?);
         let control_db = open_control_db(&forge_dir, log.clone())?;
         let read_model = control_db.clone();
-        let state = checkpoint::restore(&forge_dir, log.as_ref())?;
+        let state = state_snapshot::restore(&forge_dir, log.as_ref())?;
         let control = Arc::new(ControlPlane::start_at(
             state,
             log,
@@ -184,7 +184,7 @@ impl App {
         let signed = gateway.service.checkpoints.clone();
         let (stop_serving, serving) = serve(listener, gateway)?;
         let (ticker, stop_working, mut working) = work(&job_context, signed).await?;
-        working.spawn(checkpoint::keep(
+        working.spawn(state_snapshot::keep(
             control.clone(),
             forge_dir.into(),
             stop_working.clone(),

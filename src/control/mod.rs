@@ -2,9 +2,9 @@
 //!
 //! [`ControlPlane::submit`] is the only way to add events. Readers take the [`Present`], which
 //! shows nothing that is not on disk yet.
-pub mod checkpoint;
 pub mod past;
 mod repeats;
+pub mod state_snapshot;
 mod writer;
 
 use self::past::Moment;

@@ -1,7 +1,7 @@
 //! A saved fold changes nothing but the time that a start takes.
 use crate::support::gateway_process::GatewayProcess;
 use crate::support::test_forge::TestForge;
-use dbforge::control::{checkpoint, fold};
+use dbforge::control::{fold, state_snapshot};
 use dbforge::domain::command::Command;
 use dbforge::domain::ids::Sequence;
 use dbforge::event_log::EventLog;
@@ -37,8 +37,8 @@ async fn a_checkpoint_and_the_events_behind_it_are_the_whole_fold_wherever_it_wa
         kept.log = std::sync::Arc::new(early);
         let folder = TempDir::new().unwrap();
         let then = TestForge::start(kept);
-        checkpoint::save(folder.path(), &then.control).unwrap();
-        let restored = checkpoint::restore(folder.path(), forge.kept.log.as_ref()).unwrap();
+        state_snapshot::save(folder.path(), &then.control).unwrap();
+        let restored = state_snapshot::restore(folder.path(), forge.kept.log.as_ref()).unwrap();
         assert_eq!(restored, whole, "saved at event {end}");
     }
 }
@@ -64,23 +64,23 @@ async fn a_damaged_or_foreign_checkpoint_is_left_aside() {
     let forge = eventful().await;
     let whole = fold(forge.kept.log.as_ref()).unwrap();
     let folder = TempDir::new().unwrap();
-    checkpoint::save(folder.path(), &forge.control).unwrap();
+    state_snapshot::save(folder.path(), &forge.control).unwrap();
     let file = folder.path().join("checkpoint");
     let good = fs::read(&file).unwrap();
     for at in (0..good.len()).step_by(7) {
         let mut damaged = good.clone();
         damaged[at] ^= 1;
         fs::write(&file, &damaged).unwrap();
-        let restored = checkpoint::restore(folder.path(), forge.kept.log.as_ref()).unwrap();
+        let restored = state_snapshot::restore(folder.path(), forge.kept.log.as_ref()).unwrap();
         assert_eq!(restored, whole, "byte {at} is another");
         fs::write(&file, &good[..at]).unwrap();
-        let restored = checkpoint::restore(folder.path(), forge.kept.log.as_ref()).unwrap();
+        let restored = state_snapshot::restore(folder.path(), forge.kept.log.as_ref()).unwrap();
         assert_eq!(restored, whole, "cut at {at}");
     }
     fs::write(&file, &good).unwrap();
     let other = TestForge::new().await;
     other.ready("elsewhere").await;
-    let restored = checkpoint::restore(folder.path(), other.kept.log.as_ref()).unwrap();
+    let restored = state_snapshot::restore(folder.path(), other.kept.log.as_ref()).unwrap();
     assert_eq!(restored, fold(other.kept.log.as_ref()).unwrap());
 }
 
