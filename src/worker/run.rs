@@ -26,17 +26,17 @@ async fn until_told_to_end() -> io::Result<()> {
     let mut child = signal(SignalKind::child())?;
     // Printed when the handlers are there: who reads it may stop us from then on.
     writeln!(io::stdout(), "worker: ready")?;
-    bury_the_dead(); // those who died before the handlers were there
+    reap_children(); // those who died before the handlers were there
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = child.recv() => bury_the_dead(),
+            _ = child.recv() => reap_children(),
         }
     }
 }
 
 /// Signals of one kind are merged, so each may stand for several children.
-fn bury_the_dead() {
+fn reap_children() {
     while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
 }

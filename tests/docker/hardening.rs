@@ -1,4 +1,4 @@
-//! What the engine says of a worker's walls, one by one.
+//! What the engine says of a worker's hardening, one by one.
 use crate::support::runtime_contract::{TestForge, ids, until_healthy};
 use crate::support::{DockerForge, docker};
 use bollard::models::{ContainerInspectResponse, HostConfig, RestartPolicyNameEnum};

@@ -80,7 +80,7 @@ pub(super) fn container(
         healthcheck: Some(health_check()),
         host_config: Some(HostConfig {
             mounts: Some(vec![folder(config, spec)?]),
-            ..walls(spec)
+            ..hardening(spec)
         }),
         ..Default::default()
     })
@@ -96,7 +96,7 @@ fn labels(spec: &WorkerSpec) -> HashMap<String, String> {
     ])
 }
 
-fn walls(spec: &WorkerSpec) -> HostConfig {
+fn hardening(spec: &WorkerSpec) -> HostConfig {
     let memory = i64::try_from(spec.memory_bytes).unwrap_or(i64::MAX);
     HostConfig {
         readonly_rootfs: Some(true),
