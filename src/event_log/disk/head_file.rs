@@ -1,4 +1,4 @@
-//! The file `HEAD`: a witness of how far the log once reached.
+//! The file `HEAD`: a high-water mark of the log.
 //!
 //! One line, `<sequence> <hash> <time ms> <crc32c of what is before>`. It is replaced as a whole
 //! and never decides anything but that events are missing.
@@ -14,7 +14,7 @@ const NAME: &str = "HEAD";
 
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Witness {
+pub(super) enum HighWaterMark {
     Missing,
     /// It cannot be read, or is not what was written: why.
     Damaged(String),
@@ -23,14 +23,14 @@ pub(super) enum Witness {
 }
 
 /// Reads the file in `folder`.
-pub(super) fn read(folder: &Path) -> Witness {
+pub(super) fn read(folder: &Path) -> HighWaterMark {
     match fs::read_to_string(folder.join(NAME)) {
         Ok(line) => parse(&line).map_or_else(
-            || Witness::Damaged("its checksum does not match".to_owned()),
-            Witness::Reached,
+            || HighWaterMark::Damaged("its checksum does not match".to_owned()),
+            HighWaterMark::Reached,
         ),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Witness::Missing,
-        Err(error) => Witness::Damaged(error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => HighWaterMark::Missing,
+        Err(error) => HighWaterMark::Damaged(error.to_string()),
     }
 }
 

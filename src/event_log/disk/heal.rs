@@ -2,9 +2,9 @@
 //!
 //! A new journal is written beside the damaged one and synced before the two change places, so
 //! that a crash in between leaves one of them whole. The damaged one is never deleted.
-use super::evidence::Places;
+use super::inspection::Places;
 use super::salvage::SalvagedLog;
-use super::whole::DISTRUSTED;
+use super::verified_log::DISTRUSTED;
 use crate::event_log::journal::segment::{self, Location};
 use crate::event_log::journal::writer::JournalWriter;
 use std::fs;

@@ -1,6 +1,6 @@
 //! Bringing the index to where the journal is, or making it again.
-use super::evidence::{IndexState, Places};
 use super::heal;
+use super::inspection::{IndexState, Places};
 use super::report::Finding;
 use crate::domain::event::recorded::{Hash, Head};
 use crate::domain::ids::Sequence;

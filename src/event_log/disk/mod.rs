@@ -3,17 +3,17 @@
 //! Appending is: link the group to the head, write it to the journal, `fdatasync`, add it to the
 //! index, show it to readers. Whatever fails before the sync ends leaves nothing behind; what
 //! fails after it costs speed and no event.
-mod evidence;
 mod head_file;
 mod heal;
 mod indexing;
+mod inspection;
 mod open;
+mod pending_report;
 mod reads;
 mod report;
 mod reserve;
 mod salvage;
-mod untold;
-mod whole;
+mod verified_log;
 
 pub use self::report::{Finding, OpenError, OpenReport, Segments};
 pub use self::reserve::room_for_commands;
@@ -21,7 +21,7 @@ pub use self::reserve::room_for_commands;
 use self::reads::Span;
 use self::reserve::Reserve;
 use self::salvage::SalvagedLog;
-use self::whole::WholeLog;
+use self::verified_log::VerifiedLog;
 use super::chain;
 use super::journal::writer::{JournalWriter, SEGMENT_BYTES, WriteError};
 use super::{AppendError, EventLog, ReadError};
@@ -72,7 +72,7 @@ pub struct DiskEventLog {
 /// Where events are read.
 #[derive(Debug)]
 enum History {
-    Whole(WholeLog),
+    Verified(VerifiedLog),
     Salvaged(SalvagedLog),
 }
 
@@ -94,7 +94,7 @@ impl DiskEventLog {
     fn flush(&self, writer: &mut Writer, head: &Head) {
         writer.unflushed_commits = 0;
         writer.since_flush = Stopwatch::start();
-        if let History::Whole(log) = &self.history {
+        if let History::Verified(log) = &self.history {
             log.flush();
         }
         write_head_file(&self.folder, head);
@@ -124,7 +124,7 @@ impl EventLog for DiskEventLog {
             return Err(AppendError::ReadOnly { reason });
         }
         let group = chain::record_group(self.head(), expected_end, commits)?;
-        let (History::Whole(log), Some(journal)) = (&self.history, &mut writer.journal) else {
+        let (History::Verified(log), Some(journal)) = (&self.history, &mut writer.journal) else {
             return Err(self.turn_read_only("it was opened read-only".to_owned()));
         };
         if group.commits.is_empty() {
@@ -142,7 +142,7 @@ impl EventLog for DiskEventLog {
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = group.head;
         let is_healing = |it: &RecordedEvent| matches!(it.event, Event::LogHealed(_));
         if group.events.iter().any(is_healing) {
-            untold::remove(&self.folder);
+            pending_report::remove(&self.folder);
         }
         writer.unflushed_commits += group.commits.len();
         if appended.sealed
@@ -160,7 +160,7 @@ impl EventLog for DiskEventLog {
             return Ok(Vec::new());
         }
         match &self.history {
-            History::Whole(log) => log.read_after(span),
+            History::Verified(log) => log.read_after(span),
             History::Salvaged(log) => reads::all(log.commits_from(after.0.saturating_add(1)), span),
         }
         .map_err(|reason| ReadError { after, reason })
@@ -176,7 +176,7 @@ impl EventLog for DiskEventLog {
             return Err(ReadError { after, reason });
         }
         match &self.history {
-            History::Whole(log) => log.read_each(sequences),
+            History::Verified(log) => log.read_each(sequences),
             History::Salvaged(log) => reads::each(sequences, |span| {
                 reads::all(log.commits_from(span.after.saturating_add(1)), span)
             }),
@@ -195,7 +195,7 @@ impl EventLog for DiskEventLog {
             return Ok(Vec::new());
         }
         match &self.history {
-            History::Whole(log) => log.read_stream(stream, span),
+            History::Verified(log) => log.read_stream(stream, span),
             History::Salvaged(log) => {
                 reads::of_stream(log.commits_from(after.0.saturating_add(1)), stream, span)
             }
@@ -213,7 +213,7 @@ impl EventLog for DiskEventLog {
             return Ok(None);
         }
         match &self.history {
-            History::Whole(log) => log.find_idempotent(owner, key, end),
+            History::Verified(log) => log.find_idempotent(owner, key, end),
             History::Salvaged(log) => reads::with_key(log.commits_from(1), owner, key, end),
         }
         .map_err(|reason| ReadError {
@@ -247,7 +247,7 @@ impl EventLog for DiskEventLog {
     }
 }
 
-/// Writes the witness of how far the log reaches. That it is missing or old harms nothing while
+/// Writes the high-water mark of the log. A missing or old one does no harm while
 /// both copies are well, so a failure is told and not final.
 fn write_head_file(folder: &Path, head: &Head) {
     if head.sequence == Sequence(0) {

@@ -1,12 +1,12 @@
 //! Opening: gather what every part says, then go on, heal and look again, or open read-only.
-use super::evidence::{Evidence, IndexState, Places};
-use super::head_file::Witness;
+use super::head_file::HighWaterMark;
 use super::indexing::Indexing;
+use super::inspection::{IndexState, Inspection, Places};
+use super::pending_report;
 use super::report::{Finding, OpenError, OpenReport, Segments};
 use super::reserve::Reserve;
 use super::salvage::SalvagedLog;
-use super::untold;
-use super::whole::WholeLog;
+use super::verified_log::VerifiedLog;
 use super::{DiskEventLog, History, Settings, Writer, heal, write_head_file};
 use crate::clock::{Deadline, Stopwatch};
 use crate::domain::event::recorded::Head;
@@ -41,25 +41,25 @@ impl DiskEventLog {
         heal::finish_exchange(&places)
             .map_err(OpenError::io("ending the exchange of journals in", folder))?;
         let gather =
-            || Evidence::gather(&places).map_err(OpenError::io("listing", &places.journal));
+            || Inspection::gather(&places).map_err(OpenError::io("listing", &places.journal));
         let mut findings = Vec::new();
-        let mut evidence = gather()?;
-        if let Some(reason) = evidence.contradiction() {
+        let mut inspection = gather()?;
+        if let Some(reason) = inspection.contradiction() {
             let _held_off = archive::hold_off(folder)
                 .map_err(OpenError::io("keeping to itself the journal in", folder))?;
-            match heal(&places, settings, evidence, reason)? {
+            match heal(&places, settings, inspection, reason)? {
                 Healing::Done(done) => findings = done,
                 Healing::Impossible(salvaged, reason) => {
                     return Ok(open_read_only(lock, &places, *salvaged, reason));
                 }
             }
-            evidence = gather()?;
+            inspection = gather()?;
         }
-        if let Some(reason) = evidence.contradiction() {
-            let salvaged = salvage(&places, evidence.index)?;
+        if let Some(reason) = inspection.contradiction() {
+            let salvaged = salvage(&places, inspection.index)?;
             return Ok(open_read_only(lock, &places, salvaged, reason));
         }
-        open_whole(lock, &places, settings, evidence, findings)
+        open_verified(lock, &places, settings, inspection, findings)
     }
 }
 
@@ -72,14 +72,14 @@ enum Healing {
 fn heal(
     places: &Places,
     settings: Settings,
-    evidence: Evidence,
+    inspection: Inspection,
     reason: String,
 ) -> Result<Healing, OpenError> {
-    let furthest = evidence.furthest();
-    let ends = evidence.head;
-    let is_damaged = matches!(evidence.walk.rest, Rest::Damage(_));
-    let has_index = matches!(evidence.index, IndexState::Open(_));
-    let salvaged = salvage(places, evidence.index)?;
+    let furthest = inspection.furthest();
+    let ends = inspection.head;
+    let is_damaged = matches!(inspection.walk.rest, Rest::Damage(_));
+    let has_index = matches!(inspection.index, IndexState::Open(_));
+    let salvaged = salvage(places, inspection.index)?;
     let head = salvaged.head();
     if head.sequence.0 < furthest {
         let verifies_to = head.sequence;
@@ -89,12 +89,12 @@ fn heal(
         };
         return Ok(Healing::Impossible(Box::new(salvaged), reason));
     }
-    let earlier = untold::read(&places.folder);
-    untold::begin(&places.folder, earlier.as_ref(), head.sequence, &reason);
-    let index_is_right = salvaged.holds(&evidence.index_head);
-    let witness_is_right = match &evidence.witness {
-        Witness::Reached(reached) => salvaged.holds(reached),
-        Witness::Missing | Witness::Damaged(_) => true,
+    let earlier = pending_report::read(&places.folder);
+    pending_report::begin(&places.folder, earlier.as_ref(), head.sequence, &reason);
+    let index_is_right = salvaged.holds(&inspection.index_head);
+    let mark_is_right = match &inspection.high_water_mark {
+        HighWaterMark::Reached(reached) => salvaged.holds(reached),
+        HighWaterMark::Missing | HighWaterMark::Damaged(_) => true,
     };
     let mut done = Vec::new();
     let rewrites = is_damaged || head != ends || !salvaged.is_in_the_journal();
@@ -105,7 +105,7 @@ fn heal(
                 aside,
             }),
             Err(error) => {
-                untold::take_back(&places.folder, earlier.as_ref());
+                pending_report::take_back(&places.folder, earlier.as_ref());
                 let reason = format!("{reason}; it could not be healed: {error}");
                 return Ok(Healing::Impossible(Box::new(salvaged), reason));
             }
@@ -122,7 +122,7 @@ fn heal(
         }
     }
     write_head_file(&places.folder, &head);
-    if !witness_is_right {
+    if !mark_is_right {
         done.push(Finding::HeadFileReplaced { reason });
     }
     Ok(Healing::Done(done))
@@ -154,44 +154,49 @@ fn open_read_only(
     (log, report)
 }
 
-fn open_whole(
+fn open_verified(
     lock: File,
     places: &Places,
     settings: Settings,
-    evidence: Evidence,
+    inspection: Inspection,
     mut findings: Vec<Finding>,
 ) -> Result<(DiskEventLog, OpenReport), OpenError> {
-    let head = evidence.head;
-    let damage = match (&evidence.index, &evidence.witness) {
-        (IndexState::Failed(reason), _) | (_, Witness::Damaged(reason)) => Some(reason),
+    let head = inspection.head;
+    let damage = match (&inspection.index, &inspection.high_water_mark) {
+        (IndexState::Failed(reason), _) | (_, HighWaterMark::Damaged(reason)) => Some(reason),
         _ => None,
     };
-    let untold = untold::read(&places.folder);
+    let pending_report = pending_report::read(&places.folder);
     if let Some(damage) = damage {
-        untold::begin(&places.folder, untold.as_ref(), head.sequence, damage);
+        pending_report::begin(
+            &places.folder,
+            pending_report.as_ref(),
+            head.sequence,
+            damage,
+        );
     }
     make_folder(&places.journal)?;
-    let writer = JournalWriter::open(&places.journal, settings.segment_bytes, evidence.walk.end)
+    let writer = JournalWriter::open(&places.journal, settings.segment_bytes, inspection.walk.end)
         .map_err(OpenError::io("opening the end of", &places.journal))?;
-    if let Rest::Torn { bytes } = evidence.walk.rest {
+    if let Rest::Torn { bytes } = inspection.walk.rest {
         findings.push(Finding::TornTailCut { bytes });
     }
-    let journal = JournalReader::new(&places.journal, evidence.marks);
+    let journal = JournalReader::new(&places.journal, inspection.marks);
     let indexing = Indexing {
         places,
         journal: &journal,
         head,
     };
-    let indexed = (evidence.index_head, evidence.indexed_streams);
-    let index = indexing.ready_index(evidence.index, indexed, &mut findings);
-    if let Witness::Damaged(reason) = &evidence.witness {
+    let indexed = (inspection.index_head, inspection.indexed_streams);
+    let index = indexing.ready_index(inspection.index, indexed, &mut findings);
+    if let HighWaterMark::Damaged(reason) = &inspection.high_water_mark {
         let reason = reason.clone();
         findings.push(Finding::HeadFileReplaced { reason });
     }
-    if evidence.witness != Witness::Reached(head) {
+    if inspection.high_water_mark != HighWaterMark::Reached(head) {
         write_head_file(&places.folder, &head);
     }
-    let history = History::Whole(WholeLog::new(&places.folder, journal, index));
+    let history = History::Verified(VerifiedLog::new(&places.folder, journal, index));
     let log = log_with(lock, places, history, Some(writer), head);
     let mut report = OpenReport {
         head,
@@ -199,13 +204,13 @@ fn open_whole(
         findings,
         read_only: None,
     };
-    let before = untold.and_then(|it| it.detail(&log, report.healed().as_deref()));
+    let before = pending_report.and_then(|it| it.detail(&log, report.healed().as_deref()));
     if let Some(detail) = before {
         report.findings.push(Finding::HealedBefore { detail });
     }
     match report.healed() {
-        Some(detail) => untold::write(&places.folder, head.sequence, &detail),
-        None => untold::remove(&places.folder),
+        Some(detail) => pending_report::write(&places.folder, head.sequence, &detail),
+        None => pending_report::remove(&places.folder),
     }
     Ok((log, report))
 }

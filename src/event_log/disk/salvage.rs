@@ -3,7 +3,7 @@
 //! Every good frame of the journal, before or behind damage, and every commit of the index is a
 //! candidate for its place; the chain decides. The history is read in place: nothing is written.
 use super::reads::Commit;
-use super::whole::body_of;
+use super::verified_log::body_of;
 use crate::domain::event::recorded::{Hash, Head};
 use crate::event_log::chain;
 use crate::event_log::codec::StoredCommit;
@@ -95,9 +95,9 @@ impl SalvagedLog {
         })
     }
 
-    /// Whether the event that `witness` tells of is part of it.
-    pub(super) fn holds(&self, witness: &Head) -> bool {
-        let sequence = witness.sequence.0;
+    /// Whether it contains the event of `high_water_mark`.
+    pub(super) fn holds(&self, high_water_mark: &Head) -> bool {
+        let sequence = high_water_mark.sequence.0;
         if sequence == 0 {
             return true;
         }
@@ -107,7 +107,7 @@ impl SalvagedLog {
             .is_some_and(|events| {
                 events
                     .iter()
-                    .any(|it| it.sequence.0 == sequence && it.hash == witness.hash)
+                    .any(|it| it.sequence.0 == sequence && it.hash == high_water_mark.hash)
             })
     }
 

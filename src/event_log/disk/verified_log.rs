@@ -1,4 +1,4 @@
-//! Reading a log whose journal is whole. The journal has the events in the order of their
+//! Reads a log whose journal was verified. The journal has the events in the order of their
 //! sequences; the index finds those of a stream and of an idempotency key, and stands in for the
 //! journal where that cannot be read.
 use super::reads::{self, Commit, Span};
@@ -21,9 +21,9 @@ pub(super) const DISTRUSTED: &str = "events.sled.distrusted";
 /// Between two warnings that the journal cannot be read.
 const WARNING_PAUSE: Duration = Duration::from_secs(10);
 
-/// A whole journal, and mostly an index.
+/// A verified journal, and usually an index.
 #[derive(Debug)]
-pub(super) struct WholeLog {
+pub(super) struct VerifiedLog {
     folder: PathBuf,
     journal: JournalReader,
     index: Option<Index>,
@@ -33,7 +33,7 @@ pub(super) struct WholeLog {
     warned: Mutex<Option<Stopwatch>>,
 }
 
-impl WholeLog {
+impl VerifiedLog {
     pub(super) fn new(folder: &Path, journal: JournalReader, index: Option<Index>) -> Self {
         Self {
             folder: folder.to_owned(),

@@ -16,14 +16,14 @@ const NAME: &str = "healed";
 
 /// What was healed, and where the log ended then.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Untold {
+pub(super) struct PendingReport {
     after: Sequence,
     detail: String,
 }
 
 /// Notes that damage is about to be healed in a log that ends at `after`, beside what an earlier
 /// open has left.
-pub(super) fn begin(folder: &Path, earlier: Option<&Untold>, after: Sequence, reason: &str) {
+pub(super) fn begin(folder: &Path, earlier: Option<&PendingReport>, after: Sequence, reason: &str) {
     match earlier {
         Some(earlier) if earlier.detail.contains(reason) => {}
         Some(earlier) => write(
@@ -36,7 +36,7 @@ pub(super) fn begin(folder: &Path, earlier: Option<&Untold>, after: Sequence, re
 }
 
 /// Puts back what an earlier open has left: nothing was healed since.
-pub(super) fn take_back(folder: &Path, earlier: Option<&Untold>) {
+pub(super) fn take_back(folder: &Path, earlier: Option<&PendingReport>) {
     match earlier {
         Some(earlier) => write(folder, earlier.after, &earlier.detail),
         None => remove(folder),
@@ -52,16 +52,16 @@ pub(super) fn write(folder: &Path, after: Sequence, detail: &str) {
 }
 
 /// What an earlier open left, if anything that can be read.
-pub(super) fn read(folder: &Path) -> Option<Untold> {
+pub(super) fn read(folder: &Path) -> Option<PendingReport> {
     let text = fs::read_to_string(folder.join(NAME)).ok()?;
     let (after, detail) = text.split_once('\n')?;
-    Some(Untold {
+    Some(PendingReport {
         after: Sequence(after.parse().ok()?),
         detail: detail.to_owned(),
     })
 }
 
-impl Untold {
+impl PendingReport {
     /// What still has to be told: nothing when `log` has the event, whose place is right behind
     /// the healing, or when `now` says it again.
     pub(super) fn detail(self, log: &DiskEventLog, now: Option<&str>) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What the journal, the index and `HEAD` say about the log, before anything is changed.
-use super::head_file::{self, Witness};
-use super::whole::DISTRUSTED;
+use super::head_file::{self, HighWaterMark};
+use super::verified_log::DISTRUSTED;
 use crate::domain::event::recorded::Head;
 use crate::domain::ids::Sequence;
 use crate::event_log::chain;
@@ -34,10 +34,10 @@ impl Places {
 }
 
 /// What each part says.
-pub(super) struct Evidence {
+pub(super) struct Inspection {
     pub(super) index: IndexState,
     pub(super) index_head: Head,
-    pub(super) witness: Witness,
+    pub(super) high_water_mark: HighWaterMark,
     /// Where the journal's good frames end.
     pub(super) head: Head,
     pub(super) walk: Walk,
@@ -46,7 +46,7 @@ pub(super) struct Evidence {
     pub(super) indexed_streams: StreamEnds,
     furthest: u64,
     index_agrees: bool,
-    witness_agrees: bool,
+    mark_agrees: bool,
 }
 
 /// The state of the index's folder.
@@ -58,23 +58,23 @@ pub(super) enum IndexState {
     Failed(String),
 }
 
-impl Evidence {
+impl Inspection {
     /// Asks every part. Only opening the index may change anything, and only in the index.
     ///
     /// # Errors
     /// When the journal's folder cannot be listed.
     pub(super) fn gather(places: &Places) -> io::Result<Self> {
-        let witness = head_file::read(&places.folder);
+        let high_water_mark = head_file::read(&places.folder);
         let (index, index_head) = open_index(places);
-        let reached = match &witness {
-            Witness::Reached(head) => *head,
-            Witness::Missing | Witness::Damaged(_) => Head::default(),
+        let reached = match &high_water_mark {
+            HighWaterMark::Reached(head) => *head,
+            HighWaterMark::Missing | HighWaterMark::Damaged(_) => Head::default(),
         };
         let mut head = Head::default();
         let mut marks = Marks::default();
         let mut indexed_streams = StreamEnds::new();
         let mut index_agrees = index_head == Head::default();
-        let mut witness_agrees = reached == Head::default();
+        let mut mark_agrees = reached == Head::default();
         let mut furthest = reached.sequence.max(index_head.sequence).0;
         let mut beyond_accepted = 0;
         // Up to there the index or `HEAD` holds the hash that the journal's must lead to.
@@ -103,7 +103,7 @@ impl Evidence {
             }
             index_agrees |= commit.last_sequence() == index_head.sequence.0
                 && commit.last_hash() == index_head.hash;
-            witness_agrees |= commit.hash_of(reached.sequence.0) == Some(reached.hash);
+            mark_agrees |= commit.hash_of(reached.sequence.0) == Some(reached.hash);
             head = Head {
                 sequence: Sequence(commit.last_sequence()),
                 hash: commit.last_hash(),
@@ -125,14 +125,14 @@ impl Evidence {
         Ok(Self {
             index,
             index_head,
-            witness,
+            high_water_mark,
             head,
             walk,
             marks,
             indexed_streams,
             furthest,
             index_agrees,
-            witness_agrees,
+            mark_agrees,
         })
     }
 
@@ -148,7 +148,7 @@ impl Evidence {
                 "the journal ends at event {ends}, but the index reached event {reached}"
             ));
         }
-        if let Witness::Reached(reached) = &self.witness
+        if let HighWaterMark::Reached(reached) = &self.high_water_mark
             && reached.sequence > ends
         {
             let reached = reached.sequence;
@@ -159,7 +159,7 @@ impl Evidence {
         if !self.index_agrees {
             return Some("the journal and the index hold different histories".to_owned());
         }
-        if !self.witness_agrees {
+        if !self.mark_agrees {
             return Some("the journal and HEAD tell of different histories".to_owned());
         }
         None
