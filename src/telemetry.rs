@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-/// Crates that say at every start what nobody needs to know.
+/// Crates that log irrelevant messages at every start.
 const CHATTY: &str = "tokio_cron_scheduler=warn";
 
 /// Starts writing traces to the standard error.

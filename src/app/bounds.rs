@@ -56,7 +56,7 @@ pub(super) fn of_sql(config: &Config) -> DataConfig {
     let sql = config.sql;
     let defaults = DataConfig::default();
     DataConfig {
-        // Only root can give folders away, and only root's workers run as somebody else.
+        // Only root can change a folder's owner, and only root's workers run as another user.
         owner: geteuid().is_root().then(|| worker_user(config)),
         default_max_rows: sql.max_rows as u64,
         default_max_bytes: sql.max_result_bytes,

@@ -1,4 +1,4 @@
-//! What makes a data folder this forge's: the folder itself, its identity, its root token.
+//! Prepares the data folder: the folder itself, its identity, its root token.
 use super::StartError;
 use crate::config::Secret;
 use crate::domain::ids::InstanceId;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Random bytes of a token: too many to guess.
 const TOKEN_BYTES: usize = 32;
 
-/// Why the root token cannot be had.
+/// Why the root token is unavailable.
 #[derive(Debug, thiserror::Error)]
 #[error("the root token in {} could not be {action}", file.display())]
 pub struct RootTokenError {

@@ -38,7 +38,7 @@ pub use identity::{RootTokenError, reset_root_token};
 pub struct App {
     /// Where it serves.
     pub address: SocketAddr,
-    /// What somebody who starts it wants to know.
+    /// Information for the operator who starts it.
     pub greeting: Greeting,
     control: Arc<ControlPlane>,
     data: Arc<DataPlane>,
@@ -52,7 +52,7 @@ pub struct App {
 /// What is said at start.
 #[derive(Debug, Clone)]
 pub struct Greeting {
-    /// The folder that holds everything.
+    /// The data folder.
     pub data_dir: PathBuf,
     /// Where workers run.
     pub runtime: String,
@@ -117,7 +117,7 @@ impl App {
     /// When a part cannot be opened; nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let config = bounds::within(open_files::raise_limit(), config);
-        // Before anything is made: an address that is taken is the commonest reason not to start.
+        // Before anything is created: an address in use is the most common reason not to start.
         let listener = listen(config.listen)?;
         let address = listener.local_addr().map_err(|source| StartError::Listen {
             address: config.listen,
@@ -211,7 +211,7 @@ impl App {
         })
     }
 
-    /// Answers what runs, finishes the steps that run, closes the files and the log. Every part
+    /// Finishes running requests and steps, closes the files and the log. Every part
     /// of it is bounded in time.
     pub async fn stop(mut self) {
         self.stop_serving.cancel();
@@ -247,7 +247,7 @@ fn open_control_db(forge_dir: &Path, log: Arc<dyn EventLog>) -> Result<Arc<Contr
     Ok(Arc::new(control_db))
 }
 
-/// Gives a new data folder its identity, and tells the log what was healed in it.
+/// Gives a new data folder its identity, and records repairs of the log in it.
 async fn initialize(
     control: &ControlPlane,
     config: &Config,
@@ -278,7 +278,7 @@ async fn initialize(
         .expect("an initialized forge has an identity"))
 }
 
-/// Connections that the kernel keeps until they are accepted, as far as it lets us. Who finds no
+/// Length of the kernel's accept queue, as far as it allows. A client that finds no
 /// room among them tries again after a second.
 const BACKLOG: u32 = 4096;
 

@@ -92,14 +92,14 @@ async fn docker(
 /// Registrations follow from the state: every database that answers SQL and had a worker has one.
 fn process(data_dir: &Path, control: &ControlPlane, instance: InstanceId) -> ProcessRuntime {
     let present = control.present();
-    let nobody = RequestId(Uuid::nil());
+    let no_request = RequestId(Uuid::nil());
     let with_worker = present
         .state
         .databases()
         .filter(|it| it.condition == Condition::Ready && it.worker.is_some());
     ProcessRuntime::new(with_worker.map(|it| {
         let folder = data_dir.join("databases").join(it.id.to_string());
-        WorkerSpec::of(it, instance, folder, nobody)
+        WorkerSpec::of(it, instance, folder, no_request)
     }))
 }
 

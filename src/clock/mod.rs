@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use uuid::Uuid;
 
-/// Clocks are set by less than this all the time: nobody needs to be told.
+/// Smaller adjustments of the clock are normal and not reported.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Tells the wall-clock time.
@@ -67,7 +67,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// Makes ids that nobody has used.
+/// Generates unique ids.
 pub trait IdSource: Send + Sync {
     /// A fresh id.
     fn fresh(&self) -> Uuid;
@@ -165,7 +165,7 @@ impl fmt::Display for Milliseconds {
     }
 }
 
-/// A moment on the monotonic clock past which nobody waits.
+/// A deadline on the monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 

@@ -55,7 +55,7 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// Why a text is no moment.
+/// Why a text is not a valid time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an RFC 3339 time between 1970 and 9998, such as 2026-03-01T12:00:00Z")]
 pub struct NotATimestamp(String);
@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Why a text is no duration.
+/// Why a text is not a valid duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a duration; write `30s`, `15m`, `2h`, `7d` or a number of seconds, at most 100 years"

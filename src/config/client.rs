@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub struct ClientConfig {
     /// Where the gateway is: `http://127.0.0.1:8080`, without a slash at its end.
     pub url: String,
-    /// The token, where somebody set one.
+    /// The token, if one is set.
     pub token: Option<Secret>,
     /// Where the root token of a gateway on this machine is kept.
     pub root_token_file: PathBuf,

@@ -128,13 +128,13 @@ pub struct UserAndGroup {
 pub struct Config {
     /// Address and port of HTTP.
     pub listen: SocketAddr,
-    /// The folder that holds everything.
+    /// The data folder.
     pub data_dir: PathBuf,
-    /// That folder as the engine's host sees it, where somebody said so.
+    /// The data folder's path on the Docker host, if set.
     pub host_data_dir: Option<PathBuf>,
     /// Where workers are to run.
     pub runtime: RuntimeChoice,
-    /// The root token, where somebody chose it.
+    /// The root token, if set.
     pub root_token: Option<Secret>,
     /// Host name of the gateway.
     pub domain: String,
@@ -142,7 +142,7 @@ pub struct Config {
     pub worker_image: String,
     /// User and group of the workers when the gateway is root.
     pub worker_user: UserAndGroup,
-    /// Identity of the forge, where somebody chose it.
+    /// Identity of the forge, if set.
     pub instance: Option<Uuid>,
     /// Bounds of HTTP.
     pub http: HttpLimits,

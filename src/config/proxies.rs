@@ -24,7 +24,7 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Who sends a request that came from `peer` with these `X-Forwarded-For` headers, in their
+    /// The client of a request from `peer` with these `X-Forwarded-For` headers, in their
     /// order: the last address that no trusted proxy has. What is no address is not believed, nor
     /// is anything in front of it.
     #[must_use]

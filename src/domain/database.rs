@@ -81,7 +81,7 @@ pub enum Condition {
     Stopped,
     /// In the trash until `purge_at`.
     Trashed {
-        /// When the trash lets go of it.
+        /// When it is permanently deleted.
         purge_at: Timestamp,
     },
     /// Out of their place and being removed: nothing brings them back.
@@ -184,7 +184,7 @@ pub struct QueuedJob {
 /// A database as its events tell it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Database {
-    /// Its id for ever.
+    /// Its permanent id.
     pub id: DatabaseId,
     /// Its name; in the trash others may have the same.
     pub name: DatabaseName,

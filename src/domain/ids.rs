@@ -41,7 +41,7 @@ id!(
     NodeId
 );
 id!(
-    /// One database, for ever; its folder is named after it.
+    /// A database's permanent id; its folder is named after it.
     DatabaseId
 );
 id!(
@@ -113,7 +113,7 @@ impl fmt::Display for Sequence {
     }
 }
 
-/// Who caused a command: `root`, `token/<name>`, `schedule/<name>`, `reconciler`, `runner`,
+/// The cause of a command: `root`, `token/<name>`, `schedule/<name>`, `reconciler`, `runner`,
 /// `retention`, `forge`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -96,7 +96,7 @@ impl fmt::Display for StepName {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepOutcome {
-    /// Nothing that anybody else must know.
+    /// Nothing to record.
     Nothing,
     /// The database's file is there and answers.
     FilesCreated,
@@ -136,31 +136,31 @@ pub struct JobError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobErrorCode {
-    /// A bug, or a part of the machine that gave an answer nobody expected.
+    /// A bug, or an unexpected answer of the system.
     Internal,
-    /// The container engine does not answer.
+    /// The container engine is unreachable.
     RuntimeUnavailable,
-    /// The engine answered no: the image is missing, a limit is not supported.
+    /// The engine refused: the image is missing, or a limit is not supported.
     RuntimeRefused,
-    /// The worker started but its check does not pass.
+    /// The worker started, but its health check fails.
     WorkerUnhealthy,
     /// A step took longer than it may.
     StepTimedOut,
-    /// SQL did not let go of the files in time.
+    /// Running SQL did not release the files in time.
     DatabaseBusy,
-    /// The database's file is not where it must be.
+    /// The database's file is missing.
     DataMissing,
-    /// The disk has no room.
+    /// The disk is full.
     DiskFull,
-    /// The gateway died in this step again and again.
+    /// The gateway crashed in this step repeatedly.
     CrashedRepeatedly,
     /// The database was given up while the job waited.
     DatabaseGone,
-    /// The gateway had no file descriptor left for the job.
+    /// The gateway was out of file descriptors.
     Overloaded,
-    /// A file that is to go cannot be removed.
+    /// A file cannot be removed.
     FileNotRemoved,
-    /// The database that was to be deleted first has its name still.
+    /// The database that was to be deleted first still has the name.
     NameTaken,
 }
 
@@ -198,7 +198,7 @@ pub enum JobState {
     Failed,
     /// Undoing failed; a person has to look.
     Stuck,
-    /// Ended because somebody cancelled it.
+    /// Cancelled.
     Cancelled,
 }
 
@@ -257,11 +257,11 @@ pub struct RunningStep {
 /// A job as its events tell it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// Its id for ever.
+    /// Its permanent id.
     pub id: JobId,
     /// What it does.
     pub kind: JobKind,
-    /// Whose queue it is in.
+    /// The database whose queue it is in.
     pub database: DatabaseId,
     /// That database's name.
     pub database_name: DatabaseName,
@@ -276,7 +276,7 @@ pub struct Job {
     pub finished_steps: Vec<StepName>,
     /// The latest tries, oldest first.
     pub attempts: Vec<Attempt>,
-    /// Whether somebody wants it to end.
+    /// Whether its cancellation was requested.
     pub cancel_requested: bool,
     /// Whether it is being undone.
     pub compensating: bool,
@@ -290,7 +290,7 @@ pub struct Job {
     pub retry_at: Option<Timestamp>,
     /// Past this moment no further attempt begins.
     pub deadline: Option<Timestamp>,
-    /// Who asked for it.
+    /// The actor who requested it.
     pub actor: Actor,
     /// The request that asked for it.
     pub request: RequestId,

@@ -12,7 +12,7 @@ pub const MAX_NAME_LENGTH: usize = 63;
 #[serde(transparent)]
 pub struct DatabaseName(String);
 
-/// Why a text is no name.
+/// Why a text is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// No characters at all.

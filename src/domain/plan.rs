@@ -21,7 +21,7 @@ pub enum Basis {
         /// The last event about it.
         sequence: Sequence,
     },
-    /// Nobody has the name, and it comes to this host label.
+    /// The name is free, and results in this host label.
     Free {
         /// The name.
         name: DatabaseName,
@@ -33,7 +33,7 @@ pub enum Basis {
 /// A command with what it rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Its id for ever.
+    /// Its permanent id.
     pub id: PlanId,
     /// What it would do.
     pub command: LifecycleCommand,
@@ -41,12 +41,12 @@ pub struct Plan {
     pub basis: Basis,
     /// Past this moment it is forgotten.
     pub expires_at: Timestamp,
-    /// Who made it.
+    /// The actor who created it.
     pub made_by: Actor,
     pub created_at: Timestamp,
     /// The event that made it.
     pub sequence: Sequence,
-    /// What came of applying it, once somebody has.
+    /// The result of applying it, once it was applied.
     pub applied: Option<Applied>,
 }
 
@@ -55,7 +55,7 @@ pub struct Plan {
 pub struct Applied {
     /// The job that it put in the queue.
     pub job: Option<JobId>,
-    /// Who applied it.
+    /// The actor who applied it.
     pub by: Actor,
     /// The event that says so.
     pub sequence: Sequence,

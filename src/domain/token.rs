@@ -54,7 +54,7 @@ impl fmt::Display for Scope {
 /// A bearer credential, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// Its id for ever.
+    /// Its permanent id.
     pub id: TokenId,
     /// What its commands are signed with: `token/<name>`.
     pub name: String,

@@ -1,4 +1,4 @@
-//! Webhooks: who is told of events as they happen.
+//! Webhooks: receivers of events.
 use super::event::Event;
 use super::event::recorded::RecordedEvent;
 use super::ids::{Sequence, WebhookId};
@@ -40,11 +40,11 @@ impl WebhookPlan {
 /// A webhook as its events tell it. The log never holds its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
-    /// Its id for ever.
+    /// Its permanent id.
     pub id: WebhookId,
     /// Where events go, and which.
     pub plan: WebhookPlan,
-    /// Why it is told nothing, where it failed too often or somebody turned it off.
+    /// Why it is disabled: it failed too often, or was disabled by request.
     pub disabled: Option<String>,
     /// The event that made it: it is told of what came later.
     pub since: Sequence,

@@ -40,7 +40,7 @@ pub struct Archived {
 /// Why segments are not archived; each is as whole as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// Somebody is at it.
+    /// Another process holds the lock.
     #[error("another process is archiving or repairing the journal")]
     InUse,
     /// The archive is a link to what is not there.

@@ -265,7 +265,7 @@ impl<'a> StoredCommit<'a> {
         Some(event.hash)
     }
 
-    /// Whose idempotency key it carries, where it carries one.
+    /// The owner of its idempotency key, if it has one.
     pub(super) fn key_owner(&self) -> KeyOwner {
         self.header().key_owner()
     }

@@ -1,4 +1,4 @@
-//! Keeps events for ever.
+//! Stores events permanently.
 //!
 //! Two implementations pass one contract suite: the one on disk, whose truth is a journal with
 //! sled behind it, and the one in memory. Calls block; the one writer and the readers call them
@@ -28,7 +28,7 @@ pub trait EventLog: Send + Sync {
     ///
     /// # Errors
     /// [`AppendError::Conflict`] when the log does not end at `expected_end`;
-    /// [`AppendError::Unknown`] when nobody can tell whether it was kept. Otherwise the log is
+    /// [`AppendError::Unknown`] when it is unknown whether it was appended. Otherwise the log is
     /// read-only, from now on or since before, and nothing of the group is visible.
     fn append(
         &self,
@@ -97,7 +97,7 @@ pub trait EventLog: Send + Sync {
 /// Why an append failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// Somebody appended first.
+    /// Another append came first.
     #[error("the event log was expected to end at {expected}, but it ends at {actual}")]
     Conflict {
         /// What the caller believed.

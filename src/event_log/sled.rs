@@ -16,7 +16,7 @@
 //! | `h` | format, sequence, hash, time |
 //!
 //! Reading is safe from any thread (sled's trees are lock-free). Writing and flushing is done by
-//! whoever holds the log's writer, so by one thread at a time; sled's own flusher thread is off.
+//! the holder of the log's writer, so by one thread at a time; sled's own flusher thread is off.
 use super::codec::StoredCommit;
 use super::journal::segment::Location;
 use crate::clock::Deadline;
@@ -102,7 +102,7 @@ impl Index {
     /// Opens the index in `folder`, making it where it is missing.
     ///
     /// # Errors
-    /// When sled refuses, panics, or somebody holds its lock for too long.
+    /// When sled refuses, panics, or another process holds its lock for too long.
     pub(super) fn open(folder: &Path) -> Result<Self, IndexError> {
         let deadline = Deadline::after(LOCK_WAIT);
         let db = loop {

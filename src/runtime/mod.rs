@@ -25,52 +25,52 @@ pub trait Runtime: Send + Sync {
     /// `docker`, `process` or `simulated`.
     fn name(&self) -> &'static str;
 
-    /// Whether the engine answers.
+    /// Whether the engine is reachable.
     ///
     /// # Errors
     /// [`RuntimeError::Unavailable`] when it does not.
     async fn ping(&self) -> Result<(), RuntimeError>;
 
-    /// Makes sure that exactly one worker like `spec` runs for its database: starts one that is
+    /// Ensures that exactly one worker with this spec runs for its database: starts one that is
     /// missing or exited, replaces one that is paused or of another spec. Returns its id.
     ///
     /// # Errors
-    /// When the engine is away or refuses.
+    /// When the engine is unreachable or refuses.
     async fn ensure_running(&self, spec: &WorkerSpec) -> Result<String, RuntimeError>;
 
-    /// Makes sure that the database has no worker.
+    /// Ensures that the database has no worker.
     ///
     /// # Errors
-    /// When the engine is away or refuses.
+    /// When the engine is unreachable or refuses.
     async fn ensure_removed(&self, database: DatabaseId) -> Result<(), RuntimeError>;
 
-    /// The database's worker, where there is one.
+    /// The database's worker, if there is one.
     ///
     /// # Errors
-    /// When the engine is away or refuses. Never `None` because of that.
+    /// When the engine is unreachable or refuses; never `None` for that reason.
     async fn inspect(&self, database: DatabaseId) -> Result<Option<Worker>, RuntimeError>;
 
-    /// Every worker of this forge, and no other container.
+    /// All workers of this forge, and no other container.
     ///
     /// # Errors
-    /// When the engine is away, refuses, or gives a list that may not be whole.
+    /// When the engine is unreachable, refuses, or returns a list that may be incomplete.
     async fn list(&self) -> Result<Vec<Worker>, RuntimeError>;
 
-    /// Ends a worker that belongs to no database and gives it a name that begins with
-    /// [`QUARANTINED`], so that a person can look at it; nothing of it is removed.
+    /// Stops a worker that belongs to no database and gives it a name that begins with
+    /// [`QUARANTINED`], so that an operator can inspect it. Removes nothing.
     ///
     /// # Errors
-    /// When the engine is away or refuses. One that is gone is no error.
+    /// When the engine is unreachable or refuses. A worker that no longer exists is no error.
     async fn quarantine(&self, worker: &str) -> Result<(), RuntimeError>;
 
-    /// Removes a quarantined worker; one that is gone is as good.
+    /// Removes a quarantined worker, if it still exists.
     ///
     /// # Errors
-    /// When the engine is away or refuses, or the worker is not quarantined.
+    /// When the engine is unreachable or refuses, or the worker is not quarantined.
     async fn remove_quarantined(&self, worker: &str) -> Result<(), RuntimeError>;
 
-    /// A tick whenever something happened to a worker of this forge. Ticks may be lost: they
-    /// wake the reconciler, which looks for itself.
+    /// A tick for each change of a worker of this forge. Ticks may be lost: they only
+    /// wake the reconciler, which inspects the workers itself.
     fn changes(&self) -> BoxStream<'static, ()>;
 }
 
@@ -83,13 +83,13 @@ pub struct WorkerSpec {
     pub database: DatabaseId,
     /// Its name: `db-worker-<name>-<short id>`.
     pub name: String,
-    /// The database's folder as the gateway sees it; all of the disk that the worker sees.
+    /// The database's folder as the gateway sees it; the worker's only mount.
     pub folder: PathBuf,
     /// Most bytes of memory.
     pub memory_bytes: u64,
     /// Thousandths of a processor.
     pub cpu_millis: u32,
-    /// The request that asked for it; a label, no part of the spec's hash.
+    /// The request that created it; a label, not a part of the spec's hash.
     pub request: RequestId,
 }
 
@@ -113,7 +113,7 @@ impl WorkerSpec {
         }
     }
 
-    /// What tells two specs apart: a worker whose label has another one is replaced.
+    /// Identifies the spec: a worker with a different hash in its label is replaced.
     #[must_use]
     pub fn hash(&self) -> String {
         let Self {
@@ -133,7 +133,7 @@ impl WorkerSpec {
     }
 }
 
-/// A worker as the engine tells it.
+/// A worker as the engine reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker {
     /// Its id under the runtime.
@@ -148,21 +148,21 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Whether it was ended and set aside because it belongs to no database.
+    /// Whether it is quarantined because it belongs to no database.
     #[must_use]
     pub fn is_quarantined(&self) -> bool {
         self.name.starts_with(QUARANTINED)
     }
 }
 
-/// How a worker is.
+/// The state of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum WorkerState {
-    /// Made or started; its first check has not passed yet.
+    /// Created or started; its first health check has not passed yet.
     Starting,
-    /// Its check passes.
+    /// Its health check passes.
     Healthy,
-    /// It runs and its check fails, or it is paused.
+    /// It runs, but its health check fails or it is paused.
     Unhealthy,
     /// It does not run.
     Exited,
@@ -181,17 +181,17 @@ impl WorkerState {
     }
 }
 
-/// Why the runtime could not do it.
+/// Why a call of the runtime failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuntimeError {
-    /// The engine does not answer, or not in time.
+    /// The engine is unreachable, or did not answer in time.
     #[error("the {runtime} runtime is unreachable: {reason}")]
     Unavailable {
         runtime: &'static str,
         /// What was seen.
         reason: String,
     },
-    /// The engine answered with an error that may pass.
+    /// The engine reported an error that may be temporary.
     #[error("the {runtime} runtime failed to {action}: {reason}")]
     Failed {
         runtime: &'static str,
@@ -200,7 +200,7 @@ pub enum RuntimeError {
         /// What it answered.
         reason: String,
     },
-    /// The engine answered no, and will again: the image is missing, a limit is not supported.
+    /// The engine refused permanently: the image is missing, or a limit is not supported.
     #[error("the {runtime} runtime refused to {action}: {reason}")]
     Refused {
         runtime: &'static str,
@@ -212,7 +212,7 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
-    /// Whether the same call may work later.
+    /// Whether a retry may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

@@ -12,7 +12,7 @@ const DATABASE_FILE: &str = "main.db";
 /// Checks that `folder` holds a database: a regular `main.db` that begins as SQLite's files do, or
 /// is empty, as a new one is until its first page is written.
 ///
-/// It reads 16 bytes and takes no lock, so it disturbs nobody, however often it is asked.
+/// It reads 16 bytes and takes no lock, so it may run often.
 ///
 /// # Errors
 /// What is wrong with the file; the engine shows it as the check's output.

@@ -24,7 +24,7 @@ async fn until_told_to_end() -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut child = signal(SignalKind::child())?;
-    // Printed when the handlers are there: who reads it may stop us from then on.
+    // Printed when the handlers are installed: from then on the worker can be stopped.
     writeln!(io::stdout(), "worker: ready")?;
     reap_children(); // those who died before the handlers were there
     loop {

@@ -56,7 +56,7 @@ pub struct Changed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangedTtl {
-    /// It lives until somebody deletes it.
+    /// It exists until it is deleted.
     Never,
     /// So many seconds from the change.
     Seconds(u64),

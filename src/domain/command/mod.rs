@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub enum Command {
     /// Give the data folder its identity.
     InitializeForge {
-        /// The identity somebody chose; else a fresh one.
+        /// The configured identity; none for a new one.
         instance: Option<InstanceId>,
     },
     /// Run workers here from now on.
@@ -167,17 +167,17 @@ pub enum Command {
     /// Carry out a time that has come.
     FireSchedule {
         schedule: ScheduleId,
-        /// The time it was due; none when somebody runs it by hand.
+        /// The time it was due; none for a manual run.
         nominal: Option<Timestamp>,
     },
-    /// Keep a command for somebody to say yes to.
+    /// Store a command for approval.
     MakePlan {
         /// What it would do.
         command: Box<LifecycleCommand>,
     },
     /// Carry out a plan, where nothing that it rests on has changed.
     ApplyPlan { plan: PlanId },
-    /// Tell somebody of events as they happen.
+    /// Create a webhook.
     CreateWebhook {
         /// Its id: its secret is kept under it before the webhook is there.
         webhook: WebhookId,
@@ -259,7 +259,7 @@ pub struct Facts {
     /// The moment of the decision, by the clock on the wall: what is promised is counted from it
     /// and judged by it. It may lie before the last event's, where the clock was ahead once.
     pub now: Timestamp,
-    /// Two ids that nobody has used: a decision makes at most a database or token and a job.
+    /// Two unused ids: a decision creates at most a database or token and a job.
     pub fresh: [Uuid; 2],
     /// A number from 0 to 999 that spreads retries.
     pub jitter_permille: u16,

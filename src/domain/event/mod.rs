@@ -110,7 +110,7 @@ events! {
     }
     /// Someone asked for a database.
     3 DatabaseRequested "database_requested" {
-        /// Its id for ever.
+        /// Its permanent id.
         database: DatabaseId,
         name: DatabaseName,
         /// The host label it answers to: `{dns_label}.db.localhost`.
@@ -147,7 +147,7 @@ events! {
     /// Its files are in the trash and its name is free.
     8 DatabaseTrashed "database_trashed" {
         database: DatabaseId,
-        /// When the trash lets go of it.
+        /// When it is permanently deleted.
         purge_at: Timestamp,
     }
     /// It came back from the trash.
@@ -190,7 +190,7 @@ events! {
     }
     /// Work was put in the queue.
     15 JobEnqueued "job_enqueued" {
-        /// Its id for ever.
+        /// Its permanent id.
         job: JobId,
         database: DatabaseId,
         /// That database's name, so that the job tells its story alone.
@@ -234,7 +234,7 @@ events! {
     20 JobCompensating "job_compensating" {
         job: JobId,
         database: DatabaseId,
-        /// What went wrong; none when somebody cancelled it.
+        /// What went wrong; none when it was cancelled.
         error: Option<JobError>,
     }
     /// What a step did was undone.
@@ -262,19 +262,19 @@ events! {
         /// What went wrong while undoing.
         error: JobError,
     }
-    /// Somebody wants the job to end at its next step.
+    /// The job is to end at its next step.
     25 JobCancelRequested "job_cancel_requested" {
         job: JobId,
         database: DatabaseId,
     }
-    /// The job ended because somebody cancelled it; what it did was undone.
+    /// The job was cancelled and rolled back.
     26 JobCancelled "job_cancelled" {
         job: JobId,
         database: DatabaseId,
     }
     /// A token was made; the log holds its hash, never its secret.
     27 TokenIssued "token_issued" {
-        /// Its id for ever.
+        /// Its permanent id.
         token: TokenId,
         /// What its commands are signed with.
         name: String,
@@ -307,7 +307,7 @@ events! {
         worker: String,
         /// The name it had.
         name: String,
-        /// The database that its label names, which nobody knows.
+        /// The unknown database that its label names.
         labelled: DatabaseId,
     }
     /// A worker in quarantine is gone.
@@ -315,21 +315,21 @@ events! {
         /// Its id under the runtime.
         worker: String,
     }
-    /// Somebody moved a folder to the trash that no database is known by.
+    /// An operator moved a folder that belongs to no database to the trash.
     33 FolderTrashed "folder_trashed" {
         /// Its name among the living.
         folder: String,
         /// Its name in the trash.
         trashed_as: String,
     }
-    /// Somebody let the reconciler end more workers in one pass than it does by itself.
+    /// An operator approved one pass of the reconciler without the disruption limit.
     34 PassAllowed "pass_allowed" {
         /// How many were held back when that was said.
         held_back: u32,
     }
-    /// Somebody wants to be told of events as they happen.
+    /// A webhook was created.
     39 WebhookCreated "webhook_created" {
-        /// Its id for ever.
+        /// Its permanent id.
         webhook: WebhookId,
         /// Where events go, and which.
         plan: WebhookPlan,
@@ -340,23 +340,23 @@ events! {
         /// Where events go, and which.
         plan: WebhookPlan,
     }
-    /// A webhook is no more.
+    /// A webhook was deleted.
     41 WebhookDeleted "webhook_deleted" {
         webhook: WebhookId,
     }
     /// A webhook is told nothing for now.
     42 WebhookDisabled "webhook_disabled" {
         webhook: WebhookId,
-        /// What went wrong, or that somebody wanted it.
+        /// What went wrong, or that it was requested.
         reason: String,
     }
     /// A webhook is told again, of what came in between, too.
     43 WebhookEnabled "webhook_enabled" {
         webhook: WebhookId,
     }
-    /// Somebody wants something done again and again.
+    /// A schedule was created.
     44 ScheduleCreated "schedule_created" {
-        /// Its id for ever.
+        /// Its permanent id.
         schedule: ScheduleId,
         /// What its commands are signed with: `schedule/<name>`.
         name: String,
@@ -373,23 +373,23 @@ events! {
         /// The token whose rights it has from now on; none for root's.
         token: Option<TokenId>,
     }
-    /// A schedule is no more.
+    /// A schedule was deleted.
     46 ScheduleDeleted "schedule_deleted" {
         schedule: ScheduleId,
     }
     /// A schedule's time came and was carried out, or was refused.
     47 ScheduleFired "schedule_fired" {
         schedule: ScheduleId,
-        /// The time it was due; none when somebody ran it by hand.
+        /// The time it was due; none for a manual run.
         nominal: Option<Timestamp>,
         /// The job that it put in the queue.
         job: Option<JobId>,
         /// Why it put none.
         refusal: Option<String>,
     }
-    /// Somebody wants a command looked at before it is carried out.
+    /// A plan was created.
     50 PlanMade "plan_made" {
-        /// Its id for ever.
+        /// Its permanent id.
         plan: PlanId,
         /// What it would do.
         command: LifecycleCommand,
@@ -424,7 +424,7 @@ events! {
     }
     /// A machine runs databases of this forge from now on.
     55 NodeJoined "node_joined" {
-        /// Its id for ever.
+        /// Its permanent id.
         node: NodeId,
         /// What people call it.
         name: String,

@@ -21,7 +21,7 @@ pub struct CommitHeader {
     pub clock: Option<Timestamp>,
     /// Its own id.
     pub id: CommitId,
-    /// Who caused it.
+    /// The actor who caused it.
     pub actor: Actor,
     /// The token it came with; none for root and for the forge's own commands. Commits of formats
     /// 1 and 2 do not say it.
@@ -44,7 +44,7 @@ impl CommitHeader {
         self.clock.unwrap_or(self.time)
     }
 
-    /// Whose idempotency key it carries, where it carries one.
+    /// The owner of its idempotency key, if it has one.
     #[must_use]
     pub fn key_owner(&self) -> KeyOwner {
         match self.token {
@@ -61,7 +61,7 @@ impl CommitHeader {
     }
 }
 
-/// Whose an idempotency key is: two owners may use the same.
+/// The owner of an idempotency key: two owners may use the same key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum KeyOwner {
     /// A token's, whatever other tokens had its name before.

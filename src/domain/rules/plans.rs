@@ -9,7 +9,7 @@ use crate::domain::plan::Basis;
 use crate::domain::state::State;
 use std::time::Duration;
 
-/// How long a plan waits for somebody to apply it: until the next working day's same hour.
+/// How long a plan can be applied: until the same hour of the next day.
 const LIFE: Duration = Duration::from_secs(86_400);
 /// Most plans that wait: each is some hundred bytes of state and of every checkpoint.
 const MOST: usize = 1000;

@@ -77,7 +77,7 @@ pub(super) fn delete(state: &State, id: ScheduleId) -> Result<Vec<Event>, Refusa
     Ok(vec![ScheduleDeleted { schedule: id }.into()])
 }
 
-/// Only where it is ahead of the clock: who asks twice changes nothing.
+/// Only if it is ahead of the clock, so that a repeat changes nothing.
 pub(super) fn rewind(state: &State, id: ScheduleId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
     let schedule = known(state, id)?;
     let rewound = ScheduleRewound {

@@ -106,7 +106,7 @@ fn check_url(text: &str) -> Result<(), &'static str> {
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err("must begin with http:// or https:// and name a host");
     }
-    // The log keeps it for ever, and shows it to who may read the history.
+    // The log keeps it permanently, and readers of the history see it.
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must not contain a user or password; verify the signature instead");
     }

@@ -64,7 +64,7 @@ impl Overlap {
     }
 }
 
-/// When, what, and how it bears what goes wrong.
+/// When it runs, what it does, and how it handles missed and overlapping runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SchedulePlan {
@@ -85,7 +85,7 @@ pub struct SchedulePlan {
 /// What came of one time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Firing {
-    /// The time it was due; none when somebody ran it by hand.
+    /// The time it was due; none for a manual run.
     pub nominal: Option<Timestamp>,
     /// When it was carried out.
     pub at: Timestamp,
@@ -108,7 +108,7 @@ pub struct Rewound {
 /// A schedule as its events tell it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// Its id for ever.
+    /// Its permanent id.
     pub id: ScheduleId,
     /// Its name; its commands are signed with `schedule/<name>`.
     pub name: String,

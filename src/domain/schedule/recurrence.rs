@@ -25,7 +25,7 @@ pub struct Recurrence {
     zone: TimeZone,
 }
 
-/// Why a text is no recurrence.
+/// Why a text is not a valid recurrence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotARecurrence {
     /// The pattern cannot be read.

@@ -470,7 +470,7 @@ impl State {
         }
     }
 
-    /// A database that is living has its name again where nobody else has it: it had expired, and
+    /// Gives an active database its name again if it is free: it had expired, and
     /// does not any more.
     fn return_free_name(&mut self, id: DatabaseId) {
         let Some(database) = self.databases.get(&id).filter(|it| it.is_living()).cloned() else {
@@ -492,8 +492,8 @@ impl State {
         self.databases.remove(&id);
     }
 
-    /// Takes a database's name and host label away. Who waits for them waits no longer, or for the
-    /// one in front; where nobody has them then, they go back to a living one in front.
+    /// Releases a database's name and host label. A database that waits for them gets them, or waits for
+    /// the one before it; if they are free then, an active one before it gets them back.
     fn release_names(&mut self, id: DatabaseId) {
         let Some(database) = self.databases.get(&id).cloned() else {
             return;

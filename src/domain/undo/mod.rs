@@ -1,7 +1,7 @@
 //! Undo: which command takes back what another one has done, or why none does.
 //!
 //! Any event stands for the command that caused it. Nothing is decided here: the command that
-//! comes out goes through the same rules as everybody's.
+//! results goes through the same rules as any other.
 mod reasons;
 
 use self::reasons::{is_undoable, reason};
@@ -52,7 +52,7 @@ pub enum CannotUndo {
         /// Why.
         reason: &'static str,
     },
-    /// Somebody has undone it.
+    /// It was already undone.
     #[error("event {event} was already undone by event {by}")]
     Already {
         /// The event of the command.
@@ -106,7 +106,7 @@ fn cause(story: Story<'_>) -> Result<&RecordedEvent, CannotUndo> {
     let job = story.commit.iter().find_map(|it| it.event.job());
     let enqueued = job.and_then(|job| enqueued(story.stream, job));
     match enqueued {
-        // The runner names the job's beginning as its cause; whoever cancels or releases does not.
+        // The runner names the job's first event as its cause; a cancel or release does not.
         Some(it) if first.commit.causation == Some(it.sequence) => Ok(it),
         _ => Err(never(first, reason(first.event.kind()))),
     }
@@ -170,7 +170,7 @@ fn undo_job(
     later.map_or(Ok(command), |later| Err(overtaken(cause, later)))
 }
 
-/// Whether somebody has asked with this event that the job ends.
+/// Whether this event requests the cancellation of the job.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "no other event asks for that"

@@ -28,7 +28,7 @@ pub enum FileError {
     /// The disk refused.
     #[error("the checkpoints cannot be read: {0}")]
     Io(#[from] io::Error),
-    /// A line is no checkpoint.
+    /// A line is not a checkpoint.
     #[error("line {line} is not a checkpoint")]
     NoCheckpoint {
         /// Its number, from 1.
@@ -94,7 +94,7 @@ impl Checkpoints {
                 return Ok(last);
             }
         }
-        // What a crash left of a line is no checkpoint.
+        // A line that a crash cut off is ignored.
         file.set_len(ending.whole_bytes)?;
         file.seek(SeekFrom::Start(ending.whole_bytes))?;
         let line = serde_json::to_string(&signed_now).map_err(io::Error::from)?;
@@ -139,7 +139,7 @@ impl Checkpoints {
     }
 }
 
-/// Checkpoints from lines of text, whoever keeps them. An unfinished line at the end is left out.
+/// Reads checkpoints from lines of text. Ignores an unfinished line at the end.
 pub fn read_lines(reader: impl BufRead) -> impl Iterator<Item = Result<Checkpoint, FileError>> {
     let mut lines = Lines { reader, line: 0 };
     std::iter::from_fn(move || lines.next().transpose())

@@ -8,23 +8,23 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::str::FromStr;
 
-/// The file with the key's secret half: 64 hex digits. Whoever has it can sign what never was.
+/// The file with the private key: 64 hex digits. With it, a forged history can be signed.
 const FILE: &str = "key";
 
-/// Signs. Shown nowhere, and in no log: whoever reads a log must not be able to sign it.
+/// The private key. It is never shown or logged: a reader of the log must not be able to sign it.
 pub struct SigningKey(ed25519_dalek::SigningKey);
 
 /// Tells what a key has signed. 64 hex digits as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey(ed25519_dalek::VerifyingKey);
 
-/// Why there is no key.
+/// Why the key is unavailable.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The disk, or the source of random numbers, refused.
     #[error("cannot read or create the key for signing checkpoints: {0}")]
     Io(#[from] io::Error),
-    /// What lies there is no key. It is not replaced: somebody may still have a copy of the true
+    /// The file contains no key. It is not replaced: there may still be a copy of the original
     /// one.
     #[error("the key file for signing checkpoints contains no valid key")]
     NoKey,
@@ -36,7 +36,7 @@ pub enum KeyError {
 pub struct NoKey;
 
 impl SigningKey {
-    /// A key that nobody has seen.
+    /// A new random key.
     ///
     /// # Errors
     /// When the system gives no random numbers.

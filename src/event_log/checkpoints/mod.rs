@@ -80,7 +80,7 @@ impl Checkpoint {
 /// Why a checkpoint proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// Nobody vouches for the key.
+    /// The key is not trusted.
     #[error("it was signed with the key {0}, which is not trusted")]
     OtherKey(String),
     /// It was changed, or never signed.

@@ -65,7 +65,7 @@ pub struct DiskEventLog {
     head: RwLock<Head>,
     read_only: OnceLock<String>,
     reserve: Reserve,
-    /// Held as long as the log is open; the last field, so let go of last.
+    /// Held as long as the log is open; the last field, so it is released last.
     _lock: File,
 }
 

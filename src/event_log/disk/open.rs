@@ -23,7 +23,7 @@ use std::time::Duration;
 
 impl DiskEventLog {
     /// Opens the log in `folder`, making it where it is missing. Waits at most 5 s, for a
-    /// gateway that is just ending to let go of the index.
+    /// gateway that is shutting down to close the index.
     ///
     /// Nothing is changed before the lock is held, and nothing at all when the log opens
     /// read-only.

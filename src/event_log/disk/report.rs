@@ -57,46 +57,46 @@ impl OpenReport {
 /// One thing that was found when a log was opened, and what was done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// The last write had not come to its end; nobody was told that it had.
+    /// The last write was incomplete and not yet acknowledged.
     TornTailCut {
-        /// How much was cut.
+        /// How much was removed.
         bytes: u64,
     },
-    /// The index did not have the last commits.
+    /// The last commits were missing from the index.
     IndexCaughtUp {
-        /// How many it got.
+        /// How many were added.
         commits: u64,
     },
-    /// There was no index; it was made from the journal.
+    /// The index was missing and was built from the journal.
     IndexMade {
-        /// How many commits it got.
+        /// How many commits it has.
         commits: u64,
     },
-    /// The index was damaged and was made again from the journal.
+    /// The index was damaged and was rebuilt from the journal.
     IndexRebuilt {
         /// What was wrong.
         reason: String,
-        /// Where the damaged one lies.
+        /// The damaged files.
         aside: PathBuf,
     },
-    /// The index cannot be used and cannot be made; reads go to the journal, slowly.
+    /// The index cannot be used or rebuilt; reads use the journal, which is slower.
     IndexUnusable {
         /// What is wrong.
         reason: String,
     },
-    /// The journal was damaged and was written again from what both copies hold.
+    /// The journal was damaged and was restored from both copies.
     JournalHealed {
         /// What was wrong.
         reason: String,
-        /// Where the damaged one lies; nowhere if it was missing.
+        /// The damaged files; none if it was missing.
         aside: Option<PathBuf>,
     },
-    /// An earlier open healed damage, and ended before an event could tell of it.
+    /// An earlier start repaired damage, but crashed before it was recorded.
     HealedBefore {
         /// What it found and did.
         detail: String,
     },
-    /// The file `HEAD` was damaged, or said what no copy bears out, and was written again.
+    /// The file `HEAD` was damaged, or contradicted both copies, and was replaced.
     HeadFileReplaced {
         /// What was wrong.
         reason: String,
@@ -122,17 +122,20 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TornTailCut { bytes } => {
-                write!(f, "{bytes} bytes of an unfinished write were cut off")
+                write!(f, "{bytes} bytes of an unfinished write were removed")
             }
             Self::IndexCaughtUp { commits } => {
                 write!(f, "{commits} commits were added to the index")
             }
             Self::IndexMade { commits } => {
-                write!(f, "the index was made from the journal's {commits} commits")
+                write!(
+                    f,
+                    "the index was built from the journal's {commits} commits"
+                )
             }
             Self::IndexRebuilt { reason, aside } => write!(
                 f,
-                "the index was made again from the journal ({reason}); the damaged one lies in {}",
+                "the index was rebuilt from the journal ({reason}); the damaged one is in {}",
                 below_forge(aside)
             ),
             Self::IndexUnusable { reason } => write!(
@@ -140,30 +143,27 @@ impl fmt::Display for Finding {
                 "the index cannot be used ({reason}); events are read from the journal"
             ),
             Self::JournalHealed { reason, aside } => {
-                write!(
-                    f,
-                    "the journal was written again from both copies ({reason})"
-                )?;
+                write!(f, "the journal was restored from both copies ({reason})")?;
                 match aside {
-                    Some(aside) => write!(f, "; the damaged one lies in {}", below_forge(aside)),
+                    Some(aside) => write!(f, "; the damaged one is in {}", below_forge(aside)),
                     None => Ok(()),
                 }
             }
             Self::HealedBefore { detail } => f.write_str(detail),
             Self::HeadFileReplaced { reason } => {
-                write!(f, "the file HEAD was written again ({reason})")
+                write!(f, "the file HEAD was replaced ({reason})")
             }
         }
     }
 }
 
-/// A place as it may be shown to anybody: events are, and the host's paths are nobody's business.
+/// A path for use in events, without the host's folders.
 fn below_forge(place: &Path) -> String {
     let name = place.file_name().unwrap_or_default();
     format!(".forge/{}", name.to_string_lossy())
 }
 
-/// Why a log could not be opened at all. Damage is no reason: it is healed, or the log opens
+/// Why a log could not be opened at all. Damage does not prevent it: it is repaired, or the log opens
 /// read-only.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -1,5 +1,5 @@
 //! Reading segments by their bytes. Of the archive's, the blocks that were unpacked last are kept:
-//! who reads events of an archive here and there would unpack the same ones again and again.
+//! scattered reads of archived events would decompress the same blocks repeatedly.
 use super::compressed::BLOCK_BYTES;
 use super::segment::{self, Segment};
 use std::collections::VecDeque;

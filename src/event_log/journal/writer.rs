@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
 
 /// Room that a segment has behind its end: what is appended next is written there also when the disk
-/// has become full, whoever filled it. A purge is some ten events of less than 400 bytes.
+/// has become full. A purge is some ten events of less than 400 bytes.
 const ROOM_AHEAD: u64 = 256 << 10;
 
 /// The end of a journal.
@@ -45,7 +45,7 @@ pub(crate) enum WriteError {
     /// No file descriptor is left; the journal is as it was, and a later append may work.
     #[error("out of file descriptors")]
     NoFiles,
-    /// Nobody knows what is on the disk: nothing may be appended any more.
+    /// The content of the disk is unknown: nothing may be appended any more.
     #[error("{what}: {source}")]
     Broken {
         /// What was tried.
@@ -88,7 +88,7 @@ impl JournalWriter {
     /// Appends one frame per body; when it returns, they survive power loss.
     ///
     /// # Errors
-    /// [`WriteError`]; nothing of the group is in the journal then, or nobody knows.
+    /// [`WriteError`]; nothing of the group is in the journal then, or that is unknown.
     pub(crate) fn append<'a>(
         &mut self,
         bodies: impl Iterator<Item = &'a [u8]>,

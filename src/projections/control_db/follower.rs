@@ -22,7 +22,7 @@ pub(super) const INBOX: usize = 256;
 const GROUP: usize = 1000;
 /// The pause before what failed is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// After so long without news the file's pages in memory are let go of, 32 MiB after much work;
+/// After this time without events the page cache is released, up to 32 MiB after much work;
 /// what comes next reads a few of them again.
 const REST: Duration = Duration::from_secs(5);
 /// How often the file is built again in one run of the gateway: what is damaged more often has a

@@ -91,7 +91,7 @@ impl Readers {
         idle.connections.clear();
     }
 
-    /// Closes the connections that nobody uses; the next question opens one.
+    /// Closes idle connections; the next query opens one.
     pub(super) fn rest(&self) {
         drop(std::mem::take(&mut self.idle().connections));
     }

@@ -36,9 +36,9 @@ const EVENTS: &[&str] = &[
 type Events = BoxStream<'static, Result<EventMessage, Error>>;
 
 /// A tick for each event, and one each time that the engine is found: it says nothing about what
-/// happened while nobody listened.
+/// happened while there was no connection.
 ///
-/// It listens also while nobody takes the ticks; many that wait are one. To be called inside tokio.
+/// It also listens while no ticks are received; pending ticks are merged. Call it inside tokio.
 pub(super) fn follow(engine: Arc<DockerEngine>, instance: InstanceId) -> BoxStream<'static, ()> {
     let (tick, ticks) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -69,7 +69,7 @@ async fn relay(engine: &DockerEngine, instance: InstanceId, tick: &mpsc::Sender<
 }
 
 fn give(tick: &mpsc::Sender<()>) {
-    // Full: one waits already, and who takes it will look at everything.
+    // Full: a tick is pending already, and its receiver inspects everything.
     let _ = tick.try_send(());
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::OnceCell;
 pub(super) const NAME: &str = "docker";
 
 /// Questions are answered in milliseconds; an engine that starts many containers takes a second
-/// or two. Who waits longer than this is better told that the engine is away.
+/// or two. After this time the engine is reported as unreachable.
 pub(super) const QUICK: Duration = Duration::from_secs(10);
 
 /// A Docker engine, met when it is first needed: it may come up after the gateway.

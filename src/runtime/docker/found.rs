@@ -104,7 +104,7 @@ impl Found {
     /// Whether it runs or can be started as it is.
     ///
     /// Not one that is paused: woken, the engine calls it unhealthy until its next check, half a
-    /// minute in which nobody knows. A fresh one is there sooner.
+    /// minute in which its state is unknown. A new one is ready sooner.
     fn can_serve(&self) -> bool {
         match self.life {
             Life::Running(_) | Life::Created | Life::Exited => !self.name.starts_with(QUARANTINED),

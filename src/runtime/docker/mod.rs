@@ -284,7 +284,7 @@ impl Runtime for DockerRuntime {
     }
 }
 
-/// Waits for a turn, but not for ever.
+/// Waits for a permit, for a limited time.
 async fn turn<'a>(queue: &'a Semaphore, action: &str) -> Result<SemaphorePermit<'a>, RuntimeError> {
     match tokio::time::timeout(TURN, queue.acquire()).await {
         Ok(permit) => Ok(permit.expect("these semaphores are never closed")),

@@ -49,7 +49,7 @@ pub struct DockerConfig {
     pub instance: InstanceId,
     /// What they run: `/dbforge` and nothing else.
     pub image: String,
-    /// User and group that they run as: who owns the databases' folders. Never root.
+    /// User and group of the workers, which own the databases' folders. Never root.
     pub user: (u32, u32),
     /// The data folder as the gateway sees it.
     pub data_dir: PathBuf,

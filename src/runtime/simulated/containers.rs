@@ -4,14 +4,14 @@ use super::refused;
 use crate::domain::ids::{DatabaseId, InstanceId};
 use crate::runtime::{QUARANTINED, RuntimeError, Worker, WorkerSpec, WorkerState};
 
-/// Every container of the engine, whoever made it, oldest first.
+/// All containers of the engine, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Containers {
     all: Vec<Container>,
     made: u64,
     /// Whether what is started stays `starting`.
     held: bool,
-    /// Whose workers something happened to, since it was last asked.
+    /// Forges whose workers changed since the last call.
     happened: Vec<InstanceId>,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct Containers {
 struct Container {
     id: String,
     name: String,
-    /// `None`: somebody else's.
+    /// `None` for a container of another owner.
     owner: Option<Owner>,
     life: Life,
 }

@@ -142,12 +142,12 @@ impl SimulatedEngine {
         self.change(|it| it.place_orphan(instance, database, name.to_owned()))
     }
 
-    /// Places somebody else's container. Returns its id.
+    /// Adds a container of another owner. Returns its id.
     pub fn place_foreign(&self, name: &str) -> String {
         self.change(|it| it.place_foreign(name.to_owned()))
     }
 
-    /// The names of all containers, whosever they are, oldest first.
+    /// The names of all containers of all owners, oldest first.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.containers().names()
@@ -184,12 +184,12 @@ impl SimulatedEngine {
         self.changes.subscribe()
     }
 
-    /// Changes the containers, and tells who listens.
+    /// Changes the containers, and notifies listeners.
     fn change<T>(&self, change: impl FnOnce(&mut Containers) -> T) -> T {
         let mut containers = self.containers();
         let result = change(&mut containers);
         for instance in containers.take_happened() {
-            // An error says that nobody listens.
+            // An error means that there are no listeners.
             let _ = self.changes.send(instance);
         }
         result

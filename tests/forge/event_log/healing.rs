@@ -62,8 +62,8 @@ fn damage_that_comes_before_earlier_healing_was_told_is_told_with_it() {
     open(copy.path());
     change(&journal(copy.path()), |it| it[2000] ^= 1);
     let told = open(copy.path()).1.healed().unwrap();
-    assert!(told.contains("HEAD was written again"), "{told}");
-    assert!(told.contains("journal was written again"), "{told}");
+    assert!(told.contains("HEAD was replaced"), "{told}");
+    assert!(told.contains("journal was restored"), "{told}");
 }
 
 #[test]

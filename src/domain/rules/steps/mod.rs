@@ -153,7 +153,7 @@ pub(super) fn finish_undo(
     events.extend(effect(state, job, outcome, facts));
     if job.begun_steps.len() == 1 {
         let ended = end_undone(state, job, job.error.clone());
-        // What somebody wrote before the creation failed lies in the trash now.
+        // Data that was written before the creation failed is in the trash now.
         let kept = *outcome == StepOutcome::Trashed;
         events.extend(
             ended

@@ -90,7 +90,7 @@ impl Window {
     }
 }
 
-/// A place in a list: 17 bytes as hex digits, which nobody takes for something to compute with.
+/// A position in a list: 17 bytes as hex digits, opaque to clients.
 #[derive(Debug, PartialEq, Eq)]
 struct Cursor {
     mark: u8,

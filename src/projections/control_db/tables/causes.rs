@@ -17,7 +17,7 @@ pub struct Cause {
     pub time: String,
     /// Which thing happened: `job_enqueued`.
     pub kind: String,
-    /// Who caused it.
+    /// The actor who caused it.
     pub actor: String,
     /// The request that caused it.
     pub request_id: String,

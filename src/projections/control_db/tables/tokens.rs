@@ -1,4 +1,4 @@
-//! The table `tokens`: who was let in, without what lets them in.
+//! The table `tokens`: issued tokens, without secrets.
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::Event;
 use crate::domain::event::recorded::RecordedEvent;
@@ -24,7 +24,7 @@ pub struct TokenFilter {
 /// A token as it is shown: neither its secret nor the hash of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownToken {
-    /// Its id for ever.
+    /// Its permanent id.
     pub id: TokenId,
     /// What its commands are signed with: `token/<name>`.
     pub name: String,
