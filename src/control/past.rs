@@ -32,7 +32,7 @@ impl Moment {
 pub fn fold_on(log: &dyn EventLog, state: &mut State, moment: Moment) -> Result<bool, ReadError> {
     if let Some(before) = state.sequence.0.checked_sub(1) {
         let last = log.read_after(Sequence(before), 1)?;
-        if last.iter().any(|it| moment.is_before(it)) {
+        if last.iter().any(|event| moment.is_before(event)) {
             return Ok(false);
         }
     }

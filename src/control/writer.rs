@@ -92,7 +92,7 @@ impl Writer {
         }
         let (admitted, turned_away): (Vec<_>, Vec<_>) = all
             .into_iter()
-            .partition(|it| it.submission.command.makes_room());
+            .partition(|waiting| waiting.submission.command.makes_room());
         for Waiting { answer, .. } in turned_away {
             let _ = answer.send(Err(AppendError::DiskFull.into()));
         }
@@ -148,7 +148,7 @@ impl Writer {
         let header = CommitHeader {
             // Times in the log never go back, even if the clock does.
             time: facts.now.max(group.head.time),
-            clock: Some(facts.now).filter(|it| *it < group.head.time),
+            clock: Some(facts.now).filter(|time| *time < group.head.time),
             id: CommitId(self.ids.fresh()),
             actor: submission.actor,
             token: submission.token,
@@ -191,8 +191,16 @@ impl Writer {
     /// that have to be decided again.
     fn keep_and_answer(&self, group: Group) -> Option<Again> {
         let expected_end = self.publish.borrow().head.sequence;
-        let commit_sizes: Vec<usize> = group.commits.iter().map(|it| it.events.len()).collect();
-        let ids: Vec<CommitId> = group.commits.iter().map(|it| it.header.id).collect();
+        let commit_sizes: Vec<usize> = group
+            .commits
+            .iter()
+            .map(|commit| commit.events.len())
+            .collect();
+        let ids: Vec<CommitId> = group
+            .commits
+            .iter()
+            .map(|commit| commit.header.id)
+            .collect();
         let mut kept = if group.commits.is_empty() {
             Ok(Vec::new())
         } else {

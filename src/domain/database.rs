@@ -114,7 +114,7 @@ pub enum DatabaseState {
     Restoring,
     /// Being removed for good.
     Purging,
-    /// A job on it is stuck: a person has to look.
+    /// A job on it is stuck: an operator has to intervene.
     Failed,
 }
 

@@ -196,7 +196,7 @@ pub enum JobState {
     Succeeded,
     /// Ended without success; what it did was undone.
     Failed,
-    /// Undoing failed; a person has to look.
+    /// The rollback failed; an operator has to intervene.
     Stuck,
     /// Cancelled.
     Cancelled,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 /// Longest name and longest DNS label, in characters (RFC 1035 allows 63 for a label).
 pub const MAX_NAME_LENGTH: usize = 63;
 
-/// A name that a person chose: `^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`, and no UUID, since a
+/// The name of a database: `^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`, and no UUID, since a
 /// database can also be addressed by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -52,7 +52,7 @@ impl DatabaseName {
         Ok(Self(text.to_owned()))
     }
 
-    /// The name as the person wrote it.
+    /// The name as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

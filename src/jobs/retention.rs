@@ -53,7 +53,7 @@ impl Retention {
         self.asked
             .retain(|id, _| present.state.database(*id).is_some_and(is_open));
         let due = present.state.own_databases().filter(|it| !it.stuck);
-        let due = due.filter_map(|it| Some((it.id, due_for(it, now)?)));
+        let due = due.filter_map(|database| Some((database.id, due_for(database, now)?)));
         let due: Vec<_> = due
             .filter(|(id, _)| self.may_ask(*id, now))
             .take(COMMANDS_AT_ONCE)
@@ -72,7 +72,7 @@ impl Retention {
     /// clock that has been set back since.
     fn may_ask(&self, database: DatabaseId, now: Timestamp) -> bool {
         let asked = self.asked.get(&database);
-        asked.is_none_or(|it| it.again_at <= now || it.again_at.since(now) > LONGEST_PAUSE)
+        asked.is_none_or(|asked| asked.again_at <= now || asked.again_at.since(now) > LONGEST_PAUSE)
     }
 
     fn note(&mut self, database: DatabaseId, now: Timestamp) {

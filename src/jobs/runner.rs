@@ -125,7 +125,7 @@ impl Runner {
         let step = next_step(job).filter(|_| !job.compensating);
         let start = Command::StartJob {
             job: job.id,
-            step: step.map(|it| StepName(it.name.to_owned())),
+            step: step.map(|step| StepName(step.name.to_owned())),
             time_limit: JOB_TIME,
         };
         self.mark_taken_up(job.id);
@@ -136,7 +136,7 @@ impl Runner {
         let left_by_earlier_boot = self.mark_taken_up(job.id);
         let running = job.step.as_ref().map(|it| &it.name);
         let Some(step) = running
-            .and_then(|it| step(&job.kind, it))
+            .and_then(|name| step(&job.kind, name))
             .or_else(|| next_step(job))
         else {
             return Ok(Moved::Rests);
@@ -148,7 +148,7 @@ impl Runner {
         let result = self.run_bounded(job, step, step.ensure).await;
         let (command, gate) = match result {
             Ok(Done { outcome, gate }) => {
-                let next = step_behind(&job.kind, &name).map(|it| StepName(it.name.to_owned()));
+                let next = step_behind(&job.kind, &name).map(|step| StepName(step.name.to_owned()));
                 let finish = Command::FinishStep {
                     job: job.id,
                     step: name,
@@ -173,7 +173,7 @@ impl Runner {
             return self.resume(job, name.clone()).await;
         }
         let step = step(&job.kind, name);
-        let undone = match step.and_then(|it| it.undo.map(|undo| (it, undo))) {
+        let undone = match step.and_then(|step| step.undo.map(|undo| (step, undo))) {
             Some((step, undo)) => self
                 .run_bounded(job, step, undo)
                 .await
@@ -297,9 +297,9 @@ impl Runner {
         let (moves, rests): (Vec<_>, Vec<_>) = present
             .state
             .own_first_jobs()
-            .partition(|it| moving.contains(&it.id));
+            .partition(|job| moving.contains(&job.id));
         let moves: Vec<_> = moves.into_iter().map(candidate).collect();
-        let waiting = rests.into_iter().filter(|it| self.is_due(it.id));
+        let waiting = rests.into_iter().filter(|job| self.is_due(job.id));
         let turns = turns::next(waiting.map(candidate).collect(), &moves);
         moving.extend(&turns);
         turns
@@ -309,7 +309,7 @@ impl Runner {
         let present = self.job_context.control.present();
         let now = self.job_context.control.clock().now();
         let job = present.state.job(id);
-        job.is_some_and(|it| it.state == JobState::Running || it.may_begin(now))
+        job.is_some_and(|job| job.state == JobState::Running || job.may_begin(now))
     }
 
     fn let_go(&self, id: JobId) {

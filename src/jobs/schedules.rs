@@ -27,7 +27,11 @@ pub async fn fire_due(control: &ControlPlane) {
         return;
     }
     let now = control.clock().now();
-    for schedule in present.state.schedules().filter(|it| it.is_ahead_of(now)) {
+    for schedule in present
+        .state
+        .schedules()
+        .filter(|schedule| schedule.is_ahead_of(now))
+    {
         rewind(control, schedule).await;
     }
     let present = control.present();

@@ -103,7 +103,7 @@ mod tests {
     }
 
     fn numbers(turns: &[JobId]) -> Vec<u128> {
-        turns.iter().map(|it| it.0.as_u128()).collect()
+        turns.iter().map(|job| job.0.as_u128()).collect()
     }
 
     #[test]
@@ -130,7 +130,10 @@ mod tests {
         let mut waiting: Vec<_> = (0..100).map(|n| job(n, actor(n), "slow")).collect();
         waiting.extend((200..210).map(|n| job(n, actor(n), "quick")));
         let turns = next(waiting, &[]);
-        let slow = numbers(&turns).iter().filter(|it| **it < 100).count();
+        let slow = numbers(&turns)
+            .iter()
+            .filter(|number| **number < 100)
+            .count();
         assert_eq!((turns.len(), slow), (RUNNING_JOBS, RUNNING_OF_A_KIND));
     }
 

@@ -193,7 +193,7 @@ pub fn on_thread<T>(pass: Option<Pass>, work: impl FnOnce() -> T) -> T {
 /// The caller of the current request; the gateway itself outside of one.
 #[must_use]
 pub fn holder() -> Holder {
-    PASS.try_with(|it| it.0.account.holder())
+    PASS.try_with(|pass| pass.0.account.holder())
         .unwrap_or(Holder::Internal)
 }
 

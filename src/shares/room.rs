@@ -139,7 +139,10 @@ mod tests {
             accounts.of(Holder::at(address))
         });
         let callers: Vec<_> = callers.collect();
-        let got: Vec<_> = callers.iter().map(|it| take_all(&rooms, it).0).collect();
+        let got: Vec<_> = callers
+            .iter()
+            .map(|caller| take_all(&rooms, caller).0)
+            .collect();
         assert_eq!(got, [75, 19, 5, 1]);
         assert_eq!(take_all(&rooms, &callers[0]), (0, Refused::Full));
 

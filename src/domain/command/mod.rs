@@ -1,4 +1,4 @@
-//! What can be asked, and what a decision needs from outside.
+//! The commands, and what a decision needs from outside.
 pub mod lifecycle;
 pub mod refusal;
 
@@ -17,19 +17,19 @@ use uuid::Uuid;
 /// A request to change something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Give the data folder its identity.
+    /// Give the data folder an identity.
     InitializeForge {
         /// The configured identity; none for a new one.
         instance: Option<InstanceId>,
     },
-    /// Run workers here from now on.
+    /// Run workers on this runtime from now on.
     ChooseRuntime {
         /// `docker`, `process` or `simulated`.
         runtime: String,
         /// Why this one.
         reason: String,
     },
-    /// Make a database.
+    /// Create a database.
     CreateDatabase(CreateDatabase),
     /// Change a database's settings.
     ChangeDatabase {
@@ -37,13 +37,13 @@ pub enum Command {
         /// What becomes different.
         change: DatabaseChange,
     },
-    /// Take its worker away, keep its data.
+    /// Remove its worker, keep its data.
     StopDatabase { database: DatabaseId },
-    /// Bring it back with its data.
+    /// Start it again.
     StartDatabase { database: DatabaseId },
     /// Move it to the trash.
     DeleteDatabase { database: DatabaseId },
-    /// Remove it for good.
+    /// Delete it permanently.
     PurgeDatabase { database: DatabaseId },
     /// Bring it back from the trash.
     UndeleteDatabase { database: DatabaseId },

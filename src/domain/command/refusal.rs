@@ -8,10 +8,10 @@ use crate::domain::name::DatabaseName;
 /// Why a command was refused; nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A living database has the name.
+    /// An active database has the name.
     #[error("a database named `{0}` already exists")]
     DatabaseExists(DatabaseName),
-    /// A living database has the name, and is of another kind than was asked for.
+    /// An active database of another engine has the name.
     #[error("a database named `{name}` already exists, of the engine `{engine}`")]
     OtherEngine {
         name: DatabaseName,
@@ -24,23 +24,23 @@ pub enum Refusal {
         /// When.
         at: Timestamp,
     },
-    /// Its files are being removed already, so its purge does not stop.
+    /// Its purge has already begun to remove files.
     #[error("job {0} has already removed files and can no longer be cancelled")]
     NoWayBack(JobId),
-    /// Never created, or gone for good.
+    /// Never created, or permanently deleted.
     #[error("there is no database `{0}`")]
     DatabaseNotFound(String),
     /// It is in the trash, or on its way there.
     #[error("database `{0}` was deleted; undelete it while it is in the trash")]
     DatabaseDeleted(DatabaseName),
-    /// It is being removed for good.
+    /// It is being permanently deleted.
     #[error("database `{0}` is being purged")]
     DatabasePurging(DatabaseName),
     /// It was not deleted.
     #[error("database `{name}` is not in the trash, it is {state}")]
     NotInTrash {
         name: DatabaseName,
-        /// Where it stands.
+        /// Its state.
         state: DatabaseState,
     },
     /// Its owner protected it.
@@ -50,12 +50,12 @@ pub enum Refusal {
     #[error("database `{name}` is {state}, so it cannot be {wanted}")]
     WrongState {
         name: DatabaseName,
-        /// Where it stands.
+        /// Its state.
         state: DatabaseState,
         /// What was asked, as in "cannot be …".
         wanted: &'static str,
     },
-    /// A job on it is stuck: new work has to wait for a person.
+    /// A stuck job blocks it.
     #[error("database `{name}` is blocked by a stuck job")]
     DatabaseStuck {
         name: DatabaseName,
@@ -68,7 +68,7 @@ pub enum Refusal {
     #[error("job {job} is {}, so it cannot be {wanted}", state.as_str())]
     JobState {
         job: JobId,
-        /// Where it stands.
+        /// Its state.
         state: JobState,
         /// What was asked, as in "cannot be …".
         wanted: &'static str,
@@ -94,40 +94,40 @@ pub enum Refusal {
     /// No webhook of that id.
     #[error("there is no webhook `{0}`")]
     WebhookNotFound(String),
-    /// The token that made a schedule does not allow its command any more.
+    /// The token of a schedule no longer allows its command.
     #[error(
         "the token of schedule `{0}` is revoked, has expired, or no longer allows this command"
     )]
     ScheduleWithoutRight(String),
-    /// The job of the time before has not ended.
+    /// The job of the previous run has not ended.
     #[error("the previous run's job {0} has not ended")]
     ScheduleOverlaps(JobId),
-    /// No plan of that id, or one that is forgotten.
+    /// No plan of that id, or an expired one.
     #[error("there is no plan `{0}`")]
     PlanNotFound(String),
-    /// What a plan rests on is no longer so.
+    /// The preconditions of a plan no longer hold.
     #[error("plan {plan} cannot be applied: {changed}")]
     PlanStale {
         plan: PlanId,
         /// What has changed.
         changed: String,
     },
-    /// So many plans wait that no more are kept.
+    /// The limit of stored plans is reached.
     #[error("plan limit reached ({most}); plans expire after a day")]
     TooManyPlans {
         /// How many wait.
         most: usize,
     },
-    /// The data folder has its identity already.
+    /// The data folder already has an identity.
     #[error("the forge is already initialized")]
     AlreadyInitialized,
-    /// A part of the command breaks a rule for values.
+    /// An invalid value.
     #[error("{0}")]
     Invalid(String),
 }
 
 impl Refusal {
-    /// The refusal for an id that nothing living or trashed has.
+    /// The refusal for an id that no database has.
     #[must_use]
     pub fn no_database(id: DatabaseId) -> Self {
         Self::DatabaseNotFound(id.to_string())

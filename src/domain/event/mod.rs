@@ -255,7 +255,7 @@ events! {
         /// What went wrong.
         error: JobError,
     }
-    /// Undoing failed: this database waits for a person.
+    /// The rollback failed: the database waits for an operator.
     24 JobStuck "job_stuck" {
         job: JobId,
         database: DatabaseId,
@@ -296,7 +296,7 @@ events! {
         /// What was found, what was done, and where the damaged copy lies.
         detail: String,
     }
-    /// A person let a stuck job try again.
+    /// An operator retried a stuck job.
     30 JobReleased "job_released" {
         job: JobId,
         database: DatabaseId,

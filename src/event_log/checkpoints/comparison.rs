@@ -52,7 +52,7 @@ impl Comparison {
     /// With these, in any order.
     #[must_use]
     pub fn with(mut checkpoints: Vec<Checkpoint>) -> Self {
-        checkpoints.sort_by_key(|it| std::cmp::Reverse(it.sequence));
+        checkpoints.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.sequence));
         let mut comparison = Self {
             ahead: checkpoints,
             held: Held::default(),
@@ -92,7 +92,10 @@ impl Comparison {
 
     fn look(&mut self, sequence: Sequence, hash: &Hash) {
         self.reached = sequence;
-        while let Some(next) = self.ahead.pop_if(|it| it.sequence <= sequence) {
+        while let Some(next) = self
+            .ahead
+            .pop_if(|checkpoint| checkpoint.sequence <= sequence)
+        {
             if next.sequence == sequence && next.hash == hex::encode(hash) {
                 self.held.count += 1;
                 self.held.last = sequence;

@@ -185,14 +185,14 @@ impl Ending {
         file.seek(SeekFrom::Start(from))?;
         let mut tail = Vec::new();
         file.take(2 * LONGEST_LINE).read_to_end(&mut tail)?;
-        let Some(end) = tail.iter().rposition(|it| *it == b'\n') else {
+        let Some(end) = tail.iter().rposition(|byte| *byte == b'\n') else {
             return Ok(Self {
                 last: None,
                 whole_bytes: from,
             });
         };
-        let begin = tail[..end].iter().rposition(|it| *it == b'\n');
-        let line = &tail[begin.map_or(0, |it| it + 1)..end];
+        let begin = tail[..end].iter().rposition(|byte| *byte == b'\n');
+        let line = &tail[begin.map_or(0, |at| at + 1)..end];
         Ok(Self {
             last: serde_json::from_slice(line).ok(),
             whole_bytes: from + end as u64 + 1,

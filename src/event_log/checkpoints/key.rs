@@ -42,7 +42,7 @@ impl SigningKey {
     /// When the system gives no random numbers.
     pub fn fresh() -> io::Result<Self> {
         let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(|it| io::Error::other(it.to_string()))?;
+        getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Self(ed25519_dalek::SigningKey::from_bytes(&secret)))
     }
 

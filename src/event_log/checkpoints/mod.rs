@@ -67,7 +67,7 @@ impl Checkpoint {
     /// # Errors
     /// When none of them is the one that it names, or that one did not.
     pub fn verify(&self, keys: &[PublicKey]) -> Result<(), SignatureError> {
-        let key = keys.iter().find(|it| it.id() == self.key_id);
+        let key = keys.iter().find(|key| key.id() == self.key_id);
         let key = key.ok_or_else(|| SignatureError::OtherKey(self.key_id.clone()))?;
         if key.has_signed(self.message().as_bytes(), &self.signature) {
             Ok(())

@@ -67,7 +67,7 @@ impl PendingReport {
     pub(super) fn detail(self, log: &DiskEventLog, now: Option<&str>) -> Option<String> {
         let next = log.read_after(self.after, 1).unwrap_or_default();
         let is_told = matches!(next.first().map(|it| &it.event), Some(Event::LogHealed(_)));
-        let is_said = now.is_some_and(|it| it.contains(&self.detail));
+        let is_said = now.is_some_and(|said| said.contains(&self.detail));
         (!is_told && !is_said).then_some(self.detail)
     }
 }

@@ -111,7 +111,7 @@ pub(super) fn with_key(
     let mut found = None;
     for commit in commits {
         let events = commit?;
-        if events.iter().any(|it| it.sequence.0 > end) {
+        if events.iter().any(|event| event.sequence.0 > end) {
             break;
         }
         if uses_key(&events, owner, key) {

@@ -80,7 +80,9 @@ impl SalvagedLog {
 
     /// Whether all of it lies in the journal.
     pub(super) fn is_in_the_journal(&self) -> bool {
-        self.commits.iter().all(|it| it.place != Place::Index)
+        self.commits
+            .iter()
+            .all(|commit| commit.place != Place::Index)
     }
 
     /// The commits from the one that holds `sequence` on.

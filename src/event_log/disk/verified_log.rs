@@ -113,7 +113,7 @@ impl VerifiedLog {
             let (hash, body) = frame.map_err(|error| format!("event {next}: {error}"))?;
             let stored = StoredCommit::read(body).map_err(|error| error.to_string())?;
             let last = stored.last_sequence();
-            let (here, behind) = left.split_at(left.partition_point(|it| it.0 <= last));
+            let (here, behind) = left.split_at(left.partition_point(|place| place.0 <= last));
             let events =
                 stored.events_among(hash, |sequence| here.binary_search(&sequence).is_ok());
             found.append(&mut events.map_err(|error| error.to_string())?);
@@ -227,10 +227,10 @@ impl VerifiedLog {
             if sequence > span.end {
                 break;
             }
-            if commit.first().is_none_or(|it| it.sequence.0 != first) {
+            if commit.first().is_none_or(|event| event.sequence.0 != first) {
                 commit = self.commit_at(index, first)?;
             }
-            let event = commit.iter().find(|it| it.sequence.0 == sequence);
+            let event = commit.iter().find(|event| event.sequence.0 == sequence);
             found.extend(event.cloned());
         }
         Ok(found)

@@ -30,17 +30,17 @@ pub fn steps(kind: &JobKind) -> &'static [Step] {
 pub(super) fn next_step(job: &Job) -> Option<&'static Step> {
     steps(&job.kind)
         .iter()
-        .find(|it| !job.finished_steps.iter().any(|done| done.0 == it.name))
+        .find(|step| !job.finished_steps.iter().any(|done| done.0 == step.name))
 }
 
 /// The step of that name.
 pub(super) fn step(kind: &JobKind, name: &StepName) -> Option<&'static Step> {
-    steps(kind).iter().find(|it| it.name == name.0)
+    steps(kind).iter().find(|step| step.name == name.0)
 }
 
 /// The step after the one of that name.
 pub(super) fn step_behind(kind: &JobKind, name: &StepName) -> Option<&'static Step> {
-    let mut rest = steps(kind).iter().skip_while(|it| it.name != name.0);
+    let mut rest = steps(kind).iter().skip_while(|step| step.name != name.0);
     rest.next();
     rest.next()
 }

@@ -53,7 +53,7 @@ pub enum Finding {
 impl Finding {
     /// Whether it is only reported, because an operator has to act.
     #[must_use]
-    pub fn is_for_a_person(&self) -> bool {
+    pub fn needs_an_operator(&self) -> bool {
         match self {
             Self::DataMissing { .. } | Self::UnknownFolder { .. } => true,
             Self::Repair { .. }

@@ -51,7 +51,9 @@ impl Memory {
 
     /// Counts the time since the last pass. A clock that was set back counts nothing.
     pub(super) fn begin_look(&mut self, now: Timestamp) {
-        let step = self.looked_at.map_or(Duration::ZERO, |it| now.since(it));
+        let step = self
+            .looked_at
+            .map_or(Duration::ZERO, |before| now.since(before));
         self.watched += step.min(LONGEST_STEP);
         self.looked_at = Some(now);
     }
@@ -69,7 +71,7 @@ impl Memory {
         let earlier = self.repairs.get(&database.id).copied();
         let count = earlier.map_or(0, |it| it.count);
         let wait = FIRST_WAIT * (1 << count.saturating_sub(1).min(10));
-        let due = earlier.map_or(Duration::ZERO, |it| it.latest + wait);
+        let due = earlier.map_or(Duration::ZERO, |repairs| repairs.latest + wait);
         if self.watched < due {
             return Err(due - self.watched);
         }

@@ -116,7 +116,7 @@ impl Reconciler {
             );
         }
         let (told, acted_upon): (Vec<_>, Vec<_>) =
-            plan.findings.iter().partition(|it| it.is_for_a_person());
+            plan.findings.iter().partition(|it| it.needs_an_operator());
         // A failed pass reports nothing new.
         if !matches!(trouble, Some(PassError::Folders(_) | PassError::ReadOnly)) {
             tell(&self.memory.lock().await.news(told));
@@ -252,7 +252,7 @@ fn tell(news: &[&Finding]) {
             tracing::warn!("{finding}");
         }
     }
-    if let Some(more) = news.len().checked_sub(LINES).filter(|it| *it > 0) {
+    if let Some(more) = news.len().checked_sub(LINES).filter(|more| *more > 0) {
         tracing::error!("{more} more findings; see GET /v1/drift");
     }
 }

@@ -135,7 +135,8 @@ impl Follower {
             }
             let instance = hooks.control.present().state.instance;
             let message = Message::of_event(self.id, instance, event, name)?;
-            let attempt = hooks.with_progress(&webhook, |it| it.failures.saturating_add(1));
+            let attempt =
+                hooks.with_progress(&webhook, |progress| progress.failures.saturating_add(1));
             let sent = tokio::select! {
                 () = self.stop.cancelled() => return Ok(false),
                 sent = hooks.send(&webhook, &message, attempt) => sent,
@@ -144,16 +145,16 @@ impl Follower {
             let error = match sent {
                 Ok(delivery) => {
                     let error = delivery.error.clone();
-                    hooks.with_progress(&webhook, |it| it.remember(delivery));
+                    hooks.with_progress(&webhook, |progress| progress.remember(delivery));
                     error
                 }
                 Err(error) => Some(format!("cannot sign or send it: {error}")),
             };
             let Some(error) = error else {
-                hooks.with_progress(&webhook, |it| it.failures = 0);
+                hooks.with_progress(&webhook, |progress| progress.failures = 0);
                 return Ok(true);
             };
-            hooks.with_progress(&webhook, |it| it.failures = attempt);
+            hooks.with_progress(&webhook, |progress| progress.failures = attempt);
             if attempt >= hooks.config.max_failures && self.disable(&webhook, &error).await {
                 return Ok(false);
             }
@@ -189,7 +190,8 @@ impl Follower {
         let submission = Submission::new(command, Actor::named("webhooks"), request);
         match control.submit(submission).await {
             Ok(_) => {
-                self.hooks.with_progress(webhook, |it| it.failures = 0);
+                self.hooks
+                    .with_progress(webhook, |progress| progress.failures = 0);
                 true
             }
             Err(error) => {
@@ -200,7 +202,8 @@ impl Follower {
     }
 
     async fn advance(&mut self, webhook: &Webhook, to: Sequence) {
-        self.hooks.with_progress(webhook, |it| it.cursor = to);
+        self.hooks
+            .with_progress(webhook, |progress| progress.cursor = to);
         self.is_saved = false;
         if self.save_at.has_passed() {
             self.save().await;

@@ -148,7 +148,9 @@ impl Webhooks {
     /// The latest attempts, oldest first.
     #[must_use]
     pub fn deliveries(&self, webhook: &Webhook) -> Vec<Delivery> {
-        self.with_progress(webhook, |it| it.deliveries.iter().cloned().collect())
+        self.with_progress(webhook, |progress| {
+            progress.deliveries.iter().cloned().collect()
+        })
     }
 
     /// Sends a test message once.
@@ -161,7 +163,7 @@ impl Webhooks {
         let id = self.control.ids().fresh().to_string();
         let message = Message::test(webhook.id, instance, &id, now)?;
         let delivery = self.send(webhook, &message, 1).await?;
-        self.with_progress(webhook, |it| it.remember(delivery.clone()));
+        self.with_progress(webhook, |progress| progress.remember(delivery.clone()));
         Ok(delivery)
     }
 

@@ -143,7 +143,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StorageError> {
     Ok(connection)
 }
 
-/// Renames the file to `control.db.set-aside`, for a person to look at; one is kept.
+/// Renames the file to `control.db.set-aside`, so that an operator can inspect it; one is kept.
 pub(super) fn set_aside(path: &Path) -> io::Result<()> {
     unless_missing(fs::rename(path, with_suffix(path, ".set-aside")))
 }

@@ -1,4 +1,4 @@
-//! What differs from the log is told, waits its grace, and is never more than the fuse lets through.
+//! What differs from the log is reported, waits for its grace, and stays within the disruption limit.
 use crate::support::database as database_id;
 use crate::support::http::{HttpForge, ROOT};
 use crate::support::test_forge::INSTANCE;

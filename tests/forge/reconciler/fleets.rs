@@ -156,7 +156,7 @@ fn any_fleet() -> impl Strategy<Value = Fleet> {
         .prop_map(|(databases, orphans, settled)| Fleet::of(&databases, orphans, settled))
 }
 
-/// What the fuse lets through of a fleet of this size.
+/// The disruption limit of a fleet of this size.
 fn bound(workers: usize) -> usize {
     3.max(workers / 10)
 }
@@ -178,7 +178,7 @@ proptest! {
 
         for minute in 1..=6 {
             let plan = fleet.planned(&mut memory, minute * 60);
-            prop_assert!(plan.findings.len() <= bound(fleet.0.len()), "the fuse holds");
+            prop_assert!(plan.findings.len() <= bound(fleet.0.len()), "the disruption limit holds");
             fleet.apply(&plan);
         }
         let last = fleet.planned(&mut memory, 361);

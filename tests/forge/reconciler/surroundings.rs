@@ -74,7 +74,7 @@ async fn an_engine_that_went_away_and_lost_everything_is_filled_again() {
     // The first worker fails to start; its job tries again.
     engine.fail_next(Action::EnsureRunning, Fault::LostReply, 1);
     assert_eq!(forge.reconcile().await, [], "missing once is no reason");
-    assert_eq!(forge.reconcile().await.len(), 12, "repairs blow no fuse");
+    assert_eq!(forge.reconcile().await.len(), 12, "repairs are not limited");
     assert_eq!(engine.names().len(), 12);
     for database in databases {
         assert_eq!(forge.database(database).state(), DatabaseState::Ready);

@@ -281,7 +281,7 @@ fn compensating(job: &Job, error: Option<JobError>) -> Event {
     .into()
 }
 
-/// Leaves a job to a person; what waits for its database to be gone does not wait for that.
+/// Leaves a job to an operator; commands that wait for the deletion of its database stop waiting.
 pub(super) fn stuck(state: &State, job: &Job, error: JobError) -> Vec<Event> {
     let stuck = JobStuck {
         job: job.id,
