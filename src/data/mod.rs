@@ -119,7 +119,7 @@ impl DataPlane {
         let engine = self.engines.find(&database.engine.0);
         engine.ok_or_else(|| QueryError::NotSupported {
             engine: database.engine.0.clone(),
-            what: "anything on this gateway",
+            what: "SQL on this gateway",
         })
     }
 

@@ -30,19 +30,19 @@ pub struct ExclusiveGuard {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GateError {
     /// A step on the database's files took longer than the caller would wait.
-    #[error("the database's files are being worked on")]
+    #[error("a job is working on the database's files")]
     Closed,
     /// SQL that runs did not end in time. Nothing was done.
     #[error("SQL on the database did not end in time")]
     NotDrained,
     /// No file descriptor is left to open it with. Nothing was done.
-    #[error("the database could not be settled: no file descriptor is left")]
+    #[error("the database could not be checkpointed: no file descriptor is left")]
     NoFiles,
     /// The disk has no room to bring what was written into the main file. Nothing was done.
-    #[error("the database could not be settled: the disk is full")]
+    #[error("the database could not be checkpointed: the disk is full")]
     DiskFull,
     /// What was written could not be brought into the main file. Nothing was done.
-    #[error("the database could not be settled: {reason}")]
+    #[error("the database could not be checkpointed: {reason}")]
     NotSettled {
         /// What was seen.
         reason: String,

@@ -28,7 +28,7 @@ pub enum QueryError {
     #[error("this statement is not allowed: PRAGMA foreign_keys = OFF")]
     ForeignKeysOff,
     /// It changes something and may not (`read_only`).
-    #[error("this statement changes the database, and was asked to read only")]
+    #[error("the statement writes to the database, but the request is read-only")]
     ReadOnly,
     /// A rule of the schema forbids it (`constraint_violation`).
     #[error("SQL Error: {message}")]
@@ -72,18 +72,16 @@ pub enum QueryError {
         limit: String,
     },
     /// Rows are to be objects, and two columns have one name (`invalid_request`).
-    #[error("two columns are named `{name}`, and an object has a name once")]
+    #[error("two columns are named `{name}`; an object cannot have the same key twice")]
     DuplicateColumn {
         /// That name.
         name: String,
     },
     /// Requests and answers that are in memory leave no room for this one (`overloaded`).
-    #[error(
-        "requests, statements and answers in memory have taken all that there is for this caller"
-    )]
+    #[error("this caller has used up its share of memory for requests, statements and answers")]
     NoRoom,
     /// Its deadline passed; nothing of it was kept (`statement_timeout`).
-    #[error("the statement took longer than {timeout_ms} ms; nothing of it was kept")]
+    #[error("the statement timed out after {timeout_ms} ms; nothing was kept")]
     Timeout {
         /// The time it had.
         timeout_ms: u64,
@@ -92,7 +90,7 @@ pub enum QueryError {
     #[error("the token was revoked or has expired")]
     TokenEnded,
     /// The database's time to live ended meanwhile (`database_expired`).
-    #[error("the database's time to live ended while this was under way")]
+    #[error("the database expired while the request was running")]
     Expired,
     /// Another operation holds the file (`database_locked`).
     #[error("the database is locked by another operation")]
@@ -101,9 +99,7 @@ pub enum QueryError {
     #[error("the database has reached its size limit")]
     QuotaExceeded,
     /// The statement's temporary files have all the room that they may have (`quota_exceeded`).
-    #[error(
-        "the statement needs more room for temporary files than {limit}; nothing of it was kept"
-    )]
+    #[error("the statement's temporary files exceed {limit}; nothing was kept")]
     TemporaryFilesFull {
         /// The bound, in words.
         limit: String,
@@ -121,13 +117,15 @@ pub enum QueryError {
         what: &'static str,
     },
     /// The database takes no requests until it is well again (`overloaded`, with the reason).
-    #[error("the database is resting: {reason}")]
+    #[error("the database is temporarily unavailable: {reason}")]
     Benched {
         /// Why, and until when.
         reason: &'static str,
     },
     /// The disk failed while this was written: it may have been kept or not (`internal`).
-    #[error("the disk failed while this was written; look before you try again")]
+    #[error(
+        "the disk failed during the write, so its outcome is unknown; check the data before you try again"
+    )]
     OutcomeUnknown,
     /// The file is damaged, or the disk failed (`internal`).
     #[error("the database could not be read or written: {reason}")]
@@ -164,18 +162,20 @@ impl QueryError {
                  refers to it ON DELETE CASCADE; PRAGMA defer_foreign_keys = ON, in a batch, \
                  script or transaction, checks them at its end",
             ),
-            Self::Locked => Some("a transaction or another writer has it; try again"),
+            Self::Locked => {
+                Some("a transaction or another process holds the write lock; try again")
+            }
             Self::QuotaExceeded => Some("delete rows, or raise the database's limit"),
             Self::TemporaryFilesFull { .. } => {
                 Some("change fewer rows at a time, or have DBFORGE_SQL_MAX_TEMP_BYTES raised")
             }
             Self::NoRoom => Some(
-                "sort, join or ask for less at a time, read the answers that were asked for, or take \
-                 ?format=ndjson; GET /v1/usage shows a token's share",
+                "sort, join or select less at a time, read pending answers, or use ?format=ndjson; \
+                 GET /v1/usage shows a token's share",
             ),
             Self::DataMissing => Some(
-                "nothing is put in its place: restore main.db into the database's folder and it \
-                 is served again, or delete the database; GET /v1/drift tells of it",
+                "restore main.db into the database's folder, or delete the database; no file is \
+                 created in its place. GET /v1/drift lists what is missing",
             ),
             _ => None,
         }

@@ -68,25 +68,25 @@ pub enum TransactionEnd {
     #[error("it was rolled back")]
     RolledBack,
     /// No request came in time.
-    #[error("it was rolled back, because no request came in time")]
+    #[error("it was rolled back after its idle timeout")]
     Idle,
     /// It lasted too long.
-    #[error("it was rolled back, because its time was over")]
+    #[error("it was rolled back after its time limit")]
     OutOfTime,
     /// A statement failed in a way that ends transactions, or its client went away meanwhile.
-    #[error("it was rolled back with a statement that was cut, or that ends transactions")]
+    #[error("it was rolled back together with a statement that failed or was interrupted")]
     Broken,
     /// A job needed the database's files.
-    #[error("it was rolled back, because a job needed the database's files")]
+    #[error("it was rolled back because a job needed the database's files")]
     FilesTaken,
     /// Others have written too much since the moment that it reads.
-    #[error("it was rolled back, because others have written too much since the moment it reads")]
+    #[error("it was rolled back because too much was written since its snapshot")]
     TooOld,
     /// The gateway stops.
-    #[error("it was rolled back, because the gateway stops")]
+    #[error("it was rolled back because the gateway is shutting down")]
     Stopping,
     /// Its token was revoked or expired.
-    #[error("it was rolled back, because its token was revoked or has expired")]
+    #[error("it was rolled back because its token was revoked or has expired")]
     TokenEnded,
 }
 
@@ -115,7 +115,7 @@ pub enum TransactionError {
     #[error("the transaction is over: {0}")]
     Ended(TransactionEnd),
     /// As many are open as may be.
-    #[error("{most} transactions are open {place}; that is as many as may be")]
+    #[error("transaction limit reached ({most}) {place}")]
     TooMany {
         /// How many.
         most: usize,
@@ -123,7 +123,7 @@ pub enum TransactionError {
         place: &'static str,
     },
     /// Its token has its share of those that may be open.
-    #[error("{open} transactions of this token are open; that is its share")]
+    #[error("this token has {open} open transactions, which is its share of the limit")]
     ShareTaken {
         /// How many.
         open: usize,

@@ -30,7 +30,7 @@ pub enum SqlError {
     #[error("this statement is not allowed: PRAGMA foreign_keys = OFF")]
     ForeignKeysOff,
     /// A reader was asked to change something.
-    #[error("this statement changes the database, and was asked to read only")]
+    #[error("the statement writes to the database, but the request is read-only")]
     NeedsWriter,
     /// A rule of the schema forbids it.
     #[error("SQL Error: {message}")]
@@ -60,15 +60,13 @@ pub enum SqlError {
         limit: String,
     },
     /// Rows are to be objects, and two columns have one name.
-    #[error("two columns are named `{name}`, and an object has a name once")]
+    #[error("two columns are named `{name}`; an object cannot have the same key twice")]
     DuplicateColumn {
         /// That name.
         name: String,
     },
     /// What its caller has in memory leaves no room for it, or for its answer.
-    #[error(
-        "requests, statements and answers in memory have taken all that there is for this caller"
-    )]
+    #[error("this caller has used up its share of memory for requests, statements and answers")]
     NoRoom,
     /// Its deadline passed.
     #[error("the statement ran into its deadline")]
@@ -86,7 +84,7 @@ pub enum SqlError {
     #[error("the database has reached its size limit")]
     QuotaExceeded,
     /// Temporary files have all the room that they may have.
-    #[error("the statement needs more room for temporary files than {limit}")]
+    #[error("the statement's temporary files exceed {limit}")]
     TemporaryFilesFull {
         /// The bound, in words.
         limit: String,

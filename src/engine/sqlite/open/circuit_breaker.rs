@@ -12,9 +12,9 @@ impl Bench {
     /// Why it rests.
     pub(crate) fn reason(&self) -> Option<&'static str> {
         if self.broken.load(Ordering::Acquire) {
-            Some("its disk failed while data was written; restart the database and look at it")
+            Some("its disk failed during a write; check the disk, then restart the database")
         } else if self.stuck.load(Ordering::Acquire) > 0 {
-            Some("a statement does not end; it takes requests again when it has")
+            Some("a statement does not stop; requests are accepted again when it has ended")
         } else {
             None
         }

@@ -266,7 +266,7 @@ impl WriteQueue {
         };
         for request in behind {
             request.turn_away(QueryError::Benched {
-                reason: "a statement before this one does not end; this one was not run",
+                reason: "an earlier statement does not stop; this one was not run",
             });
         }
         false

@@ -147,7 +147,7 @@ fn fail_all(group: &mut VecDeque<WriteRequest>, error: &SqlError) {
 fn turn_all_away(group: &mut VecDeque<WriteRequest>) {
     for request in group.drain(..) {
         request.turn_away(QueryError::Overloaded {
-            what: "a long read to end, which keeps the log of writes from being cut",
+            what: "a long-running read that blocks the WAL checkpoint",
         });
     }
 }

@@ -53,7 +53,7 @@ async fn a_transaction_that_is_left_alone_is_rolled_back_when_the_clock_says_so(
     assert_eq!(seen(&forge, QUERY).await, json!([2]));
     let said = query(&forge, &idle, "SELECT 1").await;
     let said = said.problem(410, "transaction_ended");
-    assert!(said.contains("no request came in time"), "{said}");
+    assert!(said.contains("its idle timeout"), "{said}");
 
     // Nobody has looked: its next request finds that it is over.
     let unseen = begin(&forge, r#"{"mode":"readonly"}"#).await;
@@ -78,7 +78,7 @@ async fn a_transaction_that_is_left_alone_is_rolled_back_when_the_clock_says_so(
     expire();
     let late = end(&forge, &path, "commit").await;
     let said = late.problem(410, "transaction_ended");
-    assert!(said.contains("its time was over"), "{said}");
+    assert!(said.contains("its time limit"), "{said}");
     all_are_over(&forge).await;
     assert_eq!(seen(&forge, QUERY).await, json!([2]));
 }
