@@ -14,7 +14,7 @@ mod transaction_requests;
 mod transactions;
 
 pub use crate::engine::DataFile;
-pub use crate::engine::access_lock::{ExclusiveGuard, GateError, SharedGuard};
+pub use crate::engine::access_lock::{AccessError, ExclusiveGuard, SharedGuard};
 pub use crate::engine::registry::SqliteConfig;
 pub use crate::engine::sql::{
     Access, BatchError, BatchMode, BatchStatement, BegunTransaction, Format, Int64Form,
@@ -29,7 +29,7 @@ pub use layout::{LayoutError, check_layout};
 use crate::clock::Deadline;
 use crate::domain::database::Database;
 use crate::domain::ids::DatabaseId;
-use crate::engine::access_lock::Gates;
+use crate::engine::access_lock::AccessLocks;
 use crate::engine::registry::{Engines, Executor, Executors, Views};
 use crate::engine::sql::{Call, Form, Statement};
 use crate::engine::{Engine, FileError};
@@ -43,7 +43,7 @@ use transactions::Transactions;
 pub struct DataPlane {
     config: Arc<DataConfig>,
     folders: Arc<Folders>,
-    gates: Arc<Gates>,
+    locks: Arc<AccessLocks>,
     engines: Arc<Engines>,
     executors: Arc<Executors>,
     transactions: Arc<Transactions>,
@@ -80,12 +80,12 @@ impl DataPlane {
             config.max_transactions,
             config.max_transactions_per_database,
         );
-        let gates = Arc::default();
-        let executors = engines.executors(config.sqlite.clone(), folders.databases(), &gates);
+        let locks = Arc::default();
+        let executors = engines.executors(config.sqlite.clone(), folders.databases(), &locks);
         Ok(Self {
             config: Arc::new(config),
             folders: Arc::new(folders),
-            gates,
+            locks,
             engines: Arc::new(engines),
             executors: Arc::new(executors),
             transactions: Arc::new(transactions),
@@ -127,13 +127,13 @@ impl DataPlane {
     /// saw before may have changed while it waited.
     ///
     /// # Errors
-    /// [`GateError::Closed`] when a step on its files takes longer than `deadline`.
+    /// [`AccessError::Closed`] when a step on its files takes longer than `deadline`.
     pub async fn enter(
         &self,
         database: DatabaseId,
         deadline: Deadline,
-    ) -> Result<SharedGuard, GateError> {
-        self.gates.enter(database, deadline).await
+    ) -> Result<SharedGuard, AccessError> {
+        self.locks.enter(database, deadline).await
     }
 
     /// Takes a database's files alone: rolls its transactions back, waits until all SQL on it has
@@ -146,7 +146,7 @@ impl DataPlane {
         &self,
         target: &Target,
         deadline: Deadline,
-    ) -> Result<ExclusiveGuard, GateError> {
+    ) -> Result<ExclusiveGuard, AccessError> {
         let guard = self.take_unsettled(target, deadline).await?;
         let Some(engine) = self.engines.find(target.engine).cloned() else {
             return Ok(guard);
@@ -162,12 +162,12 @@ impl DataPlane {
         });
         match settled.await {
             Ok(Ok(())) => Ok(guard),
-            Ok(Err(FileError::NoFiles)) => Err(GateError::NoFiles),
-            Ok(Err(FileError::DiskFull)) => Err(GateError::DiskFull),
-            Ok(Err(error)) => Err(GateError::NotSettled {
+            Ok(Err(FileError::NoFiles)) => Err(AccessError::NoFiles),
+            Ok(Err(FileError::DiskFull)) => Err(AccessError::DiskFull),
+            Ok(Err(error)) => Err(AccessError::NotCheckpointed {
                 reason: error.to_string(),
             }),
-            Err(error) => Err(GateError::NotSettled {
+            Err(error) => Err(AccessError::NotCheckpointed {
                 reason: error.to_string(),
             }),
         }
@@ -182,14 +182,14 @@ impl DataPlane {
         &self,
         target: &Target,
         deadline: Deadline,
-    ) -> Result<ExclusiveGuard, GateError> {
+    ) -> Result<ExclusiveGuard, AccessError> {
         let database = target.database;
         let draining = self.transactions.drain(database);
-        let guard = self.gates.take(database, deadline).await?;
+        let guard = self.locks.take(database, deadline).await?;
         drop(draining);
         if let Ok(executor) = self.executors.of(target.engine) {
             let closed = executor.close(database).await;
-            closed.map_err(|error| GateError::NotSettled {
+            closed.map_err(|error| AccessError::NotCheckpointed {
                 reason: error.to_string(),
             })?;
         }

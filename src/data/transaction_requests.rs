@@ -22,7 +22,7 @@ const ID_BYTES: usize = 24;
 const LOOK: Duration = Duration::from_millis(250);
 
 impl DataPlane {
-    /// Begins a transaction. It holds the database's gate until it ends.
+    /// Begins a transaction. It holds the database's access lock until it ends.
     ///
     /// # Errors
     /// When there are too many, or as for a statement; nothing is held then.

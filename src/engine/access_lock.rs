@@ -1,6 +1,6 @@
-//! The gate of each database: SQL goes through together, a step that moves files alone.
+//! The access lock of each database: SQL goes through together, a step that moves files alone.
 //!
-//! Everybody who works on a database's files holds a guard of its gate, operations in a worker
+//! Everybody who works on a database's files holds a guard of its access lock, operations in a worker
 //! too. The generation tells handles that were opened before a step from those after it.
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
@@ -10,25 +10,25 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// The gates of all databases that were ever worked on.
 #[derive(Debug, Default)]
-pub struct Gates(Mutex<HashMap<DatabaseId, Arc<RwLock<u64>>>>);
+pub struct AccessLocks(Mutex<HashMap<DatabaseId, Arc<RwLock<u64>>>>);
 
 /// Held by whoever works on a database together with others. Clones hold it too.
 #[derive(Debug, Clone)]
 pub struct SharedGuard {
     database: DatabaseId,
-    generation: Arc<OwnedRwLockReadGuard<u64>>,
+    epoch: Arc<OwnedRwLockReadGuard<u64>>,
 }
 
 /// Held by the one that moves, replaces or removes a database's files.
 #[derive(Debug)]
 pub struct ExclusiveGuard {
     database: DatabaseId,
-    generation: OwnedRwLockWriteGuard<u64>,
+    epoch: OwnedRwLockWriteGuard<u64>,
 }
 
-/// Why the gate did not open.
+/// Why the access lock did not open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GateError {
+pub enum AccessError {
     /// A step on the database's files took longer than the caller would wait.
     #[error("a job is working on the database's files")]
     Closed,
@@ -43,38 +43,38 @@ pub enum GateError {
     DiskFull,
     /// What was written could not be brought into the main file. Nothing was done.
     #[error("the database could not be checkpointed: {reason}")]
-    NotSettled {
+    NotCheckpointed {
         /// What was seen.
         reason: String,
     },
 }
 
-impl Gates {
+impl AccessLocks {
     /// Goes in together with others.
     pub(crate) async fn enter(
         &self,
         database: DatabaseId,
         deadline: Deadline,
-    ) -> Result<SharedGuard, GateError> {
-        let gate = self.of(database);
-        let generation = match Arc::clone(&gate).try_read_owned() {
+    ) -> Result<SharedGuard, AccessError> {
+        let lock = self.of(database);
+        let epoch = match Arc::clone(&lock).try_read_owned() {
             Ok(open) => open,
-            Err(_) => tokio::time::timeout_at(deadline.instant(), gate.read_owned())
+            Err(_) => tokio::time::timeout_at(deadline.instant(), lock.read_owned())
                 .await
-                .map_err(|_| GateError::Closed)?,
+                .map_err(|_| AccessError::Closed)?,
         };
         Ok(SharedGuard {
             database,
-            generation: Arc::new(generation),
+            epoch: Arc::new(epoch),
         })
     }
 
     /// Goes in if nobody is alone in there.
     pub(crate) fn try_enter(&self, database: DatabaseId) -> Option<SharedGuard> {
-        let generation = self.of(database).try_read_owned().ok()?;
+        let epoch = self.of(database).try_read_owned().ok()?;
         Some(SharedGuard {
             database,
-            generation: Arc::new(generation),
+            epoch: Arc::new(epoch),
         })
     }
 
@@ -83,21 +83,18 @@ impl Gates {
         &self,
         database: DatabaseId,
         deadline: Deadline,
-    ) -> Result<ExclusiveGuard, GateError> {
+    ) -> Result<ExclusiveGuard, AccessError> {
         let waiting = self.of(database).write_owned();
-        let mut generation = tokio::time::timeout_at(deadline.instant(), waiting)
+        let mut epoch = tokio::time::timeout_at(deadline.instant(), waiting)
             .await
-            .map_err(|_| GateError::NotDrained)?;
-        *generation += 1;
-        Ok(ExclusiveGuard {
-            database,
-            generation,
-        })
+            .map_err(|_| AccessError::NotDrained)?;
+        *epoch += 1;
+        Ok(ExclusiveGuard { database, epoch })
     }
 
     fn of(&self, database: DatabaseId) -> Arc<RwLock<u64>> {
-        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(gates.entry(database).or_default())
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(locks.entry(database).or_default())
     }
 }
 
@@ -110,8 +107,8 @@ impl SharedGuard {
 
     /// How often its files have been taken.
     #[must_use]
-    pub fn generation(&self) -> u64 {
-        **self.generation
+    pub fn epoch(&self) -> u64 {
+        **self.epoch
     }
 }
 
@@ -124,8 +121,8 @@ impl ExclusiveGuard {
 
     /// How often its files have been taken, this time included.
     #[must_use]
-    pub fn generation(&self) -> u64 {
-        *self.generation
+    pub fn epoch(&self) -> u64 {
+        *self.epoch
     }
 }
 
@@ -141,37 +138,37 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_in_with_the_one_that_is_alone() {
-        let (gates, database) = (Gates::default(), DatabaseId(Uuid::nil()));
-        let first = gates.enter(database, soon()).await.unwrap();
+        let (locks, database) = (AccessLocks::default(), DatabaseId(Uuid::nil()));
+        let first = locks.enter(database, soon()).await.unwrap();
         let second = first.clone();
         drop(first);
-        let refused = gates.take(database, soon()).await.unwrap_err();
-        assert_eq!(refused, GateError::NotDrained, "a clone holds it too");
-        gates
+        let refused = locks.take(database, soon()).await.unwrap_err();
+        assert_eq!(refused, AccessError::NotDrained, "a clone holds it too");
+        locks
             .enter(database, soon())
             .await
             .expect("one that gave up does not stay in the way");
 
         drop(second);
-        let alone = gates.take(database, soon()).await.unwrap();
-        let refused = gates.enter(database, soon()).await.unwrap_err();
-        assert_eq!(refused, GateError::Closed);
-        assert!(gates.try_enter(database).is_none());
+        let alone = locks.take(database, soon()).await.unwrap();
+        let refused = locks.enter(database, soon()).await.unwrap_err();
+        assert_eq!(refused, AccessError::Closed);
+        assert!(locks.try_enter(database).is_none());
 
         drop(alone);
-        assert!(gates.try_enter(database).is_some());
+        assert!(locks.try_enter(database).is_some());
     }
 
     #[tokio::test]
     async fn every_taking_raises_the_generation_of_its_database_alone() {
-        let gates = Gates::default();
+        let locks = AccessLocks::default();
         let (one, other) = (DatabaseId(Uuid::nil()), DatabaseId(Uuid::max()));
         for expected in 1..=3 {
-            let taken = gates.take(one, soon()).await.unwrap();
-            assert_eq!(taken.generation(), expected);
+            let taken = locks.take(one, soon()).await.unwrap();
+            assert_eq!(taken.epoch(), expected);
         }
-        let generation = |it: SharedGuard| it.generation();
-        assert_eq!(gates.enter(one, soon()).await.map(generation), Ok(3));
-        assert_eq!(gates.enter(other, soon()).await.map(generation), Ok(0));
+        let epoch = |it: SharedGuard| it.epoch();
+        assert_eq!(locks.enter(one, soon()).await.map(epoch), Ok(3));
+        assert_eq!(locks.enter(other, soon()).await.map(epoch), Ok(0));
     }
 }

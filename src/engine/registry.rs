@@ -1,5 +1,5 @@
 //! The engines that a gateway serves, and the one place that tells SQLite from the others.
-use super::access_lock::{Gates, SharedGuard};
+use super::access_lock::{AccessLocks, SharedGuard};
 use super::sql::executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
 use super::sql::{
     BatchError, BatchMode, Form, QueryAnswer, QueryError, Statement, Streamed, Target,
@@ -60,7 +60,7 @@ impl Engines {
         &self,
         config: SqliteConfig,
         databases: &DatabasesFolder,
-        locks: &Arc<Gates>,
+        locks: &Arc<AccessLocks>,
     ) -> Executors {
         let served = self.served.iter();
         let served = served.filter_map(|engine| Some((engine.name(), engine.sql(databases)?)));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Ties a request to whoever waits for its answer.
 ///
 /// Both ends may let go at the same time, so each of them has to win a step: a request that was
-/// abandoned is never committed, and one that is being committed is not called a failure.
+/// cancelled is never committed, and one that is being committed is not called a failure.
 #[derive(Default)]
 pub struct Ticket {
     step: AtomicU8,
@@ -38,7 +38,7 @@ impl Ticket {
         is_abandoned
     }
 
-    /// What is called when it is abandoned, from whatever thread. Once this returns, what was set
+    /// What is called when it is cancelled, from whatever thread. Once this returns, what was set
     /// before is not called any more.
     pub fn when_cancelled(&self, end: Option<&OnAbandon>) {
         *self.on_abandon() = end.cloned();

@@ -118,7 +118,7 @@ pub enum QueryError {
     },
     /// The database takes no requests until it is well again (`overloaded`, with the reason).
     #[error("the database is temporarily unavailable: {reason}")]
-    Benched {
+    Unavailable {
         /// Why, and until when.
         reason: &'static str,
     },
@@ -191,7 +191,7 @@ impl QueryError {
                 | Self::DiskFull
                 | Self::Overloaded { .. }
                 | Self::NoRoom
-                | Self::Benched { .. }
+                | Self::Unavailable { .. }
         )
     }
 }

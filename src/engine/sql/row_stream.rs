@@ -37,7 +37,7 @@ pub struct StreamStopper {
 pub(crate) type StreamEnd = Result<QueryAnswer, QueryError>;
 
 impl RowStream {
-    /// What comes out of `outlet`, which `tap` closes. `ticket` is abandoned with it.
+    /// What comes out of `outlet`, which `tap` closes. `cancellation` is cancelled with it.
     pub(crate) fn new(outlet: Outlet<StreamEnd>, tap: Tap<StreamEnd>, ticket: Arc<Ticket>) -> Self {
         Self {
             first: None,

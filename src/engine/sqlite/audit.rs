@@ -50,12 +50,12 @@ impl SqliteExecutor {
         if begins_like_a_write(&statement.sql) {
             return Err(QueryError::ReadOnly);
         }
-        if let Some(reason) = self.audit_bench.reason() {
-            return Err(QueryError::Benched { reason });
+        if let Some(reason) = self.audit_breaker.reason() {
+            return Err(QueryError::Unavailable { reason });
         }
         let turn = self.audit_turns.take(call.deadline).await?;
         let call_of_it = *call;
-        let asked = self.on_thread(&self.audit_bench, call, move |ticket| {
+        let asked = self.on_thread(&self.audit_breaker, call, move |ticket| {
             let answer = ask(views, &statement, held(&call_of_it, ticket), &call_of_it);
             drop(turn); // the next question may go on
             answer

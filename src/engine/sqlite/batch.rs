@@ -109,7 +109,7 @@ impl SqliteExecutor {
         let turn = open.turn(call.deadline).await.map_err(at(0))?;
         let (guard, reads) = (guard.clone(), Arc::clone(open));
         let call_of_it = *call;
-        let work = self.on_thread(&open.bench, call, move |ticket| {
+        let work = self.on_thread(&open.breaker, call, move |ticket| {
             let hold = held(&call_of_it, ticket);
             let read = || -> Result<Vec<Answer>, (usize, SqlError)> {
                 let mut snapshot = Snapshot::begin(&reads, hold.clone()).map_err(|it| (0, it))?;

@@ -348,7 +348,7 @@ impl SqliteConnection {
         Ok(ShortValues(self))
     }
 
-    /// Its leash, for who watches from outside.
+    /// Its interrupt handle, for who watches from outside.
     #[must_use]
     pub fn leash(&self) -> &Arc<Leash> {
         &self.leash
@@ -455,7 +455,7 @@ const OPENING_TIMEOUT: Duration = Duration::from_secs(1);
 /// Between two tries for a lock: short against a deadline, long against a spin.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
 
-/// SQLite's machine takes this many steps between two looks at the leash: some 20 µs, so that
+/// SQLite's machine takes this many steps between two looks at the interrupt handle: some 20 µs, so that
 /// looking costs little and a cut comes soon.
 const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 

@@ -6,14 +6,14 @@
 //! streams alone. Writes wait in one queue a database and are kept in groups, one commit for each
 //! group; a transaction of several requests leases the writer from that queue.
 use super::config::SqliteConfig;
-use super::open::circuit_breaker::Bench;
+use super::open::circuit_breaker::CircuitBreaker;
 use super::open::open_database::OpenDatabase;
 use super::open::open_databases::OpenDatabases;
 use super::statement::first_word::{begins_like_a_write, optimizes};
 use super::threads::concurrency_limiter::Turns;
 use super::threads::pool::{Lateness, Threads};
 use crate::domain::ids::DatabaseId;
-use crate::engine::access_lock::{Gates, SharedGuard};
+use crate::engine::access_lock::{AccessLocks, SharedGuard};
 use crate::engine::sql::executor::{Call, ExecutorHealth};
 use crate::engine::sql::{QueryAnswer, QueryError, Statement, Target};
 use crate::engine::{DatabasesFolder, FileError};
@@ -36,7 +36,7 @@ pub struct SqliteExecutor {
     pub(super) stream_threads: Arc<Threads>,
     /// Questions about the history that run, and whether one of them does not end.
     pub(super) audit_turns: Turns,
-    pub(super) audit_bench: Arc<Bench>,
+    pub(super) audit_breaker: Arc<CircuitBreaker>,
     /// Runs the writes.
     pub(super) tokio: Handle,
 }
@@ -44,7 +44,7 @@ pub struct SqliteExecutor {
 impl SqliteExecutor {
     /// On the databases below `databases`, whose access locks are `locks`. Made in the runtime that
     /// is to run its writes.
-    pub fn new(config: SqliteConfig, databases: DatabasesFolder, locks: Arc<Gates>) -> Self {
+    pub fn new(config: SqliteConfig, databases: DatabasesFolder, locks: Arc<AccessLocks>) -> Self {
         if !super::process::set_up_process() {
             tracing::warn!("SQLite was in use before: a statement's memory is not bounded");
         }
@@ -59,7 +59,7 @@ impl SqliteExecutor {
             config,
             databases,
             audit_turns: Turns::new("answers about the history", AUDITS, WAITING_AUDITS),
-            audit_bench: Arc::default(),
+            audit_breaker: Arc::default(),
             tokio: Handle::current(),
         }
     }
@@ -165,8 +165,8 @@ impl SqliteExecutor {
             let closing = (std::mem::replace(&mut open, get()), guard.clone());
             tokio::task::spawn_blocking(move || drop(closing));
         }
-        if let Some(reason) = open.bench.reason() {
-            return Err(QueryError::Benched { reason });
+        if let Some(reason) = open.breaker.reason() {
+            return Err(QueryError::Unavailable { reason });
         }
         Ok(open)
     }

@@ -291,7 +291,7 @@ impl From<QueryError> for Problem {
             }
             QueryError::DiskFull => ErrorCode::DiskFull,
             QueryError::DataMissing => ErrorCode::DataMissing,
-            QueryError::Overloaded { .. } | QueryError::NoRoom | QueryError::Benched { .. } => {
+            QueryError::Overloaded { .. } | QueryError::NoRoom | QueryError::Unavailable { .. } => {
                 ErrorCode::Overloaded
             }
             QueryError::OutcomeUnknown | QueryError::Broken { .. } => ErrorCode::Internal,

@@ -3,7 +3,7 @@
 //! Steps that move or remove files hold the exclusive access lock: SQL is drained first, and the
 //! lock is held until the outcome is in the log.
 use crate::clock::Deadline;
-use crate::data::{ExclusiveGuard, FolderError, GateError, Place, Target};
+use crate::data::{AccessError, ExclusiveGuard, FolderError, Place, Target};
 use crate::domain::database::Condition;
 use crate::domain::job::{JobErrorCode, StepOutcome};
 use crate::engine::{Engine, FileError, ReadyWhen};
@@ -316,12 +316,12 @@ where
     })
 }
 
-impl From<GateError> for StepError {
-    fn from(error: GateError) -> Self {
+impl From<AccessError> for StepError {
+    fn from(error: AccessError) -> Self {
         let code = match error {
-            GateError::NoFiles => JobErrorCode::Overloaded,
-            GateError::DiskFull => JobErrorCode::DiskFull,
-            GateError::Closed | GateError::NotDrained | GateError::NotSettled { .. } => {
+            AccessError::NoFiles => JobErrorCode::Overloaded,
+            AccessError::DiskFull => JobErrorCode::DiskFull,
+            AccessError::Closed | AccessError::NotDrained | AccessError::NotCheckpointed { .. } => {
                 JobErrorCode::DatabaseBusy
             }
         };

@@ -34,7 +34,7 @@ async fn a_statement_that_nothing_stops_is_answered_contained_and_seen() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let error = sql.ask("SELECT 1").await.unwrap_err();
-        assert!(matches!(error, QueryError::Benched { .. }), "{error}");
+        assert!(matches!(error, QueryError::Unavailable { .. }), "{error}");
         assert!(error.is_retryable());
         sql.ask_of(&other, "INSERT INTO t VALUES (1)")
             .await

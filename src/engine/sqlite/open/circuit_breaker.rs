@@ -1,14 +1,14 @@
-//! The bench: a database on it takes no requests.
+//! The circuit breaker: a database on it takes no requests.
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Why one database rests, if it does.
 #[derive(Debug, Default)]
-pub(crate) struct Bench {
+pub(crate) struct CircuitBreaker {
     stuck: AtomicUsize,
     broken: AtomicBool,
 }
 
-impl Bench {
+impl CircuitBreaker {
     /// Why it rests.
     pub(crate) fn reason(&self) -> Option<&'static str> {
         if self.broken.load(Ordering::Acquire) {
@@ -20,16 +20,16 @@ impl Bench {
         }
     }
 
-    pub(crate) fn a_thread_is_stuck(&self) {
+    pub(crate) fn thread_stuck(&self) {
         self.stuck.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(crate) fn a_thread_is_back(&self) {
+    pub(crate) fn thread_back(&self) {
         self.stuck.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// After a failed sync nobody knows what is on the disk: it rests until its files were taken.
-    pub(crate) fn the_disk_failed(&self) {
+    pub(crate) fn disk_failed(&self) {
         self.broken.store(true, Ordering::Release);
     }
 }

@@ -1,5 +1,5 @@
 //! One database with its open connections.
-use super::circuit_breaker::Bench;
+use super::circuit_breaker::CircuitBreaker;
 use super::connections::Connections;
 use super::handle::{Handle, Writer};
 use crate::clock::{Deadline, Stopwatch};
@@ -22,9 +22,9 @@ use std::time::Duration;
 /// One database of one generation. Connections are opened when they are needed.
 #[derive(Debug)]
 pub(crate) struct OpenDatabase {
-    pub(crate) generation: u64,
+    pub(crate) epoch: u64,
     pub(crate) lanes: Lanes,
-    pub(crate) bench: Arc<Bench>,
+    pub(crate) breaker: Arc<CircuitBreaker>,
     pub(crate) writes: Arc<WriteQueue>,
     /// Commits of its writer. Who has read knows by them whether it has read what is there now.
     pub(crate) commits: AtomicU64,
@@ -63,16 +63,16 @@ pub(crate) struct OpenDatabase {
 impl OpenDatabase {
     pub(crate) fn new(
         folder: PathBuf,
-        generation: u64,
+        epoch: u64,
         target: &Target,
         config: &SqliteConfig,
         connections: &Arc<Connections>,
         temporary: &Arc<TempBudget>,
     ) -> Self {
         Self {
-            generation,
+            epoch,
             lanes: Lanes::new(config.remembered_statements),
-            bench: Arc::default(),
+            breaker: Arc::default(),
             writes: Arc::new(WriteQueue::new(config.waiting_writes)),
             commits: AtomicU64::new(0),
             snapshots: AtomicUsize::new(0),

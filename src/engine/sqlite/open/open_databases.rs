@@ -4,7 +4,7 @@ use super::handle::Handle;
 use super::open_database::OpenDatabase;
 use crate::domain::ids::DatabaseId;
 use crate::engine::DatabasesFolder;
-use crate::engine::access_lock::{Gates, SharedGuard};
+use crate::engine::access_lock::{AccessLocks, SharedGuard};
 use crate::engine::sql::Target;
 use crate::engine::sqlite::TempBudget;
 use crate::engine::sqlite::config::SqliteConfig;
@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub(crate) struct OpenDatabases {
     by_id: Mutex<HashMap<DatabaseId, Arc<OpenDatabase>>>,
-    gates: Arc<Gates>,
+    locks: Arc<AccessLocks>,
     uses: AtomicU64,
     connections: Arc<Connections>,
     temporary: Arc<TempBudget>,
@@ -37,10 +37,10 @@ const LONG_UNUSED: u64 = 100_000;
 
 impl OpenDatabases {
     /// None is open. At most `max_connections` are, as long as some of them are idle.
-    pub(crate) fn new(config: &SqliteConfig, gates: Arc<Gates>) -> Arc<Self> {
+    pub(crate) fn new(config: &SqliteConfig, locks: Arc<AccessLocks>) -> Arc<Self> {
         Arc::new_cyclic(|all: &Weak<Self>| Self {
             by_id: Mutex::default(),
-            gates,
+            locks,
             uses: AtomicU64::new(0),
             connections: Connections::new(config.max_connections, close_idle_of(all.clone())),
             temporary: TempBudget::new(config.temp_bytes),
@@ -58,11 +58,11 @@ impl OpenDatabases {
     ) -> Arc<OpenDatabase> {
         let mut by_id = self.lock();
         let database = match by_id.get(&guard.database()) {
-            Some(open) if open.generation == guard.generation() => Arc::clone(open),
+            Some(open) if open.epoch == guard.epoch() => Arc::clone(open),
             _ => {
                 let open = Arc::new(OpenDatabase::new(
                     databases.of(guard.database()),
-                    guard.generation(),
+                    guard.epoch(),
                     target,
                     config,
                     &self.connections,
@@ -85,7 +85,7 @@ impl OpenDatabases {
     }
 
     /// Closes databases that nobody uses, those first that were not used for longest, so that at
-    /// most `most` connections stay open. Those in use stay, and those on the bench, which must
+    /// most `most` connections stay open. Those in use stay, and those behind an open circuit breaker, which must
     /// not be forgotten. Blocks. Returns whether anything was closed.
     pub(crate) fn close_idle(&self, most: usize) -> bool {
         let mut has_closed = false;
@@ -103,13 +103,13 @@ impl OpenDatabases {
         let mut by_id = self.lock();
         let mut idle: Vec<(u64, DatabaseId)> = by_id
             .iter()
-            .filter(|(_, it)| Arc::strong_count(it) == 1 && it.bench.reason().is_none())
+            .filter(|(_, it)| Arc::strong_count(it) == 1 && it.breaker.reason().is_none())
             .map(|(id, it)| (it.last_used.load(Ordering::Relaxed), *id))
             .collect();
         idle.sort_unstable();
         idle.into_iter().find_map(|(_, id)| {
             // A step that owns the files closes the database itself.
-            let guard = self.gates.try_enter(id)?;
+            let guard = self.locks.try_enter(id)?;
             Some(Closing {
                 _open: by_id.remove(&id)?,
                 _guard: guard,
@@ -136,7 +136,7 @@ impl OpenDatabases {
                 return None;
             }
             // A step that owns the files closes the reader itself.
-            let guard = self.gates.try_enter(*id)?;
+            let guard = self.locks.try_enter(*id)?;
             Some(Closing {
                 _open: it.resting_large_reader()?,
                 _guard: guard,
@@ -187,12 +187,12 @@ mod tests {
         let home = std::env::temp_dir().join(format!("dbforge-{}", Uuid::new_v4()));
         std::fs::create_dir(&home).unwrap();
         let databases = DatabasesFolder::new(home.clone());
-        let gates = Arc::new(Gates::default());
+        let locks = Arc::new(AccessLocks::default());
         let config = SqliteConfig {
             large_caches: 1,
             ..SqliteConfig::default()
         };
-        let all = OpenDatabases::new(&config, Arc::clone(&gates));
+        let all = OpenDatabases::new(&config, Arc::clone(&locks));
         let target = Target {
             database: DatabaseId(Uuid::nil()),
             engine: Sqlite::NAME,
@@ -202,7 +202,7 @@ mod tests {
         let folder = databases.of(target.database);
         std::fs::create_dir(&folder).unwrap();
         Sqlite.create_file(&folder, Durability::Full).unwrap();
-        let guard = gates.try_enter(target.database).unwrap();
+        let guard = locks.try_enter(target.database).unwrap();
         let open = all.get(&guard, &target, &databases, &config);
         let mut reader = open.reader().unwrap();
         reader.widen(all.large_cache().unwrap());

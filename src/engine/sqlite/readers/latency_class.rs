@@ -1,9 +1,9 @@
 //! What is remembered about a database's statements: which are short, which are long, and which
 //! end well.
 //!
-//! A read earns the fast lane, the thread that serves HTTP, by having been short on a thread of its
+//! A read earns the fast class, the thread that serves HTTP, by having been short on a thread of its
 //! own twice and by a program that is bounded: however it is run afterwards, a slice of time cuts
-//! it. It loses the lane when it is cut, and may earn it again. A schema change forgets everything,
+//! it. It loses the class when it is cut, and may earn it again. A schema change forgets everything,
 //! since the same text may mean other work.
 use crate::engine::sqlite::Bounds;
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ pub(crate) enum Lane {
 /// takes memory.
 const LONGEST_TEXT: usize = 16 << 10;
 
-/// What is known of a read in the fast lane.
+/// What is known of a read in the fast class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fast {
     pub(crate) bounds: Bounds,

@@ -8,7 +8,7 @@
 //! That it was short protects nobody: the same text may be long with other parameters, and whoever
 //! writes it chooses both. What protects others is its program, which is bounded in every way but
 //! time (`Bounds`), so that the slice cuts it wherever it is; and a database that was cut has to do
-//! without this lane for a while, so that texts made for being cut take little of everybody's time.
+//! without this class for a while, so that texts made for being cut take little of everybody's time.
 use super::latency_class::{Fast, Lane};
 use super::shared_read::ReaderInHand;
 use crate::clock::WorkTime;
@@ -125,7 +125,7 @@ impl SqliteExecutor {
             inline_after: self.config.inline_after,
             inline_slice: self.config.inline_slice,
         };
-        let result = self.on_thread(&open.bench, call, move |ticket| {
+        let result = self.on_thread(&open.breaker, call, move |ticket| {
             let result = read.run(ticket);
             drop(turn); // the next reader may go on
             result

@@ -35,7 +35,7 @@ pub(super) struct ReaderInHand {
     /// There until dropped.
     reader: Option<Handle>,
     transaction: Option<Transaction>,
-    /// Dropped last: what is behind the gate is out of hand.
+    /// Dropped last: what every handle is dropped.
     _guard: SharedGuard,
 }
 
@@ -151,7 +151,7 @@ mod tests {
     use crate::domain::database::Durability;
     use crate::domain::ids::DatabaseId;
     use crate::engine::Engine as _;
-    use crate::engine::access_lock::Gates;
+    use crate::engine::access_lock::AccessLocks;
     use crate::engine::sql::Target;
     use crate::engine::sql::{Form, Format, Int64Form, Shape, Statement};
     use crate::engine::sqlite::config::SqliteConfig;
@@ -175,7 +175,7 @@ mod tests {
     struct Scene {
         folder: PathBuf,
         open: Arc<OpenDatabase>,
-        gates: Gates,
+        locks: AccessLocks,
         database: DatabaseId,
         other_program: SqliteConnection,
     }
@@ -214,7 +214,7 @@ mod tests {
             Self {
                 folder,
                 open: Arc::new(open),
-                gates: Gates::default(),
+                locks: AccessLocks::default(),
                 database: target.database,
                 other_program,
             }
@@ -222,7 +222,7 @@ mod tests {
 
         /// How many rows a read sees, and whether it is one of several in a transaction.
         fn read(&self) -> (i64, bool) {
-            let guard = self.gates.try_enter(self.database).unwrap();
+            let guard = self.locks.try_enter(self.database).unwrap();
             let mut reader = ReaderInHand::take(&self.open, &guard).unwrap();
             let count = Statement {
                 sql: "SELECT count(*) FROM t".into(),
@@ -281,7 +281,7 @@ mod tests {
         scene.read();
         assert!(scene.open.resting_reader().is_none());
         let soon = Deadline::after(Duration::from_secs(10));
-        scene.gates.take(scene.database, soon).await.unwrap();
+        scene.locks.take(scene.database, soon).await.unwrap();
         let reader = scene.open.resting_reader().unwrap();
         assert!(reader.is_autocommit());
     }
@@ -291,7 +291,7 @@ mod tests {
         let scene = Scene::new();
         let large_caches = Arc::new(Semaphore::new(1));
         for wishes in [2, 0] {
-            let guard = scene.gates.try_enter(scene.database).unwrap();
+            let guard = scene.locks.try_enter(scene.database).unwrap();
             let wanted = (0..READS_BETWEEN_WISHES * 2).filter(|_| {
                 let mut reader = ReaderInHand::take(&scene.open, &guard).unwrap();
                 let wants = reader.wants_large_cache();

@@ -85,7 +85,7 @@ pub(crate) enum Cut {
     Slice,
 }
 
-/// One connection's leash; shared with the callbacks that SQLite calls while a statement runs, and
+/// One connection's interrupt handle; shared with the callbacks that SQLite calls while a statement runs, and
 /// with whoever watches from outside.
 #[derive(Debug, Default)]
 pub struct Leash {

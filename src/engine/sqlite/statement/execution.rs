@@ -56,7 +56,7 @@ impl From<Answer> for QueryAnswer {
 }
 
 impl SqliteConnection {
-    /// Runs a statement under the leash that was put on, and writes its answer.
+    /// Runs a statement under the interrupt handle that was put on, and writes its answer.
     ///
     /// # Errors
     /// Whatever the statement deserves; the connection may be spoiled by it.

@@ -64,7 +64,7 @@ impl SqliteExecutor {
         // Whoever comes while others stall is told so soon.
         let patience = Deadline::after(self.config.stream_patience).min(call.deadline);
         let turn = open.streams.take(patience).await?;
-        let seat = self.stream_threads.take(&open.bench, patience).await;
+        let seat = self.stream_threads.take(&open.breaker, patience).await;
         let seat = seat.ok_or(QueryError::Overloaded {
             what: "a thread for streams",
         })?;

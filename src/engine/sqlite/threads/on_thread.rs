@@ -6,7 +6,7 @@ use crate::engine::sql::QueryError;
 use crate::engine::sql::Ticket;
 use crate::engine::sqlite::Hold;
 use crate::engine::sqlite::executor::SqliteExecutor;
-use crate::engine::sqlite::open::circuit_breaker::Bench;
+use crate::engine::sqlite::open::circuit_breaker::CircuitBreaker;
 use crate::shares;
 use crate::shares::Pass;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 impl SqliteExecutor {
-    /// Runs `work` on a thread. What it runs in SQLite holds the ticket, which is abandoned when
+    /// Runs `work` on a thread. What it runs in SQLite holds the cancellation, which is cancelled when
     /// nobody waits for it any more.
     ///
     /// # Errors
@@ -22,11 +22,11 @@ impl SqliteExecutor {
     /// written off if it is stuck, and its database rests until it is back.
     pub(crate) async fn on_thread<T: Send + 'static>(
         &self,
-        bench: &Arc<Bench>,
+        breaker: &Arc<CircuitBreaker>,
         call: &Call,
         work: impl FnOnce(Arc<Ticket>) -> T + Send + 'static,
     ) -> Result<T, QueryError> {
-        let seat = self.threads.take(bench, call.deadline).await;
+        let seat = self.threads.take(breaker, call.deadline).await;
         let seat = seat.ok_or(QueryError::Overloaded { what: "a thread" })?;
         let ticket = Arc::new(Ticket::default());
         let (answer, mut answered) = oneshot::channel();

@@ -1,20 +1,20 @@
 //! Seats: the threads that SQL may hold, and what happens when one does not come back.
 //!
 //! Some of SQLite's work cannot be stopped from outside. Its thread is then written off: who
-//! waited is answered, the seat is given to others, and the database rests until the thread is
+//! waited is answered, the slot is given to others, and the database rests until the thread is
 //! back. How many are written off at a time is bounded.
 //!
 //! A thread that is late is not written off for that: a busy machine may have let it wait. It is when
 //! it has worked past its deadline, where an interrupt takes far less, or is not back for so long
 //! that its disk must hold it.
 use crate::clock::{Deadline, Stopwatch, ThreadTime};
-use crate::engine::sqlite::open::circuit_breaker::Bench;
+use crate::engine::sqlite::open::circuit_breaker::CircuitBreaker;
 use crate::shares::{FairLimiter, Permit};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// All seats.
+/// All slots.
 #[derive(Debug)]
 pub(crate) struct Threads {
     line: Arc<FairLimiter>,
@@ -32,15 +32,15 @@ pub(crate) struct Lateness {
     pub(crate) blocked: Duration,
 }
 
-/// Most who wait for a seat: each database and each caller is bounded before.
+/// Most who wait for a slot: each database and each caller is bounded before.
 const WAITING: usize = 4096;
 
-/// One seat, taken for one database.
+/// One slot, taken for one database.
 #[derive(Debug)]
 pub(crate) struct Seat {
     state: Mutex<State>,
     threads: Arc<Threads>,
-    bench: Arc<Bench>,
+    breaker: Arc<CircuitBreaker>,
     /// Of the thread that sits, once it has begun.
     time: OnceLock<ThreadTime>,
 }
@@ -78,22 +78,22 @@ impl Threads {
         })
     }
 
-    /// A seat, if one is free.
-    pub(crate) fn try_take(self: &Arc<Self>, bench: &Arc<Bench>) -> Option<Arc<Seat>> {
-        Some(self.seat(self.line.try_take()?, bench))
+    /// A slot, if one is free.
+    pub(crate) fn try_take(self: &Arc<Self>, breaker: &Arc<CircuitBreaker>) -> Option<Arc<Seat>> {
+        Some(self.seat(self.line.try_take()?, breaker))
     }
 
-    /// A seat, if one is free before `deadline`.
+    /// A slot, if one is free before `deadline`.
     pub(crate) async fn take(
         self: &Arc<Self>,
-        bench: &Arc<Bench>,
+        breaker: &Arc<CircuitBreaker>,
         deadline: Deadline,
     ) -> Option<Arc<Seat>> {
         let turn = tokio::time::timeout_at(deadline.instant(), self.line.take()).await;
-        Some(self.seat(turn.ok()?.ok()?, bench))
+        Some(self.seat(turn.ok()?.ok()?, breaker))
     }
 
-    /// How many seats are taken; those that were given to others are not.
+    /// How many slots are taken; those that were given to others are not.
     pub(crate) fn taken(&self) -> usize {
         self.line.taken()
     }
@@ -103,11 +103,11 @@ impl Threads {
         self.stuck.load(Ordering::Relaxed)
     }
 
-    fn seat(self: &Arc<Self>, turn: Permit, bench: &Arc<Bench>) -> Arc<Seat> {
+    fn seat(self: &Arc<Self>, turn: Permit, breaker: &Arc<CircuitBreaker>) -> Arc<Seat> {
         Arc::new(Seat {
             state: Mutex::new(State::Taken(turn)),
             threads: Arc::clone(self),
-            bench: Arc::clone(bench),
+            breaker: Arc::clone(breaker),
             time: OnceLock::new(),
         })
     }
@@ -141,7 +141,7 @@ impl Seat {
                 *state = State::WrittenOff {
                     _kept: (others >= self.threads.max_stuck).then_some(turn),
                 };
-                self.bench.a_thread_is_stuck();
+                self.breaker.thread_stuck();
             }
             other => *state = other,
         }
@@ -151,7 +151,7 @@ impl Seat {
         let mut state = self.lock();
         if let State::WrittenOff { .. } = std::mem::replace(&mut *state, State::Left) {
             self.threads.stuck.fetch_sub(1, Ordering::Relaxed);
-            self.bench.a_thread_is_back();
+            self.breaker.thread_back();
         }
     }
 
@@ -211,8 +211,8 @@ mod tests {
     #[test]
     fn a_late_thread_is_stuck_once_it_has_worked_or_was_away_for_long() {
         let grace = Duration::from_millis(20);
-        let (threads, bench) = (one_seat(grace, HOUR), Arc::new(Bench::default()));
-        let starved = threads.try_take(&bench).unwrap();
+        let (threads, breaker) = (one_seat(grace, HOUR), Arc::new(CircuitBreaker::default()));
+        let starved = threads.try_take(&breaker).unwrap();
         let sitting = starved.sit();
         let mut overdue = starved.overdue();
         let late = Stopwatch::start();
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(threads.stuck(), 0);
 
         let threads = one_seat(HOUR, grace);
-        let blocked = threads.try_take(&bench).unwrap();
+        let blocked = threads.try_take(&breaker).unwrap();
         let _sitting = blocked.sit();
         let mut overdue = blocked.overdue();
         while !overdue.look() {
@@ -241,29 +241,32 @@ mod tests {
     #[test]
     fn a_thread_that_does_not_come_back_is_replaced_and_its_database_rests_until_it_does() {
         let threads = one_seat(HOUR, HOUR);
-        let (bench, other) = (Arc::new(Bench::default()), Arc::new(Bench::default()));
-        let stuck = threads.try_take(&bench).unwrap();
+        let (breaker, other) = (
+            Arc::new(CircuitBreaker::default()),
+            Arc::new(CircuitBreaker::default()),
+        );
+        let stuck = threads.try_take(&breaker).unwrap();
         let sitting = stuck.sit();
         assert!(threads.try_take(&other).is_none(), "the only seat is taken");
 
         stuck.write_off();
         stuck.write_off();
         assert_eq!(threads.stuck(), 1, "once");
-        assert!(bench.reason().is_some());
+        assert!(breaker.reason().is_some());
         assert!(other.reason().is_none());
         let second = threads.try_take(&other).expect("its seat is free");
 
         let second_sitting = second.sit();
         second.write_off();
         assert!(
-            threads.try_take(&bench).is_none(),
+            threads.try_take(&breaker).is_none(),
             "past the bound no thread is replaced"
         );
 
         drop(second_sitting);
         drop(sitting);
         assert_eq!(threads.stuck(), 0);
-        assert!(bench.reason().is_none() && other.reason().is_none());
-        assert!(threads.try_take(&bench).is_some());
+        assert!(breaker.reason().is_none() && other.reason().is_none());
+        assert!(threads.try_take(&breaker).is_some());
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Inside {
     pub(crate) savepoints: Savepoints,
     /// Given back with it.
     pub(crate) place: Arc<dyn TransactionPlace>,
-    /// Last: what is behind the gate is out of hand.
+    /// Last: what every handle is dropped.
     pub(crate) guard: SharedGuard,
 }
 
@@ -102,7 +102,7 @@ impl Inside {
             self.open.lanes.forget_all();
         }
         if committed == Err(SqlError::OutcomeUnknown) {
-            self.open.bench.the_disk_failed();
+            self.open.breaker.disk_failed();
         }
         committed
     }

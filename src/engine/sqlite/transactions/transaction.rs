@@ -63,7 +63,7 @@ impl SqliteExecutor {
             TransactionMode::ReadOnly => {
                 let (reads, guard) = (Arc::clone(&open), guard.clone());
                 let call_of_it = *call;
-                let begun = self.on_thread(&open.bench, call, move |ticket| {
+                let begun = self.on_thread(&open.breaker, call, move |ticket| {
                     let snapshot = Snapshot::begin(&reads, held(&call_of_it, ticket));
                     drop(reads);
                     snapshot.map(|snapshot| (snapshot, guard))
@@ -244,7 +244,7 @@ impl SqliteTransaction {
         let place = Arc::clone(&inside.place);
         let (request, call_of_it) = (request.clone(), *call);
         let together = request.together;
-        let run = self.executor.on_thread(&open.bench, call, move |ticket| {
+        let run = self.executor.on_thread(&open.breaker, call, move |ticket| {
             let hold = held(&call_of_it, Arc::clone(&ticket));
             let result = inside.run(&request, hold);
             let is_over = inside.is_over() || ticket.is_abandoned();
@@ -297,8 +297,8 @@ impl SqliteTransaction {
 
     /// Ends a transaction whose file was moved away, or whose database rests for good.
     fn refuse_moved(inside: &Entered) -> Result<(), TransactionError> {
-        if let Some(reason) = inside.open.bench.reason() {
-            return Err(QueryError::Benched { reason }.into());
+        if let Some(reason) = inside.open.breaker.reason() {
+            return Err(QueryError::Unavailable { reason }.into());
         }
         if inside.open.is_in_place() {
             return Ok(());

@@ -282,7 +282,7 @@ mod tests {
     use crate::domain::database::Durability;
     use crate::domain::ids::DatabaseId;
     use crate::engine::Engine as _;
-    use crate::engine::access_lock::Gates;
+    use crate::engine::access_lock::AccessLocks;
     use crate::engine::sql::{Form, Format, Int64Form, Shape, Statement, Ticket};
     use crate::engine::sqlite::writer::queue::WriteResult;
     use crate::engine::sqlite::{Profile, Role, Sqlite};
@@ -335,7 +335,7 @@ mod tests {
             answer,
             pass: None,
             home: Handle::current(),
-            _guard: Gates::default()
+            _guard: AccessLocks::default()
                 .try_enter(DatabaseId(Uuid::nil()))
                 .expect("nobody is alone behind a new gate"),
         };

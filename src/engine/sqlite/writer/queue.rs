@@ -97,7 +97,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Statements under this leash, on the thread of this seat.
+    /// Statements under this interrupt handle, on the thread of this slot.
     pub(crate) fn new(leash: &Arc<Leash>, seat: &Arc<Seat>) -> Self {
         Self {
             leash: Arc::clone(leash),
@@ -265,7 +265,7 @@ impl WriteQueue {
             }
         };
         for request in behind {
-            request.turn_away(QueryError::Benched {
+            request.turn_away(QueryError::Unavailable {
                 reason: "an earlier statement does not stop; this one was not run",
             });
         }

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 #[derive(Debug, Clone)]
 pub(crate) struct Drain {
     pub(crate) open: Arc<OpenDatabase>,
-    /// The thread has the writer in hand after the last request was answered: it holds the gate
+    /// The thread has the writer in hand after the last request was answered: it holds the access lock
     /// itself, and lets go of it last.
     pub(crate) _guard: SharedGuard,
     pub(crate) threads: Arc<Threads>,
@@ -33,7 +33,7 @@ pub(crate) struct Drain {
 
 impl Drain {
     pub(crate) fn start(self) {
-        if let Some(seat) = self.threads.try_take(&self.open.bench) {
+        if let Some(seat) = self.threads.try_take(&self.open.breaker) {
             self.tokio.clone().spawn_blocking(move || self.run(&seat));
             return;
         }
@@ -42,7 +42,7 @@ impl Drain {
             // for each database: the line's, not the request's.
             loop {
                 let deadline = Deadline::after(SEAT_PATIENCE);
-                if let Some(seat) = self.threads.take(&self.open.bench, deadline).await {
+                if let Some(seat) = self.threads.take(&self.open.breaker, deadline).await {
                     tokio::task::spawn_blocking(move || self.run(&seat));
                     return;
                 }
@@ -111,7 +111,7 @@ impl Drain {
         let end = run_group(writer, group, self.group_time, &open.lanes, &open.commits);
         self.open.writes.runs(None);
         if end.outcome_is_unknown {
-            self.open.bench.the_disk_failed();
+            self.open.breaker.disk_failed();
         }
         self.open.keep_wal_short(writer);
     }
@@ -152,5 +152,5 @@ fn turn_all_away(group: &mut VecDeque<WriteRequest>) {
     }
 }
 
-/// One wait for a seat; then the next begins.
+/// One wait for a slot; then the next begins.
 const SEAT_PATIENCE: Duration = Duration::from_secs(5);

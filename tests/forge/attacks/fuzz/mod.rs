@@ -226,7 +226,7 @@ fn any_statement_is_run_or_refused_and_breaks_nothing() {
 /// Waits until the database takes requests.
 async fn settle(sql: &Sql) {
     let deadline = Deadline::after(PATIENCE);
-    while let Err(QueryError::Benched { .. }) = sql.ask_as("SELECT 1", read_write()).await {
+    while let Err(QueryError::Unavailable { .. }) = sql.ask_as("SELECT 1", read_write()).await {
         assert!(!deadline.has_passed(), "it rests for ever");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -99,7 +99,7 @@ async fn a_stream_that_nothing_stops_is_ended_contained_and_seen() {
     }
     assert_eq!(sql.plane.health().streams, 0);
     let error = sql.ask("SELECT 1").await.unwrap_err();
-    assert!(matches!(error, QueryError::Benched { .. }), "{error}");
+    assert!(matches!(error, QueryError::Unavailable { .. }), "{error}");
     let other = create(&sql.plane);
     let mut others = stream(&sql, &other, "SELECT hex(zeroblob(4000))").await;
     while let Some(piece) = others.next().await {

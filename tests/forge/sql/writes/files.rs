@@ -2,7 +2,7 @@
 //! number.
 use crate::support::sql::{Sql, TempFolder, create, read_write, soon};
 use dbforge::clock::Deadline;
-use dbforge::data::{FolderError, Folders, GateError, Place, QueryError, SqliteConfig};
+use dbforge::data::{AccessError, FolderError, Folders, Place, QueryError, SqliteConfig};
 use dbforge::domain::ids::DatabaseId;
 use serde_json::json;
 use std::fs;
@@ -181,11 +181,11 @@ async fn a_step_waits_for_sql_and_gives_up_at_its_deadline() {
     let guard = sql.plane.enter(database, soon()).await.unwrap();
     let soon_over = || Deadline::after(Duration::from_millis(30));
     let refused = sql.plane.take(&sql.target, soon_over()).await.unwrap_err();
-    assert_eq!(refused, GateError::NotDrained);
+    assert_eq!(refused, AccessError::NotDrained);
     drop(guard);
     let taken = sql.plane.take(&sql.target, soon_over()).await.unwrap();
     let refused = sql.plane.enter(database, soon_over()).await.unwrap_err();
-    assert_eq!(refused, GateError::Closed);
+    assert_eq!(refused, AccessError::Closed);
     drop(taken);
     sql.ask("SELECT 1").await.unwrap();
 }
