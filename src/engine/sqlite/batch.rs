@@ -125,7 +125,7 @@ impl SqliteExecutor {
             };
             let result = read();
             drop(reads);
-            drop(guard); // last: what is behind the gate is out of hand
+            drop(guard); // last, after all handles
             drop(turn);
             result
         });

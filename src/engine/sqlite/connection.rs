@@ -117,7 +117,7 @@ impl SqliteConnection {
         super::process::set_up_process();
         super::files::require_plain(file).map_err(|it| SqlError::from_file(&it))?;
         let profile = Profile {
-            role: Role::Viewer(names),
+            role: Role::Audit(names),
             durability: Durability::Full,
             size_bytes: 0,
             cached_statements: 0,
@@ -215,7 +215,7 @@ impl SqliteConnection {
         };
         sqlite.pragma_update(None, "synchronous", synchronous)?;
         sqlite.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
-        if matches!(profile.role, Role::Viewer(_)) {
+        if matches!(profile.role, Role::Audit(_)) {
             return sqlite.pragma_update(None, "query_only", true);
         }
         let page_bytes: i64 = sqlite.pragma_query_value(None, "page_size", |row| row.get(0))?;
@@ -224,7 +224,7 @@ impl SqliteConnection {
         sqlite.pragma_update(None, "max_page_count", max_pages)?;
         match profile.role {
             Role::Writer => sqlite.pragma_update(None, "journal_mode", "WAL"),
-            Role::Reader | Role::Viewer(_) => sqlite.pragma_update(None, "query_only", true),
+            Role::Reader | Role::Audit(_) => sqlite.pragma_update(None, "query_only", true),
         }
     }
 
@@ -293,7 +293,7 @@ impl SqliteConnection {
             Arc::clone(&self.recorder),
         );
         let names_of_tables = match role {
-            Role::Viewer(_) => audit_role::names_of_tables(&self.inner)?,
+            Role::Audit(_) => audit_role::names_of_tables(&self.inner)?,
             Role::Reader | Role::Writer => Vec::new(),
         };
         self.inner

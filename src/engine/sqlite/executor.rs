@@ -10,8 +10,8 @@ use super::open::circuit_breaker::CircuitBreaker;
 use super::open::open_database::OpenDatabase;
 use super::open::open_databases::OpenDatabases;
 use super::statement::first_word::{begins_like_a_write, optimizes};
-use super::threads::concurrency_limiter::Turns;
-use super::threads::pool::{Lateness, Threads};
+use super::threads::concurrency_limiter::ConcurrencyLimiter;
+use super::threads::pool::{Lateness, ThreadPool};
 use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::{AccessLocks, SharedGuard};
 use crate::engine::sql::executor::{Call, ExecutorHealth};
@@ -32,10 +32,10 @@ pub struct SqliteExecutor {
     pub(super) config: SqliteConfig,
     pub(super) databases: DatabasesFolder,
     pub(super) open: Arc<OpenDatabases>,
-    pub(super) threads: Arc<Threads>,
-    pub(super) stream_threads: Arc<Threads>,
+    pub(super) threads: Arc<ThreadPool>,
+    pub(super) stream_threads: Arc<ThreadPool>,
     /// Questions about the history that run, and whether one of them does not end.
-    pub(super) audit_turns: Turns,
+    pub(super) audit_turns: ConcurrencyLimiter,
     pub(super) audit_breaker: Arc<CircuitBreaker>,
     /// Runs the writes.
     pub(super) tokio: Handle,
@@ -53,12 +53,16 @@ impl SqliteExecutor {
             blocked: config.blocked_grace,
         };
         Self {
-            threads: Threads::new(config.threads, config.max_stuck, lateness),
-            stream_threads: Threads::new(config.streams, config.max_stuck, lateness),
+            threads: ThreadPool::new(config.threads, config.max_stuck, lateness),
+            stream_threads: ThreadPool::new(config.streams, config.max_stuck, lateness),
             open: OpenDatabases::new(&config, locks),
             config,
             databases,
-            audit_turns: Turns::new("answers about the history", AUDITS, WAITING_AUDITS),
+            audit_turns: ConcurrencyLimiter::new(
+                "answers about the history",
+                AUDITS,
+                WAITING_AUDITS,
+            ),
             audit_breaker: Arc::default(),
             tokio: Handle::current(),
         }

@@ -6,8 +6,8 @@ use crate::clock::{Deadline, Stopwatch};
 use crate::domain::database::Durability;
 use crate::engine::sql::{QueryError, Target};
 use crate::engine::sqlite::config::SqliteConfig;
-use crate::engine::sqlite::readers::latency_class::Lanes;
-use crate::engine::sqlite::threads::concurrency_limiter::Turns;
+use crate::engine::sqlite::readers::latency_class::StatementClassifier;
+use crate::engine::sqlite::threads::concurrency_limiter::ConcurrencyLimiter;
 use crate::engine::sqlite::writer::queue::WriteQueue;
 use crate::engine::sqlite::{
     MAIN_FILE, Profile, Role, SqlError, SqliteConnection, TempBudget, TempSpace,
@@ -23,7 +23,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct OpenDatabase {
     pub(crate) epoch: u64,
-    pub(crate) lanes: Lanes,
+    pub(crate) classifier: StatementClassifier,
     pub(crate) breaker: Arc<CircuitBreaker>,
     pub(crate) writes: Arc<WriteQueue>,
     /// Commits of its writer. Who has read knows by them whether it has read what is there now.
@@ -33,8 +33,8 @@ pub(crate) struct OpenDatabase {
     /// Whether the WAL has grown so long behind them that they have to end.
     pub(crate) wal_is_long: Arc<AtomicBool>,
     /// Reads that have a thread of their own.
-    reads: Turns,
-    pub(crate) streams: Turns,
+    reads: ConcurrencyLimiter,
+    pub(crate) streams: ConcurrencyLimiter,
     /// When it was last used, counted in uses of any database.
     pub(crate) last_used: AtomicU64,
     /// Where its writer has temporary files.
@@ -47,7 +47,7 @@ pub(crate) struct OpenDatabase {
     seen_in_place: AtomicU64,
     look_every: Duration,
     /// Until when its reads have threads, in microseconds since then.
-    without_fast_lane: AtomicU64,
+    without_fast_class: AtomicU64,
     durability: Durability,
     size_bytes: AtomicU64,
     cached_statements: usize,
@@ -71,18 +71,18 @@ impl OpenDatabase {
     ) -> Self {
         Self {
             epoch,
-            lanes: Lanes::new(config.remembered_statements),
+            classifier: StatementClassifier::new(config.remembered_statements),
             breaker: Arc::default(),
             writes: Arc::new(WriteQueue::new(config.waiting_writes)),
             commits: AtomicU64::new(0),
             snapshots: AtomicUsize::new(0),
             wal_is_long: Arc::default(),
-            reads: Turns::new(
+            reads: ConcurrencyLimiter::new(
                 "reads of this database",
                 config.readers_per_database,
                 config.waiting_reads,
             ),
-            streams: Turns::new(
+            streams: ConcurrencyLimiter::new(
                 "streams of this database",
                 config.streams_per_database,
                 config.waiting_streams,
@@ -94,7 +94,7 @@ impl OpenDatabase {
             since: Stopwatch::start(),
             seen_in_place: AtomicU64::new(0),
             look_every: config.look_every,
-            without_fast_lane: AtomicU64::new(0),
+            without_fast_class: AtomicU64::new(0),
             durability: target.durability,
             size_bytes: AtomicU64::new(target.size_bytes),
             cached_statements: config.cached_statements,
@@ -134,16 +134,16 @@ impl OpenDatabase {
     }
 
     /// Whether its reads have threads at the moment, however short they are.
-    pub(crate) fn is_without_fast_lane(&self) -> bool {
-        let until = self.without_fast_lane.load(Ordering::Relaxed);
+    pub(crate) fn is_without_fast_class(&self) -> bool {
+        let until = self.without_fast_class.load(Ordering::Relaxed);
         until > 0 && self.micros() < until
     }
 
     /// Its reads have threads for a while.
-    pub(crate) fn goes_without_fast_lane(&self, time: Duration) {
+    pub(crate) fn goes_without_fast_class(&self, time: Duration) {
         let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let until = self.micros().saturating_add(time);
-        self.without_fast_lane.store(until, Ordering::Relaxed);
+        self.without_fast_class.store(until, Ordering::Relaxed);
     }
 
     fn micros(&self) -> u64 {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How a statement was the last time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lane {
+pub(crate) enum LatencyClass {
     /// A read that was short, whose program nobody has looked at.
     Short,
     /// A read that was short and whose program is bounded.
@@ -38,31 +38,31 @@ pub(crate) struct Fast {
 }
 
 #[derive(Debug)]
-pub(crate) struct Lanes {
+pub(crate) struct StatementClassifier {
     most: usize,
     known: Mutex<Known>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    recent: HashMap<Arc<str>, Lane>,
+    recent: HashMap<Arc<str>, LatencyClass>,
     /// Those before, of which each that is asked for becomes a recent one.
-    older: HashMap<Arc<str>, Lane>,
+    older: HashMap<Arc<str>, LatencyClass>,
     /// Raised when everything is forgotten: who learned before has nothing to add after.
     epoch: u64,
 }
 
 impl Known {
     /// Texts that never come again fill it; what is asked for in between stays.
-    fn remember(&mut self, sql: Arc<str>, lane: Lane, most: usize) {
+    fn remember(&mut self, sql: Arc<str>, class: LatencyClass, most: usize) {
         if self.recent.len() >= most / 2 && !self.recent.contains_key(&sql) {
             self.older = std::mem::take(&mut self.recent);
         }
-        self.recent.insert(sql, lane);
+        self.recent.insert(sql, class);
     }
 }
 
-impl Lanes {
+impl StatementClassifier {
     /// Remembers at most `most` statements.
     pub(crate) fn new(most: usize) -> Self {
         Self {
@@ -71,17 +71,17 @@ impl Lanes {
         }
     }
 
-    pub(crate) fn of(&self, sql: &str) -> Option<Lane> {
+    pub(crate) fn of(&self, sql: &str) -> Option<LatencyClass> {
         if sql.len() > LONGEST_TEXT {
             return None;
         }
         let mut known = self.lock();
-        if let Some(lane) = known.recent.get(sql) {
-            return Some(*lane);
+        if let Some(class) = known.recent.get(sql) {
+            return Some(*class);
         }
-        let (sql, lane) = known.older.remove_entry(sql)?;
-        known.remember(sql, lane, self.most);
-        Some(lane)
+        let (sql, class) = known.older.remove_entry(sql)?;
+        known.remember(sql, class, self.most);
+        Some(class)
     }
 
     /// Says when something is being learned.
@@ -90,7 +90,7 @@ impl Lanes {
     }
 
     /// Remembers what was learned since `epoch`.
-    pub(crate) fn learn(&self, epoch: u64, sql: &Arc<str>, lane: Option<Lane>) {
+    pub(crate) fn learn(&self, epoch: u64, sql: &Arc<str>, class: Option<LatencyClass>) {
         if sql.len() > LONGEST_TEXT {
             return;
         }
@@ -98,12 +98,12 @@ impl Lanes {
         if known.epoch != epoch {
             return;
         }
-        match lane {
+        match class {
             None => {
                 known.recent.remove(sql);
                 known.older.remove(sql);
             }
-            Some(lane) => known.remember(Arc::clone(sql), lane, self.most),
+            Some(class) => known.remember(Arc::clone(sql), class, self.most),
         }
     }
 
@@ -125,39 +125,43 @@ mod tests {
 
     #[test]
     fn what_was_learned_before_the_schema_changed_is_not_remembered_after() {
-        let lanes = Lanes::new(2);
+        let classifier = StatementClassifier::new(2);
         let sql: Arc<str> = "SELECT 1".into();
-        let before = lanes.epoch();
-        lanes.learn(before, &sql, Some(Lane::Short));
-        assert_eq!(lanes.of("SELECT 1"), Some(Lane::Short));
-        lanes.forget_all();
-        assert_eq!(lanes.of("SELECT 1"), None);
-        lanes.learn(before, &sql, Some(Lane::Short));
-        assert_eq!(lanes.of("SELECT 1"), None);
+        let before = classifier.epoch();
+        classifier.learn(before, &sql, Some(LatencyClass::Short));
+        assert_eq!(classifier.of("SELECT 1"), Some(LatencyClass::Short));
+        classifier.forget_all();
+        assert_eq!(classifier.of("SELECT 1"), None);
+        classifier.learn(before, &sql, Some(LatencyClass::Short));
+        assert_eq!(classifier.of("SELECT 1"), None);
     }
 
     #[test]
     fn no_more_statements_are_remembered_than_allowed() {
-        let lanes = Lanes::new(4);
+        let classifier = StatementClassifier::new(4);
         for text in ["a", "b", "c", "d", "e", "f", "g"] {
-            lanes.learn(0, &text.into(), Some(Lane::Slow));
-            let known = lanes.lock();
+            classifier.learn(0, &text.into(), Some(LatencyClass::Slow));
+            let known = classifier.lock();
             assert!(known.recent.len() + known.older.len() <= 4);
             drop(known);
-            assert_eq!(lanes.of(text), Some(Lane::Slow));
+            assert_eq!(classifier.of(text), Some(LatencyClass::Slow));
         }
-        assert_eq!(lanes.of("a"), None);
+        assert_eq!(classifier.of("a"), None);
     }
 
     #[test]
     fn what_is_asked_for_again_and_again_outlives_texts_that_never_come_again() {
-        let lanes = Lanes::new(4);
-        lanes.learn(0, &"hot".into(), Some(Lane::Short));
+        let classifier = StatementClassifier::new(4);
+        classifier.learn(0, &"hot".into(), Some(LatencyClass::Short));
         for text in ["a", "b", "c", "d", "e", "f", "g"] {
-            lanes.learn(0, &text.into(), Some(Lane::Proven));
-            assert_eq!(lanes.of("hot"), Some(Lane::Short), "after {text}");
+            classifier.learn(0, &text.into(), Some(LatencyClass::Proven));
+            assert_eq!(
+                classifier.of("hot"),
+                Some(LatencyClass::Short),
+                "after {text}"
+            );
         }
-        lanes.learn(0, &"hot".into(), None);
-        assert_eq!(lanes.of("hot"), None);
+        classifier.learn(0, &"hot".into(), None);
+        assert_eq!(classifier.of("hot"), None);
     }
 }

@@ -9,8 +9,8 @@
 //! writes it chooses both. What protects others is its program, which is bounded in every way but
 //! time (`Bounds`), so that the slice cuts it wherever it is; and a database that was cut has to do
 //! without this class for a while, so that texts made for being cut take little of everybody's time.
-use super::latency_class::{Fast, Lane};
-use super::shared_read::ReaderInHand;
+use super::latency_class::{Fast, LatencyClass};
+use super::shared_read::SharedRead;
 use crate::clock::WorkTime;
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::Call;
@@ -41,7 +41,7 @@ impl SqliteExecutor {
         call: &Call,
         statement: &Statement,
     ) -> Result<QueryAnswer, QueryError> {
-        if let Some(Lane::Fast(fast)) = open.lanes.of(&statement.sql)
+        if let Some(LatencyClass::Fast(fast)) = open.classifier.of(&statement.sql)
             && let Some(done) = self.read_here(fast, guard, open, call, statement)
         {
             return done;
@@ -58,10 +58,10 @@ impl SqliteExecutor {
         call: &Call,
         statement: &Statement,
     ) -> Option<Result<QueryAnswer, QueryError>> {
-        if statement.params.len() > MOST_PARAMETERS || open.is_without_fast_lane() {
+        if statement.params.len() > MOST_PARAMETERS || open.is_without_fast_class() {
             return None;
         }
-        let mut reader = ReaderInHand::take(open, guard)?;
+        let mut reader = SharedRead::take(open, guard)?;
         if reader.wants_large_cache() {
             self.give_large_cache(&mut reader);
         }
@@ -89,10 +89,11 @@ impl SqliteExecutor {
             // A value that is too long for here, a lock, whatever it is: a read can be run again.
             Err(error) => {
                 if error == SqlError::SliceOver {
-                    open.goes_without_fast_lane(most * SLICES_WITHOUT);
+                    open.goes_without_fast_class(most * SLICES_WITHOUT);
                 }
-                let epoch = open.lanes.epoch();
-                open.lanes.learn(epoch, &statement.sql, Some(Lane::Slow));
+                let epoch = open.classifier.epoch();
+                open.classifier
+                    .learn(epoch, &statement.sql, Some(LatencyClass::Slow));
                 // Its pages go back to the system.
                 tokio::task::spawn_blocking(move || drop(reader));
                 None
@@ -101,7 +102,7 @@ impl SqliteExecutor {
     }
 
     /// Gives a busy reader a large page cache, or takes one back for the next time.
-    fn give_large_cache(&self, reader: &mut ReaderInHand) {
+    fn give_large_cache(&self, reader: &mut SharedRead) {
         if let Some(large_cache) = self.open.large_cache() {
             reader.widen(large_cache);
         } else if let Some(closing) = self.open.take_unused_large_reader() {
@@ -156,7 +157,7 @@ struct ReadOnThread {
 impl ReadOnThread {
     fn run(self, ticket: Arc<Ticket>) -> Result<Answer, SqlError> {
         let mut reader = self.open.reader()?;
-        let epoch = self.open.lanes.epoch();
+        let epoch = self.open.classifier.epoch();
         reader.hold(held(&self.call, ticket));
         let work = WorkTime::start();
         let result = reader.run(&self.statement, &self.call.form);
@@ -165,33 +166,33 @@ impl ReadOnThread {
         if let Ok(answer) = &result {
             // Busy processors make it wait, and say nothing about it; a disk does.
             let is_short = worked <= self.inline_after && answer.elapsed <= self.inline_slice;
-            let (lanes, sql) = (&self.open.lanes, &self.statement.sql);
-            let lane = match lanes.of(sql) {
-                _ if !is_short => Lane::Slow,
+            let (classifier, sql) = (&self.open.classifier, &self.statement.sql);
+            let class = match classifier.of(sql) {
+                _ if !is_short => LatencyClass::Slow,
                 // A text that comes once is not worth a look.
-                None | Some(Lane::Slow | Lane::Proven) => Lane::Short,
-                Some(Lane::Short) => self.lane_of_program(&reader, worked),
-                Some(known @ (Lane::Fast(_) | Lane::Unbounded)) => known,
+                None | Some(LatencyClass::Slow | LatencyClass::Proven) => LatencyClass::Short,
+                Some(LatencyClass::Short) => self.class_of_program(&reader, worked),
+                Some(known @ (LatencyClass::Fast(_) | LatencyClass::Unbounded)) => known,
             };
-            lanes.learn(epoch, sql, Some(lane));
+            classifier.learn(epoch, sql, Some(class));
         }
         self.open.rest(reader);
         drop(self.open);
-        drop(self.guard); // last: what is behind the gate is out of hand
+        drop(self.guard); // last, after all handles
         result
     }
 
     /// Where a read that worked so long belongs by its program. A thread that has not prepared it
     /// yet has to, which takes as long as it takes to have it explained.
-    fn lane_of_program(&self, reader: &SqliteConnection, worked: Duration) -> Lane {
+    fn class_of_program(&self, reader: &SqliteConnection, worked: Duration) -> LatencyClass {
         let work = WorkTime::start();
         let bounds = reader.bounds_of(&self.statement.sql);
         match bounds {
-            Some(bounds) if work.elapsed() <= self.inline_slice => Lane::Fast(Fast {
+            Some(bounds) if work.elapsed() <= self.inline_slice => LatencyClass::Fast(Fast {
                 bounds,
                 is_long: worked > self.inline_slice / LONG,
             }),
-            _ => Lane::Unbounded,
+            _ => LatencyClass::Unbounded,
         }
     }
 }

@@ -24,18 +24,18 @@ const LONGEST: Duration = Duration::from_millis(1);
 const READS_BETWEEN_WISHES: u32 = 1_024;
 
 thread_local! {
-    static IN_HAND: RefCell<Option<ReaderInHand>> = const { RefCell::new(None) };
-    static LAYS_DOWN_SOON: Cell<bool> = const { Cell::new(false) };
+    static OPEN_READ: RefCell<Option<SharedRead>> = const { RefCell::new(None) };
+    static ENDS_SOON: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A reader. Dropped, it ends its transaction and rests.
 #[derive(Debug)]
-pub(super) struct ReaderInHand {
+pub(super) struct SharedRead {
     open: Arc<OpenDatabase>,
     /// There until dropped.
     reader: Option<Handle>,
     transaction: Option<Transaction>,
-    /// Dropped last: what every handle is dropped.
+    /// Dropped last, after all handles.
     _guard: SharedGuard,
 }
 
@@ -46,11 +46,11 @@ struct Transaction {
     since: Stopwatch,
 }
 
-impl ReaderInHand {
+impl SharedRead {
     /// A reader that sees every commit that was acknowledged: the one in this thread's hand, or
     /// one that rests.
     pub(crate) fn take(open: &Arc<OpenDatabase>, guard: &SharedGuard) -> Option<Self> {
-        if let Some(mut reader) = IN_HAND.take()
+        if let Some(mut reader) = OPEN_READ.take()
             && Arc::ptr_eq(&reader.open, open)
         {
             reader.go_on();
@@ -92,11 +92,11 @@ impl ReaderInHand {
         if tokio.runtime_flavor() != RuntimeFlavor::CurrentThread {
             return;
         }
-        IN_HAND.set(Some(self));
-        if !LAYS_DOWN_SOON.replace(true) {
+        OPEN_READ.set(Some(self));
+        if !ENDS_SOON.replace(true) {
             // Behind all that is ready to run.
-            let lays_down = LaysDown;
-            tokio.spawn(async move { drop(lays_down) });
+            let ends = EndsSharedRead;
+            tokio.spawn(async move { drop(ends) });
         }
     }
 
@@ -125,7 +125,7 @@ impl ReaderInHand {
     }
 }
 
-impl Drop for ReaderInHand {
+impl Drop for SharedRead {
     fn drop(&mut self) {
         self.end_transaction();
         if let Some(reader) = self.reader.take() {
@@ -135,12 +135,12 @@ impl Drop for ReaderInHand {
 }
 
 /// Dropped, it empties this thread's hand: when its turn comes, or its runtime ends.
-struct LaysDown;
+struct EndsSharedRead;
 
-impl Drop for LaysDown {
+impl Drop for EndsSharedRead {
     fn drop(&mut self) {
-        LAYS_DOWN_SOON.set(false);
-        drop(IN_HAND.take());
+        ENDS_SOON.set(false);
+        drop(OPEN_READ.take());
     }
 }
 
@@ -223,7 +223,7 @@ mod tests {
         /// How many rows a read sees, and whether it is one of several in a transaction.
         fn read(&self) -> (i64, bool) {
             let guard = self.locks.try_enter(self.database).unwrap();
-            let mut reader = ReaderInHand::take(&self.open, &guard).unwrap();
+            let mut reader = SharedRead::take(&self.open, &guard).unwrap();
             let count = Statement {
                 sql: "SELECT count(*) FROM t".into(),
                 ..Statement::default()
@@ -293,13 +293,13 @@ mod tests {
         for wishes in [2, 0] {
             let guard = scene.locks.try_enter(scene.database).unwrap();
             let wanted = (0..READS_BETWEEN_WISHES * 2).filter(|_| {
-                let mut reader = ReaderInHand::take(&scene.open, &guard).unwrap();
+                let mut reader = SharedRead::take(&scene.open, &guard).unwrap();
                 let wants = reader.wants_large_cache();
                 reader.keep();
                 wants
             });
             assert_eq!(wanted.count(), wishes);
-            let mut reader = ReaderInHand::take(&scene.open, &guard).unwrap();
+            let mut reader = SharedRead::take(&scene.open, &guard).unwrap();
             if let Ok(large_cache) = Arc::clone(&large_caches).try_acquire_owned() {
                 reader.widen(large_cache);
             }

@@ -15,7 +15,7 @@ pub(crate) fn verdict(role: Role, context: &AuthContext<'_>) -> Result<(), Refus
     let not = |what: &str| Err(Refused::NotAllowed(what.to_owned()));
     let write = match role {
         Role::Writer => Ok(()),
-        Role::Reader | Role::Viewer(_) => Err(Refused::NeedsWriter),
+        Role::Reader | Role::Audit(_) => Err(Refused::NeedsWriter),
     };
     // In place of the schema, ALTER TABLE tells of the column that it drops; its own is looked at
     // below.

@@ -81,7 +81,7 @@ impl Recorder {
         if seen.savepoint.is_some() {
             return Authorization::Allow;
         }
-        if matches!(role, Role::Viewer(_))
+        if matches!(role, Role::Audit(_))
             && audit_role::reads_a_with_clause(names_of_tables, context)
         {
             return Authorization::Allow;
@@ -219,7 +219,7 @@ fn ruling(role: Role, context: &AuthContext<'_>) -> Ruling {
         pragma_name,
         pragma_value,
     } = context.action
-        && !matches!(role, Role::Viewer(_))
+        && !matches!(role, Role::Audit(_))
     {
         match context.database_name {
             None | Some("main") => return pragmas::ruling(role, pragma_name, pragma_value),
@@ -230,7 +230,7 @@ fn ruling(role: Role, context: &AuthContext<'_>) -> Ruling {
         }
     }
     let verdict = match role {
-        Role::Viewer(tables) => audit_role::verdict(tables, context),
+        Role::Audit(tables) => audit_role::verdict(tables, context),
         Role::Reader | Role::Writer => allow_list::verdict(role, context),
     };
     match verdict {

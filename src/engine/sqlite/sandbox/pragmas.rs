@@ -23,7 +23,7 @@ pub(super) fn ruling(role: Role, name: &str, value: Option<&str>) -> Ruling {
     let name = name.as_str();
     let write = match role {
         Role::Writer => Ruling::Run,
-        Role::Reader | Role::Viewer(_) => Ruling::Refuse(Refused::NeedsWriter),
+        Role::Reader | Role::Audit(_) => Ruling::Refuse(Refused::NeedsWriter),
     };
     let setting = SETTINGS.iter().find(|(setting, _)| *setting == name);
     let fixed = FIXED.iter().find(|(fixed, ..)| *fixed == name);

@@ -10,7 +10,7 @@ pub enum Role {
     Writer,
     /// Reads the temporary views that were made for it, which stand for these tables: nothing
     /// else that is in the file is there for it.
-    Viewer(&'static [&'static str]),
+    Audit(&'static [&'static str]),
 }
 
 impl Role {
@@ -24,7 +24,7 @@ impl Role {
     pub(crate) fn schema(self) -> &'static str {
         match self {
             Self::Reader | Self::Writer => "sqlite_schema",
-            Self::Viewer(_) => "sqlite_temp_schema",
+            Self::Audit(_) => "sqlite_temp_schema",
         }
     }
 }

@@ -64,8 +64,8 @@ impl SqliteExecutor {
         // Whoever comes while others stall is told so soon.
         let patience = Deadline::after(self.config.stream_patience).min(call.deadline);
         let turn = open.streams.take(patience).await?;
-        let seat = self.stream_threads.take(&open.breaker, patience).await;
-        let seat = seat.ok_or(QueryError::Overloaded {
+        let slot = self.stream_threads.take(&open.breaker, patience).await;
+        let slot = slot.ok_or(QueryError::Overloaded {
             what: "a thread for streams",
         })?;
         let (inlet, outlet, tap) = pipe();
@@ -81,12 +81,12 @@ impl SqliteExecutor {
             call,
             ticket: Arc::clone(&ticket),
         };
-        let sitting = seat.sit();
+        let in_use = slot.occupy();
         let thread = tokio::task::spawn_blocking(move || {
-            sitting.begins();
+            in_use.begins();
             let result = shares::on_thread(pass, || read.run(&inlet));
             drop(turn);
-            drop(sitting);
+            drop(in_use);
             match result {
                 Err(SqlError::Timeout) => inlet.break_off(Err(QueryError::timeout(call.timeout))),
                 result => {
@@ -107,7 +107,7 @@ impl SqliteExecutor {
                 {
                     return None;
                 }
-                let overdue = seat.overdue();
+                let overdue = slot.overdue();
                 let is_back = tokio::time::timeout_at(last, thread).await.is_ok();
                 (!is_back).then_some(overdue)
             };
@@ -178,7 +178,7 @@ impl RowsOnThread {
         reader.release();
         self.open.rest(reader);
         drop(self.open);
-        drop(self.guard); // last: what is behind the gate is out of hand
+        drop(self.guard); // last, after all handles
         result
     }
 }

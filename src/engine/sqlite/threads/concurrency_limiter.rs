@@ -1,4 +1,4 @@
-//! Turns: how many of one database's requests of a sort work at a time, and how many may wait.
+//! ConcurrencyLimiter: how many of one database's requests of a sort work at a time, and how many may wait.
 use crate::clock::Deadline;
 use crate::engine::sql::QueryError;
 use crate::shares::{FairLimiter, Permit};
@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 /// The turns of one sort of request. Each caller has a share of them, and of the places in line.
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct ConcurrencyLimiter {
     /// What they are turns of, for who gets none.
     what: &'static str,
     line: Arc<FairLimiter>,
 }
 
-impl Turns {
+impl ConcurrencyLimiter {
     pub(crate) fn new(what: &'static str, at_a_time: usize, most_waiting: usize) -> Self {
         Self {
             what,

@@ -1,5 +1,5 @@
 //! Work on a thread of its own, awaited within its deadline.
-use super::pool::Seat;
+use super::pool::PoolSlot;
 use crate::clock::Deadline;
 use crate::engine::sql::Call;
 use crate::engine::sql::QueryError;
@@ -26,24 +26,24 @@ impl SqliteExecutor {
         call: &Call,
         work: impl FnOnce(Arc<Ticket>) -> T + Send + 'static,
     ) -> Result<T, QueryError> {
-        let seat = self.threads.take(breaker, call.deadline).await;
-        let seat = seat.ok_or(QueryError::Overloaded { what: "a thread" })?;
+        let slot = self.threads.take(breaker, call.deadline).await;
+        let slot = slot.ok_or(QueryError::Overloaded { what: "a thread" })?;
         let ticket = Arc::new(Ticket::default());
         let (answer, mut answered) = oneshot::channel();
-        let sitting = seat.sit();
+        let in_use = slot.occupy();
         let held = Arc::clone(&ticket);
         let pass = Pass::here();
         tokio::task::spawn_blocking(move || {
-            sitting.begins();
+            in_use.begins();
             let result = shares::on_thread(pass, || work(held));
             // Who waits may go on before the thread is free.
-            drop(sitting);
+            drop(in_use);
             let _ = answer.send(result);
         });
         let grace = self.config.stuck_grace;
         let mut waiting = Waiting {
             ticket,
-            seat,
+            slot,
             deadline: call.deadline,
             grace,
             is_over: false,
@@ -53,7 +53,7 @@ impl SqliteExecutor {
             if let Ok(result) = tokio::time::timeout_at(deadline, &mut answered).await {
                 return Ok(result);
             }
-            let overdue = waiting.seat.overdue();
+            let overdue = waiting.slot.overdue();
             let last = call.deadline.extended(grace).instant();
             let result = tokio::time::timeout_at(last, &mut answered).await;
             result.map_err(|_| overdue)
@@ -90,7 +90,7 @@ pub(crate) fn held(call: &Call, ticket: Arc<Ticket>) -> Hold {
 /// still has to see it.
 struct Waiting {
     ticket: Arc<Ticket>,
-    seat: Arc<Seat>,
+    slot: Arc<PoolSlot>,
     deadline: Deadline,
     grace: Duration,
     is_over: bool,
@@ -102,12 +102,12 @@ impl Drop for Waiting {
             return;
         }
         self.ticket.abandon();
-        let (seat, deadline) = (Arc::clone(&self.seat), self.deadline);
+        let (slot, deadline) = (Arc::clone(&self.slot), self.deadline);
         let last = deadline.extended(self.grace).instant();
         if let Ok(tokio) = tokio::runtime::Handle::try_current() {
             tokio.spawn(async move {
                 tokio::time::sleep_until(deadline.instant()).await;
-                let overdue = seat.overdue();
+                let overdue = slot.overdue();
                 tokio::time::sleep_until(last).await;
                 overdue.watch().await;
             });

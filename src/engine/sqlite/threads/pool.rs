@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// All slots.
 #[derive(Debug)]
-pub(crate) struct Threads {
+pub(crate) struct ThreadPool {
     line: Arc<FairLimiter>,
     stuck: AtomicUsize,
     max_stuck: usize,
@@ -37,9 +37,9 @@ const WAITING: usize = 4096;
 
 /// One slot, taken for one database.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct PoolSlot {
     state: Mutex<State>,
-    threads: Arc<Threads>,
+    threads: Arc<ThreadPool>,
     breaker: Arc<CircuitBreaker>,
     /// Of the thread that sits, once it has begun.
     time: OnceLock<ThreadTime>,
@@ -48,7 +48,7 @@ pub(crate) struct Seat {
 /// A thread that was not back at its deadline.
 #[derive(Debug)]
 pub(crate) struct Overdue {
-    seat: Arc<Seat>,
+    slot: Arc<PoolSlot>,
     since: Stopwatch,
     /// What it had worked then, or when it was seen first.
     worked: Option<Duration>,
@@ -58,7 +58,7 @@ pub(crate) struct Overdue {
 enum State {
     Taken(Permit),
     /// Its thread does not come back; the permit is kept where too many did not.
-    WrittenOff {
+    Stuck {
         _kept: Option<Permit>,
     },
     Left,
@@ -66,12 +66,12 @@ enum State {
 
 /// On the thread that sits; leaves when dropped.
 #[derive(Debug)]
-pub(crate) struct Sitting(Arc<Seat>);
+pub(crate) struct SlotInUse(Arc<PoolSlot>);
 
-impl Threads {
-    pub(crate) fn new(seats: usize, max_stuck: usize, lateness: Lateness) -> Arc<Self> {
+impl ThreadPool {
+    pub(crate) fn new(slots: usize, max_stuck: usize, lateness: Lateness) -> Arc<Self> {
         Arc::new(Self {
-            line: FairLimiter::new(seats, WAITING),
+            line: FairLimiter::new(slots, WAITING),
             stuck: AtomicUsize::new(0),
             max_stuck,
             lateness,
@@ -79,8 +79,11 @@ impl Threads {
     }
 
     /// A slot, if one is free.
-    pub(crate) fn try_take(self: &Arc<Self>, breaker: &Arc<CircuitBreaker>) -> Option<Arc<Seat>> {
-        Some(self.seat(self.line.try_take()?, breaker))
+    pub(crate) fn try_take(
+        self: &Arc<Self>,
+        breaker: &Arc<CircuitBreaker>,
+    ) -> Option<Arc<PoolSlot>> {
+        Some(self.slot(self.line.try_take()?, breaker))
     }
 
     /// A slot, if one is free before `deadline`.
@@ -88,9 +91,9 @@ impl Threads {
         self: &Arc<Self>,
         breaker: &Arc<CircuitBreaker>,
         deadline: Deadline,
-    ) -> Option<Arc<Seat>> {
+    ) -> Option<Arc<PoolSlot>> {
         let turn = tokio::time::timeout_at(deadline.instant(), self.line.take()).await;
-        Some(self.seat(turn.ok()?.ok()?, breaker))
+        Some(self.slot(turn.ok()?.ok()?, breaker))
     }
 
     /// How many slots are taken; those that were given to others are not.
@@ -103,8 +106,8 @@ impl Threads {
         self.stuck.load(Ordering::Relaxed)
     }
 
-    fn seat(self: &Arc<Self>, turn: Permit, breaker: &Arc<CircuitBreaker>) -> Arc<Seat> {
-        Arc::new(Seat {
+    fn slot(self: &Arc<Self>, turn: Permit, breaker: &Arc<CircuitBreaker>) -> Arc<PoolSlot> {
+        Arc::new(PoolSlot {
             state: Mutex::new(State::Taken(turn)),
             threads: Arc::clone(self),
             breaker: Arc::clone(breaker),
@@ -113,11 +116,11 @@ impl Threads {
     }
 }
 
-impl Seat {
+impl PoolSlot {
     /// Its deadline passes now, and its thread is not back.
     pub(crate) fn overdue(self: &Arc<Self>) -> Overdue {
         Overdue {
-            seat: Arc::clone(self),
+            slot: Arc::clone(self),
             since: Stopwatch::start(),
             worked: self.worked(),
         }
@@ -128,17 +131,17 @@ impl Seat {
     }
 
     /// Sits down for the thread that begins then.
-    pub(crate) fn sit(self: &Arc<Self>) -> Sitting {
-        Sitting(Arc::clone(self))
+    pub(crate) fn occupy(self: &Arc<Self>) -> SlotInUse {
+        SlotInUse(Arc::clone(self))
     }
 
     /// Gives the thread up, and rests its database until it is back. Nothing, when it is back.
-    fn write_off(&self) {
+    fn mark_stuck(&self) {
         let mut state = self.lock();
         match std::mem::replace(&mut *state, State::Left) {
             State::Taken(turn) => {
                 let others = self.threads.stuck.fetch_add(1, Ordering::Relaxed);
-                *state = State::WrittenOff {
+                *state = State::Stuck {
                     _kept: (others >= self.threads.max_stuck).then_some(turn),
                 };
                 self.breaker.thread_stuck();
@@ -149,7 +152,7 @@ impl Seat {
 
     fn leave(&self) {
         let mut state = self.lock();
-        if let State::WrittenOff { .. } = std::mem::replace(&mut *state, State::Left) {
+        if let State::Stuck { .. } = std::mem::replace(&mut *state, State::Left) {
             self.threads.stuck.fetch_sub(1, Ordering::Relaxed);
             self.breaker.thread_back();
         }
@@ -163,16 +166,16 @@ impl Seat {
 impl Overdue {
     /// Writes the thread off if it is stuck. `true` when it is, or is back: there is no more to see.
     pub(crate) fn look(&mut self) -> bool {
-        if !matches!(*self.seat.lock(), State::Taken(_)) {
+        if !matches!(*self.slot.lock(), State::Taken(_)) {
             return true;
         }
-        let now = self.seat.worked();
+        let now = self.slot.worked();
         let before = *self.worked.get_or_insert(now.unwrap_or_default());
         let worked = now.map_or(Duration::ZERO, |now| now.saturating_sub(before));
-        let Lateness { grace, blocked } = self.seat.threads.lateness;
+        let Lateness { grace, blocked } = self.slot.threads.lateness;
         let is_stuck = worked >= grace / 2 || self.since.elapsed() >= blocked;
         if is_stuck {
-            self.seat.write_off();
+            self.slot.mark_stuck();
         }
         is_stuck
     }
@@ -180,19 +183,19 @@ impl Overdue {
     /// Looks until there is no more to see.
     pub(crate) async fn watch(mut self) {
         while !self.look() {
-            tokio::time::sleep(self.seat.threads.lateness.grace).await;
+            tokio::time::sleep(self.slot.threads.lateness.grace).await;
         }
     }
 }
 
-impl Sitting {
+impl SlotInUse {
     /// The work begins, on this thread.
     pub(crate) fn begins(&self) {
         let _ = self.0.time.set(ThreadTime::of_this_thread());
     }
 }
 
-impl Drop for Sitting {
+impl Drop for SlotInUse {
     fn drop(&mut self) {
         self.0.leave();
     }
@@ -204,33 +207,33 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn one_seat(grace: Duration, blocked: Duration) -> Arc<Threads> {
-        Threads::new(1, 1, Lateness { grace, blocked })
+    fn one_slot(grace: Duration, blocked: Duration) -> Arc<ThreadPool> {
+        ThreadPool::new(1, 1, Lateness { grace, blocked })
     }
 
     #[test]
     fn a_late_thread_is_stuck_once_it_has_worked_or_was_away_for_long() {
         let grace = Duration::from_millis(20);
-        let (threads, breaker) = (one_seat(grace, HOUR), Arc::new(CircuitBreaker::default()));
+        let (threads, breaker) = (one_slot(grace, HOUR), Arc::new(CircuitBreaker::default()));
         let starved = threads.try_take(&breaker).unwrap();
-        let sitting = starved.sit();
+        let in_use = starved.occupy();
         let mut overdue = starved.overdue();
         let late = Stopwatch::start();
         while late.elapsed() < 2 * grace {
             assert!(!overdue.look(), "it has not begun");
             std::thread::sleep(grace);
         }
-        sitting.begins();
+        in_use.begins();
         assert!(!overdue.look(), "it has only begun");
         while !overdue.look() {} // on the thread that is watched: it works
         assert_eq!(threads.stuck(), 1);
-        drop(sitting);
+        drop(in_use);
         assert!(overdue.look(), "it is back");
         assert_eq!(threads.stuck(), 0);
 
-        let threads = one_seat(HOUR, grace);
+        let threads = one_slot(HOUR, grace);
         let blocked = threads.try_take(&breaker).unwrap();
-        let _sitting = blocked.sit();
+        let _sitting = blocked.occupy();
         let mut overdue = blocked.overdue();
         while !overdue.look() {
             std::thread::sleep(grace);
@@ -240,31 +243,31 @@ mod tests {
 
     #[test]
     fn a_thread_that_does_not_come_back_is_replaced_and_its_database_rests_until_it_does() {
-        let threads = one_seat(HOUR, HOUR);
+        let threads = one_slot(HOUR, HOUR);
         let (breaker, other) = (
             Arc::new(CircuitBreaker::default()),
             Arc::new(CircuitBreaker::default()),
         );
         let stuck = threads.try_take(&breaker).unwrap();
-        let sitting = stuck.sit();
-        assert!(threads.try_take(&other).is_none(), "the only seat is taken");
+        let in_use = stuck.occupy();
+        assert!(threads.try_take(&other).is_none(), "the only slot is taken");
 
-        stuck.write_off();
-        stuck.write_off();
+        stuck.mark_stuck();
+        stuck.mark_stuck();
         assert_eq!(threads.stuck(), 1, "once");
         assert!(breaker.reason().is_some());
         assert!(other.reason().is_none());
-        let second = threads.try_take(&other).expect("its seat is free");
+        let second = threads.try_take(&other).expect("its slot is free");
 
-        let second_sitting = second.sit();
-        second.write_off();
+        let second_sitting = second.occupy();
+        second.mark_stuck();
         assert!(
             threads.try_take(&breaker).is_none(),
             "past the bound no thread is replaced"
         );
 
         drop(second_sitting);
-        drop(sitting);
+        drop(in_use);
         assert_eq!(threads.stuck(), 0);
         assert!(breaker.reason().is_none() && other.reason().is_none());
         assert!(threads.try_take(&breaker).is_some());

@@ -22,7 +22,7 @@ pub(crate) struct Inside {
     pub(crate) savepoints: Savepoints,
     /// Given back with it.
     pub(crate) place: Arc<dyn TransactionPlace>,
-    /// Last: what every handle is dropped.
+    /// Last: dropped after all handles.
     pub(crate) guard: SharedGuard,
 }
 
@@ -86,7 +86,7 @@ impl Inside {
         }
         if self.changes_schema {
             // Before as well: nothing runs by what was learned of the schema that is going.
-            self.open.lanes.forget_all();
+            self.open.classifier.forget_all();
         }
         sqlite.hold(hold);
         // The WAL needs no look: it had room when the writer was lent, nobody else has written
@@ -99,7 +99,7 @@ impl Inside {
             self.open.keep_wal_short(sqlite);
         }
         if self.changes_schema {
-            self.open.lanes.forget_all();
+            self.open.classifier.forget_all();
         }
         if committed == Err(SqlError::OutcomeUnknown) {
             self.open.breaker.disk_failed();

@@ -57,7 +57,7 @@ impl SqliteExecutor {
         let open = self.open_behind(guard, target)?;
         let held = match mode {
             TransactionMode::Immediate => {
-                Held::Writer(self.borrow_writer(guard, &open, call).await?)
+                Held::Writer(self.lease_writer(guard, &open, call).await?)
             }
             TransactionMode::Deferred => Held::Nothing,
             TransactionMode::ReadOnly => {
@@ -279,7 +279,7 @@ impl SqliteTransaction {
         }
         let executor = &self.executor;
         let writer = executor
-            .borrow_writer(&inside.guard, &inside.open, call)
+            .lease_writer(&inside.guard, &inside.open, call)
             .await?;
         if let Held::Snapshot(it) = &inside.held
             && !it.is_current()

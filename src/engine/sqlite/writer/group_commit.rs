@@ -10,7 +10,7 @@
 use super::queue::{Sharing, WriteRequest};
 use crate::clock::Stopwatch;
 use crate::engine::sql::QueryError;
-use crate::engine::sqlite::readers::latency_class::{Lane, Lanes};
+use crate::engine::sqlite::readers::latency_class::{LatencyClass, StatementClassifier};
 use crate::engine::sqlite::statement::savepoint::{
     ForeignKeys, roll_back, run_held, run_in_savepoint,
 };
@@ -41,7 +41,7 @@ pub(super) fn run_group(
     sqlite: &mut SqliteConnection,
     waiting: &mut VecDeque<WriteRequest>,
     group_time: Duration,
-    lanes: &Lanes,
+    classifier: &StatementClassifier,
     commits: &AtomicU64,
 ) -> GroupEnd {
     let Some(first) = next_wanted(waiting) else {
@@ -68,7 +68,7 @@ pub(super) fn run_group(
         let slice = has_neighbours.then(|| Slice::of(group_time));
         match run_request(sqlite, &request, slice) {
             Ok(answers) => {
-                learn_how_it_was(&request, &answers, group_time, lanes);
+                learn_how_it_was(&request, &answers, group_time, classifier);
                 kept.push((request, answers));
                 if is_exclusive {
                     break;
@@ -77,7 +77,7 @@ pub(super) fn run_group(
             Err(failure) => {
                 let has_savepoint = request.sharing != Sharing::Proven;
                 let is_undone = has_savepoint && !sqlite.is_autocommit() && !sqlite.is_spoiled();
-                answer_failure(request, failure, has_neighbours, waiting, lanes);
+                answer_failure(request, failure, has_neighbours, waiting, classifier);
                 if !is_undone {
                     roll_back(sqlite);
                     run_again(kept, waiting);
@@ -86,7 +86,7 @@ pub(super) fn run_group(
             }
         }
     }
-    commit(sqlite, kept, waiting, lanes, commits)
+    commit(sqlite, kept, waiting, classifier, commits)
 }
 
 /// Answers a request that failed, or puts it in front where it is to run once more: alone when it
@@ -96,17 +96,17 @@ fn answer_failure(
     (statement, error): (usize, SqlError),
     has_neighbours: bool,
     waiting: &mut VecDeque<WriteRequest>,
-    lanes: &Lanes,
+    classifier: &StatementClassifier,
 ) {
     let sql = &request.statements[0].sql;
     match request.sharing {
         _ if error == SqlError::SliceOver => {
-            lanes.learn(lanes.epoch(), sql, Some(Lane::Slow));
+            classifier.learn(classifier.epoch(), sql, Some(LatencyClass::Slow));
             request.sharing = Sharing::Exclusive;
             waiting.push_front(request);
         }
         Sharing::Proven => {
-            lanes.learn(lanes.epoch(), sql, None);
+            classifier.learn(classifier.epoch(), sql, None);
             if has_neighbours {
                 waiting.push_front(request);
             } else {
@@ -167,7 +167,7 @@ fn commit(
     sqlite: &mut SqliteConnection,
     kept: Kept,
     waiting: &mut VecDeque<WriteRequest>,
-    lanes: &Lanes,
+    classifier: &StatementClassifier,
     commits: &AtomicU64,
 ) -> GroupEnd {
     if kept.is_empty() {
@@ -187,11 +187,11 @@ fn commit(
     let changes_schema = (kept.iter().flat_map(|(_, answers)| answers)).any(|it| it.changes_schema);
     if changes_schema {
         // Before as well: nothing runs by what was learned of the schema that is going.
-        lanes.forget_all();
+        classifier.forget_all();
     }
     let committed = sqlite.command("COMMIT;");
     if changes_schema {
-        lanes.forget_all();
+        classifier.forget_all();
     }
     match committed {
         Ok(()) => {
@@ -259,18 +259,18 @@ fn learn_how_it_was(
     request: &WriteRequest,
     answers: &[Answer],
     group_time: Duration,
-    lanes: &Lanes,
+    classifier: &StatementClassifier,
 ) {
     let took: Duration = answers.iter().map(|it| it.elapsed).sum();
     let sql = &request.statements[0].sql;
     if took > group_time * LONG {
-        lanes.learn(lanes.epoch(), sql, Some(Lane::Slow));
+        classifier.learn(classifier.epoch(), sql, Some(LatencyClass::Slow));
     } else if took < group_time {
         let is_one = request.statements.len() == 1;
         if is_one && request.sharing != Sharing::Proven {
-            lanes.learn(lanes.epoch(), sql, Some(Lane::Proven));
+            classifier.learn(classifier.epoch(), sql, Some(LatencyClass::Proven));
         } else if request.sharing == Sharing::Exclusive {
-            lanes.learn(lanes.epoch(), sql, None);
+            classifier.learn(classifier.epoch(), sql, None);
         }
     }
 }
@@ -345,13 +345,13 @@ mod tests {
     fn run(sqlite: &mut SqliteConnection, sql: &str) -> Vec<Answer> {
         let (request, mut answered) = request(sql);
         let mut waiting = VecDeque::from([request]);
-        let lanes = Lanes::new(8);
+        let classifier = StatementClassifier::new(8);
         let commits = AtomicU64::new(0);
         run_group(
             sqlite,
             &mut waiting,
             Duration::from_secs(1),
-            &lanes,
+            &classifier,
             &commits,
         );
         answered.try_recv().unwrap().unwrap()
@@ -361,7 +361,7 @@ mod tests {
     async fn a_request_given_up_before_the_commit_is_not_in_it_and_its_neighbour_is() {
         let (_folder, mut sqlite) = database();
         run(&mut sqlite, "CREATE TABLE t (a)");
-        let lanes = Lanes::new(8);
+        let classifier = StatementClassifier::new(8);
         let (given_up, mut never) = request("INSERT INTO t VALUES ('given up')");
         let (neighbour, mut answered) = request("INSERT INTO t VALUES ('kept')");
 
@@ -376,12 +376,12 @@ mod tests {
         assert!(kept[0].0.ticket.abandon());
         let mut waiting = VecDeque::new();
         let commits = AtomicU64::new(0);
-        commit(&mut sqlite, kept, &mut waiting, &lanes, &commits);
+        commit(&mut sqlite, kept, &mut waiting, &classifier, &commits);
         assert!(answered.try_recv().is_err(), "nobody is answered yet");
 
         while !waiting.is_empty() {
             let second = Duration::from_secs(1);
-            run_group(&mut sqlite, &mut waiting, second, &lanes, &commits);
+            run_group(&mut sqlite, &mut waiting, second, &classifier, &commits);
         }
         answered.try_recv().unwrap().unwrap();
         assert!(never.try_recv().is_err());
@@ -407,9 +407,9 @@ mod tests {
             ] {
                 run(&mut sqlite, schema);
             }
-            let lanes = Lanes::new(8);
+            let classifier = StatementClassifier::new(8);
             let commits = AtomicU64::new(0);
-            lanes.learn(0, &failing.into(), Some(Lane::Proven));
+            classifier.learn(0, &failing.into(), Some(LatencyClass::Proven));
             let (mut waiting, mut answers) = (VecDeque::new(), Vec::new());
             for sql in [
                 "INSERT INTO t VALUES (2)",
@@ -423,14 +423,14 @@ mod tests {
             }
             while !waiting.is_empty() {
                 let second = Duration::from_secs(1);
-                run_group(&mut sqlite, &mut waiting, second, &lanes, &commits);
+                run_group(&mut sqlite, &mut waiting, second, &classifier, &commits);
             }
             let mut is_kept = Vec::new();
             for answered in answers {
                 is_kept.push(answered.await.unwrap().is_ok());
             }
             assert_eq!(is_kept, [true, false, true], "{failing}");
-            assert_eq!(lanes.of(failing), None, "{failing}");
+            assert_eq!(classifier.of(failing), None, "{failing}");
             let rows = run(&mut sqlite, "SELECT a FROM t UNION ALL SELECT a FROM child");
             let body = String::from_utf8(rows[0].body.clone()).unwrap();
             assert!(
@@ -444,18 +444,18 @@ mod tests {
     async fn a_write_that_ended_well_is_proven_until_it_fails() {
         let (_folder, mut sqlite) = database();
         run(&mut sqlite, "CREATE TABLE t (a UNIQUE)");
-        let (lanes, commits) = (Lanes::new(8), AtomicU64::new(0));
+        let (classifier, commits) = (StatementClassifier::new(8), AtomicU64::new(0));
         let sql = "INSERT INTO t VALUES (1)";
-        for (is_kept, lane) in [(true, Some(Lane::Proven)), (false, None)] {
+        for (is_kept, class) in [(true, Some(LatencyClass::Proven)), (false, None)] {
             let (mut request, mut answered) = request(sql);
-            if lanes.of(sql) == Some(Lane::Proven) {
+            if classifier.of(sql) == Some(LatencyClass::Proven) {
                 request.sharing = Sharing::Proven;
             }
             let mut waiting = VecDeque::from([request]);
             let second = Duration::from_secs(1);
-            run_group(&mut sqlite, &mut waiting, second, &lanes, &commits);
+            run_group(&mut sqlite, &mut waiting, second, &classifier, &commits);
             assert_eq!(answered.try_recv().unwrap().is_ok(), is_kept);
-            assert_eq!(lanes.of(sql), lane);
+            assert_eq!(classifier.of(sql), class);
         }
     }
 
@@ -466,22 +466,22 @@ mod tests {
         let commits = AtomicU64::new(0);
         let sql = "INSERT INTO t VALUES (1)";
         for statements in [1, 2] {
-            let lanes = Lanes::new(8);
+            let classifier = StatementClassifier::new(8);
             for (group_time, is_long) in [
                 (Duration::ZERO, true), // beside nothing, everything is long
                 (Duration::from_secs(1), false),
             ] {
                 let (mut request, mut answered) = request(sql);
-                if lanes.of(sql) == Some(Lane::Slow) {
+                if classifier.of(sql) == Some(LatencyClass::Slow) {
                     request.sharing = Sharing::Exclusive;
                 }
                 let one = request.statements[0].clone();
                 request.statements.resize(statements, one);
                 let mut waiting = VecDeque::from([request]);
-                run_group(&mut sqlite, &mut waiting, group_time, &lanes, &commits);
+                run_group(&mut sqlite, &mut waiting, group_time, &classifier, &commits);
                 answered.try_recv().unwrap().unwrap();
                 assert_eq!(
-                    (lanes.of(sql) == Some(Lane::Slow)),
+                    (classifier.of(sql) == Some(LatencyClass::Slow)),
                     is_long,
                     "{statements}, {group_time:?}"
                 );

@@ -4,7 +4,7 @@ use crate::clock::Deadline;
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::{BatchError, QueryError};
 use crate::engine::sql::{Form, Statement, Ticket};
-use crate::engine::sqlite::threads::pool::{Overdue, Seat};
+use crate::engine::sqlite::threads::pool::{Overdue, PoolSlot};
 use crate::engine::sqlite::{Answer, Leash, SqlError};
 use crate::shares::{ALONE, Pass};
 use std::collections::VecDeque;
@@ -59,9 +59,9 @@ struct Inside {
     /// Transactions that want the writer; they are as many as a database may have.
     leases: VecDeque<LeaseRequest>,
     /// Whether a thread drains it, or is on its way, or the writer is lent.
-    is_drained: bool,
+    is_running: bool,
     /// Whether a transaction has the writer.
-    is_lent: bool,
+    is_leased: bool,
     /// What runs on that thread.
     running: Option<Running>,
     /// Whether somebody looks at it again and again.
@@ -91,17 +91,17 @@ impl Inside {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) leash: Arc<Leash>,
-    pub(crate) seat: Arc<Seat>,
+    pub(crate) slot: Arc<PoolSlot>,
     /// Of the statement whose deadline that was.
     late: Option<(Deadline, Overdue)>,
 }
 
 impl Running {
     /// Statements under this interrupt handle, on the thread of this slot.
-    pub(crate) fn new(leash: &Arc<Leash>, seat: &Arc<Seat>) -> Self {
+    pub(crate) fn new(leash: &Arc<Leash>, slot: &Arc<PoolSlot>) -> Self {
         Self {
             leash: Arc::clone(leash),
-            seat: Arc::clone(seat),
+            slot: Arc::clone(slot),
             late: None,
         }
     }
@@ -115,7 +115,7 @@ impl Running {
         let late = self.late.take().filter(|(of, _)| *of == deadline);
         let (_, overdue) = self
             .late
-            .insert(late.unwrap_or_else(|| (deadline, self.seat.overdue())));
+            .insert(late.unwrap_or_else(|| (deadline, self.slot.overdue())));
         if deadline.has_passed_by(grace) && overdue.look() {
             Late::Stuck
         } else {
@@ -147,13 +147,13 @@ impl WriteRequest {
 
 /// On the thread that drains a queue.
 #[derive(Debug)]
-pub(crate) struct Drainer<'q>(&'q WriteQueue);
+pub(crate) struct LoopGuard<'q>(&'q WriteQueue);
 
-impl Drop for Drainer<'_> {
+impl Drop for LoopGuard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let mut inside = self.0.lock();
-            inside.is_drained = false;
+            inside.is_running = false;
             inside.running = None;
         }
     }
@@ -176,14 +176,14 @@ impl WriteQueue {
             });
         }
         inside.waiting.push_back(request);
-        Ok(!std::mem::replace(&mut inside.is_drained, true))
+        Ok(!std::mem::replace(&mut inside.is_running, true))
     }
 
     /// Puts a transaction in line. `true` when the caller has to send a thread.
     pub(crate) fn push_lease(&self, lease: LeaseRequest) -> bool {
         let mut inside = self.lock();
         inside.leases.push_back(lease);
-        !std::mem::replace(&mut inside.is_drained, true)
+        !std::mem::replace(&mut inside.is_running, true)
     }
 
     /// The next transaction that wants the writer.
@@ -198,26 +198,26 @@ impl WriteQueue {
     }
 
     /// The writer is lent from now on: nobody drains.
-    pub(crate) fn lends(&self) {
-        self.lock().is_lent = true;
+    pub(crate) fn is_leased_out(&self) {
+        self.lock().is_leased = true;
     }
 
     /// The writer is back. `true` when the caller has to send a thread.
-    pub(crate) fn has_it_back(&self) -> bool {
+    pub(crate) fn writer_is_back(&self) -> bool {
         let mut inside = self.lock();
-        inside.is_lent = false;
-        inside.is_drained = !inside.waiting.is_empty() || !inside.leases.is_empty();
-        inside.is_drained
+        inside.is_leased = false;
+        inside.is_running = !inside.waiting.is_empty() || !inside.leases.is_empty();
+        inside.is_running
     }
 
     /// While the writer is lent nobody looks at the line: who went away leaves room for others.
     /// Whether it is lent.
-    pub(crate) fn forgets_who_left(&self) -> bool {
+    pub(crate) fn forget_cancelled(&self) -> bool {
         let mut inside = self.lock();
-        if inside.is_lent {
+        if inside.is_leased {
             inside.waiting.retain(|it| !it.ticket.is_abandoned());
         }
-        inside.is_lent
+        inside.is_leased
     }
 
     /// Fills `group` up to `most` requests. `false` when nobody waits at all: the thread is then
@@ -228,7 +228,7 @@ impl WriteQueue {
         group.extend(inside.waiting.drain(..room));
         let is_empty = group.is_empty() && inside.leases.is_empty();
         if is_empty {
-            inside.is_drained = false;
+            inside.is_running = false;
         }
         !is_empty
     }
@@ -242,8 +242,8 @@ impl WriteQueue {
     }
 
     /// A thread that panics leaves the line to the next one.
-    pub(crate) fn drainer(&self) -> Drainer<'_> {
-        Drainer(self)
+    pub(crate) fn loop_guard(&self) -> LoopGuard<'_> {
+        LoopGuard(self)
     }
 
     /// Says what runs, for who watches.

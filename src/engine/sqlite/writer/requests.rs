@@ -1,14 +1,14 @@
 //! How requests get to the writer: in the queue, and with a lease of it.
 use super::lease::{LeaseRequest, WriterLease};
 use super::queue::{Sharing, WriteQueue, WriteRequest};
-use super::writer_loop::Drain;
+use super::writer_loop::WriterLoop;
 use crate::clock::Deadline;
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::{BatchError, Call, QueryError, Statement, Ticket};
 use crate::engine::sqlite::Answer;
 use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
-use crate::engine::sqlite::readers::latency_class::Lane;
+use crate::engine::sqlite::readers::latency_class::LatencyClass;
 use crate::shares::{Pass, waiting as waiting_for};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,10 +34,10 @@ impl SqliteExecutor {
         let ticket = Arc::new(Ticket::default());
         let (answer, mut answered) = oneshot::channel();
         let here = Handle::current();
-        let lane = open.lanes.of(&statements[0].sql);
-        let sharing = match lane {
-            Some(Lane::Slow) => Sharing::Exclusive,
-            Some(Lane::Proven) if statements.len() == 1 => Sharing::Proven,
+        let class = open.classifier.of(&statements[0].sql);
+        let sharing = match class {
+            Some(LatencyClass::Slow) => Sharing::Exclusive,
+            Some(LatencyClass::Proven) if statements.len() == 1 => Sharing::Proven,
             _ => Sharing::InSavepoint,
         };
         let is_long = sharing == Sharing::Exclusive;
@@ -59,7 +59,7 @@ impl SqliteExecutor {
         if is_first {
             // Where the request is served, long work lets others go first.
             let tokio = if is_long { here } else { self.tokio.clone() };
-            self.send_a_thread(guard, open, tokio);
+            self.start_writer_loop(guard, open, tokio);
         }
 
         let grace = self.config.stuck_grace;
@@ -86,7 +86,7 @@ impl SqliteExecutor {
                 if open.writes.look_for_late(grace) {
                     tokio::spawn(Arc::clone(&open.writes).watch_late(grace));
                 }
-                let is_locked = open.writes.forgets_who_left();
+                let is_locked = open.writes.forget_cancelled();
                 return Err(failed(if is_locked {
                     QueryError::Locked
                 } else {
@@ -108,13 +108,13 @@ impl SqliteExecutor {
     }
 
     /// Sends a thread that drains the database's line.
-    pub(crate) fn send_a_thread(
+    pub(crate) fn start_writer_loop(
         &self,
         guard: &SharedGuard,
         open: &Arc<OpenDatabase>,
         tokio: Handle,
     ) {
-        let drain = Drain {
+        let drain = WriterLoop {
             open: Arc::clone(open),
             _guard: guard.clone(),
             threads: Arc::clone(&self.threads),
@@ -130,7 +130,7 @@ impl SqliteExecutor {
     ///
     /// # Errors
     /// [`QueryError::Locked`] when others have it until the deadline; else what SQLite says.
-    pub(crate) async fn borrow_writer(
+    pub(crate) async fn lease_writer(
         &self,
         guard: &SharedGuard,
         open: &Arc<OpenDatabase>,
@@ -146,7 +146,7 @@ impl SqliteExecutor {
         });
         let _waiting = WaitingForLease(ticket);
         if is_first {
-            self.send_a_thread(guard, open, self.tokio.clone());
+            self.start_writer_loop(guard, open, self.tokio.clone());
         }
         let last = call.deadline.extended(self.config.stuck_grace).instant();
         match waiting_for(tokio::time::timeout_at(last, answered)).await {
@@ -174,7 +174,7 @@ impl Drop for Waiting {
             return;
         }
         self.ticket.abandon();
-        self.writes.forgets_who_left();
+        self.writes.forget_cancelled();
         let (writes, grace) = (Arc::clone(&self.writes), self.grace);
         let deadline = self.deadline.instant();
         if let Ok(tokio) = Handle::try_current() {

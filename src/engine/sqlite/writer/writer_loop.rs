@@ -7,7 +7,7 @@ use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::QueryError;
 use crate::engine::sqlite::open::handle::Writer;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
-use crate::engine::sqlite::threads::pool::{Seat, Threads};
+use crate::engine::sqlite::threads::pool::{PoolSlot, ThreadPool};
 use crate::engine::sqlite::{SqlError, SqliteConnection};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use tokio::sync::oneshot;
 
 /// Drains the line of one database.
 #[derive(Debug, Clone)]
-pub(crate) struct Drain {
+pub(crate) struct WriterLoop {
     pub(crate) open: Arc<OpenDatabase>,
     /// The thread has the writer in hand after the last request was answered: it holds the access lock
     /// itself, and lets go of it last.
     pub(crate) _guard: SharedGuard,
-    pub(crate) threads: Arc<Threads>,
+    pub(crate) threads: Arc<ThreadPool>,
     /// Where it runs. A commit is short, and many wait for it: whoever's write was first, it is as
     /// urgent as serving, unless that write is known to be long.
     pub(crate) tokio: Handle,
@@ -31,37 +31,37 @@ pub(crate) struct Drain {
     pub(crate) drain_time: Duration,
 }
 
-impl Drain {
+impl WriterLoop {
     pub(crate) fn start(self) {
-        if let Some(seat) = self.threads.try_take(&self.open.breaker) {
-            self.tokio.clone().spawn_blocking(move || self.run(&seat));
+        if let Some(slot) = self.threads.try_take(&self.open.breaker) {
+            self.tokio.clone().spawn_blocking(move || self.run(&slot));
             return;
         }
         self.tokio.clone().spawn(async move {
             // No request in line waits longer than its own deadline, and there is one such wait
             // for each database: the line's, not the request's.
             loop {
-                let deadline = Deadline::after(SEAT_PATIENCE);
-                if let Some(seat) = self.threads.take(&self.open.breaker, deadline).await {
-                    tokio::task::spawn_blocking(move || self.run(&seat));
+                let deadline = Deadline::after(SLOT_PATIENCE);
+                if let Some(slot) = self.threads.take(&self.open.breaker, deadline).await {
+                    tokio::task::spawn_blocking(move || self.run(&slot));
                     return;
                 }
             }
         });
     }
 
-    fn run(self, seat: &Arc<Seat>) {
-        if self.drains_all(seat) {
+    fn run(self, slot: &Arc<PoolSlot>) {
+        if self.run_until_empty(slot) {
             return;
         }
         self.start();
     }
 
     /// Drains the line. `false` when it gives its thread back before the line is empty.
-    fn drains_all(&self, seat: &Arc<Seat>) -> bool {
-        let sitting = seat.sit();
-        sitting.begins();
-        let _drainer = self.open.writes.drainer();
+    fn run_until_empty(&self, slot: &Arc<PoolSlot>) -> bool {
+        let in_use = slot.occupy();
+        in_use.begins();
+        let _drainer = self.open.writes.loop_guard();
         let stopwatch = Stopwatch::start();
         let mut group = VecDeque::new();
         let mut place = self.open.writer();
@@ -70,7 +70,7 @@ impl Drain {
                 match self.open.ready_writer(&mut place) {
                     Ok(writer) => {
                         if self.open.wal_has_room(writer) {
-                            self.run_group(seat, writer, &mut group);
+                            self.run_group(slot, writer, &mut group);
                         } else {
                             turn_all_away(&mut group);
                         }
@@ -82,7 +82,7 @@ impl Drain {
                 match self.begin(&loan, &mut place) {
                     Ok(writer) => {
                         self.open.writes.put_back(group);
-                        self.open.writes.lends();
+                        self.open.writes.is_leased_out();
                         drop(place); // the writer comes back to it
                         self.clone().await_back(loan.grant(writer));
                         return true;
@@ -101,14 +101,20 @@ impl Drain {
 
     fn run_group(
         &self,
-        seat: &Arc<Seat>,
+        slot: &Arc<PoolSlot>,
         writer: &mut SqliteConnection,
         group: &mut VecDeque<WriteRequest>,
     ) {
-        let running = Running::new(writer.leash(), seat);
+        let running = Running::new(writer.leash(), slot);
         self.open.writes.runs(Some(running));
         let open = &self.open;
-        let end = run_group(writer, group, self.group_time, &open.lanes, &open.commits);
+        let end = run_group(
+            writer,
+            group,
+            self.group_time,
+            &open.classifier,
+            &open.commits,
+        );
         self.open.writes.runs(None);
         if end.outcome_is_unknown {
             self.open.breaker.disk_failed();
@@ -130,7 +136,7 @@ impl Drain {
             if let Ok(Some(writer)) = back.await {
                 *self.open.writer() = Some(writer);
             }
-            if self.open.writes.has_it_back() {
+            if self.open.writes.writer_is_back() {
                 self.start();
             }
         });
@@ -153,4 +159,4 @@ fn turn_all_away(group: &mut VecDeque<WriteRequest>) {
 }
 
 /// One wait for a slot; then the next begins.
-const SEAT_PATIENCE: Duration = Duration::from_secs(5);
+const SLOT_PATIENCE: Duration = Duration::from_secs(5);
