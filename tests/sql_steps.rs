@@ -6,7 +6,9 @@ use dbforge::clock::Deadline;
 use dbforge::domain::database::Durability;
 use dbforge::engine::Engine as _;
 use dbforge::engine::sql::{Form, Format, Int64Form, Shape, Statement};
-use dbforge::engine::sqlite::{Hold, Profile, Role, Slice, SqlError, Sqlite, SqliteConnection};
+use dbforge::engine::sqlite::{
+    ExecutionLimits, Profile, Role, Slice, SqlError, Sqlite, SqliteConnection,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -46,10 +48,10 @@ fn statement(sql: &str) -> Statement {
     }
 }
 
-fn hold(time: Duration, slice: Option<Slice>) -> Hold {
-    Hold {
+fn limits(time: Duration, slice: Option<Slice>) -> ExecutionLimits {
+    ExecutionLimits {
         deadline: Deadline::after(time),
-        ticket: None,
+        cancellation: None,
         slice,
         may_wait: true,
     }
@@ -57,9 +59,9 @@ fn hold(time: Duration, slice: Option<Slice>) -> Hold {
 
 /// The rows that it answers within `time`.
 fn run(sqlite: &mut SqliteConnection, sql: &str, time: Duration) -> Result<Value, SqlError> {
-    sqlite.hold(hold(time, None));
+    sqlite.set_limits(limits(time, None));
     let answer = sqlite.run(&statement(sql), &FORM);
-    sqlite.release();
+    sqlite.clear_limits();
     let answer: Value = serde_json::from_slice(&answer?.body).unwrap();
     Ok(answer["rows"].clone())
 }
@@ -148,9 +150,9 @@ fn run_short(reader: &mut SqliteConnection, sql: &str) -> Option<Result<(), SqlE
     let bounds = reader.bounds_of(sql)?;
     // What it reads is in the page cache then, as far as there is room.
     let _ = run(reader, sql, LONG);
-    reader.hold(hold(LONG, Some(Slice::of(Duration::ZERO))));
+    reader.set_limits(limits(LONG, Some(Slice::of(Duration::ZERO))));
     let result = reader.run_within(bounds, &statement(sql), &FORM);
-    reader.release();
+    reader.clear_limits();
     Some(result.map(|_| ()))
 }
 

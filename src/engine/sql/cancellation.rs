@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Both ends may let go at the same time, so each of them has to win a step: a request that was
 /// cancelled is never committed, and one that is being committed is not called a failure.
 #[derive(Default)]
-pub struct Ticket {
+pub struct Cancellation {
     step: AtomicU8,
     /// What ends the statement where nothing asks whether it has to end, while it runs.
     on_abandon: Mutex<Option<OnAbandon>>,
@@ -16,26 +16,26 @@ pub struct Ticket {
 
 type OnAbandon = Arc<dyn Fn() + Send + Sync>;
 
-impl fmt::Debug for Ticket {
+impl fmt::Debug for Cancellation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Ticket").field(&self.step).finish()
+        f.debug_tuple("Cancellation").field(&self.step).finish()
     }
 }
 
 const WAITING: u8 = 0;
 
-const ABANDONED: u8 = 1;
+const CANCELLED: u8 = 1;
 
-const CLAIMED: u8 = 2;
+const COMMITTING: u8 = 2;
 
-impl Ticket {
+impl Cancellation {
     /// Nobody waits any more. `false` when the request is being committed: its outcome will come.
-    pub fn abandon(&self) -> bool {
-        let is_abandoned = self.step_to(ABANDONED);
-        if is_abandoned && let Some(end) = &*self.on_abandon() {
+    pub fn cancel(&self) -> bool {
+        let is_cancelled = self.step_to(CANCELLED);
+        if is_cancelled && let Some(end) = &*self.on_abandon() {
             end();
         }
-        is_abandoned
+        is_cancelled
     }
 
     /// What is called when it is cancelled, from whatever thread. Once this returns, what was set
@@ -51,21 +51,21 @@ impl Ticket {
     }
 
     /// Its outcome is about to become lasting. `false` when nobody waits for it.
-    pub fn claim(&self) -> bool {
-        self.step_to(CLAIMED)
+    pub fn begin_commit(&self) -> bool {
+        self.step_to(COMMITTING)
     }
 
     /// Gives a claim back after a commit that kept nothing.
-    pub fn unclaim(&self) {
-        let _ = self
-            .step
-            .compare_exchange(CLAIMED, WAITING, Ordering::AcqRel, Ordering::Acquire);
+    pub fn undo_commit(&self) {
+        let _ =
+            self.step
+                .compare_exchange(COMMITTING, WAITING, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Whether nobody waits for it.
     #[must_use]
-    pub fn is_abandoned(&self) -> bool {
-        self.step.load(Ordering::Acquire) == ABANDONED
+    pub fn is_cancelled(&self) -> bool {
+        self.step.load(Ordering::Acquire) == CANCELLED
     }
 
     fn step_to(&self, next: u8) -> bool {
@@ -85,15 +85,15 @@ mod tests {
 
     #[test]
     fn an_abandoned_request_cannot_be_claimed_and_a_claimed_one_not_abandoned() {
-        let abandoned = Ticket::default();
-        assert!(abandoned.abandon());
-        assert!(!abandoned.claim());
-        assert!(abandoned.is_abandoned());
+        let abandoned = Cancellation::default();
+        assert!(abandoned.cancel());
+        assert!(!abandoned.begin_commit());
+        assert!(abandoned.is_cancelled());
 
-        let claimed = Ticket::default();
-        assert!(claimed.claim());
-        assert!(!claimed.abandon());
-        claimed.unclaim();
-        assert!(claimed.abandon(), "a claim given back can be abandoned");
+        let claimed = Cancellation::default();
+        assert!(claimed.begin_commit());
+        assert!(!claimed.cancel());
+        claimed.undo_commit();
+        assert!(claimed.cancel(), "a claim given back can be abandoned");
     }
 }

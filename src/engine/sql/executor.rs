@@ -38,7 +38,7 @@ pub struct ExecutorHealth {
     pub temp_bytes: u64,
     /// Rows that are being streamed.
     pub streams: usize,
-    /// ThreadPool that are held by a statement that nothing stops.
+    /// Threads that are held by a statement that nothing stops.
     pub stuck_threads: usize,
 }
 

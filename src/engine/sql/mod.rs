@@ -9,7 +9,7 @@ pub mod query;
 pub mod row_stream;
 pub mod transaction;
 
-pub use cancellation::Ticket;
+pub use cancellation::Cancellation;
 pub(crate) use error::at;
 pub use error::{BatchError, QueryError, ScriptError};
 pub use executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};

@@ -1,5 +1,5 @@
 //! Rows that are sent while they are read.
-use super::cancellation::Ticket;
+use super::cancellation::Cancellation;
 use super::error::QueryError;
 use super::pipe::{Next, Outlet, Tap};
 use super::query::QueryAnswer;
@@ -22,14 +22,14 @@ pub struct RowStream {
     first: Option<Bytes>,
     outlet: Outlet<StreamEnd>,
     tap: Tap<StreamEnd>,
-    ticket: Arc<Ticket>,
+    cancellation: Arc<Cancellation>,
     is_over: bool,
 }
 
 /// Ends a stream from outside.
 #[derive(Debug)]
 pub struct StreamStopper {
-    ticket: Arc<Ticket>,
+    cancellation: Arc<Cancellation>,
     tap: Tap<StreamEnd>,
 }
 
@@ -38,12 +38,16 @@ pub(crate) type StreamEnd = Result<QueryAnswer, QueryError>;
 
 impl RowStream {
     /// What comes out of `outlet`, which `tap` closes. `cancellation` is cancelled with it.
-    pub(crate) fn new(outlet: Outlet<StreamEnd>, tap: Tap<StreamEnd>, ticket: Arc<Ticket>) -> Self {
+    pub(crate) fn new(
+        outlet: Outlet<StreamEnd>,
+        tap: Tap<StreamEnd>,
+        cancellation: Arc<Cancellation>,
+    ) -> Self {
         Self {
             first: None,
             outlet,
             tap,
-            ticket,
+            cancellation,
             is_over: false,
         }
     }
@@ -64,7 +68,7 @@ impl RowStream {
     #[must_use]
     pub fn stopper(&self) -> StreamStopper {
         StreamStopper {
-            ticket: Arc::clone(&self.ticket),
+            cancellation: Arc::clone(&self.cancellation),
             tap: self.tap.clone(),
         }
     }
@@ -99,14 +103,14 @@ impl RowStream {
 impl StreamStopper {
     /// Ends the statement, and tells its reader why. What nobody has read yet is dropped.
     pub fn stop(&self, error: QueryError) {
-        self.ticket.abandon();
+        self.cancellation.cancel();
         self.tap.break_off(Err(error));
     }
 }
 
 impl Drop for RowStream {
     fn drop(&mut self) {
-        self.ticket.abandon();
+        self.cancellation.cancel();
     }
 }
 

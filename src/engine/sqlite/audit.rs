@@ -6,9 +6,9 @@
 use super::executor::SqliteExecutor;
 use super::readers::reads::finished;
 use super::sandbox::audit_role::TextOf;
-use super::sandbox::execution_limits::Hold;
+use super::sandbox::execution_limits::ExecutionLimits;
 use super::statement::first_word::begins_like_a_write;
-use super::threads::on_thread::held;
+use super::threads::on_thread::limits_of;
 use super::{Answer, SqlError, SqliteConnection};
 use crate::engine::sql::executor::Call;
 use crate::engine::sql::{QueryAnswer, QueryError, Statement};
@@ -55,8 +55,13 @@ impl SqliteExecutor {
         }
         let turn = self.audit_turns.take(call.deadline).await?;
         let call_of_it = *call;
-        let asked = self.on_thread(&self.audit_breaker, call, move |ticket| {
-            let answer = ask(views, &statement, held(&call_of_it, ticket), &call_of_it);
+        let asked = self.on_thread(&self.audit_breaker, call, move |cancellation| {
+            let answer = ask(
+                views,
+                &statement,
+                limits_of(&call_of_it, cancellation),
+                &call_of_it,
+            );
             drop(turn); // the next question may go on
             answer
         });
@@ -64,7 +69,12 @@ impl SqliteExecutor {
     }
 }
 
-fn ask(views: Views, statement: &Statement, hold: Hold, call: &Call) -> Result<Answer, SqlError> {
+fn ask(
+    views: Views,
+    statement: &Statement,
+    limits: ExecutionLimits,
+    call: &Call,
+) -> Result<Answer, SqlError> {
     let Views {
         file,
         views,
@@ -72,8 +82,8 @@ fn ask(views: Views, statement: &Statement, hold: Hold, call: &Call) -> Result<A
         text_of,
     } = views;
     let mut views = SqliteConnection::open_views(&file, views, tables, text_of)?;
-    views.hold(hold);
+    views.set_limits(limits);
     let answer = views.run(statement, &call.form);
-    views.release();
+    views.clear_limits();
     answer
 }

@@ -4,7 +4,7 @@ use super::open::open_database::OpenDatabase;
 use super::readers::snapshot::Snapshot;
 use super::statement::savepoint::run_all;
 use super::statement::script;
-use super::threads::on_thread::held;
+use super::threads::on_thread::limits_of;
 use super::{Answer, SqlError};
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::error::at;
@@ -109,18 +109,18 @@ impl SqliteExecutor {
         let turn = open.turn(call.deadline).await.map_err(at(0))?;
         let (guard, reads) = (guard.clone(), Arc::clone(open));
         let call_of_it = *call;
-        let work = self.on_thread(&open.breaker, call, move |ticket| {
-            let hold = held(&call_of_it, ticket);
+        let work = self.on_thread(&open.breaker, call, move |cancellation| {
+            let limits = limits_of(&call_of_it, cancellation);
             let read = || -> Result<Vec<Answer>, (usize, SqlError)> {
-                let mut snapshot = Snapshot::begin(&reads, hold.clone()).map_err(|it| (0, it))?;
-                snapshot.sqlite().hold(hold);
+                let mut snapshot = Snapshot::begin(&reads, limits.clone()).map_err(|it| (0, it))?;
+                snapshot.sqlite().set_limits(limits);
                 let result = run_all(
                     snapshot.sqlite(),
                     &statements,
                     &call_of_it.form,
                     |sqlite, index| sqlite.run(&statements[index], &call_of_it.form),
                 );
-                snapshot.sqlite().release();
+                snapshot.sqlite().clear_limits();
                 result
             };
             let result = read();

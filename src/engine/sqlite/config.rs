@@ -11,11 +11,11 @@ pub struct SqliteConfig {
     /// A thread that does not work is written off so long past its deadline. 5 s: a busy machine
     /// lets one wait for a second or two, and a disk that takes longer does not answer.
     pub blocked_grace: Duration,
-    /// ThreadPool for SQL that may take long. 32: more than a few databases can fill.
+    /// Threads for SQL that may take long. 32: more than a few databases can fill.
     pub threads: usize,
     /// Most threads that are replaced while a statement that nothing stops holds them. 8.
     pub max_stuck: usize,
-    /// ThreadPool that one database's reads may have at a time. 4: others have theirs.
+    /// Threads that one database's reads may have at a time. 4: others have theirs.
     pub readers_per_database: usize,
     /// Reads of one database that may wait for one. 512.
     pub waiting_reads: usize,

@@ -13,7 +13,7 @@ use super::sandbox::authorizer::Recorder;
 use super::sandbox::bounded_program;
 use super::sandbox::bounded_program::Bounds;
 use super::sandbox::c_calls::OwnValueLimit;
-use super::sandbox::execution_limits::{Hold, Leash};
+use super::sandbox::execution_limits::{ExecutionLimits, InterruptHandle};
 use super::sandbox::vfs::{TempFilesIn, TempSpace};
 use super::sandbox::{c_calls, vfs};
 use super::statement::counters::Session;
@@ -50,13 +50,13 @@ pub struct SqliteConnection {
     value_limit: OwnValueLimit,
     pub(super) inner: Connection,
     pub(super) role: Role,
-    pub(super) leash: Arc<Leash>,
+    pub(super) interrupts: Arc<InterruptHandle>,
     pub(super) recorder: Arc<Recorder>,
     pub(super) session: Arc<Session>,
     /// Where its temporary files are; `None` where it has them in memory.
     pub(super) temp_space: Option<Arc<TempSpace>>,
     /// On while the forge's own statements run, which the authorizer does not judge.
-    house: Arc<AtomicBool>,
+    is_internal: Arc<AtomicBool>,
     /// It saw a timeout, an interrupt or a limit, and is not used for another request.
     pub(super) is_spoiled: bool,
     /// Within which statements run on it at the moment.
@@ -160,11 +160,11 @@ impl SqliteConnection {
             value_limit: OwnValueLimit::of(&inner),
             inner,
             role: profile.role,
-            leash: Arc::default(),
+            interrupts: Arc::default(),
             recorder: Arc::default(),
             session,
             temp_space: None,
-            house: Arc::default(),
+            is_internal: Arc::default(),
             is_spoiled: false,
             bounds: None,
         })
@@ -176,7 +176,7 @@ impl SqliteConnection {
         self.limit()?;
         functions::replace_in(&self.inner)?;
         fts5::replace_in(&self.inner)?;
-        additions::add_to(&self.inner, &self.leash)?;
+        additions::add_to(&self.inner, &self.interrupts)?;
         self.listen()?;
         self.authorize()?;
         Ok(self)
@@ -239,9 +239,9 @@ impl SqliteConnection {
     /// that does lets the statement go on.
     fn listen(&mut self) -> rusqlite::Result<()> {
         self.look_every(STEPS_BETWEEN_LOOKS)?;
-        let leash = Arc::clone(&self.leash);
+        let interrupts = Arc::clone(&self.interrupts);
         self.inner.busy_handler(Some(move |_tries| {
-            let waits = leash.may_wait();
+            let waits = interrupts.may_wait();
             if waits {
                 std::thread::sleep(BUSY_PAUSE);
             }
@@ -250,8 +250,8 @@ impl SqliteConnection {
     }
 
     fn look_every(&mut self, steps: i32) -> rusqlite::Result<()> {
-        let leash = Arc::clone(&self.leash);
-        let must_stop = move || leash.look().is_some();
+        let interrupts = Arc::clone(&self.interrupts);
+        let must_stop = move || interrupts.poll().is_some();
         self.inner.progress_handler(steps, Some(must_stop))
     }
 
@@ -287,9 +287,9 @@ impl SqliteConnection {
     }
 
     fn authorize(&mut self) -> rusqlite::Result<()> {
-        let (role, house, recorder) = (
+        let (role, is_internal, recorder) = (
             self.role,
-            Arc::clone(&self.house),
+            Arc::clone(&self.is_internal),
             Arc::clone(&self.recorder),
         );
         let names_of_tables = match role {
@@ -298,7 +298,7 @@ impl SqliteConnection {
         };
         self.inner
             .authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
-                if house.load(Ordering::Relaxed) {
+                if is_internal.load(Ordering::Relaxed) {
                     rusqlite::hooks::Authorization::Allow
                 } else {
                     recorder.judge(role, &names_of_tables, &context)
@@ -307,11 +307,11 @@ impl SqliteConnection {
     }
 
     /// Puts the next statements under a deadline.
-    pub fn hold(&self, hold: Hold) {
-        if let Some(ticket) = &hold.ticket {
-            ticket.when_cancelled(Some(&self.value_limit.lower));
+    pub fn set_limits(&self, limits: ExecutionLimits) {
+        if let Some(cancellation) = &limits.cancellation {
+            cancellation.when_cancelled(Some(&self.value_limit.lower));
         }
-        self.leash.put_on(hold);
+        self.interrupts.set(limits);
     }
 
     /// Begins the statements of another request, or of another transaction: their counters go on
@@ -321,9 +321,13 @@ impl SqliteConnection {
     }
 
     /// Lets the connection rest.
-    pub fn release(&mut self) {
-        if let Some(ticket) = self.leash.take_off().and_then(|hold| hold.ticket) {
-            ticket.when_cancelled(None);
+    pub fn clear_limits(&mut self) {
+        if let Some(cancellation) = self
+            .interrupts
+            .clear()
+            .and_then(|limits| limits.cancellation)
+        {
+            cancellation.when_cancelled(None);
         }
         if self.value_limit.was_lowered() {
             self.is_spoiled |= self.limit_values(self.most_value_bytes()).is_err();
@@ -350,8 +354,8 @@ impl SqliteConnection {
 
     /// Its interrupt handle, for who watches from outside.
     #[must_use]
-    pub fn leash(&self) -> &Arc<Leash> {
-        &self.leash
+    pub fn interrupt_handle(&self) -> &Arc<InterruptHandle> {
+        &self.interrupts
     }
 
     /// Whether it must be dropped instead of being used for another request.
@@ -374,7 +378,7 @@ impl SqliteConnection {
     }
 
     pub(super) fn resize_page_cache(&self, kib: i64) -> Result<(), SqlError> {
-        let resized = self.as_house(|it| it.pragma_update(None, "cache_size", -kib));
+        let resized = self.as_internal(|it| it.pragma_update(None, "cache_size", -kib));
         resized.map_err(|it| SqlError::from_sqlite(&it, None))
     }
 
@@ -384,7 +388,7 @@ impl SqliteConnection {
     /// # Errors
     /// What SQLite says.
     pub fn keep_temporary_files_in(&mut self, space: Arc<TempSpace>) -> Result<(), SqlError> {
-        let kept = self.as_house(|it| it.pragma_update(None, "temp_store", "FILE"));
+        let kept = self.as_internal(|it| it.pragma_update(None, "temp_store", "FILE"));
         kept.map_err(|it| SqlError::from_sqlite(&it, None))?;
         self.temp_space = Some(space);
         Ok(())
@@ -412,29 +416,29 @@ impl SqliteConnection {
     pub fn command(&mut self, sql: &'static str) -> Result<(), SqlError> {
         assert!(sql.ends_with(';'), "a client could find `{sql}` prepared");
         let _temporary_files = TempFilesIn::space(self.temp_space.as_ref());
-        let result = self.as_house(|sqlite| {
+        let result = self.as_internal(|sqlite| {
             let mut statement = sqlite.prepare_cached(sql)?;
             let mut rows = statement.raw_query();
             while rows.next()?.is_some() {}
             Ok(())
         });
         result.map_err(|it| {
-            let error = SqlError::from_sqlite(&it, self.leash.cut());
+            let error = SqlError::from_sqlite(&it, self.interrupts.interrupt());
             self.is_spoiled |= error.spoils_connection();
             error
         })
     }
 
     /// Lets the forge itself ask, not a client.
-    pub(super) fn as_house<T>(&self, ask: impl FnOnce(&Connection) -> T) -> T {
+    pub(super) fn as_internal<T>(&self, ask: impl FnOnce(&Connection) -> T) -> T {
         struct Ends<'h>(&'h AtomicBool);
         impl Drop for Ends<'_> {
             fn drop(&mut self) {
                 self.0.store(false, Ordering::Relaxed);
             }
         }
-        self.house.store(true, Ordering::Relaxed);
-        let _ends = Ends(&self.house);
+        self.is_internal.store(true, Ordering::Relaxed);
+        let _ends = Ends(&self.is_internal);
         ask(&self.inner)
     }
 
@@ -488,7 +492,7 @@ mod tests {
         let mut sqlite = SqliteConnection::open(&folder, profile).unwrap();
         let kib = |it: &SqliteConnection| {
             let asked =
-                it.as_house(|it| it.pragma_query_value(None, "cache_size", |row| row.get(0)));
+                it.as_internal(|it| it.pragma_query_value(None, "cache_size", |row| row.get(0)));
             -asked.unwrap_or(0)
         };
         assert_eq!(kib(&sqlite), PAGE_CACHE_KIB);

@@ -1,7 +1,7 @@
 //! What can come of a statement besides its answer.
 use super::sandbox::c_calls;
 use super::sandbox::c_calls::NotOpened;
-use super::sandbox::execution_limits::Cut;
+use super::sandbox::execution_limits::Interrupt;
 use super::sandbox::memory;
 use super::sandbox::vfs::Full;
 use crate::engine::FileError;
@@ -73,7 +73,7 @@ pub enum SqlError {
     Timeout,
     /// Nobody waits for it any more.
     #[error("the client went away")]
-    Abandoned,
+    Cancelled,
     /// It is longer than its slice; run elsewhere, it may end well.
     #[error("the statement is longer than its slice")]
     SliceOver,
@@ -133,7 +133,7 @@ impl SqlError {
             Self::ResultTooLarge { limit } => QueryError::ResultTooLarge { limit },
             Self::DuplicateColumn { name } => QueryError::DuplicateColumn { name },
             Self::NoRoom => QueryError::NoRoom,
-            Self::Timeout | Self::Abandoned | Self::SliceOver => QueryError::timeout(timeout),
+            Self::Timeout | Self::Cancelled | Self::SliceOver => QueryError::timeout(timeout),
             Self::Locked => QueryError::Locked,
             Self::QuotaExceeded => QueryError::QuotaExceeded,
             Self::TemporaryFilesFull { limit } => QueryError::TemporaryFilesFull { limit },
@@ -153,7 +153,7 @@ impl SqlError {
     pub(super) fn spoils_connection(&self) -> bool {
         match self {
             Self::Timeout
-            | Self::Abandoned
+            | Self::Cancelled
             | Self::SliceOver
             | Self::QuotaExceeded
             | Self::TemporaryFilesFull { .. }
@@ -194,7 +194,7 @@ impl SqlError {
     }
 
     /// What SQLite said, without knowing who asked or why it stopped.
-    pub(super) fn from_sqlite(error: &rusqlite::Error, cut: Option<Cut>) -> Self {
+    pub(super) fn from_sqlite(error: &rusqlite::Error, cut: Option<Interrupt>) -> Self {
         use rusqlite::Error;
         let (code, message) = match error {
             Error::SqliteFailure(code, message) => (code, message.clone()),
@@ -215,9 +215,9 @@ impl SqlError {
             ErrorCode::TooBig if cut.is_some() => Self::interrupted(cut),
             ErrorCode::ConstraintViolation => Self::Constraint { message },
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => match cut {
-                Some(Cut::Slice) => Self::SliceOver,
-                Some(Cut::Abandoned) => Self::Abandoned,
-                Some(Cut::Deadline) | None => Self::Locked,
+                Some(Interrupt::Slice) => Self::SliceOver,
+                Some(Interrupt::Cancelled) => Self::Cancelled,
+                Some(Interrupt::Deadline) | None => Self::Locked,
             },
             ErrorCode::DiskFull => Self::DiskFull,
             ErrorCode::CannotOpen => match c_calls::why_it_was_not_opened() {
@@ -252,11 +252,11 @@ impl SqlError {
     }
 
     /// It was interrupted, and this is why.
-    pub(super) fn interrupted(cut: Option<Cut>) -> Self {
+    pub(super) fn interrupted(cut: Option<Interrupt>) -> Self {
         match cut {
-            Some(Cut::Abandoned) => Self::Abandoned,
-            Some(Cut::Slice) => Self::SliceOver,
-            Some(Cut::Deadline) | None => Self::Timeout,
+            Some(Interrupt::Cancelled) => Self::Cancelled,
+            Some(Interrupt::Slice) => Self::SliceOver,
+            Some(Interrupt::Deadline) | None => Self::Timeout,
         }
     }
 

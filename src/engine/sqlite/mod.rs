@@ -27,7 +27,7 @@ pub(crate) mod writer;
 
 pub use self::sandbox::audit_role::TextOf;
 pub use self::sandbox::bounded_program::Bounds;
-pub use self::sandbox::execution_limits::{Hold, Leash, Slice};
+pub use self::sandbox::execution_limits::{ExecutionLimits, InterruptHandle, Slice};
 pub use self::sandbox::vfs::{TempBudget, TempSpace};
 pub use self::statement::client_savepoints::Savepoints;
 pub use self::statement::execution::Answer;

@@ -17,7 +17,7 @@ impl SqliteConnection {
             let seen = self.recorder.lock();
             seen.altered.clone().filter(|_| seen.adds_constraint)?
         };
-        let made = self.as_house(|house| {
+        let made = self.as_internal(|house| {
             let question = "SELECT sql FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE";
             house.query_row(question, [table], |row| row.get::<_, String>(0))
         });

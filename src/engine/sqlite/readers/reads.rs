@@ -14,12 +14,12 @@ use super::shared_read::SharedRead;
 use crate::clock::WorkTime;
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::Call;
+use crate::engine::sql::{Cancellation, Statement};
 use crate::engine::sql::{QueryAnswer, QueryError};
-use crate::engine::sql::{Statement, Ticket};
 use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
-use crate::engine::sqlite::threads::on_thread::held;
-use crate::engine::sqlite::{Answer, Hold, Slice, SqlError, SqliteConnection};
+use crate::engine::sqlite::threads::on_thread::limits_of;
+use crate::engine::sqlite::{Answer, ExecutionLimits, Slice, SqlError, SqliteConnection};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,9 +67,9 @@ impl SqliteExecutor {
         }
         let most = self.config.inline_slice;
         let sqlite = reader.sqlite();
-        sqlite.hold(Hold {
+        sqlite.set_limits(ExecutionLimits {
             deadline: call.deadline,
-            ticket: None,
+            cancellation: None,
             slice: Some(if fast.bounds.sorts() {
                 Slice::of(most / 4)
             } else if fast.is_long {
@@ -80,7 +80,7 @@ impl SqliteExecutor {
             may_wait: false,
         });
         let result = sqlite.run_within(fast.bounds, statement, &call.form);
-        sqlite.release();
+        sqlite.clear_limits();
         match result {
             Ok(answer) => {
                 reader.keep();
@@ -126,8 +126,8 @@ impl SqliteExecutor {
             inline_after: self.config.inline_after,
             inline_slice: self.config.inline_slice,
         };
-        let result = self.on_thread(&open.breaker, call, move |ticket| {
-            let result = read.run(ticket);
+        let result = self.on_thread(&open.breaker, call, move |cancellation| {
+            let result = read.run(cancellation);
             drop(turn); // the next reader may go on
             result
         });
@@ -155,14 +155,14 @@ struct ReadOnThread {
 }
 
 impl ReadOnThread {
-    fn run(self, ticket: Arc<Ticket>) -> Result<Answer, SqlError> {
+    fn run(self, cancellation: Arc<Cancellation>) -> Result<Answer, SqlError> {
         let mut reader = self.open.reader()?;
         let epoch = self.open.classifier.epoch();
-        reader.hold(held(&self.call, ticket));
+        reader.set_limits(limits_of(&self.call, cancellation));
         let work = WorkTime::start();
         let result = reader.run(&self.statement, &self.call.form);
         let worked = work.elapsed();
-        reader.release();
+        reader.clear_limits();
         if let Ok(answer) = &result {
             // Busy processors make it wait, and say nothing about it; a disk does.
             let is_short = worked <= self.inline_after && answer.elapsed <= self.inline_slice;

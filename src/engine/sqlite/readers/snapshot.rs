@@ -1,7 +1,7 @@
 //! A reader that sees the database as it was when it began, however long it reads.
 use crate::engine::sqlite::open::handle::Handle;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
-use crate::engine::sqlite::{Hold, SqlError, SqliteConnection};
+use crate::engine::sqlite::{ExecutionLimits, SqlError, SqliteConnection};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,7 +20,10 @@ impl Snapshot {
     ///
     /// # Errors
     /// What SQLite says.
-    pub(crate) fn begin(open: &Arc<OpenDatabase>, hold: Hold) -> Result<Self, SqlError> {
+    pub(crate) fn begin(
+        open: &Arc<OpenDatabase>,
+        limits: ExecutionLimits,
+    ) -> Result<Self, SqlError> {
         let mut snapshot = Self {
             open: Arc::clone(open),
             reader: Some(open.reader()?),
@@ -29,12 +32,12 @@ impl Snapshot {
         };
         open.snapshots.fetch_add(1, Ordering::AcqRel);
         let sqlite = snapshot.sqlite();
-        sqlite.hold(hold);
+        sqlite.set_limits(limits);
         let begun = sqlite
             .command("BEGIN;")
             // SQLite begins to read with the first read.
             .and_then(|()| sqlite.command("SELECT count(*) FROM sqlite_schema;"));
-        sqlite.release();
+        sqlite.clear_limits();
         begun.map(|()| snapshot)
     }
 

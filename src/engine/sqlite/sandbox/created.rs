@@ -25,7 +25,7 @@ impl SqliteConnection {
     /// # Errors
     /// [`SqlError::NotAllowed`], naming what is in it; [`SqlError::Sql`] for a text in double quotes.
     pub(crate) fn look_into_created(&self, created: &[Created]) -> Result<(), SqlError> {
-        let watch = Watch::under(&self.leash);
+        let watch = Watch::under(&self.interrupts);
         let budget = Budget::of(LOOK_BYTES);
         let looked = self.look_into_each(created);
         drop((budget, watch));
@@ -37,7 +37,7 @@ impl SqliteConnection {
             let uses = match it {
                 Created::View { name } => vec![format!("SELECT * FROM {}", quoted(name))],
                 Created::Trigger { table, .. } => {
-                    self.as_house(|sqlite| uses_of(sqlite, table).unwrap_or_default())
+                    self.as_internal(|sqlite| uses_of(sqlite, table).unwrap_or_default())
                 }
             };
             for use_of_it in uses {
@@ -82,7 +82,7 @@ impl SqliteConnection {
         };
         let question = "SELECT instr(sql, ?2) > 0 FROM sqlite_schema \
                         WHERE type = 'trigger' AND name = ?1 COLLATE NOCASE";
-        self.as_house(|sqlite| sqlite.query_row(question, [name, words], |row| row.get(0)))
+        self.as_internal(|sqlite| sqlite.query_row(question, [name, words], |row| row.get(0)))
             .unwrap_or(false)
     }
 
@@ -91,7 +91,7 @@ impl SqliteConnection {
     /// # Errors
     /// [`SqlError::NotAllowed`], naming the one that was found.
     pub(crate) fn look_for_ties_to_insides(&self) -> Result<(), SqlError> {
-        let found = self.as_house(|sqlite| {
+        let found = self.as_internal(|sqlite| {
             let ask = |question| {
                 let mut statement = sqlite.prepare_cached(question)?;
                 statement
@@ -109,7 +109,7 @@ impl SqliteConnection {
             Ok(Some(tie)) => Err(SqlError::NotAllowed {
                 what: format!("{tie} is tied to the insides of a virtual table"),
             }),
-            Err(error) => Err(SqlError::from_sqlite(&error, self.leash.cut())),
+            Err(error) => Err(SqlError::from_sqlite(&error, self.interrupts.interrupt())),
         }
     }
 }

@@ -1,17 +1,17 @@
 //! What can end a statement while it runs: its deadline, a client that went away, a time slice.
 use crate::clock::{Deadline, WorkTime};
-use crate::engine::sql::cancellation::Ticket;
+use crate::engine::sql::cancellation::Cancellation;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What holds the statement that runs now.
 #[derive(Debug, Clone)]
-pub struct Hold {
+pub struct ExecutionLimits {
     /// When it must be done.
     pub deadline: Deadline,
     /// Who waits for it.
-    pub ticket: Option<Arc<Ticket>>,
+    pub cancellation: Option<Arc<Cancellation>>,
     /// When it must be done to be done here: past it, it is cut and run elsewhere.
     pub slice: Option<Slice>,
     /// Whether it may sleep while another process has the file locked.
@@ -79,45 +79,46 @@ impl Slice {
 
 /// Why a statement was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum Interrupt {
     Deadline,
-    Abandoned,
+    Cancelled,
     Slice,
 }
 
 /// One connection's interrupt handle; shared with the callbacks that SQLite calls while a statement runs, and
 /// with whoever watches from outside.
 #[derive(Debug, Default)]
-pub struct Leash {
-    hold: Mutex<Option<Hold>>,
+pub struct InterruptHandle {
+    limits: Mutex<Option<ExecutionLimits>>,
     looks: AtomicU64,
 }
 
-impl Leash {
-    pub(crate) fn put_on(&self, hold: Hold) {
-        *self.lock() = Some(hold);
+impl InterruptHandle {
+    pub(crate) fn set(&self, limits: ExecutionLimits) {
+        *self.lock() = Some(limits);
     }
 
-    pub(crate) fn take_off(&self) -> Option<Hold> {
+    pub(crate) fn clear(&self) -> Option<ExecutionLimits> {
         self.lock().take()
     }
 
     /// Looks, from inside of a statement that works, whether it must stop.
-    pub(crate) fn look(&self) -> Option<Cut> {
+    pub(crate) fn poll(&self) -> Option<Interrupt> {
         self.looks.fetch_add(1, Ordering::Relaxed);
-        self.cut()
+        self.interrupt()
     }
 
     /// Whether to say how long files were waited for.
     pub(crate) fn counts_waits(&self) -> bool {
-        let hold = self.lock();
-        (hold.as_ref()).is_some_and(|hold| hold.slice.is_some_and(|slice| slice.busy.is_some()))
+        let limits = self.lock();
+        (limits.as_ref())
+            .is_some_and(|limits| limits.slice.is_some_and(|slice| slice.busy.is_some()))
     }
 
     /// So long a file was waited for.
     pub(crate) fn has_waited(&self, time: Duration) {
-        let mut hold = self.lock();
-        let slice = hold.as_mut().and_then(|hold| hold.slice.as_mut());
+        let mut limits = self.lock();
+        let slice = limits.as_mut().and_then(|limits| limits.slice.as_mut());
         if let Some(busy) = slice.and_then(|slice| slice.busy.as_mut()) {
             busy.waited += time;
         }
@@ -130,16 +131,20 @@ impl Leash {
     }
 
     /// Why the running statement must stop, if it must.
-    pub(crate) fn cut(&self) -> Option<Cut> {
-        let mut hold = self.lock();
-        let hold = hold.as_mut()?;
+    pub(crate) fn interrupt(&self) -> Option<Interrupt> {
+        let mut limits = self.lock();
+        let limits = limits.as_mut()?;
         let now = Deadline::after(Duration::ZERO);
-        if hold.deadline <= now {
-            Some(Cut::Deadline)
-        } else if hold.ticket.as_ref().is_some_and(|it| it.is_abandoned()) {
-            Some(Cut::Abandoned)
-        } else if hold.slice.as_mut().is_some_and(|it| it.is_over(now)) {
-            Some(Cut::Slice)
+        if limits.deadline <= now {
+            Some(Interrupt::Deadline)
+        } else if limits
+            .cancellation
+            .as_ref()
+            .is_some_and(|it| it.is_cancelled())
+        {
+            Some(Interrupt::Cancelled)
+        } else if limits.slice.as_mut().is_some_and(|it| it.is_over(now)) {
+            Some(Interrupt::Slice)
         } else {
             None
         }
@@ -147,19 +152,19 @@ impl Leash {
 
     /// Whether the running statement may sleep until a lock is free.
     pub(crate) fn may_wait(&self) -> bool {
-        self.cut().is_none() && self.lock().as_ref().is_none_or(|it| it.may_wait)
+        self.interrupt().is_none() && self.lock().as_ref().is_none_or(|it| it.may_wait)
     }
 
     /// The deadline of the statement that runs, if that has passed.
     #[must_use]
     pub fn passed_deadline(&self) -> Option<Deadline> {
-        let hold = self.lock();
-        let deadline = hold.as_ref().map(|it| it.deadline);
+        let limits = self.lock();
+        let deadline = limits.as_ref().map(|it| it.deadline);
         deadline.filter(Deadline::has_passed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Hold>> {
-        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<ExecutionLimits>> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -172,34 +177,34 @@ mod tests {
         let far = Deadline::after(Duration::from_secs(60));
         let past = Deadline::after(Duration::ZERO);
         let over = Slice::of(Duration::ZERO);
-        let gone = Arc::new(Ticket::default());
-        gone.abandon();
-        let hold = Hold {
+        let gone = Arc::new(Cancellation::default());
+        gone.cancel();
+        let limits = ExecutionLimits {
             deadline: far,
-            ticket: None,
+            cancellation: None,
             slice: None,
             may_wait: true,
         };
-        let leash = Leash::default();
-        assert_eq!(leash.cut(), None, "nothing runs");
-        leash.put_on(hold.clone());
-        assert_eq!(leash.cut(), None);
-        leash.put_on(Hold {
-            ticket: Some(gone),
-            ..hold.clone()
+        let interrupts = InterruptHandle::default();
+        assert_eq!(interrupts.interrupt(), None, "nothing runs");
+        interrupts.set(limits.clone());
+        assert_eq!(interrupts.interrupt(), None);
+        interrupts.set(ExecutionLimits {
+            cancellation: Some(gone),
+            ..limits.clone()
         });
-        assert_eq!(leash.cut(), Some(Cut::Abandoned));
-        leash.put_on(Hold {
+        assert_eq!(interrupts.interrupt(), Some(Interrupt::Cancelled));
+        interrupts.set(ExecutionLimits {
             slice: Some(over),
-            ..hold.clone()
+            ..limits.clone()
         });
-        assert_eq!(leash.cut(), Some(Cut::Slice));
-        assert_eq!(leash.passed_deadline(), None);
-        leash.put_on(Hold {
+        assert_eq!(interrupts.interrupt(), Some(Interrupt::Slice));
+        assert_eq!(interrupts.passed_deadline(), None);
+        interrupts.set(ExecutionLimits {
             deadline: past,
-            ..hold
+            ..limits
         });
-        assert_eq!(leash.cut(), Some(Cut::Deadline));
-        assert_eq!(leash.passed_deadline(), Some(past));
+        assert_eq!(interrupts.interrupt(), Some(Interrupt::Deadline));
+        assert_eq!(interrupts.passed_deadline(), Some(past));
     }
 }

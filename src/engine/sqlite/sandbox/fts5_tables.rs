@@ -40,7 +40,7 @@ impl SqliteConnection {
                           AND f.rootpage = 0 AND f.sql LIKE '%fts5%' AND NOT EXISTS \
                           (SELECT 1 FROM sqlite_schema \
                            WHERE name = f.name || '_content' COLLATE NOCASE AND rootpage > 0)";
-        self.as_house(|house| {
+        self.as_internal(|house| {
             let mut question = house.prepare(question).ok()?;
             seen.tables.into_iter().find_map(|table| {
                 let made = question.query_row([&table], |row| row.get(0)).ok()?;
@@ -53,7 +53,7 @@ impl SqliteConnection {
     /// is read, and not when a PRAGMA checks it.
     pub(crate) fn refresh_fts5_tables(&self) {
         let names = "SELECT name FROM sqlite_schema WHERE rootpage = 0 AND sql LIKE '%fts5%'";
-        self.as_house(|house| {
+        self.as_internal(|house| {
             let names = house.prepare(names).and_then(|mut names| {
                 let rows = names.query_map([], |row| row.get::<_, String>(0))?;
                 rows.collect::<Result<Vec<_>, _>>()

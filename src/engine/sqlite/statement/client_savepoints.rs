@@ -124,9 +124,9 @@ impl SqliteConnection {
     }
 
     fn do_step(&mut self, command: &str) -> Result<(), SqlError> {
-        let done = self.as_house(|sqlite| sqlite.execute_batch(command));
+        let done = self.as_internal(|sqlite| sqlite.execute_batch(command));
         done.map_err(|error| {
-            let error = SqlError::from_sqlite(&error, self.leash.cut());
+            let error = SqlError::from_sqlite(&error, self.interrupts.interrupt());
             self.is_spoiled |= error.spoils_connection();
             error
         })
@@ -139,7 +139,7 @@ impl SqliteConnection {
         self.recorder.lock().reads_savepoint = true;
         let read = || -> Result<_, SqlError> {
             let mut prepared = prepare(&self.inner, &statement.sql)
-                .map_err(|error| SqlError::from_sqlite(&error, self.leash.cut()))?;
+                .map_err(|error| SqlError::from_sqlite(&error, self.interrupts.interrupt()))?;
             let bound = super::binding::bind(&statement.params, &mut prepared);
             let mut writer = AnswerWriter::new(
                 form,

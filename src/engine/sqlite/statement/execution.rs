@@ -95,8 +95,12 @@ impl SqliteConnection {
         send: impl FnMut(Vec<u8>) -> Result<(), SqlError>,
     ) -> Result<Answer, SqlError> {
         self.confine(None)?;
-        let leash = Arc::clone(&self.leash);
-        self.run_into(statement, form, Pieces::new(form.max_bytes, leash, send))
+        let interrupts = Arc::clone(&self.interrupts);
+        self.run_into(
+            statement,
+            form,
+            Pieces::new(form.max_bytes, interrupts, send),
+        )
     }
 
     fn run_into(
@@ -116,7 +120,7 @@ impl SqliteConnection {
             self.resize_page_cache(LARGE_CACHE_KIB)?;
         }
         self.session.statement_begins(&self.inner);
-        let watch = Watch::under(&self.leash);
+        let watch = Watch::under(&self.interrupts);
         let limits = (
             Budget::of(STATEMENT_BYTES),
             TempFilesIn::space(self.temp_space.as_ref()),
@@ -169,7 +173,7 @@ impl SqliteConnection {
     /// Sees what other connections have changed in the schema, which SQLite itself does when it
     /// begins to read.
     fn looks_at_schema(&self) -> bool {
-        let looked = self.as_house(|house| {
+        let looked = self.as_internal(|house| {
             let mut look = house.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 0")?;
             look.raw_query().next().map(|_| ())
         });
@@ -180,7 +184,7 @@ impl SqliteConnection {
     /// no number left. The transaction is rolled back by then, and what led to it may be gone.
     fn what_is_full(&self, sql: &str) -> SqlError {
         let largest_page = i64::from(watch::largest_page());
-        let most_pages = self.as_house(|house| {
+        let most_pages = self.as_internal(|house| {
             house.pragma_query_value(None, "max_page_count", |row| row.get::<_, i64>(0))
         });
         if most_pages.is_ok_and(|most| largest_page > most) {
@@ -214,7 +218,7 @@ impl SqliteConnection {
         prepared?;
         let question = "SELECT 1 FROM sqlite_schema WHERE type = 'table' \
                         AND name = ?1 COLLATE NOCASE AND sql LIKE '%autoincrement%'";
-        self.as_house(|house| {
+        self.as_internal(|house| {
             let mut question = house.prepare(question)?;
             let mut tables = seen.tables;
             tables.retain(|table| question.exists([table]).unwrap_or(false));
@@ -280,7 +284,7 @@ impl SqliteConnection {
                 },
             ) => {
                 let schema = self.role.schema();
-                let hint = self.as_house(|house| hint::for_message(house, schema, &message));
+                let hint = self.as_internal(|house| hint::for_message(house, schema, &message));
                 SqlError::Sql { message, hint }
             }
             (None, SqlError::DiskFull) if let Some(full) = why_full() => full.into(),
@@ -321,7 +325,7 @@ fn run(
     outlet: impl Outlet,
 ) -> Result<Answer, SqlError> {
     let stopwatch = Stopwatch::start();
-    let cut = |it: rusqlite::Error| SqlError::from_sqlite(&it, connection.leash.cut());
+    let cut = |it: rusqlite::Error| SqlError::from_sqlite(&it, connection.interrupts.interrupt());
     let sqlite = &connection.inner;
     let changes_before = sqlite.total_changes();
 
@@ -345,7 +349,7 @@ fn run(
     }
     let asks_changes = connection.recorder.lock().asks_changes;
     if asks_changes && connection.role == Role::Writer && !prepared.readonly() {
-        let forgotten = connection.as_house(|house| connection.session.forget_changes(house));
+        let forgotten = connection.as_internal(|house| connection.session.forget_changes(house));
         forgotten.map_err(cut)?;
     }
     if connection.recorder.lock().checks_file {

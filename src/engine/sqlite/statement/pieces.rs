@@ -1,7 +1,7 @@
 //! Where the bytes of an answer go while it is being written: kept whole, or sent in pieces.
 use crate::clock::Stopwatch;
 use crate::engine::sqlite::error::SqlError;
-use crate::engine::sqlite::sandbox::execution_limits::Leash;
+use crate::engine::sqlite::sandbox::execution_limits::InterruptHandle;
 use crate::shares::Held;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub(crate) struct Pieces<S> {
     send: S,
     max_bytes: usize,
     sent_bytes: usize,
-    leash: Arc<Leash>,
+    interrupts: Arc<InterruptHandle>,
     looks: u64,
     last_sent: Stopwatch,
 }
@@ -75,13 +75,13 @@ const LONGEST_HELD: Duration = Duration::from_millis(10);
 impl<S: FnMut(Vec<u8>) -> Result<(), SqlError>> Pieces<S> {
     /// Gives pieces to `send`, which may wait. `interrupt handle` tells that the statement has worked for a
     /// while.
-    pub(crate) fn new(max_bytes: usize, leash: Arc<Leash>, send: S) -> Self {
+    pub(crate) fn new(max_bytes: usize, interrupts: Arc<InterruptHandle>, send: S) -> Self {
         Self {
             send,
             max_bytes,
             sent_bytes: 0,
-            looks: leash.looks(),
-            leash,
+            looks: interrupts.looks(),
+            interrupts,
             last_sent: Stopwatch::start(),
         }
     }
@@ -96,7 +96,7 @@ impl<S: FnMut(Vec<u8>) -> Result<(), SqlError>> Pieces<S> {
 
     /// Whether rows were held back for long enough.
     fn is_slow(&mut self) -> bool {
-        let looks = self.leash.looks();
+        let looks = self.interrupts.looks();
         looks != std::mem::replace(&mut self.looks, looks)
             && self.last_sent.elapsed() > LONGEST_HELD
     }

@@ -1,6 +1,6 @@
 //! Statements that are kept together or not at all, in a transaction that is open.
 use crate::engine::sql::{Form, Statement};
-use crate::engine::sqlite::{Answer, Hold, SqlError, SqliteConnection};
+use crate::engine::sqlite::{Answer, ExecutionLimits, SqlError, SqliteConnection};
 
 /// Runs statements in a savepoint. Where one fails, the savepoint is undone if there still is a
 /// transaction; where that fails too, there is none.
@@ -11,11 +11,11 @@ pub(crate) fn run_in_savepoint(
     sqlite: &mut SqliteConnection,
     statements: &[Statement],
     form: &Form,
-    hold: Hold,
+    limits: ExecutionLimits,
     foreign_keys: ForeignKeys,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
     in_savepoint(sqlite, |sqlite| {
-        let answers = run_held(sqlite, statements, form, hold, foreign_keys)?;
+        let answers = run_held(sqlite, statements, form, limits, foreign_keys)?;
         Ok((answers, End::Release))
     })
 }
@@ -68,10 +68,10 @@ pub(crate) fn run_held(
     sqlite: &mut SqliteConnection,
     statements: &[Statement],
     form: &Form,
-    hold: Hold,
+    limits: ExecutionLimits,
     foreign_keys: ForeignKeys,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
-    sqlite.hold(hold);
+    sqlite.set_limits(limits);
     let mut broken_by = None;
     let result = run_all(sqlite, statements, form, |sqlite, index| {
         let answer = sqlite.run(&statements[index], form)?;
@@ -81,7 +81,7 @@ pub(crate) fn run_held(
         }
         Ok(answer)
     });
-    sqlite.release();
+    sqlite.clear_limits();
     match broken_by {
         // Left alone it would fail the COMMIT of all.
         Some(index) if result.is_ok() => Err((index, SqlError::DeferredForeignKey)),

@@ -9,12 +9,12 @@ use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::Call;
 use crate::engine::sql::pipe::{Inlet, NotTaken, pipe};
 use crate::engine::sql::row_stream::StreamEnd;
-use crate::engine::sql::{Form, Statement, Ticket};
+use crate::engine::sql::{Cancellation, Form, Statement};
 use crate::engine::sql::{QueryAnswer, QueryError, RowStream, Streamed, Target};
 use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
 use crate::engine::sqlite::statement::first_word::begins_like_a_write;
-use crate::engine::sqlite::{Answer, Hold, SqlError};
+use crate::engine::sqlite::{Answer, ExecutionLimits, SqlError};
 use crate::shares;
 use crate::shares::{Held, Pass};
 use bytes::Bytes;
@@ -69,8 +69,8 @@ impl SqliteExecutor {
             what: "a thread for streams",
         })?;
         let (inlet, outlet, tap) = pipe();
-        let ticket = Arc::new(Ticket::default());
-        let rows = RowStream::new(outlet, tap.clone(), Arc::clone(&ticket));
+        let cancellation = Arc::new(Cancellation::default());
+        let rows = RowStream::new(outlet, tap.clone(), Arc::clone(&cancellation));
         let pass = Pass::here();
         let ended = pass.as_ref().map(|it| it.account().ended().clone());
         let ended = ended.unwrap_or_default();
@@ -79,7 +79,7 @@ impl SqliteExecutor {
             guard: guard.clone(),
             statement,
             call,
-            ticket: Arc::clone(&ticket),
+            cancellation: Arc::clone(&cancellation),
         };
         let in_use = slot.occupy();
         let thread = tokio::task::spawn_blocking(move || {
@@ -114,13 +114,13 @@ impl SqliteExecutor {
             let late = tokio::select! {
                 late = in_time(&mut thread) => late,
                 () = ended.cancelled() => {
-                    ticket.abandon();
+                    cancellation.cancel();
                     tap.break_off(Err(QueryError::TokenEnded));
                     in_time(&mut thread).await
                 }
             };
             if let Some(mut overdue) = late {
-                ticket.abandon();
+                cancellation.cancel();
                 overdue.look();
                 tap.break_off(Err(QueryError::timeout(call.timeout)));
                 overdue.watch().await;
@@ -131,11 +131,15 @@ impl SqliteExecutor {
 }
 
 /// A piece, once there is room for it. Blocks.
-fn keep_in_time(piece: Vec<u8>, deadline: Deadline, ticket: &Ticket) -> Result<Bytes, SqlError> {
+fn keep_in_time(
+    piece: Vec<u8>,
+    deadline: Deadline,
+    cancellation: &Cancellation,
+) -> Result<Bytes, SqlError> {
     let mut held = Held::default();
     while held.grow(piece.len()).is_err() {
-        if ticket.is_abandoned() {
-            return Err(SqlError::Abandoned);
+        if cancellation.is_cancelled() {
+            return Err(SqlError::Cancelled);
         }
         if deadline.has_passed() {
             return Err(SqlError::Timeout);
@@ -151,31 +155,31 @@ struct RowsOnThread {
     guard: SharedGuard,
     statement: Statement,
     call: Call,
-    ticket: Arc<Ticket>,
+    cancellation: Arc<Cancellation>,
 }
 
 impl RowsOnThread {
     fn run(self, inlet: &Inlet<StreamEnd>) -> Result<Answer, SqlError> {
         let deadline = self.call.deadline;
         let mut reader = self.open.reader()?;
-        reader.hold(Hold {
+        reader.set_limits(ExecutionLimits {
             deadline,
-            ticket: Some(Arc::clone(&self.ticket)),
+            cancellation: Some(Arc::clone(&self.cancellation)),
             slice: None,
             may_wait: true,
         });
         let result = reader.stream(&self.statement, &self.call.form, |written| {
-            let mut written = keep_in_time(written, deadline, &self.ticket)?;
+            let mut written = keep_in_time(written, deadline, &self.cancellation)?;
             while !written.is_empty() {
                 let piece = written.split_to(written.len().min(LARGEST_PIECE_BYTES));
                 inlet.push(piece, deadline).map_err(|it| match it {
                     NotTaken::Late => SqlError::Timeout,
-                    NotTaken::Unread => SqlError::Abandoned,
+                    NotTaken::Unread => SqlError::Cancelled,
                 })?;
             }
             Ok(())
         });
-        reader.release();
+        reader.clear_limits();
         self.open.rest(reader);
         drop(self.open);
         drop(self.guard); // last, after all handles

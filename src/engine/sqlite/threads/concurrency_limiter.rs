@@ -1,4 +1,4 @@
-//! ConcurrencyLimiter: how many of one database's requests of a sort work at a time, and how many may wait.
+//! How many of one database's requests of a sort run at a time, and how many may wait.
 use crate::clock::Deadline;
 use crate::engine::sql::QueryError;
 use crate::shares::{FairLimiter, Permit};

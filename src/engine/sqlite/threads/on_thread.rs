@@ -2,9 +2,9 @@
 use super::pool::PoolSlot;
 use crate::clock::Deadline;
 use crate::engine::sql::Call;
+use crate::engine::sql::Cancellation;
 use crate::engine::sql::QueryError;
-use crate::engine::sql::Ticket;
-use crate::engine::sqlite::Hold;
+use crate::engine::sqlite::ExecutionLimits;
 use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::circuit_breaker::CircuitBreaker;
 use crate::shares;
@@ -24,14 +24,14 @@ impl SqliteExecutor {
         &self,
         breaker: &Arc<CircuitBreaker>,
         call: &Call,
-        work: impl FnOnce(Arc<Ticket>) -> T + Send + 'static,
+        work: impl FnOnce(Arc<Cancellation>) -> T + Send + 'static,
     ) -> Result<T, QueryError> {
         let slot = self.threads.take(breaker, call.deadline).await;
         let slot = slot.ok_or(QueryError::Overloaded { what: "a thread" })?;
-        let ticket = Arc::new(Ticket::default());
+        let cancellation = Arc::new(Cancellation::default());
         let (answer, mut answered) = oneshot::channel();
         let in_use = slot.occupy();
-        let held = Arc::clone(&ticket);
+        let held = Arc::clone(&cancellation);
         let pass = Pass::here();
         tokio::task::spawn_blocking(move || {
             in_use.begins();
@@ -42,7 +42,7 @@ impl SqliteExecutor {
         });
         let grace = self.config.stuck_grace;
         let mut waiting = Waiting {
-            ticket,
+            cancellation,
             slot,
             deadline: call.deadline,
             grace,
@@ -66,7 +66,7 @@ impl SqliteExecutor {
                 reason: "the thread of this statement ended".to_owned(),
             }),
             Err(mut overdue) => {
-                waiting.ticket.abandon();
+                waiting.cancellation.cancel();
                 if !overdue.look() {
                     tokio::spawn(overdue.watch());
                 }
@@ -77,10 +77,10 @@ impl SqliteExecutor {
 }
 
 /// What holds a statement of this call.
-pub(crate) fn held(call: &Call, ticket: Arc<Ticket>) -> Hold {
-    Hold {
+pub(crate) fn limits_of(call: &Call, cancellation: Arc<Cancellation>) -> ExecutionLimits {
+    ExecutionLimits {
         deadline: call.deadline,
-        ticket: Some(ticket),
+        cancellation: Some(cancellation),
         slice: None,
         may_wait: true,
     }
@@ -89,7 +89,7 @@ pub(crate) fn held(call: &Call, ticket: Arc<Ticket>) -> Hold {
 /// Who waits for the work. When it goes away, the work is cut; should that not help, somebody
 /// still has to see it.
 struct Waiting {
-    ticket: Arc<Ticket>,
+    cancellation: Arc<Cancellation>,
     slot: Arc<PoolSlot>,
     deadline: Deadline,
     grace: Duration,
@@ -101,7 +101,7 @@ impl Drop for Waiting {
         if self.is_over {
             return;
         }
-        self.ticket.abandon();
+        self.cancellation.cancel();
         let (slot, deadline) = (Arc::clone(&self.slot), self.deadline);
         let last = deadline.extended(self.grace).instant();
         if let Ok(tokio) = tokio::runtime::Handle::try_current() {

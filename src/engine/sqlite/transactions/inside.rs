@@ -7,7 +7,7 @@ use crate::engine::sqlite::statement::savepoint::{
     End, ForeignKeys, in_savepoint, run_all, run_in_savepoint,
 };
 use crate::engine::sqlite::writer::lease::WriterLease;
-use crate::engine::sqlite::{Answer, Hold, Savepoints, SqlError, SqliteConnection};
+use crate::engine::sqlite::{Answer, ExecutionLimits, Savepoints, SqlError, SqliteConnection};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -56,17 +56,17 @@ impl Inside {
     pub(crate) fn run(
         &mut self,
         request: &InnerRequest,
-        hold: Hold,
+        limits: ExecutionLimits,
     ) -> Result<Vec<Answer>, (usize, SqlError)> {
         if let Held::Nothing = self.held {
-            let snapshot = Snapshot::begin(&self.open, hold.clone());
+            let snapshot = Snapshot::begin(&self.open, limits.clone());
             self.held = Held::Snapshot(snapshot.map_err(|error| (0, error))?);
         }
         let savepoints = &mut self.savepoints;
         let answers = match &mut self.held {
             Held::Nothing => unreachable!("it was given a snapshot"),
-            Held::Snapshot(it) => run_on_reader(it.sqlite(), request, hold, savepoints),
-            Held::Writer(it) => run_on_writer(it.sqlite(), request, hold, savepoints),
+            Held::Snapshot(it) => run_on_reader(it.sqlite(), request, limits, savepoints),
+            Held::Writer(it) => run_on_writer(it.sqlite(), request, limits, savepoints),
         }?;
         self.changes_schema |= answers.iter().any(|it| it.changes_schema);
         Ok(answers)
@@ -76,7 +76,7 @@ impl Inside {
     ///
     /// # Errors
     /// What SQLite says; [`Self::is_over`] tells whether the transaction goes on.
-    pub(crate) fn commit(&mut self, hold: Hold) -> Result<(), SqlError> {
+    pub(crate) fn commit(&mut self, limits: ExecutionLimits) -> Result<(), SqlError> {
         let Held::Writer(writer) = &mut self.held else {
             return Ok(()); // it has read
         };
@@ -88,12 +88,12 @@ impl Inside {
             // Before as well: nothing runs by what was learned of the schema that is going.
             self.open.classifier.forget_all();
         }
-        sqlite.hold(hold);
+        sqlite.set_limits(limits);
         // The WAL needs no look: it had room when the writer was lent, nobody else has written
         // since, and a transaction that writes a page again writes over it there. So it grows by
         // no more than the pages that the size limit allows, most of them before this.
         let committed = sqlite.command("COMMIT;");
-        sqlite.release();
+        sqlite.clear_limits();
         if committed.is_ok() {
             self.open.commits.fetch_add(1, Ordering::Release);
             self.open.keep_wal_short(sqlite);
@@ -122,16 +122,16 @@ impl Inside {
 fn run_on_reader(
     sqlite: &mut SqliteConnection,
     request: &InnerRequest,
-    hold: Hold,
+    limits: ExecutionLimits,
     savepoints: &mut Savepoints,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
     let before = savepoints.clone();
     if request.together {
         savepoints.fix();
     }
-    sqlite.hold(hold);
+    sqlite.set_limits(limits);
     let result = run_with_savepoints(sqlite, request, savepoints);
-    sqlite.release();
+    sqlite.clear_limits();
     savepoints.unfix();
     // What needs the writer runs there from its beginning.
     if matches!(result, Err((_, SqlError::NeedsWriter))) || result.is_err() && request.together {
@@ -145,7 +145,7 @@ fn run_on_reader(
 fn run_on_writer(
     sqlite: &mut SqliteConnection,
     request: &InnerRequest,
-    hold: Hold,
+    limits: ExecutionLimits,
     savepoints: &mut Savepoints,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
     if !request.may_write {
@@ -153,9 +153,9 @@ fn run_on_writer(
         only_reads.map_err(|error| (0, error))?;
     }
     let result = if request.together {
-        run_together(sqlite, request, hold, savepoints)
+        run_together(sqlite, request, limits, savepoints)
     } else {
-        run_one_by_one(sqlite, request, &hold, savepoints)
+        run_one_by_one(sqlite, request, &limits, savepoints)
     };
     if !request.may_write && sqlite.command("PRAGMA query_only = 0;").is_err() {
         sqlite.spoil();
@@ -167,15 +167,15 @@ fn run_on_writer(
 fn run_together(
     sqlite: &mut SqliteConnection,
     request: &InnerRequest,
-    hold: Hold,
+    limits: ExecutionLimits,
     savepoints: &mut Savepoints,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
     let before = savepoints.clone();
     savepoints.fix();
     let result = in_savepoint(sqlite, |sqlite| {
-        sqlite.hold(hold);
+        sqlite.set_limits(limits);
         let result = run_with_savepoints(sqlite, request, savepoints);
-        sqlite.release();
+        sqlite.clear_limits();
         // To release the gateway's own would release those that the client has left open in it.
         let end = match savepoints.count() == before.count() {
             true => End::Release,
@@ -195,21 +195,21 @@ fn run_together(
 fn run_one_by_one(
     sqlite: &mut SqliteConnection,
     request: &InnerRequest,
-    hold: &Hold,
+    limits: &ExecutionLimits,
     savepoints: &mut Savepoints,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
     let (statements, form) = (&request.statements, &request.form);
     run_all(sqlite, statements, form, |sqlite, index| {
         let statement = &statements[index];
-        sqlite.hold(hold.clone());
+        sqlite.set_limits(limits.clone());
         let done = sqlite.run_savepoint(statement, form, savepoints);
-        sqlite.release();
+        sqlite.clear_limits();
         if let Some(done) = done {
             return done;
         }
         let one = std::slice::from_ref(statement);
         let at_commit = ForeignKeys::AtCommit;
-        let result = run_in_savepoint(sqlite, one, form, hold.clone(), at_commit);
+        let result = run_in_savepoint(sqlite, one, form, limits.clone(), at_commit);
         let mut answers = result.map_err(|(_, error)| error)?;
         Ok(answers.pop().expect("one answer for one statement"))
     })

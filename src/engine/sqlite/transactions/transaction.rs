@@ -10,10 +10,10 @@ use crate::engine::sql::{
 use crate::engine::sqlite::SqlError;
 use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::readers::snapshot::Snapshot;
-use crate::engine::sqlite::sandbox::execution_limits::Hold;
+use crate::engine::sqlite::sandbox::execution_limits::ExecutionLimits;
 use crate::engine::sqlite::statement::client_savepoints::Savepoints;
 use crate::engine::sqlite::statement::first_word::begins_like_a_write;
-use crate::engine::sqlite::threads::on_thread::held;
+use crate::engine::sqlite::threads::on_thread::limits_of;
 use crate::shares;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,8 +63,8 @@ impl SqliteExecutor {
             TransactionMode::ReadOnly => {
                 let (reads, guard) = (Arc::clone(&open), guard.clone());
                 let call_of_it = *call;
-                let begun = self.on_thread(&open.breaker, call, move |ticket| {
-                    let snapshot = Snapshot::begin(&reads, held(&call_of_it, ticket));
+                let begun = self.on_thread(&open.breaker, call, move |cancellation| {
+                    let snapshot = Snapshot::begin(&reads, limits_of(&call_of_it, cancellation));
                     drop(reads);
                     snapshot.map(|snapshot| (snapshot, guard))
                 });
@@ -141,9 +141,9 @@ impl SqliteTransaction {
         Self::refuse_moved(&inside)?;
         // Nobody cuts it: who goes away now finds out with a look at the rows.
         let commit = tokio::task::spawn_blocking(move || {
-            let committed = inside.commit(Hold {
+            let committed = inside.commit(ExecutionLimits {
                 deadline: patience,
-                ticket: None,
+                cancellation: None,
                 slice: None,
                 may_wait: true,
             });
@@ -244,17 +244,19 @@ impl SqliteTransaction {
         let place = Arc::clone(&inside.place);
         let (request, call_of_it) = (request.clone(), *call);
         let together = request.together;
-        let run = self.executor.on_thread(&open.breaker, call, move |ticket| {
-            let hold = held(&call_of_it, Arc::clone(&ticket));
-            let result = inside.run(&request, hold);
-            let is_over = inside.is_over() || ticket.is_abandoned();
-            if is_over {
-                inside.end(TransactionEnd::Broken);
-            }
-            drop(inside);
-            drop(turn);
-            (result, is_over)
-        });
+        let run = self
+            .executor
+            .on_thread(&open.breaker, call, move |cancellation| {
+                let limits = limits_of(&call_of_it, Arc::clone(&cancellation));
+                let result = inside.run(&request, limits);
+                let is_over = inside.is_over() || cancellation.is_cancelled();
+                if is_over {
+                    inside.end(TransactionEnd::Broken);
+                }
+                drop(inside);
+                drop(turn);
+                (result, is_over)
+            });
         match run.await {
             Ok((Ok(answers), _)) => Ok(answers.into_iter().map(Into::into).collect()),
             Ok((Err((statement, error)), is_over)) => Err(TransactionBatchError {

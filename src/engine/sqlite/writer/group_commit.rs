@@ -14,7 +14,7 @@ use crate::engine::sqlite::readers::latency_class::{LatencyClass, StatementClass
 use crate::engine::sqlite::statement::savepoint::{
     ForeignKeys, roll_back, run_held, run_in_savepoint,
 };
-use crate::engine::sqlite::{Answer, Hold, Slice, SqlError, SqliteConnection};
+use crate::engine::sqlite::{Answer, ExecutionLimits, Slice, SqlError, SqliteConnection};
 use crate::shares;
 use crate::shares::Pass;
 use std::collections::VecDeque;
@@ -47,9 +47,9 @@ pub(super) fn run_group(
     let Some(first) = next_wanted(waiting) else {
         return GroupEnd::default();
     };
-    sqlite.hold(hold_for(&first, None));
+    sqlite.set_limits(limits_for(&first, None));
     let begun = sqlite.command("BEGIN IMMEDIATE;");
-    sqlite.release();
+    sqlite.clear_limits();
     if let Err(error) = begun {
         first.fail(0, error);
         return GroupEnd::default();
@@ -120,7 +120,7 @@ fn answer_failure(
 /// The next request that somebody waits for and that has time left.
 fn next_wanted(waiting: &mut VecDeque<WriteRequest>) -> Option<WriteRequest> {
     while let Some(request) = waiting.pop_front() {
-        if request.ticket.is_abandoned() {
+        if request.cancellation.is_cancelled() {
             continue;
         }
         if request.deadline.has_passed() {
@@ -136,10 +136,10 @@ fn next_wanted(waiting: &mut VecDeque<WriteRequest>) -> Option<WriteRequest> {
     None
 }
 
-fn hold_for(request: &WriteRequest, slice: Option<Slice>) -> Hold {
-    Hold {
+fn limits_for(request: &WriteRequest, slice: Option<Slice>) -> ExecutionLimits {
+    ExecutionLimits {
         deadline: request.deadline,
-        ticket: Some(Arc::clone(&request.ticket)),
+        cancellation: Some(Arc::clone(&request.cancellation)),
         slice,
         may_wait: true,
     }
@@ -154,11 +154,11 @@ fn run_request(
         Sharing::Proven => run_held,
         Sharing::InSavepoint | Sharing::Exclusive => run_in_savepoint,
     };
-    let hold = hold_for(request, slice);
+    let limits = limits_for(request, slice);
     let (statements, form) = (&request.statements, &request.form);
     sqlite.begin_session(statements[0].counters);
     shares::on_thread(request.pass.clone(), || {
-        run(sqlite, statements, form, hold, ForeignKeys::Now)
+        run(sqlite, statements, form, limits, ForeignKeys::Now)
     })
 }
 
@@ -174,12 +174,15 @@ fn commit(
         roll_back(sqlite);
         return GroupEnd::default();
     }
-    let claimed: Vec<bool> = kept.iter().map(|(it, _)| it.ticket.claim()).collect();
+    let claimed: Vec<bool> = kept
+        .iter()
+        .map(|(it, _)| it.cancellation.begin_commit())
+        .collect();
     if claimed.contains(&false) {
         // Somebody was told that nothing of it is kept.
         roll_back(sqlite);
         for ((request, _), _) in kept.iter().zip(claimed).filter(|(_, claimed)| *claimed) {
-            request.ticket.unclaim();
+            request.cancellation.undo_commit();
         }
         run_again(kept, waiting);
         return GroupEnd::default();
@@ -283,7 +286,7 @@ mod tests {
     use crate::domain::ids::DatabaseId;
     use crate::engine::Engine as _;
     use crate::engine::access_lock::AccessLocks;
-    use crate::engine::sql::{Form, Format, Int64Form, Shape, Statement, Ticket};
+    use crate::engine::sql::{Cancellation, Form, Format, Int64Form, Shape, Statement};
     use crate::engine::sqlite::writer::queue::WriteResult;
     use crate::engine::sqlite::{Profile, Role, Sqlite};
     use std::path::PathBuf;
@@ -330,7 +333,7 @@ mod tests {
             },
             deadline: Deadline::after(timeout),
             timeout,
-            ticket: Arc::new(Ticket::default()),
+            cancellation: Arc::new(Cancellation::default()),
             sharing: Sharing::InSavepoint,
             answer,
             pass: None,
@@ -373,7 +376,7 @@ mod tests {
                 (it, answers)
             })
             .collect::<Kept>();
-        assert!(kept[0].0.ticket.abandon());
+        assert!(kept[0].0.cancellation.cancel());
         let mut waiting = VecDeque::new();
         let commits = AtomicU64::new(0);
         commit(&mut sqlite, kept, &mut waiting, &classifier, &commits);

@@ -4,10 +4,10 @@
 //! and needs no thread: a request that waits in it past its time is told that the database is
 //! locked. Between two leases every write that waits gets its turn.
 use crate::clock::Deadline;
-use crate::engine::sql::{Counters, QueryError, Ticket};
+use crate::engine::sql::{Cancellation, Counters, QueryError};
 use crate::engine::sqlite::open::handle::Writer;
 use crate::engine::sqlite::statement::savepoint::roll_back;
-use crate::engine::sqlite::{Hold, SqlError, SqliteConnection};
+use crate::engine::sqlite::{ExecutionLimits, SqlError, SqliteConnection};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -27,14 +27,14 @@ pub(crate) struct WriterLease {
 pub(crate) struct LeaseRequest {
     pub(crate) deadline: Deadline,
     pub(crate) timeout: Duration,
-    pub(crate) ticket: Arc<Ticket>,
+    pub(crate) cancellation: Arc<Cancellation>,
     pub(crate) answer: oneshot::Sender<Result<WriterLease, QueryError>>,
 }
 
 impl LeaseRequest {
     /// Whether somebody waits for it and has time left; who has none is told so.
     pub(crate) fn if_wanted(self) -> Option<Self> {
-        if self.ticket.is_abandoned() {
+        if self.cancellation.is_cancelled() {
             return None;
         }
         if self.deadline.has_passed() {
@@ -49,14 +49,14 @@ impl LeaseRequest {
     /// # Errors
     /// What SQLite says.
     pub(crate) fn begin(&self, writer: &mut SqliteConnection) -> Result<(), SqlError> {
-        writer.hold(Hold {
+        writer.set_limits(ExecutionLimits {
             deadline: self.deadline,
-            ticket: Some(Arc::clone(&self.ticket)),
+            cancellation: Some(Arc::clone(&self.cancellation)),
             slice: None,
             may_wait: true,
         });
         let begun = writer.command("BEGIN IMMEDIATE;");
-        writer.release();
+        writer.clear_limits();
         writer.begin_session(Counters::default());
         begun
     }

@@ -3,9 +3,9 @@ use super::lease::LeaseRequest;
 use crate::clock::Deadline;
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::{BatchError, QueryError};
-use crate::engine::sql::{Form, Statement, Ticket};
+use crate::engine::sql::{Cancellation, Form, Statement};
 use crate::engine::sqlite::threads::pool::{Overdue, PoolSlot};
-use crate::engine::sqlite::{Answer, Leash, SqlError};
+use crate::engine::sqlite::{Answer, InterruptHandle, SqlError};
 use crate::shares::{ALONE, Pass};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ pub(crate) struct WriteRequest {
     pub(crate) form: Form,
     pub(crate) deadline: Deadline,
     pub(crate) timeout: Duration,
-    pub(crate) ticket: Arc<Ticket>,
+    pub(crate) cancellation: Arc<Cancellation>,
     pub(crate) sharing: Sharing,
     pub(crate) answer: oneshot::Sender<WriteResult>,
     /// Of the request that it is of.
@@ -90,7 +90,7 @@ impl Inside {
 /// The thread that drains, seen from outside.
 #[derive(Debug)]
 pub(crate) struct Running {
-    pub(crate) leash: Arc<Leash>,
+    pub(crate) interrupts: Arc<InterruptHandle>,
     pub(crate) slot: Arc<PoolSlot>,
     /// Of the statement whose deadline that was.
     late: Option<(Deadline, Overdue)>,
@@ -98,9 +98,9 @@ pub(crate) struct Running {
 
 impl Running {
     /// Statements under this interrupt handle, on the thread of this slot.
-    pub(crate) fn new(leash: &Arc<Leash>, slot: &Arc<PoolSlot>) -> Self {
+    pub(crate) fn new(interrupts: &Arc<InterruptHandle>, slot: &Arc<PoolSlot>) -> Self {
         Self {
-            leash: Arc::clone(leash),
+            interrupts: Arc::clone(interrupts),
             slot: Arc::clone(slot),
             late: None,
         }
@@ -109,7 +109,7 @@ impl Running {
     /// Whether a statement is past its deadline, and whether its thread was written off for that
     /// by now, `grace` later.
     fn look(&mut self, grace: Duration) -> Late {
-        let Some(deadline) = self.leash.passed_deadline() else {
+        let Some(deadline) = self.interrupts.passed_deadline() else {
             return Late::No;
         };
         let late = self.late.take().filter(|(of, _)| *of == deadline);
@@ -215,7 +215,7 @@ impl WriteQueue {
     pub(crate) fn forget_cancelled(&self) -> bool {
         let mut inside = self.lock();
         if inside.is_leased {
-            inside.waiting.retain(|it| !it.ticket.is_abandoned());
+            inside.waiting.retain(|it| !it.cancellation.is_cancelled());
         }
         inside.is_leased
     }

@@ -4,7 +4,7 @@ use super::queue::{Sharing, WriteQueue, WriteRequest};
 use super::writer_loop::WriterLoop;
 use crate::clock::Deadline;
 use crate::engine::access_lock::SharedGuard;
-use crate::engine::sql::{BatchError, Call, QueryError, Statement, Ticket};
+use crate::engine::sql::{BatchError, Call, Cancellation, QueryError, Statement};
 use crate::engine::sqlite::Answer;
 use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
@@ -31,7 +31,7 @@ impl SqliteExecutor {
             statement: 0,
             error,
         };
-        let ticket = Arc::new(Ticket::default());
+        let cancellation = Arc::new(Cancellation::default());
         let (answer, mut answered) = oneshot::channel();
         let here = Handle::current();
         let class = open.classifier.of(&statements[0].sql);
@@ -49,7 +49,7 @@ impl SqliteExecutor {
                 form: call.form,
                 deadline: call.deadline,
                 timeout: call.timeout,
-                ticket: Arc::clone(&ticket),
+                cancellation: Arc::clone(&cancellation),
                 answer,
                 pass: Pass::here(),
                 home: here.clone(),
@@ -64,7 +64,7 @@ impl SqliteExecutor {
 
         let grace = self.config.stuck_grace;
         let mut waiting = Waiting {
-            ticket,
+            cancellation,
             writes: Arc::clone(&open.writes),
             deadline: call.deadline,
             grace,
@@ -81,7 +81,7 @@ impl SqliteExecutor {
         };
         let result = match waiting_for(in_time).await {
             Ok(answered) => answered,
-            Err(_) if waiting.ticket.abandon() => {
+            Err(_) if waiting.cancellation.cancel() => {
                 waiting.is_over = true;
                 if open.writes.look_for_late(grace) {
                     tokio::spawn(Arc::clone(&open.writes).watch_late(grace));
@@ -137,14 +137,14 @@ impl SqliteExecutor {
         call: &Call,
     ) -> Result<WriterLease, QueryError> {
         let (answer, answered) = oneshot::channel();
-        let ticket = Arc::new(Ticket::default());
+        let cancellation = Arc::new(Cancellation::default());
         let is_first = open.writes.push_lease(LeaseRequest {
             deadline: call.deadline,
             timeout: call.timeout,
-            ticket: Arc::clone(&ticket),
+            cancellation: Arc::clone(&cancellation),
             answer,
         });
-        let _waiting = WaitingForLease(ticket);
+        let _waiting = WaitingForLease(cancellation);
         if is_first {
             self.start_writer_loop(guard, open, self.tokio.clone());
         }
@@ -161,7 +161,7 @@ impl SqliteExecutor {
 
 /// Who waits for a write. When it goes away, the write is cut or not begun.
 struct Waiting {
-    ticket: Arc<Ticket>,
+    cancellation: Arc<Cancellation>,
     writes: Arc<WriteQueue>,
     deadline: Deadline,
     grace: Duration,
@@ -173,7 +173,7 @@ impl Drop for Waiting {
         if self.is_over {
             return;
         }
-        self.ticket.abandon();
+        self.cancellation.cancel();
         self.writes.forget_cancelled();
         let (writes, grace) = (Arc::clone(&self.writes), self.grace);
         let deadline = self.deadline.instant();
@@ -187,10 +187,10 @@ impl Drop for Waiting {
 }
 
 /// Who waits for the writer. When it goes away, nothing is begun for it.
-struct WaitingForLease(Arc<Ticket>);
+struct WaitingForLease(Arc<Cancellation>);
 
 impl Drop for WaitingForLease {
     fn drop(&mut self) {
-        self.0.abandon();
+        self.0.cancel();
     }
 }

@@ -1,7 +1,7 @@
 //! Keeps the WAL of a database short.
 use crate::clock::Deadline;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
-use crate::engine::sqlite::{Hold, SqliteConnection, WAL_FILE};
+use crate::engine::sqlite::{ExecutionLimits, SqliteConnection, WAL_FILE};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -47,9 +47,9 @@ impl OpenDatabase {
         if has_snapshots && self.wal_is_longer_than(longest) {
             self.wal_is_long.store(true, Ordering::Release);
         }
-        writer.hold(Hold {
+        writer.set_limits(ExecutionLimits {
             deadline: Deadline::after(CHECKPOINT_PATIENCE),
-            ticket: None,
+            cancellation: None,
             slice: None,
             may_wait: true,
         });
@@ -58,7 +58,7 @@ impl OpenDatabase {
         } else {
             "PRAGMA wal_checkpoint(TRUNCATE);"
         });
-        writer.release();
+        writer.clear_limits();
     }
 
     fn has_snapshots(&self) -> bool {

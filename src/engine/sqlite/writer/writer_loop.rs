@@ -105,7 +105,7 @@ impl WriterLoop {
         writer: &mut SqliteConnection,
         group: &mut VecDeque<WriteRequest>,
     ) {
-        let running = Running::new(writer.leash(), slot);
+        let running = Running::new(writer.interrupt_handle(), slot);
         self.open.writes.runs(Some(running));
         let open = &self.open;
         let end = run_group(

@@ -5,15 +5,15 @@ mod percentile;
 mod pragma_tables;
 mod regexp;
 
-use crate::engine::sqlite::sandbox::execution_limits::Leash;
+use crate::engine::sqlite::sandbox::execution_limits::InterruptHandle;
 use rusqlite::{Connection, Result};
 use std::sync::Arc;
 
 /// Puts them beside SQLite's own.
-pub(crate) fn add_to(connection: &Connection, leash: &Arc<Leash>) -> Result<()> {
+pub(crate) fn add_to(connection: &Connection, interrupts: &Arc<InterruptHandle>) -> Result<()> {
     pragma_tables::add_to(connection)?;
     generate_series::add_to(connection)?;
-    like::add_to(connection, leash)?;
+    like::add_to(connection, interrupts)?;
     percentile::add_to(connection)?;
-    regexp::add_to(connection, leash)
+    regexp::add_to(connection, interrupts)
 }

@@ -2,7 +2,7 @@
 //!
 //! The text is read byte by byte, with a look at the deadline in between: patterns whose automata
 //! are large take long for each byte.
-use crate::engine::sqlite::sandbox::execution_limits::Leash;
+use crate::engine::sqlite::sandbox::execution_limits::InterruptHandle;
 use crate::engine::sqlite::sandbox::memory::Charge;
 use regex_automata::hybrid::BuildError;
 use regex_automata::hybrid::dfa::{Cache, DFA};
@@ -14,12 +14,14 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Result, ffi};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) fn add_to(connection: &Connection, leash: &Arc<Leash>) -> Result<()> {
+pub(crate) fn add_to(connection: &Connection, interrupts: &Arc<InterruptHandle>) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_INNOCUOUS;
-    let leash = Arc::clone(leash);
-    connection.create_scalar_function("regexp", 2, flags, move |context| regexp(context, &leash))
+    let interrupts = Arc::clone(interrupts);
+    connection.create_scalar_function("regexp", 2, flags, move |context| {
+        regexp(context, &interrupts)
+    })
 }
 
 /// Most bytes of a pattern: more than people write, and compiled in a few milliseconds.
@@ -41,7 +43,7 @@ const BYTES_BETWEEN_LOOKS: usize = 16;
 const MOST_SLOW_STEPS: usize = 1 << 24;
 
 /// As SQLite calls it for `text REGEXP pattern`: the pattern comes first.
-fn regexp(context: &Context<'_>, leash: &Leash) -> Result<Option<bool>> {
+fn regexp(context: &Context<'_>, interrupts: &InterruptHandle) -> Result<Option<bool>> {
     let (pattern, text) = (context.get_raw(0), context.get_raw(1));
     if pattern == ValueRef::Null {
         return Ok(None);
@@ -57,7 +59,7 @@ fn regexp(context: &Context<'_>, leash: &Leash) -> Result<Option<bool>> {
             context.set_aux(0, Pattern::new(&pattern)?)?
         }
     };
-    pattern.is_in(&text, leash).map(Some)
+    pattern.is_in(&text, interrupts).map(Some)
 }
 
 /// A pattern, compiled.
@@ -129,14 +131,14 @@ impl Pattern {
         Ok(())
     }
 
-    fn is_in(&self, text: &[u8], leash: &Leash) -> Result<bool> {
-        let found = self.search(text, leash)?;
+    fn is_in(&self, text: &[u8], interrupts: &InterruptHandle) -> Result<bool> {
+        let found = self.search(text, interrupts)?;
         self.pay()?;
         found.map_or_else(|| self.search_slowly(text), Ok)
     }
 
     /// `None` where it meets letters beyond ASCII beside a `\b`, which the automaton cannot judge.
-    fn search(&self, text: &[u8], leash: &Leash) -> Result<Option<bool>> {
+    fn search(&self, text: &[u8], interrupts: &InterruptHandle) -> Result<Option<bool>> {
         let mut worked_out = self
             .worked_out
             .lock()
@@ -147,7 +149,7 @@ impl Pattern {
             return Ok(None);
         };
         for (place, byte) in text.iter().enumerate() {
-            if place % BYTES_BETWEEN_LOOKS == 0 && leash.look().is_some() {
+            if place % BYTES_BETWEEN_LOOKS == 0 && interrupts.poll().is_some() {
                 return Err(sqlite_error(ffi::SQLITE_INTERRUPT));
             }
             state = match self.automaton.next_state(cache, state, *byte) {

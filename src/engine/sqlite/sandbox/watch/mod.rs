@@ -7,7 +7,7 @@
 //! undoes like any other of the kind.
 mod page_cache;
 
-use super::execution_limits::{Cut, Leash};
+use super::execution_limits::{Interrupt, InterruptHandle};
 use crate::clock::Stopwatch;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -16,13 +16,13 @@ pub(crate) use self::page_cache::install;
 
 thread_local! {
     /// The limits of the statement that runs on this thread, while it has not been told to end.
-    static WATCHED: RefCell<Option<Arc<Leash>>> = const { RefCell::new(None) };
+    static WATCHED: RefCell<Option<Arc<InterruptHandle>>> = const { RefCell::new(None) };
     /// Pages that may be asked for before the limits are looked at.
     static PAGES_LEFT: Cell<u32> = const { Cell::new(u32::MAX) };
     /// The largest number of a page that was asked for since the statement began.
     static LARGEST_PAGE: Cell<u32> = const { Cell::new(0) };
     /// Why the statement was told to end.
-    static TOLD: Cell<Option<Cut>> = const { Cell::new(None) };
+    static TOLD: Cell<Option<Interrupt>> = const { Cell::new(None) };
 }
 
 /// So many pages are asked for between two looks: some 10 µs.
@@ -33,7 +33,7 @@ const PAGES_BETWEEN_LOOKS: u32 = 64;
 pub(crate) struct Watch(());
 
 impl Watch {
-    pub(crate) fn under(limits: &Arc<Leash>) -> Self {
+    pub(crate) fn under(limits: &Arc<InterruptHandle>) -> Self {
         WATCHED.set(Some(Arc::clone(limits)));
         PAGES_LEFT.set(PAGES_BETWEEN_LOOKS);
         LARGEST_PAGE.set(0);
@@ -42,7 +42,7 @@ impl Watch {
     }
 
     /// Why a step was told to end, if one was. Whatever came of it then does not count.
-    pub(crate) fn told(&self) -> Option<Cut> {
+    pub(crate) fn told(&self) -> Option<Interrupt> {
         TOLD.get()
     }
 }
@@ -66,7 +66,7 @@ impl Reading {
         if ends() {
             return None;
         }
-        let counts = with_limits(Leash::counts_waits).unwrap_or(false);
+        let counts = with_limits(InterruptHandle::counts_waits).unwrap_or(false);
         Some(Self {
             since: counts.then(Stopwatch::start),
         })
@@ -106,7 +106,7 @@ fn ends_before_page() -> bool {
 /// Whether the statement on this thread has to end. It is told once: what undoing it needs is read,
 /// and found in the cache.
 pub(crate) fn ends() -> bool {
-    let cut = with_limits(Leash::look).flatten();
+    let cut = with_limits(InterruptHandle::poll).flatten();
     if cut.is_some() {
         WATCHED.set(None);
         TOLD.set(cut);
@@ -115,7 +115,8 @@ pub(crate) fn ends() -> bool {
 }
 
 /// Asks the limits of this thread's statement. A thread that ends has none any more.
-fn with_limits<T>(ask: impl FnOnce(&Leash) -> T) -> Option<T> {
-    let ask = |watched: &RefCell<Option<Arc<Leash>>>| watched.borrow().as_deref().map(ask);
+fn with_limits<T>(ask: impl FnOnce(&InterruptHandle) -> T) -> Option<T> {
+    let ask =
+        |watched: &RefCell<Option<Arc<InterruptHandle>>>| watched.borrow().as_deref().map(ask);
     WATCHED.try_with(ask).ok().flatten()
 }

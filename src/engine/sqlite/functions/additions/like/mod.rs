@@ -10,7 +10,7 @@
 mod pattern;
 
 use self::pattern::{Rules, Stopped};
-use crate::engine::sqlite::sandbox::execution_limits::Leash;
+use crate::engine::sqlite::sandbox::execution_limits::InterruptHandle;
 use memchr::memchr;
 use rusqlite::{Connection, Error, Result, ffi};
 use std::cell::Cell;
@@ -26,7 +26,7 @@ const TOO_LONG: &CStr = c"LIKE or GLOB pattern too complex";
 const NOT_ONE_CHARACTER: &CStr = c"ESCAPE expression must be a single character";
 
 /// Puts them in place of SQLite's.
-pub(super) fn add_to(connection: &Connection, leash: &Arc<Leash>) -> Result<()> {
+pub(super) fn add_to(connection: &Connection, interrupts: &Arc<InterruptHandle>) -> Result<()> {
     let like = (*b"%_\0\x01", Rules::LIKE, IS_LIKE);
     let glob = (*b"*?[\0", Rules::GLOB, IS_LIKE | MINDS_CASE);
     for (name, argument_count, (wildcards, rules, marks)) in
@@ -35,7 +35,7 @@ pub(super) fn add_to(connection: &Connection, leash: &Arc<Leash>) -> Result<()> 
         let operator = Box::into_raw(Box::new(Operator {
             wildcards,
             rules,
-            leash: Arc::clone(leash),
+            interrupts: Arc::clone(interrupts),
             argument_count,
             marks: Cell::new(marks),
         }));
@@ -70,7 +70,7 @@ struct Operator {
     /// case is ignored.
     wildcards: [u8; 4],
     rules: Rules,
-    leash: Arc<Leash>,
+    interrupts: Arc<InterruptHandle>,
     argument_count: i16,
     /// The marks that SQLite has yet to give it.
     marks: Cell<u32>,
@@ -114,7 +114,7 @@ impl Operator {
         let (Some(pattern), Some(text)) = (pattern, text) else {
             return Ok(None);
         };
-        let must_stop = || self.leash.look().is_some();
+        let must_stop = || self.interrupts.poll().is_some();
         pattern::is_match(pattern, text, rules, must_stop)
             .map(Some)
             .map_err(|Stopped| Failure::Interrupted)
