@@ -1,4 +1,4 @@
-//! What is counted since the start, and how Prometheus reads it.
+//! Request metrics in the Prometheus text format.
 use super::response::error::ErrorCode;
 use axum::http::Method;
 use std::collections::{BTreeMap, HashMap};
@@ -114,7 +114,12 @@ impl Metrics {
     /// Writes the counts in Prometheus' text format.
     pub(super) fn write(&self, text: &mut String) {
         let by_route = self.by_route();
-        header(text, "dbforge_http_requests_total", "counter", "Answers.");
+        header(
+            text,
+            "dbforge_http_requests_total",
+            "counter",
+            "HTTP responses.",
+        );
         for ((method, route), counts) in &by_route {
             for (status, count) in &counts.statuses {
                 line(
@@ -126,7 +131,12 @@ impl Metrics {
             }
         }
         const DURATION: &str = "dbforge_http_request_duration_seconds";
-        header(text, DURATION, "histogram", "Time until the answer began.");
+        header(
+            text,
+            DURATION,
+            "histogram",
+            "Time to the start of the response.",
+        );
         for ((method, route), counts) in &by_route {
             let labels = format!("method=\"{method}\",route=\"{route}\"");
             let mut within = 0;
@@ -141,7 +151,7 @@ impl Metrics {
             line(text, &format!("{DURATION}_sum"), &labels, counts.seconds);
             line(text, &format!("{DURATION}_count"), &labels, total);
         }
-        header(text, "dbforge_problems_total", "counter", "Problems.");
+        header(text, "dbforge_problems_total", "counter", "Errors by code.");
         for (code, count) in self.by_code() {
             let label = format!("code=\"{code}\"");
             line(text, "dbforge_problems_total", &label, count);
@@ -162,7 +172,7 @@ pub(super) fn line(text: &mut String, name: &str, labels: &str, value: impl std:
     };
 }
 
-/// A method's name; those that no route has are one, so that nobody can fill the memory.
+/// The label of a method. Unknown methods share one label, so that clients cannot fill the memory.
 fn known_method(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",

@@ -1,4 +1,4 @@
-//! HTTP in, commands and questions out, answers back.
+//! HTTP: connections, authentication, routes, responses.
 
 #![expect(
     unused_qualifications,
@@ -31,7 +31,7 @@ use crate::shares::{Accounts, RoomSizes, Rooms};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bounds of the HTTP side.
+/// Limits of the HTTP side.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
     /// Databases answer to `{label}.{domain}`.
@@ -64,7 +64,7 @@ pub struct HttpConfig {
     pub drain_timeout: Duration,
     /// How long SQL waits for a database that is being created, or whose files a job has.
     pub ready_wait: Duration,
-    /// How long the original's routes wait for a job.
+    /// How long routes of the legacy API wait for a job.
     pub original_wait: Duration,
     /// Bounds of webhooks.
     pub webhooks: WebhookConfig,
@@ -91,26 +91,26 @@ impl Default for HttpConfig {
             stream_silence: Duration::from_secs(15),
             drain_timeout: Duration::from_secs(20),
             ready_wait: Duration::from_secs(5),
-            // Clients of the original give up after 30 s.
+            // Clients of the legacy API time out after 30 s.
             original_wait: Duration::from_secs(25),
             webhooks: WebhookConfig::default(),
         }
     }
 }
 
-/// What handlers work with; built once, shared by all requests.
+/// Shared state of all request handlers.
 pub struct Gateway {
     /// The use cases.
     pub service: Arc<Service>,
-    /// Bounds.
+    /// Limits.
     pub config: HttpConfig,
-    /// What was counted since the start.
+    /// Request counters.
     pub metrics: Metrics,
-    /// The connections that are open.
+    /// Open connections.
     connections: Arc<Connections>,
-    /// What requests take.
+    /// Limited resources: request slots, streams, memory.
     rooms: Arc<Rooms>,
-    /// Who has taken it.
+    /// Their use by caller.
     accounts: Accounts,
 }
 

@@ -1,4 +1,4 @@
-//! Callers: who asks, and what they may do.
+//! Callers and their permissions.
 use super::Service;
 use crate::clock::timestamp::Timestamp;
 use crate::data::Access;
@@ -18,13 +18,13 @@ pub const SECRET_PREFIX: &str = "dbf_";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessDenied {
     /// The token lacks a scope.
-    #[error("this needs the scope `{0}`, which the token does not carry")]
+    #[error("this requires scope `{0}`, which the token does not have")]
     Scope(Scope),
     /// No pattern of the token matches the database.
-    #[error("the token does not cover the database `{0}`")]
+    #[error("the token does not allow access to database `{0}`")]
     Database(String),
     /// The token's patterns leave databases out.
-    #[error("this tells of every database, and the token does not cover all of them")]
+    #[error("this requires access to all databases, which the token does not have")]
     AllDatabases,
 }
 
@@ -39,22 +39,22 @@ pub enum AuthenticationError {
     Expired,
 }
 
-/// Who sent a request.
+/// The authenticated sender of a request.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// What their commands are signed with.
+    /// The actor of its commands.
     pub actor: Actor,
-    /// None for root, who may do everything.
+    /// `None` for root, which may do everything.
     token: Option<Arc<Token>>,
     /// The id of the request.
     pub request: RequestId,
 }
 
 impl Caller {
-    /// Goes on only with a scope.
+    /// Requires a scope.
     ///
     /// # Errors
-    /// When the token does not carry it.
+    /// When the token does not have it.
     pub fn require(&self, scope: Scope) -> Result<(), AccessDenied> {
         match &self.token {
             Some(token) if !token.has_scope(scope) => Err(AccessDenied::Scope(scope)),
@@ -62,11 +62,10 @@ impl Caller {
         }
     }
 
-    /// Goes on only for who may look at databases and jobs: who manages them looks at what came of
-    /// it, too.
+    /// Requires the right to see databases and jobs: scope `read` or `manage`.
     ///
     /// # Errors
-    /// When the token carries neither scope.
+    /// When the token has neither scope.
     pub fn require_sight(&self) -> Result<(), AccessDenied> {
         if self.has_scope(Scope::Manage) {
             return Ok(());
@@ -79,13 +78,12 @@ impl Caller {
         self.token.as_ref().map(|it| it.id)
     }
 
-    /// Whose share the caller's requests are of.
+    /// Whose share of resources the caller uses.
     pub fn holder(&self) -> Holder {
         self.token_id().map_or(Holder::Root, Holder::Token)
     }
 
-    /// Whether the token that a request came with would be let in now, too; and how long it will
-    /// be at most, where it ends by itself.
+    /// Whether the token is still accepted, and until when.
     pub fn standing(&self, state: &State, now: Timestamp) -> TokenStanding {
         let Some(token) = &self.token else {
             return TokenStanding::Lasting;
@@ -98,24 +96,24 @@ impl Caller {
         }
     }
 
-    /// Whether a scope is carried.
+    /// Whether the token has a scope.
     pub fn has_scope(&self, scope: Scope) -> bool {
         self.require(scope).is_ok()
     }
 
-    /// Whether databases of this name are covered by the token's patterns.
+    /// Whether the token gives access to databases of this name.
     pub fn covers(&self, name: &str) -> bool {
         self.token.as_ref().is_none_or(|it| it.covers(name))
     }
 
-    /// Whether every database is covered, those to come included.
+    /// Whether the token gives access to all databases, including future ones.
     pub fn covers_all(&self) -> bool {
         self.token
             .as_ref()
             .is_none_or(|it| it.databases.iter().any(|pattern| pattern == "*"))
     }
 
-    /// Goes on only when databases of this name are covered.
+    /// Requires access to databases of this name.
     ///
     /// # Errors
     /// When no pattern of the token matches.
@@ -126,7 +124,7 @@ impl Caller {
         Err(AccessDenied::Database(name.to_owned()))
     }
 
-    /// Goes on only when every database is covered: what is asked tells of all of them.
+    /// Requires access to all databases.
     ///
     /// # Errors
     /// When the token's patterns leave some out.
@@ -137,8 +135,8 @@ impl Caller {
         Err(AccessDenied::AllDatabases)
     }
 
-    /// Goes on only with all rights to all databases: what is about the whole forge takes those.
-    /// Tokens could give their maker any right, and webhooks send the whole history elsewhere.
+    /// Requires scope `admin` on all databases: creating tokens and webhooks could grant any other
+    /// right, and expose the whole history.
     ///
     /// # Errors
     /// When the token lacks the scope `admin`, or leaves databases out.
@@ -147,7 +145,7 @@ impl Caller {
         self.require_all()
     }
 
-    /// Goes on only with the right to see the whole history.
+    /// Requires scope `audit` on all databases.
     ///
     /// # Errors
     /// When the token lacks the scope `audit`, or leaves databases out.
@@ -156,10 +154,10 @@ impl Caller {
         self.require_all()
     }
 
-    /// What the caller's statements may do.
+    /// What SQL statements of the caller may do.
     ///
     /// # Errors
-    /// When the token may not even read.
+    /// When the token has neither scope `read` nor `write`.
     pub fn sql_access(&self) -> Result<Access, AccessDenied> {
         if self.has_scope(Scope::Write) {
             return Ok(Access::ReadWrite);
@@ -169,19 +167,19 @@ impl Caller {
     }
 }
 
-/// How a token stands that was accepted once.
+/// Whether a token is still accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenStanding {
     /// It was revoked or has expired.
     Ended,
-    /// It will expire.
+    /// It expires after this time.
     Expires(Duration),
-    /// Until somebody revokes it.
+    /// It does not expire.
     Lasting,
 }
 
 impl Service {
-    /// Finds the caller by a token's secret.
+    /// Authenticates a caller by the secret of its token.
     ///
     /// # Errors
     /// When no accepted token has it.
@@ -198,8 +196,8 @@ impl Service {
                 request,
             });
         }
-        // Found by its hash, of which a guesser cannot choose the bytes; compared once more so that
-        // no time depends on how much of it is right.
+        // Looked up by its hash, whose bytes a guesser cannot choose; compared again in constant
+        // time.
         let hex = hex::encode(hash);
         let present = self.control.present();
         let token = present
@@ -217,7 +215,7 @@ impl Service {
         })
     }
 
-    /// Whether a caller that was let in would be let in now.
+    /// Whether the caller's token is still accepted.
     #[must_use]
     pub fn accepts(&self, caller: &Caller) -> bool {
         let present = self.control.present();

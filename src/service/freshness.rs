@@ -24,7 +24,7 @@ pub(super) type Changes = watch::Receiver<Arc<Present>>;
 
 /// The log has not reached the sequence that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the log ends at {end}, not yet at `min_sequence` {wanted}")]
+#[error("`min_sequence` {wanted} is beyond the last event, {end}")]
 pub struct NotReached {
     /// The last event.
     pub end: Sequence,

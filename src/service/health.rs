@@ -26,11 +26,11 @@ impl RuntimeHealth {
         let answers = match ping {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the runtime is not reachable");
+                tracing::warn!(%error, "the container runtime is unreachable");
                 false
             }
             Err(_) => {
-                tracing::warn!("the runtime did not answer a ping in time");
+                tracing::warn!("the container runtime did not answer a ping in time");
                 false
             }
         };

@@ -19,7 +19,7 @@ const TURN_WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PastError {
     /// The moment is still to come.
-    #[error("the history ends at event {head}, and it is {now}")]
+    #[error("that is in the future: the last event is {head}, the time is {now}")]
     NotYet {
         /// The last event.
         head: Sequence,
@@ -27,16 +27,16 @@ pub enum PastError {
         now: Timestamp,
     },
     /// The later moment lies before the earlier one.
-    #[error("`to` lies before `from`")]
+    #[error("`to` is before `from`")]
     Reversed,
     /// Too many earlier states are being rebuilt.
-    #[error("too many earlier states are being folded; try again")]
+    #[error("too many past states are being rebuilt; retry later")]
     TooMany,
     /// The log could not be read.
     #[error(transparent)]
     Unreadable(#[from] ReadError),
     /// The thread that rebuilt it ended early.
-    #[error("the thread that folded an earlier state ended: {0}")]
+    #[error("rebuilding a past state was interrupted: {0}")]
     Interrupted(String),
 }
 
@@ -76,7 +76,7 @@ impl Service {
         };
         let log = self.control.log().clone();
         let rebuild = move || {
-            // Held until the rebuild has ended, also when the caller has gone away meanwhile.
+            // Held until the rebuild ends, even if the request was aborted.
             let _turn = turn;
             let mut state = State::default();
             let mut states = [const { None }; N];

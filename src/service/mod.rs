@@ -1,8 +1,7 @@
-//! The use cases, one function each: resolve a database, run SQL, submit commands and wait for
-//! their jobs, plan and undo, watch, look back.
+//! The service layer: one function per use case. Resolve a database, run SQL, submit commands and
+//! wait for their jobs, plan and undo, watch events, read past states.
 //!
-//! Every protocol calls these and nothing below them. They know callers and what those may do;
-//! of HTTP they know nothing.
+//! Every protocol calls these. They check what the caller may do; they know nothing of HTTP.
 pub mod caller;
 pub mod commands;
 pub mod freshness;
@@ -40,7 +39,7 @@ const REBUILDS: usize = 1;
 /// Rebuilds that may wait for their turn.
 const WAITING_REBUILDS: usize = 64;
 
-/// Bounds of the use cases.
+/// Limits of the service layer.
 #[derive(Debug, Clone)]
 pub struct ServiceConfig {
     /// How long SQL waits for a database that is being created, or whose files a job has.
@@ -49,7 +48,7 @@ pub struct ServiceConfig {
     pub webhooks: WebhookConfig,
 }
 
-/// What the use cases work with; built once, shared by all protocols.
+/// Shared state of the service layer.
 pub struct Service {
     /// Takes commands, knows the current state.
     pub control: Arc<ControlPlane>,
@@ -81,7 +80,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service that has answered nothing yet.
+    /// Creates the service.
     #[must_use]
     pub fn new(
         job_context: &JobContext,

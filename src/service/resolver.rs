@@ -57,7 +57,7 @@ pub enum ResolveError {
         job: JobId,
     },
     /// It is in the trash.
-    #[error("database `{name}` was deleted; the trash keeps it until {purge_at}")]
+    #[error("database `{name}` is in the trash; it will be permanently deleted at {purge_at}")]
     Trashed {
         /// Its name.
         name: DatabaseName,

@@ -46,7 +46,7 @@ pub enum WatchError {
     #[error("too many event streams are open")]
     NoRoom(Pass, Refused),
     /// It is to go on behind an event that has not happened.
-    #[error("the log ends at {head}: there is no event {after} to go on from")]
+    #[error("cannot resume after event {after}: the last event is {head}")]
     AfterEnd {
         /// The last event.
         head: Sequence,
@@ -54,7 +54,7 @@ pub enum WatchError {
         after: Sequence,
     },
     /// The request runs outside of admission control.
-    #[error("a stream has no pass")]
+    #[error("an event stream was opened outside of admission control")]
     NoPass,
 }
 
@@ -175,7 +175,7 @@ impl EventFeed {
             if present.head.sequence > self.sent {
                 let events = self.read(present.head.sequence).await;
                 let events = events
-                    .inspect_err(|error| tracing::warn!(%error, "an event stream broke off"))
+                    .inspect_err(|error| tracing::warn!(%error, "event stream failed"))
                     .ok()?;
                 if !events.is_empty() {
                     return Some(FeedItem::Events(events));

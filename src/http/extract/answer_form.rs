@@ -17,13 +17,13 @@ use utoipa::IntoParams;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct FormParameters {
-    /// `json`, `ndjson` or `csv`; wins over `Accept`.
+    /// `json`, `ndjson` or `csv`; takes precedence over `Accept`.
     #[param(inline)]
     format: Option<FormatWord>,
-    /// Send rows as they are read: without a bound on rows and bytes unless one is named, until
-    /// `timeout_ms` is over. When not given, `true` for `ndjson` and `csv`, `false` for `json`.
+    /// Send rows as they are read, until `timeout_ms`. Rows and bytes are unlimited unless a limit
+    /// is given. Default: `true` for `ndjson` and `csv`, `false` for `json`.
     stream: Option<bool>,
-    /// `rows` or `objects`; wins over the body's.
+    /// `rows` or `objects`; takes precedence over the body.
     #[param(inline)]
     shape: Option<ShapeWord>,
 }
@@ -117,9 +117,9 @@ fn accepted_format(headers: &HeaderMap) -> Result<Format, Problem> {
         .ok_or_else(|| {
             Problem::new(
                 ErrorCode::NotAcceptable,
-                "An answer to a statement is none of the types in `Accept`.",
+                "SQL results are not available in any type that `Accept` lists.",
             )
-            .hint("accept application/json, application/x-ndjson or text/csv, or name ?format=")
+            .hint("accept application/json, application/x-ndjson or text/csv, or send ?format=")
         })
 }
 

@@ -1,4 +1,4 @@
-//! How values are read from requests: by their names, whole, within what can be told.
+//! Serde helpers for fields of requests.
 use crate::control::past::Moment;
 use crate::domain::ids::Sequence;
 use crate::http::openapi::schemas;
@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-/// A place in the log, there or to come.
+/// A sequence number, which may be in the future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SequenceNumber(pub(crate) u64);
 
@@ -53,12 +53,12 @@ pub(crate) fn moment(name: &str, text: &str) -> Result<Moment, Problem> {
     sequence
         .or_else(|_| text.parse().map(Moment::Time))
         .map_err(|_| {
-            Problem::invalid(format!("`{name}` is neither a sequence nor a time."))
-                .hint("a sequence is a whole number such as 42, a time 2026-03-01T12:00:00Z")
+            Problem::invalid(format!("`{name}` must be a sequence number or a time."))
+                .hint("examples: 42, 2026-03-01T12:00:00Z")
         })
 }
 
-/// Fields by their names: a list would fill them by their order.
+/// An object: an array would fill a struct's fields by position.
 pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -96,7 +96,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// A whole number that may be left out. JSON knows one kind of number, in which 90.0 is 90 too.
+/// An optional integer. JSON has one number type, so 90.0 is accepted as 90.
 pub(crate) fn whole<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -113,7 +113,7 @@ where
     fitting.map(Some)
 }
 
-/// The whole number that a broken one is, within what doubles hold exactly.
+/// The integer value of a float without a fraction, within the exact range of doubles.
 pub(crate) fn whole_number(number: f64) -> Option<u64> {
     const EXACT: f64 = (1_u64 << 53) as f64;
     let is_whole = number.fract() == 0.0 && (0.0..=EXACT).contains(&number);

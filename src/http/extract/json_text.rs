@@ -1,16 +1,14 @@
-//! Looks over the text of a JSON body before anything is built from it.
+//! Checks the text of a JSON body before it is parsed: nesting depth and integer range.
 //!
-//! What a reader of JSON makes of a number no longer tells a whole one that is too large from a
-//! real, so it is looked for here, where it still stands as it was written.
+//! After parsing, an integer that is too large cannot be told from a floating-point number.
 use crate::http::response::error::Problem;
 use std::fmt::Write as _;
 
-/// Deepest nesting of objects and lists in a body: far deeper than any route needs, far from
-/// what a stack could feel.
+/// Maximum nesting of objects and arrays: more than any route needs, and safe for the stack.
 const MAX_JSON_DEPTH: usize = 32;
 
-/// Refuses what is nested too deeply, and whole numbers that 64 bits with a sign cannot hold: read
-/// as reals they would be others without a word.
+/// Rejects bodies that are nested too deeply, and integers beyond signed 64 bits, which would
+/// silently lose precision.
 ///
 /// # Errors
 /// 400 with what and where.
@@ -38,7 +36,7 @@ pub(super) fn look_over(json: &[u8]) -> Result<(), Problem> {
         };
         if depth > MAX_JSON_DEPTH {
             return Err(Problem::invalid(format!(
-                "The body is nested deeper than {MAX_JSON_DEPTH} levels."
+                "The body is nested more than {MAX_JSON_DEPTH} levels deep."
             )));
         }
     }
@@ -67,8 +65,8 @@ fn end_of_number(json: &[u8], start: usize) -> usize {
     length.map_or(json.len(), |it| start + it)
 }
 
-/// Whether a number is no whole one, or one of 64 bits. What is no number at all fits: whoever
-/// reads the body says so.
+/// Whether a number is not an integer, or fits 64 bits. Anything that is not a number passes: the
+/// parser reports it.
 fn fits(number: &[u8]) -> bool {
     /// As many digits fit whatever they are.
     const ALWAYS: usize = 18;
@@ -85,12 +83,12 @@ fn fits(number: &[u8]) -> bool {
 fn too_large(json: &[u8], number: std::ops::Range<usize>) -> Problem {
     let place = place_of(json, number.start);
     Problem::invalid(format!(
-        "`{place}` is the whole number {}, outside of {} to {}.",
+        "`{place}` is the integer {}, which is out of range ({} to {}).",
         shortened(&json[number]),
         i64::MIN,
         i64::MAX
     ))
-    .hint("send it as text, or as a real, which has a fraction or an exponent: 1e19")
+    .hint("send it as a string, or as a floating-point number such as 1e19")
 }
 
 /// Where in the body something stands: `params[2]`, `statements[0].params.name`.

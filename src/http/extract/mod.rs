@@ -1,4 +1,4 @@
-//! Reads requests strictly: what is not known is an error that names it.
+//! Extractors. They are strict: unknown fields and parameters are errors.
 
 pub(crate) mod answer_form;
 pub(crate) mod fields;
@@ -44,11 +44,11 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Gateway>> for JsonBod
     }
 }
 
-/// A longer body is read on a thread of its own: a megabyte takes several milliseconds, and others
-/// wait for the thread that serves them.
+/// Longer bodies are parsed on another thread: a megabyte takes several milliseconds, which would
+/// block other connections of this thread.
 const READ_HERE_BYTES: usize = 64 << 10;
 
-/// What `read` makes of a body.
+/// Parses a body, on another thread if it is long.
 async fn read_elsewhere_if_long<T: Send + 'static>(
     bytes: Bytes,
     read: impl FnOnce(Bytes) -> Result<T, Problem> + Send + 'static,
@@ -56,7 +56,7 @@ async fn read_elsewhere_if_long<T: Send + 'static>(
     if bytes.len() <= READ_HERE_BYTES {
         return read(bytes);
     }
-    // What is made of it is there beside it, for as long as it is read.
+    // The parsed value exists beside the body while it is built.
     let mut held = Held::default();
     held.grow(bytes.len()).map_err(|_| no_memory())?;
     let read = tokio::task::spawn_blocking(move || {
@@ -89,7 +89,7 @@ impl FromRequest<Arc<Gateway>> for TextBody {
             let text = String::from_utf8(bytes.into());
             text.map(Self).map_err(|error| {
                 let at = error.utf8_error().valid_up_to();
-                Problem::invalid(format!("The body is no UTF-8 from byte {at} on."))
+                Problem::invalid(format!("The body is not valid UTF-8 at byte {at}."))
             })
         };
         read_elsewhere_if_long(bytes, read).await
@@ -108,7 +108,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Gateway>> for StrictQuery<T> {
             .map_err(|rejection: QueryRejection| {
                 let cause = rejection.source().map(ToString::to_string);
                 let cause = cause.unwrap_or_else(|| rejection.body_text());
-                Problem::invalid(format!("The query parameters are wrong: {cause}."))
+                Problem::invalid(format!("Invalid query parameters: {cause}."))
                     .hint("GET /openapi.json lists the parameters of every route")
             })
     }
@@ -158,7 +158,7 @@ pub(super) fn parse_object<T: DeserializeOwned>(
         .is_some_and(|it| *it == b'[')
     {
         return Err(Problem::invalid(
-            "The body is a JSON list; it must be an object.",
+            "The body must be a JSON object, not an array.",
         ));
     }
     look_over(bytes)?;
@@ -169,7 +169,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         Category::Data => {
             let said = in_plain_words(error.to_string());
-            Problem::invalid(format!("The body is not as expected: {said}."))
+            Problem::invalid(format!("Invalid body: {said}."))
         }
         Category::Syntax | Category::Eof | Category::Io => {
             Problem::invalid(format!("The body is not valid JSON: {error}."))
@@ -206,7 +206,7 @@ fn in_plain_words(mut said: String) -> String {
     said
 }
 
-/// Bodies are read as they come: one that is packed would be taken for broken JSON.
+/// Bodies are not decompressed; a compressed one would look like broken JSON.
 fn check_content_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     let encoding = headers.get(header::CONTENT_ENCODING);
     let Some(packed) = encoding.filter(|it| !it.as_bytes().eq_ignore_ascii_case(b"identity"))
@@ -216,9 +216,9 @@ fn check_content_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     let packed = String::from_utf8_lossy(packed.as_bytes());
     Err(Problem::new(
         ErrorCode::UnsupportedMediaType,
-        format!("Bodies of requests are not unpacked, and this one is `{packed}`."),
+        format!("Compressed request bodies are not supported (`Content-Encoding: {packed}`)."),
     )
-    .hint("send it as it is, without `Content-Encoding`"))
+    .hint("send the body uncompressed, without `Content-Encoding`"))
 }
 
 /// A body without a content type is read as JSON, one that says it is something else is not.

@@ -1,4 +1,4 @@
-//! Requests that change something: who asks, on which conditions, and with what body.
+//! Requests that change something: their caller, conditions and body.
 use super::parameters::DryRun;
 use super::{parse_object, read_body};
 use crate::domain::event::recorded::Idempotency;
@@ -22,14 +22,14 @@ const MAX_KEY_LENGTH: usize = 255;
 
 /// A request that changes something, read whole.
 pub(crate) struct Mutation<T> {
-    /// Who asks, and on which conditions.
+    /// The caller and conditions.
     pub(crate) request: CommandRequest,
     /// What is asked.
     pub(crate) body: T,
 }
 
 impl<T> Mutation<T> {
-    /// The same, answered with what would happen where that is asked for.
+    /// Makes it a dry run if `?dry_run=plan` was sent.
     pub(crate) fn or_plan(mut self, dry_run: Option<DryRun>) -> Self {
         self.request.dry_run = dry_run == Some(DryRun::Plan);
         self
@@ -56,8 +56,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for Mutation<T> {
     }
 }
 
-/// The key, with a fingerprint of everything that makes the request what it is: not of `Prefer`,
-/// which only says how to answer.
+/// The key, with a fingerprint of method, path, query and body. `Prefer` is not part of it: it only
+/// says how to answer.
 fn idempotency(parts: &Parts, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
     let Some(value) = parts.headers.get("idempotency-key") else {
         return Ok(None);
@@ -68,7 +68,7 @@ fn idempotency(parts: &Parts, body: &[u8]) -> Result<Option<Idempotency>, Proble
     };
     let key = value.to_str().ok().filter(is_key).ok_or_else(|| {
         Problem::invalid(format!(
-            "`Idempotency-Key` has 1 to {MAX_KEY_LENGTH} printable ASCII characters."
+            "`Idempotency-Key` must be 1 to {MAX_KEY_LENGTH} printable ASCII characters."
         ))
     })?;
     let fingerprint = Sha256::new()
@@ -86,7 +86,7 @@ fn idempotency(parts: &Parts, body: &[u8]) -> Result<Option<Idempotency>, Proble
     }))
 }
 
-/// `If-Match: "e1042"`; `*` asks for nothing that a lookup does not ask anyway.
+/// `If-Match: "e1042"`. `*` only requires that the database exists, which is checked anyway.
 fn if_match(headers: &HeaderMap) -> Result<Option<Sequence>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else {
         return Ok(None);
@@ -100,13 +100,12 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Sequence>, Problem> {
         .and_then(|it| it.strip_suffix('"'))
         .and_then(|it| it.parse().ok());
     number.map(|it| Some(Sequence(it))).ok_or_else(|| {
-        Problem::invalid(format!("`If-Match: {text}` is no `ETag` of a database."))
-            .hint("send the `ETag` as it came, such as \"e1042\" with its quotes")
+        Problem::invalid(format!("`If-Match: {text}` is not a database's `ETag`."))
+            .hint("send the `ETag` exactly as received, including quotes: \"e1042\"")
     })
 }
 
-/// `Prefer: wait=20` (RFC 7240), at most [`LONGEST_WAIT`]. What cannot be read is ignored, as
-/// preferences are.
+/// `Prefer: wait=20` (RFC 7240), at most [`LONGEST_WAIT`]. Invalid preferences are ignored.
 fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     let texts = headers.get_all("prefer").into_iter();
     let mut preferences = texts

@@ -1,4 +1,4 @@
-//! What a client likes best of what can be given: `Accept`, `Accept-Encoding` and their weights.
+//! Content negotiation: `Accept`, `Accept-Encoding` and their q-values.
 use axum::http::{HeaderMap, HeaderName};
 
 /// One word of a list with weights (RFC 9110, 12.4.2).
@@ -29,7 +29,7 @@ fn wish(text: &str) -> Option<Wish<'_>> {
     })
 }
 
-/// What is no weight is as none: who sends it wants something.
+/// An invalid q-value counts as 1.
 fn permille(text: &str) -> u16 {
     match text.trim().parse::<f32>() {
         Ok(it) if (0.0..=1.0).contains(&it) => (it * 1000.0) as u16,
@@ -37,7 +37,7 @@ fn permille(text: &str) -> u16 {
     }
 }
 
-/// How much a media type is wished for; of two the larger is liked better.
+/// The preference for a media type; larger is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Liking {
     weight: u16,
@@ -46,8 +46,7 @@ pub(crate) struct Liking {
     place: u16,
 }
 
-/// How much a media type is wished for; as the plainest wish for it says. `None` when there is
-/// none, or it is refused.
+/// The preference for a media type, by its most specific match. `None` when it is not acceptable.
 pub(crate) fn liking<'h>(
     wishes: impl Iterator<Item = Wish<'h>>,
     media_type: &str,

@@ -15,7 +15,7 @@ const DEFAULT_PAGE: usize = 50;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReadParameters {
-    /// Answer once the log has reached this sequence.
+    /// Wait until the event log has reached this sequence number, then answer.
     min_sequence: Option<SequenceNumber>,
 }
 
@@ -30,7 +30,7 @@ impl ReadParameters {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CommandParameters {
-    /// `plan` to see what would happen instead.
+    /// `plan`: show what would happen, without doing it.
     #[param(inline)]
     pub(crate) dry_run: Option<DryRun>,
 }
@@ -62,7 +62,7 @@ impl Paging {
         let limit = limit.unwrap_or(DEFAULT_PAGE);
         if !(1..=MAX_PAGE).contains(&limit) {
             return Err(Problem::invalid(format!(
-                "`limit` is 1 to {MAX_PAGE}; {limit} is outside."
+                "`limit` must be 1 to {MAX_PAGE}, not {limit}."
             )));
         }
         // `cursor=` is how some clients ask for the first page.
@@ -85,15 +85,15 @@ macro_rules! list_parameters {
         #[into_params(parameter_in = Query)]
         pub(crate) struct $name {
             $($own)*
-            /// Most rows of the page: 1 to 1000, else 50.
+            /// Maximum rows per page: 1 to 1000; default 50.
             #[param(minimum = 1, maximum = 1000)]
             limit: Option<usize>,
-            /// The `next_cursor` of the page before.
+            /// `next_cursor` of the previous page.
             cursor: Option<String>,
-            /// `asc` for the oldest first, `desc` for the newest.
+            /// `asc`: oldest first; `desc`: newest first.
             #[param(inline)]
             order: Option<$crate::http::extract::words::Direction>,
-            /// Answer once the log has reached this sequence.
+            /// Wait until the event log has reached this sequence number, then answer.
             min_sequence: Option<$crate::http::extract::fields::SequenceNumber>,
             $($($behind)*)?
         }

@@ -43,9 +43,7 @@ fn value(parts: &Parts, place: usize) -> Result<String, Problem> {
         Problem::internal("a handler asked for a part that its path does not have")
     })?;
     let decoded = percent_encoding::percent_decode_str(value).decode_utf8();
-    decoded.map(Into::into).map_err(|_| {
-        Problem::invalid(format!(
-            "`{value}` in the path is no UTF-8 once it is decoded."
-        ))
-    })
+    decoded
+        .map(Into::into)
+        .map_err(|_| Problem::invalid(format!("`{value}` in the path is not valid UTF-8.")))
 }

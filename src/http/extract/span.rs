@@ -21,7 +21,7 @@ impl Visitor<'_> for SpanVisitor {
     type Value = Span;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a duration such as \"30s\", \"2h\" or a whole number of seconds")
+        f.write_str("a duration such as \"30s\", \"2h\" or an integer number of seconds")
     }
 
     /// JSON knows one kind of number: 90.0 is 90.

@@ -17,11 +17,11 @@ macro_rules! sql_body {
             $(#[$meta])*
             $name {
                 $($own)*
-                /// Refuse the statement if it would change something.
+                /// Reject statements that would change data.
                 #[serde(default)]
                 readonly: bool,
-                /// Most bytes of the answer; 4 MiB when not given, at most 64 MiB. A larger one is
-                /// refused.
+                /// Maximum size of the response in bytes: default 4 MiB, at most 64 MiB. Larger
+                /// results are rejected.
                 #[serde(default, deserialize_with = "fields::whole")]
                 #[schema(minimum = 1, maximum = 67_108_864)]
                 max_bytes: Option<u64>,
@@ -46,19 +46,19 @@ macro_rules! sql_body {
         #[serde(deny_unknown_fields)]
         pub(crate) struct $name {
             $($own)*
-            /// Most milliseconds that it may take; 5,000 when not given, at most 60,000.
+            /// Time limit in milliseconds, for all statements together: default 5,000, at most 60,000.
             #[serde(default, deserialize_with = "fields::whole")]
             #[schema(minimum = 1, maximum = 60_000)]
             timeout_ms: Option<u64>,
-            /// Rows after which the answer ends and says `truncated`. When not given, a result of
-            /// more than 10,000 rows is refused.
+            /// Truncate each result after this many rows and set `truncated`. Default: results of
+            /// more than 10,000 rows are rejected.
             #[serde(default, deserialize_with = "fields::whole")]
             #[schema(minimum = 1, maximum = 100_000)]
             max_rows: Option<u64>,
-            /// How integers beyond ±(2^53 − 1) are written.
+            /// How integers beyond ±(2^53 − 1) are encoded.
             #[serde(default)]
             int64: crate::http::extract::words::Int64Word,
-            /// Rows as lists or as objects.
+            /// Encode rows as arrays or as objects.
             #[serde(default)]
             shape: crate::http::extract::words::ShapeWord,
         }
@@ -78,12 +78,12 @@ macro_rules! sql_body {
 }
 
 sql_body! {
-    /// One statement, and how its answer is to look.
+    /// One SQL statement with its options.
     QueryBody {
         /// One SQL statement.
         #[schema(example = "SELECT name FROM customers WHERE id = ?1")]
         sql: String,
-        /// Values for its parameters: a list, or an object by name.
+        /// Parameter values: an array, or an object by name.
         #[serde(default)]
         #[schema(schema_with = schemas::parameters, example = json!([7]))]
         params: Params,
@@ -92,12 +92,12 @@ sql_body! {
 }
 
 sql_body! {
-    /// Statements that run in order, and how their answers are to look.
+    /// SQL statements that run in order, with their options.
     BatchBody {
-        /// At most 1,000.
+        /// At most 1,000 statements.
         #[schema(max_items = 1000)]
         statements: Vec<StatementBody>,
-        /// What keeps them together.
+        /// How the statements are grouped into transactions.
         #[serde(default)]
         transaction: BatchWord,
     }
@@ -105,12 +105,12 @@ sql_body! {
 }
 
 sql_body! {
-    /// A question to the history.
+    /// A SQL query on the event history.
     AuditQuery {
-        /// One SQL statement that reads.
+        /// One read-only SQL statement.
         #[schema(example = "SELECT actor, count(*) FROM events GROUP BY actor")]
         sql: String,
-        /// Values for its parameters: a list, or an object by name.
+        /// Parameter values: an array, or an object by name.
         #[serde(default)]
         #[schema(schema_with = schemas::parameters, example = json!([]))]
         params: Params,
@@ -125,7 +125,7 @@ struct StatementBody {
     /// One SQL statement.
     #[schema(example = "INSERT INTO customers (name) VALUES (?1)")]
     sql: String,
-    /// Values for its parameters: a list, or an object by name.
+    /// Parameter values: an array, or an object by name.
     #[serde(default)]
     #[schema(schema_with = schemas::parameters, example = json!(["Ann"]))]
     params: Params,
@@ -136,7 +136,7 @@ struct StatementBody {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ScriptParameters {
-    /// Most milliseconds that all of it may take; 5,000 when not given, at most 60,000.
+    /// Time limit in milliseconds for the whole script: default 5,000, at most 60,000.
     #[param(minimum = 1, maximum = 60_000)]
     timeout_ms: Option<u64>,
 }

@@ -35,15 +35,15 @@ macro_rules! words {
 }
 
 words! {
-    /// Which way a list runs.
+    /// Sort order.
     Direction => Order {
-        /// The oldest first.
+        /// Oldest first.
         Asc => Ascending,
-        /// The newest first.
+        /// Newest first.
         Desc => Descending,
     }
 
-    /// What an answer to a statement is written in.
+    /// Response format of SQL results.
     FormatWord => Format {
         Json => Json,
         Ndjson => Ndjson,
@@ -60,24 +60,24 @@ words! {
         Objects => Objects,
     }
 
-    /// What keeps the statements of a batch together.
+    /// How the statements of a batch are grouped into transactions.
     BatchWord => BatchMode {
-        /// One transaction, which waits for its turn to write before it begins.
+        /// One transaction that takes the write lock at its start.
         Immediate => Immediate,
-        /// One transaction, which waits for its turn only if it writes.
+        /// One transaction that takes the write lock at its first write.
         Deferred => Deferred,
-        /// Nothing: each statement is kept or not by itself; the first that fails is the last.
+        /// No transaction: each statement commits by itself; execution stops at the first failure.
         None => None,
     }
 
-    /// What a transaction holds.
+    /// Transaction mode.
     ModeWord => TransactionMode {
-        /// The place of the one writer, from its start: other writes wait.
+        /// Holds the write lock from the start; other writers wait.
         Immediate => Immediate,
-        /// Nothing until its first statement, the place of the writer from its first write on. That
-        /// is refused when others have changed what it has read.
+        /// Takes a snapshot at the first statement and the write lock at the first write. The write
+        /// fails if others have changed the database since the snapshot.
         Deferred => Deferred,
-        /// What was there when it began; writers do not wait for it.
+        /// Reads a snapshot; does not block writers.
         Readonly => ReadOnly,
     }
 }

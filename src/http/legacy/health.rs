@@ -1,4 +1,4 @@
-//! Whether the forge is well, in the original's words.
+//! Health in the legacy API's words.
 use super::machine;
 use crate::clock::timestamp::Timestamp;
 use crate::http::Gateway;

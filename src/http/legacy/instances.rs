@@ -5,8 +5,8 @@ use crate::domain::state::State;
 use crate::http::response::error::{ErrorCode, Problem};
 use std::sync::Arc;
 
-/// The living database of this name, whose time is not over. Ids and the trash are not known to
-/// clients of the original.
+/// The database of this name, if it is neither deleted nor expired. The legacy API knows neither ids
+/// nor the trash.
 pub(super) fn find_living<'a>(
     state: &'a State,
     name: &str,

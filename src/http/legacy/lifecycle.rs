@@ -1,6 +1,6 @@
 //! Spawn, prune and delete: create or start, stop, and move to the trash.
 //!
-//! The original did these while its client waited; here they are jobs, which the client waits for.
+//! The legacy API is synchronous: the request waits for the job.
 use super::instances::{find_living, is_running, not_running, worker_of};
 use crate::clock::Deadline;
 use crate::clock::timestamp::Timestamp;
@@ -64,7 +64,7 @@ struct Deleted {
     container_removed: bool,
     /// Whether its rows are gone: not while it is in the trash.
     file_removed: bool,
-    /// When the trash lets go of it.
+    /// When it is permanently deleted.
     #[schema(value_type = Option<String>)]
     purge_at: Option<Timestamp>,
 }
@@ -100,7 +100,7 @@ pub(in crate::http) async fn spawn_database(
             }
             Wanted::Command(command) => match gateway.ask_to_run(&mutation, command).await {
                 Ok(job) => return gateway.spawned_by(job, &name, deadline).await,
-                // Somebody else asked for the same first: their job is waited for.
+                // Created concurrently by another request: wait for its job.
                 Err(problem) if problem.code() == ErrorCode::DatabaseExists => Err(problem),
                 Err(problem) => return Err(problem),
             },
@@ -314,7 +314,7 @@ fn spawned(
     reply::json(status, &spawned)
 }
 
-/// A database as the original's clients expect it: everything by default.
+/// A database with default settings, as clients of the legacy API expect.
 fn create(name: &DatabaseName) -> Command {
     Command::CreateDatabase(CreateDatabase {
         name: Some(name.clone()),

@@ -1,6 +1,6 @@
-//! The original's routes, in the shapes and words that its clients know.
+//! The legacy API, with the shapes and messages that its clients know.
 //!
-//! What those clients call an instance is a running database here: one that answers SQL.
+//! An instance of the legacy API is a running database: one that answers SQL.
 mod health;
 mod instances;
 mod lifecycle;
@@ -12,7 +12,7 @@ mod statistics;
 
 use super::routing::{Group, group};
 
-/// Commands, and questions about what came of them.
+/// Routes of the control plane.
 pub(super) fn control_routes() -> Group {
     group![
         lifecycle::spawn_database,
@@ -24,7 +24,7 @@ pub(super) fn control_routes() -> Group {
     ]
 }
 
-/// Numbers, and what is in databases.
+/// Routes of statistics and data.
 pub(super) fn data_routes() -> Group {
     group![
         statistics::show_gateway_statistics,

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// One statement. Fields that are not known are ignored, as the original did.
+/// One SQL statement. Unknown fields are ignored.
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct OriginalQuery {
     /// One SQL statement.
@@ -42,7 +42,7 @@ pub(in crate::http) struct OriginalAnswer {
 
 /// Run one statement
 #[utoipa::path(post, path = "/api/db/{db}/query", tag = "original",
-    params(("db" = String, Path, description = "A name or an id")),
+    params(("db" = String, Path, description = "Name or id")),
     request_body = OriginalQuery,
     responses((status = 200, body = OriginalAnswer)))]
 pub(in crate::http) async fn run_original_query(

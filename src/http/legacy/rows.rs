@@ -1,4 +1,4 @@
-//! Tables and rows, in the original's shapes.
+//! Tables and rows in the legacy API's shapes.
 use super::query::OriginalAnswer;
 use crate::clock::Stopwatch;
 use crate::data::Format;
@@ -73,7 +73,7 @@ struct RowsInserted {
 
 /// Make a table
 #[utoipa::path(post, path = "/api/db/{db}/tables", tag = "original",
-    params(("db" = String, Path, description = "A name or an id")),
+    params(("db" = String, Path, description = "Name or id")),
     request_body = TableBody,
     responses((status = 201, body = TableCreated)))]
 pub(in crate::http) async fn create_original_table(
@@ -91,7 +91,7 @@ pub(in crate::http) async fn create_original_table(
 
 /// Insert rows
 #[utoipa::path(post, path = "/api/db/{db}/tables/{table}/rows", tag = "original",
-    params(("db" = String, Path, description = "A name or an id"),
+    params(("db" = String, Path, description = "Name or id"),
         ("table" = String, Path, description = "Its name")),
     request_body = InsertBody,
     responses((status = 201, body = RowsInserted)))]
@@ -122,7 +122,7 @@ pub(in crate::http) async fn insert_original_rows(
 ///
 /// Every other parameter is a column with the value that it must have: `?age=24`.
 #[utoipa::path(get, path = "/api/db/{db}/tables/{table}/rows", tag = "original",
-    params(("db" = String, Path, description = "A name or an id"),
+    params(("db" = String, Path, description = "Name or id"),
         ("table" = String, Path, description = "Its name"),
         ("limit" = Option<u64>, Query, description = "Most rows"),
         ("offset" = Option<u64>, Query, description = "Rows to leave out first")),

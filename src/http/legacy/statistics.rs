@@ -1,4 +1,4 @@
-//! Numbers in the original's shapes: counted since the start, or measured now.
+//! Statistics in the legacy API's shapes.
 use super::machine;
 use super::machine::{Usage, percent};
 use crate::clock::timestamp::Timestamp;

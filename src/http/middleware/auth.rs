@@ -10,16 +10,16 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
-/// The header that clients of the original send.
+/// The header that clients of the legacy API send.
 const API_KEY: &str = "x-api-key";
 
-/// Who sent a request that [`identify`] has let through.
+/// The caller of a request that [`identify`] has accepted.
 ///
 /// # Errors
-/// When it has not: a route that is open asks for what only the others know.
+/// When the route is open, and nothing identified its caller.
 pub(crate) fn caller_of(parts: &Parts) -> Result<Caller, Problem> {
     let caller = parts.extensions.get().cloned();
-    caller.ok_or_else(|| Problem::internal("an open route asked who its caller is"))
+    caller.ok_or_else(|| Problem::internal("an open route asked for its caller"))
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -30,17 +30,16 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Finds out who sends a request.
+/// Authenticates a request.
 ///
 /// # Errors
-/// When it carries no token that is accepted.
+/// When it carries no accepted token.
 pub(crate) fn identify(
     service: &Service,
     headers: &HeaderMap,
     request: RequestId,
 ) -> Result<Caller, Problem> {
-    let secret =
-        secret(headers).ok_or_else(|| Problem::unauthenticated("This route needs a token."))?;
+    let secret = secret(headers).ok_or_else(|| Problem::unauthenticated("A token is required."))?;
     Ok(service.authenticate(secret, request)?)
 }
 

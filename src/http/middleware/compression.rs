@@ -1,4 +1,4 @@
-//! Large answers are compressed for whoever asks for it.
+//! Compresses large responses when the client asks for it.
 use crate::http::extract::negotiation::wishes;
 use crate::shares::Held;
 use async_compression::Level;
@@ -15,25 +15,23 @@ use tokio_util::io::{ReaderStream, StreamReader};
 /// How an answer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Encoding {
-    /// Any client reads it.
+    /// Supported by every client.
     Gzip,
     /// Twice as fast, and smaller.
     Zstd,
 }
 
-/// Answers smaller than this are sent as they are: they fit into two packets, and a millisecond is
-/// long for them.
+/// Smaller responses are not compressed: they fit into two packets anyway.
 const SMALLEST_BYTES: u64 = 2 << 10;
 
-/// The quick end: bytes that are saved must not cost more time than they would on the wire.
+/// Fastest level: compressing must not take longer than sending the bytes it saves.
 const LEVEL: Level = Level::Precise(1);
 
 /// Compressed bytes that are made at a time, on a thread that serves others too: some 100 µs.
 const STEP_BYTES: usize = 8 << 10;
 
 impl Encoding {
-    /// What a client likes best; `None` when it asks for none of these, or likes none at all
-    /// better.
+    /// The client's preferred encoding; `None` when it accepts neither, or prefers none.
     pub(crate) fn wanted(headers: &HeaderMap) -> Option<Self> {
         // Most requests of programs have no such header, and small answers are fast.
         if !headers.contains_key(header::ACCEPT_ENCODING) {
@@ -68,8 +66,8 @@ impl Encoding {
     }
 }
 
-/// Compresses an answer that is large enough, or of which nobody knows how large it will be. Where
-/// there is no memory for that, it is sent as it is.
+/// Compresses a response that is large enough, or whose size is unknown. Without memory for the
+/// encoder it is sent uncompressed.
 pub(crate) fn compress(mut response: Response, wanted: Option<Encoding>) -> Response {
     if !is_worth_it(&response) {
         return response;

@@ -30,12 +30,12 @@ pub struct Dispatcher {
     gateway: Arc<Gateway>,
     routes: Arc<RouteTable>,
     documents: Arc<PackedDocuments>,
-    /// The forge's main runtime.
+    /// The main tokio runtime.
     tokio: Handle,
 }
 
 impl Dispatcher {
-    /// Every route of the API, over one gateway. Made in the forge's main runtime.
+    /// Every route of the API. Created within the main tokio runtime.
     #[must_use]
     pub fn new(gateway: &Arc<Gateway>) -> Self {
         Self {
@@ -46,12 +46,12 @@ impl Dispatcher {
         }
     }
 
-    /// Answers one request that came from this program itself.
+    /// Answers a request from this program itself.
     pub async fn answer(&self, request: Request) -> Response {
         self.answer_to(None, request).await
     }
 
-    /// Answers one request of a connection, which is busy meanwhile.
+    /// Answers a request of a connection, which counts as busy meanwhile.
     pub(crate) async fn answer_on(&self, connection: &Connection, request: Request) -> Response {
         if connection.begins() {
             tokio::task::yield_now().await;
@@ -62,7 +62,7 @@ impl Dispatcher {
         response
     }
 
-    /// Answers one request that may have come on a connection; a problem is an answer as well.
+    /// Answers a request; errors are answers too.
     async fn answer_to(&self, connection: Option<&Connection>, request: Request) -> Response {
         let gateway = &*self.gateway;
         let peer = connection.map(Connection::address);
@@ -78,7 +78,7 @@ impl Dispatcher {
         }
     }
 
-    /// Lets a request go on to its route.
+    /// Authenticates and admits a request, then passes it to its route.
     async fn admit(
         &self,
         route: &Route,
@@ -135,7 +135,7 @@ impl Dispatcher {
             .flatten();
         let work = async |request| {
             let response = self.go_on(route, values, request).await;
-            // What was waited for is not told to a token that has ended meanwhile.
+            // A token that ended during the wait does not get the response.
             match asker.filter(|_| pass.has_waited()) {
                 Some(asker) if !gateway.service.accepts(&asker) => token_ended().into_response(),
                 _ => compress(response, encoding),
@@ -177,7 +177,7 @@ impl Dispatcher {
                     Ok(response) => response,
                     Err(ended) => match ended.try_into_panic() {
                         Ok(panic) => std::panic::resume_unwind(panic),
-                        Err(_) => Problem::internal("the forge stops").into_response(),
+                        Err(_) => Problem::internal("the gateway is shutting down").into_response(),
                     },
                 }
             }

@@ -1,4 +1,4 @@
-//! What every request passes before its route: trace, authentication, admission, compression.
+//! What every request passes before its route: tracing, authentication, admission, compression.
 pub(crate) mod admission;
 pub(crate) mod auth;
 pub(crate) mod compression;

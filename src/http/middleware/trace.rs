@@ -1,4 +1,4 @@
-//! Around every request: its id, its span, its time, its count, and problems written out.
+//! Request id, tracing span, metrics and error responses, around every request.
 use crate::clock::{Milliseconds, Stopwatch};
 use crate::domain::ids::RequestId;
 use crate::http::Gateway;
@@ -23,7 +23,7 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
      base-uri 'none'; object-src 'none'; frame-ancestors 'none'",
 );
 
-/// Answers a request by `answer`, which it gives the request with its id.
+/// Answers a request through `answer`.
 pub(super) async fn observe<F: Future<Output = Response>>(
     gateway: &Gateway,
     route: &str,
@@ -34,7 +34,7 @@ pub(super) async fn observe<F: Future<Output = Response>>(
     let stopwatch = Stopwatch::start();
     let id = taken_id(request.headers()).unwrap_or_else(|| gateway.service.control.fresh_request());
     let method = request.method().clone();
-    // Made only when somebody reads traces so closely: it costs a point read 5 % of its time.
+    // A debug span: created for every request, it would cost a point read 5 % of its time.
     let span = tracing::debug_span!(
         "request",
         request.id = %id,
@@ -74,7 +74,7 @@ pub(super) async fn observe<F: Future<Output = Response>>(
             error.code = code.map(ErrorCode::as_str),
             duration_ms,
             cause,
-            "a request met a fault"
+            "internal error"
         );
     }
     tracing::debug!(
@@ -87,7 +87,7 @@ pub(super) async fn observe<F: Future<Output = Response>>(
     response
 }
 
-/// No browser takes an answer for what it does not say it is, or lets a page load what is not ours.
+/// Security headers: no MIME sniffing, and no foreign content in pages.
 fn fence_in_browsers(headers: &mut HeaderMap) {
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
@@ -99,7 +99,7 @@ fn fence_in_browsers(headers: &mut HeaderMap) {
     }
 }
 
-/// The answer to a request whose handler panicked: a bug, which must not take others with it.
+/// The response to a request whose handler panicked.
 fn after_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
     let message = payload
         .downcast_ref::<String>()

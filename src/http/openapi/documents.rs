@@ -1,4 +1,4 @@
-//! What explains the API: its description, its pages, the greeting.
+//! The OpenAPI document, Swagger UI, error pages and the greeting.
 use crate::http::extract::{NoParameters, PathParts, StrictQuery};
 use crate::http::response::error::{ErrorCode, Problem, ProblemBody};
 use crate::http::response::reply;
@@ -23,20 +23,20 @@ pub(crate) const PATHS: [&str; 4] = [OPENAPI, "/docs", "/docs/", "/docs/{*rest}"
 #[openapi(
     info(
         title = "Praetorian DB-Forge",
-        description = "Databases on call, on your own machine. Lifecycle calls answer with a job; \
-                       SQL answers at once. Every problem is `application/problem+json`.",
+        description = "SQLite databases on demand, on your own machine. Lifecycle calls return a job; \
+                       SQL returns its result. Errors are `application/problem+json`.",
     ),
     components(schemas(ProblemBody)),
     security(("bearer" = []), ("api_key" = [])),
     modifiers(&TokenSchemes),
     tags(
-        (name = "databases", description = "Create, look at, change and delete databases"),
-        (name = "jobs", description = "Slow work, followed and cancelled"),
-        (name = "history", description = "Everything that happened, and what is true now"),
-        (name = "tokens", description = "Who may do what"),
-        (name = "sql", description = "Statements on ready databases"),
-        (name = "original", description = "The routes of the original, unchanged"),
-        (name = "health", description = "Whether the forge is well"),
+        (name = "databases", description = "Create, inspect, change and delete databases"),
+        (name = "jobs", description = "Follow, cancel and retry background jobs"),
+        (name = "history", description = "Event history, current and past state"),
+        (name = "tokens", description = "API tokens and their permissions"),
+        (name = "sql", description = "Run SQL"),
+        (name = "original", description = "The legacy API, unchanged"),
+        (name = "health", description = "Health, readiness and metrics"),
     )
 )]
 struct Base;
@@ -78,7 +78,7 @@ struct Greeting {
     message: &'static str,
 }
 
-/// The greeting
+/// Show a greeting
 #[utoipa::path(get, path = "/", tag = "health", security(()),
     responses((status = 200, body = Greeting)))]
 pub(crate) async fn greet(_: StrictQuery<NoParameters>) -> Response {
@@ -86,9 +86,9 @@ pub(crate) async fn greet(_: StrictQuery<NoParameters>) -> Response {
     reply::json(StatusCode::OK, &Greeting { message })
 }
 
-/// What a problem's code means
+/// Explain an error code
 #[utoipa::path(get, path = "/problems/{code}", tag = "health", security(()),
-    params(("code" = String, Path, description = "As in a problem's `type`")),
+    params(("code" = String, Path, description = "Error code, as in an error's `type`")),
     responses((status = 200, body = String, content_type = "text/html")))]
 pub(crate) async fn show_problem(
     PathParts(code): PathParts<String>,
@@ -97,13 +97,13 @@ pub(crate) async fn show_problem(
     let word = code.replace('-', "_");
     let code = ErrorCode::ALL.iter().find(|it| it.as_str() == word);
     let code = code.ok_or_else(|| {
-        let detail = format!("No problem has the code `{word}`.");
+        let detail = format!("Unknown error code `{word}`.");
         Problem::new(ErrorCode::RouteNotFound, detail).hint("GET /openapi.json describes the API")
     })?;
     let later = if code.is_retryable() {
-        "The same request may work later."
+        "Retrying the same request may succeed."
     } else {
-        "The same request will not work later by itself."
+        "Retrying the same request will not help."
     };
     Ok(Html(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\
@@ -125,9 +125,9 @@ fn escape(text: &str) -> String {
 pub(crate) fn no_route(request: &axum::extract::Request) -> Problem {
     Problem::new(
         ErrorCode::RouteNotFound,
-        format!("Nothing is served at `{}`.", request.uri().path()),
+        format!("No route matches `{}`.", request.uri().path()),
     )
-    .hint("GET /docs shows every route")
+    .hint("GET /docs lists every route")
 }
 
 /// Something is at this path, for other methods: the `Allow` header has them.
@@ -135,10 +135,10 @@ pub(crate) fn no_method(request: &axum::extract::Request) -> Problem {
     Problem::new(
         ErrorCode::MethodNotAllowed,
         format!(
-            "`{}` does not take the method {}.",
+            "`{}` does not support the method {}.",
             request.uri().path(),
             request.method()
         ),
     )
-    .hint("the `Allow` header lists the methods it takes")
+    .hint("the `Allow` header lists the supported methods")
 }

@@ -1,4 +1,4 @@
-//! What the API's description says of every route alike, so that no route has to say it.
+//! The OpenAPI document: what holds for every route is added here.
 
 pub(crate) mod documents;
 pub(crate) mod packed_documents;
@@ -62,7 +62,7 @@ fn describe_problems(operation: &mut Operation) {
         .schema(Some(Ref::from_schema_name("Problem")))
         .build();
     let response = ResponseBuilder::new()
-        .description("A problem; `code` says which, `GET /problems/{code}` what to do")
+        .description("An error; `GET /problems/{code}` explains its `code`")
         .content("application/problem+json", problem)
         .build();
     let responses = &mut operation.responses.responses;
@@ -165,8 +165,8 @@ fn server_sent_event() -> Schema {
             .description(Some(description))
     };
     ObjectBuilder::new()
-        .property("id", text("The event's sequence"))
-        .property("event", text("Its kind"))
+        .property("id", text("Sequence number of the event"))
+        .property("event", text("Kind of event"))
         .property("data", text("The event as JSON"))
         .required("id")
         .required("event")

@@ -1,7 +1,7 @@
-//! The documents that anyone may ask for, compressed once.
+//! Public documents, compressed once and cached.
 //!
-//! Who has no token must not be able to make the gateway compress, which takes a megabyte for each
-//! answer that is not read.
+//! Clients without a token must not make the gateway compress: each unread response would hold a
+//! megabyte.
 use crate::http::Problem;
 use crate::http::middleware::compression::{Encoding, compress};
 use axum::body::{Body, HttpBody as _};
@@ -31,7 +31,7 @@ impl PackedDocuments {
             return compress(response, None);
         };
         let key = (path.to_owned(), encoding);
-        // One at a time: those who come meanwhile find it done.
+        // One at a time: concurrent requests find the cached result.
         let mut packed = self.0.lock().await;
         if let Some((headers, bytes)) = packed.get(&key) {
             return (headers.clone(), bytes.clone()).into_response();

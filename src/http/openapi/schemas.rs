@@ -1,6 +1,6 @@
-//! What the description says about values in requests: words, patterns, bounds.
+//! OpenAPI schemas of values in requests: enums, patterns, limits.
 //!
-//! The rooms below check them; what no pattern can hold is theirs alone.
+//! The domain checks the values; this only describes them.
 use crate::data::MAX_PARAMETERS;
 use crate::domain::database::DatabaseState;
 use crate::domain::event::EventKind;
@@ -13,7 +13,7 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{RefOr, Schema};
 
-/// No log is longer: the description's integers have 64 bits with their sign.
+/// Integers in OpenAPI are signed 64 bits.
 pub(crate) const LARGEST_SEQUENCE: u64 = i64::MAX.unsigned_abs();
 
 // --- words --------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-//! Errors as HTTP tells them; this file alone knows status codes.
+//! Error codes and their HTTP statuses. No other file knows status codes of errors.
 //!
-//! A handler returns a [`Problem`]; `observe.rs` writes it as `application/problem+json` with the
-//! request's id. The cause of a problem goes to the trace, once, where the problem is made.
+//! A handler returns a [`Problem`]; `middleware/trace.rs` writes it as `application/problem+json`
+//! with the request id. Its cause is logged there once.
 use crate::http::middleware::admission::share::Share;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 /// may work later.
 macro_rules! error_codes {
     ($($(#[doc = $meaning:literal])+ $name:ident $word:literal $status:literal $title:literal $later:ident;)*) => {
-        /// What sort of problem it is. Closed: clients match on the words.
+        /// Error code. Closed: clients match on the words.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum ErrorCode {
             $($(#[doc = $meaning])+ $name,)*
@@ -49,132 +49,132 @@ struct Entry {
 }
 
 error_codes! {
-    /// The path, a header, a query parameter or the body breaks a rule. `detail` names the part
-    /// and where it stands.
+    /// The path, a header, a query parameter or the body is invalid. `detail` says which part.
     InvalidRequest "invalid_request" 400 "Invalid request" final;
-    /// SQLite did not accept the statement, or it failed while it ran.
+    /// SQLite rejected the statement, or it failed while running.
     SqlError "sql_error" 400 "SQL error" final;
     /// A filter uses an operator that does not exist. Plain equality is written `eq.24`.
     UnknownFilterOperator "unknown_filter_operator" 400 "Unknown filter operator" final;
-    /// No token was sent, or one that is not accepted. Send `Authorization: Bearer dbf_…` or
+    /// The token is missing or not accepted. Send `Authorization: Bearer dbf_…` or
     /// `X-API-Key: dbf_…`.
     Unauthenticated "unauthenticated" 401 "Not authenticated" final;
-    /// The token is accepted, but its scopes or its database patterns do not allow this.
+    /// The token's scopes or database patterns do not allow this request.
     InsufficientScope "insufficient_scope" 403 "Insufficient scope" final;
-    /// The statement is valid SQL that no client may run here, such as ATTACH.
+    /// The statement is valid SQL that is not allowed here, such as ATTACH.
     StatementNotAllowed "statement_not_allowed" 403 "Statement not allowed" final;
-    /// The statement changes something, and the request or its token is read-only.
+    /// The statement would change data, but the request or its token is read-only.
     ReadOnly "read_only" 403 "Read only" final;
-    /// There is no database of that name or id.
+    /// No database has that name or id.
     DatabaseNotFound "database_not_found" 404 "Database not found" final;
     /// The database has no such table.
     TableNotFound "table_not_found" 404 "Table not found" final;
     /// The table has no such row.
     RowNotFound "row_not_found" 404 "Row not found" final;
-    /// This token has begun no transaction of that id on that database.
+    /// This token has no transaction with that id on that database.
     TransactionNotFound "transaction_not_found" 404 "Transaction not found" final;
-    /// There is no job of that id.
+    /// No job has that id.
     JobNotFound "job_not_found" 404 "Job not found" final;
-    /// There is no event at that sequence.
+    /// No event has that sequence number.
     EventNotFound "event_not_found" 404 "Event not found" final;
-    /// There is no accepted token of that id.
+    /// No active token has that id.
     TokenNotFound "token_not_found" 404 "Token not found" final;
-    /// There is no worker of that id in quarantine.
+    /// No quarantined worker has that id.
     WorkerNotFound "worker_not_found" 404 "Worker not found" final;
-    /// The reconciler has found no such folder that belongs to no database.
+    /// The reconciler has not reported an orphaned folder of that name.
     FolderNotFound "folder_not_found" 404 "Folder not found" final;
-    /// There is no schedule of that name or id.
+    /// No schedule has that name or id.
     ScheduleNotFound "schedule_not_found" 404 "Schedule not found" final;
-    /// There is no stored plan of that id, or it is forgotten: plans are kept for a day.
+    /// No stored plan has that id. Plans are kept for one day.
     PlanNotFound "plan_not_found" 404 "Plan not found" final;
-    /// There is no webhook of that id.
+    /// No webhook has that id.
     WebhookNotFound "webhook_not_found" 404 "Webhook not found" final;
-    /// Nothing is served at this path. `/docs` shows every route.
+    /// No route matches this path. `/docs` lists every route.
     RouteNotFound "route_not_found" 404 "Route not found" final;
-    /// The path exists, but not for this method. The `Allow` header lists those that do.
+    /// The path does not support this method. The `Allow` header lists those it supports.
     MethodNotAllowed "method_not_allowed" 405 "Method not allowed" final;
-    /// The answer can be sent in none of the types that `Accept` names. `hint` says in which it can.
+    /// The response is not available in any type that `Accept` lists. `hint` lists the types.
     NotAcceptable "not_acceptable" 406 "Not acceptable" final;
-    /// The body did not arrive in time.
+    /// The request body did not arrive in time.
     RequestTimeout "request_timeout" 408 "Request timeout" retry;
-    /// A living database has the name. Names that differ in case only are the same.
+    /// A database already has this name. Names are not case-sensitive.
     DatabaseExists "database_exists" 409 "Database exists" final;
-    /// The database is being created, or stopped. Follow its job, or start it.
+    /// The database is being created or is stopped. Wait for its job, or start it.
     DatabaseNotReady "database_not_ready" 409 "Database not ready" retry;
-    /// The database is protected. Send PATCH with `{"protect":false}` first.
+    /// The database is protected from deletion. Send PATCH with `{"protect":false}` first.
     DatabaseProtected "database_protected" 409 "Database protected" final;
-    /// A job on the database is stuck; until a person has looked, nothing else can be done to it.
+    /// A job on the database is stuck. Retry the job; other commands are blocked until it ends.
     DatabaseStuck "database_stuck" 409 "Database stuck" final;
-    /// A job could not have the database's files, because statements did not let go of them.
+    /// A job could not get exclusive access to the database: SQL statements are still running.
     DatabaseBusy "database_busy" 409 "Database busy" retry;
-    /// The database or job is in a state that does not allow the command.
+    /// The command is not allowed in the current state of the database or job.
     WrongState "wrong_state" 409 "Wrong state" final;
-    /// Somebody cancelled the job; what it had done was undone.
+    /// The job was cancelled and rolled back.
     JobCancelled "job_cancelled" 409 "Job cancelled" final;
-    /// A token of that name is accepted already.
+    /// An active token already has this name.
     TokenExists "token_exists" 409 "Token exists" final;
-    /// A schedule has the name.
+    /// A schedule already has this name.
     ScheduleExists "schedule_exists" 409 "Schedule exists" final;
-    /// A row breaks a UNIQUE, CHECK, NOT NULL or FOREIGN KEY constraint.
+    /// A UNIQUE, CHECK, NOT NULL or FOREIGN KEY constraint failed.
     ConstraintViolation "constraint_violation" 409 "Constraint violation" final;
-    /// The database is in the trash, or gone. `undelete` brings it back while it is in the trash.
+    /// The database was deleted. While it is in the trash, `undelete` restores it.
     DatabaseDeleted "database_deleted" 410 "Database deleted" final;
-    /// The database's time to live ended.
+    /// The database's time to live has ended.
     DatabaseExpired "database_expired" 410 "Database expired" final;
-    /// The transaction is over; `detail` says how it ended. Begin another.
+    /// The transaction has ended; `detail` says why. Begin a new one.
     TransactionEnded "transaction_ended" 410 "Transaction ended" final;
-    /// The database has changed since the `ETag` in `If-Match`. Get it again, then decide again.
+    /// The database has changed since the `ETag` in `If-Match`. Fetch it again and retry.
     PreconditionFailed "precondition_failed" 412 "Precondition failed" final;
-    /// The body is larger than this route takes.
+    /// The request body is too large for this route.
     PayloadTooLarge "payload_too_large" 413 "Payload too large" final;
-    /// The answer has more rows or bytes than asked for. Add a LIMIT, raise `max_rows`, or take
-    /// a streamed format.
+    /// The result exceeds the row or byte limit. Add a LIMIT, raise `max_rows`, or use a streamed
+    /// format.
     ResultTooLarge "result_too_large" 413 "Result too large" final;
-    /// The body has a content type that this route does not read, or is packed (`Content-Encoding`).
+    /// The body has an unsupported content type, or is compressed (`Content-Encoding`).
     UnsupportedMediaType "unsupported_media_type" 415 "Unsupported media type" final;
-    /// The `Idempotency-Key` was used for another request. Make a new key for a new request.
+    /// The `Idempotency-Key` was already used for a different request. Use a new key.
     IdempotencyKeyReused "idempotency_key_reused" 422 "Idempotency key reused" final;
-    /// What the plan rests on has changed. Make a new plan.
+    /// The database has changed since the plan was made. Make a new plan.
     PlanStale "plan_stale" 422 "Plan stale" final;
-    /// Nothing takes back what the event's command has done. `detail` says why.
+    /// The command behind this event cannot be undone. `detail` says why.
     CannotBeUndone "cannot_be_undone" 422 "Cannot be undone" final;
-    /// The statement did not end in time and was stopped; it changed nothing.
+    /// The statement exceeded its time limit and was interrupted; nothing was changed.
     StatementTimeout "statement_timeout" 422 "Statement timeout" final;
-    /// The statement's parameters and the values sent for them do not match.
+    /// The values sent do not match the statement's parameters.
     ParameterMismatch "parameter_mismatch" 422 "Parameter mismatch" final;
-    /// A transaction or another writer holds the database.
+    /// Another transaction or writer holds the database lock.
     DatabaseLocked "database_locked" 423 "Database locked" retry;
-    /// The token has its share of what the gateway takes at a time. Send fewer requests at once;
+    /// The token has reached its share of concurrent work. Send fewer requests at once;
     /// `GET /v1/usage` shows the share.
     RateLimited "rate_limited" 429 "Rate limited" retry;
-    /// A fault of the gateway. Its trace holds the cause under the request's id.
+    /// An internal error. Search the server log for the request id.
     Internal "internal" 500 "Internal error" final;
-    /// The database's engine cannot do this.
+    /// The database engine does not support this.
     NotSupportedByEngine "not_supported_by_engine" 501 "Not supported by the engine" final;
-    /// The gateway has as much to do as it takes. Come back after `Retry-After`.
+    /// The gateway is at capacity. Retry after `Retry-After`.
     Overloaded "overloaded" 503 "Overloaded" retry;
-    /// The gateway is stopping.
+    /// The gateway is shutting down.
     Stopping "stopping" 503 "Stopping" retry;
-    /// What runs the workers does not answer. Reads, and SQL on ready databases, go on.
+    /// The container runtime is unreachable. Reads, and SQL on ready databases, still work.
     RuntimeUnavailable "runtime_unavailable" 503 "Runtime unavailable" retry;
-    /// What runs the workers answered no, and will again: an image is missing, or a limit is not
-    /// supported.
+    /// The container runtime rejected the request and will again: for example, an image is missing
+    /// or a limit is not supported.
     RuntimeRefused "runtime_refused" 503 "Runtime refused" final;
-    /// The worker started, but its check does not pass.
+    /// The worker started, but its health check fails.
     WorkerUnhealthy "worker_unhealthy" 503 "Worker unhealthy" retry;
-    /// The event log takes no more events, because it is damaged or its disk failed. SQL on ready
-    /// databases goes on; `dbforge doctor` explains.
+    /// The event log is read-only because it is damaged or its disk failed. SQL on ready databases
+    /// still works. Run `dbforge doctor`.
     LogReadOnly "log_read_only" 503 "Event log read-only" final;
-    /// The database's file is not where it must be. Nothing was put in its place.
+    /// The database file is missing. It was not replaced by an empty one.
     DataMissing "data_missing" 503 "Data missing" final;
-    /// The log has not reached the `min_sequence` that was asked for.
+    /// The lists have not reached the requested `min_sequence` yet.
     SequenceNotReached "sequence_not_reached" 503 "Sequence not reached" retry;
-    /// The work did not end in time. `GET /v1/events` shows what came of it.
+    /// The request timed out, or the event log did not confirm in time. `GET /v1/events` shows what it
+    /// did. Repeated with the same `Idempotency-Key`, a command takes effect once.
     TimedOut "timed_out" 504 "Timed out" retry;
-    /// The database's file, or the temporary files of its statements, have grown to their limit.
-    /// Reads go on; delete rows, change fewer at a time, or raise the limit.
+    /// The database file, or temporary files of its statements, reached their size limit. Reads
+    /// still work. Delete rows, write smaller batches, or raise the limit.
     QuotaExceeded "quota_exceeded" 507 "Quota exceeded" final;
-    /// The disk has no room. Nothing that was answered is lost.
+    /// The disk is full. Acknowledged writes are safe.
     DiskFull "disk_full" 507 "Disk full" retry;
 }
 
@@ -238,7 +238,7 @@ pub struct Problem {
     retryable: bool,
     place: Option<StatementPlace>,
     share: Option<Box<Share>>,
-    /// What the trace says of it, and the client does not hear.
+    /// Logged, not sent.
     cause: Option<String>,
 }
 
@@ -251,7 +251,7 @@ struct StatementPlace {
 }
 
 impl Problem {
-    /// A problem of a sort, in a sentence that says what failed and for what.
+    /// A problem with its code and a sentence that says what failed.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         let mut detail = detail.into();
@@ -276,12 +276,12 @@ impl Problem {
         Self::new(ErrorCode::InvalidRequest, detail)
     }
 
-    /// A fault of our own: the trace gets the cause, the client does not.
+    /// An internal error: the cause is logged, not sent.
     #[must_use]
     pub fn internal(cause: impl fmt::Display) -> Self {
         Self::new(
             ErrorCode::Internal,
-            "The gateway met a fault. Its trace holds the cause under this request's id.",
+            "Internal error. Search the server log for this request id.",
         )
         .because(cause)
     }
@@ -291,18 +291,18 @@ impl Problem {
     pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
         Self::new(ErrorCode::Unauthenticated, detail).hint(
             "send `Authorization: Bearer dbf_…` or `X-API-Key: dbf_…`; \
-             the root token was printed at the first start",
+             the root token was printed at first start",
         )
     }
 
-    /// Says to the trace what caused it.
+    /// Adds a cause for the log.
     #[must_use]
     pub fn because(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
     }
 
-    /// What the trace is to say of it.
+    /// The cause, for the log.
     pub(crate) fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }
@@ -314,7 +314,7 @@ impl Problem {
         self
     }
 
-    /// It will not pass by itself, though others of its sort do.
+    /// Marks it as not retryable, although its code usually is.
     #[must_use]
     pub fn lasting(mut self) -> Self {
         self.retryable = false;
@@ -401,7 +401,7 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    /// Only the status and the problem itself; `observe.rs` writes the rest.
+    /// Only the status and the problem itself; `middleware/trace.rs` writes the rest.
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
         response.extensions_mut().insert(self);
@@ -413,43 +413,43 @@ impl IntoResponse for Problem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
-    /// The page that explains the code.
+    /// Page that explains the code.
     #[schema(example = "/problems/database-not-found")]
     r#type: String,
-    /// A short name for people.
+    /// Short title.
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What failed and for what.
+    /// What failed.
     detail: String,
-    /// What programs look at.
+    /// Error code, for programs.
     code: &'static str,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
-    /// Whether the same request may work later.
+    /// Whether retrying the same request may succeed.
     retryable: bool,
-    /// Which of several statements failed, from 0.
+    /// Index of the statement that failed, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     statement: Option<usize>,
-    /// How many statements before it are kept.
+    /// How many statements before it were committed.
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<usize>,
-    /// The byte of a script at which it begins.
+    /// Byte offset of that statement in the script.
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<usize>,
-    /// What the gateway's trace, events and jobs know this request by.
+    /// Id of this request in the server log, events and jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     error: ErrorObject,
 }
 
-/// What clients of the original routes look at.
+/// The error as the legacy API reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 struct ErrorObject {
-    /// The status as a word: `NOT_FOUND`.
+    /// The status as text: `NOT_FOUND`.
     code: String,
-    /// The same as `detail`.
+    /// Same as `detail`.
     message: String,
     status: u16,
 }

@@ -49,7 +49,7 @@ pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<Option<Sequence>, Pro
     let sequence = text.parse().map(Sequence);
     sequence
         .map(Some)
-        .map_err(|_| Problem::invalid("`Last-Event-ID` is the sequence of an event, a number."))
+        .map_err(|_| Problem::invalid("`Last-Event-ID` must be a sequence number."))
 }
 
 /// Answers with what a feed sends, until it is over.

@@ -80,7 +80,7 @@ pub(crate) fn mark_replayed(response: Response, accepted: &Accepted) -> Response
 
 /// Why a job that has ended did not reach its end.
 pub(crate) fn problem_of(job: &Job) -> Option<Problem> {
-    let look = format!("look at GET /v1/jobs/{}", job.id);
+    let look = format!("see GET /v1/jobs/{}", job.id);
     match job.state {
         JobState::Queued | JobState::Running | JobState::RetryWait | JobState::Succeeded => None,
         JobState::Failed => Some(match &job.error {
@@ -90,14 +90,14 @@ pub(crate) fn problem_of(job: &Job) -> Option<Problem> {
         JobState::Stuck => {
             let error = job.error.as_ref().map(ToString::to_string);
             let detail = format!(
-                "What job {} had done could not be undone: {}.",
+                "Job {} could not be rolled back: {}.",
                 job.id,
                 error.unwrap_or_default()
             );
             Some(Problem::new(ErrorCode::DatabaseStuck, detail).hint(look))
         }
         JobState::Cancelled => {
-            let detail = format!("Job {} was cancelled; what it had done was undone.", job.id);
+            let detail = format!("Job {} was cancelled and rolled back.", job.id);
             Some(Problem::new(ErrorCode::JobCancelled, detail).hint(look))
         }
     }

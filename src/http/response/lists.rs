@@ -8,13 +8,13 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// One page.
+/// One page of a list.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct List<T> {
     data: Vec<T>,
-    /// Asks for the next page; null behind the last.
+    /// Cursor of the next page; null on the last page.
     next_cursor: Option<String>,
-    /// The sequence at which the first page was read.
+    /// Event sequence number at which this page was read.
     as_of: u64,
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn known_word<T: Copy>(
     let found = all.iter().copied().find(|it| word_of(*it) == word);
     found.ok_or_else(|| {
         let words: Vec<_> = all.iter().map(|it| word_of(*it)).collect();
-        Problem::invalid(format!("`{parameter}` does not know the word `{word}`."))
-            .hint(format!("it knows {}", words.join(", ")))
+        Problem::invalid(format!("`{word}` is not a valid `{parameter}`."))
+            .hint(format!("valid values: {}", words.join(", ")))
     })
 }

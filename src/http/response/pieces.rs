@@ -1,4 +1,4 @@
-//! A body of several pieces that are there already.
+//! A response body made of several buffers.
 use axum::body::HttpBody;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Pieces that are sent one after another; each is let go once it is sent.
+/// Buffers sent one after another; each is freed once it is sent.
 #[derive(Debug)]
 pub(crate) struct Pieces {
     left: VecDeque<Bytes>,

@@ -1,4 +1,4 @@
-//! What the use cases say no with, as problems.
+//! Errors of the service as HTTP problems.
 use super::error::{ErrorCode, Problem};
 use super::refusals::sentence;
 use crate::data::{QueryError, TransactionEnd, TransactionError};
@@ -43,12 +43,12 @@ impl From<ResolveError> for Problem {
             ResolveError::Refused(refusal) => refusal.into(),
             ResolveError::Engine(error) => error.into(),
             ResolveError::NotFound(_) => Self::new(ErrorCode::DatabaseNotFound, detail)
-                .hint("GET /v1/databases lists them, POST /v1/databases creates one"),
+                .hint("GET /v1/databases lists databases, POST /v1/databases creates one"),
             ResolveError::NotReady { job, .. } => {
                 let problem = Self::new(ErrorCode::DatabaseNotReady, detail);
                 match job {
                     Some(job) => {
-                        problem.hint(format!("follow its job: GET /v1/jobs/{job}?wait=20"))
+                        problem.hint(format!("wait for its job: GET /v1/jobs/{job}?wait=20"))
                     }
                     None => problem,
                 }
@@ -57,10 +57,10 @@ impl From<ResolveError> for Problem {
                 .hint(format!("POST /v1/databases/{name}/start starts it"))
                 .lasting(),
             ResolveError::Stuck { job, .. } => Self::new(ErrorCode::DatabaseStuck, detail).hint(
-                format!("look at GET /v1/jobs/{job}; POST /v1/jobs/{job}/retry tries again"),
+                format!("see GET /v1/jobs/{job}; POST /v1/jobs/{job}/retry retries it"),
             ),
             ResolveError::Trashed { name, .. } => Self::new(ErrorCode::DatabaseDeleted, detail)
-                .hint(format!("POST /v1/databases/{name}/undelete brings it back")),
+                .hint(format!("POST /v1/databases/{name}/undelete restores it")),
         }
     }
 }
@@ -68,7 +68,7 @@ impl From<ResolveError> for Problem {
 impl From<NotReached> for Problem {
     fn from(error: NotReached) -> Self {
         Self::invalid(sentence(&error))
-            .hint("send a number that an answer's X-DBForge-Sequence has told")
+            .hint("use a number from the X-DBForge-Sequence header of a response")
     }
 }
 
@@ -79,7 +79,7 @@ impl From<FreshnessError> for Problem {
             FreshnessError::Behind(behind) => {
                 tracing::warn!(
                     trouble = behind.position.trouble,
-                    "a list was given up: {behind}"
+                    "list timed out: {behind}"
                 );
                 Self::new(ErrorCode::SequenceNotReached, sentence(&behind))
             }
@@ -91,11 +91,11 @@ impl From<control_db::QueryError> for Problem {
     fn from(error: control_db::QueryError) -> Self {
         match error {
             control_db::QueryError::InvalidCursor => Self::invalid(sentence(&error))
-                .hint("send the `next_cursor` of the same list, with the same parameters"),
+                .hint("use `next_cursor` with the same list and parameters"),
             control_db::QueryError::Unavailable { .. } => {
-                tracing::warn!(%error, "a list was not read");
-                Self::new(ErrorCode::Overloaded, "The lists cannot be read now.")
-                    .hint("a narrower filter is less work")
+                tracing::warn!(%error, "failed to read a list");
+                Self::new(ErrorCode::Overloaded, "Lists are temporarily unavailable.")
+                    .hint("retry, or use a narrower filter")
             }
         }
     }
@@ -120,9 +120,10 @@ impl From<PastError> for Problem {
     fn from(error: PastError) -> Self {
         let detail = sentence(&error);
         match error {
-            PastError::NotYet { .. } => Self::new(ErrorCode::EventNotFound, detail)
-                .hint("leave `at` out for the present state"),
-            PastError::Reversed => Self::invalid(detail).hint("exchange them"),
+            PastError::NotYet { .. } => {
+                Self::new(ErrorCode::EventNotFound, detail).hint("omit `at` for the current state")
+            }
+            PastError::Reversed => Self::invalid(detail).hint("swap `from` and `to`"),
             PastError::TooMany => Self::new(ErrorCode::Overloaded, detail),
             PastError::Unreadable(_) | PastError::Interrupted(_) => Self::internal(error),
         }
@@ -145,7 +146,7 @@ impl From<WatchError> for Problem {
         let detail = sentence(&error);
         match error {
             WatchError::NoRoom(pass, refused) => no_room(&pass, Kind::Streams, refused)
-                .hint("GET /v1/events?after=<sequence>&wait=30 asks without a stream"),
+                .hint("poll instead: GET /v1/events?after=<sequence>&wait=30"),
             WatchError::AfterEnd { .. } => Self::invalid(detail),
             WatchError::NoPass => Self::internal(error),
         }
@@ -166,21 +167,22 @@ impl From<CommandError> for Problem {
                 Self::invalid(detail)
             }
             CommandError::Gone(_) => Self::new(ErrorCode::DatabaseNotFound, detail)
-                .hint("send the request again, with another `Idempotency-Key`"),
+                .hint("retry with a new `Idempotency-Key`"),
             CommandError::JobOver { .. } => Self::new(ErrorCode::WrongState, detail),
             CommandError::NotFired { schedule, .. } => Self::new(ErrorCode::WrongState, detail)
-                .hint(format!("look at GET /v1/schedules/{schedule}")),
+                .hint(format!("see GET /v1/schedules/{schedule}")),
             CommandError::EventNotFound(_) => Self::new(ErrorCode::EventNotFound, detail)
-                .hint("GET /v1/audit/head has the last one's sequence"),
+                .hint("GET /v1/audit/head returns the last sequence number"),
             CommandError::TokenNotFound(_) => Self::new(ErrorCode::TokenNotFound, detail)
-                .hint("GET /v1/tokens lists them; a token is revoked by its id"),
+                .hint("tokens are revoked by id; GET /v1/tokens lists them"),
             CommandError::WorkerNotFound(_) => Self::new(ErrorCode::WorkerNotFound, detail)
-                .hint("GET /v1/events?kind=worker_quarantined shows those that were set aside"),
+                .hint("GET /v1/events?kind=worker_quarantined lists quarantined workers"),
             CommandError::FolderNotFound(_) => Self::new(ErrorCode::FolderNotFound, detail)
-                .hint("GET /v1/drift lists them; it looks once a minute"),
+                .hint("GET /v1/drift lists them; it is updated once a minute"),
             CommandError::FoldersLeftAlone => Self::new(ErrorCode::LogReadOnly, detail),
-            CommandError::WebhookTarget(_) => Self::invalid(detail)
-                .hint("the setting DBFORGE_WEBHOOK_TARGETS names the networks they may go to"),
+            CommandError::WebhookTarget(_) => {
+                Self::invalid(detail).hint("set DBFORGE_WEBHOOK_TARGETS to allow this network")
+            }
             CommandError::Internal(cause) => Self::internal(cause),
         }
     }
@@ -196,7 +198,7 @@ impl From<RunError> for Problem {
             RunError::Query(error) => error.into(),
             RunError::Transaction(error) => error.into(),
             RunError::WriterNotAllowed => {
-                Self::new(ErrorCode::ReadOnly, detail).hint("`\"mode\":\"readonly\"` reads")
+                Self::new(ErrorCode::ReadOnly, detail).hint("send `\"mode\":\"readonly\"` to read")
             }
             RunError::Statement(failed) => failed.into(),
         }
@@ -231,17 +233,13 @@ fn kept_part(of: Several) -> &'static str {
     match of {
         Several::Batch {
             one_by_one: false, ..
-        } => "nothing of the batch is kept",
+        } => "the batch was rolled back",
         Several::Batch {
             in_transaction: false,
             ..
-        } => "the statements before it are kept",
-        Several::Batch { .. } => "the statements before it are kept in the transaction",
-        Several::Script {
-            in_transaction: false,
-            ..
-        } => "nothing is kept",
-        Several::Script { .. } => "nothing of the script is kept",
+        } => "earlier statements were committed",
+        Several::Batch { .. } => "earlier statements remain in the transaction",
+        Several::Script { .. } => "the script was rolled back",
     }
 }
 
@@ -250,7 +248,7 @@ fn kept_part(of: Several) -> &'static str {
 fn one_of_several(error: QueryError, place: &str, kept: &str) -> Problem {
     if error == QueryError::DeferredForeignKey {
         let hint = format!(
-            "since {place} a deferred foreign key is broken, which is found at the commit; {kept}"
+            "{place} violated a deferred foreign key, which is checked at the commit; {kept}"
         );
         return Problem::from(error).hint(hint);
     }
@@ -319,18 +317,18 @@ impl From<TransactionError> for Problem {
         let detail = sentence(&error);
         match error {
             TransactionError::NotFound => Self::new(ErrorCode::TransactionNotFound, detail)
-                .hint("POST /v1/databases/{db}/transactions begins one"),
+                .hint("begin one with POST /v1/databases/{db}/transactions"),
             TransactionError::Ended(TransactionEnd::Stopping) => {
                 Self::new(ErrorCode::Stopping, detail)
             }
             TransactionError::Ended(_) => Self::new(ErrorCode::TransactionEnded, detail)
-                .hint("begin another, and do all of it again if it was not committed"),
+                .hint("begin a new transaction and repeat all of it, unless it was committed"),
             TransactionError::TooMany { .. } => Self::new(ErrorCode::Overloaded, detail),
             TransactionError::ShareTaken { open } => Self::new(ErrorCode::RateLimited, detail)
                 .of_share(Share::of_transactions(open))
-                .hint("end some of them before you begin others"),
+                .hint("end other transactions first"),
             TransactionError::Outdated => Self::new(ErrorCode::DatabaseLocked, detail)
-                .hint("roll it back and begin again; `\"mode\":\"immediate\"` cannot meet this")
+                .hint("roll back and begin again; `\"mode\":\"immediate\"` avoids this")
                 .lasting(),
             TransactionError::Query(error) => error.into(),
             TransactionError::RolledBack(error) => {

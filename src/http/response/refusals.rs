@@ -1,4 +1,4 @@
-//! What the rules, the event log and the jobs say no with, as problems.
+//! Errors of the domain, the event log, the runtime and jobs as HTTP problems.
 use super::error::{ErrorCode, Problem};
 use crate::control::SubmitError;
 use crate::domain::command::refusal::Refusal;
@@ -12,43 +12,43 @@ impl From<Refusal> for Problem {
         let detail = sentence(&refusal);
         match refusal {
             Refusal::DatabaseExists(name) => Self::new(ErrorCode::DatabaseExists, detail).hint(
-                format!("choose another name, or look at GET /v1/databases/{name}"),
+                format!("choose another name, or see GET /v1/databases/{name}"),
             ),
             Refusal::OtherEngine { name, .. } => {
                 Self::new(ErrorCode::DatabaseExists, detail).hint(format!(
-                    "`if_exists=return` is for the same engine; look at GET /v1/databases/{name}"
+                    "`if_exists=return` requires the same engine; see GET /v1/databases/{name}"
                 ))
             }
             Refusal::DatabaseExpired { name, .. } => Self::new(ErrorCode::DatabaseExpired, detail)
                 .hint(format!(
-                    "PATCH /v1/databases/{name} with another `ttl` keeps it until the trash has it"
+                    "PATCH /v1/databases/{name} with a new `ttl` restores it until it is moved to the trash"
                 )),
             Refusal::NoWayBack(job) => Self::new(ErrorCode::WrongState, detail)
-                .hint(format!("GET /v1/jobs/{job} says what keeps it")),
+                .hint(format!("see GET /v1/jobs/{job}")),
             Refusal::DatabaseNotFound(_) => {
                 Self::new(ErrorCode::DatabaseNotFound, detail).hint("GET /v1/databases lists them")
             }
             Refusal::DatabaseDeleted(name) => {
                 Self::new(ErrorCode::DatabaseDeleted, detail).hint(format!(
-                    "POST /v1/databases/{name}/undelete brings it back, \
-                     DELETE …?purge=true removes it for good"
+                    "POST /v1/databases/{name}/undelete restores it, \
+                     DELETE …?purge=true deletes it permanently"
                 ))
             }
             Refusal::DatabasePurging(_) => Self::new(ErrorCode::DatabaseDeleted, detail),
             Refusal::NotInTrash { .. } => Self::new(ErrorCode::WrongState, detail)
-                .hint("a deleted one of the same name is reached by its id"),
+                .hint("use the id for a deleted database whose name is taken"),
             Refusal::WrongState { .. } | Refusal::AlreadyInitialized => {
                 Self::new(ErrorCode::WrongState, detail)
             }
             Refusal::DatabaseProtected(name) => Self::new(ErrorCode::DatabaseProtected, detail)
                 .hint(format!(
-                    "PATCH /v1/databases/{name} with {{\"protect\":false}} first"
+                    "send PATCH /v1/databases/{name} with {{\"protect\":false}} first"
                 )),
             Refusal::DatabaseStuck { job, .. } => {
                 let problem = Self::new(ErrorCode::DatabaseStuck, detail);
                 match job {
                     Some(job) => problem.hint(format!(
-                        "look at GET /v1/jobs/{job}; POST /v1/jobs/{job}/retry tries again"
+                        "see GET /v1/jobs/{job}; POST /v1/jobs/{job}/retry retries it"
                     )),
                     None => problem,
                 }
@@ -57,16 +57,16 @@ impl From<Refusal> for Problem {
                 Self::new(ErrorCode::JobNotFound, detail).hint("GET /v1/jobs lists them")
             }
             Refusal::JobState { job, .. } => {
-                Self::new(ErrorCode::WrongState, detail).hint(format!("look at GET /v1/jobs/{job}"))
+                Self::new(ErrorCode::WrongState, detail).hint(format!("see GET /v1/jobs/{job}"))
             }
             Refusal::QueueFull { .. } => Self::new(ErrorCode::Overloaded, detail),
             Refusal::TokenExists(_) => Self::new(ErrorCode::TokenExists, detail)
-                .hint("choose another name, or revoke that token first"),
+                .hint("choose another name, or revoke the existing token first"),
             Refusal::TokenNotFound(_) => {
                 Self::new(ErrorCode::TokenNotFound, detail).hint("GET /v1/tokens lists them")
             }
             Refusal::ScheduleExists(name) => Self::new(ErrorCode::ScheduleExists, detail).hint(
-                format!("choose another name, or change it: PATCH /v1/schedules/{name}"),
+                format!("choose another name, or change the schedule: PATCH /v1/schedules/{name}"),
             ),
             Refusal::ScheduleNotFound(_) => {
                 Self::new(ErrorCode::ScheduleNotFound, detail).hint("GET /v1/schedules lists them")
@@ -78,9 +78,9 @@ impl From<Refusal> for Problem {
                 Self::new(ErrorCode::WrongState, detail)
             }
             Refusal::PlanNotFound(_) => Self::new(ErrorCode::PlanNotFound, detail)
-                .hint("GET /v1/plans lists them; a plan is forgotten after a day"),
+                .hint("GET /v1/plans lists them; plans are kept for one day"),
             Refusal::PlanStale { .. } => Self::new(ErrorCode::PlanStale, detail)
-                .hint("look at what changed, then make a new plan: POST /v1/plans"),
+                .hint("make a new plan: POST /v1/plans"),
             Refusal::TooManyPlans { .. } => Self::new(ErrorCode::Overloaded, detail).lasting(),
             Refusal::Invalid(_) => Self::new(ErrorCode::InvalidRequest, detail),
         }
@@ -92,10 +92,11 @@ impl From<SubmitError> for Problem {
         let detail = sentence(&error);
         match error {
             SubmitError::Refused(refusal) => refusal.into(),
-            SubmitError::KeyReused => Self::new(ErrorCode::IdempotencyKeyReused, detail)
-                .hint("make a new key for a new request"),
+            SubmitError::KeyReused => {
+                Self::new(ErrorCode::IdempotencyKeyReused, detail).hint("use a new key")
+            }
             SubmitError::Changed { .. } => Self::new(ErrorCode::PreconditionFailed, detail)
-                .hint("get the database again, then decide again"),
+                .hint("fetch the database again and retry"),
             SubmitError::NotAppended(error) => error.into(),
             SubmitError::Unreadable(error) => error.into(),
             SubmitError::Stopping => Self::new(ErrorCode::Stopping, detail),
@@ -109,9 +110,9 @@ impl From<CannotUndo> for Problem {
         match error {
             CannotUndo::Never { .. } => Self::new(ErrorCode::CannotBeUndone, detail),
             CannotUndo::Already { by, .. } => Self::new(ErrorCode::WrongState, detail)
-                .hint(format!("POST /v1/events/{by}/undo takes that back")),
+                .hint(format!("POST /v1/events/{by}/undo undoes that")),
             CannotUndo::Superseded { by, .. } => Self::new(ErrorCode::WrongState, detail)
-                .hint(format!("look at GET /v1/events/{by}, and undo that first")),
+                .hint(format!("undo event {by} first: GET /v1/events/{by}")),
         }
     }
 }
@@ -126,7 +127,7 @@ impl From<AppendError> for Problem {
                  Idempotency-Key: then it happens once",
             ),
             AppendError::ReadOnly { .. } => Self::new(ErrorCode::LogReadOnly, detail)
-                .hint("SQL on ready databases goes on; `dbforge doctor` explains"),
+                .hint("SQL on ready databases still works; run `dbforge doctor`"),
             AppendError::DiskFull => Self::new(ErrorCode::DiskFull, detail),
             AppendError::NoFiles => Self::new(ErrorCode::Overloaded, detail),
             AppendError::TooLarge { .. } => Self::new(ErrorCode::PayloadTooLarge, detail),

@@ -24,44 +24,44 @@ const TRUNCATED: HeaderName = HeaderName::from_static("x-dbforge-truncated");
 /// Answers of no more bytes than this are copied into one piece, which is sent faster.
 const COPIED_BYTES: usize = 64 << 10;
 
-/// What an answer to a statement holds; it is written by the engine.
+/// Result of a SQL statement.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes bytes that the engine writes itself")]
 pub(crate) struct QueryResult {
     columns: Vec<QueryColumn>,
-    /// Lists in the order of the columns, or objects.
+    /// Arrays in column order, or objects.
     #[schema(schema_with = crate::http::openapi::schemas::rows)]
     rows: (),
     row_count: u64,
     rows_affected: u64,
     last_insert_rowid: Option<i64>,
-    /// Whether there were more rows than asked for.
+    /// Whether rows were cut off at `max_rows`.
     truncated: bool,
     elapsed_ms: f64,
 }
 
-/// One column of an answer.
+/// One column of a result.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes bytes that the engine writes itself")]
 struct QueryColumn {
     name: String,
-    /// As the table declares it; null for what is computed.
+    /// Declared type; null for expressions.
     r#type: Option<String>,
 }
 
-/// The answers, in the order of the statements.
+/// Results in the order of the statements.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes bytes that the engine writes itself")]
 pub(crate) struct BatchResult {
     results: Vec<QueryResult>,
 }
 
-/// What a script did.
+/// Result of a script.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ScriptResult {
-    /// How many statements ran.
+    /// Number of statements that ran.
     statements: usize,
-    /// Rows that they inserted, updated or deleted.
+    /// Rows inserted, updated or deleted.
     rows_affected: u64,
     elapsed_ms: f64,
 }
@@ -182,7 +182,7 @@ struct Sending {
 
 /// The stream ends before its end.
 #[derive(Debug, thiserror::Error)]
-#[error("a stream of rows broke off: {0}")]
+#[error("row stream aborted: {0}")]
 struct RowsBrokeOff(QueryError);
 
 /// The line of NDJSON that says why there are no more.
@@ -207,10 +207,10 @@ impl Sending {
         self.gateway.metrics.count_problem(problem.code());
         match problem.cause() {
             Some(cause) => {
-                tracing::error!(request.id = %self.request, cause, "a stream of rows met a fault");
+                tracing::error!(request.id = %self.request, cause, "internal error while streaming rows");
             }
             None => {
-                tracing::debug!(request.id = %self.request, %error, "a stream of rows ended early")
+                tracing::debug!(request.id = %self.request, %error, "row stream ended early")
             }
         }
         if !self.tells_errors || !self.is_at_line_start {

@@ -1,4 +1,4 @@
-//! Drift: how the forge differs from what its log says, and the person's word about it.
+//! Drift: differences between the event log and the actual state, and operator approval.
 use crate::clock::timestamp::Timestamp;
 use crate::control::Accepted;
 use crate::domain::event::Event;
@@ -18,22 +18,22 @@ use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// What the reconciler last saw.
+/// Differences between the event log and the actual state.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Drift)]
 pub(super) struct DriftView {
-    /// When it looked; null before its first look.
+    /// When the reconciler last ran; null before its first run.
     #[schema(value_type = Option<String>, format = DateTime)]
     looked_at: Option<Timestamp>,
-    /// Why it saw nothing, or may do nothing. What is unknown is never taken for missing.
+    /// Why the reconciler could not inspect or act. Unknown resources are never treated as missing.
     trouble: Option<String>,
-    /// More would be ended at once than is done without a person's word:
-    /// `POST /v1/drift/allow` gives it.
+    /// Whether the disruption limit was reached: too many workers would be affected at once.
+    /// `POST /v1/drift/allow` approves one run.
     reconcile_halted: bool,
     findings: Vec<FindingView>,
 }
 
-/// Something that differs.
+/// One difference.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Finding)]
 struct FindingView {
@@ -43,23 +43,23 @@ struct FindingView {
     kind: &'static str,
     /// What was found, and what is done about it.
     what: String,
-    /// `now`: in that look. `waits`: for `due_at`, or for the next look. `halted`: for a person's
-    /// word. `reported`: nothing is done unless somebody asks.
+    /// `now`: handled in that run. `waits`: until `due_at` or the next run. `halted`: needs operator
+    /// approval. `reported`: no automatic action.
     #[schema(value_type = String, example = "now")]
     standing: &'static str,
     #[schema(value_type = Option<String>, format = DateTime)]
     due_at: Option<Timestamp>,
-    /// The database's id.
+    /// Database id.
     database: Option<String>,
-    /// The worker's id under the runtime.
+    /// Container or process id.
     worker: Option<String>,
     folder: Option<String>,
 }
 
-/// Where a folder went.
+/// A folder that was moved to the trash.
 #[derive(Serialize, ToSchema)]
 pub(super) struct TrashedFolder {
-    /// Its name in the trash.
+    /// Name in the trash.
     trashed_as: String,
 }
 
@@ -93,9 +93,9 @@ impl FindingView {
     }
 }
 
-/// See how the forge differs from its log
+/// Show drift
 ///
-/// As the reconciler last saw it, and what it does about each difference.
+/// Differences between the event log and the actual workers and files, and what is done about them.
 #[utoipa::path(get, path = "/v1/drift", tag = "drift", responses((status = 200, body = DriftView)))]
 pub(super) async fn get_drift(
     State(gateway): State<Arc<Gateway>>,
@@ -118,11 +118,11 @@ pub(super) async fn get_drift(
     Ok(reply::json(StatusCode::OK, &view).seen(sequence))
 }
 
-/// Let the reconciler act once
+/// Approve one reconciler run
 ///
-/// However much there is to do: it looks again at once, and this time nothing is held back.
+/// Runs the reconciler now, without the disruption limit.
 #[utoipa::path(post, path = "/v1/drift/allow", tag = "drift", request_body = NoFields,
-    responses((status = 202, description = "It looks again now")))]
+    responses((status = 202, description = "The reconciler runs now")))]
 pub(super) async fn allow_drift(
     State(gateway): State<Arc<Gateway>>,
     _: StrictQuery<NoParameters>,
@@ -133,12 +133,12 @@ pub(super) async fn allow_drift(
     Ok(mark_replayed(answer, &accepted).seen(accepted.sequence))
 }
 
-/// Remove a worker from quarantine
+/// Delete a quarantined worker
 ///
-/// For good. Only one that the reconciler has set aside.
+/// Permanent. Only for workers that the reconciler has quarantined.
 #[utoipa::path(delete, path = "/v1/drift/workers/{worker}", tag = "drift",
-    params(("worker" = String, Path, description = "Its id under the runtime")),
-    responses((status = 204, description = "It is gone")))]
+    params(("worker" = String, Path, description = "Container or process id")),
+    responses((status = 204, description = "Deleted")))]
 pub(super) async fn remove_quarantined_worker(
     State(gateway): State<Arc<Gateway>>,
     PathParts(worker): PathParts<String>,
@@ -153,11 +153,12 @@ pub(super) async fn remove_quarantined_worker(
     Ok(mark_replayed(answer, &accepted).seen(accepted.sequence))
 }
 
-/// Move a folder to the trash that belongs to no database
+/// Move an orphaned folder to the trash
 ///
-/// Only one that the reconciler has found. In the trash it stays until a person removes it.
+/// Only for folders that the reconciler has reported. It stays in the trash until it is removed by
+/// hand.
 #[utoipa::path(delete, path = "/v1/drift/folders/{folder}", tag = "drift",
-    params(("folder" = String, Path, description = "Its name among the folders of databases")),
+    params(("folder" = String, Path, description = "Folder name below `databases/`")),
     responses((status = 200, body = TrashedFolder)))]
 pub(super) async fn trash_unknown_folder(
     State(gateway): State<Arc<Gateway>>,

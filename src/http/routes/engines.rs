@@ -12,13 +12,13 @@ use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// Every engine.
+/// Available engines.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Engines {
     data: Vec<EngineView>,
 }
 
-/// A kind of database.
+/// A database engine.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Engine)]
 struct EngineView {

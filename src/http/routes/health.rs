@@ -1,4 +1,4 @@
-//! Whether the forge lives, whether it is ready, and its numbers.
+//! Liveness, readiness and metrics.
 use crate::clock::{CLOCK_TOLERANCE, Deadline};
 use crate::data::TransactionEnd;
 use crate::domain::database::DatabaseState;
@@ -31,7 +31,7 @@ struct Alive {
     status: &'static str,
 }
 
-/// What the forge needs to take commands.
+/// Readiness of the gateway.
 #[derive(Serialize, ToSchema)]
 struct Readiness {
     /// `ready` or `not_ready`.
@@ -41,43 +41,41 @@ struct Readiness {
 
 #[derive(Serialize, ToSchema)]
 struct Checks {
-    /// Whether the event log takes events.
+    /// The event log is writable.
     event_log: Check,
-    /// Whether the runtime answers.
+    /// The container runtime is reachable.
     runtime: Check,
-    /// Whether the clock has come to the last event's time. Where it has not, the forge is ready
-    /// all the same: the clock was ahead once, or is behind now.
+    /// The clock is not behind the last event. Does not affect readiness.
     clock: Check,
-    /// Whether the disk has room for commands of all kinds. Where it has not, deletes, purges and
-    /// cancels are still taken.
+    /// The disk has free space. When it is full, only deletes, purges and cancels are accepted.
     disk: Check,
-    /// Whether the folders of databases are what they must be.
+    /// The data folders are in place.
     folders: Check,
-    /// Whether lists and searches have come to the log's end. Where they have not, they are 503 or
-    /// wait; commands and SQL go on.
+    /// Lists and searches are up to date. While they are not, they wait or return 503; commands and
+    /// SQL still work.
     lists: Check,
 }
 
 #[derive(Serialize, ToSchema)]
 struct Check {
     ok: bool,
-    /// What was looked at, and what was seen.
+    /// Details.
     detail: String,
 }
 
-/// Whether the process lives
+/// Check that the process is alive
 ///
-/// Looks at nothing else: SQL may be served while commands are not.
+/// Checks nothing else: SQL may work while commands do not.
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()),
     responses((status = 200, body = Alive)))]
 pub(crate) async fn check_health(_: StrictQuery<NoParameters>) -> Response {
     reply::json(StatusCode::OK, &Alive { status: "alive" })
 }
 
-/// Whether the forge takes commands
+/// Check readiness
 ///
-/// The event log is writable, the runtime answers, the disk has room, the folders are in place, and
-/// the lists follow the log.
+/// Ready when the event log is writable, the container runtime is reachable, the disk has free
+/// space, the data folders are in place, and the lists are up to date.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub(crate) async fn check_readiness(
@@ -98,29 +96,29 @@ pub(crate) async fn check_readiness(
     let checks = Checks {
         event_log: Check {
             ok: writable,
-            detail: said(writable, "takes events", "is read-only"),
+            detail: said(writable, "is writable", "is read-only"),
         },
         runtime: Check {
             ok: answers,
-            detail: format!("{name} {}", said(answers, "answers", "does not answer")),
+            detail: format!("{name} {}", said(answers, "is reachable", "is unreachable")),
         },
         clock: clock_check(gateway.service.control.lead_of_log()),
         disk: Check {
             ok: has_room,
             detail: said(
                 has_room,
-                "has room",
-                "is full: deletes, purges and cancels are taken, and reads go on",
+                "has free space",
+                "is full: only deletes, purges and cancels are accepted; reads still work",
             ),
         },
         lists: lists_check(&lists),
         folders: Check {
             ok: layout.is_ok(),
-            // The path is for those who may look at the machine: the trace has it.
+            // The path goes to the server log only.
             detail: said(
                 layout.is_ok(),
                 "are in place",
-                "cannot be used; see the trace",
+                "are not usable; see the server log",
             ),
         },
     };
@@ -143,10 +141,10 @@ pub(crate) async fn check_readiness(
 fn lists_check(position: &Position) -> Check {
     let ok = position.trouble.is_none() && !position.is_catching_up;
     let detail = match (&position.trouble, position.is_catching_up) {
-        // What it is may name a path, which is for those who may look at the machine.
-        (Some(_), _) => "stay behind the log; see the trace",
-        (None, true) => "are being built again from the log",
-        (None, false) => "follow the log",
+        // The trouble may contain a path, which goes to the server log only.
+        (Some(_), _) => "are behind the event log; see the server log",
+        (None, true) => "are being rebuilt from the event log",
+        (None, false) => "are up to date",
     };
     Check {
         ok,
@@ -157,19 +155,16 @@ fn lists_check(position: &Position) -> Check {
 fn clock_check(lead: Duration) -> Check {
     let ok = lead < CLOCK_TOLERANCE;
     let detail = if ok {
-        "has come to the last event's time".to_owned()
+        "is not behind the last event".to_owned()
     } else {
-        format!(
-            "the last event lies {} s ahead of the clock, which was ahead once or is behind now",
-            lead.as_secs()
-        )
+        format!("the last event is {} s ahead of the clock", lead.as_secs())
     };
     Check { ok, detail }
 }
 
-/// Numbers for Prometheus
+/// Show Prometheus metrics
 ///
-/// Counted since the start, or true now.
+/// Counters since the start, and current gauges.
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn show_metrics(
@@ -189,7 +184,7 @@ pub(crate) async fn show_metrics(
 
 fn write_ended_transactions(gateway: &Gateway, text: &mut String) {
     const NAME: &str = "dbforge_sql_transactions_total";
-    let help = "Transactions of several requests, by how they ended.";
+    let help = "Interactive transactions by outcome.";
     header(text, NAME, "counter", help);
     for (end, word) in TransactionEnd::ALL {
         let count = gateway.service.data.ended_transactions(*end);
@@ -210,18 +205,18 @@ fn write_present(gateway: &Gateway, text: &mut String) {
 
     gauge(
         "dbforge_event_streams",
-        "Event streams that are open.",
+        "Open event streams.",
         &one(gateway.rooms.taken(Kind::Streams).to_string()),
     );
     let health = gateway.service.data.health();
     gauge(
         "dbforge_sql_streams",
-        "Answers to SQL that are streamed.",
+        "SQL results being streamed.",
         &one(health.streams.to_string()),
     );
     gauge(
         "dbforge_sql_transactions",
-        "Transactions of several requests that are open or wait for their turn.",
+        "Interactive transactions, open or waiting.",
         &one(health.transactions.to_string()),
     );
     let now = gateway.service.control.clock().now();
@@ -243,24 +238,28 @@ fn write_present(gateway: &Gateway, text: &mut String) {
     gauge("dbforge_unfinished_jobs", "Unfinished jobs.", &jobs);
 
     let sequence = present.head.sequence.to_string();
-    gauge("dbforge_log_sequence", "The last event.", &one(sequence));
+    gauge(
+        "dbforge_log_sequence",
+        "Sequence number of the last event.",
+        &one(sequence),
+    );
     let lead = gateway.service.control.lead_of_log().as_secs_f64();
-    let help = "How far the last event's time lies ahead of the clock.";
+    let help = "How far the last event is ahead of the clock.";
     gauge(
         "dbforge_log_ahead_of_clock_seconds",
         help,
         &one(format!("{lead:.3}")),
     );
     let read_only = u8::from(present.read_only.is_some()).to_string();
-    let help = "Whether the event log takes no events.";
+    let help = "Whether the event log is read-only.";
     gauge("dbforge_log_read_only", help, &one(read_only));
     let pass = gateway.service.workers.drift.last();
     let halted = u8::from(pass.is_halted()).to_string();
-    let help = "Whether the reconciler waits for a person's word.";
+    let help = "Whether the reconciler waits for operator approval.";
     gauge("dbforge_reconcile_halted", help, &one(halted));
     let is_missing = |it: &&Finding| matches!(it, Finding::DataMissing { .. });
     let missing = pass.plan.findings.iter().filter(is_missing).count();
-    let help = "Databases whose file is not in its place.";
+    let help = "Databases whose file is missing.";
     gauge("dbforge_data_missing", help, &one(missing.to_string()));
     let help = "Open client connections.";
     let connections = gateway.connections.count().to_string();
@@ -271,10 +270,10 @@ fn write_present(gateway: &Gateway, text: &mut String) {
             "Requests being worked on.",
             Kind::Working,
         ),
-        ("dbforge_http_waiting", "Requests that wait.", Kind::Waiting),
+        ("dbforge_http_waiting", "Requests waiting.", Kind::Waiting),
         (
             "dbforge_http_buffered_bytes",
-            "Bytes of requests and answers in memory.",
+            "Bytes of requests and responses in memory.",
             Kind::Bytes,
         ),
     ] {
@@ -284,16 +283,17 @@ fn write_present(gateway: &Gateway, text: &mut String) {
     let help = "Open connections to databases.";
     let connections = sql.connections.to_string();
     gauge("dbforge_sql_connections", help, &one(connections));
-    let help = "Bytes of the temporary files of statements that write.";
+    let help = "Bytes of temporary files of SQL statements.";
     let temp_bytes = sql.temp_bytes.to_string();
     gauge("dbforge_sql_temp_bytes", help, &one(temp_bytes));
-    let help = "Threads that a statement holds which nothing stops; their databases rest.";
+    let help =
+        "Threads stuck in a statement that cannot be interrupted; their databases are unavailable.";
     let stuck = sql.stuck_threads.to_string();
     gauge("dbforge_sql_stuck_threads", help, &one(stuck));
     let uptime = format!("{:.3}", gateway.service.uptime().as_secs_f64());
     gauge(
         "dbforge_uptime_seconds",
-        "Time since the start.",
+        "Seconds since the start.",
         &one(uptime),
     );
 }

@@ -22,33 +22,32 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// When, what, and how it bears what goes wrong.
+/// A new schedule.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CreateSchedule)]
 pub(super) struct ScheduleBody {
-    /// Letters, digits, `_`, `.` and `-`, at most 63. Its commands are signed `schedule/<name>`.
+    /// Letters, digits, `_`, `.` and `-`, at most 63. Its commands have the actor `schedule/<name>`.
     #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", example = "nightly")]
     name: String,
     /// Minute, hour, day of month, month, day of week; also `@hourly`, `@daily`, `@weekly` …
     #[schema(example = "30 2 * * *")]
     cron: String,
-    /// The IANA name of the pattern's time zone; `UTC` when none is given.
+    /// IANA time zone; default `UTC`.
     #[schema(example = "Europe/Berlin")]
     timezone: Option<String>,
     command: CommandForm,
-    /// What happens to times that were missed: `skip`, `latest` (the default) or `all`.
+    /// What to do about missed runs: `skip`, `latest` (default) or `all`.
     #[schema(schema_with = schemas::misfire)]
     misfire: Option<Misfire>,
-    /// What happens when the job of the time before has not ended: `skip` (the default) or
-    /// `queue`.
+    /// What to do if the previous job is still running: `skip` (default) or `queue`.
     #[schema(schema_with = schemas::overlap)]
     overlap: Option<Overlap>,
-    /// `false` makes it paused.
+    /// `false` creates it paused.
     enabled: Option<bool>,
 }
 
-/// What becomes different; what is left out stays.
+/// Changes; omitted fields keep their value.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ChangeSchedule)]
@@ -60,11 +59,11 @@ pub(super) struct ChangeBody {
     misfire: Option<Misfire>,
     #[schema(schema_with = schemas::overlap)]
     overlap: Option<Overlap>,
-    /// `false` pauses it, `true` lets it go on: what came between is not made up for.
+    /// `false` pauses it, `true` resumes it. Runs missed while paused are not made up.
     enabled: Option<bool>,
 }
 
-/// A cron entry that submits a lifecycle command.
+/// A cron schedule that submits a lifecycle command.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Schedule)]
 pub(super) struct ScheduleView {
@@ -80,7 +79,7 @@ pub(super) struct ScheduleView {
     #[schema(value_type = String)]
     overlap: &'static str,
     enabled: bool,
-    /// The next time that it is due; null while it is paused.
+    /// Next run; null while paused.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_at: Option<Timestamp>,
     last: Option<FiringView>,
@@ -89,19 +88,19 @@ pub(super) struct ScheduleView {
     sequence: u64,
 }
 
-/// What came of its last time.
+/// Result of the last run.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Firing)]
 struct FiringView {
-    /// The time it was due; null when somebody ran it by hand.
+    /// Scheduled time; null if it was run manually.
     #[schema(value_type = Option<String>, format = DateTime)]
     due_at: Option<Timestamp>,
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// The job that it put in the queue.
+    /// The job it started.
     #[schema(value_type = Option<String>, format = Uuid)]
     job: Option<String>,
-    /// Why it put none.
+    /// Why it started no job.
     refusal: Option<String>,
 }
 
@@ -153,7 +152,7 @@ pub(super) async fn list_schedules(
 
 /// Create a schedule
 ///
-/// It has the rights of the token that made or last changed it, as long as that is accepted.
+/// It runs with the rights of the token that created or last changed it, while that token is active.
 #[utoipa::path(post, path = "/v1/schedules", tag = "schedules", request_body = ScheduleBody,
     responses((status = 201, body = ScheduleView)))]
 pub(super) async fn create_schedule(
@@ -179,7 +178,7 @@ pub(super) async fn create_schedule(
     Ok(mark_replayed(answer, &accepted))
 }
 
-/// Look at a schedule
+/// Get a schedule
 #[utoipa::path(get, path = "/v1/schedules/{schedule}", tag = "schedules",
     params(("schedule" = String, Path, description = "Name or id"), ReadParameters),
     responses((status = 200, body = ScheduleView)))]
@@ -199,7 +198,7 @@ pub(super) async fn get_schedule(
 
 /// Change, pause or resume a schedule
 ///
-/// It has the caller's rights from then on.
+/// From then on it runs with the rights of the caller's token.
 #[utoipa::path(patch, path = "/v1/schedules/{schedule}", tag = "schedules",
     params(("schedule" = String, Path, description = "Name or id")), request_body = ChangeBody,
     responses((status = 200, body = ScheduleView)))]
@@ -224,10 +223,10 @@ pub(super) async fn change_schedule(
 
 /// Delete a schedule
 ///
-/// What it has put in the queue goes on.
+/// Jobs it has already started continue.
 #[utoipa::path(delete, path = "/v1/schedules/{schedule}", tag = "schedules",
     params(("schedule" = String, Path, description = "Name or id")),
-    responses((status = 204, description = "It is gone")))]
+    responses((status = 204, description = "Deleted")))]
 pub(super) async fn delete_schedule(
     State(gateway): State<Arc<Gateway>>,
     PathParts(reference): PathParts<String>,
@@ -244,7 +243,7 @@ pub(super) async fn delete_schedule(
 
 /// Run a schedule now
 ///
-/// Beside its times, and also while it is paused.
+/// In addition to its schedule; also works while paused.
 #[utoipa::path(post, path = "/v1/schedules/{schedule}/run", tag = "schedules",
     params(("schedule" = String, Path, description = "Name or id")),
     request_body = NoFields,

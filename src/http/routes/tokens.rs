@@ -23,28 +23,28 @@ use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// What a new token may do.
+/// A new token.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CreateToken)]
 pub(super) struct TokenBody {
-    /// What its commands are signed with: `token/<name>`.
+    /// Its commands have the actor `token/<name>`.
     #[schema(pattern = "^[A-Za-z0-9_.-]{1,63}$", example = "ci")]
     name: String,
     /// `read`, `write`, `manage`, `audit`, `admin`.
     #[schema(schema_with = schemas::scopes, example = json!(["read", "write"]))]
     scopes: Vec<Scope>,
-    /// Names or patterns of the databases it may touch; `*` for all.
+    /// Names or patterns of databases it may access; `*` for all.
     #[schema(schema_with = schemas::database_patterns, example = json!(["shop", "pr-*"]))]
     databases: Vec<String>,
-    /// When it ends by itself, from now: `30d`, `2h`, or seconds.
+    /// Expires after: `30d`, `2h`, or seconds.
     #[schema(schema_with = schemas::lifetime, example = "30d")]
     expires_in: Option<Span>,
 }
 
 /// List tokens
 ///
-/// Those that were not revoked, without their secrets.
+/// Issued tokens, without secrets. Revoked tokens are not listed.
 #[utoipa::path(get, path = "/v1/tokens", tag = "tokens", params(PageParameters),
     responses((status = 200, body = List<TokenView>)))]
 pub(super) async fn list_tokens(
@@ -63,9 +63,9 @@ pub(super) async fn list_tokens(
     Ok(page_answer(page.await?, TokenView::from))
 }
 
-/// Make a token
+/// Create a token
 ///
-/// The answer alone shows its secret: the forge keeps a hash of it.
+/// The secret is returned only in this response; the server stores a hash.
 #[utoipa::path(post, path = "/v1/tokens", tag = "tokens",
     params(CommandParameters), request_body = TokenBody,
     responses((status = 201, body = TokenView),
@@ -97,10 +97,10 @@ pub(super) async fn create_token(
 
 /// Revoke a token
 ///
-/// It is accepted no longer, from the answer on.
+/// Takes effect immediately.
 #[utoipa::path(delete, path = "/v1/tokens/{id}", tag = "tokens",
     params(("id" = String, Path, description = "The token's id"), CommandParameters),
-    responses((status = 204, description = "It is revoked"),
+    responses((status = 204, description = "Revoked"),
         (status = 200, description = "With `dry_run=plan`", body = PlanView)))]
 pub(super) async fn revoke_token(
     State(gateway): State<Arc<Gateway>>,

@@ -22,28 +22,27 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// Where events go, and which.
+/// A new webhook.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CreateWebhook)]
 pub(super) struct WebhookBody {
-    /// http or https; it stands in the log, so it must hold no secret.
+    /// http or https. Stored in the event log: it must not contain secrets.
     #[schema(example = "http://127.0.0.1:9000/hook")]
     url: String,
-    /// Events of these kinds; of every kind when none is given.
+    /// Kinds of events to send; default all.
     #[schema(schema_with = schemas::event_kinds, example = json!(["database_ready", "job_failed"]))]
     kinds: Option<Vec<String>>,
-    /// Events about databases with these names or patterns; `["*"]`, the default, takes in those
-    /// about none.
+    /// Names or patterns of databases whose events to send. Default `["*"]`, which includes events
+    /// about no database.
     #[schema(schema_with = schemas::optional_database_patterns, example = json!(["pr-*"]))]
     databases: Option<Vec<String>>,
-    /// What messages are signed with, 16 to 128 printable characters; one is made when none is
-    /// given.
+    /// Signing secret, 16 to 128 printable characters; generated if omitted.
     #[schema(pattern = "^[!-~]{16,128}$")]
     secret: Option<String>,
 }
 
-/// What becomes different; what is left out stays.
+/// Changes; omitted fields keep their value.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ChangeWebhook)]
@@ -55,7 +54,7 @@ pub(super) struct ChangeBody {
     databases: Option<Vec<String>>,
 }
 
-/// Somebody who is told of events.
+/// A receiver of events.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Webhook)]
 pub(super) struct WebhookView {
@@ -64,34 +63,34 @@ pub(super) struct WebhookView {
     url: String,
     kinds: Vec<String>,
     databases: Vec<String>,
-    /// What messages are signed with; shown when it is made, and never again.
+    /// Signing secret; returned only when the webhook is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
     enabled: bool,
-    /// Why it is told nothing.
+    /// Why it is disabled.
     disabled_reason: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     sequence: u64,
 }
 
-/// One try to tell a receiver.
+/// One delivery attempt.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Delivery)]
 pub(super) struct DeliveryView {
-    /// Which event; null for a test.
+    /// Event sequence number; null for a test.
     sequence: Option<u64>,
     kind: String,
-    /// 1 for the first try since the last success.
+    /// Attempt number since the last success, from 1.
     attempt: u32,
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     duration_ms: u64,
-    /// What the receiver answered, where it did.
+    /// HTTP status of the receiver, if it responded.
     status: Option<u16>,
-    /// Whether it took the message.
+    /// Whether the receiver accepted the message.
     delivered: bool,
-    /// Why it did not.
+    /// Why it failed.
     error: Option<String>,
 }
 
@@ -150,7 +149,7 @@ pub(super) async fn list_webhooks(
 
 /// Create a webhook
 ///
-/// It is told of what happens from now on. The answer alone shows its secret.
+/// Sends events from now on. The secret is returned only in this response.
 #[utoipa::path(post, path = "/v1/webhooks", tag = "webhooks", request_body = WebhookBody,
     responses((status = 201, body = WebhookView)))]
 pub(super) async fn create_webhook(
@@ -179,7 +178,7 @@ pub(super) async fn create_webhook(
     Ok(mark_replayed(answer, &created.accepted))
 }
 
-/// Look at a webhook
+/// Get a webhook
 #[utoipa::path(get, path = "/v1/webhooks/{id}", tag = "webhooks",
     params(("id" = String, Path, description = "The webhook's id"), ReadParameters),
     responses((status = 200, body = WebhookView)))]
@@ -216,9 +215,9 @@ pub(super) async fn change_webhook(
     Ok(changed_answer(changed.await?))
 }
 
-/// Let a webhook be told again
+/// Enable a webhook
 ///
-/// Of what came in between, too.
+/// Also sends the events since it was disabled.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/enable", tag = "webhooks",
     params(("id" = String, Path, description = "The webhook's id")),
     request_body = NoFields, responses((status = 200, body = WebhookView)))]
@@ -235,7 +234,7 @@ pub(super) async fn enable_webhook(
 /// Delete a webhook
 #[utoipa::path(delete, path = "/v1/webhooks/{id}", tag = "webhooks",
     params(("id" = String, Path, description = "The webhook's id")),
-    responses((status = 204, description = "It is gone")))]
+    responses((status = 204, description = "Deleted")))]
 pub(super) async fn delete_webhook(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,
@@ -248,9 +247,9 @@ pub(super) async fn delete_webhook(
     Ok(mark_replayed(answer, &accepted).seen(accepted.sequence))
 }
 
-/// What came of its messages
+/// List deliveries
 ///
-/// The latest hundred tries, oldest first.
+/// The last 100 attempts, oldest first.
 #[utoipa::path(get, path = "/v1/webhooks/{id}/deliveries", tag = "webhooks",
     params(("id" = String, Path, description = "The webhook's id")),
     responses((status = 200, body = List<DeliveryView>)))]
@@ -271,9 +270,9 @@ pub(super) async fn list_deliveries(
     Ok(page_answer(page, DeliveryView::from))
 }
 
-/// Try a webhook
+/// Send a test message
 ///
-/// Sends one message of the type `dbforge.test`, beside the events, and says what came of it.
+/// Sends one message of type `dbforge.test` and returns the result.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/test", tag = "webhooks",
     params(("id" = String, Path, description = "The webhook's id")),
     request_body = NoFields, responses((status = 200, body = DeliveryView)))]

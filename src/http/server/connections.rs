@@ -1,10 +1,10 @@
-//! The connections that are open, and which of them are closed when they run short.
+//! Connection limit and eviction.
 //!
-//! A new client is always taken in. Past the bound the connection goes that has been idle longest:
-//! first of those that have sent no request yet, then of those without a token, then of the others.
-//! An address has a share of all connections; past it one of its own goes. Where none is idle, a few
-//! more are taken in that are answered probes alone. A trusted proxy may have all connections: of
-//! those, each client that it names has a share of the requests on them.
+//! A new connection is always accepted. Beyond the limit the longest idle one is closed: first those
+//! that have sent no request, then those without a token, then others. Each address has a share;
+//! beyond it, one of its own connections is closed. If none is idle, a few more are accepted for
+//! health checks only. A trusted proxy may use all connections; each client it names then has a
+//! share of the requests on them.
 use crate::clock::Stopwatch;
 use crate::config::TrustedProxies;
 use crate::shares::{ALONE, Holder, Place};
@@ -67,7 +67,7 @@ struct Inside {
     found: Found,
 }
 
-/// Connections that were idle when somebody looked, the longest idle last.
+/// Connections that were idle at the last search, longest idle last.
 #[derive(Debug, Default)]
 struct Found {
     holder: Option<Holder>,

@@ -1,23 +1,22 @@
-//! Threads for long work, statements above all: whoever has short work goes first.
+//! Low priority for threads that run long statements, so that short work is not delayed.
 //!
-//! Lower priority alone is not enough. A thread that wakes is often put where a long statement
-//! runs, and waits there for the kernel's next tick: 4 ms measured, in one of a hundred durable
-//! inserts beside a single client that sorts. A thread whose turns are longer than those of who
-//! wakes may be interrupted at once (Linux 6.12 and later).
+//! A lower nice value alone is not enough: a thread that wakes up is often placed on the CPU of a
+//! long statement and waits for the next scheduler tick (4 ms). A thread with a longer time slice
+//! can be preempted at once by one with a shorter slice (Linux 6.12 and later).
 use std::io;
 
-/// A tenth of the processor time that a serving thread gets, where both want all of it.
+/// A tenth of the CPU time of a serving thread, when both compete for a CPU.
 const NICENESS: i32 = 10;
 
-/// The turn that is asked for, in nanoseconds; others have 1 to 3 ms, by the number of processors.
-/// With 100 ms, the longest that there is, somebody waits for 80 ms now and then.
+/// The requested time slice, in nanoseconds; the default is 1 to 3 ms, depending on the number of
+/// CPUs. With 100 ms, the maximum, other threads occasionally wait for 80 ms.
 #[cfg(target_os = "linux")]
 const TURN: u64 = 20_000_000;
 
-/// Makes the calling thread one for long work. A thread cannot take this back.
+/// Lowers the priority of the calling thread, for good.
 pub(super) fn let_others_go_first() {
     if let Err(error) = try_it() {
-        tracing::debug!(%error, "long work is as urgent as short work");
+        tracing::debug!(%error, "could not lower the priority of a worker thread");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Accepts connections, and lets them end well.
+//! Accepts connections and shuts them down gracefully.
 use super::connections::{Connection, Connections};
 use super::serving_threads::ServingThreads;
 use super::slow_reader::Impatient;
@@ -21,18 +21,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long to wait after an accept failed: with no file handle left, another try at once fails
-/// as well.
+/// Pause after a failed accept: without free file descriptors an immediate retry fails too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The same where idle connections were closed to make room: they are gone then.
+/// The same after idle connections were closed to free descriptors.
 const CLOSE_PAUSE: Duration = Duration::from_millis(5);
-/// How long a connection that is there for probes may take to send one.
+/// Timeout for the request of a connection reserved for health checks.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Most bytes of a request's head.
 const HEAD_LIMIT: usize = 64 << 10;
 
-/// Answers requests until `stop`; then takes no more connections, lets requests end within
-/// the drain time, and gives up those that do not.
+/// Serves requests until `stop`; then accepts no more connections, and aborts requests that do not
+/// finish within the drain time.
 ///
 /// # Errors
 /// When the threads that answer cannot be started.
@@ -81,12 +80,12 @@ async fn serve_on(
     }
     drop(listener);
     gateway.service.stopping.cancel();
-    // Nobody can send their next statement any more, and writes would wait for it.
+    // Open transactions cannot receive another statement; writes would wait for them.
     gateway.service.data.end_transactions();
     let all_ended = async { while connections.join_next().await.is_some() {} };
     let drain = gateway.config.drain_timeout;
     if tokio::time::timeout(drain, all_ended).await.is_err() {
-        tracing::warn!("requests were given up that went on for {drain:?} after the stop");
+        tracing::warn!("shutdown timed out after {drain:?}; aborting requests");
     }
     connections.shutdown().await;
     drop(token_ends);
@@ -105,7 +104,7 @@ async fn accept(listener: &TcpListener, open: &Connections) -> (TcpStream, Socke
             Some(Errno::MFILE | Errno::NFILE)
         );
         let closed = if is_out_of_files { open.make_room() } else { 0 };
-        tracing::warn!(%error, closed, "a connection could not be accepted");
+        tracing::warn!(%error, closed, "failed to accept a connection");
         let pause = if closed > 0 {
             CLOSE_PAUSE
         } else {
@@ -127,7 +126,7 @@ async fn answer(
     let stream = match quick.and_then(|()| TcpStream::from_std(stream)) {
         Ok(stream) => stream,
         Err(error) => {
-            tracing::debug!(%error, "a connection broke off before it was read");
+            tracing::debug!(%error, "connection closed before it was read");
             return;
         }
     };
@@ -154,6 +153,6 @@ async fn answer(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke off");
+        tracing::debug!(%error, "connection closed with an error");
     }
 }

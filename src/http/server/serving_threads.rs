@@ -1,8 +1,7 @@
-//! The threads that answer requests.
+//! The threads that serve connections.
 //!
-//! A connection stays with one thread: its requests are read, run and answered there, and no other
-//! thread is woken for them. Measured on two cores with 32 connections, a point read takes a fifth
-//! less of a processor than where threads take work from one another.
+//! A connection stays on one thread, which reads, runs and answers its requests without waking
+//! another thread (decision 0025).
 use super::long_work::let_others_go_first;
 use crate::engine::SQL_THREAD_STACK;
 use std::future::Future;
@@ -14,8 +13,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-/// How long threads of these threads may hold up the end: a statement may hold them which nothing
-/// stops. What it wrote was not answered.
+/// How long blocking threads may delay shutdown: a statement may not be interruptible. Its write was
+/// not acknowledged.
 const STUCK_THREADS: Duration = Duration::from_secs(1);
 
 /// As many threads as there are processors.

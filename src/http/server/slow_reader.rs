@@ -1,4 +1,4 @@
-//! Gives up on clients that do not read what they are sent.
+//! Write timeout: closes connections of clients that do not read.
 use super::connections::Connection;
 use std::future::Future;
 use std::io;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// A connection whose writes fail once the other side has taken nothing for a time.
+/// A stream whose writes fail when the client has not read for a while.
 pub(super) struct Impatient<S> {
     inner: S,
     patience: Duration,
@@ -45,7 +45,7 @@ impl<S: AsyncWrite + Unpin> Impatient<S> {
             .stalled
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         stalled.as_mut().poll(context).map(|()| {
-            let message = format!("the client has read nothing for {patience:?}");
+            let message = format!("the client has not read anything for {patience:?}");
             Err(io::Error::new(io::ErrorKind::TimedOut, message))
         })
     }

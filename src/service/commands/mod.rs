@@ -31,12 +31,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Who asks for a change, and on which conditions.
+/// The caller of a command, and its conditions.
 #[derive(Debug, Clone)]
 pub struct CommandRequest {
-    /// Who asks.
+    /// The caller.
     pub caller: Caller,
-    /// Answers with what would happen, instead of making it happen.
+    /// Whether it is a dry run: only previewed.
     pub dry_run: bool,
     /// The caller's key for doing this once.
     pub idempotency: Option<Idempotency>,
@@ -84,13 +84,13 @@ pub enum CommandError {
     #[error(transparent)]
     Submit(#[from] SubmitError),
     /// A condition on a database was sent with a command about none.
-    #[error("`If-Match` is for requests about a database that exists")]
+    #[error("`If-Match` requires an existing database")]
     NoDatabaseToMatch,
     /// The database that an earlier request with the same key was about is gone.
-    #[error("the database `{0}` that was there is gone")]
+    #[error("database `{0}` no longer exists")]
     Gone(String),
     /// The job has ended already.
-    #[error("job {job} is {} already", state.as_str())]
+    #[error("job {job} is already {}", state.as_str())]
     JobOver {
         /// Which job.
         job: JobId,
@@ -115,16 +115,16 @@ pub enum CommandError {
     #[error("there is no token `{0}`")]
     TokenNotFound(String),
     /// No worker of this id is in quarantine.
-    #[error("there is no worker `{0}` in quarantine")]
+    #[error("there is no quarantined worker `{0}`")]
     WorkerNotFound(String),
     /// The reconciler has found no such folder.
-    #[error("the reconciler has found no unknown folder `{0}`")]
+    #[error("the reconciler has not reported an orphaned folder `{0}`")]
     FolderNotFound(String),
     /// The event log is read-only.
-    #[error("folders are left alone while the event log is read-only")]
+    #[error("folders cannot be moved while the event log is read-only")]
     FoldersLeftAlone,
     /// Webhooks may not go to this address.
-    #[error("webhooks may not go to {0}")]
+    #[error("webhooks to {0} are not allowed")]
     WebhookTarget(IpAddr),
     /// A secret that the caller chose is no secret.
     #[error("{0}")]

@@ -114,7 +114,7 @@ fn effect_without_job(event: &Event, state: &State) -> Option<Effect> {
     })
 }
 
-/// What somebody would want to know before they say yes.
+/// Warnings for the user.
 fn warnings(events: &[Event], state: &State, database: Option<&Database>) -> Vec<String> {
     let mut warnings = Vec::new();
     for event in events {
@@ -124,13 +124,13 @@ fn warnings(events: &[Event], state: &State, database: Option<&Database>) -> Vec
         let (name, own_id) = (&it.database_name, it.database);
         match &it.kind {
             JobKind::PurgeDatabase => {
-                warnings.push(format!("Nothing brings `{name}` back after a purge."));
+                warnings.push(format!("`{name}` cannot be restored after a purge."));
             }
             JobKind::DeleteDatabase => warnings.push(format!(
-                "The name `{name}` becomes free for others; `undelete` needs it back."
+                "The name `{name}` becomes available; `undelete` fails if it is taken."
             )),
             JobKind::StopDatabase => {
-                warnings.push(format!("SQL on `{name}` is refused until it is started."));
+                warnings.push(format!("SQL on `{name}` is rejected until it is started."));
             }
             JobKind::CreateDatabase | JobKind::UndeleteDatabase => {
                 let holder = state.find_database(name.as_str());
@@ -138,8 +138,8 @@ fn warnings(events: &[Event], state: &State, database: Option<&Database>) -> Vec
                 if let Some(holder) = leaves.filter(|it| it.is_living()) {
                     let id = holder.id;
                     warnings.push(format!(
-                        "Waits until database {id} is deleted, which has the name `{name}`, and \
-                         fails if that stays."
+                        "Waits for the deletion of database {id}, which has the name `{name}`; \
+                         fails if that is cancelled."
                     ));
                 }
             }
@@ -148,7 +148,7 @@ fn warnings(events: &[Event], state: &State, database: Option<&Database>) -> Vec
     }
     let in_front = database.map_or(0, |it| it.queue.len());
     if in_front > 0 && !events.is_empty() {
-        warnings.push(format!("Unfinished jobs in front of it: {in_front}."));
+        warnings.push(format!("Jobs ahead of it: {in_front}."));
     }
     warnings
 }

@@ -107,7 +107,7 @@ impl Service {
         }
     }
 
-    /// The schedule of a name or id, for a caller who may do what it does.
+    /// The schedule of a name or id, if the caller may run its command.
     fn find_owned(
         &self,
         caller: &Caller,
@@ -147,7 +147,7 @@ pub fn find_schedule<'a>(
     found.ok_or_else(|| Refusal::ScheduleNotFound(reference.to_owned()))
 }
 
-/// The maker of a schedule must be allowed what it will do.
+/// The creator of a schedule must have the rights of its command.
 pub(super) fn require_rights(
     service: &Service,
     caller: &Caller,

@@ -188,7 +188,7 @@ fn chosen(secret: &str) -> Result<Secret, CommandError> {
         return Ok(Secret::new(secret.to_owned()));
     }
     Err(CommandError::InvalidSecret(format!(
-        "`secret` has {} to {} printable ASCII characters and no spaces.",
+        "`secret` must be {} to {} printable ASCII characters, without spaces.",
         CHOSEN_SECRET.start(),
         CHOSEN_SECRET.end()
     )))

@@ -70,7 +70,7 @@ impl Service {
         rows: RowStream,
     ) -> LivingRows {
         let (over, stopper) = (Arc::clone(self).until_over(database), rows.stopper());
-        // Apart from the stream: nothing polls one whose client has stalled.
+        // In a task of its own: the stream of a stalled client is not polled.
         let ends = tokio::spawn(async move {
             over.await;
             stopper.stop(QueryError::Expired);

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// A number of a request that lies outside of its bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is 1 to {most}; {value} is outside")]
+#[error("`{name}` must be 1 to {most}, not {value}")]
 pub struct InvalidOption {
     /// The option, as the API calls it.
     pub name: &'static str,
@@ -47,7 +47,7 @@ pub enum RunError {
     #[error(transparent)]
     Transaction(#[from] TransactionError),
     /// A transaction that holds the writer was to begin, and the token may not write.
-    #[error("a transaction that holds the writer needs the scope `write`")]
+    #[error("an immediate transaction requires scope `write`")]
     WriterNotAllowed,
     /// One of several statements failed.
     #[error(transparent)]
@@ -85,8 +85,6 @@ pub enum Several {
         offset: usize,
         /// Its line, from 1.
         line: usize,
-        /// Whether it runs in a transaction of several requests.
-        in_transaction: bool,
     },
 }
 
@@ -102,7 +100,7 @@ pub enum SqlAnswer {
 pub struct Batch {
     /// What runs.
     pub statements: Vec<BatchStatement>,
-    /// What keeps them together.
+    /// How the statements are grouped into transactions.
     pub mode: BatchMode,
     /// How they run and are answered.
     pub options: QueryOptions,
@@ -209,7 +207,6 @@ impl Service {
                     of: Several::Script {
                         offset: error.offset,
                         line: line_at(script, error.offset),
-                        in_transaction: false,
                     },
                     error: error.failure.error.into(),
                 };

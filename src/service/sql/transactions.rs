@@ -20,7 +20,7 @@ pub struct TransactionRef<'r> {
 }
 
 impl Service {
-    /// Begins a transaction of the caller's, who alone can go on with it.
+    /// Begins a transaction that only this caller can use.
     ///
     /// # Errors
     /// When the caller may not, a time is out of bounds, or there are too many.
@@ -111,7 +111,6 @@ impl Service {
                 let of = Several::Script {
                     offset: error.offset,
                     line: line_at(script, error.offset),
-                    in_transaction: true,
                 };
                 failed(error.failure, of)
             })

@@ -40,7 +40,10 @@ fn the_past_is_shown_compared_asked_and_vouched_for() {
     let changed = json(&["diff", &early]);
     assert_eq!(changed["databases"]["added"][0]["name"], "blog");
     let said = run(&gateway, &["state", "--at", "soon"]).badly(1);
-    assert!(said.contains("neither a sequence nor a time"), "{said}");
+    assert!(
+        said.contains("must be a sequence number or a time"),
+        "{said}"
+    );
 
     let sql = "SELECT name, state FROM databases WHERE name <> ?1 ORDER BY name";
     let rows = run(&gateway, &["audit", "sql", sql, "--param", "shop"]).well();

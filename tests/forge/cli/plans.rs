@@ -23,7 +23,7 @@ fn a_plan_is_written_shown_and_applied_and_what_it_did_is_undone() {
     run(&gateway, &["create", "shop"]).well();
     let shown = run(&gateway, &["plan", "delete", "shop"]).well();
     assert!(shown.contains("file: move to the trash"), "{shown}");
-    assert!(shown.contains("becomes free"), "{shown}");
+    assert!(shown.contains("becomes available"), "{shown}");
     let id = json(&gateway, &["plans"])["id"]
         .as_str()
         .unwrap()

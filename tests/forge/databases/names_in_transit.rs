@@ -27,7 +27,10 @@ async fn a_create_queues_behind_the_deletion_of_its_name() {
         assert_eq!(forge.send("DELETE", path, "").await.status, 202);
         let planned = forge.post("/v1/databases?dry_run=plan", SHOP).await;
         let warnings = planned.json()["warnings"].to_string();
-        assert!(warnings.contains("Waits until database"), "{warnings}");
+        assert!(
+            warnings.contains("Waits for the deletion of database"),
+            "{warnings}"
+        );
         let plan = forge
             .post(
                 "/v1/plans",

@@ -242,5 +242,5 @@ async fn a_repeated_change_is_about_the_same_database_or_none() {
     forge.settle().await;
     forge.ready("shop").await;
     let said = change().await.problem(404, "database_not_found");
-    assert!(said.contains("is gone"), "{said}");
+    assert!(said.contains("no longer exists"), "{said}");
 }

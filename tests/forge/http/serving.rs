@@ -247,7 +247,7 @@ async fn a_packed_body_is_refused_as_such() {
     send(&mut stream, &(head("1.1", "/v1/databases", &more) + BODY)).await;
     let answer = until(&mut stream, "Content-Encoding").await;
     assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");
-    assert!(answer.contains("`gzip`"), "{answer}");
+    assert!(answer.contains("Content-Encoding: gzip"), "{answer}");
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ async fn a_waiting_job_is_cancelled_at_once_and_its_database_is_as_before() {
         .problem(404, "database_not_found");
     let again = forge.post(&path, "").await;
     let said = again.problem(409, "wrong_state");
-    assert!(said.contains("cancelled already"), "{said}");
+    assert!(said.contains("already cancelled"), "{said}");
 }
 
 #[tokio::test]

@@ -265,7 +265,7 @@ async fn a_database_that_does_not_answer_says_why_and_what_to_do() {
     trashed.problem(410, "database_deleted");
     assert_eq!(
         trashed.json()["hint"],
-        "POST /v1/databases/shop/undelete brings it back"
+        "POST /v1/databases/shop/undelete restores it"
     );
     let restore = forge
         .submit(Command::UndeleteDatabase { database })

@@ -1,4 +1,4 @@
-//! Lifecycle commands as JSON, for what is carried out later: `{"delete_database":{"database":"shop"}}`.
+//! Lifecycle commands as JSON, for plans and schedules: `{"delete_database":{"database":"shop"}}`.
 mod settings;
 
 pub(crate) use self::settings::{ChangeBody, CreateBody};
@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-/// One lifecycle command: its name, and in it what the call of that name takes.
+/// One lifecycle command: an object with the command name as its only key.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[schema(as = LifecycleCommand)]
@@ -23,7 +23,7 @@ use utoipa::{PartialSchema, ToSchema};
     reason = "the words are those of the API, and other things than databases will come"
 )]
 pub(crate) enum CommandForm {
-    /// The `name` may hold `{date}` and `{time}`, filled in when the command is carried out.
+    /// `name` may contain `{date}` and `{time}`, filled in when the command runs.
     #[serde(deserialize_with = "fields::object")]
     CreateDatabase(CreateForm),
     #[serde(deserialize_with = "fields::object")]
@@ -36,14 +36,14 @@ pub(crate) enum CommandForm {
     DeleteDatabase(NamedForm),
     #[serde(deserialize_with = "fields::object")]
     UndeleteDatabase(NamedForm),
-    /// Needs the scope `admin`.
+    /// Requires scope `admin`.
     #[serde(deserialize_with = "fields::object")]
     PurgeDatabase(NamedForm),
     #[serde(deserialize_with = "fields::object")]
     ChangeDatabase(ChangeForm),
 }
 
-/// What a database is to be that is made later: as in a create, with a name.
+/// Settings of a database to be created later; `name` is required.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct CreateForm(CreateBody);
@@ -72,15 +72,15 @@ impl ToSchema for CreateForm {
     }
 }
 
-/// A database by its name, and its new settings.
+/// A database, and its new settings.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ChangeNamedDatabase)]
 pub(crate) struct ChangeForm {
-    /// As in the other commands.
+    /// Name or id.
     #[schema(example = "shop")]
     database: String,
-    /// What PATCH takes.
+    /// Settings as in `PATCH /v1/databases/{db}`.
     #[serde(deserialize_with = "fields::object")]
     change: ChangeBody,
 }
@@ -90,14 +90,13 @@ pub(crate) struct ChangeForm {
 #[serde(deny_unknown_fields)]
 #[schema(as = NamedDatabase)]
 pub(crate) struct NamedForm {
-    /// Whichever has the name when the command is carried out; `{date}` and `{time}` are filled
-    /// in then. An id serves as well.
+    /// Name or id, resolved when the command runs; `{date}` and `{time}` are filled in then.
     #[schema(example = "shop")]
     database: String,
 }
 
 impl CommandForm {
-    /// The command that these words are for.
+    /// The domain command.
     pub(crate) fn command(&self, engines: &Engines) -> Result<LifecycleCommand, Problem> {
         let named = |it: &NamedForm| Named {
             database: it.database.clone(),
@@ -117,7 +116,7 @@ impl CommandForm {
     }
 }
 
-/// The words for a command: what [`CommandForm`] reads.
+/// A command as JSON, as [`CommandForm`] reads it.
 pub(crate) fn words(command: &LifecycleCommand) -> Value {
     let inner = match command {
         LifecycleCommand::CreateDatabase(it) => json!({

@@ -13,74 +13,76 @@ use crate::http::response::refusals::sentence;
 use serde::de::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-/// The engine of a database whose creator named none.
+/// The default engine.
 const DEFAULT_ENGINE: &str = "sqlite";
 
-/// What a new database is to be.
+/// Settings of a new database.
 #[derive(Debug, serde::Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CreateDatabase)]
 pub(crate) struct CreateBody {
-    /// Letters, digits, `_`, `.` and `-`, at most 63; one is made when none is given.
+    /// Letters, digits, `_`, `.` and `-`, at most 63; generated if omitted.
     #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", example = "shop")]
     pub(crate) name: Option<String>,
-    /// `sqlite` when none is given.
+    /// Default: `sqlite`.
     #[schema(schema_with = schemas::engine)]
     engine: Option<String>,
-    /// When it goes to the trash by itself, from now: `2h`, `30s`, or seconds.
+    /// Time to live from now: `2h`, `30s`, or seconds. When it ends, the database is moved to the
+    /// trash.
     #[schema(schema_with = schemas::lifetime)]
     ttl: Option<Span>,
-    /// The owner's own key-value marks.
+    /// Labels.
     #[schema(schema_with = schemas::labels)]
     labels: Option<Labels>,
     #[serde(default, deserialize_with = "fields::optional_object")]
     limits: Option<LimitsBody>,
-    /// `full`, or `relaxed` for faster writes that a loss of power may take back.
+    /// `full`, or `relaxed` for faster writes that may be lost on power failure.
     #[schema(schema_with = schemas::durability)]
     durability: Option<Durability>,
-    /// Whether it refuses to be deleted.
+    /// Protect the database from deletion.
     protect: Option<bool>,
 }
 
-/// New settings; what is left out stays.
+/// New settings; omitted fields keep their value.
 #[derive(Debug, serde::Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ChangeDatabase)]
 pub(crate) struct ChangeBody {
-    /// When it goes to the trash by itself, from now: `2h`, `30s`, or seconds; null for never.
+    /// Time to live from now: `2h`, `30s`, or seconds; null for no limit. When it ends, the database
+    /// is moved to the trash.
     #[serde(default, deserialize_with = "null_or_value")]
     #[schema(schema_with = schemas::lifetime)]
     ttl: Option<Option<Span>>,
-    /// The owner's own key-value marks, all of them.
+    /// Labels; replaces all existing labels.
     #[schema(schema_with = schemas::labels)]
     labels: Option<Labels>,
     #[serde(default, deserialize_with = "fields::optional_object")]
     limits: Option<LimitsBody>,
-    /// Whether it refuses to be deleted.
+    /// Protect the database from deletion.
     protect: Option<bool>,
 }
 
-/// What a database may use; what is left out keeps its default or its value.
+/// Resource limits; omitted fields keep their value or default.
 #[derive(Debug, serde::Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = LimitsInput)]
 struct LimitsBody {
-    /// Most bytes its file may grow to.
+    /// Maximum size of the database file, in bytes.
     #[serde(default, deserialize_with = "fields::whole")]
     #[schema(minimum = 65_536, maximum = 1_099_511_627_776_i64)]
     size_bytes: Option<u64>,
-    /// Most bytes of memory for its worker.
+    /// Memory limit of the worker, in bytes.
     #[serde(default, deserialize_with = "fields::whole")]
     #[schema(minimum = 16_777_216, maximum = 1_099_511_627_776_i64)]
     memory_bytes: Option<u64>,
-    /// Thousandths of a processor for its worker.
+    /// CPU limit of the worker, in thousandths of a CPU.
     #[serde(default, deserialize_with = "fields::whole")]
     #[schema(minimum = 10, maximum = 64_000)]
     cpu_millis: Option<u32>,
 }
 
 impl CreateBody {
-    /// The command that these words are for.
+    /// The domain command.
     pub(crate) fn command(
         &self,
         if_exists: IfExists,
@@ -102,11 +104,11 @@ impl CreateBody {
         })
     }
 
-    /// The same for later: the name may hold placeholders.
+    /// The same for plans and schedules: the name may contain placeholders.
     pub(crate) fn wanted(&self, engines: &Engines) -> Result<Wanted, Problem> {
         let name = self.name.clone().ok_or_else(|| {
-            Problem::invalid("`create_database` needs a `name`.")
-                .hint("with {date} or {time} in it, each one is another: \"copy-{date}\"")
+            Problem::invalid("`create_database` requires a `name`.")
+                .hint("use {date} or {time} to make names unique: \"copy-{date}\"")
         })?;
         let engine = self.engine(engines)?;
         let limits = engine.capabilities().default_limits;
@@ -126,14 +128,14 @@ impl CreateBody {
         let engine = engines.find(name).map(|engine| engine.as_ref());
         engine.ok_or_else(|| {
             let known: Vec<_> = engines.all().iter().map(|engine| engine.name()).collect();
-            Problem::invalid(format!("There is no engine `{name}`."))
-                .hint(format!("there is {}", known.join(", ")))
+            Problem::invalid(format!("Unknown engine `{name}`."))
+                .hint(format!("available: {}", known.join(", ")))
         })
     }
 }
 
 impl ChangeBody {
-    /// The change that these words are for, of a database with these limits.
+    /// The domain change, of a database with these limits.
     pub(crate) fn change(&self, limits: Limits) -> DatabaseChange {
         DatabaseChange {
             labels: self.labels.clone(),
@@ -144,7 +146,7 @@ impl ChangeBody {
         }
     }
 
-    /// The same for later, of the database of this name.
+    /// The same for plans and schedules.
     pub(crate) fn changed(&self, database: &str) -> Changed {
         let limits = self.limits.as_ref();
         Changed {
@@ -172,7 +174,7 @@ impl LimitsBody {
     }
 }
 
-/// Tells `null` from nothing.
+/// Distinguishes `null` from an absent field.
 fn null_or_value<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,9 +1,8 @@
-//! Who may go on to a route: there is room, and the caller has not all of it.
+//! Admission control: limits on concurrent requests, overall and per caller.
 //!
-//! A request passes three places. While its body arrives it waits. Then it is worked on, in one of
-//! the few places for that. Once it has to wait for something it gives that place up, and waits
-//! until its answer is there: for a turn at a database, for the end of a job, for the next event.
-//! Each caller has a share of both rooms.
+//! A request is first *waiting* while its body arrives, then *working* in one of a limited number of
+//! slots. When it has to wait for something (a database lock, the end of a job, the next event), it
+//! gives up its slot and is *waiting* again until it finishes. Each caller has a share of both.
 pub(crate) mod request_body;
 pub(crate) mod share;
 pub(crate) mod token_ends;
@@ -20,11 +19,11 @@ use std::net::IpAddr;
 use std::pin::pin;
 
 impl Gateway {
-    /// Reads a request's body and does its work, when there is room for it; gives it up when it
-    /// takes too long, has nowhere to wait, or its token is no longer accepted.
+    /// Reads a request's body and processes it within the limits. Aborts it when it takes too long,
+    /// when no waiting slot is free, or when its token ends.
     ///
     /// # Errors
-    /// When it is given up.
+    /// When it was aborted or not admitted.
     pub(crate) async fn within_bounds<F: Future<Output = Response>>(
         &self,
         pass: Pass,
@@ -50,23 +49,26 @@ impl Gateway {
         answered.unwrap_or_else(|_| {
             Err(Problem::new(
                 ErrorCode::TimedOut,
-                format!("The work did not end within {} s.", limit.as_secs_f64()),
+                format!(
+                    "The request did not finish within {} s.",
+                    limit.as_secs_f64()
+                ),
             )
             .because("its time was over"))
         })
     }
 
-    /// Whose share a request without a token is of: that of the address it comes from. Only what
-    /// trusted proxies say of it is believed.
+    /// The client address whose share a request without a token uses. `X-Forwarded-For` counts only
+    /// from trusted proxies.
     pub(crate) fn source(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
         let forwarded = headers.get_all("x-forwarded-for").iter();
-        // What is no text cannot be an address, either.
+        // A value that is not text is not an address.
         let forwarded = forwarded.map(|it| it.to_str().unwrap_or_default());
         peer.map(|peer| self.config.trusted_proxies.client(peer, forwarded))
     }
 }
 
-/// A request that gives its place back however it ends.
+/// Releases the slot of a request, however it ends.
 struct Leaving<'p>(&'p Pass);
 
 impl Drop for Leaving<'_> {
@@ -75,59 +77,59 @@ impl Drop for Leaving<'_> {
     }
 }
 
-/// The answer when there is no place.
+/// The error when a limit is reached.
 pub(crate) fn no_room(pass: &Pass, kind: Kind, refused: Refused) -> Problem {
     let (rooms, account) = (pass.rooms(), pass.account());
     let most = rooms.most(kind);
     let (are, what) = match kind {
-        Kind::Working => ("are being worked on", "requests"),
-        Kind::Waiting => ("wait", "requests"),
-        Kind::Forwarded => ("are under way through proxies", "requests"),
-        Kind::Streams => ("are open", "event streams"),
+        Kind::Working => ("being processed", "requests"),
+        Kind::Waiting => ("waiting", "requests"),
+        Kind::Forwarded => ("being processed for proxies", "requests"),
+        Kind::Streams => ("open", "event streams"),
         Kind::Bytes => return no_memory(),
     };
     match refused {
         Refused::Full => Problem::new(
             ErrorCode::Overloaded,
-            format!("{most} {what} {are}; that is as many as this gateway takes."),
+            format!("Limit reached: {most} {what} {are}."),
         ),
         Refused::ShareTaken => {
             let (caller, help) = words_for(account.holder());
             Problem::new(
                 ErrorCode::RateLimited,
                 format!(
-                    "{} {what} of this {caller} {are}; that is its share of {most}.",
+                    "This {caller} has reached its share: {} of {most} {what} {are}.",
                     account.has(kind),
                 ),
             )
             .of_share(Share::of(kind, rooms, account))
-            .hint(format!("send fewer at a time; {help}"))
+            .hint(format!("send fewer at once; {help}"))
         }
     }
 }
 
-/// The answer on a connection that is there for probes alone.
+/// The error on a connection reserved for health checks.
 pub(crate) fn no_connection() -> Problem {
     Problem::new(
         ErrorCode::Overloaded,
-        "Every connection that this gateway takes is busy; only probes are answered.",
+        "Connection limit reached; only health checks are answered.",
     )
-    .hint("come back with a new connection")
+    .hint("retry on a new connection")
 }
 
-/// The answer when there is no memory for a body or an answer.
+/// The error when there is no memory for a request or response.
 pub(crate) fn no_memory() -> Problem {
     let (_, help) = words_for(shares::holder());
     Problem::new(
         ErrorCode::Overloaded,
-        "Requests, statements and answers in memory have taken all that there is for this caller.",
+        "The memory limit for requests and responses of this caller is reached.",
     )
     .hint(format!(
-        "read the answers that were asked for, ask for smaller ones, or for ?format=ndjson; {help}"
+        "read pending responses, request smaller ones, or use ?format=ndjson; {help}"
     ))
 }
 
-/// The answer to a request that was not gone on with.
+/// The error of an aborted request.
 fn cut_off(pass: &Pass, cut: Cut) -> Problem {
     match cut {
         Cut::NoRoom(refused) => no_room(pass, Kind::Waiting, refused),
@@ -135,21 +137,21 @@ fn cut_off(pass: &Pass, cut: Cut) -> Problem {
     }
 }
 
-/// The answer when a token ends before its request does.
+/// The error when a token ends before its request does.
 pub(crate) fn token_ended() -> Problem {
     Problem::new(
         ErrorCode::Unauthenticated,
-        "The token was revoked or has expired while this request was under way.",
+        "The token was revoked or expired during this request.",
     )
-    .hint("send it again with another token; look first whether a change was kept")
+    .hint("retry with another token; check first whether the change took effect")
 }
 
-/// What a caller is called, and what helps it where it has its share.
+/// The word for a kind of caller, and a hint for when its share is used up.
 fn words_for(holder: Holder) -> (&'static str, &'static str) {
     match holder {
-        Holder::Address(_) => ("address", "a request with a token counts for its token"),
+        Holder::Address(_) => ("address", "requests with a token count towards that token"),
         Holder::Internal | Holder::Root | Holder::Token(_) => {
-            ("token", "GET /v1/usage shows a token's share")
+            ("token", "GET /v1/usage shows the limits")
         }
     }
 }

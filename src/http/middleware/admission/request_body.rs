@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use std::time::Duration;
 
-/// Most bytes of a body that is too large which are read and thrown away: a file that somebody
-/// sent to the wrong route.
+/// Maximum bytes of an oversized body that are read and discarded, such as a file sent to the wrong
+/// route.
 const DRAIN_BYTES: usize = 256 << 20;
 /// How long that may take.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
@@ -42,7 +42,7 @@ impl Gateway {
         let too_large = || {
             Problem::new(
                 ErrorCode::PayloadTooLarge,
-                format!("The body has more than {limit} bytes."),
+                format!("The body is larger than {limit} bytes."),
             )
         };
         let announced = parts
@@ -50,7 +50,7 @@ impl Gateway {
             .get(header::CONTENT_LENGTH)
             .and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|it| it > limit as u64) {
-            // Who asks first has sent nothing yet, and would send all of it once we read.
+            // With `Expect: 100-continue` the client has not sent the body yet, and reading would start it.
             if !parts.headers.contains_key(header::EXPECT) {
                 waiting(drain(&mut body)).await;
             }
@@ -66,7 +66,7 @@ impl Gateway {
             }
             Ok(Err(Unread::NoMemory)) => Err(no_memory()),
             Ok(Err(Unread::BrokenOff(error))) => {
-                Err(Problem::invalid(format!("The body broke off: {error}.")))
+                Err(Problem::invalid(format!("The body ended early: {error}.")))
             }
             Err(_) => Err(Problem::new(
                 ErrorCode::RequestTimeout,
@@ -97,7 +97,7 @@ async fn collect(body: &mut Body, limit: usize, held: &mut Held) -> Result<Bytes
             return Ok(data); // the usual body: one piece, not copied
         }
         if bytes.is_empty() {
-            // Growing, it would be there twice. What never comes is never touched.
+            // Reserved once: growing would hold it twice. Untouched pages cost nothing.
             bytes.reserve(announced.unwrap_or(0).saturating_add(data.len()).min(limit));
         }
         bytes.extend_from_slice(&data);
@@ -105,8 +105,8 @@ async fn collect(body: &mut Body, limit: usize, held: &mut Held) -> Result<Bytes
     Ok(bytes.freeze())
 }
 
-/// Reads on, within bounds: many clients look for an answer only when they have sent all, and
-/// see a broken connection where nobody reads.
+/// Reads and discards the rest, within limits: many clients read the response only after sending the
+/// whole body, and would see a broken connection otherwise.
 async fn drain(body: &mut Body) {
     let rest = async {
         let mut bytes = 0;
@@ -117,6 +117,6 @@ async fn drain(body: &mut Body) {
             }
         }
     };
-    // Whoever is slower gets the answer all the same, on a connection that then closes.
+    // Slower clients still get the response; the connection closes after it.
     let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
 }

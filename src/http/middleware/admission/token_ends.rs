@@ -1,15 +1,15 @@
-//! Ends what is open under a token as soon as the token is no longer accepted.
+//! Ends requests, streams and transactions when their token ends.
 use crate::clock::timestamp::Timestamp;
 use crate::domain::state::State;
 use crate::http::Gateway;
 use std::time::Duration;
 
-/// How often a token that will expire is looked at: clocks are set, too.
+/// How often expiring tokens are checked, since the clock may be set.
 const LOOK: Duration = Duration::from_millis(250);
 
 impl Gateway {
-    /// Ends requests, streams and transactions of tokens that were revoked or have expired, for as
-    /// long as it is polled.
+    /// Ends requests, streams and transactions of tokens that were revoked or have expired. Runs
+    /// until dropped.
     pub(in crate::http) async fn end_with_tokens(&self) {
         let mut changes = self.service.control.changes();
         loop {
@@ -30,8 +30,7 @@ impl Gateway {
         }
     }
 
-    /// Ends what is open under tokens that are no longer accepted, and says how long the next one is
-    /// at most.
+    /// Ends what belongs to tokens that have ended. Returns the time until the next one expires.
     fn end_tokens(&self, state: &State, now: Timestamp) -> Option<Duration> {
         let mut next: Option<Duration> = None;
         for id in self.accounts.open_tokens() {

@@ -13,37 +13,36 @@ use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// What this token has under way.
+/// Current usage of this token.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct CallerUsage {
-    /// Requests that are worked on.
+    /// Requests being processed.
     working: ShareView,
-    /// Requests that wait: for their own bodies, for turns, for events and the ends of jobs.
+    /// Requests waiting: for their bodies, locks, events or jobs.
     waiting: ShareView,
-    /// Event streams that are open.
+    /// Open event streams.
     event_streams: ShareView,
-    /// Bytes of requests and answers that are in the gateway's memory.
+    /// Bytes of requests and responses in memory.
     buffered_bytes: ShareView,
 }
 
-/// One caller's part of something that there is so much of.
+/// A share of a limited resource.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Share)]
 struct ShareView {
-    /// What this token has now.
+    /// Used by this token now.
     used: usize,
-    /// How much of it this token may have at this moment. It is less where others have more.
+    /// Available to this token now; shrinks when others use more.
     share: usize,
-    /// How much there is for all.
+    /// Available in total.
     limit: usize,
 }
 
-/// Show your share
+/// Show usage and limits
 ///
-/// What this token has under way, and how much it may have. A token alone may use three quarters of
-/// what the gateway takes; others always find some. Past its share a token gets 429
-/// `rate_limited`, and where the gateway has no more, everyone gets 503 `overloaded`; bytes in memory
-/// that are too many are 503 in both cases. This route itself always has room.
+/// Current usage and limits of this token. One token may use up to three quarters of each resource.
+/// Beyond its share it gets 429 `rate_limited`; when a resource is exhausted, all get 503
+/// `overloaded`. Too many bytes in memory are 503 in both cases. This route is always answered.
 #[utoipa::path(get, path = "/v1/usage", tag = "health",
     responses((status = 200, body = CallerUsage)))]
 pub(in crate::http) async fn show_usage(

@@ -12,44 +12,43 @@ pub(crate) struct DatabaseView {
     #[schema(value_type = String, format = Uuid)]
     id: String,
     name: String,
-    /// The host name it answers to.
+    /// Host name.
     #[schema(example = "shop.db.localhost")]
     host: String,
     engine: String,
-    /// The node that has its files and its worker; null before the forge has one.
+    /// The node that has its files and worker; null before the first start with nodes.
     #[schema(value_type = Option<String>, format = Uuid)]
     node: Option<String>,
-    /// As the clock has it: `expired` from the moment on. Earlier states tell what their events
-    /// do.
+    /// Current state; `expired` as soon as the time to live ends.
     #[schema(value_type = String, example = "ready")]
     state: &'static str,
-    /// What is dedicated to it; null while it is to have none.
+    /// Its worker; null if it has none.
     worker: Option<WorkerView>,
-    /// The size of its file; null where there is none.
+    /// Size of its file in bytes; null if there is none.
     size_bytes: Option<u64>,
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     labels: Labels,
     limits: LimitsView,
-    /// What an answered write survives: `full` is a loss of power.
+    /// `full`: acknowledged writes survive a power failure; `relaxed`: they may not.
     #[schema(value_type = String, example = "full")]
     durability: Durability,
-    /// When it goes to the trash by itself.
+    /// When it expires and is moved to the trash.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// When the trash lets go of it; only while it is there.
+    /// When it is permanently deleted; only while it is in the trash.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     purge_at: Option<Timestamp>,
-    /// Why its worker cannot be kept running; only while that is so.
+    /// Why its worker keeps failing; only while it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     degraded: Option<String>,
-    /// Whether the reconciler's last look found its file missing; only while that is so.
+    /// Whether its file is missing; only while it is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     data_missing: bool,
     protected: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// The last event about it; its `ETag` is `"e<sequence>"`.
+    /// Last event about it; its `ETag` is `"e<sequence>"`.
     sequence: u64,
 }
 
@@ -57,22 +56,22 @@ pub(crate) struct DatabaseView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Worker)]
 struct WorkerView {
-    /// Its id under the runtime; null until it runs for the first time.
+    /// Container or process id; null until it first starts.
     id: Option<String>,
-    /// `starting`, `healthy`, `unhealthy`, `exited` or `missing`; `recorded` in an earlier state,
-    /// whose workers nobody can look at.
+    /// `starting`, `healthy`, `unhealthy`, `exited` or `missing`; `recorded` in past states, where
+    /// the actual state is unknown.
     state: &'static str,
 }
 
-/// What a database may use.
+/// Resource limits of a database.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Limits)]
 struct LimitsView {
-    /// Most bytes its file may grow to.
+    /// Maximum size of the database file, in bytes.
     size_bytes: u64,
-    /// Most bytes of memory for its worker.
+    /// Memory limit of the worker, in bytes.
     memory_bytes: u64,
-    /// Thousandths of a processor for its worker.
+    /// CPU limit of the worker, in thousandths of a CPU.
     cpu_millis: u32,
 }
 
@@ -95,7 +94,7 @@ impl Gateway {
         }
     }
 
-    /// The database as the log alone tells it: nobody looks at a worker or a file of the past.
+    /// The database as recorded in the event log, without the actual worker and file.
     pub(crate) fn recorded_view(&self, database: &Database) -> DatabaseView {
         let worker = |id: &String| WorkerView {
             id: Some(id.clone()),

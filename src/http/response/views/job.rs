@@ -9,48 +9,48 @@ use crate::service::jobs::{JobProgress, queue_position};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Slow work on one database.
+/// A background job on one database.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Job)]
 pub(crate) struct JobView {
     #[schema(value_type = String, format = Uuid)]
     id: String,
-    /// What it does: `create_database`.
+    /// Kind of job: `create_database`.
     kind: &'static str,
-    /// The database's name.
+    /// Database name.
     database: String,
     #[schema(value_type = String, example = "running")]
     state: JobState,
-    /// How many jobs of the same database begin before it; only while it is queued.
+    /// Number of jobs ahead of it on the same database; only while queued.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_position: Option<usize>,
-    /// The step it is in; only while it is being done.
+    /// Current step; only while running.
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<StepView>,
-    /// How far it is; only while it is being done or undone.
+    /// Progress; only while running or rolling back.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<ProgressView>,
-    /// Whether somebody wants it to end: it does at its next step.
+    /// Whether cancellation was requested; takes effect at the next step.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     cancel_requested: bool,
     attempts: Vec<AttemptView>,
-    /// When its next attempt may begin; only while it waits for that.
+    /// Earliest start of the next attempt; only while waiting to retry.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_at: Option<Timestamp>,
-    /// Past this moment no further attempt begins.
+    /// No attempt starts after this time.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<Timestamp>,
-    /// Why it did not reach its end.
+    /// Why it failed or is stuck.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<ProblemBody>,
-    /// Who asked for it.
+    /// Who requested it.
     #[schema(example = "token/ci")]
     actor: String,
-    /// The request that asked for it.
+    /// Id of the request.
     request_id: String,
-    /// The last event about it.
+    /// Last event about it.
     sequence: u64,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -60,41 +60,42 @@ pub(crate) struct JobView {
     finished_at: Option<Timestamp>,
 }
 
-/// The step that a job is in.
+/// Current step of a job.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JobStep)]
 struct StepView {
     #[schema(example = "ensure_worker")]
     name: &'static str,
-    /// 1 for the first of its kind of job.
+    /// Step number, from 1.
     number: usize,
-    /// Steps of this kind of job.
+    /// Number of steps.
     total: usize,
-    /// How long one run of it may take.
+    /// Time limit of the step.
     time_limit_ms: u128,
-    /// How often the gateway died in it; from five on it runs alone, at the next it is given up.
+    /// How often the gateway crashed in this step. From five on it runs alone; after that the job
+    /// fails.
     crashes: u32,
 }
 
-/// How far a job is.
+/// Progress of a job.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Progress)]
 pub(crate) struct ProgressView {
-    /// The step it is in; `undoing` while what it did is taken back.
+    /// Current step; `undoing` while rolling back.
     #[schema(example = "ensure_worker")]
     phase: String,
-    /// So many of what is counted: steps that ended well, or what the step itself counts.
+    /// Units completed.
     done: u64,
-    /// Of so many.
+    /// Units in total.
     total: u64,
-    /// What is counted: `steps`, or `seconds` of the longest wait.
+    /// `steps`, or `seconds` of the longest wait.
     unit: &'static str,
 }
 
-/// One try at a job.
+/// One attempt at a job.
 #[derive(Debug, Serialize, ToSchema)]
 struct AttemptView {
-    /// 1 for the first.
+    /// Attempt number, from 1.
     number: u32,
     #[schema(value_type = String, format = DateTime)]
     started_at: Timestamp,
@@ -104,7 +105,7 @@ struct AttemptView {
     error: Option<AttemptError>,
 }
 
-/// Why an attempt did not succeed.
+/// Why an attempt failed.
 #[derive(Debug, Serialize, ToSchema)]
 struct AttemptError {
     #[schema(example = "runtime_unavailable")]

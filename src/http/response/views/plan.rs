@@ -8,11 +8,11 @@ use axum::response::Response;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// What a command would bring about now. Ids in it are examples: the command itself makes others.
+/// What a command would do now. Ids are placeholders: the real command generates new ones.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Plan)]
 pub(crate) struct PlanView {
-    /// The end of the log when it was made.
+    /// Last event when the plan was made.
     base_sequence: u64,
     #[serde(flatten)]
     outlook: OutlookView,
@@ -27,7 +27,7 @@ pub(crate) struct OutlookView {
     warnings: Vec<String>,
 }
 
-/// An event that would be written at once; those of the job's steps come later.
+/// An event that would be written immediately; events of job steps follow later.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PlannedEvent {
     #[schema(example = "job_enqueued")]
@@ -47,7 +47,7 @@ struct EffectView {
     #[schema(example = "remove")]
     action: &'static str,
     what: String,
-    /// How much of the disk it is about.
+    /// Disk space affected, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
 }

@@ -5,13 +5,13 @@ use crate::projections::control_db::ShownToken;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A bearer credential.
+/// An API token.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Token)]
 pub(crate) struct TokenView {
     #[schema(value_type = String, format = Uuid)]
     id: String,
-    /// The secret; shown when it is made, and never again.
+    /// The secret; returned only when the token is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
     name: String,

@@ -16,27 +16,27 @@ use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// The head of the log at a moment, signed.
+/// A signed head of the event log.
 #[derive(ToSchema)]
 #[schema(as = Checkpoint)]
 #[expect(dead_code, reason = "describes what the log's own type writes")]
 pub(crate) struct CheckpointView {
-    /// The last event then.
+    /// Last event.
     sequence: u64,
-    /// That event's hash, which covers the whole history up to it.
+    /// Hash of that event, which covers the whole history up to it.
     hash: String,
     /// When it was signed.
     #[schema(format = DateTime)]
     time: String,
-    /// Which key signed it.
+    /// Id of the signing key.
     #[schema(example = "5f0c6d3b7a1e9d24")]
     key_id: String,
-    /// Ed25519, in hex, over five lines, each ended by a line feed: `dbforge checkpoint`, and the
-    /// four fields above.
+    /// Ed25519 signature in hex, over five lines, each terminated by a line feed:
+    /// `dbforge checkpoint` and the four fields above.
     signature: String,
 }
 
-/// What signatures are checked with.
+/// Public key that verifies checkpoints.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AuditKey {
     key_id: String,
@@ -48,8 +48,8 @@ pub(crate) struct AuditKey {
 
 /// Sign a checkpoint
 ///
-/// Of the log's present head. Copied away, it shows later that the log was cut or changed. Where
-/// nothing has happened since the last one, the answer is that one.
+/// Signs the current head of the event log. Stored elsewhere, it proves later that the log was
+/// truncated or changed. Returns the last checkpoint if there are no new events.
 #[utoipa::path(post, path = "/v1/audit/checkpoints", tag = "history",
     request_body = NoFields,
     responses((status = 201, body = CheckpointView)))]
@@ -73,7 +73,7 @@ pub(crate) async fn create_checkpoint(
 
 /// List checkpoints
 ///
-/// The oldest first, each as its line of `.forge/audit/checkpoints.jsonl`.
+/// Oldest first, as in `.forge/audit/checkpoints.jsonl`.
 #[utoipa::path(get, path = "/v1/audit/checkpoints", tag = "history", params(PageParameters),
     responses((status = 200, body = List<CheckpointView>)))]
 pub(crate) async fn list_checkpoints(
@@ -92,9 +92,9 @@ pub(crate) async fn list_checkpoints(
     Ok(page_answer(page, |(_, checkpoint)| checkpoint))
 }
 
-/// The key that checkpoints are checked with
+/// Get the audit key
 ///
-/// Its public half: write it down somewhere else once.
+/// The public key that verifies checkpoints. Keep a copy elsewhere.
 #[utoipa::path(get, path = "/v1/audit/key", tag = "history",
     responses((status = 200, body = AuditKey)))]
 pub(crate) async fn get_audit_key(

@@ -29,7 +29,7 @@ use utoipa::ToSchema;
 /// Events of an export that are in memory at once.
 const EXPORT_CHUNK: usize = 100;
 
-/// The end of the log.
+/// Head of the event log.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Head)]
 pub(crate) struct HeadView {
@@ -40,9 +40,9 @@ pub(crate) struct HeadView {
     time: Timestamp,
 }
 
-/// The end of the log
+/// Get the head of the event log
 ///
-/// Its hash covers the whole history: kept elsewhere, it proves later that nothing was changed.
+/// Its hash covers the whole history. Stored elsewhere, it proves later that nothing was changed.
 #[utoipa::path(get, path = "/v1/audit/head", tag = "history", params(ReadParameters),
     responses((status = 200, body = HeadView)))]
 pub(crate) async fn get_head(
@@ -63,8 +63,8 @@ pub(crate) async fn get_head(
 
 /// Export the history
 ///
-/// One event a line, from the first to the last; `dbforge replay` folds it, and twenty lines of
-/// any language verify it.
+/// One event per line, from the first to the last. `dbforge replay` rebuilds the state from it and
+/// verifies it.
 #[utoipa::path(get, path = "/v1/audit/export", tag = "history",
     responses((status = 200, body = String, content_type = "application/x-ndjson")))]
 pub(crate) async fn export_events(
@@ -113,7 +113,7 @@ async fn read_lines(
         Ok((lines(&events), last))
     };
     let failed = |reason: String| {
-        tracing::error!(reason, "an export broke off");
+        tracing::error!(reason, "export failed");
         ReadError { after, reason }
     };
     let read: Result<_, ReadError> = tokio::task::spawn_blocking(read)

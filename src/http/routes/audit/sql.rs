@@ -24,18 +24,17 @@ use utoipa::IntoParams;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditQueryParameters {
-    /// Answer once the log has reached this sequence.
+    /// Wait until the event log has reached this sequence number, then answer.
     min_sequence: Option<SequenceNumber>,
-    /// `json`, `ndjson` or `csv`; wins over `Accept`.
+    /// `json`, `ndjson` or `csv`; takes precedence over `Accept`.
     #[param(inline)]
     format: Option<FormatWord>,
 }
 
-/// Ask the history in SQL
+/// Query the history with SQL
 ///
-/// Read-only, on the tables `events`, `jobs`, `databases`, `labels` and `tokens`, under the rules
-/// and bounds of all SQL. Two questions are answered at a time. The answer has seen every event
-/// that was there when it was asked.
+/// Read-only, on the tables `events`, `jobs`, `databases`, `labels` and `tokens`, with the usual SQL
+/// limits. At most two queries run at a time. The result includes every event up to the request.
 #[utoipa::path(post, path = "/v1/audit/query", tag = "history",
     params(AuditQueryParameters), request_body = AuditQuery,
     responses((status = 200, content(

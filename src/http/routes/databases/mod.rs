@@ -32,13 +32,13 @@ use utoipa::{IntoParams, ToSchema};
 list_parameters! {
     /// Which databases are wanted.
     ListParameters {
-        /// Those in this state: `ready`.
+        /// Only databases in this state: `ready`.
         #[param(schema_with = schemas::database_state)]
         state: Option<String>,
-        /// Those that carry this label: `team=red`.
+        /// Only databases with this label: `team=red`.
         #[param(schema_with = schemas::label)]
         label: Option<String>,
-        /// Those with this in their name.
+        /// Only databases whose name contains this text.
         q: Option<String>,
     }
 }
@@ -48,28 +48,28 @@ list_parameters! {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct CreateParameters {
-    /// `return` to be answered with the database that has the name, where its engine is the same.
+    /// `return`: if the name is taken by a database of the same engine, return that one.
     #[param(inline)]
     if_exists: Option<Existing>,
-    /// `plan` to see what would happen instead.
+    /// `plan`: show what would happen, without doing it.
     #[param(inline)]
     dry_run: Option<DryRun>,
 }
 
-/// What is done where a database has the name.
+/// What to do if the name is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Existing {
-    /// It is the answer.
+    /// Return the existing database.
     Return,
 }
 
-/// What a create answers at once.
+/// Immediate result of a create.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "describes which answers there are")]
 enum CreateOutcome {
-    /// With `if_exists=return`: it was there.
+    /// With `if_exists=return`: the existing database.
     Database(Box<DatabaseView>),
     /// With `dry_run=plan`.
     Plan(PlanView),
@@ -80,22 +80,22 @@ enum CreateOutcome {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DeleteParameters {
-    /// `true` to remove it for good, from the trash too; needs the scope `admin`.
+    /// `true`: delete permanently, even from the trash; requires scope `admin`.
     #[serde(default)]
     purge: bool,
-    /// `plan` to see what would happen instead.
+    /// `plan`: show what would happen, without doing it.
     #[param(inline)]
     dry_run: Option<DryRun>,
 }
 
 /// Create a database
 ///
-/// Answers SQL some milliseconds later; the job ends once its worker is healthy. Where a database
-/// of that name is being deleted, the job waits for that.
+/// SQL works after a few milliseconds; the job ends when its worker is healthy. If a database of that
+/// name is being deleted, the job waits for that.
 #[utoipa::path(post, path = "/v1/databases", tag = "databases",
     params(CreateParameters), request_body = CreateBody,
     responses((status = 202, body = JobView), (status = 201, body = JobView),
-        (status = 200, description = "The database that was there, or the plan", body = CreateOutcome)))]
+        (status = 200, description = "The existing database, or the plan", body = CreateOutcome)))]
 pub(super) async fn create_database(
     State(gateway): State<Arc<Gateway>>,
     StrictQuery(parameters): StrictQuery<CreateParameters>,
@@ -123,7 +123,7 @@ pub(super) async fn create_database(
 
 /// List databases
 ///
-/// Those in the trash too, until they are purged.
+/// Includes databases in the trash.
 #[utoipa::path(get, path = "/v1/databases", tag = "databases", params(ListParameters),
     responses((status = 200, body = List<DatabaseView>)))]
 pub(super) async fn list_databases(
@@ -149,9 +149,9 @@ pub(super) async fn list_databases(
     Ok(page_answer(page.await?, |it| gateway.view(&it)))
 }
 
-/// Look at a database
+/// Get a database
 ///
-/// The living one of that name, else the latest of it in the trash, else the one with that id.
+/// By name, or by id. If the name is not in use, the most recently deleted database of that name.
 #[utoipa::path(get, path = "/v1/databases/{db}", tag = "databases",
     params(("db" = String, Path, description = "Name or id"), ReadParameters),
     responses((status = 200, body = DatabaseView)))]
@@ -169,7 +169,7 @@ pub(super) async fn get_database(
     Ok(answer.etag(database.sequence).seen(present.head.sequence))
 }
 
-/// Change a database's settings
+/// Change database settings
 #[utoipa::path(patch, path = "/v1/databases/{db}", tag = "databases",
     params(("db" = String, Path, description = "Name or id"), CommandParameters),
     request_body = ChangeBody,
@@ -194,7 +194,7 @@ pub(super) async fn change_database(
 
 /// Delete a database
 ///
-/// To the trash, from where `undelete` brings it back; its name becomes free.
+/// Moves it to the trash; `undelete` restores it. Its name becomes available.
 #[utoipa::path(delete, path = "/v1/databases/{db}", tag = "databases",
     params(("db" = String, Path, description = "Name or id"), DeleteParameters),
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
@@ -217,7 +217,7 @@ pub(super) async fn delete_database(
 
 /// Stop a database
 ///
-/// Removes its worker and refuses SQL; the data is kept.
+/// Removes its worker and rejects SQL; the data is kept.
 #[utoipa::path(post, path = "/v1/databases/{db}/stop", tag = "databases",
     params(("db" = String, Path, description = "Name or id"), CommandParameters),
     request_body = NoFields,
@@ -249,7 +249,9 @@ pub(super) async fn start_database(
     gateway.act_on(&db, &mutation, Scope::Manage, command).await
 }
 
-/// Replace a database's worker by a fresh one
+/// Restart a database
+///
+/// Replaces its worker.
 #[utoipa::path(post, path = "/v1/databases/{db}/restart", tag = "databases",
     params(("db" = String, Path, description = "Name or id"), CommandParameters),
     request_body = NoFields,
@@ -265,7 +267,7 @@ pub(super) async fn restart_database(
     gateway.act_on(&db, &mutation, Scope::Manage, command).await
 }
 
-/// Bring a database back from the trash
+/// Restore a database from the trash
 #[utoipa::path(post, path = "/v1/databases/{db}/undelete", tag = "databases",
     params(("db" = String, Path, description = "Name or id"), CommandParameters),
     request_body = NoFields,
@@ -310,8 +312,8 @@ impl Gateway {
 
 /// `team=red`: a label's key and value.
 fn label(text: &str) -> Result<(String, String), Problem> {
-    let (key, value) = text.split_once('=').ok_or_else(|| {
-        Problem::invalid("`label` is written as key and value: `label=team=red`.")
-    })?;
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| Problem::invalid("`label` must be key=value: `label=team=red`."))?;
     Ok((key.to_owned(), value.to_owned()))
 }

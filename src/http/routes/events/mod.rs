@@ -31,55 +31,55 @@ use utoipa::ToSchema;
 list_parameters! {
     /// Which events are wanted.
     ListParameters {
-        /// Those behind this sequence.
+        /// Only events after this sequence number.
         after: Option<SequenceNumber>,
-        /// Those about this database, by name or id.
+        /// Only events about this database, by name or id.
         database: Option<String>,
-        /// Those of this kind: `database_ready`.
+        /// Only events of this kind: `database_ready`.
         #[param(schema_with = schemas::event_kind)]
         kind: Option<String>,
-        /// Those that this actor caused: `root`, `token/ci`.
+        /// Only events caused by this actor: `root`, `token/ci`.
         actor: Option<String>,
-        /// Those about this job.
+        /// Only events about this job.
         #[param(format = Uuid)]
         job: Option<String>,
-        /// Those of this moment and later.
+        /// Only events at or after this time.
         #[param(value_type = Option<String>, format = DateTime)]
         since: Option<Timestamp>,
-        /// Those before this moment.
+        /// Only events before this time.
         #[param(value_type = Option<String>, format = DateTime)]
         until: Option<Timestamp>,
     } {
-        /// Where there are none, answer once there are, at the latest after this time: `30` or
-        /// `30s`, at most 60 s.
+        /// If there are no events, wait up to this long for the first: `30` or `30s`, at most
+        /// 60 s.
         #[param(schema_with = schemas::wait)]
         wait: Option<Span>,
     }
 }
 
-/// Something that happened; `hash` covers the rest and the hash before it.
+/// An event. `hash` covers all its fields and the previous hash.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Event)]
 pub(crate) struct EventView {
-    /// Its place in the whole log: the first is 1, and none is left out.
+    /// Position in the event log, from 1, without gaps.
     sequence: u64,
     #[schema(value_type = String, format = DateTime)]
     time: Timestamp,
     #[schema(example = "database_ready")]
     kind: String,
-    /// What it is kept and read with: `forge` or `database/<id>`.
+    /// `forge` or `database/<id>`.
     stream: String,
-    /// The database's id.
+    /// Database id.
     database: Option<String>,
     job: Option<String>,
     #[schema(example = "token/ci")]
     actor: String,
     request_id: String,
-    /// The request at the beginning of the chain of causes.
+    /// Id of the request at the start of the causal chain.
     correlation: String,
-    /// What was decided and stored together.
+    /// Id of the commit; its events were stored atomically.
     commit: String,
-    /// The event that caused it.
+    /// Sequence number of the event that caused it.
     causation: Option<u64>,
     schema_version: u16,
     #[schema(value_type = Object)]
@@ -88,12 +88,11 @@ pub(crate) struct EventView {
     hash: String,
 }
 
-/// List events, or watch them
+/// List or watch events
 ///
-/// By ascending sequence. Needs the scope `audit` on every database, or on the one that
-/// `database` names. With `Accept: text/event-stream` the answer goes on for ever: what happens
-/// next, or what is behind `after`, or behind `Last-Event-ID`; a token that covers some databases
-/// sees those.
+/// Requires scope `audit` on all databases, or on the one given in `database`. With
+/// `Accept: text/event-stream`, streams events from now on, or after `after` or `Last-Event-ID`;
+/// tokens limited to some databases receive only their events.
 #[utoipa::path(get, path = "/v1/events", tag = "history", params(ListParameters),
     responses((status = 200, content(
         (List<EventView> = "application/json"), (String = "text/event-stream")))))]
@@ -114,7 +113,7 @@ pub(crate) async fn list_events(
     let wait = asked.wait.map(|Span(wait)| wait.min(LONGEST_WAIT));
     if wait.is_some() && paging.page.cursor.is_some() {
         return Err(Problem::invalid(
-            "`wait` goes with `after`, not with `cursor`.",
+            "`wait` cannot be combined with `cursor`; use `after`.",
         ));
     }
     let filter = filter(&gateway, &caller, asked).await?;
@@ -132,7 +131,7 @@ async fn watch(
     let of_pages = asked.limit.is_some() || asked.cursor.is_some() || asked.wait.is_some();
     if of_pages || matches!(asked.order, Some(Direction::Desc)) {
         return Err(Problem::invalid(
-            "A stream of events has no pages: it takes no `limit`, `cursor`, `wait` or `order=desc`.",
+            "Event streams do not support `limit`, `cursor`, `wait` or `order=desc`.",
         ));
     }
     let mut filter = filter(gateway, &caller, asked).await?;
@@ -157,7 +156,7 @@ async fn filter(
         .as_deref()
         .map(|word| known_word("kind", word, EventKind::ALL, EventKind::as_str));
     let job = asked.job.as_deref().map(str::parse::<JobId>).transpose();
-    let job = job.map_err(|_| Problem::invalid("`job` is no id: ids are UUIDs."))?;
+    let job = job.map_err(|_| Problem::invalid("`job` must be a job id (UUID)."))?;
     let filter = EventFilter {
         after: asked.after.map(Sequence::from),
         database: None,
@@ -176,7 +175,7 @@ async fn filter(
     Ok(resolved.await?)
 }
 
-/// An event that caused another one.
+/// An event in the causal chain.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Cause)]
 pub(crate) struct CauseView {
@@ -187,7 +186,7 @@ pub(crate) struct CauseView {
     kind: String,
     actor: String,
     request_id: String,
-    /// The event that caused it in turn; null at the beginning.
+    /// Sequence number of its own cause; null at the start.
     causation: Option<u64>,
 }
 
@@ -204,7 +203,7 @@ impl From<Cause> for CauseView {
     }
 }
 
-/// An event with what caused it.
+/// An event with its causal chain.
 #[derive(ToSchema)]
 #[schema(as = CausedEvent)]
 #[expect(
@@ -221,7 +220,7 @@ pub(crate) struct CausedEventView {
 
 /// Look at an event, and at what caused it
 #[utoipa::path(get, path = "/v1/events/{sequence}", tag = "history",
-    params(("sequence" = u64, Path, description = "Its place in the log"), ReadParameters),
+    params(("sequence" = u64, Path, description = "Sequence number of the event"), ReadParameters),
     responses((status = 200, body = CausedEventView)))]
 pub(crate) async fn get_event(
     State(gateway): State<Arc<Gateway>>,
@@ -236,7 +235,7 @@ pub(crate) async fn get_event(
             ErrorCode::EventNotFound,
             format!("There is no event `{reference}`."),
         )
-        .hint("GET /v1/audit/head has the last one's sequence")
+        .hint("GET /v1/audit/head returns the last sequence number")
     };
     let sequence = reference.parse().map(Sequence).map_err(|_| none())?;
     let found = gateway

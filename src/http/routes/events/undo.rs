@@ -18,35 +18,35 @@ use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// What took a command back at once, without a job.
+/// An undo that needed no job.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Undone)]
 pub(crate) struct UndoneView {
-    /// The event of the command that was undone.
+    /// Sequence number of the event that was undone.
     undone: u64,
-    /// What undid it.
+    /// Events that undid it.
     events: Vec<PlannedEvent>,
 }
 
-/// What an undo answers at once.
+/// Immediate result of an undo.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "describes which answers there are")]
 enum UndoOutcome {
-    /// It took a job, which has ended within the time that `Prefer: wait=` gave it.
+    /// A job, if it ended within `Prefer: wait=`.
     Job(Box<JobView>),
     Undone(UndoneView),
 }
 
-/// Undo what an event's command has done
+/// Undo an event
 ///
-/// Any event stands for the command that caused it. A delete is followed by an undelete, a changed
-/// setting goes back, a job that has not ended is cancelled. What cannot be undone says why.
+/// Undoes the command that caused the event: a delete is undeleted, a setting is restored, an
+/// unfinished job is cancelled. If that is not possible, the error says why.
 #[utoipa::path(post, path = "/v1/events/{sequence}/undo", tag = "history",
-    params(("sequence" = u64, Path, description = "Its place in the log"), CommandParameters),
+    params(("sequence" = u64, Path, description = "Sequence number of the event"), CommandParameters),
     request_body = NoFields,
     responses((status = 202, body = JobView),
-        (status = 200, description = "The job; what was undone without one; or, with `dry_run=plan`, the plan", body = UndoOutcome)))]
+        (status = 200, description = "The finished job, the undo if it needed no job, or, with `dry_run=plan`, the plan", body = UndoOutcome)))]
 pub(crate) async fn undo_event(
     State(gateway): State<Arc<Gateway>>,
     PathParts(reference): PathParts<String>,

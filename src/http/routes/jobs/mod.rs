@@ -33,17 +33,17 @@ const LAST_KINDS: &[&str] = &["job_succeeded", "job_failed", "job_cancelled"];
 list_parameters! {
     /// Which jobs are wanted.
     ListParameters {
-        /// Those in one of these states: `queued,running`.
+        /// Only jobs in these states: `queued,running`.
         #[param(schema_with = schemas::job_states)]
         state: Option<String>,
-        /// Those of one of these kinds: `create_database`.
+        /// Only jobs of these kinds: `create_database`.
         #[param(schema_with = schemas::job_kinds)]
         kind: Option<String>,
-        /// Those of this database, by name or id.
+        /// Only jobs of this database, by name or id.
         database: Option<String>,
-        /// Those that this actor asked for: `token/ci`.
+        /// Only jobs requested by this actor: `token/ci`.
         actor: Option<String>,
-        /// Those created later than this moment.
+        /// Only jobs created after this time.
         #[param(value_type = Option<String>, format = DateTime)]
         created_after: Option<Timestamp>,
     }
@@ -54,10 +54,10 @@ list_parameters! {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct JobParameters {
-    /// Answer once it has ended, at the latest after this time: `30` or `30s`, at most 60 s.
+    /// Wait up to this long for the job to end: `30` or `30s`, at most 60 s.
     #[param(schema_with = schemas::wait)]
     wait: Option<Span>,
-    /// Answer once the log has reached this sequence.
+    /// Wait until the event log has reached this sequence number, then answer.
     min_sequence: Option<SequenceNumber>,
 }
 
@@ -101,7 +101,7 @@ pub(crate) async fn list_jobs(
     Ok(page_answer(page, |it| JobView::now(&it, state, live)))
 }
 
-/// Look at a job, or wait for its end
+/// Get a job, or wait for it
 #[utoipa::path(get, path = "/v1/jobs/{id}", tag = "jobs",
     params(("id" = String, Path, description = "The job's id"), JobParameters),
     responses((status = 200, body = JobView)))]
@@ -124,11 +124,11 @@ pub(crate) async fn get_job(
 
 /// Watch a job
 ///
-/// Its events from the first on, as server-sent events; the stream ends with the job's last one.
+/// Server-sent events from the job's first event on; the stream ends with its last event.
 #[utoipa::path(get, path = "/v1/jobs/{id}/events", tag = "jobs",
     params(("id" = String, Path, description = "The job's id")),
     responses((status = 200, body = String, content_type = "text/event-stream"),
-        (status = 204, description = "`Last-Event-ID` was its last event")))]
+        (status = 204, description = "`Last-Event-ID` was the last event")))]
 pub(crate) async fn watch_job(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
@@ -159,7 +159,7 @@ pub(crate) async fn watch_job(
 
 /// Cancel a job
 ///
-/// One that waits ends at once; one that runs ends at its next step, and what it did is undone.
+/// A queued job ends immediately; a running job stops at its next step and is rolled back.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs",
     params(("id" = String, Path, description = "The job's id"), CommandParameters),
     request_body = NoFields,
@@ -171,15 +171,14 @@ pub(crate) async fn cancel_job(
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
     let command = |job| Command::CancelJob { job };
-    let hint =
-        "only a job that waits or runs can be cancelled; POST …/retry lets a stuck one go on";
+    let hint = "only queued or running jobs can be cancelled; POST …/retry retries a stuck job";
     let mutation = mutation.or_plan(parameters.dry_run);
     gateway.act_on_job(&id, &mutation, command, hint).await
 }
 
-/// Let a job try again now
+/// Retry a job now
 ///
-/// One that is stuck, or that waits for its next try.
+/// For jobs that are stuck or waiting for their next attempt.
 #[utoipa::path(post, path = "/v1/jobs/{id}/retry", tag = "jobs",
     params(("id" = String, Path, description = "The job's id"), CommandParameters),
     request_body = NoFields,
@@ -191,8 +190,8 @@ pub(crate) async fn retry_job(
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
     let command = |job| Command::ReleaseJob { job };
-    let hint = "only a job that is stuck, or waits for its next try, can be tried again; send the \
-         command that made this one again";
+    let hint = "only jobs that are stuck or waiting to retry can be retried; otherwise send the \
+         command again";
     let mutation = mutation.or_plan(parameters.dry_run);
     gateway.act_on_job(&id, &mutation, command, hint).await
 }

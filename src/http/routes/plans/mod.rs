@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// A command to be looked at before it is carried out.
+/// A command to plan.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CreatePlan)]
@@ -30,19 +30,19 @@ pub(super) struct PlanBody {
     command: CommandForm,
 }
 
-/// Whether a plan can be applied.
+/// State of a plan.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum PlanState {
-    /// It can: what it would do is in `events`.
+    /// Can be applied; `events` shows what it would do.
     Open,
-    /// Something that it rests on has changed, or its day is over.
+    /// Cannot be applied: its database has changed, or it has expired.
     Stale,
-    /// It was.
+    /// Was applied.
     Applied,
 }
 
-/// A command with what it would bring about. Ids in `events` are examples.
+/// A stored plan. Ids in `events` are placeholders.
 #[derive(Serialize, ToSchema)]
 #[schema(as = StoredPlan)]
 pub(super) struct StoredPlanView {
@@ -52,20 +52,20 @@ pub(super) struct StoredPlanView {
     #[schema(value_type = Object)]
     command: serde_json::Value,
     database: String,
-    /// The event that made it: what it rests on is as it was then.
+    /// Event at which the plan was made.
     base_sequence: u64,
     #[serde(flatten)]
     outlook: OutlookView,
-    /// Why it cannot be applied, where that is so.
+    /// Why it cannot be applied, if it is stale.
     stale: Option<String>,
-    /// The job that applying it put in the queue.
+    /// The job that applies it.
     #[schema(value_type = Option<String>, format = Uuid)]
     job: Option<String>,
-    /// Who made it.
+    /// Who created it.
     actor: String,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// Past this moment it cannot be applied.
+    /// Cannot be applied after this time.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
 }
@@ -96,9 +96,9 @@ impl Gateway {
     }
 }
 
-/// Make a plan
+/// Create a plan
 ///
-/// Nothing happens to the database. The plan is kept for a day.
+/// Shows what a command would do, without doing it. Plans are kept for one day.
 #[utoipa::path(post, path = "/v1/plans", tag = "plans", request_body = PlanBody,
     responses((status = 201, body = StoredPlanView)))]
 pub(super) async fn create_plan(
@@ -123,7 +123,7 @@ pub(super) async fn create_plan(
 
 /// List plans
 ///
-/// Those of the last day, applied or not.
+/// Plans of the last day, applied or not.
 #[utoipa::path(get, path = "/v1/plans", tag = "plans", params(PageParameters),
     responses((status = 200, body = List<StoredPlanView>)))]
 pub(super) async fn list_plans(
@@ -143,7 +143,7 @@ pub(super) async fn list_plans(
     Ok(page_answer(page, |it| gateway.view_plan(it)))
 }
 
-/// Look at a plan
+/// Get a plan
 #[utoipa::path(get, path = "/v1/plans/{id}", tag = "plans",
     params(("id" = String, Path, description = "The plan's id"), ReadParameters),
     responses((status = 200, body = StoredPlanView)))]
@@ -163,12 +163,12 @@ pub(super) async fn get_plan(
 
 /// Apply a plan
 ///
-/// Only while nothing that it rests on has changed. Twice is the same as once: the same job.
+/// Only if its database has not changed since. Applying twice returns the same job.
 #[utoipa::path(post, path = "/v1/plans/{id}/apply", tag = "plans",
     params(("id" = String, Path, description = "The plan's id")),
     request_body = NoFields,
     responses((status = 202, body = JobView), (status = 201, body = JobView),
-        (status = 200, description = "The job, or, of a plan that needs none, the plan")))]
+        (status = 200, description = "The job, or the plan if it needed no job")))]
 pub(super) async fn apply_plan(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 /// Run several statements
 ///
-/// All of them are kept, or none; with `"transaction":"none"` those before the first that fails.
-/// A problem names the statement that failed, counted from 0, in `statement`, and in `kept` how
-/// many before it are kept.
+/// In one transaction: all statements take effect, or none. With `"transaction":"none"`, those before
+/// the first failure. Errors give the index of the failed statement in `statement`, and the number
+/// of statements that took effect in `kept`.
 #[utoipa::path(post, path = "/v1/databases/{db}/batch", tag = "sql",
-    params(("db" = String, Path, description = "A name or an id")),
+    params(("db" = String, Path, description = "Name or id")),
     request_body = BatchBody,
     responses((status = 200, body = BatchResult)))]
 pub(crate) async fn run_batch(
@@ -33,12 +33,11 @@ pub(crate) async fn run_batch(
 
 /// Run a script
 ///
-/// Statements with `;` between them, in one transaction: all of them are kept, or none. At most
-/// 10,000 statements, without parameters; rows that they return are left out. A problem names the
-/// statement that failed, counted from 0, in `statement`, and the byte where it begins in
-/// `offset`.
+/// Statements separated by `;`, in one transaction: all take effect, or none. At most 10,000
+/// statements, without parameters; result rows are discarded. Errors give the index of the failed
+/// statement in `statement` and its byte offset in `offset`.
 #[utoipa::path(post, path = "/v1/databases/{db}/script", tag = "sql",
-    params(("db" = String, Path, description = "A name or an id"), ScriptParameters),
+    params(("db" = String, Path, description = "Name or id"), ScriptParameters),
     request_body(content = String, content_type = "text/plain",
         example = "CREATE TABLE t (a);\nINSERT INTO t VALUES (1);"),
     responses((status = 200, body = ScriptResult)))]

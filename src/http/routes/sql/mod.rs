@@ -19,10 +19,10 @@ use std::sync::Arc;
 
 /// Run one statement
 ///
-/// Waits a few seconds for a database that is being created or started. A token with the scope
-/// `read` alone can change nothing. By `Accept` or `format` the answer is JSON, NDJSON or CSV.
+/// Waits a few seconds for a database that is being created or started. With scope `read` only, the
+/// statement must not change data. `Accept` or `format` selects JSON, NDJSON or CSV.
 #[utoipa::path(post, path = "/v1/databases/{db}/query", tag = "sql",
-    params(("db" = String, Path, description = "A name or an id"), FormParameters),
+    params(("db" = String, Path, description = "Name or id"), FormParameters),
     request_body = QueryBody,
     responses((status = 200, content(
         (QueryResult = "application/json"),

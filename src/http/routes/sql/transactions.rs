@@ -20,49 +20,48 @@ use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
 
-/// A transaction that is wanted.
+/// Options of a new transaction.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = BeginTransaction)]
 pub(crate) struct BeginBody {
-    /// What it holds.
+    /// Transaction mode.
     #[serde(default)]
     mode: ModeWord,
-    /// Most milliseconds that it waits for its turn to write; 5,000 when not given.
+    /// How long to wait for the write lock, in milliseconds; default 5,000.
     #[serde(default, deserialize_with = "fields::whole")]
     #[schema(minimum = 1, maximum = 60_000)]
     timeout_ms: Option<u64>,
-    /// Most milliseconds that it may wait for its next request; 10,000 when not given, and at
-    /// most.
+    /// Maximum time between requests, in milliseconds; default and maximum 10,000.
     #[serde(default, deserialize_with = "fields::whole")]
     #[schema(minimum = 1, maximum = 10_000)]
     idle_timeout_ms: Option<u64>,
-    /// Most milliseconds that it may last in all; 60,000 when not given, and at most.
+    /// Maximum total time, in milliseconds; default and maximum 60,000.
     #[serde(default, deserialize_with = "fields::whole")]
     #[schema(minimum = 1, maximum = 60_000)]
     total_timeout_ms: Option<u64>,
 }
 
-/// A transaction that has begun.
+/// An open transaction.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Transaction)]
 pub(crate) struct TransactionView {
-    /// Known to who began it, and answered to that token alone.
+    /// Only the token that began the transaction can use it.
     id: String,
-    /// When it is rolled back unless another request comes; each one moves it on.
+    /// Rolled back at this time unless another request arrives, which extends it.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-    /// When it is rolled back at the latest.
+    /// Rolled back at this time at the latest.
     #[schema(value_type = String, format = DateTime)]
     ends_at: Timestamp,
 }
 
 /// Begin a transaction
 ///
-/// It is rolled back when it waits too long for its next request, when it lasts too long, when a
-/// job needs the database's files, and when the gateway stops.
+/// Rolled back when it is idle or open for too long, when a job needs exclusive access to the
+/// database, and when the gateway stops.
 #[utoipa::path(post, path = "/v1/databases/{db}/transactions", tag = "sql",
-    params(("db" = String, Path, description = "A name or an id")),
+    params(("db" = String, Path, description = "Name or id")),
     request_body = BeginBody,
     responses((status = 201, body = TransactionView)))]
 pub(crate) async fn begin_transaction(
@@ -88,11 +87,11 @@ pub(crate) async fn begin_transaction(
 
 /// Run one statement in a transaction
 ///
-/// A statement that fails leaves nothing behind, and the transaction goes on, but for one that is
-/// cut or ends transactions by itself: the problem's hint says so.
+/// A failed statement has no effect, and the transaction stays open. If the statement was interrupted
+/// or ended the transaction itself, it is rolled back; the hint says so.
 #[utoipa::path(post, path = "/v1/databases/{db}/transactions/{id}/query", tag = "sql",
-    params(("db" = String, Path, description = "A name or an id"),
-        ("id" = String, Path, description = "As it was answered when it began")),
+    params(("db" = String, Path, description = "Name or id"),
+        ("id" = String, Path, description = "Id of the transaction")),
     request_body = QueryBody,
     responses((status = 200, body = QueryResult)))]
 pub(crate) async fn query_in_transaction(
@@ -113,13 +112,13 @@ pub(crate) async fn query_in_transaction(
 
 /// Run several statements in a transaction
 ///
-/// All of them are kept in the transaction, or none; with `"transaction":"none"` those before the
-/// first that fails. Either way the transaction goes on, but after a statement that is cut or ends
-/// transactions by itself. SAVEPOINT, RELEASE and ROLLBACK TO are statements as others are; of
-/// statements that are kept together none may end a savepoint from before.
+/// All statements take effect in the transaction, or none; with `"transaction":"none"`, those before
+/// the first failure. The transaction stays open unless a statement was interrupted or ended it.
+/// SAVEPOINT, RELEASE and ROLLBACK TO are allowed; a batch must not end a savepoint that was set
+/// before it.
 #[utoipa::path(post, path = "/v1/databases/{db}/transactions/{id}/batch", tag = "sql",
-    params(("db" = String, Path, description = "A name or an id"),
-        ("id" = String, Path, description = "As it was answered when it began")),
+    params(("db" = String, Path, description = "Name or id"),
+        ("id" = String, Path, description = "Id of the transaction")),
     request_body = BatchBody,
     responses((status = 200, body = BatchResult)))]
 pub(crate) async fn run_batch_in_transaction(
@@ -140,11 +139,11 @@ pub(crate) async fn run_batch_in_transaction(
 
 /// Run a script in a transaction
 ///
-/// Statements with `;` between them: all of them are kept in the transaction, or none. At most
-/// 10,000 statements, without parameters; rows that they return are left out.
+/// Statements separated by `;`: all take effect in the transaction, or none. At most 10,000
+/// statements, without parameters; result rows are discarded.
 #[utoipa::path(post, path = "/v1/databases/{db}/transactions/{id}/script", tag = "sql",
-    params(("db" = String, Path, description = "A name or an id"),
-        ("id" = String, Path, description = "As it was answered when it began"),
+    params(("db" = String, Path, description = "Name or id"),
+        ("id" = String, Path, description = "Id of the transaction"),
         ScriptParameters),
     request_body(content = String, content_type = "text/plain",
         example = "INSERT INTO t VALUES (1);\nINSERT INTO t VALUES (2);"),
@@ -166,10 +165,10 @@ pub(crate) async fn run_script_in_transaction(
     Ok(rows::script(&ran.await?, since))
 }
 
-/// Keep what a transaction did
+/// Commit a transaction
 #[utoipa::path(post, path = "/v1/databases/{db}/transactions/{id}/commit", tag = "sql",
-    params(("db" = String, Path, description = "A name or an id"),
-        ("id" = String, Path, description = "As it was answered when it began")),
+    params(("db" = String, Path, description = "Name or id"),
+        ("id" = String, Path, description = "Id of the transaction")),
     request_body = NoFields,
     responses((status = 204)))]
 pub(crate) async fn commit_transaction(
@@ -187,10 +186,10 @@ pub(crate) async fn commit_transaction(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Take back what a transaction did
+/// Roll back a transaction
 #[utoipa::path(post, path = "/v1/databases/{db}/transactions/{id}/rollback", tag = "sql",
-    params(("db" = String, Path, description = "A name or an id"),
-        ("id" = String, Path, description = "As it was answered when it began")),
+    params(("db" = String, Path, description = "Name or id"),
+        ("id" = String, Path, description = "Id of the transaction")),
     request_body = NoFields,
     responses((status = 204)))]
 pub(crate) async fn roll_back_transaction(

@@ -26,60 +26,60 @@ use utoipa::{IntoParams, ToSchema};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DiffParameters {
-    /// The earlier moment: a sequence or a time.
+    /// Earlier point: a sequence number or a time.
     #[param(schema_with = schemas::moment, required = true)]
     from: String,
-    /// The later moment: a sequence or a time; else now.
+    /// Later point: a sequence number or a time; default now.
     #[param(schema_with = schemas::moment)]
     to: Option<String>,
-    /// `text` for a unified diff of the states' texts; else `Accept` decides.
+    /// `text`: a unified diff. Default: by `Accept`.
     #[param(inline)]
     format: Option<Format>,
-    /// Answer once the log has reached this sequence.
+    /// Wait until the event log has reached this sequence number, then answer.
     min_sequence: Option<SequenceNumber>,
 }
 
-/// What differs between two states.
+/// Differences between two states.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct StateDiff {
-    /// The last event of the earlier state.
+    /// Last event of the earlier state.
     from: u64,
-    /// The last event of the later state.
+    /// Last event of the later state.
     to: u64,
     databases: Differences,
-    /// Unfinished jobs: one that ended in between is removed.
+    /// Unfinished jobs; jobs that ended in between are in `removed`.
     jobs: Differences,
-    /// Accepted tokens: one that was revoked in between is removed.
+    /// Active tokens; tokens revoked in between are in `removed`.
     tokens: Differences,
 }
 
-/// What differs between two lists whose entries have ids.
+/// Differences between two lists.
 #[derive(Default, Serialize, ToSchema)]
 struct Differences {
-    /// Entries of the later state alone.
+    /// Entries only in the later state.
     #[schema(value_type = Vec<Object>)]
     added: Vec<Value>,
-    /// Entries of the earlier state alone.
+    /// Entries only in the earlier state.
     #[schema(value_type = Vec<Object>)]
     removed: Vec<Value>,
     changed: Vec<Change>,
 }
 
-/// An entry of both states that is not the same in them.
+/// An entry that differs.
 #[derive(Serialize, ToSchema)]
 #[schema(as = StateChange)]
 struct Change {
     id: String,
-    /// A database's or token's name, a job's kind.
+    /// Name of the database or token, or kind of job.
     name: String,
-    /// The fields that differ, each with what it was and what it became; null where it is absent.
+    /// Fields that differ, with old and new value; null where absent.
     #[schema(value_type = Object, example = json!({"state": {"from": "ready", "to": "trashed"}}))]
     fields: Map<String, Value>,
 }
 
-/// What changed between two moments
+/// Compare two states
 ///
-/// Both states are folded from the log, as `GET /v1/state?at=` shows them.
+/// Both are rebuilt from the event log, as in `GET /v1/state?at=`.
 #[utoipa::path(get, path = "/v1/state/diff", tag = "history", params(DiffParameters),
     responses((status = 200, content((StateDiff = "application/json"), (String = "text/plain")))))]
 pub(crate) async fn get_state_diff(

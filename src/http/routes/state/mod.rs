@@ -36,34 +36,34 @@ pub(crate) const PLAIN: &str = "text/plain; charset=utf-8";
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct StateParameters {
-    /// `text` for what `dbforge replay` prints; else `Accept` decides.
+    /// `text`: the output of `dbforge replay`. Default: by `Accept`.
     #[param(inline)]
     format: Option<Format>,
-    /// Behind this event, or at this time; else now.
+    /// Sequence number or time; default now.
     #[param(schema_with = schemas::moment)]
     at: Option<String>,
-    /// Answer once the log has reached this sequence.
+    /// Wait until the event log has reached this sequence number, then answer.
     min_sequence: Option<SequenceNumber>,
 }
 
-/// The fold of all events.
+/// The state: databases, unfinished jobs, active tokens.
 #[derive(Serialize, ToSchema)]
 #[schema(as = State)]
 pub(crate) struct StateView {
-    /// The last event in it.
+    /// Last event included.
     as_of: u64,
-    /// Living and trashed databases, oldest first.
+    /// Databases, including the trash, oldest first.
     databases: Vec<DatabaseView>,
     /// Unfinished jobs, oldest first.
     jobs: Vec<JobView>,
-    /// Accepted tokens, oldest first.
+    /// Active tokens, oldest first.
     tokens: Vec<TokenView>,
 }
 
-/// Everything that is true now, or was
+/// Get the current or a past state
 ///
-/// An earlier state is folded from the first event on: what `dbforge replay --at` prints of an
-/// export. It has no sizes and no seen states of workers, which no event tells.
+/// Past states are rebuilt from the event log, as by `dbforge replay --at`. They have no sizes and no
+/// worker states, which are not in the log.
 #[utoipa::path(get, path = "/v1/state", tag = "history", params(StateParameters),
     responses((status = 200, content((StateView = "application/json"), (String = "text/plain")))))]
 pub(crate) async fn get_state(

@@ -134,7 +134,7 @@ async fn a_trusted_proxy_says_for_whom_it_asks() {
     let mut refused = Crowd::of(1, &served, &slow("192.0.2.1")).await;
     let told = read_until(&mut refused.0[0], "request_id").await;
     assert!(told.starts_with("HTTP/1.1 429"), "{told}");
-    assert!(told.contains("request with a token"), "{told}");
+    assert!(told.contains("requests with a token"), "{told}");
     assert!(
         !told.contains("/v1/usage"),
         "nobody without a token may ask that: {told}"

@@ -56,9 +56,9 @@ async fn a_whole_number_beyond_64_bits_is_refused_with_its_place_wherever_it_is_
         let answer = forge.post(path, body).await;
         answer.problem(400, "invalid_request");
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
-        let start = format!("`{place}` is the whole number ");
+        let start = format!("`{place}` is the integer ");
         assert!(detail.starts_with(&start), "{path}: {detail}");
-        let range = "outside of -9223372036854775808 to 9223372036854775807.";
+        let range = "which is out of range (-9223372036854775808 to 9223372036854775807).";
         assert!(detail.ends_with(range), "{path}: {detail}");
         let hint = answer.json()["hint"].take();
         assert!(hint.as_str().unwrap().contains("1e19"), "{path}: {hint}");

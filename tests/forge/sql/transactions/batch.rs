@@ -99,7 +99,7 @@ async fn without_a_transaction_what_ran_before_the_failure_is_kept_and_said() {
     ];
     let answer = batch(&forge, "none", &statements).await;
     let said = answer.problem(409, "constraint_violation");
-    assert!(said.contains("statements before it are kept"), "{said}");
+    assert!(said.contains("earlier statements were committed"), "{said}");
     let problem = answer.json();
     assert_eq!([&problem["statement"], &problem["kept"]], [2, 2]);
     assert_eq!(kept(&forge).await, json!([1, 2]));
@@ -142,14 +142,14 @@ async fn a_deferred_foreign_key_may_be_mended_later_in_the_batch_and_not_after_i
         for transaction in ["immediate", "deferred"] {
             let answer = batch(&forge, transaction, &statements).await;
             let said = answer.problem(409, "constraint_violation");
-            assert!(said.contains("found at the commit"), "{said}");
+            assert!(said.contains("checked at the commit"), "{said}");
             assert_eq!(answer.json()["statement"], broken_by, "{}", answer.text);
             assert_eq!(kept(&forge).await, json!([7]));
         }
     }
     let alone = batch(&forge, "none", &["INSERT INTO c VALUES (9)"]).await;
     let said = alone.problem(409, "constraint_violation");
-    assert!(said.contains("found at the commit"), "{said}");
+    assert!(said.contains("checked at the commit"), "{said}");
 }
 
 #[tokio::test]
