@@ -18,13 +18,7 @@
 //!
 //! let command = Command::CreateDatabase(CreateDatabase {
 //!     name: Some(DatabaseName::parse("shop")?),
-//!     engine: EngineName("sqlite".into()),
-//!     durability: Durability::Full,
-//!     labels: Default::default(),
-//!     limits: Limits::default(),
-//!     protected: false,
-//!     ttl: None,
-//!     if_exists: IfExists::Refuse,
+//!     ..CreateDatabase::of_engine("sqlite", Limits::default())
 //! });
 //! let facts = Facts {
 //!     now: Timestamp::from_millis(1_772_366_400_000),

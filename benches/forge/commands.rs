@@ -3,8 +3,8 @@ use crate::gateway::Gateway;
 use crate::table::{Table, median, per_second, percentiles};
 use dbforge::clock::{RandomIds, Stopwatch, SystemClock};
 use dbforge::control::{ControlConfig, ControlPlane, Submission};
-use dbforge::domain::command::{Command, CreateDatabase, IfExists};
-use dbforge::domain::database::{Durability, EngineName, Labels, Limits};
+use dbforge::domain::command::{Command, CreateDatabase};
+use dbforge::domain::database::Limits;
 use dbforge::domain::ids::Actor;
 use dbforge::domain::name::DatabaseName;
 use dbforge::event_log::disk::{DiskEventLog, Settings};
@@ -121,12 +121,6 @@ pub(crate) fn control(folder: &Path) -> Arc<ControlPlane> {
 pub(crate) fn create(name: &str) -> Command {
     Command::CreateDatabase(CreateDatabase {
         name: Some(DatabaseName::parse(name).unwrap()),
-        engine: EngineName("sqlite".into()),
-        durability: Durability::Full,
-        labels: Labels::new(),
-        limits: Limits::default(),
-        protected: false,
-        ttl: None,
-        if_exists: IfExists::Refuse,
+        ..CreateDatabase::of_engine("sqlite", Limits::default())
     })
 }

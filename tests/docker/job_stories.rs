@@ -6,8 +6,8 @@ use crate::support::runtime_contract::TestForge;
 use dbforge::clock::{Deadline, RandomIds, SystemClock};
 use dbforge::control::{ControlConfig, ControlPlane, Submission};
 use dbforge::data::{DataConfig, DataPlane};
-use dbforge::domain::command::{Command, CreateDatabase, IfExists};
-use dbforge::domain::database::{DatabaseState, Durability, EngineName, Labels, Limits};
+use dbforge::domain::command::{Command, CreateDatabase};
+use dbforge::domain::database::{DatabaseState, Limits};
 use dbforge::domain::event::Event;
 use dbforge::domain::ids::{Actor, DatabaseId, JobId, Sequence};
 use dbforge::domain::job::{Job, JobError, JobErrorCode};
@@ -113,13 +113,7 @@ impl Forge {
         let command = match (what, database) {
             ("create", None) => Command::CreateDatabase(CreateDatabase {
                 name: Some(DatabaseName::parse("shop").unwrap()),
-                engine: EngineName("sqlite".into()),
-                durability: Durability::Full,
-                labels: Labels::new(),
-                limits: Limits::default(),
-                protected: false,
-                ttl: None,
-                if_exists: IfExists::Refuse,
+                ..CreateDatabase::of_engine("sqlite", Limits::default())
             }),
             ("stop", Some(database)) => Command::StopDatabase { database },
             ("start", Some(database)) => Command::StartDatabase { database },

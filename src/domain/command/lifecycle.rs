@@ -1,14 +1,14 @@
 //! Lifecycle commands as people write them ahead of time: databases by name, found when the
 //! command is carried out.
+pub use super::settings::{Changed, ChangedTtl, Wanted};
+
+use super::Command;
 use super::refusal::Refusal;
-use super::{Command, CreateDatabase, DatabaseChange, IfExists};
-use crate::domain::database::{Durability, EngineName, Labels, Limits};
 use crate::domain::ids::DatabaseId;
 use crate::domain::name::DatabaseName;
 use crate::domain::state::State;
 use crate::domain::token::Scope;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// What is to be done, later or again and again. Stored: arms are only ever added at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,56 +30,6 @@ pub enum LifecycleCommand {
     PurgeDatabase(Named),
     /// Change its settings.
     ChangeDatabase(Changed),
-}
-
-/// New settings of a database; what is left out stays.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Changed {
-    /// Its name, with `{date}` and `{time}`, or its id.
-    pub database: String,
-    /// The owner's marks, all of them.
-    pub labels: Option<Labels>,
-    /// Most bytes its file may grow to.
-    pub size_bytes: Option<u64>,
-    /// Most bytes of memory for its worker.
-    pub memory_bytes: Option<u64>,
-    /// Thousandths of a processor for its worker.
-    pub cpu_millis: Option<u32>,
-    /// Whether it refuses to be deleted.
-    pub protected: Option<bool>,
-    /// When it goes to the trash by itself.
-    pub ttl: Option<ChangedTtl>,
-}
-
-/// A new time to live. Stored: arms are only ever added at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChangedTtl {
-    /// It exists until it is deleted.
-    Never,
-    /// So many seconds from the change.
-    Seconds(u64),
-}
-
-/// A new database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wanted {
-    /// Its name, in which `{date}` and `{time}` stand for the day and the minute.
-    pub name: String,
-    /// Which engine serves it.
-    pub engine: EngineName,
-    /// What an answered write survives.
-    pub durability: Durability,
-    /// The owner's own key-value marks.
-    pub labels: Labels,
-    /// What it may use.
-    pub limits: Limits,
-    /// Whether it refuses to be deleted.
-    pub protected: bool,
-    /// When it goes to the trash by itself, in seconds from its creation.
-    pub ttl_seconds: Option<u64>,
 }
 
 /// A database by its name, whichever has it then.
@@ -180,48 +130,22 @@ impl LifecycleCommand {
         })
     }
 
-    /// Checks what can be checked ahead of time: that its name will be one.
+    /// Checks what can be checked ahead of time: its settings, and that its name will be one.
     ///
     /// # Errors
     /// When it will not.
     pub fn check(&self, sample: &Moment) -> Result<(), Refusal> {
+        match self {
+            Self::CreateDatabase(it) => it.check(),
+            Self::ChangeDatabase(it) => it.check(),
+            Self::StopDatabase(_)
+            | Self::StartDatabase(_)
+            | Self::RestartDatabase(_)
+            | Self::DeleteDatabase(_)
+            | Self::UndeleteDatabase(_)
+            | Self::PurgeDatabase(_) => Ok(()),
+        }?;
         parsed(&self.target(sample)).map(drop)
-    }
-}
-
-impl Wanted {
-    fn under(&self, name: DatabaseName) -> CreateDatabase {
-        CreateDatabase {
-            name: Some(name),
-            engine: self.engine.clone(),
-            durability: self.durability,
-            labels: self.labels.clone(),
-            limits: self.limits,
-            protected: self.protected,
-            ttl: self.ttl_seconds.map(Duration::from_secs),
-            if_exists: IfExists::Refuse,
-        }
-    }
-}
-
-impl Changed {
-    /// The change of a database that has these limits.
-    pub(in crate::domain) fn over(&self, limits: Limits) -> DatabaseChange {
-        let wanted = Limits {
-            size_bytes: self.size_bytes.unwrap_or(limits.size_bytes),
-            memory_bytes: self.memory_bytes.unwrap_or(limits.memory_bytes),
-            cpu_millis: self.cpu_millis.unwrap_or(limits.cpu_millis),
-        };
-        DatabaseChange {
-            labels: self.labels.clone(),
-            limits: Some(wanted),
-            protected: self.protected,
-            ttl: self.ttl.map(|it| match it {
-                ChangedTtl::Never => None,
-                ChangedTtl::Seconds(it) => Some(Duration::from_secs(it)),
-            }),
-            expires_at: None,
-        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! The commands, and what a decision needs from outside.
 pub mod lifecycle;
 pub mod refusal;
+pub mod settings;
+
+pub use self::settings::{CreateDatabase, DatabaseChange, IfExists};
 
 use self::lifecycle::LifecycleCommand;
-use super::database::{Durability, EngineName, Labels, Limits};
 use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId, WebhookId};
 use super::job::{JobError, StepName, StepOutcome};
-use super::name::DatabaseName;
 use super::schedule::SchedulePlan;
 use super::token::Scope;
 use super::webhook::WebhookPlan;
@@ -205,52 +206,6 @@ pub enum Command {
         /// What was found and done.
         detail: String,
     },
-}
-
-/// What a new database is to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateDatabase {
-    /// Its name; one is made when none is given.
-    pub name: Option<DatabaseName>,
-    /// Which engine serves it.
-    pub engine: EngineName,
-    /// What an answered write survives.
-    pub durability: Durability,
-    /// The owner's own key-value marks.
-    pub labels: Labels,
-    /// What it may use.
-    pub limits: Limits,
-    /// Whether it refuses to be deleted.
-    pub protected: bool,
-    /// When it goes to the trash by itself, from now.
-    pub ttl: Option<Duration>,
-    /// What is done where a database has the name.
-    pub if_exists: IfExists,
-}
-
-/// What a create does where a database has the name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum IfExists {
-    /// It is refused.
-    #[default]
-    Refuse,
-    /// Nothing, where that database's engine is the wanted one.
-    Return,
-}
-
-/// New settings; what is `None` stays.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DatabaseChange {
-    /// The owner's marks, all of them.
-    pub labels: Option<Labels>,
-    /// What it may use.
-    pub limits: Option<Limits>,
-    /// Whether it refuses to be deleted.
-    pub protected: Option<bool>,
-    /// When it goes to the trash by itself, from now; `Some(None)` for never.
-    pub ttl: Option<Option<Duration>>,
-    /// The same as a moment, which counts where both are there: what an undo puts back.
-    pub expires_at: Option<Option<Timestamp>>,
 }
 
 /// What a decision needs from outside, gathered before it starts.

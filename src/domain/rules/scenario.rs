@@ -1,8 +1,8 @@
 //! Given events, when a command, then events or a refusal: what tests of rules are written in.
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::refusal::Refusal;
-use crate::domain::command::{Command, CreateDatabase, Facts, IfExists};
-use crate::domain::database::{Database, Durability, EngineName, Limits};
+use crate::domain::command::{Command, CreateDatabase, Facts};
+use crate::domain::database::{Database, Limits};
 use crate::domain::event::recorded::{CommitHeader, NO_HASH, RecordedEvent};
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::{Actor, CommitId, DatabaseId, JobId, RequestId};
@@ -137,13 +137,8 @@ impl Scenario {
 pub(super) fn create(name: &str) -> Command {
     Command::CreateDatabase(CreateDatabase {
         name: Some(DatabaseName::parse(name).unwrap()),
-        engine: EngineName("sqlite".into()),
-        durability: Durability::Full,
         labels: std::collections::BTreeMap::new(),
-        limits: Limits::default(),
-        protected: false,
-        ttl: None,
-        if_exists: IfExists::Refuse,
+        ..CreateDatabase::of_engine("sqlite", Limits::default())
     })
 }
 

@@ -1,11 +1,8 @@
 //! Rules for schedules: made, changed, deleted, carried out.
-use super::databases::{check_labels, check_limits, check_ttl};
 use super::decide;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::Facts;
-use crate::domain::command::lifecycle::LifecycleCommand;
 use crate::domain::command::refusal::Refusal;
-use crate::domain::database::Limits;
 use crate::domain::event::{
     Event, ScheduleChanged, ScheduleCreated, ScheduleDeleted, ScheduleFired, ScheduleRewound,
 };
@@ -14,7 +11,6 @@ use crate::domain::schedule::recurrence::Recurrence;
 use crate::domain::schedule::{Overlap, Schedule, SchedulePlan, moment};
 use crate::domain::state::State;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Most schedules of a forge: each is looked at every minute.
 const MAX_SCHEDULES: usize = 1000;
@@ -145,31 +141,7 @@ fn carry_out(
 fn check(plan: &SchedulePlan, facts: &Facts) -> Result<(), Refusal> {
     let recurrence = Recurrence::parse(&plan.cron, &plan.timezone)
         .map_err(|error| Refusal::Invalid(error.to_string()))?;
-    check_settings(&plan.command)?;
     plan.command.check(&moment(Some(&recurrence), facts.now))
-}
-
-/// Checks the settings of a command for later, which would be refused each time.
-fn check_settings(command: &LifecycleCommand) -> Result<(), Refusal> {
-    let (labels, limits, ttl) = match command {
-        LifecycleCommand::CreateDatabase(it) => {
-            let ttl = it.ttl_seconds.map(Duration::from_secs);
-            (Some(it.labels.clone()), Some(it.limits), ttl)
-        }
-        LifecycleCommand::ChangeDatabase(it) => {
-            let change = it.over(Limits::default());
-            (change.labels, change.limits, change.ttl.flatten())
-        }
-        LifecycleCommand::StopDatabase(_)
-        | LifecycleCommand::StartDatabase(_)
-        | LifecycleCommand::RestartDatabase(_)
-        | LifecycleCommand::DeleteDatabase(_)
-        | LifecycleCommand::UndeleteDatabase(_)
-        | LifecycleCommand::PurgeDatabase(_) => return Ok(()),
-    };
-    check_labels(&labels.unwrap_or_default())?;
-    check_limits(&limits.unwrap_or_default())?;
-    check_ttl(ttl)
 }
 
 fn enqueued(event: &Event) -> Option<JobId> {
@@ -190,9 +162,10 @@ mod tests {
     use super::super::scenario::Scenario;
     use super::*;
     use crate::domain::command::Command;
-    use crate::domain::command::lifecycle::Named;
+    use crate::domain::command::lifecycle::{LifecycleCommand, Named};
     use crate::domain::event::EventKind;
     use crate::domain::schedule::Misfire;
+    use std::time::Duration;
 
     const HOUR: Duration = Duration::from_secs(3600);
 

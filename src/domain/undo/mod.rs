@@ -7,6 +7,7 @@ mod reasons;
 use self::reasons::{is_undoable, reason};
 use super::event::recorded::RecordedEvent;
 use crate::clock::timestamp::Timestamp;
+use crate::domain::command::settings::settings_of;
 use crate::domain::command::{Command, DatabaseChange};
 use crate::domain::database::Database;
 use crate::domain::event::{DatabaseChanged, Event, EventKind, JobEnqueued, TokenIssued};
@@ -228,17 +229,13 @@ fn undo_change(
     while let Some(earlier) = told.next_if(|it| it.sequence < cause.sequence) {
         database.evolve(earlier);
     }
-    let before = database.clone();
-    let differs = |now: &Database| {
-        (before.labels != it.labels && now.labels != it.labels)
-            || (before.limits != it.limits && now.limits != it.limits)
-            || (before.protected != it.protected && now.protected != it.protected)
-            || (before.expires_at != it.expires_at && now.expires_at != it.expires_at)
-    };
+    let before = settings_of(&database);
+    let change = DatabaseChange::back(&before, it);
     let mut overtaker = None;
     for later in told {
         database.evolve(later);
-        if later.sequence == cause.sequence || !differs(&database) {
+        let is_another = change.differs_between(it, &settings_of(&database));
+        if later.sequence == cause.sequence || !is_another {
             overtaker = None;
         } else {
             overtaker = overtaker.or(Some(later));
@@ -252,13 +249,6 @@ fn undo_change(
         let reason = "its previous expiry time has passed";
         return Err(never(cause, reason));
     }
-    let change = DatabaseChange {
-        labels: (before.labels != it.labels).then_some(before.labels),
-        limits: (before.limits != it.limits).then_some(before.limits),
-        protected: (before.protected != it.protected).then_some(before.protected),
-        ttl: None,
-        expires_at: (before.expires_at != it.expires_at).then_some(before.expires_at),
-    };
     Ok(Command::ChangeDatabase {
         database: it.database,
         change,

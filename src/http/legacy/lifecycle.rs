@@ -4,10 +4,8 @@
 use super::instances::{find_living, is_running, not_running, worker_of};
 use crate::clock::Deadline;
 use crate::clock::timestamp::Timestamp;
-use crate::domain::command::{Command, CreateDatabase, IfExists};
-use crate::domain::database::{
-    Condition, Database, Durability, EngineName, Labels, Limits, Prospect,
-};
+use crate::domain::command::{Command, CreateDatabase};
+use crate::domain::database::{Condition, Database, Limits, Prospect};
 use crate::domain::ids::JobId;
 use crate::domain::job::Job;
 use crate::domain::name::DatabaseName;
@@ -318,12 +316,6 @@ fn spawned(
 fn create(name: &DatabaseName) -> Command {
     Command::CreateDatabase(CreateDatabase {
         name: Some(name.clone()),
-        engine: EngineName("sqlite".into()),
-        durability: Durability::Full,
-        labels: Labels::new(),
-        limits: Limits::default(),
-        protected: false,
-        ttl: None,
-        if_exists: IfExists::Refuse,
+        ..CreateDatabase::of_engine("sqlite", Limits::default())
     })
 }

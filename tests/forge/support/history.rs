@@ -2,8 +2,8 @@
 use super::read_model::VecLog;
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::clock::{CountingIds, IdSource};
-use dbforge::domain::command::{Command, CreateDatabase, Facts, IfExists};
-use dbforge::domain::database::{Durability, EngineName, Limits};
+use dbforge::domain::command::{Command, CreateDatabase, Facts};
+use dbforge::domain::database::Limits;
 use dbforge::domain::event::recorded::{CommitHeader, NewCommit, RecordedEvent};
 use dbforge::domain::ids::{Actor, CommitId, DatabaseId, JobId, RequestId};
 use dbforge::domain::job::{JobError, JobErrorCode, JobKind, StepName, StepOutcome};
@@ -103,13 +103,8 @@ impl History {
             .map(|(key, value)| ((*key).into(), (*value).into()));
         let wanted = CreateDatabase {
             name: Some(DatabaseName::parse(name).unwrap()),
-            engine: EngineName("sqlite".into()),
-            durability: Durability::Full,
             labels: labels.collect(),
-            limits: Limits::default(),
-            protected: false,
-            ttl: None,
-            if_exists: IfExists::Refuse,
+            ..CreateDatabase::of_engine("sqlite", Limits::default())
         };
         let appended = self.submit("token/ci", Command::CreateDatabase(wanted));
         appended[0].event.database().unwrap()

@@ -6,8 +6,8 @@ use dbforge::clock::timestamp::Timestamp;
 use dbforge::clock::{CountingIds, ManualClock};
 use dbforge::control::{Accepted, ControlConfig, ControlPlane, Submission, SubmitError};
 use dbforge::data::{DataConfig, DataPlane};
-use dbforge::domain::command::{Command, CreateDatabase, IfExists};
-use dbforge::domain::database::{Database, Durability, EngineName, Labels, Limits};
+use dbforge::domain::command::{Command, CreateDatabase};
+use dbforge::domain::database::{Database, EngineName, Limits};
 use dbforge::domain::ids::{Actor, DatabaseId, InstanceId, JobId};
 use dbforge::domain::job::Job;
 use dbforge::domain::name::DatabaseName;
@@ -280,12 +280,6 @@ pub(crate) fn create(name: &str) -> Command {
 fn wanted(name: &str) -> CreateDatabase {
     CreateDatabase {
         name: Some(DatabaseName::parse(name).unwrap()),
-        engine: EngineName("sqlite".into()),
-        durability: Durability::Full,
-        labels: Labels::new(),
-        limits: Limits::default(),
-        protected: false,
-        ttl: None,
-        if_exists: IfExists::Refuse,
+        ..CreateDatabase::of_engine("sqlite", Limits::default())
     }
 }

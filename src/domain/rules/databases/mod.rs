@@ -1,43 +1,22 @@
 //! Rules for what people ask of databases.
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::refusal::Refusal;
+use crate::domain::command::settings::settings_of;
 use crate::domain::command::{CreateDatabase, DatabaseChange, Facts, IfExists};
-use crate::domain::database::{Database, Labels, Limits, Prospect};
-use crate::domain::event::{
-    DatabaseChanged, DatabaseDegraded, DatabaseRequested, Event, JobEnqueued,
-};
+use crate::domain::database::{Database, Prospect};
+use crate::domain::event::{DatabaseDegraded, Event, JobEnqueued};
 use crate::domain::ids::{DatabaseId, JobId};
 use crate::domain::job::JobKind;
 use crate::domain::name::DatabaseName;
 use crate::domain::state::State;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Most labels on a database, and most characters in a key and in a value: a row in a list stays
-/// below 8 KiB.
-const MAX_LABELS: usize = 32;
-const MAX_LABEL_KEY: usize = 63;
-const MAX_LABEL_VALUE: usize = 128;
-/// Smallest file: SQLite needs a few pages for an empty schema and its WAL some more.
-const MIN_SIZE_BYTES: u64 = 64 << 10;
-/// Largest file: SQLite itself could do 281 TB, a laptop's disk could not.
-const MAX_SIZE_BYTES: u64 = 1 << 40;
-/// Least memory a container engine accepts for a worker.
-const MIN_MEMORY_BYTES: u64 = 16 << 20;
-const MAX_MEMORY_BYTES: u64 = 1 << 40;
-const MIN_CPU_MILLIS: u32 = 10;
-const MAX_CPU_MILLIS: u32 = 64_000;
-/// Shorter lives than this could end before the first answer.
-const MIN_TTL: Duration = Duration::from_secs(1);
 
 pub(super) fn create(
     state: &State,
     wanted: &CreateDatabase,
     facts: &Facts,
 ) -> Result<Vec<Event>, Refusal> {
-    check_labels(&wanted.labels)?;
-    check_limits(&wanted.limits)?;
-    check_ttl(wanted.ttl)?;
+    wanted.check()?;
     let database = DatabaseId(facts.fresh[0]);
     let name = match &wanted.name {
         Some(name) => name.clone(),
@@ -56,17 +35,7 @@ pub(super) fn create(
     }
     check_queue(state, facts)?;
     let dns_label = state.free_dns_label(&name);
-    let requested = DatabaseRequested {
-        database,
-        name: name.clone(),
-        dns_label,
-        engine: wanted.engine.clone(),
-        durability: wanted.durability,
-        labels: wanted.labels.clone(),
-        limits: wanted.limits,
-        protected: wanted.protected,
-        expires_at: wanted.ttl.map(|it| facts.now.after(it)),
-    };
+    let requested = wanted.requested(database, name.clone(), dns_label, facts.now);
     let enqueued = JobEnqueued {
         job: JobId(facts.fresh[1]),
         database,
@@ -83,34 +52,15 @@ pub(super) fn change(
     facts: &Facts,
 ) -> Result<Vec<Event>, Refusal> {
     let database = not_leaving(state, id)?;
-    if let Some(labels) = &change.labels {
-        check_labels(labels)?;
-    }
-    if let Some(limits) = &change.limits {
-        check_limits(limits)?;
-    }
-    check_ttl(change.ttl.flatten())?;
-    let changed = DatabaseChanged {
-        database: id,
-        labels: change.labels.as_ref().unwrap_or(&database.labels).clone(),
-        limits: change.limits.unwrap_or(database.limits),
-        protected: change.protected.unwrap_or(database.protected),
-        expires_at: match (change.expires_at, change.ttl) {
-            (Some(moment), _) => moment,
-            (None, Some(ttl)) => ttl.map(|it| facts.now.after(it)),
-            (None, None) => database.expires_at,
-        },
-    };
+    change.check()?;
+    let changed = change.over(database, facts.now);
     if database.has_expired(facts.now)
         && changed.expires_at.is_none_or(|at| at > facts.now)
         && let Some(other) = state.other_holder(database)
     {
         return Err(Refusal::DatabaseExists(other.name.clone()));
     }
-    let differs = changed.labels != database.labels
-        || changed.limits != database.limits
-        || changed.protected != database.protected
-        || changed.expires_at != database.expires_at;
+    let differs = changed != settings_of(database);
     Ok(differs.then(|| changed.into()).into_iter().collect())
 }
 
@@ -310,75 +260,6 @@ fn check_queue(state: &State, facts: &Facts) -> Result<(), Refusal> {
     let unfinished = state.jobs.len();
     if unfinished >= facts.queue_bound {
         return Err(Refusal::QueueFull { unfinished });
-    }
-    Ok(())
-}
-
-pub(super) fn check_labels(labels: &Labels) -> Result<(), Refusal> {
-    let key_is_wrong = |key: &String| {
-        key.is_empty() || key.len() > MAX_LABEL_KEY || key.chars().any(char::is_control)
-    };
-    if labels.len() > MAX_LABELS {
-        return Err(Refusal::Invalid(format!(
-            "a database has at most {MAX_LABELS} labels"
-        )));
-    }
-    if labels.keys().any(key_is_wrong) {
-        return Err(Refusal::Invalid(format!(
-            "the key of a label has 1 to {MAX_LABEL_KEY} characters and no control characters"
-        )));
-    }
-    if labels.values().any(|it| it.len() > MAX_LABEL_VALUE) {
-        return Err(Refusal::Invalid(format!(
-            "the value of a label has at most {MAX_LABEL_VALUE} bytes"
-        )));
-    }
-    Ok(())
-}
-
-pub(super) fn check_limits(limits: &Limits) -> Result<(), Refusal> {
-    let Limits {
-        size_bytes,
-        memory_bytes,
-        cpu_millis,
-    } = *limits;
-    check_range(
-        "limits.size_bytes",
-        size_bytes,
-        MIN_SIZE_BYTES,
-        MAX_SIZE_BYTES,
-    )?;
-    check_range(
-        "limits.memory_bytes",
-        memory_bytes,
-        MIN_MEMORY_BYTES,
-        MAX_MEMORY_BYTES,
-    )?;
-    check_range(
-        "limits.cpu_millis",
-        cpu_millis,
-        MIN_CPU_MILLIS,
-        MAX_CPU_MILLIS,
-    )
-}
-
-fn check_range<T: PartialOrd + std::fmt::Display>(
-    what: &str,
-    value: T,
-    least: T,
-    most: T,
-) -> Result<(), Refusal> {
-    if value < least || value > most {
-        return Err(Refusal::Invalid(format!(
-            "{what} must be {least} to {most}, not {value}"
-        )));
-    }
-    Ok(())
-}
-
-pub(super) fn check_ttl(ttl: Option<Duration>) -> Result<(), Refusal> {
-    if ttl.is_some_and(|it| it < MIN_TTL) {
-        return Err(Refusal::Invalid("a ttl must be at least one second".into()));
     }
     Ok(())
 }

@@ -3,13 +3,13 @@ mod settings;
 
 pub(crate) use self::settings::{ChangeBody, CreateBody};
 
-use crate::domain::command::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named};
+use crate::domain::command::lifecycle::{LifecycleCommand, Named};
 use crate::engine::registry::Engines;
 use crate::http::extract::fields;
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -119,15 +119,7 @@ impl CommandForm {
 /// A command as JSON, as [`CommandForm`] reads it.
 pub(crate) fn words(command: &LifecycleCommand) -> Value {
     let inner = match command {
-        LifecycleCommand::CreateDatabase(it) => json!({
-            "name": it.name,
-            "engine": it.engine,
-            "ttl": it.ttl_seconds,
-            "labels": it.labels,
-            "limits": it.limits,
-            "durability": it.durability,
-            "protect": it.protected,
-        }),
+        LifecycleCommand::CreateDatabase(it) => settings::created(it),
         LifecycleCommand::StopDatabase(it)
         | LifecycleCommand::StartDatabase(it)
         | LifecycleCommand::RestartDatabase(it)
@@ -135,36 +127,8 @@ pub(crate) fn words(command: &LifecycleCommand) -> Value {
         | LifecycleCommand::UndeleteDatabase(it)
         | LifecycleCommand::PurgeDatabase(it) => json!({"database": it.database}),
         LifecycleCommand::ChangeDatabase(it) => {
-            json!({"database": it.database, "change": changes(it)})
+            json!({"database": it.database, "change": settings::changed(it)})
         }
     };
     json!({ command.as_str(): inner })
-}
-
-fn changes(it: &Changed) -> Value {
-    let limits = [
-        ("size_bytes", it.size_bytes.map(Value::from)),
-        ("memory_bytes", it.memory_bytes.map(Value::from)),
-        ("cpu_millis", it.cpu_millis.map(Value::from)),
-    ];
-    let ttl = it.ttl.map(|it| match it {
-        ChangedTtl::Never => Value::Null,
-        ChangedTtl::Seconds(it) => it.into(),
-    });
-    let fields = [
-        ("ttl", ttl),
-        ("labels", it.labels.as_ref().map(|it| json!(it))),
-        ("limits", object(limits)),
-        ("protect", it.protected.map(Value::from)),
-    ];
-    object(fields).unwrap_or_else(|| json!({}))
-}
-
-/// Those fields that are there; nothing where none is.
-fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Option<Value> {
-    let there = fields
-        .into_iter()
-        .filter_map(|(key, value)| Some((key.to_owned(), value?)));
-    let there: Map<String, Value> = there.collect();
-    (!there.is_empty()).then_some(Value::Object(there))
 }

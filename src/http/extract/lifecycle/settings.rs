@@ -11,6 +11,7 @@ use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
 use crate::http::response::refusals::sentence;
 use serde::de::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 /// The default engine.
@@ -172,6 +173,48 @@ impl LimitsBody {
             cpu_millis: self.cpu_millis.unwrap_or(limits.cpu_millis),
         }
     }
+}
+
+/// A create that is carried out later, in the words of [`CreateBody`].
+pub(super) fn created(it: &Wanted) -> Value {
+    json!({
+        "name": it.name,
+        "engine": it.engine,
+        "ttl": it.ttl_seconds,
+        "labels": it.labels,
+        "limits": it.limits,
+        "durability": it.durability,
+        "protect": it.protected,
+    })
+}
+
+/// A change that is carried out later, in the words of [`ChangeBody`].
+pub(super) fn changed(it: &Changed) -> Value {
+    let limits = [
+        ("size_bytes", it.size_bytes.map(Value::from)),
+        ("memory_bytes", it.memory_bytes.map(Value::from)),
+        ("cpu_millis", it.cpu_millis.map(Value::from)),
+    ];
+    let ttl = it.ttl.map(|it| match it {
+        ChangedTtl::Never => Value::Null,
+        ChangedTtl::Seconds(it) => it.into(),
+    });
+    let fields = [
+        ("ttl", ttl),
+        ("labels", it.labels.as_ref().map(|it| json!(it))),
+        ("limits", object(limits)),
+        ("protect", it.protected.map(Value::from)),
+    ];
+    object(fields).unwrap_or_else(|| json!({}))
+}
+
+/// Those fields that are there; nothing where none is.
+fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Option<Value> {
+    let there = fields
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    let there: Map<String, Value> = there.collect();
+    (!there.is_empty()).then_some(Value::Object(there))
 }
 
 /// Distinguishes `null` from an absent field.
