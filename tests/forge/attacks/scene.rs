@@ -289,7 +289,10 @@ impl Scene {
         assert!(self.gateway.stop(), "it ends as it should");
         let trace = fs::read_to_string(self.home.path().join("trace.jsonl")).unwrap();
         // What the program says to who stops it is no trace.
-        for line in trace.lines().filter(|it| !it.starts_with("stopping: ")) {
+        for line in trace
+            .lines()
+            .filter(|it| !it.starts_with("shutting down: "))
+        {
             let parsed: Result<BTreeMap<String, Value>, _> = serde_json::from_str(line);
             assert!(parsed.is_ok(), "a line of the trace that is none: {line}");
             assert!(!line.contains(SECRET) && !line.contains("dbf_"), "{line}");
