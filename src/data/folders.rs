@@ -73,7 +73,7 @@ impl FolderError {
 /// A folder on its way in or out begins with one of these, so that none is taken for a database.
 const RESERVING: &str = ".reserving-";
 const PURGING: &str = ".purging-";
-/// What somebody moved to the trash although no database was known by it.
+/// Prefix of what was moved to the trash although no database was known by it.
 const STRANGER: &str = "unknown-";
 
 impl Folders {

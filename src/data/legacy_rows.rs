@@ -1,6 +1,7 @@
 //! Tables and rows as the original routes know them: small questions, asked as any client's SQL.
 //!
-//! Identifiers are quoted and values bound; nothing here is a way around access lock, limits or scopes.
+//! Identifiers are quoted and values bound; nothing here is a way around access lock, limits or
+//! scopes.
 use super::{DataPlane, SharedGuard};
 use crate::engine::sql::{
     Access, BatchError, BatchMode, BatchStatement, Param, Params, QueryAnswer, QueryError,

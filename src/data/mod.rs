@@ -1,5 +1,5 @@
-//! Access to ready databases, whatever their engine: locks, folders, transactions, limits. Writes no
-//! events.
+//! Access to ready databases, whatever their engine: locks, folders, transactions, limits. Writes
+//! no events.
 //!
 //! A request goes through [`DataPlane::enter`], whose caller then looks at the state once more, to
 //! [`DataPlane::query`], which has the executor of the database's engine run it. A step that moves
@@ -173,8 +173,8 @@ impl DataPlane {
         }
     }
 
-    /// The same, but what was written last stays in the WAL, as after a crash. That takes no room on
-    /// a disk, and is enough for files that are on their way out.
+    /// The same, but what was written last stays in the WAL, as after a crash. That takes no room
+    /// on a disk, and is enough for files that are on their way out.
     ///
     /// # Errors
     /// When SQL does not end before `deadline`.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 /// Random bytes of an id: too many to guess.
 const ID_BYTES: usize = 24;
 
-/// How often somebody looks whose time is over, while there are transactions.
+/// How often expired transactions are looked for, while any is open.
 const LOOK: Duration = Duration::from_millis(250);
 
 impl DataPlane {

@@ -22,13 +22,13 @@ pub(super) struct Transactions {
 #[derive(Debug, Default)]
 struct Inside {
     open: HashMap<String, Arc<OpenTransaction>>,
-    /// Those that ended last, so that whoever asks is told why.
+    /// Those that ended last, so that later requests are told why.
     ended: VecDeque<(Arc<OpenTransaction>, TransactionEnd)>,
     /// How many each database has, those that wait for their turn included.
     taken: HashMap<DatabaseId, usize>,
     /// How many each caller has.
     of_callers: HashMap<Holder, usize>,
-    /// Databases whose files somebody waits for.
+    /// Databases whose files a step waits for.
     draining: Vec<DatabaseId>,
     is_closed: bool,
     counts: HashMap<TransactionEnd, u64>,
@@ -97,7 +97,7 @@ impl Transactions {
     /// Lets a transaction begin that has all it needs.
     ///
     /// # Errors
-    /// When the gateway stops or somebody waits for the files. It is let go then.
+    /// When the gateway stops or a step waits for the files. It is let go then.
     pub(super) fn add(&self, transaction: OpenTransaction) -> Result<(), TransactionError> {
         let transaction = Arc::new(transaction);
         let mut inside = self.lock();

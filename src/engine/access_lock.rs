@@ -1,25 +1,25 @@
 //! The access lock of each database: SQL goes through together, a step that moves files alone.
 //!
-//! Everybody who works on a database's files holds a guard of its access lock, operations in a worker
-//! too. The generation tells handles that were opened before a step from those after it.
+//! All work on a database's files holds a guard of its access lock, operations in a worker too. The
+//! epoch tells handles that were opened before a step from those opened after it.
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-/// The gates of all databases that were ever worked on.
+/// The access locks of all databases that were ever worked on.
 #[derive(Debug, Default)]
 pub struct AccessLocks(Mutex<HashMap<DatabaseId, Arc<RwLock<u64>>>>);
 
-/// Held by whoever works on a database together with others. Clones hold it too.
+/// A shared hold on a database. Clones hold it too.
 #[derive(Debug, Clone)]
 pub struct SharedGuard {
     database: DatabaseId,
     epoch: Arc<OwnedRwLockReadGuard<u64>>,
 }
 
-/// Held by the one that moves, replaces or removes a database's files.
+/// The exclusive hold of a step that moves, replaces or removes a database's files.
 #[derive(Debug)]
 pub struct ExclusiveGuard {
     database: DatabaseId,
@@ -50,7 +50,7 @@ pub enum AccessError {
 }
 
 impl AccessLocks {
-    /// Goes in together with others.
+    /// Acquires the shared lock.
     pub(crate) async fn enter(
         &self,
         database: DatabaseId,
@@ -69,7 +69,7 @@ impl AccessLocks {
         })
     }
 
-    /// Goes in if nobody is alone in there.
+    /// Acquires the shared lock if that is possible at once.
     pub(crate) fn try_enter(&self, database: DatabaseId) -> Option<SharedGuard> {
         let epoch = self.of(database).try_read_owned().ok()?;
         Some(SharedGuard {
@@ -78,7 +78,7 @@ impl AccessLocks {
         })
     }
 
-    /// Waits until everybody is out, and goes in alone. Who comes meanwhile waits behind.
+    /// Acquires the exclusive lock; later callers queue.
     pub(crate) async fn take(
         &self,
         database: DatabaseId,

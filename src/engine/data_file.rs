@@ -47,7 +47,7 @@ pub enum FileError {
         /// What the engine said.
         reason: String,
     },
-    /// Somebody has it open.
+    /// It is open elsewhere.
     #[error("the database is in use")]
     Busy,
     /// The disk is full.

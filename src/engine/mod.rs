@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// (`tests/forge/sql/language/depths.rs`); what is not touched is not there.
 pub const SQL_THREAD_STACK: usize = 8 << 20;
 
-/// One kind of database, as those see it who make, move and look at its files.
+/// One kind of database, as seen by the code that makes, moves and inspects its files.
 ///
 /// Every call blocks, may be repeated, and may be cut off anywhere and run again.
 pub trait Engine: Send + Sync {
@@ -39,17 +39,17 @@ pub trait Engine: Send + Sync {
     /// When it is missing, is no database, or does not answer.
     fn probe(&self, folder: &Path) -> Result<(), FileError>;
 
-    /// Whether nobody has put anything into the database in `folder`.
+    /// Whether the database in `folder` is empty.
     ///
     /// # Errors
     /// When it is missing, is no database, or does not answer.
     fn is_empty(&self, folder: &Path) -> Result<bool, FileError>;
 
     /// Brings everything that was written into the main file, so that it alone is the database.
-    /// Called when nobody else has it open. A folder without a database is settled.
+    /// Called when it is not open elsewhere. A folder without a database is fine.
     ///
     /// # Errors
-    /// When somebody has it open after all, or the disk refuses.
+    /// When it is open elsewhere after all, or the disk refuses.
     fn settle(&self, folder: &Path) -> Result<(), FileError>;
 
     /// How the data of the database in `folder` stands. Opens nothing, follows no link.

@@ -1,9 +1,9 @@
-//! Ties a request to whoever waits for its answer.
+//! Cancels a request whose caller has gone, unless it is being committed.
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Ties a request to whoever waits for its answer.
+/// Cancels a request whose caller has gone, unless it is being committed.
 ///
 /// Both ends may let go at the same time, so each of them has to win a step: a request that was
 /// cancelled is never committed, and one that is being committed is not called a failure.
@@ -29,7 +29,7 @@ const CANCELLED: u8 = 1;
 const COMMITTING: u8 = 2;
 
 impl Cancellation {
-    /// Nobody waits any more. `false` when the request is being committed: its outcome will come.
+    /// Cancels the request. `false` when it is being committed: its outcome will come.
     pub fn cancel(&self) -> bool {
         let is_cancelled = self.step_to(CANCELLED);
         if is_cancelled && let Some(end) = &*self.on_abandon() {
@@ -50,7 +50,7 @@ impl Cancellation {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its outcome is about to become lasting. `false` when nobody waits for it.
+    /// Begins to commit. `false` when the request was cancelled.
     pub fn begin_commit(&self) -> bool {
         self.step_to(COMMITTING)
     }
@@ -62,7 +62,7 @@ impl Cancellation {
                 .compare_exchange(COMMITTING, WAITING, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Whether nobody waits for it.
+    /// Whether the request was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.step.load(Ordering::Acquire) == CANCELLED

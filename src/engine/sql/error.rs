@@ -18,7 +18,7 @@ pub enum QueryError {
         /// What may help.
         hint: Option<String>,
     },
-    /// Nobody may do this (`statement_not_allowed`).
+    /// No client may do this (`statement_not_allowed`).
     #[error("this statement is not allowed: {what}")]
     NotAllowed {
         /// What it tried.

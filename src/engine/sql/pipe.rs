@@ -1,4 +1,4 @@
-//! A pipe from the thread that reads rows to whoever sends them on, a few pieces long.
+//! A bounded channel of a few pieces from the thread that reads rows to the task that sends them.
 //!
 //! The writing end blocks while the pipe is full, up to its deadline; the reading end is polled.
 //! Either end may go away first, and each learns of it.
@@ -20,7 +20,7 @@ pub(crate) struct Inlet<E>(Arc<Pipe<E>>);
 #[derive(Debug)]
 pub(crate) struct Outlet<E>(Arc<Pipe<E>>);
 
-/// Who can close the pipe from outside.
+/// Closes the pipe from outside.
 #[derive(Debug)]
 pub(crate) struct Tap<E>(Arc<Pipe<E>>);
 
@@ -29,7 +29,7 @@ pub(crate) struct Tap<E>(Arc<Pipe<E>>);
 pub(crate) enum NotTaken {
     /// The pipe was full until the deadline.
     Late,
-    /// Nobody reads any more.
+    /// The reading end is gone.
     Unread,
 }
 
@@ -110,7 +110,7 @@ impl<E> Inlet<E> {
         self.0.lock().close(Some(end));
     }
 
-    /// Ends it here: what nobody has read yet is dropped.
+    /// Ends it here: pieces that were not read yet are dropped.
     pub(crate) fn break_off(self, end: E) {
         self.0.lock().break_off(end);
     }

@@ -64,7 +64,7 @@ impl RowStream {
         }
     }
 
-    /// What ends it from outside, also while nobody reads it.
+    /// Ends it from outside, also while it is not being read.
     #[must_use]
     pub fn stopper(&self) -> StreamStopper {
         StreamStopper {
@@ -101,7 +101,7 @@ impl RowStream {
 }
 
 impl StreamStopper {
-    /// Ends the statement, and tells its reader why. What nobody has read yet is dropped.
+    /// Ends the statement, and tells its reader why. Pieces that were not read yet are dropped.
     pub fn stop(&self, error: QueryError) {
         self.cancellation.cancel();
         self.tap.break_off(Err(error));

@@ -15,7 +15,7 @@ pub enum TransactionMode {
     /// What was there at its first read; the writer from its first write on, if nothing was
     /// committed in between.
     Deferred,
-    /// What was there when it began. Nobody waits for it.
+    /// A snapshot from its beginning. It blocks no writer.
     ReadOnly,
 }
 
@@ -39,7 +39,7 @@ pub struct NewTransaction {
 /// A transaction that has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BegunTransaction {
-    /// What to name it by. Nobody can guess it.
+    /// Its id, which cannot be guessed.
     pub id: String,
     /// When it is rolled back unless another request comes; each one moves it on.
     pub expires_at: Timestamp,

@@ -124,7 +124,7 @@ impl SqliteConnection {
         };
         let open = move || {
             let connection = Self::open_plain(file, profile)?;
-            // Whoever outlives its file must not touch the WAL of the next one.
+            // A connection that outlives its file must not touch the WAL of the next one.
             let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
             connection.inner.set_db_config(no_checkpoint, true)?;
             // Views are made before the connection takes no more writes.
@@ -201,14 +201,14 @@ impl SqliteConnection {
 
     fn configure(&self, profile: Profile) -> rusqlite::Result<()> {
         let sqlite = &self.inner;
-        // Nobody waits in here while the profile is set up; later the busy handler decides.
+        // Locks are waited for briefly while the profile is set up; later the busy handler decides.
         sqlite.busy_timeout(OPENING_TIMEOUT)?;
         sqlite.pragma_update(None, "temp_store", "MEMORY")?;
         sqlite.pragma_update(None, "mmap_size", 0)?;
         sqlite.pragma_update(None, "cell_size_check", true)?;
         sqlite.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
         sqlite.pragma_update(None, "foreign_keys", true)?;
-        // A reader writes nothing, and tells who asks how the writer does.
+        // A reader writes nothing, and answers with the writer's setting.
         let synchronous = match profile.durability {
             Durability::Full => "FULL",
             Durability::Relaxed => "NORMAL",
@@ -352,7 +352,7 @@ impl SqliteConnection {
         Ok(ShortValues(self))
     }
 
-    /// Its interrupt handle, for who watches from outside.
+    /// Its interrupt handle, to be observed from outside.
     #[must_use]
     pub fn interrupt_handle(&self) -> &Arc<InterruptHandle> {
         &self.interrupts
@@ -459,8 +459,8 @@ const OPENING_TIMEOUT: Duration = Duration::from_secs(1);
 /// Between two tries for a lock: short against a deadline, long against a spin.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
 
-/// SQLite's machine takes this many steps between two looks at the interrupt handle: some 20 µs, so that
-/// looking costs little and a cut comes soon.
+/// SQLite's machine takes this many steps between two looks at the interrupt handle: some 20 µs, so
+/// that looking costs little and a cut comes soon.
 const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 
 /// A checkpointed WAL file is cut to this many bytes: it grew so far before, so it will again.

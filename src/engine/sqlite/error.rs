@@ -20,7 +20,7 @@ pub enum SqlError {
         /// What may help.
         hint: Option<String>,
     },
-    /// Nobody may do this here.
+    /// No client may do this.
     #[error("this statement is not allowed: {what}")]
     NotAllowed {
         /// What it tried.
@@ -71,7 +71,7 @@ pub enum SqlError {
     /// Its deadline passed.
     #[error("the statement ran into its deadline")]
     Timeout,
-    /// Nobody waits for it any more.
+    /// The request was cancelled.
     #[error("the client went away")]
     Cancelled,
     /// It is longer than its slice; run elsewhere, it may end well.

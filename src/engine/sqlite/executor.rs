@@ -20,8 +20,8 @@ use crate::engine::{DatabasesFolder, FileError};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
-/// Questions about the history at once: what people ask of a history reads much of it, and the machine is there for
-/// their databases.
+/// Questions about the history at once: what people ask of a history reads much of it, and the
+/// machine is there for their databases.
 const AUDITS: usize = 2;
 /// Questions that wait for their turn.
 const WAITING_AUDITS: usize = 32;

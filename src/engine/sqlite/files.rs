@@ -19,7 +19,7 @@ pub const WAL_FILE: &str = "main.db-wal";
 /// Under this name a database is made; only a whole one gets the real name.
 const NEW_FILE: &str = "main.db.new";
 
-/// How long opening waits for whoever else has the file.
+/// How long opening waits for another process that has the file locked.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn create(folder: &Path, durability: Durability) -> Result<(), FileError> {

@@ -1,7 +1,7 @@
 //! SQLite.
 //!
-//! Raw SQL of clients runs here. `connection.rs` is the profile under which it does, and the order of
-//! what it sets up matters. `sandbox/` says what SQL may do and ends what takes too long,
+//! Raw SQL of clients runs here. `connection.rs` is the profile under which it does, and the order
+//! of what it sets up matters. `sandbox/` says what SQL may do and ends what takes too long,
 //! `functions/` has the SQL functions that replace SQLite's own or join them, `statement/` runs
 //! statements and writes their answers. `open/` keeps the connections to each database, `readers/`
 //! and `writer/` run reads and writes on them, `threads/` bounds their threads, `streams/` sends

@@ -10,8 +10,8 @@ const FIFTYFOLD: &[&str] = &["like", "glob"];
 
 impl SqliteConnection {
     /// Most bytes of a value while ALTER TABLE adds a constraint. It compares the rows that are
-    /// there by SQLite's own functions, also in columns that are generated: nothing interrupts these,
-    /// so all of them together get what they do in about a tenth of a second.
+    /// there by SQLite's own functions, also in columns that are generated: nothing interrupts
+    /// these, so all of them together get what they do in about a tenth of a second.
     pub(crate) fn most_bytes_for_originals(&self, sql: &str) -> Option<i32> {
         let table = {
             let seen = self.recorder.lock();

@@ -1,7 +1,7 @@
 //! The circuit breaker: a database on it takes no requests.
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Why one database rests, if it does.
+/// Why a database is unavailable, if it is.
 #[derive(Debug, Default)]
 pub(crate) struct CircuitBreaker {
     stuck: AtomicUsize,
@@ -9,7 +9,7 @@ pub(crate) struct CircuitBreaker {
 }
 
 impl CircuitBreaker {
-    /// Why it rests.
+    /// Why the database is unavailable.
     pub(crate) fn reason(&self) -> Option<&'static str> {
         if self.broken.load(Ordering::Acquire) {
             Some("its disk failed during a write; check the disk, then restart the database")
@@ -28,7 +28,8 @@ impl CircuitBreaker {
         self.stuck.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// After a failed sync nobody knows what is on the disk: it rests until its files were taken.
+    /// After a failed sync the state on disk is unknown: the database stays unavailable until its
+    /// files were taken exclusively.
     pub(crate) fn disk_failed(&self) {
         self.broken.store(true, Ordering::Release);
     }

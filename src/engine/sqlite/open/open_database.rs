@@ -26,7 +26,7 @@ pub(crate) struct OpenDatabase {
     pub(crate) classifier: StatementClassifier,
     pub(crate) breaker: Arc<CircuitBreaker>,
     pub(crate) writes: Arc<WriteQueue>,
-    /// Commits of its writer. Who has read knows by them whether it has read what is there now.
+    /// Commits of its writer. Readers compare it to detect new commits.
     pub(crate) commits: AtomicU64,
     /// Transactions that read what was there when they began.
     pub(crate) snapshots: AtomicUsize,
@@ -110,8 +110,8 @@ impl OpenDatabase {
         &self.folder
     }
 
-    /// Whether the file that is open lies in its place. One that somebody moved or removed would
-    /// take writes that nobody finds again.
+    /// Whether the file that is open is still in its place. Writes to one that was moved or removed
+    /// would be lost.
     pub(crate) fn is_in_place(&self) -> bool {
         self.opened
             .get()
@@ -201,8 +201,8 @@ impl OpenDatabase {
     /// The writer in its place: the one that is there, if it can be used, or a new one.
     ///
     /// # Errors
-    /// [`SqlError::DataMissing`] when the file is no longer in its place; whoever comes next finds
-    /// what is there now. Otherwise what SQLite says.
+    /// [`SqlError::DataMissing`] when the file is no longer in its place; the next request
+    /// finds what is there now. Otherwise what SQLite says.
     pub(crate) fn ready_writer<'w>(
         &self,
         place: &'w mut Option<Writer>,
@@ -229,7 +229,7 @@ impl OpenDatabase {
         Ok(&mut place.insert(writer).handle)
     }
 
-    /// Closes every connection. Whoever asks owns the files, so none is in use. Blocks.
+    /// Closes every connection. The caller holds the exclusive lock, so none is in use. Blocks.
     pub(crate) fn close(&self) {
         self.lock_readers().clear();
         *self.writer() = None;

@@ -24,8 +24,8 @@ pub(crate) struct OpenDatabases {
     large_caches: Arc<Semaphore>,
 }
 
-/// A database or a reader to be closed, with the guard under which that happens: nobody moves its
-/// files meanwhile.
+/// A database or a reader to be closed, under the guard of its access lock: its files are not moved
+/// meanwhile.
 #[derive(Debug)]
 pub(crate) struct Closing<T> {
     _open: T,
@@ -85,8 +85,8 @@ impl OpenDatabases {
     }
 
     /// Closes databases that nobody uses, those first that were not used for longest, so that at
-    /// most `most` connections stay open. Those in use stay, and those behind an open circuit breaker, which must
-    /// not be forgotten. Blocks. Returns whether anything was closed.
+    /// most `most` connections stay open. Those in use stay, and those behind an open circuit
+    /// breaker, which must not be forgotten. Blocks. Returns whether anything was closed.
     pub(crate) fn close_idle(&self, most: usize) -> bool {
         let mut has_closed = false;
         while self.connections() > most {
@@ -144,7 +144,7 @@ impl OpenDatabases {
         })
     }
 
-    /// Takes out one database; whoever asks owns its files.
+    /// Takes out one database, whose exclusive lock the caller holds.
     pub(crate) fn take(&self, database: DatabaseId) -> Option<Arc<OpenDatabase>> {
         self.lock().remove(&database)
     }

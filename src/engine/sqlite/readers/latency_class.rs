@@ -1,10 +1,10 @@
-//! What is remembered about a database's statements: which are short, which are long, and which
-//! end well.
+//! Classifies a database's statements by their latency: which are short, which are long, and which
+//! writes succeed.
 //!
-//! A read earns the fast class, the thread that serves HTTP, by having been short on a thread of its
-//! own twice and by a program that is bounded: however it is run afterwards, a slice of time cuts
-//! it. It loses the class when it is cut, and may earn it again. A schema change forgets everything,
-//! since the same text may mean other work.
+//! A read gets into the fast class, and runs on the thread that serves HTTP, when it was short
+//! twice on a thread of its own and its program is bounded: from then on a time slice interrupts
+//! it. An interrupted read leaves the class, and may get back into it. A schema change clears the
+//! cache, since the same text may mean other work.
 use crate::engine::sqlite::Bounds;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// How a statement was the last time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LatencyClass {
-    /// A read that was short, whose program nobody has looked at.
+    /// A read that was short, whose program was not analysed yet.
     Short,
     /// A read that was short and whose program is bounded.
     Fast(Fast),
@@ -48,7 +48,7 @@ struct Known {
     recent: HashMap<Arc<str>, LatencyClass>,
     /// Those before, of which each that is asked for becomes a recent one.
     older: HashMap<Arc<str>, LatencyClass>,
-    /// Raised when everything is forgotten: who learned before has nothing to add after.
+    /// Raised when the cache is cleared: results from before are not added afterwards.
     epoch: u64,
 }
 

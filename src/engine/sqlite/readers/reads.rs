@@ -8,7 +8,8 @@
 //! That it was short protects nobody: the same text may be long with other parameters, and whoever
 //! writes it chooses both. What protects others is its program, which is bounded in every way but
 //! time (`Bounds`), so that the slice cuts it wherever it is; and a database that was cut has to do
-//! without this class for a while, so that texts made for being cut take little of everybody's time.
+//! without this class for a while, so that texts made for being cut take little of everybody's
+//! time.
 use super::latency_class::{Fast, LatencyClass};
 use super::shared_read::SharedRead;
 use crate::clock::WorkTime;

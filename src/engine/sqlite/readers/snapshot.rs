@@ -46,7 +46,7 @@ impl Snapshot {
         self.reader.as_mut().expect("it is there until dropped")
     }
 
-    /// Whether nothing was committed since it began. Certain while nobody writes.
+    /// Whether nothing was committed since it began. Certain while no write runs.
     pub(crate) fn is_current(&self) -> bool {
         self.commits == self.open.commits.load(Ordering::Acquire)
     }

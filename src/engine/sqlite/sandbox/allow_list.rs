@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use rusqlite::Connection;
 
-    /// Functions of this build that nobody may call.
+    /// Functions of this build that SQL must not call.
     const REFUSED_FUNCTIONS: &[&str] = &[
         "fts3_tokenizer", // takes pointers
         "fts5",           // gives pointers
@@ -160,7 +160,7 @@ mod tests {
         "rtreecheck",     // a whole check in one call
         "sqlite_log",     // writes to the operator's log
     ];
-    /// Modules of this build that nobody may make a table of. `dbstat` is there without that.
+    /// Modules of this build that SQL must not create tables of. `dbstat` is there without that.
     const REFUSED_MODULES: &[&str] = &["dbstat", "fts3", "fts3tokenize", "fts4", "fts4aux"];
 
     fn names(question: &str) -> Vec<String> {

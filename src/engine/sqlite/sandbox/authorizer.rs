@@ -206,7 +206,7 @@ impl Drop for StatementStack {
     }
 }
 
-/// An address in the frame of who asks; stacks grow downwards.
+/// An address in the caller's stack frame; stacks grow downwards.
 #[inline(never)]
 fn place_on_the_stack() -> usize {
     let here = 0_u8;

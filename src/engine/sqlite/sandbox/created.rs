@@ -15,15 +15,16 @@ use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
 use rusqlite::{Connection, OptionalExtension as _};
 
-/// Most memory for a look, in bytes. Views that each read the one before them twice double with each,
-/// and take all that they may.
+/// Most memory for a look, in bytes. Views that each read the one before them twice double with
+/// each, and take all that they may.
 const LOOK_BYTES: i64 = 16 << 20;
 
 impl SqliteConnection {
     /// Refuses what the last statements made, if nobody could use it. Called before they are kept.
     ///
     /// # Errors
-    /// [`SqlError::NotAllowed`], naming what is in it; [`SqlError::Sql`] for a text in double quotes.
+    /// [`SqlError::NotAllowed`], naming what is in it; [`SqlError::Sql`] for a text in double
+    /// quotes.
     pub(crate) fn look_into_created(&self, created: &[Created]) -> Result<(), SqlError> {
         let watch = Watch::under(&self.interrupts);
         let budget = Budget::of(LOOK_BYTES);

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct ExecutionLimits {
     /// When it must be done.
     pub deadline: Deadline,
-    /// Who waits for it.
+    /// Cancels it.
     pub cancellation: Option<Arc<Cancellation>>,
     /// When it must be done to be done here: past it, it is cut and run elsewhere.
     pub slice: Option<Slice>,
@@ -85,8 +85,8 @@ pub(crate) enum Interrupt {
     Slice,
 }
 
-/// One connection's interrupt handle; shared with the callbacks that SQLite calls while a statement runs, and
-/// with whoever watches from outside.
+/// One connection's interrupt handle; shared with the callbacks that SQLite calls while a statement
+/// runs, and with whoever watches from outside.
 #[derive(Debug, Default)]
 pub struct InterruptHandle {
     limits: Mutex<Option<ExecutionLimits>>,

@@ -4,8 +4,8 @@ use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
 
 impl SqliteConnection {
-    /// What is said where an FTS5 table's index does not fit its rows: a user's error where the table
-    /// keeps no rows itself, since its user keeps the two together.
+    /// What is said where an FTS5 table's index does not fit its rows: a user's error where the
+    /// table keeps no rows itself, since its user keeps the two together.
     pub(crate) fn index_does_not_fit(&self, message: &str, sql: &str) -> SqlError {
         let Some((table, made)) = self.table_with_foreign_rows(sql) else {
             return SqlError::Damaged;
@@ -33,7 +33,7 @@ impl SqliteConnection {
 
     /// The FTS5 table of this statement that keeps no rows itself, and the SQL that made it.
     fn table_with_foreign_rows(&self, sql: &str) -> Option<(String, String)> {
-        // What ran may have come from the cache, and nobody saw its tables.
+        // The statement may have come from the cache, so the authorizer did not see its tables.
         let _ = self.inner.prepare(sql);
         let seen = self.recorder.take();
         let question = "SELECT sql FROM sqlite_schema f WHERE f.name = ?1 COLLATE NOCASE \

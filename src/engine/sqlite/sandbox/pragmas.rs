@@ -43,7 +43,7 @@ pub(super) fn ruling(role: Role, name: &str, value: Option<&str>) -> Ruling {
         // SQLite has no way to ask for it.
         (None, _) if name == "case_sensitive_like" => Ruling::Nothing,
         (None, _) if fixed.is_some() => Ruling::Run,
-        // It makes statistics where they pay; who cannot write has none to make.
+        // It makes statistics where they pay; a reader cannot write any.
         (_, _) if name == "optimize" && role != Role::Writer => Ruling::Nothing,
         (_, _) if name == "optimize" => write,
         (Some(_), _) if TO_SET.contains(&name) => write,

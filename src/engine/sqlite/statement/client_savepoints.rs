@@ -149,7 +149,7 @@ impl SqliteConnection {
                 },
             );
             let head = writer.head(&prepared);
-            // Outside of a transaction nobody may find it prepared.
+            // Outside of a transaction no client may find it prepared.
             prepared.discard();
             bound.and(head)?;
             Ok(writer.finish(&Totals {

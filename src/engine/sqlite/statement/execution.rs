@@ -212,7 +212,7 @@ impl SqliteConnection {
     /// # Errors
     /// Where it cannot be prepared: its tables were made in the transaction that is gone.
     fn tables_that_count(&self, sql: &str) -> rusqlite::Result<Vec<String>> {
-        // What ran may have come from the cache, and nobody saw its tables.
+        // The statement may have come from the cache, so the authorizer did not see its tables.
         let prepared = self.inner.prepare(without_end(sql)).map(drop);
         let seen = self.recorder.take();
         prepared?;

@@ -73,8 +73,8 @@ const LAST_ROW_BYTES: usize = 4 << 10;
 const LONGEST_HELD: Duration = Duration::from_millis(10);
 
 impl<S: FnMut(Vec<u8>) -> Result<(), SqlError>> Pieces<S> {
-    /// Gives pieces to `send`, which may wait. `interrupt handle` tells that the statement has worked for a
-    /// while.
+    /// Gives pieces to `send`, which may wait. `interrupt handle` tells that the statement has
+    /// worked for a while.
     pub(crate) fn new(max_bytes: usize, interrupts: Arc<InterruptHandle>, send: S) -> Self {
         Self {
             send,

@@ -1,4 +1,4 @@
-//! Streams: results of any size, in pieces, as fast as somebody takes them.
+//! Streams: results of any size, in pieces, as fast as the client reads them.
 //!
 //! A statement that is being read keeps its connection, and with it a thread: SQLite cannot be put
 //! aside half-way. So each stream has a thread of its own, from a number of threads that is apart
@@ -25,8 +25,8 @@ use tokio::task::JoinHandle;
 const LARGEST_PIECE_BYTES: usize = 128 << 10;
 
 impl SqliteExecutor {
-    /// Runs one statement like [`Self::query`], but streams the rows of one that only reads, written
-    /// as `rows` says.
+    /// Runs one statement like [`Self::query`], but streams the rows of one that only reads,
+    /// written as `rows` says.
     ///
     /// # Errors
     /// Before the first piece, as [`Self::query`]; also when there are too many streams.
@@ -61,7 +61,7 @@ impl SqliteExecutor {
         statement: Statement,
     ) -> Result<Streamed, QueryError> {
         let open = self.open_behind(guard, target)?;
-        // Whoever comes while others stall is told so soon.
+        // A request that comes while others stall is refused soon.
         let patience = Deadline::after(self.config.stream_patience).min(call.deadline);
         let turn = open.streams.take(patience).await?;
         let slot = self.stream_threads.take(&open.breaker, patience).await;
@@ -97,7 +97,7 @@ impl SqliteExecutor {
         });
         let deadline = call.deadline.instant();
         let last = call.deadline.extended(self.config.stuck_grace).instant();
-        // Apart from the stream: nobody polls one whose client has stalled or gone.
+        // Apart from the stream: a stream whose client has stalled or gone is not polled.
         tokio::spawn(async move {
             let mut thread = thread;
             let in_time = async |thread: &mut JoinHandle<()>| {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// The turns of one sort of request. Each caller has a share of them, and of the places in line.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimiter {
-    /// What they are turns of, for who gets none.
+    /// What is limited, for the error of requests that are refused.
     what: &'static str,
     line: Arc<FairLimiter>,
 }
@@ -20,7 +20,7 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// Whether somebody has a turn.
+    /// Whether a permit is in use.
     pub(crate) fn are_taken(&self) -> bool {
         self.line.taken() > 0
     }

@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 impl SqliteExecutor {
-    /// Runs `work` on a thread. What it runs in SQLite holds the cancellation, which is cancelled when
-    /// nobody waits for it any more.
+    /// Runs `work` on a thread. What it runs in SQLite holds the cancellation, which is cancelled
+    /// when nobody waits for it any more.
     ///
     /// # Errors
     /// When no thread is free before the deadline, or the work outlives it: then its thread is
@@ -36,7 +36,7 @@ impl SqliteExecutor {
         tokio::task::spawn_blocking(move || {
             in_use.begins();
             let result = shares::on_thread(pass, || work(held));
-            // Who waits may go on before the thread is free.
+            // The caller may go on before the thread is free.
             drop(in_use);
             let _ = answer.send(result);
         });

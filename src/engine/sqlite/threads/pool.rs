@@ -1,12 +1,12 @@
-//! Seats: the threads that SQL may hold, and what happens when one does not come back.
+//! The thread pool of SQL: its slots, and what happens to a thread that is stuck.
 //!
-//! Some of SQLite's work cannot be stopped from outside. Its thread is then written off: who
-//! waited is answered, the slot is given to others, and the database rests until the thread is
-//! back. How many are written off at a time is bounded.
+//! Some of SQLite's work cannot be interrupted. Its thread is then marked stuck: the caller is
+//! answered, the slot is given to other requests, and the database is unavailable until the thread
+//! is back. How many threads may be stuck and replaced at a time is bounded.
 //!
-//! A thread that is late is not written off for that: a busy machine may have let it wait. It is when
-//! it has worked past its deadline, where an interrupt takes far less, or is not back for so long
-//! that its disk must hold it.
+//! A late thread is not yet stuck: a busy machine may have let it wait. It is stuck when it has
+//! worked past its deadline, where an interrupt takes far less, or is away for so long that its
+//! disk must be blocking it.
 use crate::clock::{Deadline, Stopwatch, ThreadTime};
 use crate::engine::sqlite::open::circuit_breaker::CircuitBreaker;
 use crate::shares::{FairLimiter, Permit};
@@ -32,7 +32,7 @@ pub(crate) struct Lateness {
     pub(crate) blocked: Duration,
 }
 
-/// Most who wait for a slot: each database and each caller is bounded before.
+/// Most requests that wait for a slot: each database and each caller is bounded before.
 const WAITING: usize = 4096;
 
 /// One slot, taken for one database.
@@ -41,7 +41,7 @@ pub(crate) struct PoolSlot {
     state: Mutex<State>,
     threads: Arc<ThreadPool>,
     breaker: Arc<CircuitBreaker>,
-    /// Of the thread that sits, once it has begun.
+    /// Of the thread that uses the slot, once it has begun.
     time: OnceLock<ThreadTime>,
 }
 
@@ -64,7 +64,7 @@ enum State {
     Left,
 }
 
-/// On the thread that sits; leaves when dropped.
+/// Held on the thread that uses the slot; frees it when dropped.
 #[derive(Debug)]
 pub(crate) struct SlotInUse(Arc<PoolSlot>);
 
@@ -130,12 +130,12 @@ impl PoolSlot {
         self.time.get()?.worked()
     }
 
-    /// Sits down for the thread that begins then.
+    /// Occupies the slot for the thread that begins then.
     pub(crate) fn occupy(self: &Arc<Self>) -> SlotInUse {
         SlotInUse(Arc::clone(self))
     }
 
-    /// Gives the thread up, and rests its database until it is back. Nothing, when it is back.
+    /// Marks the thread stuck, and its database unavailable until the thread is back.
     fn mark_stuck(&self) {
         let mut state = self.lock();
         match std::mem::replace(&mut *state, State::Left) {
@@ -164,7 +164,8 @@ impl PoolSlot {
 }
 
 impl Overdue {
-    /// Writes the thread off if it is stuck. `true` when it is, or is back: there is no more to see.
+    /// Writes the thread off if it is stuck. `true` when it is, or is back: there is no more to
+    /// see.
     pub(crate) fn look(&mut self) -> bool {
         if !matches!(*self.slot.lock(), State::Taken(_)) {
             return true;

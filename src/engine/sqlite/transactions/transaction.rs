@@ -139,7 +139,7 @@ impl SqliteTransaction {
         let patience = Deadline::after(COMMIT_PATIENCE);
         let mut inside = self.enter(patience).await?;
         Self::refuse_moved(&inside)?;
-        // Nobody cuts it: who goes away now finds out with a look at the rows.
+        // A commit is not interrupted: a client that goes away now can read the rows to find out.
         let commit = tokio::task::spawn_blocking(move || {
             let committed = inside.commit(ExecutionLimits {
                 deadline: patience,
@@ -172,7 +172,7 @@ impl SqliteTransaction {
     /// When it is over, or a statement of it does not end before `deadline`.
     pub async fn roll_back(self: &Arc<Self>, deadline: Deadline) -> Result<(), TransactionError> {
         let mut inside = self.enter(deadline).await?;
-        // First: who waits behind finds that it is over.
+        // First: a request that waits behind this one finds that the transaction is over.
         inside.place.end(TransactionEnd::RolledBack);
         let rolled_back = tokio::task::spawn_blocking(move || inside.empty());
         // A thread that panicked has let go of it, too.
@@ -356,7 +356,7 @@ impl DerefMut for Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         drop(self.lock.take());
-        // Whoever ended it meanwhile found it taken.
+        // Another request ended the transaction while this one held it.
         if self.transaction.end.get().is_some() {
             self.transaction.let_go();
         }

@@ -1,12 +1,13 @@
 //! One commit for many requests.
 //!
-//! Each request has a savepoint of its own, so that a failure touches nobody else. Three things
-//! break through savepoints and end the whole transaction: a write that is interrupted, `OR
-//! ROLLBACK`, and a disk or memory that is full. Then the culprit is answered, and its neighbours,
-//! none of whom has been answered, run again without it.
+//! Each request has a savepoint of its own, so that its failure does not affect the others.
+//! Three things end the whole transaction all the same: a write that is interrupted, `OR ROLLBACK`,
+//! and a disk or memory that is full. Then the failed request is answered, and the others, none of
+//! which has been answered, run again without it.
 //!
-//! A savepoint costs as much as a small insert inside of it, so a statement that ended well the last
-//! time has none. Should it fail, the whole transaction is undone, and all run again in savepoints.
+//! A savepoint costs as much as a small insert inside of it, so a statement that ended well the
+//! last time has none. Should it fail, the whole transaction is undone, and all run again in
+//! savepoints.
 use super::queue::{Sharing, WriteRequest};
 use crate::clock::Stopwatch;
 use crate::engine::sql::QueryError;
@@ -26,14 +27,14 @@ use tokio::runtime::Handle;
 /// What came of one transaction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct GroupEnd {
-    /// The disk failed in the middle of the commit: nobody knows what was kept.
+    /// The disk failed during the commit, so it is unknown what was kept.
     pub(crate) outcome_is_unknown: bool,
 }
 
 type Kept = Vec<(WriteRequest, Vec<Answer>)>;
 
 /// Runs requests from the front of `waiting` in one transaction and answers those that it kept or
-/// refused. Who is to run again is in front of `waiting` afterwards.
+/// refused. Requests that have to run again are in front of `waiting` afterwards.
 ///
 /// Every call answers, drops or marks as long or not proven at least one request: calling it until
 /// `waiting` is empty ends.
@@ -117,7 +118,7 @@ fn answer_failure(
     }
 }
 
-/// The next request that somebody waits for and that has time left.
+/// The next request that was not cancelled and has time left.
 fn next_wanted(waiting: &mut VecDeque<WriteRequest>) -> Option<WriteRequest> {
     while let Some(request) = waiting.pop_front() {
         if request.cancellation.is_cancelled() {
@@ -179,7 +180,7 @@ fn commit(
         .map(|(it, _)| it.cancellation.begin_commit())
         .collect();
     if claimed.contains(&false) {
-        // Somebody was told that nothing of it is kept.
+        // A caller was told that nothing of its request is kept.
         roll_back(sqlite);
         for ((request, _), _) in kept.iter().zip(claimed).filter(|(_, claimed)| *claimed) {
             request.cancellation.undo_commit();
@@ -198,7 +199,7 @@ fn commit(
     }
     match committed {
         Ok(()) => {
-            // Before anybody is answered: who was told of it may rely on it.
+            // Before any answer: a client that has its answer may rely on the commit.
             commits.fetch_add(1, Ordering::Release);
             answer_all(kept);
             GroupEnd::default()
@@ -215,8 +216,8 @@ fn commit(
     }
 }
 
-/// Answers all, those together who wait in the same runtime: each wake from outside is a system call
-/// there, and one of them serves for all.
+/// Answers all requests, grouped by the tokio runtime in which they wait: a wake from outside is a
+/// system call, and one is enough for each runtime.
 fn answer_all(kept: Kept) {
     let mut homes: Vec<(Handle, Kept)> = Vec::new();
     for answered in kept {
@@ -254,8 +255,8 @@ fn run_again(kept: Kept, waiting: &mut VecDeque<WriteRequest>) {
     }
 }
 
-/// A write that takes so many times the time of a group is long: not every wait for a processor on a
-/// busy machine makes it so.
+/// A write that takes so many times the time of a group is long: not every wait for a processor on
+/// a busy machine makes it so.
 const LONG: u32 = 5;
 
 fn learn_how_it_was(

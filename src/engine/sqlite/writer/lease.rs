@@ -32,7 +32,7 @@ pub(crate) struct LeaseRequest {
 }
 
 impl LeaseRequest {
-    /// Whether somebody waits for it and has time left; who has none is told so.
+    /// Whether it was not cancelled and has time left; one without time is answered.
     pub(crate) fn if_wanted(self) -> Option<Self> {
         if self.cancellation.is_cancelled() {
             return None;

@@ -30,7 +30,7 @@ pub(crate) struct WriteRequest {
     pub(crate) pass: Option<Pass>,
     /// Where the answer is waited for.
     pub(crate) home: Handle,
-    /// Nobody moves the files while it waits or runs.
+    /// The files are not moved while it waits or runs.
     pub(crate) _guard: SharedGuard,
 }
 
@@ -64,7 +64,7 @@ struct Inside {
     is_leased: bool,
     /// What runs on that thread.
     running: Option<Running>,
-    /// Whether somebody looks at it again and again.
+    /// Whether a task watches it.
     is_watched: bool,
 }
 
@@ -72,7 +72,7 @@ impl Inside {
     /// Whether a request may wait, too. Each caller has a share of the places.
     fn has_room_for(&self, request: &WriteRequest, most: usize) -> bool {
         let free = most.saturating_sub(self.waiting.len());
-        // Looked at only when many wait: before, nobody can have more than a share.
+        // Checked only when many wait: before, no caller can have more than its share.
         if free * ALONE > self.waiting.len() {
             return true;
         }
@@ -132,7 +132,7 @@ enum Late {
 }
 
 impl WriteRequest {
-    /// Answers that it failed. Who went away is not told.
+    /// Answers that it failed. A caller that has gone is not told.
     pub(crate) fn fail(self, statement: usize, error: SqlError) {
         let error = error.for_caller(self.timeout);
         let _ = self.answer.send(Err(BatchError { statement, error }));
@@ -167,7 +167,7 @@ impl WriteQueue {
         }
     }
 
-    /// Puts a request in line. `true` when the caller has to send a thread.
+    /// Queues a request. `true` when the caller has to start the writer loop.
     pub(crate) fn push(&self, request: WriteRequest) -> Result<bool, QueryError> {
         let mut inside = self.lock();
         if !inside.has_room_for(&request, self.most) {
@@ -179,7 +179,7 @@ impl WriteQueue {
         Ok(!std::mem::replace(&mut inside.is_running, true))
     }
 
-    /// Puts a transaction in line. `true` when the caller has to send a thread.
+    /// Queues a request for the writer. `true` when the caller has to start the writer loop.
     pub(crate) fn push_lease(&self, lease: LeaseRequest) -> bool {
         let mut inside = self.lock();
         inside.leases.push_back(lease);
@@ -197,12 +197,12 @@ impl WriteQueue {
         None
     }
 
-    /// The writer is lent from now on: nobody drains.
+    /// The writer is leased from now on: no writer loop runs.
     pub(crate) fn is_leased_out(&self) {
         self.lock().is_leased = true;
     }
 
-    /// The writer is back. `true` when the caller has to send a thread.
+    /// The writer is back. `true` when the caller has to start the writer loop.
     pub(crate) fn writer_is_back(&self) -> bool {
         let mut inside = self.lock();
         inside.is_leased = false;
@@ -210,8 +210,8 @@ impl WriteQueue {
         inside.is_running
     }
 
-    /// While the writer is lent nobody looks at the line: who went away leaves room for others.
-    /// Whether it is lent.
+    /// While a transaction has the writer, drops requests that were cancelled.
+    /// Whether it is leased.
     pub(crate) fn forget_cancelled(&self) -> bool {
         let mut inside = self.lock();
         if inside.is_leased {
@@ -220,8 +220,8 @@ impl WriteQueue {
         inside.is_leased
     }
 
-    /// Fills `group` up to `most` requests. `false` when nobody waits at all: the thread is then
-    /// free, and the next request sends one.
+    /// Fills `group` up to `most` requests. `false` when the queue is empty: the loop ends
+    /// then, and the next request starts it again.
     pub(crate) fn fill(&self, group: &mut VecDeque<WriteRequest>, most: usize) -> bool {
         let mut inside = self.lock();
         let room = most.saturating_sub(group.len()).min(inside.waiting.len());
@@ -233,7 +233,7 @@ impl WriteQueue {
         !is_empty
     }
 
-    /// Puts requests back in front, for the next thread.
+    /// Puts requests back in front, for the next writer loop.
     pub(crate) fn put_back(&self, group: VecDeque<WriteRequest>) {
         let mut inside = self.lock();
         for request in group.into_iter().rev() {
@@ -241,19 +241,19 @@ impl WriteQueue {
         }
     }
 
-    /// A thread that panics leaves the line to the next one.
+    /// A loop that panics leaves the queue to the next one.
     pub(crate) fn loop_guard(&self) -> LoopGuard<'_> {
         LoopGuard(self)
     }
 
-    /// Says what runs, for who watches.
+    /// Records what runs, for watchers.
     pub(crate) fn runs(&self, running: Option<Running>) {
         self.lock().running = running;
     }
 
-    /// Writes the thread off if a statement on it is stuck `grace` after its deadline, and answers
-    /// everybody who waits behind it. `true` while one is late, and it has to be seen what becomes
-    /// of it.
+    /// Marks the thread stuck if a statement on it still runs `grace` after its deadline, and
+    /// answers all requests that wait behind it. `true` while a statement is late and has to be
+    /// watched.
     pub(crate) fn look_for_late(&self, grace: Duration) -> bool {
         let behind = {
             let mut inside = self.lock();
@@ -272,7 +272,7 @@ impl WriteQueue {
         false
     }
 
-    /// Looks for as long as a statement is late, unless somebody does already.
+    /// Watches for as long as a statement is late, unless another task does already.
     pub(crate) async fn watch_late(self: Arc<Self>, grace: Duration) {
         if std::mem::replace(&mut self.lock().is_watched, true) {
             return;

@@ -159,7 +159,7 @@ impl SqliteExecutor {
     }
 }
 
-/// Who waits for a write. When it goes away, the write is cut or not begun.
+/// The caller of a write. When it is dropped, the write is interrupted or not begun.
 struct Waiting {
     cancellation: Arc<Cancellation>,
     writes: Arc<WriteQueue>,
@@ -186,7 +186,7 @@ impl Drop for Waiting {
     }
 }
 
-/// Who waits for the writer. When it goes away, nothing is begun for it.
+/// The caller that waits for the writer. When it is dropped, no transaction is begun for it.
 struct WaitingForLease(Arc<Cancellation>);
 
 impl Drop for WaitingForLease {

@@ -5,13 +5,12 @@ use crate::engine::sqlite::{ExecutionLimits, SqliteConnection, WAL_FILE};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How long cutting the WAL waits for readers; who cannot be waited for now is later.
+/// How long a WAL checkpoint waits for readers; past that, a later checkpoint truncates it.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(10);
 
-/// A WAL that grew to so many times the length at which it should have been cut takes no more
-/// writes.
+/// A WAL of so many times the length at which it should have been truncated takes no more writes.
 const MOST_WALS: u64 = 2;
-/// Behind a transaction's snapshot it may grow to so many times the length at which it is cut
+/// Behind a transaction's snapshot it may grow to so many times the length at which it is truncated
 /// otherwise; then such transactions end.
 const WALS_OF_SNAPSHOTS: u64 = 8;
 
@@ -23,8 +22,8 @@ impl OpenDatabase {
         }
     }
 
-    /// Whether more may be written. A read keeps the WAL from being cut for as long as it runs,
-    /// and writes over the same pages again and again do not touch the size limit.
+    /// Whether more may be written. A running read keeps the WAL from being truncated, and repeated
+    /// writes to the same pages do not touch the size limit.
     pub(crate) fn wal_has_room(&self, writer: &mut SqliteConnection) -> bool {
         let wals = if self.has_snapshots() {
             WALS_OF_SNAPSHOTS
@@ -38,9 +37,9 @@ impl OpenDatabase {
         !self.wal_is_longer_than(most)
     }
 
-    /// Brings the WAL into the main file and cuts it. Readers that are still on it make it wait
-    /// for the next time: they end by their deadlines. For a stream or a transaction's snapshot,
-    /// which may stay for a minute, nobody waits.
+    /// Checkpoints the WAL into the main file and truncates it. Readers that still use it put that
+    /// off until the next time: they end by their deadlines. Streams and snapshots of transactions,
+    /// which may last for a minute, are not waited for.
     fn cut_wal(&self, writer: &mut SqliteConnection) {
         let has_snapshots = self.has_snapshots();
         let longest = self.wal_bytes.saturating_mul(WALS_OF_SNAPSHOTS);

@@ -15,16 +15,16 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// Drains the line of one database.
+/// Runs the queued writes of one database.
 #[derive(Debug, Clone)]
 pub(crate) struct WriterLoop {
     pub(crate) open: Arc<OpenDatabase>,
-    /// The thread has the writer in hand after the last request was answered: it holds the access lock
-    /// itself, and lets go of it last.
+    /// The loop still has the writer after the last request was answered, so it holds the access
+    /// lock itself, and drops it last.
     pub(crate) _guard: SharedGuard,
     pub(crate) threads: Arc<ThreadPool>,
-    /// Where it runs. A commit is short, and many wait for it: whoever's write was first, it is as
-    /// urgent as serving, unless that write is known to be long.
+    /// Where it runs. A commit is short, and many wait for it, so it is as urgent as serving
+    /// requests, unless its first write is known to be long.
     pub(crate) tokio: Handle,
     pub(crate) group_requests: usize,
     pub(crate) group_time: Duration,
@@ -122,7 +122,7 @@ impl WriterLoop {
         self.open.keep_wal_short(writer);
     }
 
-    /// Begins a transaction for who wants the writer, and takes the writer out of its place.
+    /// Begins a transaction for a lease, and takes the writer out of its place.
     fn begin(&self, loan: &LeaseRequest, place: &mut Option<Writer>) -> Result<Writer, SqlError> {
         loan.begin(self.open.ready_writer(place)?)?;
         Ok(place
@@ -144,7 +144,7 @@ impl WriterLoop {
 }
 
 fn fail_all(group: &mut VecDeque<WriteRequest>, error: &SqlError) {
-    // Nobody in line will fare better: the file is missing, or cannot be opened.
+    // No request in the queue can succeed: the file is missing, or cannot be opened.
     for request in group.drain(..) {
         request.fail(0, error.clone());
     }

@@ -81,8 +81,8 @@ unsafe extern "C" fn read(
     let (Ok(bytes), Ok(mut offset)) = (usize::try_from(bytes), u64::try_from(offset)) else {
         return ffi::SQLITE_IOERR_READ;
     };
-    // SAFETY: SQLite gives room for so many bytes, and nothing else refers to it meanwhile. They may
-    // not have been written yet, so they are before they are lent out.
+    // SAFETY: SQLite gives room for so many bytes, and nothing else refers to it meanwhile. They
+    // may not have been written yet, so they are before they are lent out.
     let (file, mut rest) = unsafe {
         to.cast::<u8>().write_bytes(0, bytes);
         (
@@ -159,7 +159,7 @@ unsafe extern "C" fn file_size(
     ffi::SQLITE_OK
 }
 
-/// Nobody else has it.
+/// No other handle has it.
 unsafe extern "C" fn lock(_: *mut ffi::sqlite3_file, _: c_int) -> c_int {
     ffi::SQLITE_OK
 }
