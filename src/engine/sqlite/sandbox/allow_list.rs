@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(names("always answering the current value:", "."), settings);
         assert_eq!(names("Virtual tables:", ", and"), MODULES);
         assert_eq!(names("own pages. Not", "."), REFUSED_TABLES);
-        assert_eq!(names("   - Functions:", ". Those"), FUNCTIONS);
+        assert_eq!(names("   - Functions:", ". SQLite's"), FUNCTIONS);
     }
 
     #[test]
