@@ -1,4 +1,4 @@
-//! Scripts that complete the command line in a shell.
+//! Shell completion scripts.
 use super::terminal::output;
 use crate::cli::exit::Failure;
 use clap_complete::Shell;
@@ -6,7 +6,7 @@ use clap_complete::Shell;
 /// `dbforge completion`.
 #[derive(Debug, clap::Args)]
 pub(super) struct CompletionArgs {
-    /// For which shell
+    /// The shell
     shell: Shell,
 }
 

@@ -1,4 +1,4 @@
-//! Which data folder a command reads.
+//! The data folder that a command reads.
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{Config, Environment, Overlay};
 use std::collections::BTreeMap;
@@ -7,13 +7,13 @@ use std::path::PathBuf;
 /// The flag of commands that read a data folder.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DataDirArgs {
-    /// The data folder; without it `DBFORGE_DATA_DIR`, or ./db-data
+    /// The data folder [default: `DBFORGE_DATA_DIR`, or ./db-data]
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<String>,
 }
 
 impl DataDirArgs {
-    /// The flag in front of the environment.
+    /// The environment, with the flag in front of it.
     pub(super) fn over<'a>(&self, environment: &'a dyn Environment) -> Overlay<'a> {
         let flag = self.data_dir.clone();
         let flags = flag.map(|it| ("DBFORGE_DATA_DIR".to_owned(), it));

@@ -1,4 +1,4 @@
-//! How a command ends: its exit code, and what is said on the standard error.
+//! How a command fails: its exit code, its error and its hint.
 use super::terminal::output;
 use std::fmt;
 use std::process::ExitCode;
@@ -7,25 +7,25 @@ use std::process::ExitCode;
 pub(super) const HELP: &str = "\
 Exit codes:
   0  done
-  1  refused: the gateway said no, or the job it began failed
-  2  usage: the command line or a setting cannot be used
-  3  unavailable: the gateway does not answer, answers 5xx or does not start; a job is not done
-     in time; a file cannot be read
-  4  damage: log verify, replay or doctor found something broken
-`health` and `worker health` end with 0 or 1, as container engines expect it; `serve` ends with
-130 when it is told twice to stop.";
+  1  refused: the gateway refused the request, or the job failed
+  2  usage: invalid command line or setting
+  3  unavailable: the gateway is unreachable, answers 5xx or does not start; a job did not
+     finish in time; a file cannot be read
+  4  damage: log verify, replay or doctor found damage
+`health` and `worker health` exit with 0 or 1, as container engines expect; `serve` exits with
+130 when it receives a second stop signal.";
 
-/// Why a command did not do what it was told.
+/// Why a command failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// The gateway said no, or the job it began failed.
+    /// The gateway refused the request, or the job failed.
     Refused = 1,
-    /// The command line or a setting cannot be used.
+    /// Invalid command line or setting.
     Usage = 2,
-    /// Something that is needed is not there, or not now.
+    /// Something the command needs is missing or unreachable.
     Unavailable = 3,
-    /// Something that was kept is not what it was.
+    /// Stored data is damaged.
     Damage = 4,
 }
 
@@ -35,19 +35,19 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The end of a command that did not do what it was told.
+/// A failed command.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// What sort of end.
+    /// The exit code.
     pub(super) exit: Exit,
-    /// What happened, its causes behind it; none where the command's output says it already.
+    /// The error with its causes; none if the command's output already reports it.
     pub(super) error: Option<anyhow::Error>,
     /// What to do next.
     pub(super) hint: Option<String>,
 }
 
 impl Failure {
-    /// An end with a sentence.
+    /// A failure with a message.
     pub(super) fn new(exit: Exit, message: impl fmt::Display) -> Self {
         Self {
             exit,
@@ -56,7 +56,7 @@ impl Failure {
         }
     }
 
-    /// An end whose reason stands in the command's output.
+    /// A failure that the command's output already reports.
     pub(super) fn told(exit: Exit) -> Self {
         Self {
             exit,
@@ -65,7 +65,7 @@ impl Failure {
         }
     }
 
-    /// Says what to do next.
+    /// Adds what to do next.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -82,9 +82,9 @@ impl Failure {
     }
 }
 
-/// Gives an error of any sort the exit code that it means here.
+/// Turns any error into a failure with an exit code.
 pub(super) trait OrExit<T> {
-    /// Ends the command with `exit` where this is an error, and says what was being done.
+    /// Fails with `exit` on an error; `doing` is put before it.
     fn or_exit(self, exit: Exit, doing: impl fmt::Display) -> Result<T, Failure>;
 }
 

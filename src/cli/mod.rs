@@ -1,4 +1,4 @@
-//! The command line: what can be said to `dbforge`.
+//! The command line of `dbforge`.
 mod client;
 mod completion;
 mod data_dir;
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 pub use self::exit::Exit;
 
-/// Databases on call, on your own machine.
+/// SQLite databases on demand, on your own machine.
 #[derive(Debug, Parser)]
 #[command(name = "dbforge", version, after_help = exit::HELP, disable_help_subcommand = true)]
 struct Line {
@@ -30,8 +30,8 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the gateway until it is told to stop
-    #[command(after_help = "A flag wins over the variable behind it.")]
+    /// Run the gateway until it receives SIGINT or SIGTERM
+    #[command(after_help = "A flag takes precedence over its environment variable.")]
     Serve(serve::Settings),
     /// Create a database
     Create(databases::CreateArgs),
@@ -39,65 +39,65 @@ enum Command {
     List(databases::ListArgs),
     /// Show a database
     Show(databases::ShowArgs),
-    /// Run a SQL statement and print its rows
+    /// Run a SQL statement or a script
     Sql(sql::SqlArgs),
-    /// Take a database's worker away and refuse SQL; its data is kept
+    /// Stop a database; its data is kept
     Stop(databases::ActionArgs),
-    /// Bring a stopped database back
+    /// Start a stopped database
     Start(databases::ActionArgs),
-    /// Replace a database's worker by a fresh one
+    /// Replace a database's worker
     Restart(databases::ActionArgs),
     /// Move a database to the trash
     Delete(databases::DeleteArgs),
-    /// Bring a database back from the trash
+    /// Restore a database from the trash
     Undelete(databases::ActionArgs),
-    /// List jobs, show one, or watch one
+    /// List, show or watch jobs
     Jobs(jobs::JobsArgs),
-    /// List what happened, or follow what happens
+    /// List or follow events
     Events(events::EventsArgs),
-    /// Show everything that is true now, or was at an earlier moment
+    /// Show the current state, or an earlier one
     State(past::StateArgs),
-    /// Show what changed between two moments
+    /// Show what changed between two points in the history
     Diff(past::DiffArgs),
-    /// Ask the history in SQL; sign the end of the event log
+    /// Query the history in SQL, sign checkpoints
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Write a command down, and show what it would do; nothing is done
+    /// Create a plan without applying it
     Plan(plans::PlanArgs),
-    /// List plans, or show one
+    /// List or show plans
     Plans(plans::PlansArgs),
-    /// Carry a plan out, if nothing that it rests on has changed
+    /// Apply a plan, unless the state it was made for has changed
     Apply(plans::ApplyArgs),
-    /// Take back what an event's command has done
+    /// Undo the command behind an event
     Undo(plans::UndoArgs),
-    /// Show how the forge differs from what its log says, and what is done about it
+    /// Show differences between the recorded state and what is running
     Drift(drift::DriftArgs),
-    /// Do something again and again: make, list, pause, run and delete schedules
+    /// Manage schedules
     #[command(subcommand)]
     Schedules(schedules::ScheduleCommand),
-    /// Be told of events: make, list, try, enable and delete webhooks
+    /// Manage webhooks
     #[command(subcommand)]
     Webhooks(webhooks::WebhookCommand),
-    /// Make, list and revoke tokens; replace the root token
+    /// Manage tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Read the event log of a data folder, beside a running gateway or without one
+    /// Export, verify or archive the event log of a data folder
     #[command(subcommand)]
     Log(log::LogCommand),
-    /// Fold an exported event log and print the state it leads to
+    /// Rebuild the state from an exported event log and print it
     Replay(replay::ReplayArgs),
-    /// Look for what is wrong with a data folder and this machine, and say what to do
+    /// Check a data folder and this machine for problems
     Doctor(doctor::DoctorArgs),
-    /// Ask a running gateway whether it is well
+    /// Check whether the gateway is healthy
     Health(health::HealthArgs),
-    /// Print a script that completes this command line in a shell
+    /// Print a shell completion script
     Completion(completion::CompletionArgs),
-    /// What runs inside a worker
+    /// Run inside a worker; called by the gateway
     #[command(subcommand)]
     Worker(worker::WorkerCommand),
 }
 
-/// Does what the process's arguments say.
+/// Runs the command that the process's arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
     let line = match Line::try_parse() {
@@ -113,13 +113,13 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The whole command line as it is declared; for its help texts.
+/// The declaration of the whole command line, for its help texts.
 #[must_use]
 pub fn declaration() -> clap::Command {
     Line::command()
 }
 
-/// Help and version are errors to clap, which prints them to the standard output.
+/// To clap, help and version are errors; it prints them to the standard output.
 fn explain(unreadable: &clap::Error) -> ExitCode {
     match unreadable.print() {
         Ok(()) if !unreadable.use_stderr() => ExitCode::SUCCESS,

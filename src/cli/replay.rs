@@ -1,4 +1,4 @@
-//! Folds an exported event log, or one written by hand, and prints the state as text.
+//! Rebuilds the state from an exported or hand-written event log and prints it.
 use super::terminal::output;
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::domain::ids::Sequence;
@@ -12,19 +12,19 @@ use std::path::{Path, PathBuf};
 /// `dbforge replay`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ReplayArgs {
-    /// What `dbforge log export` printed, or lines with `kind` and `data` at least; `-` reads the
-    /// standard input
+    /// Output of `dbforge log export`, or JSON lines with at least `kind` and `data`; `-` reads
+    /// the standard input
     file: PathBuf,
-    /// Stop behind this sequence
+    /// Stop after this sequence
     #[arg(long, value_name = "SEQUENCE")]
     at: Option<u64>,
-    /// Print nothing when the state is what this file holds, a text or an insta snapshot; else
-    /// print the differences and end with 4
+    /// Compare the state with this file (text or insta snapshot): print the differences and exit
+    /// with 4, or print nothing
     #[arg(long, value_name = "SNAPSHOT")]
     assert: Option<PathBuf>,
 }
 
-/// Prints the state that the file's events lead to. Hashes that are there are verified.
+/// Prints the state after the file's events. Hashes in the file are verified.
 pub(super) fn replay(args: &ReplayArgs) -> Result<(), Failure> {
     let at = args.at.map_or(Sequence(u64::MAX), Sequence);
     let state = if args.file == Path::new("-") {
@@ -60,7 +60,7 @@ fn compare(state: &State, snapshot: &Path) -> Result<(), Failure> {
     Err(Failure::told(Exit::Damage))
 }
 
-/// A snapshot's text: what insta writes above it is left out.
+/// A snapshot's text without insta's header.
 fn contents(snapshot: &str) -> &str {
     snapshot
         .strip_prefix("---\n")

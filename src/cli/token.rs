@@ -9,14 +9,13 @@ use crate::config::Environment;
 /// `dbforge token`.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum TokenCommand {
-    /// Make a token and print its secret
+    /// Create a token and print its secret
     Create(tokens::CreateTokenArgs),
-    /// List the tokens that are accepted
+    /// List valid tokens
     List(tokens::ListTokensArgs),
-    /// Take a token back
+    /// Revoke a token
     Revoke(tokens::RevokeTokenArgs),
-    /// Replace the root token in a data folder and print it; the gateway takes it up when it
-    /// starts
+    /// Replace the root token of a data folder and print it; takes effect when the gateway starts
     ResetRoot(DataDirArgs),
 }
 
@@ -32,11 +31,11 @@ pub(super) fn run(command: &TokenCommand, environment: &dyn Environment) -> Resu
 fn reset_root(args: &DataDirArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let data_dir = args.data_dir(environment)?;
     let token = app::reset_root_token(&data_dir)
-        .or_exit(Exit::Unavailable, "the root token was not replaced")?;
+        .or_exit(Exit::Unavailable, "cannot replace the root token")?;
     output::line(token)?;
-    output::note("a running gateway takes it up at its next start");
+    output::note("restart the gateway to use it");
     if environment.get("DBFORGE_ROOT_TOKEN").is_some() {
-        output::note("DBFORGE_ROOT_TOKEN is set, and wins over it");
+        output::note("DBFORGE_ROOT_TOKEN is set and takes precedence over it");
     }
     Ok(())
 }

@@ -7,18 +7,17 @@ use std::path::Path;
 /// `dbforge worker`.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum WorkerCommand {
-    /// Wait until told to end
+    /// Wait for a stop signal
     Run,
-    /// Say whether the worker could work: exit code 0 or 1
+    /// Check whether the worker can work: exit code 0 or 1
     Health,
 }
 
 pub(super) fn run(command: &WorkerCommand) -> Result<(), Failure> {
     match command {
         WorkerCommand::Run => worker::run().or_exit(Exit::Unavailable, "the worker cannot run"),
-        // Container engines know 0 and 1.
-        WorkerCommand::Health => {
-            worker::health(Path::new(WORKER_FOLDER)).or_exit(Exit::Refused, "the worker is unfit")
-        }
+        // Container engines expect 0 or 1.
+        WorkerCommand::Health => worker::health(Path::new(WORKER_FOLDER))
+            .or_exit(Exit::Refused, "the worker is unhealthy"),
     }
 }

@@ -1,4 +1,4 @@
-//! The life of databases: create, list, show, stop, start, restart, delete, undelete.
+//! Commands on databases: create, list, show, stop, start, restart, delete, undelete.
 use super::connection::client::{Client, GatewayArgs};
 use super::connection::pages;
 use super::connection::pages::Columns;
@@ -23,15 +23,15 @@ const COLUMNS: &Columns = &[
 /// `dbforge create`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct CreateArgs {
-    /// Its name
+    /// Name of the database
     name: String,
-    /// How long it lives before it goes to the trash: 30s, 15m, 2h, 7d
+    /// Delete it automatically after this time: 30s, 15m, 2h, 7d
     #[arg(long, value_name = "DURATION")]
     ttl: Option<String>,
-    /// A mark of your own; may be repeated
+    /// A label; repeatable
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
-    /// Let it refuse to be deleted
+    /// Protect it from deletion
     #[arg(long)]
     protect: bool,
     #[command(flatten)]
@@ -43,10 +43,10 @@ pub(in crate::cli) struct CreateArgs {
 /// `dbforge list`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ListArgs {
-    /// Only those in this state
+    /// Only databases in this state
     #[arg(long, value_parser = state_words())]
     state: Option<String>,
-    /// Only those with this mark
+    /// Only databases with this label
     #[arg(long, value_name = "KEY=VALUE")]
     label: Option<String>,
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub(in crate::cli) struct ListArgs {
 /// `dbforge show`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ShowArgs {
-    /// Its name or its id
+    /// Name or id of the database
     name: String,
     #[command(flatten)]
     gateway: GatewayArgs,
@@ -65,7 +65,7 @@ pub(in crate::cli) struct ShowArgs {
 /// `dbforge stop`, `start`, `restart`, `undelete`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ActionArgs {
-    /// Its name or its id
+    /// Name or id of the database
     name: String,
     #[command(flatten)]
     wait: WaitArgs,
@@ -76,9 +76,9 @@ pub(in crate::cli) struct ActionArgs {
 /// `dbforge delete`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct DeleteArgs {
-    /// Its name or its id
+    /// Name or id of the database
     name: String,
-    /// For good, past the trash; also what is in the trash already
+    /// Delete permanently, also from the trash
     #[arg(long)]
     purge: bool,
     #[command(flatten)]
@@ -162,7 +162,7 @@ fn in_full(database: &Value) -> Table {
     table
 }
 
-/// Sends a database to the trash, or removes it for good.
+/// Moves a database to the trash, or deletes it permanently.
 pub(in crate::cli) fn delete(
     args: &DeleteArgs,
     environment: &dyn Environment,
@@ -173,7 +173,7 @@ pub(in crate::cli) fn delete(
     carry_out(&client, &args.wait, command)
 }
 
-/// Does what the last part of the route says: `stop`, `start`, `restart`, `undelete`.
+/// Runs an action, the last segment of its route: `stop`, `start`, `restart`, `undelete`.
 pub(in crate::cli) fn act(
     action: &str,
     args: &ActionArgs,
@@ -187,6 +187,6 @@ pub(in crate::cli) fn act(
 fn label(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("a label is written KEY=VALUE"),
+        _ => Err("expected KEY=VALUE"),
     }
 }

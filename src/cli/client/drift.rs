@@ -1,4 +1,4 @@
-//! How the forge differs from what its log says.
+//! Differences between the recorded state and what is running.
 use super::connection::client::{Client, GatewayArgs};
 use super::connection::request::Request;
 use crate::cli::exit::Failure;
@@ -30,7 +30,7 @@ struct Finding {
     due_at: Option<String>,
 }
 
-/// Prints what the reconciler last saw.
+/// Prints the findings of the reconciler's last pass.
 pub(in crate::cli) fn drift(
     args: &DriftArgs,
     environment: &dyn Environment,
@@ -42,12 +42,12 @@ pub(in crate::cli) fn drift(
     }
     let drift: Drift = answer.read()?;
     match (&drift.looked_at, &drift.trouble) {
-        (None, _) => output::note("the reconciler has not looked yet"),
+        (None, _) => output::note("the reconciler has not run yet"),
         (Some(at), None) => output::note(format_args!("as of {at}")),
         (Some(at), Some(trouble)) => output::note(format_args!("as of {at}: {trouble}")),
     }
     if drift.reconcile_halted {
-        output::note("halted: POST /v1/drift/allow lets it act once");
+        output::note("reconciler halted; allow one pass with POST /v1/drift/allow");
     }
     let mut table = Table::headed(["KIND", "STANDING", "DUE", "WHAT"]);
     for it in drift.findings {

@@ -1,5 +1,4 @@
-//! Asks a running gateway whether it is well: the container's healthcheck, so it is quick, bounded
-//! and ends with 0 or 1.
+//! The health check of the container: quick, bounded in time, exit code 0 or 1.
 use super::connection::agent;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::terminal::output;
@@ -9,24 +8,24 @@ use std::time::Duration;
 
 /// A healthy gateway answers in milliseconds; container engines give a check a few seconds.
 const LIMIT: Duration = Duration::from_secs(3);
-/// The answer is a line; more than this is another server's.
+/// The answer is one line; a larger one comes from another server.
 const LARGEST_ANSWER: u64 = 64 << 10;
 
 /// `dbforge health`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HealthArgs {
-    /// Where the gateway is; without it on this machine, at the port of `DBFORGE_LISTEN`
+    /// URL of the gateway [default: this machine, port of `DBFORGE_LISTEN`]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The host name to ask for, where a proxy chooses by it
+    /// `Host` header, for a proxy that routes by it
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
-    /// Ask whether it is ready for commands too: the event log writable, the runtime there
+    /// Also check readiness: event log writable, runtime reachable
     #[arg(long)]
     ready: bool,
 }
 
-/// Asks once; within [`LIMIT`] there is an answer or the end.
+/// Sends one request, with [`LIMIT`] as its timeout.
 pub(crate) fn health(args: &HealthArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let unwell = |message: String| Failure::new(Exit::Refused, message);
     let base = match &args.url {
@@ -62,13 +61,13 @@ pub(crate) fn health(args: &HealthArgs, environment: &dyn Environment) -> Result
     }
 }
 
-/// The gateway's address as this machine reaches it.
+/// The gateway's address as seen from this machine.
 fn own_address(environment: &dyn Environment) -> Result<SocketAddr, Failure> {
     let config = Config::read(environment).map_err(|it| Failure::new(Exit::Refused, it))?;
     Ok(as_reached(config.listen))
 }
 
-/// A gateway that listens everywhere is reached over the loopback.
+/// A gateway that listens on all addresses is reached over the loopback.
 fn as_reached(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {

@@ -1,4 +1,4 @@
-//! Jobs: listing them, looking at one, waiting for one to end.
+//! Commands on jobs: list, show, watch; waiting for a job to end.
 use super::connection::client::{Client, GatewayArgs};
 use super::connection::pages;
 use super::connection::pages::{Columns, at_least_one};
@@ -15,9 +15,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The longest that one request waits for a job; past it another is sent.
+/// The longest wait of one request; after it the next one is sent.
 const WAIT_PER_REQUEST: Duration = Duration::from_secs(20);
-/// Between two questions, where the gateway answered at once: it is stopping, perhaps.
+/// Pause between two requests if the gateway answers at once, as it does while stopping.
 const PAUSE: Duration = Duration::from_millis(250);
 
 const COLUMNS: &Columns = &[
@@ -36,19 +36,19 @@ const COLUMNS: &Columns = &[
 pub(in crate::cli) struct JobsArgs {
     #[command(subcommand)]
     command: Option<JobsCommand>,
-    /// One job; its attempts are shown too
+    /// Show this job with its attempts
     #[arg(value_name = "ID", conflicts_with_all = ["state", "database", "kind"])]
     id: Option<String>,
-    /// Only those in this state; several are separated by commas
+    /// Only jobs in this state; separate several by commas
     #[arg(long, value_delimiter = ',', value_parser = state_words())]
     state: Vec<String>,
-    /// Only those of this database: a name or an id
+    /// Only jobs of this database (name or id)
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
-    /// Only those of this kind: `create_database`
+    /// Only jobs of this kind, such as `create_database`
     #[arg(long)]
     kind: Option<String>,
-    /// At most so many, the latest
+    /// Show at most this many, the latest
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = at_least_one())]
     limit: u32,
     #[command(flatten)]
@@ -57,14 +57,14 @@ pub(in crate::cli) struct JobsArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum JobsCommand {
-    /// Print a job's events from its first on, until it ends
+    /// Print a job's events until it ends
     Watch(WatchArgs),
 }
 
 /// `dbforge jobs watch`.
 #[derive(Debug, clap::Args)]
 struct WatchArgs {
-    /// The job
+    /// Id of the job
     id: String,
     #[command(flatten)]
     gateway: GatewayArgs,
@@ -74,18 +74,18 @@ fn state_words() -> clap::builder::PossibleValuesParser {
     JobState::ALL.iter().map(|it| it.as_str()).into()
 }
 
-/// How long a command waits for the job that it begins.
+/// How long a command waits for the job it starts.
 #[derive(Debug, clap::Args)]
 pub(super) struct WaitArgs {
-    /// How long to wait for the job to end
+    /// How long to wait for the job
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
     wait: Duration,
-    /// Print the job as soon as it is in the queue
+    /// Do not wait; print the queued job
     #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
 }
 
-/// As much of a job as waiting needs.
+/// The fields of a job that waiting needs.
 #[derive(Debug, Deserialize)]
 struct Job {
     id: String,
@@ -116,12 +116,12 @@ pub(in crate::cli) fn jobs(args: &JobsArgs, environment: &dyn Environment) -> Re
     pages::print(&client, &latest, COLUMNS)
 }
 
-/// Sends a command that begins a job, waits for the job's end, and prints the job.
+/// Sends a command that starts a job, waits for the job and prints it.
 pub(super) fn carry_out(client: &Client, wait: &WaitArgs, command: Request) -> Result<(), Failure> {
     see_through(client, wait, client.send(command)?)
 }
 
-/// The same for a job that was put in the queue already.
+/// The same for a job that is already queued.
 pub(super) fn see_through(
     client: &Client,
     wait: &WaitArgs,
@@ -144,20 +144,20 @@ pub(super) fn see_through(
     }
 }
 
-/// Asks for the job until it has ended.
+/// Polls the job until it ends.
 fn follow(client: &Client, mut answer: Answer, deadline: Deadline) -> Result<Answer, Failure> {
     loop {
         let job: Job = answer.read()?;
-        // Nothing happens to a stuck job until a person has looked.
+        // A stuck job waits for an operator.
         if job.state.is_final() || job.state == JobState::Stuck {
             return Ok(answer);
         }
         let left = deadline.remaining();
         if left.is_zero() {
             let id = job.id;
-            let message = format!("job {id} has not ended yet; it goes on");
+            let message = format!("job {id} is still running; stopped waiting");
             return Err(Failure::new(Exit::Unavailable, message)
-                .hint(format!("`dbforge jobs {id}` shows where it stands")));
+                .hint(format!("follow it with `dbforge jobs watch {id}`")));
         }
         let patience = left.min(WAIT_PER_REQUEST);
         let asked = Stopwatch::start();
@@ -190,7 +190,7 @@ fn print_in_full(client: &Client, job: &Answer) -> Result<(), Failure> {
     output::text(in_full(&read(&job.text)?))
 }
 
-/// A job with its progress, its attempts and its trouble.
+/// A job with its progress, attempts and problem.
 fn in_full(job: &Value) -> Table {
     let mut table = Table::default();
     for (label, pointer) in [

@@ -1,4 +1,4 @@
-//! Plans and undo: look first, then say yes; take back what was done.
+//! Commands on plans, and undo.
 use super::connection::client::{Client, GatewayArgs};
 use super::connection::pages;
 use super::connection::pages::Columns;
@@ -32,26 +32,26 @@ enum PlannedCommand {
     Create(CreateArgs),
     /// Change a database's settings
     Change(ChangeArgs),
-    /// Take a database's worker away and refuse SQL
+    /// Stop a database
     Stop(NamedArgs),
-    /// Bring a stopped database back
+    /// Start a stopped database
     Start(NamedArgs),
-    /// Replace a database's worker by a fresh one
+    /// Replace a database's worker
     Restart(NamedArgs),
     /// Move a database to the trash
     Delete(DeleteArgs),
-    /// Bring a database back from the trash
+    /// Restore a database from the trash
     Undelete(NamedArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct CreateArgs {
-    /// Its name
+    /// Name of the database
     name: String,
-    /// How long it lives before it goes to the trash: 30s, 15m, 2h, 7d
+    /// Delete it automatically after this time: 30s, 15m, 2h, 7d
     #[arg(long, value_name = "DURATION")]
     ttl: Option<String>,
-    /// Let it refuse to be deleted
+    /// Protect it from deletion
     #[arg(long)]
     protect: bool,
     #[command(flatten)]
@@ -60,13 +60,13 @@ struct CreateArgs {
 
 #[derive(Debug, clap::Args)]
 struct ChangeArgs {
-    /// Its name or its id
+    /// Name or id of the database
     name: String,
-    /// How long it lives from the change on; `never` for until it is deleted
+    /// Delete it automatically after this time, counted from the change; `never` removes the limit
     #[arg(long, value_name = "DURATION")]
     ttl: Option<String>,
-    /// Whether it refuses to be deleted
-    #[arg(long, value_name = "YES")]
+    /// Whether it is protected from deletion
+    #[arg(long, value_name = "BOOL")]
     protect: Option<bool>,
     #[command(flatten)]
     gateway: GatewayArgs,
@@ -74,7 +74,7 @@ struct ChangeArgs {
 
 #[derive(Debug, clap::Args)]
 struct NamedArgs {
-    /// Its name or its id
+    /// Name or id of the database
     name: String,
     #[command(flatten)]
     gateway: GatewayArgs,
@@ -82,9 +82,9 @@ struct NamedArgs {
 
 #[derive(Debug, clap::Args)]
 struct DeleteArgs {
-    /// Its name or its id
+    /// Name or id of the database
     name: String,
-    /// For good, past the trash
+    /// Delete permanently
     #[arg(long)]
     purge: bool,
     #[command(flatten)]
@@ -94,7 +94,7 @@ struct DeleteArgs {
 /// `dbforge plans`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct PlansArgs {
-    /// One plan, in full
+    /// Show this plan in full
     #[arg(value_name = "ID")]
     id: Option<String>,
     #[command(flatten)]
@@ -104,7 +104,7 @@ pub(in crate::cli) struct PlansArgs {
 /// `dbforge apply`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ApplyArgs {
-    /// The plan's id
+    /// Id of the plan
     id: String,
     #[command(flatten)]
     wait: WaitArgs,
@@ -115,9 +115,9 @@ pub(in crate::cli) struct ApplyArgs {
 /// `dbforge undo`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct UndoArgs {
-    /// An event's place in the log, as `dbforge events` shows it
+    /// Sequence of the event, as `dbforge events` shows it
     sequence: u64,
-    /// Show what would happen, and do nothing
+    /// Only show what would happen
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -126,7 +126,7 @@ pub(in crate::cli) struct UndoArgs {
     gateway: GatewayArgs,
 }
 
-/// Makes a plan and shows it.
+/// Creates a plan and shows it.
 pub(in crate::cli) fn plan(args: &PlanArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let (gateway, command) = args.command.written();
     let client = Client::new(gateway, environment)?;
@@ -211,7 +211,7 @@ pub(in crate::cli) fn apply(
     see_through_or_show(&client, &args.wait, answer)
 }
 
-/// Undoes what an event's command has done.
+/// Undoes the command behind an event.
 pub(in crate::cli) fn undo(args: &UndoArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let dry_run = args.dry_run.then_some("plan");
@@ -222,7 +222,7 @@ pub(in crate::cli) fn undo(args: &UndoArgs, environment: &dyn Environment) -> Re
     see_through_or_show(&client, &args.wait, answer)
 }
 
-/// What became a job is waited for; what was done at once is shown.
+/// Waits if the answer is a job; else shows it.
 fn see_through_or_show(client: &Client, wait: &WaitArgs, answer: Answer) -> Result<(), Failure> {
     let value: Value = answer.read()?;
     if value.get("queue_position").is_some() || value.get("attempts").is_some() {
@@ -238,7 +238,7 @@ fn show(client: &Client, answer: &Answer) -> Result<(), Failure> {
     output::text(in_full(&answer.read()?))
 }
 
-/// What would happen, or has: events, effects, and what to think of before saying yes.
+/// A plan or its result: events, effects and warnings.
 fn in_full(plan: &Value) -> Table {
     let mut table = Table::default();
     for (label, pointer) in [

@@ -1,4 +1,4 @@
-//! Schedules: made, listed, paused, run and deleted.
+//! Commands on schedules.
 use super::connection::client::{Client, GatewayArgs};
 use super::connection::pages;
 use super::connection::pages::Columns;
@@ -21,17 +21,17 @@ const COLUMNS: &Columns = &[
 /// `dbforge schedules`.
 #[derive(Debug, clap::Subcommand)]
 pub(in crate::cli) enum ScheduleCommand {
-    /// Make a schedule
+    /// Create a schedule
     Create(CreateArgs),
     /// List schedules
     List(ListArgs),
     /// Show a schedule
     Show(NamedArgs),
-    /// Let a schedule rest
+    /// Pause a schedule
     Pause(NamedArgs),
-    /// Let it go on; what came between is not made up for
+    /// Resume a schedule; runs missed meanwhile are skipped
     Resume(NamedArgs),
-    /// Run a schedule now, beside its times
+    /// Run a schedule now
     Run(NamedArgs),
     /// Delete a schedule
     Delete(NamedArgs),
@@ -40,20 +40,21 @@ pub(in crate::cli) enum ScheduleCommand {
 /// `dbforge schedules create`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct CreateArgs {
-    /// Its commands are signed schedule/NAME
+    /// Name; the actor of its commands is schedule/NAME
     name: String,
-    /// Minute, hour, day of month, month, day of week: "30 2 * * *"; also @hourly, @daily …
+    /// Cron pattern: minute, hour, day of month, month, day of week ("30 2 * * *"), or @hourly,
+    /// @daily …
     cron: String,
-    /// What to do: {"create_database":{"name":"copy-{date}","ttl":"7d"}}
+    /// The command as JSON: {"create_database":{"name":"copy-{date}","ttl":"7d"}}
     #[arg(value_name = "COMMAND")]
     command: String,
-    /// The time zone of the pattern, such as Europe/Berlin
+    /// Time zone of the pattern, such as Europe/Berlin
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     timezone: String,
-    /// What happens to times that were missed
+    /// What to do about missed runs
     #[arg(long, value_parser = ["skip", "latest", "all"], default_value = "latest")]
     misfire: String,
-    /// What happens when the job of the time before has not ended
+    /// What to do if the previous run has not finished
     #[arg(long, value_parser = ["skip", "queue"], default_value = "skip")]
     overlap: String,
     #[command(flatten)]
@@ -70,7 +71,7 @@ pub(in crate::cli) struct ListArgs {
 /// One schedule.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct NamedArgs {
-    /// Its name or id
+    /// Name or id of the schedule
     schedule: String,
     #[command(flatten)]
     gateway: GatewayArgs,
@@ -108,9 +109,9 @@ pub(in crate::cli) fn run(
 fn create(args: &CreateArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let command: Value = serde_json::from_str(&args.command).map_err(|error| {
-        let message = format_args!("COMMAND is no JSON: {error}");
+        let message = format_args!("COMMAND is not valid JSON: {error}");
         Failure::new(Exit::Usage, message)
-            .hint("such as '{\"delete_database\":{\"database\":\"scratch\"}}'")
+            .hint("for example '{\"delete_database\":{\"database\":\"scratch\"}}'")
     })?;
     let body = json!({
         "name": args.name,

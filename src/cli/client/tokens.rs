@@ -1,4 +1,4 @@
-//! Tokens: making them, listing them, taking them back.
+//! Commands on tokens: create, list, revoke.
 use super::connection::client::{Client, GatewayArgs};
 use super::connection::pages;
 use super::connection::pages::Columns;
@@ -21,15 +21,15 @@ const COLUMNS: &Columns = &[
 /// `dbforge token create`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct CreateTokenArgs {
-    /// What its commands are signed with in the event log
+    /// Name; the actor of its commands in the event log
     name: String,
-    /// What it may do; may be repeated
+    /// What it may do; repeatable
     #[arg(long = "scope", value_name = "SCOPE", required = true, value_parser = scope_words())]
     scopes: Vec<String>,
-    /// Which databases it may touch, a name or a pattern such as pr-*; may be repeated
+    /// Databases it may access: a name, or a pattern such as pr-*; repeatable
     #[arg(long = "database", value_name = "PATTERN", default_value = "*")]
     databases: Vec<String>,
-    /// How long it is accepted: 30s, 15m, 2h, 7d; without it for ever
+    /// Expire after this time: 30s, 15m, 2h, 7d [default: never]
     #[arg(long, value_name = "DURATION")]
     expires_in: Option<String>,
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub(in crate::cli) struct ListTokensArgs {
 /// `dbforge token revoke`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct RevokeTokenArgs {
-    /// Its id, as `dbforge token list` shows it
+    /// Id of the token, as `dbforge token list` shows it
     id: String,
     #[command(flatten)]
     gateway: GatewayArgs,
@@ -63,7 +63,7 @@ struct Issued {
     token: String,
 }
 
-/// Makes a token and prints its secret, which nobody can see again.
+/// Creates a token and prints its secret, which is not shown again.
 pub(in crate::cli) fn create(
     args: &CreateTokenArgs,
     environment: &dyn Environment,
@@ -84,13 +84,13 @@ pub(in crate::cli) fn create(
     let issued: Issued = answer.read()?;
     output::line(issued.token)?;
     output::note(format_args!(
-        "token {} ({}): keep its secret, it is shown this once",
+        "token {} ({}): store the secret, it is not shown again",
         args.name, issued.id
     ));
     Ok(())
 }
 
-/// Lists the tokens that are accepted, without their secrets.
+/// Lists the valid tokens, without their secrets.
 pub(in crate::cli) fn list(
     args: &ListTokensArgs,
     environment: &dyn Environment,
@@ -100,7 +100,7 @@ pub(in crate::cli) fn list(
     pages::print(&client, &tokens, COLUMNS)
 }
 
-/// Takes a token back: from now on nobody gets in with it.
+/// Revokes a token.
 pub(in crate::cli) fn revoke(
     args: &RevokeTokenArgs,
     environment: &dyn Environment,

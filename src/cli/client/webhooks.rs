@@ -1,4 +1,4 @@
-//! Webhooks: making them, trying them, what came of their messages.
+//! Commands on webhooks, and their deliveries.
 use super::connection::client::{Client, GatewayArgs};
 use super::connection::pages;
 use super::connection::pages::Columns;
@@ -30,17 +30,17 @@ const DELIVERIES: &Columns = &[
 /// `dbforge webhooks`.
 #[derive(Debug, clap::Subcommand)]
 pub(in crate::cli) enum WebhookCommand {
-    /// Make a webhook; its secret is shown this once
+    /// Create a webhook; its secret is not shown again
     Create(CreateArgs),
     /// List webhooks
     List(ListArgs),
     /// Show a webhook
     Show(WebhookArgs),
-    /// Send a message that says nothing, and say what came of it
+    /// Send a test message and print the result
     Test(WebhookArgs),
-    /// List the latest tries
+    /// List the latest delivery attempts
     Deliveries(WebhookArgs),
-    /// Let a disabled webhook go on where it was
+    /// Enable a disabled webhook; it resumes where it stopped
     Enable(WebhookArgs),
     /// Delete a webhook
     Delete(WebhookArgs),
@@ -49,13 +49,13 @@ pub(in crate::cli) enum WebhookCommand {
 /// `dbforge webhooks create`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct CreateArgs {
-    /// Where events are posted to
+    /// URL that receives the events
     #[arg(value_name = "URL")]
     receiver: String,
-    /// Only events of this kind: `job_failed`; may be repeated
+    /// Only events of this kind, such as `job_failed`; repeatable
     #[arg(long = "kind", value_name = "KIND")]
     kinds: Vec<String>,
-    /// Only events about these databases, a name or a pattern such as pr-*; may be repeated
+    /// Only events of these databases: a name, or a pattern such as pr-*; repeatable
     #[arg(long = "database", value_name = "PATTERN", default_value = "*")]
     databases: Vec<String>,
     #[command(flatten)]
@@ -72,7 +72,7 @@ pub(in crate::cli) struct ListArgs {
 /// One webhook.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct WebhookArgs {
-    /// Its id
+    /// Id of the webhook
     id: String,
     #[command(flatten)]
     gateway: GatewayArgs,
@@ -95,7 +95,7 @@ pub(in crate::cli) fn run(
             pages::print(&client, &webhooks, COLUMNS)
         }
         WebhookCommand::Deliveries(args) => {
-            // One page: the gateway remembers a hundred.
+            // One page: the gateway keeps a hundred.
             let client = Client::new(&args.gateway, environment)?;
             let answer = client.send(Request::get(&["webhooks", &args.id, "deliveries"]))?;
             pages::print(&client, &pages::items(&answer)?, DELIVERIES)

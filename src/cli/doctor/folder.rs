@@ -1,4 +1,4 @@
-//! The data folder itself: is it there, ours, and closed to others?
+//! The data folder: present, accessible, closed to other users?
 use super::Finding;
 use crate::data::check_layout;
 use rustix::fs::{Access, access};
@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Rights of the group and of everybody else.
+/// Permissions of the group and of others.
 const OTHERS: u32 = 0o077;
 
 pub(super) fn look(data_dir: &Path, forge_dir: &Path) -> Vec<Finding> {

@@ -1,4 +1,4 @@
-//! The event log, what is derived from it, and whether the files that it speaks of are there.
+//! The event log, its derived files, and the files of the databases.
 use super::Finding;
 use crate::clock::timestamp::Timestamp;
 use crate::clock::{CLOCK_TOLERANCE, Clock, SystemClock};
@@ -10,7 +10,7 @@ use crate::event_log::verify::{Verified, VerifyError, verify_each};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// What was found, and the state that the verified events lead to.
+/// The findings, and the state after the verified events.
 pub(super) struct History {
     pub(super) findings: Vec<Finding>,
     pub(super) state: State,
@@ -28,7 +28,7 @@ pub(super) fn look(data_dir: &Path, forge_dir: &Path) -> History {
     if let Ok(whole) = &verified {
         findings.push(clock(whole.head.time, SystemClock.now()));
     }
-    // A journal that breaks off says nothing about what it should end with.
+    // A damaged journal cannot be compared with checkpoints.
     if verified.is_ok() {
         findings.push(match kept {
             Ok(_) => checkpoints(comparison.end()),
@@ -36,7 +36,7 @@ pub(super) fn look(data_dir: &Path, forge_dir: &Path) -> History {
         });
     }
     findings.extend(copies(forge_dir, &verified));
-    // A damaged log does not say what ought to be there.
+    // A damaged log does not say which databases should exist.
     if verified.is_ok() {
         findings.push(files(data_dir, &state));
     }
@@ -53,7 +53,7 @@ fn journal(verified: &Result<Verified, VerifyError>) -> Finding {
             if whole.archived > 0 {
                 let (archived, all) = (whole.archived, whole.segments);
                 seen.push_str(&format!(
-                    "; {archived} of {all} files are in the archive, the events up to {}",
+                    "; {archived} of {all} files are archived, the events up to {}",
                     whole.archived_to
                 ));
             }
@@ -61,26 +61,25 @@ fn journal(verified: &Result<Verified, VerifyError>) -> Finding {
                 0 => Finding::ok("journal", seen),
                 bytes => Finding::ok(
                     "journal",
-                    format!("{seen}; {bytes} bytes of an unfinished write follow"),
+                    format!("{seen}; {bytes} bytes of an incomplete write follow"),
                 ),
             }
         }
         Err(error @ VerifyError::Damaged { .. }) => Finding::fail(
             "journal",
             error.to_string(),
-            "keep a copy of the data folder, then start the gateway: it heals the journal from \
-             events.sled where that is whole, else it serves SQL and takes no commands",
+            "copy the data folder, then start the gateway: it repairs the journal from an intact \
+             events.sled; without one it serves SQL and is read-only otherwise",
         ),
         Err(VerifyError::Unreadable(error)) => Finding::fail(
             "journal",
             error.to_string(),
-            "nothing is known without it; ask as the user who runs the gateway, or bring it back \
-             from a copy",
+            "run this as the user who runs the gateway, or restore the journal from a backup",
         ),
     }
 }
 
-/// Times in the log never go back, so a clock that was ahead shows for as long as it was.
+/// Times in the log never go back, so the log shows if the clock was ahead once.
 fn clock(last_event: Timestamp, now: Timestamp) -> Finding {
     let lead = last_event.since(now);
     if lead < CLOCK_TOLERANCE {
@@ -92,8 +91,8 @@ fn clock(last_event: Timestamp, now: Timestamp) -> Finding {
             "the clock shows {now}, but the last event is from {last_event}, {} s ahead",
             lead.as_secs()
         ),
-        "see that it is right. If it is, nothing needs to be done: it was ahead once, and until \
-         it has come to that time events are dated with that",
+        "check the clock. If it is right, nothing needs to be done: it was ahead earlier, and \
+         new events keep that date until the clock reaches it",
     )
 }
 
@@ -102,16 +101,16 @@ fn checkpoints(compared: Result<Held, Contradiction>) -> Finding {
         Ok(Held { count: 0, .. }) => Finding::ok("signed", "no checkpoint yet"),
         Ok(Held { count, last }) => Finding::ok(
             "signed",
-            format!("{count} checkpoints hold, the last of event {last}"),
+            format!("{count} checkpoints match, the last at event {last}"),
         ),
         Err(contradiction) => Finding::fail("signed", contradiction.to_string(), CHECKPOINTS_HINT),
     }
 }
 
-const CHECKPOINTS_HINT: &str = "`dbforge log verify` says whether they are signed; a backup of the \
-     data folder may have the true history";
+const CHECKPOINTS_HINT: &str = "check the signatures with `dbforge log verify`; compare with a backup of the \
+     data folder";
 
-/// Everything here is made again from the journal, so its absence is no harm while that is whole.
+/// These files are rebuilt from the journal, so an intact journal may lack them.
 fn copies(forge_dir: &Path, verified: &Result<Verified, VerifyError>) -> Vec<Finding> {
     let copies = [
         ("events.sled", "index", Some("the next start rebuilds it")),
@@ -120,7 +119,7 @@ fn copies(forge_dir: &Path, verified: &Result<Verified, VerifyError>) -> Vec<Fin
             "read model",
             Some("the next start rebuilds it"),
         ),
-        // A gateway that never stopped has written none yet.
+        // Written when a gateway stops.
         ("HEAD", "head file", None),
     ];
     copies
@@ -141,7 +140,7 @@ fn copies(forge_dir: &Path, verified: &Result<Verified, VerifyError>) -> Vec<Fin
         .collect()
 }
 
-/// Every database that the log says is in place must have its file.
+/// Every database that is ready or stopped must have its file.
 fn files(data_dir: &Path, state: &State) -> Finding {
     let in_place: Vec<_> = state
         .databases()

@@ -1,5 +1,5 @@
-//! Who has the data folder open: read from the kernel's list of locks, since trying the lock could
-//! keep a gateway that starts at that moment from taking it.
+//! The holder of the data folder's lock, read from the kernel's list: trying the lock could make a
+//! gateway fail that starts at this moment.
 use super::Finding;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -23,7 +23,7 @@ pub(super) fn look(forge_dir: &Path) -> Finding {
         }
     };
     match holder(&locks, lock.ino()) {
-        None => Finding::ok("lock", "no gateway is running on the data folder"),
+        None => Finding::ok("lock", "no gateway is running"),
         Some(0) => Finding::ok("lock", "held by a gateway in another container"),
         Some(pid) => {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();

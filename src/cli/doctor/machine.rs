@@ -1,4 +1,4 @@
-//! What the machine offers: room on the disk, and somewhere to run workers.
+//! The machine: free disk space, and a runtime for workers.
 use super::Finding;
 use crate::config::{Config, RuntimeChoice};
 use crate::event_log::disk::room_for_commands;
@@ -6,10 +6,10 @@ use crate::runtime::docker::{DockerAvailability, DockerEngine};
 use rustix::fs::statvfs;
 use std::path::Path;
 
-/// Below this, writes will soon be refused.
+/// Below this, writes are soon refused.
 const LITTLE_ROOM: u64 = 1 << 30;
 
-/// Room on the disk of the data folder, or of the folder that it will be made in.
+/// Free space on the disk of the data folder, or of the folder it will be created in.
 pub(super) fn look_at_disk(data_dir: &Path) -> Finding {
     let there = data_dir.ancestors().find(|it| it.exists());
     let folder = there.unwrap_or(Path::new("."));
@@ -33,7 +33,7 @@ pub(super) fn look_at_disk(data_dir: &Path) -> Finding {
     Finding::ok("disk", seen)
 }
 
-/// Whether workers can run where the settings, or the data folder's memory, say.
+/// Whether workers can run under the runtime of the settings, or the one the data folder uses.
 pub(super) fn look_at_runtime(config: &Config, remembered: Option<&str>) -> Finding {
     match (config.runtime, remembered) {
         (RuntimeChoice::Process, _) => {
@@ -81,7 +81,7 @@ fn docker(config: &Config, why: &str) -> Finding {
     }
 }
 
-/// The engine's client is asynchronous; nothing else here is. Its calls are bounded in time.
+/// Docker's client is asynchronous; nothing else here is. Its calls are bounded in time.
 fn availability(config: &Config) -> std::io::Result<DockerAvailability> {
     let tokio = tokio::runtime::Builder::new_current_thread()
         .enable_all()

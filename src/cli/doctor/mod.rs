@@ -1,6 +1,6 @@
-//! Looks for what is wrong with a data folder and this machine, and says what to do.
+//! Checks a data folder and this machine for problems, and says what to do.
 //!
-//! It reads and changes nothing, takes no lock, and runs beside a live gateway.
+//! Read-only, takes no lock, and works beside a running gateway.
 mod folder;
 mod history;
 mod lock;
@@ -31,11 +31,11 @@ enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Finding {
     verdict: Verdict,
-    /// What was looked at, in a word or two.
+    /// What was checked, in a word or two.
     what: &'static str,
-    /// What was seen.
+    /// The result.
     seen: String,
-    /// What to do next, where there is something to do.
+    /// What to do next, if anything.
     next: Option<String>,
 }
 
@@ -80,7 +80,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Prints a line for everything it looks at; fails where one says `fail`.
+/// Prints one line for each check; fails if a check fails.
 pub(super) fn doctor(args: &DoctorArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let mut worst = Verdict::Ok;
     let mut say = |finding: Finding| {

@@ -1,4 +1,4 @@
-//! Old segments of the journal, compressed and out of the way.
+//! Compresses sealed segments of the journal into the archive.
 use super::verify::judged;
 use crate::cli::data_dir::DataDirArgs;
 use crate::cli::exit::{Exit, Failure, OrExit};
@@ -10,14 +10,14 @@ use crate::event_log::verify::verify_each;
 /// `dbforge log archive`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ArchiveArgs {
-    /// Leave so many of the newest sealed segments as they are
+    /// Do not archive the newest N sealed segments
     #[arg(long, value_name = "N", default_value_t = 0)]
     keep: usize,
     #[command(flatten)]
     data_dir: DataDirArgs,
 }
 
-/// Archives what is sealed and verifies.
+/// Verifies the log, then archives its sealed segments.
 pub(super) fn archive(args: &ArchiveArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let forge_dir = args.data_dir.data_dir(environment)?.join(".forge");
     let journal = forge_dir.join("journal");
@@ -26,7 +26,7 @@ pub(super) fn archive(args: &ArchiveArgs, environment: &dyn Environment) -> Resu
     judged(verify_each(&forge_dir, |_| {}), &forge_dir)?;
     let sealed = archiver.sealed(args.keep).map_err(refused)?;
     if sealed.is_empty() {
-        output::note("nothing to archive: the last segment is written to, the others are archived");
+        output::note("nothing to archive: only the active segment is left");
     }
     for number in sealed {
         let done = archiver.archive(number).map_err(refused)?;
@@ -40,11 +40,11 @@ pub(super) fn archive(args: &ArchiveArgs, environment: &dyn Environment) -> Resu
 
 fn refused(error: ArchiveError) -> Failure {
     let (exit, hint) = match &error {
-        ArchiveError::InUse => (Exit::Refused, "try again when it is done"),
-        ArchiveError::Unreachable { .. } => (Exit::Unavailable, "is that disk mounted?"),
-        ArchiveError::ReadBack { .. } => (Exit::Damage, "nothing was removed; look at the disk"),
-        ArchiveError::Replaced { .. } => (Exit::Refused, "nothing was removed; try again"),
-        ArchiveError::Io { .. } => (Exit::Unavailable, "the segment is where it was"),
+        ArchiveError::InUse => (Exit::Refused, "retry when it has finished"),
+        ArchiveError::Unreachable { .. } => (Exit::Unavailable, "check that the disk is mounted"),
+        ArchiveError::ReadBack { .. } => (Exit::Damage, "nothing was removed; check the disk"),
+        ArchiveError::Replaced { .. } => (Exit::Refused, "nothing was removed; retry"),
+        ArchiveError::Io { .. } => (Exit::Unavailable, "the segment was not moved"),
     };
     Failure {
         exit,

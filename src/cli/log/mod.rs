@@ -1,4 +1,4 @@
-//! The event log of a data folder, by its journal alone and beside a running gateway. Reading
+//! The event log of a data folder, read from its journal. Works beside a running gateway: reading
 //! takes no lock and changes nothing.
 mod archive;
 mod verify;
@@ -14,14 +14,14 @@ use std::path::Path;
 /// `dbforge log`.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum LogCommand {
-    /// Print every event as a line of JSON, with its hashes
+    /// Print every event as a JSON line with its hashes
     Export(DataDirArgs),
-    /// Check every byte of the journal, the whole chain of hashes, and the signed checkpoints
+    /// Verify the journal, its hash chain and the signed checkpoints
     Verify(verify::VerifyArgs),
-    /// Verify the log, then compress sealed files of the journal into its archive
+    /// Verify the log, then move sealed journal files to the archive, compressed
     ///
-    /// The archive is .forge/journal/archive, or what that links to. Archived files are read where
-    /// they are, so it must stay reachable. A running gateway is not disturbed; after a crash run
+    /// The archive is .forge/journal/archive, which may be a link to another disk. It must stay
+    /// reachable: archived files are read there. Safe beside a running gateway; after a crash, run
     /// it again.
     Archive(archive::ArchiveArgs),
 }
@@ -34,7 +34,7 @@ pub(super) fn run(command: &LogCommand, environment: &dyn Environment) -> Result
     }
 }
 
-/// Prints what verifies, which is the whole log unless it is damaged.
+/// Prints the events that verify: the whole log unless it is damaged.
 fn export(forge_dir: &Path) -> Result<(), Failure> {
     let mut lines = output::Lines::begin();
     let mut printed = Ok(());

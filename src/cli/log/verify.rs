@@ -1,4 +1,4 @@
-//! Whether a log, or an export of one, is what was written, and all of it.
+//! Verifies a log or an export: unchanged and complete.
 use crate::cli::data_dir::DataDirArgs;
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::cli::terminal::output;
@@ -19,19 +19,18 @@ pub(in crate::cli) struct VerifyArgs {
     /// Verify this export instead of a data folder
     #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
     export: Option<PathBuf>,
-    /// Signed checkpoints that were kept elsewhere, one a line; without it those of the data
-    /// folder
+    /// File of signed checkpoints, one per line [default: those in the data folder]
     #[arg(long, value_name = "FILE")]
     checkpoints: Option<PathBuf>,
-    /// The public key that they were signed with, as `dbforge audit key` prints it, kept elsewhere
-    /// too; may be repeated. Without it the data folder's own
+    /// Public key of the checkpoints, as `dbforge audit key` prints it; repeatable [default: the
+    /// one in the data folder]
     #[arg(long = "key", value_name = "KEY")]
     keys: Vec<PublicKey>,
     #[command(flatten)]
     data_dir: DataDirArgs,
 }
 
-/// Verifies what the arguments name.
+/// Verifies an export or a data folder.
 pub(super) fn verify(args: &VerifyArgs, environment: &dyn Environment) -> Result<(), Failure> {
     if let Some(export) = &args.export {
         let checkpoints = given(args)?;
@@ -67,8 +66,8 @@ fn verify_journal(forge_dir: &Path, checkpoints: Vec<Checkpoint>) -> Result<(), 
     }
     if verified.unfinished_bytes > 0 {
         output::note(format_args!(
-            "{} bytes behind the head are no whole commit: it is being written, or a crash cut it \
-             short and the next start cuts it off",
+            "{} bytes after the last commit are incomplete: a write in progress, or cut off by a \
+             crash; the next start removes them",
             verified.unfinished_bytes
         ));
     }
@@ -103,25 +102,27 @@ fn verify_export(path: &Path, checkpoints: Vec<Checkpoint>) -> Result<(), Failur
 fn report(comparison: Comparison) -> Result<(), Failure> {
     match comparison.end() {
         Ok(Held { count: 0, .. }) => {
-            output::note("no signed checkpoint was compared: a tail that was cut does not show");
+            output::note(
+                "no signed checkpoint to compare with: a truncated log cannot be detected",
+            );
             Ok(())
         }
         Ok(Held { count, last }) => output::line(format_args!(
-            "signed: {count} checkpoints hold, the last of event {last}"
+            "signed: {count} checkpoints match, the last at event {last}"
         )),
         Err(contradiction) => Err(Failure::new(Exit::Damage, contradiction)
-            .hint("a backup of the data folder may have the true history")),
+            .hint("compare with a backup of the data folder")),
     }
 }
 
-/// The checkpoints that were kept elsewhere, all signed by a key that is trusted.
+/// The checkpoints of the given file, all signed by a trusted key.
 fn given(args: &VerifyArgs) -> Result<Option<Vec<Checkpoint>>, Failure> {
     let Some(path) = &args.checkpoints else {
         return Ok(None);
     };
     if args.keys.is_empty() {
         return Err(Failure::new(Exit::Usage, "--checkpoints needs a --key")
-            .hint("`dbforge audit key` prints it; who checks keeps it elsewhere"));
+            .hint("get it with `dbforge audit key`, and keep it outside the data folder"));
     }
     let file = File::open(path).or_exit(Exit::Unavailable, path.display())?;
     let checkpoints: Result<Vec<_>, _> = read_lines(BufReader::new(file)).collect();
@@ -157,7 +158,7 @@ fn signed(checkpoints: Vec<Checkpoint>, keys: &[PublicKey]) -> Result<Vec<Checkp
     Ok(checkpoints)
 }
 
-/// What came of reading a journal.
+/// Turns the result of reading a journal into a failure with a hint.
 pub(super) fn judged(
     verified: Result<Verified, VerifyError>,
     forge_dir: &Path,
@@ -174,5 +175,5 @@ pub(super) fn judged(
     }
 }
 
-const DAMAGE_HINT: &str = "the next start heals it from the index where that is whole, else the \
-     gateway serves SQL and takes no commands; keep a copy of the data folder first";
+const DAMAGE_HINT: &str = "copy the data folder, then restart the gateway: it repairs the journal \
+     from an intact index; without one it serves SQL and is read-only otherwise";

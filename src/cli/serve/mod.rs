@@ -1,4 +1,4 @@
-//! Runs the gateway: settings in, what one wants to know out, signals heard.
+//! Runs the gateway: reads the settings, prints where it listens, stops on signals.
 mod allocator;
 
 use super::terminal::output;
@@ -14,14 +14,14 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What a process ends with that was interrupted: 128 and SIGINT's number.
+/// Exit code of an interrupted process: 128 and the number of SIGINT.
 const INTERRUPTED: i32 = 130;
 
-/// How long threads may hold up the end that a statement holds which nothing stops. What it
-/// wrote was not answered.
+/// How long the exit waits for threads with a statement that cannot be interrupted. Its writes
+/// were never acknowledged.
 const STUCK_THREADS: Duration = Duration::from_secs(1);
 
-/// The settings that were given as flags, by variable: one flag for each of [`SETTINGS`].
+/// The settings given as flags, by variable: one flag for each of [`SETTINGS`].
 #[derive(Debug, Clone, Default)]
 pub(super) struct Settings(BTreeMap<String, String>);
 
@@ -64,8 +64,8 @@ impl FromArgMatches for Settings {
     }
 }
 
-/// Serves until SIGINT or SIGTERM; a second signal ends the process at once, which loses nothing
-/// that was acknowledged.
+/// Serves until SIGINT or SIGTERM. A second signal ends the process at once; nothing that was
+/// acknowledged is lost.
 pub(super) fn serve(settings: &Settings, environment: &dyn Environment) -> Result<(), Failure> {
     let environment = Overlay {
         flags: settings.0.clone(),
@@ -74,13 +74,13 @@ pub(super) fn serve(settings: &Settings, environment: &dyn Environment) -> Resul
     let traces =
         TraceConfig::read(&environment).map_err(|error| Failure::new(Exit::Usage, error))?;
     let config = Config::read(&environment).map_err(|error| Failure::new(Exit::Usage, error))?;
-    telemetry::start(&traces).or_exit(Exit::Usage, "DBFORGE_LOG is no filter")?;
+    telemetry::start(&traces).or_exit(Exit::Usage, "DBFORGE_LOG is not a valid filter")?;
     allocator::use_small_pages();
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(SQL_THREAD_STACK)
         .build()
-        .or_exit(Exit::Unavailable, "tokio does not start")?;
+        .or_exit(Exit::Unavailable, "cannot start the tokio runtime")?;
     let served = tokio.block_on(serve_until_told(config));
     tokio.shutdown_timeout(STUCK_THREADS);
     served
@@ -88,14 +88,14 @@ pub(super) fn serve(settings: &Settings, environment: &dyn Environment) -> Resul
 
 async fn serve_until_told(config: Config) -> Result<(), Failure> {
     let mut signals =
-        StopSignals::listen().or_exit(Exit::Unavailable, "signals cannot be heard")?;
-    // Boxed: starting holds every part of the forge at once.
+        StopSignals::listen().or_exit(Exit::Unavailable, "cannot listen for signals")?;
+    // Boxed, because the future holds every part of the forge.
     let app = tokio::select! {
         started = Box::pin(App::start(config)) => started,
-        // Nobody has been answered yet, so there is nothing to finish.
+        // No request has been served yet, so there is nothing to finish.
         () = signals.next() => std::process::exit(INTERRUPTED),
     };
-    let app = app.or_exit(Exit::Unavailable, "the forge does not start")?;
+    let app = app.or_exit(Exit::Unavailable, "the gateway cannot start")?;
     allocator::give_back_all();
     output::text(greeting(app.address, &app.greeting))?;
     tokio::select! {

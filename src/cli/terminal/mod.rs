@@ -1,3 +1,3 @@
-//! What the terminal gets to see: data, remarks and tables.
+//! Terminal output: data, remarks, tables.
 pub(crate) mod output;
 pub(crate) mod table;

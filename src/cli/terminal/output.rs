@@ -1,5 +1,4 @@
-//! The one place that writes to the terminal: data to the standard output, remarks to the
-//! standard error.
+//! The only writer to the terminal: data to the standard output, remarks to the standard error.
 use crate::cli::exit::{Exit, Failure};
 use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write};
@@ -11,21 +10,21 @@ pub(crate) fn line(text: impl fmt::Display) -> Result<(), Failure> {
     lines.end()
 }
 
-/// Writes data that ends its own lines.
+/// Writes text that contains its own line breaks.
 pub(crate) fn text(text: impl fmt::Display) -> Result<(), Failure> {
     write!(io::stdout().lock(), "{text}").map_err(|error| unwritable(&error))
 }
 
-/// Writes a remark. One that cannot be written has nobody who misses it.
+/// Writes a remark. An error is ignored: there is nowhere to report it.
 pub(crate) fn note(text: impl fmt::Display) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
-/// Writes many lines of data, few of them at a time to the system.
+/// Writes many lines of data, buffered.
 pub(crate) struct Lines(BufWriter<StdoutLock<'static>>);
 
 impl Lines {
-    /// Nobody else writes data until the end.
+    /// Locks the standard output until [`Self::end`].
     pub(crate) fn begin() -> Self {
         Self(BufWriter::new(io::stdout().lock()))
     }
@@ -35,23 +34,23 @@ impl Lines {
         writeln!(self.0, "{text}").map_err(|error| unwritable(&error))
     }
 
-    /// Writes bytes that end their own lines.
+    /// Writes bytes that contain their own line breaks.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.0.write_all(bytes).map_err(|error| unwritable(&error))
     }
 
-    /// Writes what is left in memory.
+    /// Flushes the buffer.
     pub(crate) fn end(mut self) -> Result<(), Failure> {
         self.0.flush().map_err(|error| unwritable(&error))
     }
 }
 
-/// A reader such as `head` that has seen enough is not news; the command ends without a word.
+/// A reader such as `head` may close the pipe early; the command then ends silently.
 fn unwritable(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
         Failure::told(Exit::Unavailable)
     } else {
-        let message = format_args!("the output cannot be written: {error}");
+        let message = format_args!("cannot write the output: {error}");
         Failure::new(Exit::Unavailable, message)
     }
 }

@@ -71,7 +71,7 @@ fn the_past_is_shown_compared_asked_and_vouched_for() {
     for with in [&[] as &[&str], &kept] {
         let said = verify(with).well();
         assert!(
-            said.contains("checkpoints hold, the last of event"),
+            said.contains("checkpoints match, the last at event"),
             "{said}"
         );
     }

@@ -86,7 +86,7 @@ async fn a_command_waits_no_longer_than_it_is_told() {
     let said = ended.unwrap().badly(3);
     assert!(begun.elapsed() < PATIENCE / 2);
     assert!(
-        said.contains("it goes on") && said.contains("hint: `dbforge jobs"),
+        said.contains("is still running") && said.contains("hint: follow it with `dbforge jobs"),
         "{said}"
     );
 }

@@ -132,7 +132,7 @@ fn every_sealed_segment_is_compressed_and_read_where_it_is() {
     assert!(verified.contains(&archived), "{verified}");
     let told = data.run(&["doctor"]).out;
     assert!(
-        told.contains("files are in the archive, the events up to"),
+        told.contains("files are archived, the events up to"),
         "{told}"
     );
 }
@@ -304,7 +304,7 @@ fn an_archive_that_is_not_mounted_is_told_and_nothing_is_changed() {
     let expected = format!("which links to {}, which does not exist", disk.display());
     assert!(told.contains(&expected), "{told}");
     let told = data.run(&["log", "archive"]).badly(3);
-    assert!(told.contains("is that disk mounted?"), "{told}");
+    assert!(told.contains("check that the disk is mounted"), "{told}");
 
     fs::rename(&away, &disk).unwrap();
     data.assert_whole();
@@ -317,7 +317,7 @@ fn one_archives_at_a_time() {
     let second = Archiver::begin(&data.forge_dir()).unwrap_err();
     assert!(matches!(second, ArchiveError::InUse), "{second}");
     let told = data.run(&["log", "archive"]).badly(1);
-    assert!(told.contains("try again when it is done"), "{told}");
+    assert!(told.contains("retry when it has finished"), "{told}");
     drop(archiver);
     data.archive();
     data.assert_whole();

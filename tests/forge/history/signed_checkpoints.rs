@@ -78,7 +78,7 @@ async fn a_tail_that_is_cut_below_a_checkpoint_is_told() {
     assert!(lines.len() > second && second > first);
     let verify = |events: &[&str]| desk.verify(&events.concat(), &desk.checkpoints, &desk.key);
     let said = verify(&lines).well();
-    assert!(said.contains("signed: 2 checkpoints hold"), "{said}");
+    assert!(said.contains("signed: 2 checkpoints match"), "{said}");
     verify(&lines[..second]).well();
     for (end, named) in [
         (second - 1, second),
@@ -164,7 +164,7 @@ async fn a_checkpoint_that_is_damaged_or_of_a_foreign_key_proves_nothing() {
     let cut = &desk.checkpoints[..desk.checkpoints.len() - 9];
     let ended = desk.verify(&desk.export, cut, &desk.key);
     assert!(
-        ended.well().contains("signed: 1 checkpoints hold"),
+        ended.well().contains("signed: 1 checkpoints match"),
         "an unfinished line"
     );
 

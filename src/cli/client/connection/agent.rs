@@ -1,11 +1,11 @@
-//! How this program asks over HTTP.
+//! The HTTP client that every command uses.
 use std::time::Duration;
 
-/// A gateway that is there takes a connection at once; one behind a slow line within this.
+/// Limit for opening a connection, for a gateway behind a slow line.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Answers of any status are answers. Proxies of the environment are not asked: the gateway is on
-/// this machine or near it.
+/// Every status is an answer, not an error. The environment's proxies are ignored, because the
+/// gateway is on this machine or near it.
 pub(crate) fn new() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)

@@ -1,5 +1,4 @@
-//! Commands to a running gateway: which one, with which token, and what comes back.
-
+//! The gateway that commands talk to: its URL, the token, requests and answers.
 use super::agent;
 use super::request::{Answer, Problem, Request};
 use crate::cli::exit::{Exit, Failure};
@@ -8,26 +7,27 @@ use crate::config::{ClientConfig, Environment, Overlay, Secret};
 use std::time::Duration;
 use ureq::http::Response;
 
-/// The gateway may take this long to answer what takes no time, on a machine under load.
+/// Time for an answer, on top of what a request waits for on purpose. Long enough for a machine
+/// under load.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Answers are held in memory; the gateway's own bounds are below this one.
+/// Answers are held in memory; the gateway's own limits are below this one.
 const LARGEST_ANSWER: u64 = 256 << 20;
 
-/// What every command to the gateway understands.
+/// Options of every command that talks to the gateway.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Gateway")]
 pub(crate) struct GatewayArgs {
-    /// Where the gateway is; without it `DBFORGE_URL`, or `http://127.0.0.1:8080`
+    /// URL of the gateway [default: `DBFORGE_URL`, or `http://127.0.0.1:8080`]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// Token to send; `DBFORGE_TOKEN` hides it from other users. With neither, a gateway on this
-    /// machine is sent the root token of the data folder
+    /// Access token [default: `DBFORGE_TOKEN`; for a gateway on this machine the root token of the
+    /// data folder]. Prefer the variable: flags are visible to other users
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
-    /// Print JSON as the gateway sent it, one object a line
+    /// Print the gateway's JSON, one object per line
     #[arg(long)]
     json: bool,
-    /// Say which token and which requests are sent
+    /// Print each request, and which token is used
     #[arg(long, short)]
     verbose: bool,
 }
@@ -38,12 +38,12 @@ pub(crate) struct Client {
     pub(crate) url: String,
     pub(crate) token: Option<Secret>,
     verbose: bool,
-    /// Whether answers are printed as they were sent.
+    /// Whether answers are printed as the gateway sent them.
     pub(crate) json: bool,
 }
 
 impl Client {
-    /// Finds out where the gateway is and which token to send; nothing is sent yet.
+    /// Reads the URL and the token from flags and environment. Sends nothing.
     pub(crate) fn new(args: &GatewayArgs, environment: &dyn Environment) -> Result<Self, Failure> {
         let flags = [("DBFORGE_URL", &args.url), ("DBFORGE_TOKEN", &args.token)];
         let given = flags
@@ -114,7 +114,7 @@ impl Client {
         let text = self.text_of(&mut answer)?;
         let failure = Problem::of_answer(status, &text).into_answered();
         Err(match (status, &self.token) {
-            (401, None) => failure.hint("no token was sent: set DBFORGE_TOKEN"),
+            (401, None) => failure.hint("no token was sent; set DBFORGE_TOKEN"),
             _ => failure,
         })
     }
@@ -126,17 +126,17 @@ impl Client {
     }
 
     pub(crate) fn unreachable(&self, error: &ureq::Error) -> Failure {
-        let message = format!("{} does not answer: {error}", self.url);
+        let message = format!("cannot reach the gateway at {}: {error}", self.url);
         Failure::new(Exit::Unavailable, message)
-            .hint("`dbforge serve` starts a gateway; --url or DBFORGE_URL names another one")
+            .hint("start one with `dbforge serve`, or set --url or DBFORGE_URL")
     }
 }
 
 fn kept_root_token(config: &ClientConfig, verbose: bool) -> Option<Secret> {
     let file = &config.root_token_file;
     let (found, token) = match std::fs::read_to_string(file) {
-        Ok(text) => ("sending the root token in", Some(text.trim().to_owned())),
-        Err(_) => ("sending no token: none can be read in", None),
+        Ok(text) => ("using the root token in", Some(text.trim().to_owned())),
+        Err(_) => ("sending no token; cannot read", None),
     };
     if verbose {
         output::note(format_args!("{found} {}", file.display()));

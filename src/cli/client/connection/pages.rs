@@ -1,4 +1,4 @@
-//! Lists that come in pages.
+//! Lists in pages, and how they are printed.
 use super::client::Client;
 use super::request::{Answer, Request, read};
 use crate::cli::exit::Failure;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The most that the gateway puts in a page.
+/// The gateway's largest page.
 const PAGE: usize = 1000;
 
 #[derive(Deserialize)]
@@ -17,8 +17,7 @@ struct Page {
     next_cursor: Option<String>,
 }
 
-/// How a list is shown to people: for each column its heading, and a JSON pointer to what stands
-/// in it.
+/// The columns of a table: heading, and JSON pointer to the value.
 pub(crate) type Columns = [(&'static str, &'static str)];
 
 /// Reads a `--limit`.
@@ -26,8 +25,7 @@ pub(crate) fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..)
 }
 
-/// The first things of a list, each as it was sent, or all of them; `list` makes the request for
-/// it.
+/// Fetches the first `limit` items of a list, or all. `list` builds the request of a page.
 pub(crate) fn fetch(
     client: &Client,
     limit: Option<u32>,
@@ -50,12 +48,12 @@ pub(crate) fn fetch(
     }
 }
 
-/// What stands in the one page of a list without a cursor.
+/// The items of a list that has a single page.
 pub(crate) fn items(answer: &Answer) -> Result<Vec<Box<RawValue>>, Failure> {
     answer.read().map(|it: Page| it.data)
 }
 
-/// Prints a list: as it was sent, or as a table.
+/// Prints a list as JSON lines or as a table.
 pub(crate) fn print(
     client: &Client,
     list: &[Box<RawValue>],

@@ -1,4 +1,4 @@
-//! What is sent to the gateway, and what its answers mean.
+//! Requests to the gateway, answers, and problems.
 use crate::cli::exit::{Exit, Failure};
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,11 +11,11 @@ pub(crate) struct Request {
     pub(crate) method: &'static str,
     pub(crate) path_and_query: String,
     pub(crate) body: Option<Body>,
-    /// How long the gateway may think about it before an answer is due.
+    /// How long the request itself waits, added to the timeout.
     pub(crate) patience: Duration,
 }
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Debug)]
 pub(crate) enum Body {
     Json(Value),
@@ -83,7 +83,7 @@ impl Request {
         self
     }
 
-    /// Adds a query parameter where there is a value.
+    /// Adds a query parameter if there is a value.
     pub(crate) fn query_if(self, key: &str, value: Option<&impl ToString>) -> Self {
         match value {
             Some(value) => self.query(key, value.to_string()),
@@ -107,30 +107,31 @@ impl Request {
     }
 }
 
-/// What the gateway answered: no problem.
+/// A successful answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The body as it was sent.
+    /// The body as the gateway sent it.
     pub(crate) text: String,
 }
 
 impl Answer {
-    /// The body as the shape that this route answers with.
+    /// Parses the body.
     pub(crate) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
         read(&self.text)
     }
 }
 
-/// Reads JSON from the gateway.
+/// Parses JSON from the gateway.
 pub(crate) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| {
-        let message = format!("the answer is not what a forge of this version sends: {error}");
-        Failure::new(Exit::Unavailable, message)
-            .hint("is this the gateway? --url or DBFORGE_URL says where it is")
+        let message = format!("unexpected answer from the gateway: {error}");
+        Failure::new(Exit::Unavailable, message).hint(
+            "check --url or DBFORGE_URL: another server, or another version, may answer there",
+        )
     })
 }
 
-/// What the gateway says when it says no; other servers' answers have no such fields.
+/// The gateway's problem document. Answers of other servers lack these fields.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Problem {
@@ -155,7 +156,7 @@ impl Problem {
         problem
     }
 
-    /// How a command ends that met it as the answer to its request.
+    /// The failure of a command that got this answer.
     pub(crate) fn into_answered(self) -> Failure {
         let exit = if self.status >= 500 {
             Exit::Unavailable
@@ -165,7 +166,7 @@ impl Problem {
         self.into_failure(exit)
     }
 
-    /// How a command ends that met it.
+    /// The failure of a command, with a given exit code.
     pub(crate) fn into_failure(self, exit: Exit) -> Failure {
         let mut message = self.detail;
         let marks = [

@@ -1,4 +1,4 @@
-//! Events as they happen: a stream that is taken up again where it broke off.
+//! Event streams, resumed after a broken connection.
 use super::client::Client;
 use super::request::{Problem, Request, read};
 use crate::cli::exit::{Exit, Failure};
@@ -9,14 +9,14 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
-/// A gateway that is there says so every 15 s; one that says nothing for longer is gone.
+/// The gateway sends a keep-alive every 15 s; a longer silence means a broken connection.
 const SILENCE: Duration = Duration::from_secs(40);
-/// Between a stream that broke off and the next try.
+/// Pause before reconnecting.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Tries in a row without an event: a gateway that starts again is back within a minute.
+/// Attempts in a row without an event: a restarted gateway is back within a minute.
 const MOST_TRIES: u32 = 60;
 
-/// Prints the events of a stream until it ends for good.
+/// Prints the events of a stream until the gateway ends it.
 pub(crate) fn follow(client: &Client, request: impl Fn() -> Request) -> Result<(), Failure> {
     let mut last = None;
     let mut tries = 0;
@@ -25,7 +25,7 @@ pub(crate) fn follow(client: &Client, request: impl Fn() -> Request) -> Result<(
             Ended::ForGood => return Ok(()),
             Ended::BrokenOff if tries < MOST_TRIES => std::thread::sleep(PAUSE),
             Ended::BrokenOff => {
-                let message = format!("{} does not answer any more", client.url);
+                let message = format!("lost the connection to the gateway at {}", client.url);
                 return Err(Failure::new(Exit::Unavailable, message));
             }
         }
@@ -66,7 +66,7 @@ fn once(
     match answer.status().as_u16() {
         200 => {}
         204 => return Ok(Ended::ForGood),
-        // A gateway that is stopping, or the proxy before it.
+        // The gateway is stopping, or a proxy answers for it.
         500.. if last.is_some() => return Ok(Ended::BrokenOff),
         status => {
             let text = answer.body_mut().read_to_string().unwrap_or_default();
@@ -95,7 +95,7 @@ fn once(
     Ok(Ended::BrokenOff)
 }
 
-/// How far a job's step is: a remark, since it is no event.
+/// Prints the progress of a job as a remark, since it is not an event.
 fn remark(progress: &str) -> Result<(), Failure> {
     let progress: Progress = read(progress)?;
     let Progress {

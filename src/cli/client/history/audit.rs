@@ -1,4 +1,4 @@
-//! What vouches for the history, and SQL on it.
+//! Audit commands: SQL on the history, the head of the log, signed checkpoints.
 use crate::cli::client::connection::client::{Client, GatewayArgs};
 use crate::cli::client::connection::pages;
 use crate::cli::client::connection::pages::Columns;
@@ -21,19 +21,19 @@ const COLUMNS: &Columns = &[
 /// `dbforge audit`.
 #[derive(Debug, clap::Subcommand)]
 pub(in crate::cli) enum AuditCommand {
-    /// Ask the history in SQL: the tables events, jobs, databases, labels and tokens
+    /// Query the history in SQL; tables: events, jobs, databases, labels, tokens
     Sql(StatementArgs),
-    /// Show the end of the event log
+    /// Show the last event's sequence, time and hash
     Head(AuditArgs),
-    /// Sign the end of the event log, and print the checkpoint to be kept elsewhere
+    /// Sign a checkpoint of the event log and print it; store it elsewhere
     Checkpoint(AuditArgs),
-    /// List the checkpoints that were signed; with --json as `log verify --checkpoints` takes them
+    /// List signed checkpoints; --json prints the format of `log verify --checkpoints`
     Checkpoints(AuditArgs),
-    /// Print the public key that checkpoints are checked with
+    /// Print the public key that verifies checkpoints
     Key(AuditArgs),
 }
 
-/// What every one of them understands.
+/// Options of the commands without any of their own.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct AuditArgs {
     #[command(flatten)]
@@ -52,7 +52,7 @@ struct Key {
     public_key: String,
 }
 
-/// Asks for what the command says.
+/// Runs an audit command.
 pub(in crate::cli) fn run(
     command: &AuditCommand,
     environment: &dyn Environment,
@@ -78,7 +78,7 @@ fn head(args: &AuditArgs, environment: &dyn Environment) -> Result<(), Failure> 
     output::text(table)
 }
 
-/// As it was sent in any case: it is a line of the file that is kept elsewhere.
+/// Printed as the gateway sent it: it is a line of the file of checkpoints.
 fn checkpoint(args: &AuditArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let answer = client.send(Request::post(&["audit", "checkpoints"]))?;

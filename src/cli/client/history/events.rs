@@ -1,4 +1,4 @@
-//! What happened, from the event log.
+//! Lists or follows events.
 use crate::cli::client::connection::client::{Client, GatewayArgs};
 use crate::cli::client::connection::pages;
 use crate::cli::client::connection::pages::{Columns, at_least_one};
@@ -19,19 +19,19 @@ const COLUMNS: &Columns = &[
 /// `dbforge events`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct EventsArgs {
-    /// Those behind this sequence, the oldest first; without it the latest
+    /// Only events after this sequence, oldest first [default: the latest]
     #[arg(long, value_name = "SEQUENCE")]
     after: Option<u64>,
-    /// Only those of this database: a name or an id
+    /// Only events of this database (name or id)
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
-    /// Only those of this kind: `database_ready`
+    /// Only events of this kind, such as `database_ready`
     #[arg(long)]
     kind: Option<String>,
-    /// Print what happens from now on, or behind `--after`, until interrupted
+    /// Print new events as they happen, or all after `--after`, until interrupted
     #[arg(long, conflicts_with = "limit")]
     follow: bool,
-    /// At most so many
+    /// Show at most this many
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = at_least_one())]
     limit: u32,
     #[command(flatten)]

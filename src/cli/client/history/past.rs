@@ -1,4 +1,4 @@
-//! What is true at a moment, and what changed between two.
+//! The state at a point in the history, and the difference of two.
 use crate::cli::client::connection::client::{Client, GatewayArgs};
 use crate::cli::client::connection::request::{Answer, Request};
 use crate::cli::exit::Failure;
@@ -8,10 +8,10 @@ use crate::config::Environment;
 /// `dbforge state`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct StateArgs {
-    /// Behind this event, or at this time (2026-03-01T12:00:00Z); without it now
+    /// After this event's sequence, or at this time (2026-03-01T12:00:00Z) [default: now]
     #[arg(long, value_name = "MOMENT")]
     at: Option<String>,
-    /// How it is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "json")]
     format: Format,
     #[command(flatten)]
@@ -21,11 +21,11 @@ pub(in crate::cli) struct StateArgs {
 /// `dbforge diff`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct DiffArgs {
-    /// The earlier moment: a sequence or a time
+    /// The earlier point: a sequence or a time
     from: String,
-    /// The later moment; without it now
+    /// The later point [default: now]
     to: Option<String>,
-    /// How it is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "json")]
     format: Format,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub(in crate::cli) struct DiffArgs {
 enum Format {
     /// As `dbforge replay` prints it; differences as a unified diff.
     Text,
-    /// The whole answer as the gateway sent it.
+    /// The answer as the gateway sent it.
     Json,
 }
 
@@ -50,7 +50,7 @@ impl Format {
     }
 }
 
-/// Prints the state at a moment.
+/// Prints the state at a point in the history.
 pub(in crate::cli) fn state(
     args: &StateArgs,
     environment: &dyn Environment,
@@ -62,7 +62,7 @@ pub(in crate::cli) fn state(
     print(&client.send(request)?)
 }
 
-/// Prints what changed between two moments; nothing where nothing did.
+/// Prints what changed between two points; nothing if nothing did.
 pub(in crate::cli) fn diff(args: &DiffArgs, environment: &dyn Environment) -> Result<(), Failure> {
     let client = Client::new(&args.gateway, environment)?;
     let request = Request::get(&["state", "diff"])
@@ -72,7 +72,7 @@ pub(in crate::cli) fn diff(args: &DiffArgs, environment: &dyn Environment) -> Re
     print(&client.send(request)?)
 }
 
-/// Texts end their own lines, JSON does not.
+/// Text ends with a line break, JSON does not.
 fn print(answer: &Answer) -> Result<(), Failure> {
     if answer.text.is_empty() || answer.text.ends_with('\n') {
         output::text(&answer.text)

@@ -1,4 +1,4 @@
-//! One SQL statement, and its rows as a table or as the gateway writes them; or a script.
+//! Runs a SQL statement or a script, and prints the rows.
 mod rows;
 
 use self::rows::MORE_ROWS;
@@ -15,9 +15,9 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The longest that a statement may ask to run; the gateway's own bound is its to say.
+/// The longest time to wait for a statement; the gateway enforces its own limit.
 const LONGEST: Duration = Duration::from_secs(600);
-/// More than the gateway takes for a statement: it, not we, is to say what is too much.
+/// More than the gateway accepts, so that the gateway refuses a statement that is too long.
 const LARGEST_STATEMENT: u64 = 16 << 20;
 
 /// `dbforge sql`.
@@ -25,33 +25,32 @@ const LARGEST_STATEMENT: u64 = 16 << 20;
 pub(in crate::cli) struct SqlArgs {
     /// Name or id of the database
     name: String,
-    /// Refuse statements that change something
+    /// Refuse statements that write
     #[arg(long)]
     readonly: bool,
-    /// A file of statements with `;` between them, `-` for the standard input: all of them are
-    /// kept, or none
+    /// Run the statements of this file in one transaction; `-` reads the standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sql", "params", "format", "readonly", "max_rows"])]
     file: Option<PathBuf>,
     #[command(flatten)]
     statement: StatementArgs,
 }
 
-/// A statement, and how its answer is wanted.
+/// A statement and its options.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct StatementArgs {
-    /// The statement; `-` or nothing reads it from the standard input
+    /// The statement; `-` or no argument reads the standard input
     sql: Option<String>,
-    /// A value for the next `?`: JSON where it is a JSON number, string, true, false or null,
-    /// else text; may be repeated
+    /// Value for the next `?`: a JSON number, string, true, false or null; anything else is text;
+    /// repeatable
     #[arg(long = "param", value_name = "VALUE", allow_hyphen_values = true, value_parser = parameter)]
     params: Vec<Value>,
-    /// How rows are printed
+    /// Output format of rows
     #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
     format: Format,
-    /// How long the statement may run
+    /// Time limit of the statement
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
-    /// At most so many rows
+    /// Return at most this many rows
     #[arg(long, value_name = "COUNT")]
     max_rows: Option<u64>,
     #[command(flatten)]
@@ -63,11 +62,11 @@ pub(in crate::cli) struct StatementArgs {
 enum Format {
     /// Aligned columns.
     Table,
-    /// The whole answer as the gateway sent it.
+    /// The answer as the gateway sent it.
     Json,
-    /// A line of JSON for the columns, each row, and what stands behind them.
+    /// One JSON line each for the columns, every row, and the summary.
     Ndjson,
-    /// RFC 4180 with a header line; NULL is empty, the empty text is `""`.
+    /// RFC 4180 with a header line; NULL is empty, empty text is `""`.
     Csv,
 }
 
@@ -142,7 +141,7 @@ fn script(args: &SqlArgs, file: &Path, environment: &dyn Environment) -> Result<
     let script = if file == Path::new("-") {
         read_statement(true)?
     } else {
-        std::fs::read_to_string(file).or_exit(Exit::Usage, "the script cannot be read")?
+        std::fs::read_to_string(file).or_exit(Exit::Usage, "cannot read the script")?
     };
     let timeout = args.statement.timeout;
     let request = Request::post(&["databases", &args.name, "script"])
@@ -186,15 +185,15 @@ fn wanted(args: &StatementArgs, readonly: bool, statement: &str) -> Value {
 fn read_statement(asked_for: bool) -> Result<String, Failure> {
     let input = std::io::stdin();
     if !asked_for && input.is_terminal() {
-        return Err(Failure::new(Exit::Usage, "there is no statement")
-            .hint("write it at the end, or pipe it in"));
+        return Err(Failure::new(Exit::Usage, "no statement given")
+            .hint("pass it as an argument, or pipe it in"));
     }
     let mut statement = String::new();
     input
         .lock()
         .take(LARGEST_STATEMENT)
         .read_to_string(&mut statement)
-        .or_exit(Exit::Usage, "the statement cannot be read")?;
+        .or_exit(Exit::Usage, "cannot read the statement")?;
     Ok(statement)
 }
 

@@ -1,4 +1,4 @@
-//! Rows of any number, printed as they come.
+//! Streams of rows, printed as they arrive.
 use crate::cli::client::connection::client::Client;
 use crate::cli::client::connection::request::{Problem, Request};
 use crate::cli::exit::{Exit, Failure};
@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 
-/// Said behind rows that were cut at `--max-rows`.
-pub(super) const MORE_ROWS: &str = "there are more rows: --max-rows asks for more, LIMIT for fewer";
+/// Printed after rows that were truncated at `--max-rows`.
+pub(super) const MORE_ROWS: &str = "output truncated; raise --max-rows";
 
-/// How the gateway begins the line that says why there are no more rows. No row begins so.
+/// Start of the line that reports an error. No row starts like this.
 const ERROR_LINE: &[u8] = br#"{"error":"#;
 
 #[derive(Deserialize)]
@@ -46,16 +46,16 @@ impl Client {
                 Ok(_) => lines.bytes(&line)?,
                 Err(error) => {
                     lines.end()?;
-                    let message = format!("the rows broke off: {error}");
+                    let message = format!("the stream of rows was interrupted: {error}");
                     return Err(Failure::new(Exit::Unavailable, message)
-                        .hint("--format ndjson says why; --timeout gives it more time"));
+                        .hint("use --format ndjson to see why, or raise --timeout"));
                 }
             }
         }
     }
 }
 
-/// The failure that a stream's last line tells of.
+/// The failure that the last line of a stream reports.
 fn told_in(line: &[u8]) -> Failure {
     let told: Option<ErrorLine> = serde_json::from_slice(line).ok();
     let problem = told.map(|it| it.error).unwrap_or_default();
