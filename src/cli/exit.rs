@@ -1,5 +1,4 @@
 //! How a command fails: its exit code, its error and its hint.
-use super::terminal::output;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -69,16 +68,6 @@ impl Failure {
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
-    }
-
-    /// Says on the standard error what there is to say.
-    pub(super) fn report(&self) {
-        if let Some(error) = &self.error {
-            output::note(format_args!("dbforge: {error:#}"));
-        }
-        if let Some(hint) = &self.hint {
-            output::note(format_args!("  hint: {hint}"));
-        }
     }
 }
 

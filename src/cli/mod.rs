@@ -14,6 +14,7 @@ mod worker;
 use self::client::history::{audit, events, past};
 use self::client::{databases, drift, health, jobs, plans, schedules, sql, webhooks};
 use self::exit::Failure;
+use self::terminal::output;
 use crate::config::{Environment, ProcessEnvironment};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -107,7 +108,7 @@ pub fn main() -> ExitCode {
     match line.command.run(&ProcessEnvironment) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.report();
+            output::failure(&failure);
             failure.exit.into()
         }
     }

@@ -20,6 +20,16 @@ pub(crate) fn note(text: impl fmt::Display) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
+/// Writes the error and the hint of a failed command.
+pub(crate) fn failure(failure: &Failure) {
+    if let Some(error) = &failure.error {
+        note(format_args!("dbforge: {error:#}"));
+    }
+    if let Some(hint) = &failure.hint {
+        note(format_args!("  hint: {hint}"));
+    }
+}
+
 /// Writes many lines of data, buffered.
 pub(crate) struct Lines(BufWriter<StdoutLock<'static>>);
 
