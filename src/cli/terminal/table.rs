@@ -1,11 +1,13 @@
-//! Aligned columns of text, and what a JSON value looks like in one.
+//! Tables of aligned columns, and JSON values as their cells.
 use serde_json::Value;
 use std::fmt;
+use unicode_width::UnicodeWidthStr;
 
-/// Space between two columns.
+/// Spaces between two columns.
 const GAP: usize = 2;
 
-/// Rows of cells, each column as wide as its widest cell.
+/// Rows of cells, each column as wide as its widest cell. By hand, because comfy-table counts widths
+/// in 16 bits and breaks longer cells into lines.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
@@ -21,7 +23,7 @@ impl Table {
 
     /// Adds a row.
     pub(crate) fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) {
-        let cells = cells.into_iter().map(|it| printable(it.as_ref()));
+        let cells = cells.into_iter().map(|cell| printable(cell.as_ref()));
         self.rows.push(cells.collect());
     }
 
@@ -30,14 +32,14 @@ impl Table {
         let mut widths = vec![0; columns];
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
+                *width = (*width).max(cell.width());
             }
         }
         widths
     }
 }
 
-/// Every row ends its line; no line ends with spaces.
+/// Every row ends with a line break; no line ends with spaces.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths = self.widths();
@@ -45,7 +47,7 @@ impl fmt::Display for Table {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
                 line.push_str(cell);
-                let padding = width + GAP - cell.chars().count();
+                let padding = width + GAP - cell.width();
                 line.extend(std::iter::repeat_n(' ', padding));
             }
             writeln!(f, "{}", line.trim_end())?;
@@ -54,7 +56,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// What stands at a JSON pointer, as a cell: `-` for nothing.
+/// The value at a JSON pointer as a cell; `-` if there is none.
 pub(crate) fn cell(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).map_or_else(|| "-".into(), plain)
 }
@@ -77,8 +79,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Text from a database may hold what moves a terminal's cursor or ends a line; it is shown, not
-/// done.
+/// Escapes control characters: text from a database may move the cursor or end a line.
 fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -102,6 +103,17 @@ mod tests {
         table.row(["größer", "ready"]);
         table.row(["b", ""]);
         assert_eq!(table.to_string(), "NAME    STATE\ngrößer  ready\nb\n");
+    }
+
+    #[test]
+    fn a_character_of_double_width_takes_two_columns() {
+        let mut table = Table::headed(["NAME", "STATE"]);
+        table.row(["数据库", "ready"]);
+        table.row(["e\u{301}", "x"]);
+        assert_eq!(
+            table.to_string(),
+            "NAME    STATE\n数据库  ready\ne\u{301}       x\n"
+        );
     }
 
     #[test]

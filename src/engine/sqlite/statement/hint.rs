@@ -64,6 +64,10 @@ const COLUMNS: &str = "SELECT c.name FROM \
      pragma_table_info(t.name) c LIMIT 500";
 
 fn nearest(sqlite: &Connection, question: &str, wrong: &str) -> Option<String> {
+    if wrong.len() > LONGEST_NAME {
+        return None;
+    }
+    let wrong = wrong.to_lowercase();
     // A name of one or two letters is as near to any other.
     let farthest = (wrong.chars().count() / 3).min(3);
     let mut names = sqlite.prepare(question).ok()?;
@@ -71,7 +75,7 @@ fn nearest(sqlite: &Connection, question: &str, wrong: &str) -> Option<String> {
     names
         .filter_map(Result::ok)
         .filter(|it| it.len() <= LONGEST_NAME)
-        .map(|it| (distance(&it.to_lowercase(), &wrong.to_lowercase()), it))
+        .map(|it| (strsim::osa_distance(&it.to_lowercase(), &wrong), it))
         .min()
         // The very word is there, elsewhere: another one is not meant.
         .filter(|(distance, _)| (1..=farthest).contains(distance))
@@ -80,32 +84,6 @@ fn nearest(sqlite: &Connection, question: &str, wrong: &str) -> Option<String> {
 
 /// Longer names are not compared: the work grows with the square.
 const LONGEST_NAME: usize = 64;
-
-/// How many letters have to be put in, taken out, changed or swapped with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if b.len() > LONGEST_NAME {
-        return usize::MAX;
-    }
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let changed = usize::from(a[i - 1] != b[j - 1]);
-                let mut least = (rows[i - 1][j] + 1)
-                    .min(rows[i][j - 1] + 1)
-                    .min(rows[i - 1][j - 1] + changed);
-                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                    least = least.min(rows[i - 2][j - 2] + 1);
-                }
-                least
-            };
-        }
-    }
-    rows[a.len()][b.len()]
-}
 
 #[cfg(test)]
 mod tests {
