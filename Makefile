@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .PHONY: help run up down logs status clean test crash contract slt fuzz bench replay check deps build images
 
 # The host's own target by name: only then do RUSTFLAGS reach the program and not build scripts,
-# and run, images and tests share one build. On Linux that build is static: one file that runs in
+# and images and tests share one build. On Linux that build is static: one file that runs in
 # an image which holds nothing else.
 ifndef CARGO_BUILD_TARGET
 CARGO_BUILD_TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -28,7 +28,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build and run the gateway on this machine; needs only Rust
-	@. compose/env.sh && exec cargo run --locked --release -- serve
+	@. compose/env.sh && exec cargo run --locked --profile quick -- serve
 
 up: deps images ## Start Traefik and the gateway with Docker, at http://db.localhost
 	@compose/stack.sh up
