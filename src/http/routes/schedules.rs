@@ -51,7 +51,7 @@ pub(super) struct ScheduleBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ChangeSchedule)]
-pub(super) struct ChangeBody {
+pub(super) struct ChangeScheduleBody {
     cron: Option<String>,
     timezone: Option<String>,
     command: Option<CommandForm>,
@@ -200,13 +200,13 @@ pub(super) async fn get_schedule(
 ///
 /// From then on it runs with the rights of the caller's token.
 #[utoipa::path(patch, path = "/v1/schedules/{schedule}", tag = "schedules",
-    params(("schedule" = String, Path, description = "Name or id")), request_body = ChangeBody,
+    params(("schedule" = String, Path, description = "Name or id")), request_body = ChangeScheduleBody,
     responses((status = 200, body = ScheduleView)))]
 pub(super) async fn change_schedule(
     State(gateway): State<Arc<Gateway>>,
     PathParts(reference): PathParts<String>,
     _: StrictQuery<NoParameters>,
-    mutation: Mutation<ChangeBody>,
+    mutation: Mutation<ChangeScheduleBody>,
 ) -> Result<Response, Problem> {
     let Mutation { request, body } = mutation;
     let engines = gateway.service.data.engines();
@@ -265,7 +265,7 @@ impl Gateway {
     }
 }
 
-impl ChangeBody {
+impl ChangeScheduleBody {
     fn over(&self, plan: &SchedulePlan, command: Option<LifecycleCommand>) -> SchedulePlan {
         let (cron, timezone) = (self.cron.as_ref(), self.timezone.as_ref());
         SchedulePlan {

@@ -46,7 +46,7 @@ pub(super) struct WebhookBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ChangeWebhook)]
-pub(super) struct ChangeBody {
+pub(super) struct ChangeWebhookBody {
     url: Option<String>,
     #[schema(schema_with = schemas::event_kinds)]
     kinds: Option<Vec<String>>,
@@ -197,13 +197,13 @@ pub(super) async fn get_webhook(
 
 /// Change a webhook
 #[utoipa::path(patch, path = "/v1/webhooks/{id}", tag = "webhooks",
-    params(("id" = String, Path, description = "The webhook's id")), request_body = ChangeBody,
+    params(("id" = String, Path, description = "The webhook's id")), request_body = ChangeWebhookBody,
     responses((status = 200, body = WebhookView)))]
 pub(super) async fn change_webhook(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,
     _: StrictQuery<NoParameters>,
-    mutation: Mutation<ChangeBody>,
+    mutation: Mutation<ChangeWebhookBody>,
 ) -> Result<Response, Problem> {
     let Mutation { request, body } = mutation;
     let change = |old: WebhookPlan| WebhookPlan {

@@ -31,7 +31,7 @@ use utoipa::{IntoParams, ToSchema};
 
 list_parameters! {
     /// Which databases are wanted.
-    ListParameters {
+    DatabaseListParameters {
         /// Only databases in this state: `ready`.
         #[param(schema_with = schemas::database_state)]
         state: Option<String>,
@@ -124,12 +124,12 @@ pub(super) async fn create_database(
 /// List databases
 ///
 /// Includes databases in the trash.
-#[utoipa::path(get, path = "/v1/databases", tag = "databases", params(ListParameters),
+#[utoipa::path(get, path = "/v1/databases", tag = "databases", params(DatabaseListParameters),
     responses((status = 200, body = List<DatabaseView>)))]
 pub(super) async fn list_databases(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
-    StrictQuery(asked): StrictQuery<ListParameters>,
+    StrictQuery(asked): StrictQuery<DatabaseListParameters>,
 ) -> Result<Response, Problem> {
     let word = asked.state.as_deref();
     let state = word

@@ -30,7 +30,7 @@ use utoipa::ToSchema;
 
 list_parameters! {
     /// Which events are wanted.
-    ListParameters {
+    EventListParameters {
         /// Only events after this sequence number.
         after: Option<SequenceNumber>,
         /// Only events about this database, by name or id.
@@ -93,14 +93,14 @@ pub(crate) struct EventView {
 /// Requires scope `audit` on all databases, or on the one given in `database`. With
 /// `Accept: text/event-stream`, streams events from now on, or after `after` or `Last-Event-ID`;
 /// tokens limited to some databases receive only their events.
-#[utoipa::path(get, path = "/v1/events", tag = "history", params(ListParameters),
+#[utoipa::path(get, path = "/v1/events", tag = "history", params(EventListParameters),
     responses((status = 200, content(
         (List<EventView> = "application/json"), (String = "text/event-stream")))))]
 pub(crate) async fn list_events(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
     headers: HeaderMap,
-    StrictQuery(asked): StrictQuery<ListParameters>,
+    StrictQuery(asked): StrictQuery<EventListParameters>,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Audit)?;
     if wants_stream(&headers) {
@@ -126,7 +126,7 @@ async fn watch(
     gateway: &Arc<Gateway>,
     caller: Caller,
     headers: &HeaderMap,
-    asked: ListParameters,
+    asked: EventListParameters,
 ) -> Result<Response, Problem> {
     let of_pages = asked.limit.is_some() || asked.cursor.is_some() || asked.wait.is_some();
     if of_pages || matches!(asked.order, Some(Direction::Desc)) {
@@ -149,7 +149,7 @@ async fn watch(
 async fn filter(
     gateway: &Gateway,
     caller: &Caller,
-    asked: ListParameters,
+    asked: EventListParameters,
 ) -> Result<EventFilter, Problem> {
     let kind = asked
         .kind

@@ -32,7 +32,7 @@ const LAST_KINDS: &[&str] = &["job_succeeded", "job_failed", "job_cancelled"];
 
 list_parameters! {
     /// Which jobs are wanted.
-    ListParameters {
+    JobListParameters {
         /// Only jobs in these states: `queued,running`.
         #[param(schema_with = schemas::job_states)]
         state: Option<String>,
@@ -62,12 +62,12 @@ pub(crate) struct JobParameters {
 }
 
 /// List jobs
-#[utoipa::path(get, path = "/v1/jobs", tag = "jobs", params(ListParameters),
+#[utoipa::path(get, path = "/v1/jobs", tag = "jobs", params(JobListParameters),
     responses((status = 200, body = List<JobView>)))]
 pub(crate) async fn list_jobs(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
-    StrictQuery(asked): StrictQuery<ListParameters>,
+    StrictQuery(asked): StrictQuery<JobListParameters>,
 ) -> Result<Response, Problem> {
     let words = |text: Option<&String>| -> Vec<String> {
         let words = text.iter().flat_map(|it| it.split(','));
