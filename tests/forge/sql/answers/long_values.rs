@@ -207,7 +207,7 @@ fn a_statement_that_wants_more_memory_than_its_caller_has_left_is_told_and_gives
             "{answer}"
         );
         let hint = answer["hint"].as_str().unwrap();
-        assert!(hint.starts_with("sort, join or ask for less"), "{hint}");
+        assert!(hint.starts_with("sort, join or select less"), "{hint}");
         gateway.poll("what it had is given back", || {
             let (_, usage) = gateway.get("/v1/usage").unwrap();
             usage["buffered_bytes"]["used"] == 0

@@ -55,12 +55,6 @@ const REFUSED: &[(&str, u16, &str, &str)] = &[
         "no request keeps the others out",
     ),
     (
-        "PRAGMA hard_heap_limit",
-        403,
-        "statement_not_allowed",
-        "one for the whole process",
-    ),
-    (
         "CREATE VIRTUAL TABLE x USING fts4(a)",
         403,
         "statement_not_allowed",

@@ -397,7 +397,7 @@ async fn no_more_transactions_are_open_than_allowed() {
     }
     let said = forge.post(BEGIN, readonly).await.problem(503, "overloaded");
     assert!(
-        said.contains("16 transactions are open on this database"),
+        said.contains("limit reached (16) on this database"),
         "{said}"
     );
     let write = run_soon(&forge, QUERY, "INSERT INTO t VALUES (1)").await;
