@@ -162,7 +162,7 @@ fn bodies_of_another_shape(scene: &Scene, entry: &Entry) {
     );
     for (body, named) in [
         (r#"{"sql":123}"#, "string"),
-        ("[]", "list"),
+        ("[]", "array"),
         ("null", ""),
         ("7", ""),
         (r#"{"sql":"SELECT 1","reedonly":true}"#, "reedonly"),

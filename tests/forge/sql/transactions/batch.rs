@@ -69,7 +69,10 @@ async fn a_failing_statement_is_named_and_the_batch_keeps_nothing() {
         ];
         let answer = batch(&forge, transaction, &statements).await;
         let said = answer.problem(409, "constraint_violation");
-        assert!(said.contains("statement 3 failed; nothing"), "{said}");
+        assert!(
+            said.contains("statement 3 failed; the batch was rolled back"),
+            "{said}"
+        );
         let problem = answer.json();
         assert_eq!([&problem["statement"], &problem["kept"]], [3, 0]);
         assert_eq!(kept(&forge).await, json!([]));

@@ -171,7 +171,7 @@ async fn a_batch_in_a_transaction_is_kept_in_it_whole_or_as_far_as_it_came() {
         let answer = batch(&forge, &transaction, "immediate", &fails).await;
         let said = answer.problem(409, "constraint_violation");
         assert!(
-            said.contains("statement 2 failed; nothing of the batch"),
+            said.contains("statement 2 failed; the batch was rolled back"),
             "{said}"
         );
         let problem = answer.json();

@@ -73,7 +73,7 @@ async fn a_script_that_fails_keeps_nothing_and_says_where() {
     let answer = run(&forge, deferred).await;
     let said = answer.problem(409, "constraint_violation");
     assert!(
-        said.contains("since statement 2, at line 3, a deferred"),
+        said.contains("statement 2, at line 3, violated a deferred"),
         "{said}"
     );
     assert_eq!(answer.json()["statement"], 2);
