@@ -124,7 +124,7 @@ fn write_fresh_token(file: &Path) -> Result<String, RootTokenError> {
     Ok(token)
 }
 
-/// Readers see the old text or the new one, also after a power loss; nobody else sees either.
+/// Readers see the old text or the new one, also after a power loss; only the owner may read it.
 fn write_atomically(file: &Path, text: &[u8]) -> io::Result<()> {
     let fresh = file.with_extension("new");
     let mut writing = OpenOptions::new()

@@ -63,7 +63,7 @@ pub enum FolderError {
 }
 
 impl FolderError {
-    /// Whether the same call may work later without anybody doing anything.
+    /// Whether the same call may work later by itself.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Io { .. } | Self::NotRemoved { .. })

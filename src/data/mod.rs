@@ -330,7 +330,7 @@ impl DataPlane {
         })
     }
 
-    /// Closes half of the connections that nobody uses, where file descriptors run short. Returns
+    /// Closes half of the idle connections, where file descriptors run short. Returns
     /// whether there were any. Blocks.
     #[must_use]
     pub fn close_idle(&self) -> bool {

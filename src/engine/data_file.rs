@@ -67,7 +67,7 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// Whether the same call may work later without anybody doing anything.
+    /// Whether the same call may work later by itself.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

@@ -137,7 +137,7 @@ impl Executors {
         self.sqlite.query_views(views, call, statement).await
     }
 
-    /// Closes half of the connections that nobody uses, where file descriptors run short. Returns
+    /// Closes half of the idle connections, where file descriptors run short. Returns
     /// whether there were any. Blocks.
     #[must_use]
     pub fn close_idle(&self) -> bool {

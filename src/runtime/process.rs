@@ -58,7 +58,7 @@ impl Runtime for ProcessRuntime {
         Ok(self.registered().values().map(worker).collect())
     }
 
-    /// A registration that follows from no state holds nothing that anybody could look at.
+    /// A registration that follows from no state holds nothing to look at.
     async fn quarantine(&self, worker: &str) -> Result<(), RuntimeError> {
         self.registered()
             .retain(|database, _| id(*database) != worker);

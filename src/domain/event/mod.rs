@@ -108,7 +108,7 @@ events! {
         /// Why this one; schema version 1 did not record it.
         reason: Option<String>,
     }
-    /// Someone asked for a database.
+    /// A database was asked for.
     3 DatabaseRequested "database_requested" {
         /// Its permanent id.
         database: DatabaseId,

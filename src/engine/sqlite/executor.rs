@@ -124,7 +124,7 @@ impl SqliteExecutor {
         })
     }
 
-    /// Closes half of the connections that nobody uses. Returns whether there were any. Blocks.
+    /// Closes half of the idle connections. Returns whether there were any. Blocks.
     #[must_use]
     pub fn close_idle(&self) -> bool {
         self.open.close_idle(self.open.connections() / 2)

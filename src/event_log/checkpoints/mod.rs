@@ -1,7 +1,7 @@
 //! Signed checkpoints: the log's head at a moment, signed, to be copied away.
 //!
 //! The chain of hashes shows a change inside the log, and nothing of a tail that was cut or of a
-//! history that was made anew: a shorter chain is whole, too. A checkpoint that somebody keeps
+//! history that was made anew: a shorter chain is whole, too. A checkpoint that is kept
 //! elsewhere shows both. It is not an event, since it would go with the tail that it vouches for.
 mod comparison;
 mod file;

@@ -15,8 +15,8 @@ const RESERVE_BYTES: u64 = 4 << 20;
 /// by then, a create that runs for one, fits in it.
 const ROOM_BESIDE_BYTES: u64 = 4 << 20;
 
-/// How many bytes a disk must have free for commands of all kinds to be taken, by whoever opens this
-/// folder next: the reserve is one of them where it is not kept yet.
+/// How many bytes a disk must have free for commands of all kinds to be taken, by the next process that
+/// opens this folder: the reserve is one of them where it is not kept yet.
 #[must_use]
 pub fn room_for_commands(forge_dir: &Path) -> u64 {
     let reserve = match file_in(forge_dir).exists() {

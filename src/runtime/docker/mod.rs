@@ -155,8 +155,8 @@ impl DockerRuntime {
     /// Checks a running container before the engine has done so for the first time.
     ///
     /// The engine's first check comes one interval after the start, and the interval is long so
-    /// that idle workers cost little (see [`recipe`]). Nobody who creates a database is to wait
-    /// that long: so the first check is ours.
+    /// that idle workers cost little (see [`recipe`]). A create should not wait
+    /// that long, so the first check is ours.
     async fn first_check(&self, id: &str) -> Result<(), RuntimeError> {
         if self.has_answered(id) {
             return Ok(());

@@ -14,7 +14,7 @@ use std::ffi::{c_char, c_int, c_void};
 /// the same word hundreds of times needs more.
 const SNIPPET_WORK: usize = 20_000_000;
 
-/// Puts the functions in place of FTS5's. Before the authorizer, which lets nobody call `fts5`.
+/// Puts the functions in place of FTS5's. Before the authorizer, which refuses calls of `fts5`.
 pub(crate) fn replace_in(connection: &Connection) -> Result<()> {
     let failed = |code| Error::SqliteFailure(ffi::Error::new(code), None);
     let mut api: *mut ffi::fts5_api = std::ptr::null_mut();
@@ -145,7 +145,7 @@ impl<'v> Values<'v> {
     /// Text up to its first NUL; empty for NULL.
     fn text(&self, index: usize) -> &'v [u8] {
         // SAFETY: the text ends in NUL and lives until the value is asked for another form, which
-        // nobody does.
+        // no code here does.
         unsafe {
             let text = ffi::sqlite3_value_text(self.0[index]).cast::<c_char>();
             if text.is_null() {

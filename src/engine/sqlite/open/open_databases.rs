@@ -84,7 +84,7 @@ impl OpenDatabases {
         self.connections.count()
     }
 
-    /// Closes databases that nobody uses, those first that were not used for longest, so that at
+    /// Closes idle databases, those first that were not used for longest, so that at
     /// most `most` connections stay open. Those in use stay, and those behind an open circuit
     /// breaker, which must not be forgotten. Blocks. Returns whether anything was closed.
     pub(crate) fn close_idle(&self, most: usize) -> bool {

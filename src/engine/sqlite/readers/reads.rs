@@ -5,11 +5,11 @@
 //! thread runs where its request is served, under a slice of a millisecond; one that runs out of it
 //! is cut and starts over on a thread, which a read survives.
 //!
-//! That it was short protects nobody: the same text may be long with other parameters, and whoever
-//! writes it chooses both. What protects others is its program, which is bounded in every way but
+//! That it was short does not protect other requests: the same text may be long with other
+//! parameters, and the client chooses both. What protects others is its program, which is bounded in every way but
 //! time (`Bounds`), so that the slice cuts it wherever it is; and a database that was cut has to do
-//! without this class for a while, so that texts made for being cut take little of everybody's
-//! time.
+//! without this class for a while, so that texts made for being cut take little of
+//! the thread's time.
 use super::latency_class::{Fast, LatencyClass};
 use super::shared_read::SharedRead;
 use crate::clock::WorkTime;

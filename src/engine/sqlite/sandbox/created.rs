@@ -20,7 +20,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 const LOOK_BYTES: i64 = 16 << 20;
 
 impl SqliteConnection {
-    /// Refuses what the last statements made, if nobody could use it. Called before they are kept.
+    /// Refuses what the last statements made, if no statement could use it. Called before they are kept.
     ///
     /// # Errors
     /// [`SqlError::NotAllowed`], naming what is in it; [`SqlError::Sql`] for a text in double
@@ -76,7 +76,7 @@ impl SqliteConnection {
     }
 
     /// Whether the fault is in what was made. A trigger shares its table with others, which may
-    /// have been made elsewhere; a view has nobody beside it.
+    /// have been made elsewhere; a view has no others beside it.
     fn is_written_in(&self, created: &Created, words: &str) -> bool {
         let Created::Trigger { name, .. } = created else {
             return true;

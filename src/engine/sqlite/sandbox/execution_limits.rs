@@ -86,7 +86,7 @@ pub(crate) enum Interrupt {
 }
 
 /// One connection's interrupt handle; shared with the callbacks that SQLite calls while a statement
-/// runs, and with whoever watches from outside.
+/// runs, and with the task that waits for it.
 #[derive(Debug, Default)]
 pub struct InterruptHandle {
     limits: Mutex<Option<ExecutionLimits>>,

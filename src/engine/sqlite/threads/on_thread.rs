@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 impl SqliteExecutor {
     /// Runs `work` on a thread. What it runs in SQLite holds the cancellation, which is cancelled
-    /// when nobody waits for it any more.
+    /// when the request is dropped.
     ///
     /// # Errors
     /// When no thread is free before the deadline, or the work outlives it: then its thread is
@@ -86,8 +86,8 @@ pub(crate) fn limits_of(call: &Call, cancellation: Arc<Cancellation>) -> Executi
     }
 }
 
-/// Who waits for the work. When it goes away, the work is cut; should that not help, somebody
-/// still has to see it.
+/// Dropped when the request ends before its work: interrupts the work, and marks the thread stuck if
+/// that does not help.
 struct Waiting {
     cancellation: Arc<Cancellation>,
     slot: Arc<PoolSlot>,

@@ -89,7 +89,7 @@ impl Inside {
             self.open.classifier.forget_all();
         }
         sqlite.set_limits(limits);
-        // The WAL needs no look: it had room when the writer was lent, nobody else has written
+        // The WAL needs no look: it had room when the writer was lent, no other request has written
         // since, and a transaction that writes a page again writes over it there. So it grows by
         // no more than the pages that the size limit allows, most of them before this.
         let committed = sqlite.command("COMMIT;");

@@ -61,7 +61,7 @@ impl LeaseRequest {
         begun
     }
 
-    /// Hands the writer over, which comes back by the channel. Where nobody waits for it any more,
+    /// Hands the writer over, which comes back by the channel. If its request was dropped,
     /// it comes back at once.
     pub(crate) fn grant(self, writer: Writer) -> oneshot::Receiver<Option<Writer>> {
         let (back, comes_back) = oneshot::channel();

@@ -214,7 +214,7 @@ pub(crate) struct CausedEventView {
     #[serde(flatten)]
     event: EventView,
     /// The event that caused it, the one that caused that, and so on, at most 32. The last one's
-    /// `request_id` is the request that began it all, its `actor` whoever sent that.
+    /// `request_id` is the request that began it all, its `actor` the sender of that request.
     causes: Vec<CauseView>,
 }
 

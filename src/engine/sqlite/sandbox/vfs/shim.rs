@@ -250,7 +250,7 @@ unsafe extern "C" fn shm_map(
 /// The lock of those who read without a mark of their own, and the first of those with one.
 const READ_LOCKS: [c_int; 2] = [3, 4];
 
-/// Whoever reads without shared memory holds one lock, which keeps the WAL from being brought into
+/// A connection that reads without shared memory holds one lock, which keeps the WAL from being brought into
 /// the file. Writers do not expect it to read the WAL, so it holds a second one, which keeps the WAL
 /// from being begun anew.
 ///

@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 /// What a read says that was not made because the statement's time is over: an I/O error, which
-/// SQLite undoes like any other, under a number that is nobody else's.
+/// SQLite undoes like any other, under a number that SQLite does not use.
 pub(crate) const READ_INTERRUPTED: c_int = ffi::SQLITE_IOERR | (0xdb << 8);
 
 /// Ours behind what SQLite sees.
