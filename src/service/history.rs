@@ -10,6 +10,7 @@ use crate::data::{QueryAnswer, QueryError, QueryRequest};
 use crate::domain::ids::Sequence;
 use crate::domain::state::State;
 use crate::event_log::ReadError;
+use crate::projections::control_db;
 use std::time::Duration;
 
 /// The longest that a rebuild waits for its turn.
@@ -52,6 +53,9 @@ pub enum AuditError {
     /// The history is not there yet.
     #[error(transparent)]
     Fresh(#[from] FreshnessError),
+    /// The file that holds the history is being built again.
+    #[error(transparent)]
+    Lists(#[from] control_db::QueryError),
     /// The statement fails.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -106,7 +110,8 @@ impl Service {
         caller.require_audit()?;
         check_options(&request.options, self.data.config())?;
         let present = self.listed_at(min_sequence).await?;
-        let answer = self.data.query_history(&self.control_db, request).await?;
+        let asked = self.data.query_history(&self.control_db, request);
+        let answer = self.control_db.whole(asked).await??;
         Ok((answer, present.head.sequence))
     }
 

@@ -136,6 +136,7 @@ impl From<AuditError> for Problem {
             AuditError::Denied(error) => error.into(),
             AuditError::Option(error) => error.into(),
             AuditError::Fresh(error) => error.into(),
+            AuditError::Lists(error) => error.into(),
             AuditError::Query(error) => error.into(),
         }
     }

@@ -272,28 +272,52 @@ impl ControlDb {
         self.ask(move |it| tokens::list(it, &filter, &window)).await
     }
 
-    /// Asks a question once the log's end at the opening has been reached.
+    /// Asks a question of the whole file.
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, QueryError> {
+        self.whole(self.readers.ask(question)).await?
+    }
+
+    /// Does `reading` once the file holds all that the log held when it was opened. What was read
+    /// counts only if the file was not built again meanwhile: events may have been missing.
+    ///
+    /// # Errors
+    /// When the file is being built.
+    pub async fn whole<T>(&self, reading: impl Future<Output = T>) -> Result<T, QueryError> {
+        let caught_up = tokio::time::timeout(CATCH_UP_WAIT, self.whole_generation()).await;
+        let generation = caught_up.map_err(|_| self.being_built())?;
+        let read = reading.await;
+        let is_whole = !self.position.borrow().is_catching_up;
+        if is_whole && self.readers.generation() == generation {
+            return Ok(read);
+        }
+        Err(self.being_built())
+    }
+
+    /// The generation of a file that is not being built; waits until it has been.
+    async fn whole_generation(&self) -> u64 {
         let mut position = self.position.clone();
-        // What is waited for is a lock's guard, which must not be held while the question is asked.
-        let caught_up = async { position.wait_for(|it| !it.is_catching_up).await.is_ok() };
-        match tokio::time::timeout(CATCH_UP_WAIT, caught_up).await {
-            Ok(true) => self.readers.ask(question).await,
-            Ok(false) | Err(_) => {
-                let Position {
-                    sequence, trouble, ..
-                } = self.position();
-                let published = self.wishes.published.load(Ordering::Acquire);
-                let trouble = trouble.map_or(String::new(), |it| format!("; {it}"));
-                Err(QueryError::Unavailable {
-                    reason: format!(
-                        "they are being built again, event {sequence} of {published}{trouble}"
-                    ),
-                })
+        loop {
+            let generation = self.readers.generation();
+            // What is waited for is a lock's guard, which must not be held while the file is read.
+            let caught_up = position.wait_for(|it| !it.is_catching_up).await.is_ok();
+            if caught_up && generation == self.readers.generation() {
+                return generation;
             }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn being_built(&self) -> QueryError {
+        let Position {
+            sequence, trouble, ..
+        } = self.position();
+        let published = self.wishes.published.load(Ordering::Acquire);
+        let trouble = trouble.map_or(String::new(), |it| format!("; {it}"));
+        QueryError::Unavailable {
+            reason: format!("they are being built again, event {sequence} of {published}{trouble}"),
         }
     }
 }

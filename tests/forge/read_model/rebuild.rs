@@ -250,6 +250,23 @@ async fn deleted_while_in_use_it_is_built_again() {
 }
 
 #[tokio::test]
+async fn what_was_read_while_it_was_built_again_does_not_count() {
+    let history = History::eventful();
+    let folder = Folder::new();
+    let (control_db, _) = follow(&folder, &history.log).await;
+    let is_built_again = async {
+        fs::remove_file(folder.file()).unwrap();
+        read_all(&control_db, &history.log).await
+    };
+    let read = control_db.whole(is_built_again).await;
+    assert!(
+        matches!(&read, Err(QueryError::Unavailable { reason }) if reason.contains("built again")),
+        "{read:?}"
+    );
+    assert_eq!(control_db.whole(async { 1 }).await, Ok(1));
+}
+
+#[tokio::test]
 async fn damage_that_following_finds_is_built_again_and_readers_see_the_new_file() {
     let mut history = History::eventful();
     let folder = Folder::new();
