@@ -134,13 +134,16 @@ fn a_statement_that_nothing_stops_shows_among_the_numbers_until_it_ends() {
     assert_eq!(scene.metric(STUCK), 0.0);
     let near = "a ".repeat(200);
     let sql = format!("SELECT count(*) FROM f WHERE f MATCH 'NEAR({near},10)'");
-    let body = json!({"sql": sql, "timeout_ms": 100});
-    let answer = scene.ask("stuck", &scene.root, &on, &body);
-    assert_eq!(answer.code(), "statement_timeout", "{answer:?}");
-
     let started = Stopwatch::start();
+    let mut timeout_ms = 100;
     while scene.metric(STUCK) < 1.0 {
         assert!(started.elapsed() < PATIENCE, "it works on, and is seen");
+        // Where processors are busy, its time may be over before it has begun.
+        let body = json!({"sql": sql, "timeout_ms": timeout_ms});
+        let answer = scene.ask("stuck", &scene.root, &on, &body);
+        let codes = ["statement_timeout", "overloaded"];
+        assert!(codes.contains(&answer.code().as_str()), "{answer:?}");
+        timeout_ms *= 2;
     }
     let answer = query(&scene.root, &on.name, "SELECT 1");
     assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
