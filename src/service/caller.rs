@@ -42,8 +42,6 @@ pub enum AuthenticationError {
 /// The authenticated sender of a request.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The actor of its commands.
-    pub actor: Actor,
     /// `None` for root, which may do everything.
     token: Option<Arc<Token>>,
     /// The id of the request.
@@ -71,6 +69,15 @@ impl Caller {
             return Ok(());
         }
         self.require(Scope::Read)
+    }
+
+    /// The actor of its commands.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match &self.token {
+            Some(token) => Actor(format!("token/{}", token.name)),
+            None => Actor::named("root"),
+        }
     }
 
     /// The caller's token; none for root.
@@ -191,25 +198,25 @@ impl Service {
         let hash: [u8; 32] = Sha256::digest(secret).into();
         if self.root_token.has_hash(&hash) {
             return Ok(Caller {
-                actor: Actor::named("root"),
                 token: None,
                 request,
             });
         }
         // Looked up by its hash, whose bytes a guesser cannot choose; compared again in constant
         // time.
-        let hex = hex::encode(hash);
+        let mut hex = [0; 64];
+        hex::encode_to_slice(hash, &mut hex).expect("32 bytes are 64 digits");
+        let hex = str::from_utf8(&hex).expect("digits are ASCII");
         let present = self.control.present();
         let token = present
             .state
-            .token_by_hash(&hex)
+            .token_by_hash(hex)
             .filter(|it| it.hash.as_bytes().ct_eq(hex.as_bytes()).into())
             .ok_or(AuthenticationError::Unknown)?;
-        if token.has_expired(self.control.clock().now()) {
+        if token.expires_at.is_some() && token.has_expired(self.control.clock().now()) {
             return Err(AuthenticationError::Expired);
         }
         Ok(Caller {
-            actor: Actor(format!("token/{}", token.name)),
             token: Some(token.clone()),
             request,
         })

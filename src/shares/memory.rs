@@ -30,16 +30,18 @@ impl Held {
         }
     }
 
+    /// As many bytes need no more room.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.bytes.max(UNCOUNTED - 1)
+    }
+
     /// Has room for `bytes` in all from now on, if it has no more already. Bytes that belong to no
     /// request are not counted.
     ///
     /// # Errors
     /// When there is no room for them; it has what it had.
-    #[inline]
     pub fn grow(&mut self, bytes: usize) -> Result<(), Refused> {
-        if bytes <= self.bytes || bytes < UNCOUNTED {
-            return Ok(()); // as after most values of an answer
-        }
         self.grow_leaving(0, bytes)
     }
 
@@ -48,7 +50,7 @@ impl Held {
     /// # Errors
     /// As [`Self::grow`].
     pub fn grow_leaving(&mut self, left: usize, bytes: usize) -> Result<(), Refused> {
-        if bytes <= self.bytes || bytes < UNCOUNTED {
+        if bytes <= self.room() {
             return Ok(());
         }
         if self.pass.is_none() {

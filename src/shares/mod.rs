@@ -16,6 +16,7 @@ pub use account::{Account, Accounts, Holder, Kind};
 pub use fair_limiter::{FairLimiter, Permit, QueueFull};
 pub use memory::{Held, LOOK};
 pub use pass::{
-    Cut, Pass, Place, has_ended, holder, on_thread, running, scoped, waiting, with_pass_of_here,
+    Cut, Pass, Place, at_once, has_ended, holder, on_thread, running, scoped, unless, waiting,
+    with_pass_of_here,
 };
 pub use room::{ALONE, Refused, RoomSizes, Rooms};

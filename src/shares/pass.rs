@@ -1,12 +1,12 @@
 //! The resources that a request holds.
 use super::account::{Account, Holder, Kind};
 use super::room::{Refused, Rooms};
+use futures_util::task::AtomicWaker;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
-use tokio::sync::Notify;
 
 tokio::task_local! {
     static PASS: Pass;
@@ -23,7 +23,8 @@ struct Inside {
     /// The place that it holds: a [`Kind`], or [`NONE`].
     place: AtomicU8,
     cut: OnceLock<Cut>,
-    was_cut: Notify,
+    /// The task that waits to be told.
+    waits: AtomicWaker,
 }
 
 /// Why a request is aborted.
@@ -46,7 +47,7 @@ impl Pass {
             account,
             place: AtomicU8::new(NONE),
             cut: OnceLock::new(),
-            was_cut: Notify::new(),
+            waits: AtomicWaker::new(),
         }))
     }
 
@@ -92,15 +93,16 @@ impl Pass {
         self.0.place.load(Ordering::Relaxed) == Kind::Waiting as u8
     }
 
-    /// Waits until the request is aborted, and says why.
+    /// Waits until the request is aborted, and says why. For one task alone.
     pub async fn cut(&self) -> Cut {
-        loop {
-            let told = self.0.was_cut.notified();
-            if let Some(cut) = self.0.cut.get() {
-                return *cut;
+        poll_fn(|context| {
+            self.0.waits.register(context.waker());
+            match self.0.cut.get() {
+                Some(cut) => Poll::Ready(*cut),
+                None => Poll::Pending,
             }
-            told.await;
-        }
+        })
+        .await
     }
 
     /// Exchanges its place for one of another kind.
@@ -127,7 +129,7 @@ impl Pass {
     /// Aborts the request. Its work is dropped while it waits here.
     async fn give_up<T>(&self, cut: Cut) -> T {
         let _ = self.0.cut.set(cut);
-        self.0.was_cut.notify_one();
+        self.0.waits.wake();
         std::future::pending().await
     }
 }
@@ -223,8 +225,7 @@ pub async fn running<T>(work: impl Future<Output = T>) -> T {
 /// at once does not count as waiting.
 pub async fn waiting<T>(work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
-    let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-    if let Poll::Ready(done) = first {
+    if let Some(done) = at_once(work.as_mut()).await {
         return done;
     }
     let Some(pass) = Pass::here() else {
@@ -233,9 +234,36 @@ pub async fn waiting<T>(work: impl Future<Output = T>) -> T {
     if let Err(refused) = pass.go_to(Kind::Waiting) {
         return pass.give_up(Cut::NoRoom(refused)).await;
     }
-    tokio::select! {
-        biased;
-        done = work => done,
-        () = pass.0.account.ended().cancelled() => pass.give_up(Cut::TokenEnded).await,
+    match unless(work, pass.0.account.ended().cancelled()).await {
+        Some(done) => done,
+        None => pass.give_up(Cut::TokenEnded).await,
     }
+}
+
+/// What the work gives without waiting.
+pub async fn at_once<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// What the work gives that was not ready [`at_once`]; `None` if it is cut before. The work, which
+/// may lie deep in others of its kind, is not polled again before it has moved.
+pub async fn unless<T>(
+    mut work: Pin<&mut impl Future<Output = T>>,
+    cut: impl Future<Output = ()>,
+) -> Option<T> {
+    let mut cut = pin!(cut);
+    let mut was_polled = true;
+    poll_fn(|context| {
+        if !std::mem::take(&mut was_polled)
+            && let Poll::Ready(done) = work.as_mut().poll(context)
+        {
+            return Poll::Ready(Some(done));
+        }
+        cut.as_mut().poll(context).map(|()| None)
+    })
+    .await
 }

@@ -8,11 +8,12 @@
 use crate::clock::Stopwatch;
 use crate::config::TrustedProxies;
 use crate::shares::{ALONE, Holder, Place};
+use futures_util::task::AtomicWaker;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use std::task::Context;
 
 /// Connections past the bound on which probes are answered.
 const FOR_PROBES: usize = 64;
@@ -52,8 +53,7 @@ pub(crate) struct Connection {
     in_a_row: AtomicU32,
     /// See [`Standing`].
     standing: AtomicU64,
-    /// Told when it has to make room.
-    pub(crate) closing: Notify,
+    end: Ending,
     all: Arc<Connections>,
 }
 
@@ -72,6 +72,38 @@ struct Inside {
 struct Found {
     holder: Option<Holder>,
     idle: Vec<(u64, Arc<Connection>)>,
+}
+
+/// How a connection is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum End {
+    /// After the request that it is answering.
+    AfterRequest = 1,
+    /// At once: another needs its place.
+    Now = 2,
+}
+
+/// Tells a connection how it is to end. Asking takes a few nanoseconds, and is done whenever the
+/// connection waits.
+#[derive(Debug, Default)]
+struct Ending {
+    end: AtomicU8,
+    waker: AtomicWaker,
+}
+
+impl Ending {
+    fn tell(&self, end: End) {
+        self.end.fetch_max(end as u8, Ordering::AcqRel);
+        self.waker.wake();
+    }
+
+    fn told(&self) -> Option<End> {
+        let told = self.end.load(Ordering::Acquire);
+        [End::AfterRequest, End::Now]
+            .into_iter()
+            .find(|end| *end as u8 == told)
+    }
 }
 
 /// How a connection stands. In one number: the sort in the upper bits, since when it is idle in
@@ -140,7 +172,7 @@ impl Connections {
             is_known: AtomicBool::new(false),
             in_a_row: AtomicU32::new(0),
             standing: AtomicU64::new(self.idle_from_now(Standing::New)),
-            closing: Notify::new(),
+            end: Ending::default(),
             all: Arc::clone(self),
         });
         inside.open.insert(connection.id, Arc::clone(&connection));
@@ -156,6 +188,13 @@ impl Connections {
         (0..CLOSED_AT_ONCE)
             .take_while(|_| inside.close_one(None).is_some())
             .count()
+    }
+
+    /// Ends all of them, each after the request that it is answering.
+    pub(crate) fn end_all(&self) {
+        for connection in self.lock().open.values() {
+            connection.end.tell(End::AfterRequest);
+        }
     }
 
     /// How many are open.
@@ -186,7 +225,7 @@ impl Inside {
                 // One that has moved since is not idle any more, or not so long.
                 if connection.standing.load(Ordering::Relaxed) == standing {
                     connection.standing.store(CLOSING, Ordering::Relaxed);
-                    connection.closing.notify_one();
+                    connection.end.tell(End::Now);
                     return Some(connection);
                 }
             }
@@ -216,6 +255,12 @@ impl Inside {
 }
 
 impl Connection {
+    /// How it is to end, if it is; otherwise the task is woken when that is so.
+    pub(crate) fn end(&self, task: &Context<'_>) -> Option<End> {
+        self.end.waker.register(task.waker());
+        self.end.told()
+    }
+
     /// Where it comes from.
     pub(crate) fn address(&self) -> IpAddr {
         self.address
@@ -330,17 +375,12 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    async fn is_closed(connection: &Connection) -> bool {
-        let closing = connection.closing.notified();
-        tokio::select! {
-            biased;
-            () = closing => true,
-            () = async {} => false,
-        }
+    fn is_closed(connection: &Connection) -> bool {
+        connection.end.told() == Some(End::Now)
     }
 
-    #[tokio::test]
-    async fn those_without_a_request_make_room_first_and_those_with_a_token_last() {
+    #[test]
+    fn those_without_a_request_make_room_first_and_those_with_a_token_last() {
         let all = Connections::new(4, TrustedProxies::default());
         let open: Vec<_> = (1..=4).map(|it| all.admit(address(it)).unwrap()).collect();
         open[0].rests(Standing::Known);
@@ -351,28 +391,28 @@ mod tests {
             assert!(!comes.is_for_probes);
             let _ = comes.begins();
             std::mem::forget(comes);
-            assert!(is_closed(&open[closed]).await, "{closed} makes room");
+            assert!(is_closed(&open[closed]), "{closed} makes room");
         }
         let comes = all.admit(address(8)).unwrap();
         assert!(comes.is_for_probes, "nobody is idle");
-        assert!(!is_closed(&open[2]).await);
+        assert!(!is_closed(&open[2]));
     }
 
-    #[tokio::test]
-    async fn an_address_that_has_its_share_closes_its_own() {
+    #[test]
+    fn an_address_that_has_its_share_closes_its_own() {
         let all = Connections::new(8, TrustedProxies::default());
         let other = all.admit(address(2)).unwrap();
         let own: Vec<_> = (0..7).map(|_| all.admit(address(1)).unwrap()).collect();
-        assert!(is_closed(&own[0]).await);
-        assert!(!is_closed(&other).await);
+        assert!(is_closed(&own[0]));
+        assert!(!is_closed(&other));
     }
 
-    #[tokio::test]
-    async fn a_trusted_proxy_has_no_share_of_its_own() {
+    #[test]
+    fn a_trusted_proxy_has_no_share_of_its_own() {
         let all = Connections::new(8, "192.0.2.1".parse().unwrap());
         let open: Vec<_> = (0..8).map(|_| all.admit(address(1)).unwrap()).collect();
         for connection in &open {
-            assert!(!is_closed(connection).await);
+            assert!(!is_closed(connection));
         }
         assert_eq!(all.count(), 8);
         drop(open);

@@ -1,5 +1,5 @@
 //! Accepts connections and shuts them down gracefully.
-use super::connections::{Connection, Connections};
+use super::connections::{Connection, Connections, End};
 use super::serving_threads::ServingThreads;
 use super::slow_reader::Impatient;
 use crate::http::{Dispatcher, Gateway};
@@ -11,10 +11,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::io::Errno;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -71,15 +73,13 @@ async fn serve_on(
         let dispatcher = dispatcher.clone();
         let gateway = gateway.clone();
         threads.spawn(&mut connections, async move {
-            tokio::select! {
-                () = answer(stream, &connection, dispatcher, gateway) => {}
-                () = connection.closing.notified() => {}
-            }
+            answer(stream, &connection, dispatcher, gateway).await;
         });
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
     gateway.service.stopping.cancel();
+    open.end_all();
     // Open transactions cannot receive another statement; writes would wait for them.
     gateway.service.data.end_transactions();
     let all_ended = async { while connections.join_next().await.is_some() {} };
@@ -145,13 +145,23 @@ async fn answer(
         .max_buf_size(HEAD_LIMIT)
         .serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = gateway.service.stopping.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut is_ending = false;
+    let ended = poll_fn(|task| {
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(task) {
+                return Poll::Ready(ended);
+            }
+            match open.end(task) {
+                Some(End::Now) => return Poll::Ready(Ok(())),
+                Some(End::AfterRequest) if !is_ending => {
+                    is_ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                Some(End::AfterRequest) | None => return Poll::Pending,
+            }
         }
-    };
+    })
+    .await;
     if let Err(error) = ended {
         tracing::debug!(%error, "connection closed with an error");
     }

@@ -185,7 +185,7 @@ impl Service {
             if_match: request.if_match,
             causation: request.causation,
             token: caller.token_id(),
-            ..Submission::new(command, caller.actor.clone(), caller.request)
+            ..Submission::new(command, caller.actor(), caller.request)
         };
         Ok(self.control.submit(submission).await?)
     }
@@ -302,7 +302,7 @@ impl Service {
         };
         let control = self.control.clone();
         let caller = &request.caller;
-        let (actor, token) = (caller.actor.clone(), caller.token_id());
+        let (actor, token) = (caller.actor(), caller.token_id());
         let look = move || control.find_earlier(&actor, token, &wanted);
         let looked = tokio::task::spawn_blocking(look).await;
         Ok(looked.map_err(CommandError::internal)??)

@@ -2,11 +2,10 @@
 use crate::data::{QueryError, RowStream};
 use crate::domain::ids::DatabaseId;
 use crate::service::Service;
+use crate::shares::{at_once, unless};
 use bytes::Bytes;
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -18,25 +17,25 @@ impl Service {
     pub(super) async fn until_over(self: Arc<Self>, id: DatabaseId) {
         let mut changes = self.control.changes();
         loop {
-            let present = changes.borrow_and_update().clone();
-            let now = self.control.clock().now();
-            let expires_at = match present.state.database(id) {
-                Some(it) if it.has_expired(now) => return,
-                Some(it) => it.expires_at,
-                // It has no time any more that could be over.
-                None => None,
+            let expires_at = {
+                let present = changes.borrow_and_update();
+                // One that is gone has no time any more that could be over.
+                (present.state.database(id)).and_then(|it| it.expires_at)
             };
-            let look = async {
-                match expires_at {
-                    Some(at) => tokio::time::sleep(at.since(now).min(LOOK)).await,
-                    None => std::future::pending().await,
+            let changed = match expires_at {
+                None => changes.changed().await,
+                Some(at) => {
+                    let now = self.control.clock().now();
+                    if at <= now {
+                        return;
+                    }
+                    let look = at.since(now).min(LOOK);
+                    let looked = tokio::time::timeout(look, changes.changed()).await;
+                    looked.unwrap_or(Ok(()))
                 }
             };
-            tokio::select! {
-                () = look => {}
-                changed = changes.changed() => if changed.is_err() {
-                    return std::future::pending().await;
-                }
+            if changed.is_err() {
+                return std::future::pending().await;
             }
         }
     }
@@ -52,15 +51,11 @@ impl Service {
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let mut work = pin!(work);
-        let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-        if let Poll::Ready(done) = first {
+        if let Some(done) = at_once(work.as_mut()).await {
             return done;
         }
-        tokio::select! {
-            biased;
-            done = work => done,
-            () = Arc::clone(self).until_over(id) => Err(QueryError::Expired.into()),
-        }
+        let done = unless(work, Arc::clone(self).until_over(id)).await;
+        done.unwrap_or_else(|| Err(QueryError::Expired.into()))
     }
 
     /// Rows that are sent for as long as the database's time is not over.

@@ -13,10 +13,7 @@ impl SqliteConnection {
     /// there by SQLite's own functions, also in columns that are generated: nothing interrupts
     /// these, so all of them together get what they do in about a tenth of a second.
     pub(crate) fn most_bytes_for_originals(&self, sql: &str) -> Option<i32> {
-        let table = {
-            let seen = self.recorder.lock();
-            seen.altered.clone().filter(|_| seen.adds_constraint)?
-        };
+        let table = self.recorder.lock().altered.clone()?;
         let made = self.as_internal(|house| {
             let question = "SELECT sql FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE";
             house.query_row(question, [table], |row| row.get::<_, String>(0))

@@ -15,7 +15,7 @@ pub(crate) enum LatencyClass {
     /// A read that was short, whose program was not analysed yet.
     Short,
     /// A read that was short and whose program is bounded.
-    Fast(Fast),
+    Fast(Bounds),
     /// A read that was short and whose program is not bounded.
     Unbounded,
     /// A read that was not short or did not end within its bounds, or a write that ran out of its
@@ -28,14 +28,6 @@ pub(crate) enum LatencyClass {
 /// Longer texts are not remembered: to look them up takes time where others wait, and keeping them
 /// takes memory.
 const LONGEST_TEXT: usize = 16 << 10;
-
-/// What is known of a read in the fast class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fast {
-    pub(crate) bounds: Bounds,
-    /// Long enough to be interrupted often where processors are busy.
-    pub(crate) is_long: bool,
-}
 
 #[derive(Debug)]
 pub(crate) struct StatementClassifier {

@@ -10,7 +10,7 @@
 //! time (`Bounds`), so that the slice cuts it wherever it is; and a database that was cut has to do
 //! without this class for a while, so that texts made for being cut take little of
 //! the thread's time.
-use super::latency_class::{Fast, LatencyClass};
+use super::latency_class::LatencyClass;
 use super::shared_read::SharedRead;
 use crate::clock::WorkTime;
 use crate::engine::access_lock::SharedGuard;
@@ -20,7 +20,7 @@ use crate::engine::sql::{QueryAnswer, QueryError};
 use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
 use crate::engine::sqlite::threads::on_thread::limits_of;
-use crate::engine::sqlite::{Answer, ExecutionLimits, Slice, SqlError, SqliteConnection};
+use crate::engine::sqlite::{Answer, Bounds, ExecutionLimits, Slice, SqlError, SqliteConnection};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +29,6 @@ const MOST_PARAMETERS: usize = 500;
 
 /// A database whose statement was cut has the next ones on threads for so many slices.
 const SLICES_WITHOUT: u32 = 50;
-
-/// A statement that worked for so much of a slice is long.
-const LONG: u32 = 10;
 
 impl SqliteExecutor {
     /// Runs a statement on a reader. [`QueryError::ReadOnly`] when it is no read.
@@ -42,8 +39,8 @@ impl SqliteExecutor {
         call: &Call,
         statement: &Statement,
     ) -> Result<QueryAnswer, QueryError> {
-        if let Some(LatencyClass::Fast(fast)) = open.classifier.of(&statement.sql)
-            && let Some(done) = self.read_here(fast, guard, open, call, statement)
+        if let Some(LatencyClass::Fast(bounds)) = open.classifier.of(&statement.sql)
+            && let Some(done) = self.read_here(bounds, guard, open, call, statement)
         {
             return done;
         }
@@ -53,7 +50,7 @@ impl SqliteExecutor {
     /// Runs a short read on this thread. `None` when it has to run elsewhere.
     fn read_here(
         &self,
-        fast: Fast,
+        bounds: Bounds,
         guard: &SharedGuard,
         open: &Arc<OpenDatabase>,
         call: &Call,
@@ -71,16 +68,14 @@ impl SqliteExecutor {
         sqlite.set_limits(ExecutionLimits {
             deadline: call.deadline,
             cancellation: None,
-            slice: Some(if fast.bounds.sorts() {
+            slice: Some(if bounds.sorts() {
                 Slice::of(most / 4)
-            } else if fast.is_long {
-                Slice::of_work(most)
             } else {
-                Slice::of(most)
+                Slice::of_work(most)
             }),
             may_wait: false,
         });
-        let result = sqlite.run_within(fast.bounds, statement, &call.form);
+        let result = sqlite.run_within(bounds, statement, &call.form);
         sqlite.clear_limits();
         match result {
             Ok(answer) => {
@@ -172,7 +167,7 @@ impl ReadOnThread {
                 _ if !is_short => LatencyClass::Slow,
                 // A text that comes once is not worth a look.
                 None | Some(LatencyClass::Slow | LatencyClass::Proven) => LatencyClass::Short,
-                Some(LatencyClass::Short) => self.class_of_program(&reader, worked),
+                Some(LatencyClass::Short) => self.class_of_program(&reader),
                 Some(known @ (LatencyClass::Fast(_) | LatencyClass::Unbounded)) => known,
             };
             classifier.learn(epoch, sql, Some(class));
@@ -183,16 +178,13 @@ impl ReadOnThread {
         result
     }
 
-    /// Where a read that worked so long belongs by its program. A thread that has not prepared it
+    /// Where a read that was short belongs by its program. A thread that has not prepared it
     /// yet has to, which takes as long as it takes to have it explained.
-    fn class_of_program(&self, reader: &SqliteConnection, worked: Duration) -> LatencyClass {
+    fn class_of_program(&self, reader: &SqliteConnection) -> LatencyClass {
         let work = WorkTime::start();
         let bounds = reader.bounds_of(&self.statement.sql);
         match bounds {
-            Some(bounds) if work.elapsed() <= self.inline_slice => LatencyClass::Fast(Fast {
-                bounds,
-                is_long: worked > self.inline_slice / LONG,
-            }),
+            Some(bounds) if work.elapsed() <= self.inline_slice => LatencyClass::Fast(bounds),
             _ => LatencyClass::Unbounded,
         }
     }

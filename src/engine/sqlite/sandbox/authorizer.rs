@@ -4,6 +4,7 @@ use super::role::{Refused, Role, Step};
 use super::{allow_list, audit_role, pragmas};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What the authorizer saw since it was last asked.
@@ -49,7 +50,24 @@ const TABLES_REMEMBERED: usize = 16;
 
 /// One connection's record of what was seen.
 #[derive(Debug, Default)]
-pub(crate) struct Recorder(Mutex<Seen>);
+pub(crate) struct Recorder {
+    seen: Mutex<Seen>,
+    /// Whether anything was, which a statement from the cache does not bring about: it is asked
+    /// more often than it is so.
+    is_used: AtomicBool,
+}
+
+/// What a statement that was prepared asks for.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) changes_schema: bool,
+    pub(crate) asks_pragma: bool,
+    pub(crate) asks_changes: bool,
+    pub(crate) checks_file: bool,
+    pub(crate) adds_constraint: bool,
+    /// See [`Seen::instead`].
+    pub(crate) instead: Option<&'static str>,
+}
 
 /// Bytes of the stack in which a statement may be nested. SQLite has no bound on parts of UNION in
 /// views in parts of UNION, and takes some hundred bytes for each.
@@ -57,12 +75,34 @@ const NESTED_BYTES: usize = 3 << 20;
 
 impl Recorder {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.is_used.store(true, Ordering::Relaxed);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What was seen; from now on nothing has been.
     pub(crate) fn take(&self) -> Seen {
-        std::mem::take(&mut *self.lock())
+        if !self.is_used.load(Ordering::Relaxed) {
+            return Seen::default();
+        }
+        let seen = std::mem::take(&mut *self.lock());
+        self.is_used.store(false, Ordering::Relaxed);
+        seen
+    }
+
+    /// What the statement that was prepared asks for.
+    pub(crate) fn found(&self) -> Found {
+        if !self.is_used.load(Ordering::Relaxed) {
+            return Found::default();
+        }
+        let seen = self.lock();
+        Found {
+            changes_schema: seen.changes_schema,
+            asks_pragma: seen.asks_pragma,
+            asks_changes: seen.asks_changes,
+            checks_file: seen.checks_file,
+            adds_constraint: seen.adds_constraint,
+            instead: seen.instead,
+        }
     }
 
     /// SQLite's question, answered.

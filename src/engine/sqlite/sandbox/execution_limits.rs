@@ -28,7 +28,8 @@ pub struct Slice {
 /// How long a thread has been busy with its statement.
 #[derive(Debug, Clone, Copy)]
 struct Busy {
-    worked: WorkTime,
+    /// Since half of its time was over: asking is a system call, which short statements are spared.
+    worked: Option<WorkTime>,
     /// It waited so long for files.
     waited: Duration,
     /// So long it has to be busy before its statement is cut.
@@ -46,14 +47,13 @@ impl Slice {
     }
 
     /// The same, but not over while the thread was busy for less than half of it: others have its
-    /// processor then. For statements that are long enough to be interrupted often: asking how long
-    /// a thread has worked is a system call.
+    /// processor then.
     #[must_use]
     pub fn of_work(time: Duration) -> Self {
         Self {
             until: Deadline::after(time),
             busy: Some(Busy {
-                worked: WorkTime::start(),
+                worked: None,
                 waited: Duration::ZERO,
                 least: time / 2,
             }),
@@ -63,15 +63,17 @@ impl Slice {
     /// Whether it is over. Where it is not although its time has passed, it is looked at again a
     /// while later.
     fn is_over(&mut self, now: Deadline) -> bool {
+        let Some(busy) = &mut self.busy else {
+            return now >= self.until;
+        };
+        if now.extended(busy.least) < self.until {
+            return false;
+        }
+        let worked = *busy.worked.get_or_insert_with(WorkTime::start);
         if now < self.until {
             return false;
         }
-        let Some(busy) = self.busy else {
-            return true;
-        };
-        let left = busy
-            .least
-            .saturating_sub(busy.worked.elapsed() + busy.waited);
+        let left = busy.least.saturating_sub(worked.elapsed() + busy.waited);
         self.until = now.extended(left);
         left.is_zero()
     }

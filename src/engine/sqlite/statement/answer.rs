@@ -2,7 +2,7 @@
 use super::pieces::Outlet;
 use super::values;
 use super::values::BlobForm;
-use crate::clock::{Milliseconds, Stopwatch};
+use crate::clock::Milliseconds;
 use crate::engine::sql::{Form, Format, Shape};
 use crate::engine::sqlite::error::SqlError;
 use crate::shares::Held;
@@ -10,6 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement};
 use std::collections::HashMap;
 use std::io::Write as _;
+use std::time::Duration;
 
 /// Writes one answer.
 pub(crate) struct AnswerWriter<'f, O> {
@@ -83,7 +84,7 @@ struct Marks {
 pub(crate) struct Totals {
     pub(crate) rows_affected: u64,
     pub(crate) last_insert_rowid: Option<i64>,
-    pub(crate) stopwatch: Stopwatch,
+    pub(crate) elapsed: Duration,
 }
 
 /// A finished body, or what was not sent of it, with its numbers.
@@ -218,17 +219,19 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             Shape::Original => BlobForm::Plain,
             Shape::Rows | Shape::Objects => BlobForm::Marked,
         };
+        let has_names = !self.names.is_empty();
         let mut is_first = true;
         for column in 0..self.columns {
-            let name = match self.names.get(column) {
-                Some(None) => continue,
-                Some(Some(name)) => name.as_slice(),
-                None => b"",
-            };
+            let name = has_names.then(|| &self.names[column]);
+            if matches!(name, Some(None)) {
+                continue;
+            }
             if !std::mem::take(&mut is_first) {
                 self.out.push(b',');
             }
-            self.out.extend_from_slice(name);
+            if let Some(Some(name)) = name {
+                self.out.extend_from_slice(name);
+            }
             // Borrowed: a copy of what was just written in parts waits for the parts.
             let value = row.get_ref(column);
             let value = (value.as_ref()).map_err(|error| SqlError::from_sqlite(error, None))?;
@@ -285,7 +288,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             None => out.extend_from_slice(b"null"),
         }
         let truncated = if self.truncated { "true" } else { "false" };
-        let elapsed_ms = Milliseconds(totals.stopwatch.elapsed());
+        let elapsed_ms = Milliseconds(totals.elapsed);
         write!(
             out,
             r#","truncated":{truncated},"elapsed_ms":{elapsed_ms}}}"#

@@ -14,7 +14,6 @@ use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
 use crate::engine::sqlite::sandbox::created::quoted;
 use crate::engine::sqlite::sandbox::role::{Role, Step};
-use crate::shares::Held;
 use rusqlite::hooks::TransactionOperation;
 
 /// Most savepoints that may be open in one transaction.
@@ -141,13 +140,7 @@ impl SqliteConnection {
             let mut prepared = prepare(&self.inner, &statement.sql)
                 .map_err(|error| SqlError::from_sqlite(&error, self.interrupts.interrupt()))?;
             let bound = super::binding::bind(&statement.params, &mut prepared);
-            let mut writer = AnswerWriter::new(
-                form,
-                Whole {
-                    max_bytes: form.max_bytes,
-                    held: Held::default(),
-                },
-            );
+            let mut writer = AnswerWriter::new(form, Whole::new(form.max_bytes));
             let head = writer.head(&prepared);
             // Outside of a transaction no client may find it prepared.
             prepared.discard();
@@ -155,7 +148,7 @@ impl SqliteConnection {
             Ok(writer.finish(&Totals {
                 rows_affected: 0,
                 last_insert_rowid: None,
-                stopwatch,
+                elapsed: stopwatch.elapsed(),
             }))
         };
         let written = read();

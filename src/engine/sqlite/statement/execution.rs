@@ -62,9 +62,7 @@ impl SqliteConnection {
     /// Whatever the statement deserves; the connection may be spoiled by it.
     pub fn run(&mut self, statement: &Statement, form: &Form) -> Result<Answer, SqlError> {
         self.confine(None)?;
-        let max_bytes = form.max_bytes;
-        let held = Held::default();
-        self.run_into(statement, form, Whole { max_bytes, held })
+        self.run_into(statement, form, Whole::new(form.max_bytes))
     }
 
     /// The same, on a thread that must not be kept: within the bounds of its program.
@@ -78,9 +76,7 @@ impl SqliteConnection {
         form: &Form,
     ) -> Result<Answer, SqlError> {
         self.confine(Some(bounds))?;
-        let max_bytes = form.max_bytes;
-        let held = Held::default();
-        self.run_into(statement, form, Whole { max_bytes, held })
+        self.run_into(statement, form, Whole::new(form.max_bytes))
     }
 
     /// The same, but gives the body to `send` in pieces, all but the rest. `send` may wait, and
@@ -335,28 +331,30 @@ fn run(
         prepared => prepared,
     }
     .map_err(cut)?;
-    let asks_pragma = connection.recorder.lock().asks_pragma;
-    if asks_pragma && connection.role == Role::Reader && connection.looks_at_schema() {
+    let mut found = connection.recorder.found();
+    if found.asks_pragma && connection.role == Role::Reader && connection.looks_at_schema() {
         // Some PRAGMAs are answered while they are prepared, from the schema as it was last seen.
         prepared.discard();
         prepared = prepare(sqlite, &statement.sql).map_err(cut)?;
+        found = connection.recorder.found();
     }
     // Of EXPLAIN, what it would do is told: nothing.
-    let instead = connection.recorder.lock().instead.take();
-    if let Some(sql) = instead.filter(|_| prepared.is_explain() == 0) {
+    if let Some(sql) = found.instead.filter(|_| prepared.is_explain() == 0) {
         prepared.discard();
         prepared = prepare(sqlite, sql).map_err(cut)?;
+        found = connection.recorder.found();
     }
-    let asks_changes = connection.recorder.lock().asks_changes;
-    if asks_changes && connection.role == Role::Writer && !prepared.readonly() {
+    if found.asks_changes && connection.role == Role::Writer && !prepared.readonly() {
         let forgotten = connection.as_internal(|house| connection.session.forget_changes(house));
         forgotten.map_err(cut)?;
     }
-    if connection.recorder.lock().checks_file {
+    if found.checks_file {
         connection.refresh_fts5_tables();
     }
     binding::bind(&statement.params, &mut prepared)?;
-    let most_bytes = connection.most_bytes_for_originals(&statement.sql);
+    let most_bytes = (found.adds_constraint)
+        .then(|| connection.most_bytes_for_originals(&statement.sql))
+        .flatten();
     let _short = (most_bytes.map(|bytes| connection.short_values(bytes)))
         .transpose()
         .map_err(cut)?;
@@ -377,16 +375,16 @@ fn run(
     if !has_head {
         writer.head(&prepared)?;
     }
-    let is_about_schema = connection.recorder.lock().changes_schema;
-    let changes_schema = is_about_schema && prepared.is_explain() == 0;
+    let changes_schema = found.changes_schema && prepared.is_explain() == 0;
     // To SQLite, EXPLAIN of a statement that changes rows is one that changed none.
-    let counts_rows = !prepared.readonly() && !is_about_schema && !asks_pragma;
-    if is_about_schema || asks_pragma || asks_changes {
+    let counts_rows = !prepared.readonly() && !found.changes_schema && !found.asks_pragma;
+    if found.changes_schema || found.asks_pragma || found.asks_changes {
         // Its next run has to be seen by the authorizer again, which tells others of it.
         prepared.discard();
     }
 
     let inserted = (connection.session).statement_ends(sqlite, counts_rows);
+    let elapsed = stopwatch.elapsed();
     let totals = Totals {
         // `changes` keeps its number over statements that change nothing.
         rows_affected: if sqlite.total_changes() == changes_before {
@@ -395,7 +393,7 @@ fn run(
             sqlite.changes()
         },
         last_insert_rowid: inserted,
-        stopwatch,
+        elapsed,
     };
     let written = writer.finish(&totals);
     Ok(Answer {
@@ -404,7 +402,7 @@ fn run(
         row_count: written.row_count,
         rows_affected: totals.rows_affected,
         truncated: written.truncated,
-        elapsed: stopwatch.elapsed(),
+        elapsed,
         changes_schema,
         counters: connection.session.counters(),
     })

@@ -27,18 +27,40 @@ const LARGEST_BYTES: usize = (64 << 20) + (512 << 10);
 
 /// Keeps the answer whole, up to a bound.
 pub(crate) struct Whole {
-    pub(crate) max_bytes: usize,
-    pub(crate) held: Held,
+    max_bytes: usize,
+    held: Held,
+    /// As many bytes may be written before more room is asked for.
+    room: usize,
 }
 
-impl Outlet for Whole {
-    fn after_part(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
+impl Whole {
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self {
+            max_bytes,
+            held: Held::default(),
+            room: 0,
+        }
+    }
+
+    #[cold]
+    fn ask_for_room(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
         bounded(out.len(), self.max_bytes)?;
         self.held.grow(out.len()).map_err(|_| SqlError::NoRoom)?;
+        self.room = self.held.room().min(self.max_bytes);
         if (LARGE_BYTES..LARGEST_BYTES).contains(&out.len()) && out.capacity() < LARGEST_BYTES {
             out.reserve_exact(LARGEST_BYTES - out.len());
         }
         Ok(())
+    }
+}
+
+impl Outlet for Whole {
+    #[inline]
+    fn after_part(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
+        if out.len() <= self.room {
+            return Ok(()); // as after most values
+        }
+        self.ask_for_room(out)
     }
 
     fn held(self) -> Held {
@@ -144,10 +166,7 @@ mod tests {
 
     #[test]
     fn a_large_answer_is_not_copied_while_it_grows() {
-        let mut whole = Whole {
-            max_bytes: 64 << 20,
-            held: Held::default(),
-        };
+        let mut whole = Whole::new(64 << 20);
         let (mut out, part) = (Vec::new(), vec![b'x'; 48 << 10]);
         let mut places = HashSet::new();
         while out.len() < 40 << 20 {

@@ -32,24 +32,8 @@ pub(crate) fn json<E>(
     pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
     match *value {
-        ValueRef::Text(long) if long.len() > PART_BYTES => match std::str::from_utf8(long) {
-            Ok(valid) => long_text(out, valid, pass),
-            Err(_) => {
-                out.extend_from_slice(br#"{"$text_base64":"#);
-                long_base64(out, long, "\"", pass)?;
-                out.push(b'}');
-                Ok(())
-            }
-        },
-        ValueRef::Blob(long) if long.len() > PART_BYTES && blobs == BlobForm::Plain => {
-            long_base64(out, long, "\"", pass)
-        }
-        ValueRef::Blob(long) if long.len() > PART_BYTES => {
-            out.extend_from_slice(br#"{"$base64":"#);
-            long_base64(out, long, "\"", pass)?;
-            out.push(b'}');
-            Ok(())
-        }
+        ValueRef::Text(long) if long.len() > PART_BYTES => long_text(out, long, pass),
+        ValueRef::Blob(long) if long.len() > PART_BYTES => long_blob(out, long, blobs, pass),
         _ => {
             short_json(out, value, int64, blobs);
             Ok(())
@@ -57,6 +41,38 @@ pub(crate) fn json<E>(
     }
 }
 
+#[cold]
+fn long_blob<E>(
+    out: &mut Vec<u8>,
+    blob: &[u8],
+    form: BlobForm,
+    pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    if form == BlobForm::Plain {
+        return long_base64(out, blob, "\"", pass);
+    }
+    out.extend_from_slice(br#"{"$base64":"#);
+    long_base64(out, blob, "\"", pass)?;
+    out.push(b'}');
+    Ok(())
+}
+
+#[cold]
+fn long_text<E>(
+    out: &mut Vec<u8>,
+    text: &[u8],
+    pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    if let Ok(valid) = std::str::from_utf8(text) {
+        return long_string(out, valid, pass);
+    }
+    out.extend_from_slice(br#"{"$text_base64":"#);
+    long_base64(out, text, "\"", pass)?;
+    out.push(b'}');
+    Ok(())
+}
+
+#[inline]
 fn short_json(out: &mut Vec<u8>, value: &ValueRef<'_>, int64: Int64Form, blobs: BlobForm) {
     match *value {
         ValueRef::Null => out.extend_from_slice(b"null"),
@@ -185,7 +201,7 @@ fn csv_quoted(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Text as a JSON string, in parts of whole characters.
-fn long_text<E>(
+fn long_string<E>(
     out: &mut Vec<u8>,
     mut text: &str,
     mut pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
