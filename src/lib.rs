@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use dbforge::clock::timestamp::Timestamp;
-//! use dbforge::domain::command::{Command, CreateDatabase, Facts, IfExists};
+//! use dbforge::domain::command::{Command, CreateDatabase, DecisionContext, IfExists};
 //! use dbforge::domain::database::{Durability, EngineName, Limits};
 //! use dbforge::domain::event::EventKind;
 //! use dbforge::domain::name::DatabaseName;
@@ -20,14 +20,14 @@
 //!     name: Some(DatabaseName::parse("shop")?),
 //!     ..CreateDatabase::of_engine("sqlite", Limits::default())
 //! });
-//! let facts = Facts {
+//! let context = DecisionContext {
 //!     now: Timestamp::from_millis(1_772_366_400_000),
 //!     fresh: [Uuid::from_u128(1), Uuid::from_u128(2)],
 //!     jitter_permille: 0,
 //!     trash_retention: Duration::from_secs(7 * 24 * 60 * 60),
 //!     queue_bound: 100,
 //! };
-//! let events = State::default().decide(&command, &facts)?;
+//! let events = State::default().decide(&command, &context)?;
 //! let kinds: Vec<EventKind> = events.iter().map(|event| event.kind()).collect();
 //! assert_eq!(kinds, [EventKind::DatabaseRequested, EventKind::JobEnqueued]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -43,6 +43,7 @@ pub mod engine;
 pub mod event_log;
 pub mod http;
 pub mod jobs;
+pub mod locks;
 pub mod open_files;
 pub mod projections;
 pub mod runtime;

@@ -1,7 +1,7 @@
 //! A history as the forge would have written it, made as fast as it can be decided.
 use crate::commands::create;
 use dbforge::clock::timestamp::Timestamp;
-use dbforge::domain::command::{Command, Facts};
+use dbforge::domain::command::{Command, DecisionContext};
 use dbforge::domain::event::Event;
 use dbforge::domain::event::recorded::{CommitHeader, NewCommit, RecordedEvent};
 use dbforge::domain::ids::{Actor, CommitId, RequestId};
@@ -49,16 +49,16 @@ impl Story {
         let command = self.next_command();
         self.ids += 4;
         let id = |n: u128| Uuid::from_u128((0x0190_0000_0000_7000 << 64) + self.ids + n);
-        let facts = Facts {
+        let context = DecisionContext {
             now: self.now(),
             fresh: [id(0), id(1)],
             jitter_permille: 500,
             trash_retention: Duration::from_secs(86_400),
             queue_bound: usize::MAX,
         };
-        let events = self.state.decide(&command, &facts).unwrap();
+        let events = self.state.decide(&command, &context).unwrap();
         let header = CommitHeader {
-            time: facts.now,
+            time: context.now,
             clock: None,
             id: CommitId(id(2)),
             actor: Actor::named("root"),

@@ -18,7 +18,7 @@ const FILES_PER_DATABASE_CONNECTION: u64 = 4;
 /// Lowers the bounds on connections to what `open_files` has room for, and says so. `None` is no
 /// limit. Clients leave half of the room to connections to databases, where those need as much.
 pub(super) fn within(open_files: Option<u64>, mut config: Config) -> Config {
-    let processors = available_parallelism().map_or(1, |it| it.get() as u64);
+    let processors = available_parallelism().map_or(1, |count| count.get() as u64);
     let own = OWN_FILES + processors * FILES_PER_PROCESSOR;
     let room = open_files.unwrap_or(u64::MAX).saturating_sub(own);
     let (http, sql) = (&mut config.http, &mut config.sql);

@@ -199,7 +199,7 @@ impl App {
                 runtime: chosen.runtime.name().to_owned(),
                 runtime_reason: chosen.reason,
                 fresh_root_token,
-                read_only: control.present().read_only.clone(),
+                read_only: control.current().read_only.clone(),
             },
             control,
             data,
@@ -266,13 +266,13 @@ async fn initialize(
             noted => drop(noted?),
         }
     }
-    if let Some(instance) = control.present().state.instance {
+    if let Some(instance) = control.current().state.instance {
         return Ok(instance);
     }
     let instance = config.instance.map(InstanceId);
     submit(Command::InitializeForge { instance }).await?;
-    let present = control.present();
-    Ok(present
+    let current = control.current();
+    Ok(current
         .state
         .instance
         .expect("an initialized forge has an identity"))

@@ -31,7 +31,7 @@ pub(super) async fn choose(
     instance: InstanceId,
 ) -> Result<Chosen, StartError> {
     let engine = DockerEngine::local();
-    let remembered = control.present().state.runtime.clone();
+    let remembered = control.current().state.runtime.clone();
     let (kind, reason) = match (config.runtime, remembered.as_deref()) {
         (RuntimeChoice::Docker, _) => (Kind::Docker, "DBFORGE_RUNTIME says so".to_owned()),
         (RuntimeChoice::Process, _) => (Kind::Process, "DBFORGE_RUNTIME says so".to_owned()),
@@ -86,17 +86,18 @@ async fn docker(
         data_dir: data_dir.to_owned(),
         host_data_dir,
     };
-    DockerRuntime::new(engine, docker_config).map_err(|it| StartError::Runtime(it.to_string()))
+    DockerRuntime::new(engine, docker_config)
+        .map_err(|error| StartError::Runtime(error.to_string()))
 }
 
 /// Registrations follow from the state: every database that answers SQL and had a worker has one.
 fn process(data_dir: &Path, control: &ControlPlane, instance: InstanceId) -> ProcessRuntime {
-    let present = control.present();
+    let current = control.current();
     let no_request = RequestId(Uuid::nil());
-    let with_worker = present
+    let with_worker = current
         .state
         .databases()
-        .filter(|it| it.condition == Condition::Ready && it.worker.is_some());
+        .filter(|database| database.condition == Condition::Ready && database.worker.is_some());
     ProcessRuntime::new(with_worker.map(|it| {
         let folder = data_dir.join("databases").join(it.id.to_string());
         WorkerSpec::of(it, instance, folder, no_request)
@@ -115,11 +116,11 @@ pub(super) fn worker_user(config: &Config) -> (u32, u32) {
 
 /// A data folder remembers its choice: an engine that is down at a later start is waited for.
 async fn remember(control: &ControlPlane, runtime: &str, reason: &str) -> Result<(), StartError> {
-    let present = control.present();
-    if present.read_only.is_some() || present.state.runtime.as_deref() == Some(runtime) {
+    let current = control.current();
+    if current.read_only.is_some() || current.state.runtime.as_deref() == Some(runtime) {
         return Ok(());
     }
-    if let Some(before) = &present.state.runtime {
+    if let Some(before) = &current.state.runtime {
         tracing::warn!(
             "switching from the {before} runtime to the {runtime} runtime; \
              workers of the {before} runtime are left as they are"

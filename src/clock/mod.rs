@@ -5,9 +5,8 @@ pub mod timestamp;
 pub use self::thread_time::ThreadTime;
 
 use self::timestamp::Timestamp;
+use crate::locks::Mutex;
 use std::fmt;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use uuid::Uuid;
@@ -51,19 +50,19 @@ impl ManualClock {
 
     /// Moves time forward.
     pub fn advance(&self, by: Duration) {
-        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = self.0.lock();
         *now = now.after(by);
     }
 
     /// Sets the time, also backwards: machines' clocks do that.
     pub fn set(&self, to: Timestamp) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        *self.0.lock() = to;
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 }
 

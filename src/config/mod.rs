@@ -374,7 +374,10 @@ fn runtime_choice(text: &str) -> Result<RuntimeChoice, String> {
 const SEGMENT_BYTES: RangeInclusive<u64> = (4 << 10)..=(1 << 30);
 
 fn segment_bytes(text: &str) -> Result<u64, String> {
-    let bytes = text.parse().ok().filter(|it| SEGMENT_BYTES.contains(it));
+    let bytes = text
+        .parse()
+        .ok()
+        .filter(|bytes| SEGMENT_BYTES.contains(bytes));
     let (least, most) = (SEGMENT_BYTES.start(), SEGMENT_BYTES.end());
     bytes.ok_or_else(|| format!("`{text}` is not a whole number from {least} to {most}"))
 }

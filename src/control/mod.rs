@@ -1,6 +1,6 @@
 //! The one writer: decides commands, appends their events, updates the state.
 //!
-//! [`ControlPlane::submit`] is the only way to add events. Readers take the [`Present`], which
+//! [`ControlPlane::submit`] is the only way to add events. Readers take the [`CurrentState`], which
 //! shows nothing that is not on disk yet.
 pub mod past;
 mod repeats;
@@ -10,13 +10,14 @@ mod writer;
 use self::past::Moment;
 use crate::clock::{Clock, IdSource};
 use crate::domain::command::refusal::Refusal;
-use crate::domain::command::{Command, Facts};
+use crate::domain::command::{Command, DecisionContext};
 use crate::domain::event::Event;
 use crate::domain::event::recorded::{Head, Idempotency, RecordedEvent, enqueued_job};
 use crate::domain::ids::{Actor, DatabaseId, JobId, RequestId, Sequence, TokenId};
 use crate::domain::state::State;
 use crate::event_log::{AppendError, EventLog, ReadError};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::locks::Mutex;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -128,7 +129,7 @@ pub enum SubmitError {
 
 /// The current state, as far as it is on disk.
 #[derive(Debug, Clone, Default)]
-pub struct Present {
+pub struct CurrentState {
     /// The state after all events.
     pub state: State,
     /// The last event.
@@ -146,7 +147,7 @@ pub struct ControlPlane {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     config: ControlConfig,
-    present: watch::Receiver<Arc<Present>>,
+    current: watch::Receiver<Arc<CurrentState>>,
     commands: Mutex<Option<mpsc::Sender<Waiting>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -182,12 +183,12 @@ impl ControlPlane {
         config: ControlConfig,
         listener: Listener,
     ) -> Self {
-        let first = Arc::new(Present {
+        let first = Arc::new(CurrentState {
             state,
             head: log.head(),
             read_only: log.read_only(),
         });
-        let (publish, present) = watch::channel(first);
+        let (publish, current) = watch::channel(first);
         let (commands, waiting) = mpsc::channel(WAITING_COMMANDS);
         let writer = writer::Writer {
             log: log.clone(),
@@ -206,7 +207,7 @@ impl ControlPlane {
             clock,
             ids,
             config,
-            present,
+            current,
             commands: Mutex::new(Some(commands)),
             writer: Mutex::new(Some(writer)),
         }
@@ -220,12 +221,7 @@ impl ControlPlane {
     /// [`AppendError::Unknown`]: the command may have been, or may still be, executed. Repeated
     /// with its idempotency key, it is executed once.
     pub async fn submit(&self, submission: Submission) -> Result<Accepted, SubmitError> {
-        let commands = self
-            .commands
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-            .ok_or(SubmitError::Stopping)?;
+        let commands = self.commands.lock().clone().ok_or(SubmitError::Stopping)?;
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting { submission, answer };
         commands
@@ -240,9 +236,9 @@ impl ControlPlane {
     /// # Errors
     /// When the rules refuse it.
     pub fn plan(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
-        let present = self.present();
-        let facts = facts(self.clock.as_ref(), self.ids.as_ref(), self.config);
-        present.state.decide(command, &facts)
+        let current = self.current();
+        let context = context(self.clock.as_ref(), self.ids.as_ref(), self.config);
+        current.state.decide(command, &context)
     }
 
     /// The result of an earlier request with the same idempotency key. Blocks.
@@ -255,15 +251,15 @@ impl ControlPlane {
         token: Option<TokenId>,
         wanted: &Idempotency,
     ) -> Result<Option<Accepted>, SubmitError> {
-        let present = self.present();
-        let events = repeats::earlier(self.log.as_ref(), &present.state, actor, token, wanted)?;
+        let current = self.current();
+        let events = repeats::earlier(self.log.as_ref(), &current.state, actor, token, wanted)?;
         // Events that are in the log but not yet in the published state are left to the writer.
         let is_present = |events: &Vec<RecordedEvent>| {
-            (events.last()).is_none_or(|last| last.sequence <= present.head.sequence)
+            (events.last()).is_none_or(|last| last.sequence <= current.head.sequence)
         };
         Ok(events.filter(is_present).map(|events| Accepted {
             events,
-            sequence: present.head.sequence,
+            sequence: current.head.sequence,
             replayed: true,
         }))
     }
@@ -272,19 +268,19 @@ impl ControlPlane {
     /// once, or is behind now.
     #[must_use]
     pub fn lead_of_log(&self) -> Duration {
-        self.present().head.time.since(self.clock.now())
+        self.current().head.time.since(self.clock.now())
     }
 
     /// The current state.
     #[must_use]
-    pub fn present(&self) -> Arc<Present> {
-        self.present.borrow().clone()
+    pub fn current(&self) -> Arc<CurrentState> {
+        self.current.borrow().clone()
     }
 
     /// Notifies about each new state.
     #[must_use]
-    pub fn changes(&self) -> watch::Receiver<Arc<Present>> {
-        self.present.clone()
+    pub fn changes(&self) -> watch::Receiver<Arc<CurrentState>> {
+        self.current.clone()
     }
 
     /// The log that it writes.
@@ -313,17 +309,8 @@ impl ControlPlane {
 
     /// Answers the waiting commands, accepts no more, and closes the log. Blocks; may be repeated.
     pub fn stop(&self) {
-        drop(
-            self.commands
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
-        let writer = self
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        drop(self.commands.lock().take());
+        let writer = self.writer.lock().take();
         if let Some(writer) = writer {
             if writer.join().is_err() {
                 tracing::error!("the writer thread panicked");
@@ -354,8 +341,8 @@ fn fold_onto(mut state: State, log: &dyn EventLog) -> Result<State, ReadError> {
 }
 
 /// The time and ids for a decision made now.
-fn facts(clock: &dyn Clock, ids: &dyn IdSource, config: ControlConfig) -> Facts {
-    Facts {
+fn context(clock: &dyn Clock, ids: &dyn IdSource, config: ControlConfig) -> DecisionContext {
+    DecisionContext {
         now: clock.now(),
         fresh: [ids.fresh(), ids.fresh()],
         jitter_permille: ids.jitter_permille(),

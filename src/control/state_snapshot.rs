@@ -62,7 +62,7 @@ pub async fn keep(control: Arc<ControlPlane>, forge_dir: Arc<Path>, stop: Cancel
             () = stop.cancelled() => true,
             changed = changes.changed() => changed.is_err(),
         };
-        let sequence = control.present().head.sequence.0;
+        let sequence = control.current().head.sequence.0;
         let is_due = sequence >= saved + EVENTS_BETWEEN || (is_over && sequence > saved);
         if is_due {
             let (control, forge_dir) = (control.clone(), forge_dir.clone());
@@ -86,14 +86,14 @@ pub async fn keep(control: Arc<ControlPlane>, forge_dir: Arc<Path>, stop: Cancel
 /// # Errors
 /// When it cannot be written; the previous snapshot stays.
 pub fn save(forge_dir: &Path, control: &ControlPlane) -> io::Result<()> {
-    let present = control.present();
-    if present.read_only.is_some() {
+    let current = control.current();
+    if current.read_only.is_some() {
         return Ok(());
     }
-    let state = serde_json::to_string(&present.state)?;
+    let state = serde_json::to_string(&current.state)?;
     let header = Header {
-        sequence: present.head.sequence,
-        hash: hex::encode(present.head.hash),
+        sequence: current.head.sequence,
+        hash: hex::encode(current.head.hash),
         build: build()?,
         crc: crc32c::crc32c(state.as_bytes()),
     };

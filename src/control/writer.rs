@@ -1,6 +1,7 @@
 //! The writer's thread: all waiting commands become one group with one fsync (group commit).
 use super::{
-    Accepted, ControlConfig, Listener, Present, Submission, SubmitError, Waiting, facts, repeats,
+    Accepted, ControlConfig, CurrentState, Listener, Submission, SubmitError, Waiting, context,
+    repeats,
 };
 use crate::clock::{Clock, IdSource};
 use crate::domain::event::NothingChanged;
@@ -22,7 +23,7 @@ pub(super) struct Writer {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn IdSource>,
     pub(super) config: ControlConfig,
-    pub(super) publish: watch::Sender<Arc<Present>>,
+    pub(super) publish: watch::Sender<Arc<CurrentState>>,
     pub(super) listener: Listener,
 }
 
@@ -100,10 +101,10 @@ impl Writer {
     }
 
     fn decide_all(&self, all: Vec<Waiting>) -> Group {
-        let present = self.publish.borrow().clone();
+        let current = self.publish.borrow().clone();
         let mut group = Group {
-            state: present.state.clone(),
-            head: present.head,
+            state: current.state.clone(),
+            head: current.head,
             commits: Vec::new(),
             keys: HashMap::new(),
             answers: Vec::with_capacity(all.len()),
@@ -131,8 +132,8 @@ impl Writer {
                 actual: database.sequence,
             });
         }
-        let facts = facts(self.clock.as_ref(), self.ids.as_ref(), self.config);
-        let mut events = group.state.decide(&submission.command, &facts)?;
+        let context = context(self.clock.as_ref(), self.ids.as_ref(), self.config);
+        let mut events = group.state.decide(&submission.command, &context)?;
         if events.is_empty() && submission.idempotency.is_some() {
             // Otherwise a retry would be executed on a state that has changed since.
             let database = group.state.subject(&submission.command);
@@ -147,8 +148,8 @@ impl Writer {
         }
         let header = CommitHeader {
             // Times in the log never go back, even if the clock does.
-            time: facts.now.max(group.head.time),
-            clock: Some(facts.now).filter(|time| *time < group.head.time),
+            time: context.now.max(group.head.time),
+            clock: Some(context.now).filter(|time| *time < group.head.time),
             id: CommitId(self.ids.fresh()),
             actor: submission.actor,
             token: submission.token,
@@ -297,7 +298,7 @@ impl Writer {
         if head == before.head && read_only == before.read_only {
             return;
         }
-        self.publish.send_replace(Arc::new(Present {
+        self.publish.send_replace(Arc::new(CurrentState {
             state,
             head,
             read_only,

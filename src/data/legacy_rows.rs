@@ -245,7 +245,7 @@ fn insert_sql<'k>(table: &str, columns: impl Iterator<Item = &'k String>) -> Str
 
 fn create_table_sql(table: &NewTable) -> Result<String, QueryError> {
     let invalid = |message: String| Err(QueryError::InvalidRequest { message });
-    if table.table_name.is_empty() || table.columns.iter().any(|it| it.name.is_empty()) {
+    if table.table_name.is_empty() || table.columns.iter().any(|column| column.name.is_empty()) {
         return invalid("a table and its columns have names".to_owned());
     }
     if table.columns.is_empty() {
@@ -311,7 +311,7 @@ fn is_type(kind: &str) -> bool {
     ];
     words.split_whitespace().all(|word| {
         word.chars()
-            .all(|it| it.is_ascii_alphanumeric() || it == '_')
+            .all(|character| character.is_ascii_alphanumeric() || character == '_')
             && !KEYWORDS.contains(&word.to_ascii_lowercase().as_str())
     }) && size.is_some_and(|it| {
         it.chars()

@@ -147,16 +147,16 @@ impl DataPlane {
         target: &Target,
         deadline: Deadline,
     ) -> Result<ExclusiveGuard, AccessError> {
-        let guard = self.take_unsettled(target, deadline).await?;
+        let guard = self.exclusive_without_checkpoint(target, deadline).await?;
         let Some(engine) = self.engines.find(target.engine).cloned() else {
             return Ok(guard);
         };
         let folder = self.folders.living(target.database);
         let executors = Arc::clone(&self.executors);
         let settled = tokio::task::spawn_blocking(move || {
-            let mut settled = engine.settle(&folder);
+            let mut settled = engine.checkpoint_and_close(&folder);
             while settled == Err(FileError::NoFiles) && executors.close_idle() {
-                settled = engine.settle(&folder);
+                settled = engine.checkpoint_and_close(&folder);
             }
             settled
         });
@@ -178,7 +178,7 @@ impl DataPlane {
     ///
     /// # Errors
     /// When SQL does not end before `deadline`.
-    pub async fn take_unsettled(
+    pub async fn exclusive_without_checkpoint(
         &self,
         target: &Target,
         deadline: Deadline,

@@ -4,8 +4,9 @@ use crate::clock::{Clock, Deadline};
 use crate::domain::ids::{DatabaseId, TokenId};
 use crate::engine::registry::Session;
 use crate::engine::sql::{TransactionEnd, TransactionMode};
+use crate::locks::Mutex;
 use crate::shares::Pass;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 /// One transaction.
@@ -114,7 +115,7 @@ impl OpenTransaction {
     }
 
     fn times(&self) -> MutexGuard<'_, Times> {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+        self.times.lock()
     }
 }
 

@@ -3,10 +3,11 @@ use super::open_transaction::OpenTransaction;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::ids::{DatabaseId, TokenId};
 use crate::engine::sql::{TransactionEnd, TransactionError, TransactionKey, TransactionPlace};
+use crate::locks::Mutex;
 use crate::shares::{self, ALONE, Holder};
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 use tokio::sync::Notify;
 
 /// Every open transaction.
@@ -214,7 +215,7 @@ impl Transactions {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inside.lock()
     }
 }
 

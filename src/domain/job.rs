@@ -441,8 +441,11 @@ impl Job {
         match self.state {
             JobState::Queued => true,
             JobState::RetryWait => self.retry_at.is_none_or(|at| {
-                let error = self.attempts.last().and_then(|it| it.error.as_ref());
-                let longest = error.map_or(LONGEST_RETRY, |it| it.code.longest_retry());
+                let error = self
+                    .attempts
+                    .last()
+                    .and_then(|attempt| attempt.error.as_ref());
+                let longest = error.map_or(LONGEST_RETRY, |error| error.code.longest_retry());
                 at <= now || at.since(now) > longest * 3 / 2
             }),
             JobState::Running
@@ -468,7 +471,11 @@ impl Job {
     }
 
     fn end_attempt(&mut self, now: Timestamp, error: Option<JobError>) {
-        if let Some(attempt) = self.attempts.last_mut().filter(|it| it.ended_at.is_none()) {
+        if let Some(attempt) = self
+            .attempts
+            .last_mut()
+            .filter(|attempt| attempt.ended_at.is_none())
+        {
             attempt.ended_at = Some(now);
             attempt.error = error;
         }

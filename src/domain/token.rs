@@ -101,13 +101,15 @@ impl Token {
     /// Whether it may touch a database of this name.
     #[must_use]
     pub fn covers(&self, name: &str) -> bool {
-        self.databases.iter().any(|it| pattern_matches(it, name))
+        self.databases
+            .iter()
+            .any(|pattern| pattern_matches(pattern, name))
     }
 
     /// Whether it has ended by itself.
     #[must_use]
     pub fn has_expired(&self, now: Timestamp) -> bool {
-        self.expires_at.is_some_and(|it| it <= now)
+        self.expires_at.is_some_and(|end| end <= now)
     }
 }
 

@@ -33,7 +33,7 @@ impl WebhookPlan {
     /// Whether every database is meant, those to come included.
     #[must_use]
     pub fn wants_all_databases(&self) -> bool {
-        self.databases.iter().any(|it| it == "*")
+        self.databases.iter().any(|pattern| pattern == "*")
     }
 }
 

@@ -4,8 +4,9 @@
 //! epoch tells handles that were opened before a step from those opened after it.
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
+use crate::locks::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// The access locks of all databases that were ever worked on.
@@ -93,7 +94,7 @@ impl AccessLocks {
     }
 
     fn of(&self, database: DatabaseId) -> Arc<RwLock<u64>> {
-        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locks = self.0.lock();
         Arc::clone(locks.entry(database).or_default())
     }
 }

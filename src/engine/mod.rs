@@ -50,7 +50,7 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// When it is open elsewhere after all, or the disk refuses.
-    fn settle(&self, folder: &Path) -> Result<(), FileError>;
+    fn checkpoint_and_close(&self, folder: &Path) -> Result<(), FileError>;
 
     /// How the data of the database in `folder` stands. Opens nothing, follows no link.
     ///

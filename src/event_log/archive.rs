@@ -131,8 +131,8 @@ impl Archiver {
         }
         let archive = segment::archive(&self.journal);
         segment::sync_folder(&archive).map_err(failed("syncing", &archive))?;
-        let present = fs::symlink_metadata(&path).map_err(failed("looking at", &path))?;
-        if identity != self::identity(&present) {
+        let current = fs::symlink_metadata(&path).map_err(failed("looking at", &path))?;
+        if identity != self::identity(&current) {
             return Err(ArchiveError::Replaced { segment: number });
         }
         fs::remove_file(&path).map_err(failed("removing", &path))?;

@@ -175,7 +175,7 @@ pub fn encode_commit(events: &[RecordedEvent]) -> Vec<u8> {
     let first = events.first().expect("a commit has at least one event");
     let header = &*first.commit;
     let addition = HeaderAddition {
-        token: header.token.map(|it| *it.0.as_bytes()),
+        token: header.token.map(|token| *token.0.as_bytes()),
         clock_ms: header.clock.map(Timestamp::millis),
     };
     let added = addition.stored();
@@ -277,7 +277,7 @@ impl<'a> StoredCommit<'a> {
 
     /// The stream of each of its events, in order, with their sequences.
     pub(super) fn streams(&self) -> impl Iterator<Item = (u64, Stream)> + '_ {
-        (self.first_sequence..).zip(self.events.iter().map(|it| it.stream.into()))
+        (self.first_sequence..).zip(self.events.iter().map(|event| event.stream.into()))
     }
 
     /// Its events; `previous_hash` is that of the event before its first.
@@ -332,7 +332,7 @@ impl<'a> StoredCommit<'a> {
             clock: self.addition.clock_ms.map(Timestamp::from_millis),
             id: CommitId(Uuid::from_bytes(self.id)),
             actor: Actor(self.actor.to_owned()),
-            token: (self.addition.token).map(|it| TokenId(Uuid::from_bytes(it))),
+            token: (self.addition.token).map(|token| TokenId(Uuid::from_bytes(token))),
             request: RequestId(Uuid::from_bytes(self.request)),
             correlation: RequestId(Uuid::from_bytes(self.correlation)),
             causation: self.causation.map(Sequence),

@@ -108,7 +108,7 @@ pub fn read_whole_export(
         let event = text.and_then(|text| {
             let recorded = parse_export_line(&text)?;
             chain::follow(&mut head, &recorded)
-                .map_err(|it| LineError::Unlinked(it.to_string()))?;
+                .map_err(|error| LineError::Unlinked(error.to_string()))?;
             if text.strip_suffix('\n') == Some(&canonical::export_line(&recorded)) {
                 Ok(recorded)
             } else {

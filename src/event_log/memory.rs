@@ -4,7 +4,8 @@ use super::{AppendError, EventLog, ReadError};
 use crate::domain::event::Stream;
 use crate::domain::event::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use crate::domain::ids::Sequence;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use crate::locks::RwLock;
+use std::sync::{Arc, RwLockReadGuard};
 
 /// Keeps events in a vector.
 #[derive(Debug, Default)]
@@ -12,7 +13,7 @@ pub struct MemoryEventLog(RwLock<Vec<RecordedEvent>>);
 
 impl MemoryEventLog {
     fn events(&self) -> RwLockReadGuard<'_, Vec<RecordedEvent>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.0.read()
     }
 }
 
@@ -22,7 +23,7 @@ impl EventLog for MemoryEventLog {
         expected_end: Sequence,
         commits: Vec<NewCommit>,
     ) -> Result<Vec<RecordedEvent>, AppendError> {
-        let mut log = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.0.write();
         let group = chain::record_group(head_of(&log), expected_end, commits)?;
         log.extend_from_slice(&group.events);
         Ok(group.events)

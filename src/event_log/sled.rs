@@ -24,13 +24,13 @@ use crate::clock::timestamp::Timestamp;
 use crate::domain::event::Stream;
 use crate::domain::event::recorded::{Hash, Head, KeyOwner};
 use crate::domain::ids::Sequence;
+use crate::locks::RwLock;
 use ::sled::{Batch, Config, Db, IVec};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 /// Sled's cache has no bound of its own that holds: it took 460 MiB for a million events. This one
@@ -129,7 +129,7 @@ impl Index {
     /// Says where each stream ends in this index, as the journal knows it: reads are checked
     /// against it.
     pub(super) fn expect_streams(&self, ends: StreamEnds) {
-        *self.ends.write().unwrap_or_else(PoisonError::into_inner) = ends;
+        *self.ends.write() = ends;
     }
 
     /// How far the index reaches; nothing when it is empty.
@@ -165,11 +165,11 @@ impl Index {
         head: &Head,
     ) -> Result<(), IndexError> {
         self.guarded(|| {
-            let mut ends = self.ends.write().unwrap_or_else(PoisonError::into_inner);
+            let mut ends = self.ends.write();
             let mut batch = Batch::default();
             for commit in commits {
-                let stored =
-                    StoredCommit::read(commit.body).map_err(|it| IndexError(it.to_string()))?;
+                let stored = StoredCommit::read(commit.body)
+                    .map_err(|error| IndexError(error.to_string()))?;
                 let first = stored.first_sequence;
                 batch.insert(&commit_key(first), commit_value(commit));
                 for (sequence, stream) in stored.streams() {
@@ -242,13 +242,7 @@ impl Index {
         limit: usize,
     ) -> Result<Vec<(u64, u64)>, IndexError> {
         // Taken before the range is read: what is appended meanwhile only adds to it.
-        let end = self
-            .ends
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&stream)
-            .copied()
-            .unwrap_or(0);
+        let end = self.ends.read().get(&stream).copied().unwrap_or(0);
         self.guarded(|| {
             if after >= end {
                 return Ok(Vec::new());

@@ -72,11 +72,13 @@ pub fn verify_each(
     let mut commits = 0;
     let mut ends: BTreeMap<u32, Sequence> = BTreeMap::new();
     let accept = |at: Location, body: &[u8]| {
-        let stored = StoredCommit::read(body).map_err(|it| it.to_string())?;
-        let events = stored.events(head.hash).map_err(|it| it.to_string())?;
+        let stored = StoredCommit::read(body).map_err(|error| error.to_string())?;
+        let events = stored
+            .events(head.hash)
+            .map_err(|error| error.to_string())?;
         let mut behind = head;
         for recorded in &events {
-            chain::follow(&mut behind, recorded).map_err(|it| it.to_string())?;
+            chain::follow(&mut behind, recorded).map_err(|error| error.to_string())?;
         }
         events.iter().for_each(&mut visit);
         head = behind;

@@ -1,9 +1,10 @@
 //! Request metrics in the Prometheus text format.
 use super::response::error::ErrorCode;
+use crate::locks::{Mutex, RwLock};
 use axum::http::Method;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Upper bounds of the duration buckets, in seconds: from a point read to the longest wait.
@@ -57,7 +58,7 @@ impl Metrics {
         let counts = self.counts_of(known_method(method), route);
         let seconds = elapsed.as_secs_f64();
         {
-            let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut counts = counts.lock();
             *counts.statuses.entry(status).or_default() += 1;
             counts.seconds += seconds;
             if let Some(bucket) = BUCKETS_S.iter().position(|it| seconds <= *it) {
@@ -71,18 +72,18 @@ impl Metrics {
 
     /// Counts a problem: the answer itself, or the end of one that had begun.
     pub(super) fn count_problem(&self, code: ErrorCode) {
-        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut problems = self.problems.lock();
         *problems.entry(code.as_str()).or_default() += 1;
     }
 
     /// The counts of every route that was asked for, by method and path.
     #[must_use]
     pub fn by_route(&self) -> BTreeMap<(&'static str, String), RouteCounts> {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let routes = self.routes.read();
         let of_method = |(method, paths): (&&'static str, &Paths)| {
             let method = *method;
             let read = |(path, counts): (&String, &Arc<Mutex<RouteCounts>>)| {
-                let counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+                let counts = counts.lock();
                 ((method, path.clone()), counts.clone())
             };
             paths.iter().map(read).collect::<Vec<_>>()
@@ -93,19 +94,16 @@ impl Metrics {
     /// How often each code was answered.
     #[must_use]
     pub fn by_code(&self) -> BTreeMap<&'static str, u64> {
-        self.problems
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.problems.lock().clone()
     }
 
     fn counts_of(&self, method: &'static str, route: &str) -> Arc<Mutex<RouteCounts>> {
         let known = {
-            let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+            let routes = self.routes.read();
             routes.get(method).and_then(|it| it.get(route)).cloned()
         };
         known.unwrap_or_else(|| {
-            let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+            let mut routes = self.routes.write();
             let paths = routes.entry(method).or_default();
             paths.entry(route.to_owned()).or_default().clone()
         })

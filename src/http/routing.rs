@@ -237,7 +237,7 @@ impl Route {
         }
         let is_sequenced = self.traits.is_sequenced;
         // Where a handler does not say which sequence it saw, it is what was true before it began.
-        let before = is_sequenced.then(|| gateway.service.control.present().head.sequence);
+        let before = is_sequenced.then(|| gateway.service.control.current().head.sequence);
         let answer = call(request, Arc::clone(gateway));
         if before.is_none() && !is_head {
             return answer;

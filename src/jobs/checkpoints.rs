@@ -38,12 +38,12 @@ pub async fn run(
 /// # Errors
 /// When the key or the file cannot be read or written.
 pub fn sign_due(control: &ControlPlane, checkpoints: &Checkpoints) -> Result<(), KeyError> {
-    let present = control.present();
+    let current = control.current();
     // The end of a damaged log must not be signed.
-    if present.read_only.is_some() {
+    if current.read_only.is_some() {
         return Ok(());
     }
-    let (head, now) = (present.head, control.clock().now());
+    let (head, now) = (current.head, control.clock().now());
     let is_due = match checkpoints.last()? {
         None => true,
         Some(last) if last.sequence > head.sequence => {

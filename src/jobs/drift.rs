@@ -2,8 +2,9 @@
 use super::reconciler::{Finding, Plan, Waiting};
 use crate::clock::timestamp::Timestamp;
 use crate::domain::ids::DatabaseId;
+use crate::locks::RwLock;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Notify;
 
 /// One pass of the reconciler.
@@ -28,14 +29,11 @@ impl Drift {
     /// The last pass.
     #[must_use]
     pub fn last(&self) -> Arc<Pass> {
-        self.last
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.last.read().clone()
     }
 
     pub(super) fn note(&self, pass: Pass) {
-        *self.last.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pass);
+        *self.last.write() = Arc::new(pass);
     }
 
     /// Approves the next pass without the disruption limit, and requests it.
@@ -75,13 +73,21 @@ impl Pass {
 
     /// All differences, with what is done about them and when.
     pub fn all(&self) -> impl Iterator<Item = (&Finding, Standing)> {
-        let now = self.plan.findings.iter().map(|it| (it, Standing::Now));
+        let now = self
+            .plan
+            .findings
+            .iter()
+            .map(|finding| (finding, Standing::Now));
         let later = self
             .plan
             .waiting
             .iter()
             .map(|Waiting { finding, due_at }| (finding, Standing::Waits(*due_at)));
-        let halted = self.plan.halted.iter().map(|it| (it, Standing::Halted));
+        let halted = self
+            .plan
+            .halted
+            .iter()
+            .map(|halted| (halted, Standing::Halted));
         now.chain(later).chain(halted)
     }
 }

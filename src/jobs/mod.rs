@@ -95,21 +95,21 @@ pub struct Done {
     pub outcome: StepOutcome,
     /// Holds the exclusive access lock until the outcome is in the log, so that SQL never sees a
     /// state that does not match the files.
-    pub gate: Option<ExclusiveGuard>,
+    pub guard: Option<ExclusiveGuard>,
 }
 
 impl Done {
     fn with(outcome: StepOutcome) -> Self {
         Self {
             outcome,
-            gate: None,
+            guard: None,
         }
     }
 
-    fn behind_gate(outcome: StepOutcome, gate: ExclusiveGuard) -> Self {
+    fn behind_gate(outcome: StepOutcome, guard: ExclusiveGuard) -> Self {
         Self {
             outcome,
-            gate: Some(gate),
+            guard: Some(guard),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The progress of running steps. It is kept in memory only, because the log records steps, not
 //! seconds.
 use crate::domain::ids::JobId;
+use crate::locks::Mutex;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 /// Progress within a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,6 @@ impl ProgressMap {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Progress>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -44,15 +44,18 @@ pub async fn run(control: Arc<ControlPlane>, wake: Arc<Notify>, stop: Cancellati
 impl Retention {
     /// Submits what is due now, except what is in its back-off.
     pub async fn submit_due(&mut self, control: &ControlPlane) {
-        let present = control.present();
-        if present.read_only.is_some() {
+        let current = control.current();
+        if current.read_only.is_some() {
             return;
         }
         let now = control.clock().now();
         let is_open = |it: &Arc<Database>| !it.queue.is_empty() || due_for(it, now).is_some();
         self.asked
-            .retain(|id, _| present.state.database(*id).is_some_and(is_open));
-        let due = present.state.own_databases().filter(|it| !it.stuck);
+            .retain(|id, _| current.state.database(*id).is_some_and(is_open));
+        let due = current
+            .state
+            .own_databases()
+            .filter(|database| !database.stuck);
         let due = due.filter_map(|database| Some((database.id, due_for(database, now)?)));
         let due: Vec<_> = due
             .filter(|(id, _)| self.may_ask(*id, now))

@@ -6,10 +6,11 @@ use crate::control::{Accepted, Submission, SubmitError};
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, JobId};
 use crate::domain::job::{Job, JobErrorCode, JobState, StepName, StepOutcome};
+use crate::locks::Mutex;
 use futures_util::FutureExt;
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -107,8 +108,8 @@ impl Runner {
     /// # Errors
     /// When a result could not be recorded.
     pub async fn move_once(&self, id: JobId) -> Result<Moved, SubmitError> {
-        let present = self.job_context.control.present();
-        let Some(job) = present.state.job(id) else {
+        let current = self.job_context.control.current();
+        let Some(job) = current.state.job(id) else {
             return Ok(Moved::Rests);
         };
         match job.state {
@@ -146,8 +147,8 @@ impl Runner {
             return self.resume(job, name).await;
         }
         let result = self.run_bounded(job, step, step.ensure).await;
-        let (command, gate) = match result {
-            Ok(Done { outcome, gate }) => {
+        let (command, guard) = match result {
+            Ok(Done { outcome, guard }) => {
                 let next = step_behind(&job.kind, &name).map(|step| StepName(step.name.to_owned()));
                 let finish = Command::FinishStep {
                     job: job.id,
@@ -155,12 +156,12 @@ impl Runner {
                     outcome,
                     next,
                 };
-                (finish, gate)
+                (finish, guard)
             }
             Err(failed) => (self.failure(job, step, failed), None),
         };
         let moved = self.report(job, command).await;
-        drop(gate);
+        drop(guard);
         moved
     }
 
@@ -180,19 +181,19 @@ impl Runner {
                 .map_err(|failed| self.failure(job, step, failed)),
             None => Ok(Done::with(StepOutcome::Nothing)),
         };
-        let (command, gate) = match undone {
-            Ok(Done { outcome, gate }) => {
+        let (command, guard) = match undone {
+            Ok(Done { outcome, guard }) => {
                 let finish = Command::FinishUndo {
                     job: job.id,
                     step: name.clone(),
                     outcome,
                 };
-                (finish, gate)
+                (finish, guard)
             }
             Err(failure) => (failure, None),
         };
         let moved = self.report(job, command).await;
-        drop(gate);
+        drop(guard);
         moved
     }
 
@@ -207,8 +208,8 @@ impl Runner {
         step: &Step,
         part: StepFn,
     ) -> Result<Done, StepError> {
-        let present = self.job_context.control.present();
-        let Some(database) = present.state.database(job.database) else {
+        let current = self.job_context.control.current();
+        let Some(database) = current.state.database(job.database) else {
             return Err(StepError::permanent(
                 JobErrorCode::DatabaseGone,
                 format!("database `{}` no longer exists", job.database_name),
@@ -287,14 +288,14 @@ impl Runner {
 
     /// Claims the jobs that run next.
     fn next_turns(&self) -> Vec<JobId> {
-        let present = self.job_context.control.present();
-        let mut moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-        if present.read_only.is_some() || moving.len() >= RUNNING_JOBS {
+        let current = self.job_context.control.current();
+        let mut moving = self.moving.lock();
+        if current.read_only.is_some() || moving.len() >= RUNNING_JOBS {
             return Vec::new();
         }
-        let taken_up = self.taken_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken_up = self.taken_up.lock();
         let candidate = |job: &Arc<Job>| Candidate::of(job, !taken_up.contains(&job.id));
-        let (moves, rests): (Vec<_>, Vec<_>) = present
+        let (moves, rests): (Vec<_>, Vec<_>) = current
             .state
             .own_first_jobs()
             .partition(|job| moving.contains(&job.id));
@@ -306,31 +307,22 @@ impl Runner {
     }
 
     fn is_due(&self, id: JobId) -> bool {
-        let present = self.job_context.control.present();
+        let current = self.job_context.control.current();
         let now = self.job_context.control.clock().now();
-        let job = present.state.job(id);
+        let job = current.state.job(id);
         job.is_some_and(|job| job.state == JobState::Running || job.may_begin(now))
     }
 
     fn let_go(&self, id: JobId) {
-        self.moving
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&id);
-        if self.job_context.control.present().state.job(id).is_none() {
-            self.taken_up
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&id);
+        self.moving.lock().remove(&id);
+        if self.job_context.control.current().state.job(id).is_none() {
+            self.taken_up.lock().remove(&id);
         }
         self.moved.notify_one();
     }
 
     /// Returns whether an earlier process left the job.
     fn mark_taken_up(&self, id: JobId) -> bool {
-        self.taken_up
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id)
+        self.taken_up.lock().insert(id)
     }
 }

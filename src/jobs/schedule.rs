@@ -5,7 +5,8 @@
 //! was set, a second timer on monotonic time ticks instead.
 use crate::clock::timestamp::Timestamp;
 use crate::clock::{CLOCK_TOLERANCE, Clock, Stopwatch};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::locks::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -66,20 +67,14 @@ impl Ticker {
 
 impl Ticks {
     fn tick(&self) {
-        *self
-            .last_tick
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Stopwatch::start();
+        *self.last_tick.lock() = Stopwatch::start();
         for subscriber in &self.subscribers {
             subscriber.notify_one();
         }
     }
 
     fn silence(&self) -> Duration {
-        let last_tick = self
-            .last_tick
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let last_tick = self.last_tick.lock();
         last_tick.elapsed()
     }
 }

@@ -22,20 +22,20 @@ pub async fn run(control: Arc<ControlPlane>, wake: Arc<Notify>, stop: Cancellati
 
 /// Runs what is due now, the times of one schedule in order.
 pub async fn fire_due(control: &ControlPlane) {
-    let present = control.present();
-    if present.read_only.is_some() {
+    let current = control.current();
+    if current.read_only.is_some() {
         return;
     }
     let now = control.clock().now();
-    for schedule in present
+    for schedule in current
         .state
         .schedules()
         .filter(|schedule| schedule.is_ahead_of(now))
     {
         rewind(control, schedule).await;
     }
-    let present = control.present();
-    for schedule in present.state.schedules() {
+    let current = control.current();
+    for schedule in current.state.schedules() {
         for nominal in schedule.due(now) {
             fire(control, schedule, nominal).await;
         }

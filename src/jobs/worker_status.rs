@@ -1,9 +1,9 @@
 //! The last known status of the workers, which the API shows next to the state.
 use super::drift::Drift;
 use crate::domain::ids::DatabaseId;
+use crate::locks::RwLock;
 use crate::runtime::WorkerState;
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
 
 /// The status that the reconciler and the steps of jobs saw last; empty before the first pass.
 #[derive(Debug, Default)]
@@ -17,16 +17,12 @@ impl WorkerStatuses {
     /// The worker's last known state; `None` when it is unknown.
     #[must_use]
     pub fn get(&self, database: DatabaseId) -> Option<WorkerState> {
-        self.workers
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&database)
-            .copied()
+        self.workers.read().get(&database).copied()
     }
 
     /// Notes one worker; `None` when it was removed.
     pub fn note(&self, database: DatabaseId, state: Option<WorkerState>) {
-        let mut seen = self.workers.write().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.workers.write();
         match state {
             Some(state) => seen.insert(database, state),
             None => seen.remove(&database),
@@ -35,6 +31,6 @@ impl WorkerStatuses {
 
     /// Replaces all entries after a complete inspection.
     pub fn replace(&self, all: impl IntoIterator<Item = (DatabaseId, WorkerState)>) {
-        *self.workers.write().unwrap_or_else(PoisonError::into_inner) = all.into_iter().collect();
+        *self.workers.write() = all.into_iter().collect();
     }
 }

@@ -2,11 +2,12 @@
 //! gateway's own program. The embedded default, where no Docker engine is.
 use super::{Runtime, RuntimeError, Worker, WorkerSpec, WorkerState};
 use crate::domain::ids::DatabaseId;
+use crate::locks::Mutex;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 /// Keeps registrations in memory.
 ///
@@ -26,7 +27,7 @@ impl ProcessRuntime {
     }
 
     fn registered(&self) -> MutexGuard<'_, BTreeMap<DatabaseId, WorkerSpec>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -207,8 +207,8 @@ impl Service {
         let mut hex = [0; 64];
         hex::encode_to_slice(hash, &mut hex).expect("32 bytes are 64 digits");
         let hex = str::from_utf8(&hex).expect("digits are ASCII");
-        let present = self.control.present();
-        let token = present
+        let current = self.control.current();
+        let token = current
             .state
             .token_by_hash(hex)
             .filter(|it| it.hash.as_bytes().ct_eq(hex.as_bytes()).into())
@@ -225,8 +225,8 @@ impl Service {
     /// Whether the caller's token is still accepted.
     #[must_use]
     pub fn accepts(&self, caller: &Caller) -> bool {
-        let present = self.control.present();
+        let current = self.control.current();
         let now = self.control.clock().now();
-        caller.standing(&present.state, now) != TokenStanding::Ended
+        caller.standing(&current.state, now) != TokenStanding::Ended
     }
 }

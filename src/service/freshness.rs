@@ -2,7 +2,7 @@
 //! sequence.
 use super::Service;
 use crate::clock::Deadline;
-use crate::control::Present;
+use crate::control::CurrentState;
 use crate::domain::ids::Sequence;
 use crate::projections::control_db::Behind;
 use crate::shares::waiting;
@@ -20,7 +20,7 @@ const LIST_WAIT: Duration = Duration::from_secs(5);
 pub(super) const GATHER: Duration = Duration::from_millis(20);
 
 /// Tells when the state changes.
-pub(super) type Changes = watch::Receiver<Arc<Present>>;
+pub(super) type Changes = watch::Receiver<Arc<CurrentState>>;
 
 /// The log has not reached the sequence that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +48,7 @@ impl Service {
     /// the gateway stops.
     pub async fn sees_change(
         &self,
-        changes: &mut watch::Receiver<Arc<Present>>,
+        changes: &mut watch::Receiver<Arc<CurrentState>>,
         deadline: Deadline,
     ) -> bool {
         let change = tokio::time::timeout_at(deadline.instant(), changes.changed());
@@ -68,15 +68,15 @@ impl Service {
     pub async fn present_at(
         &self,
         min_sequence: Option<Sequence>,
-    ) -> Result<Arc<Present>, NotReached> {
+    ) -> Result<Arc<CurrentState>, NotReached> {
         let wanted = min_sequence.unwrap_or_default();
         let deadline = Deadline::after(SEQUENCE_WAIT);
         let mut changes = self.control.changes();
         loop {
-            let present = changes.borrow_and_update().clone();
-            let end = present.head.sequence;
+            let current = changes.borrow_and_update().clone();
+            let end = current.head.sequence;
             if end >= wanted {
-                return Ok(present);
+                return Ok(current);
             }
             if !self.sees_change(&mut changes, deadline).await {
                 return Err(NotReached { end, wanted });
@@ -91,11 +91,11 @@ impl Service {
     pub async fn listed_at(
         &self,
         min_sequence: Option<Sequence>,
-    ) -> Result<Arc<Present>, FreshnessError> {
-        let present = self.present_at(min_sequence).await?;
+    ) -> Result<Arc<CurrentState>, FreshnessError> {
+        let current = self.present_at(min_sequence).await?;
         let deadline = Deadline::after(LIST_WAIT);
-        let listed = self.control_db.wait_for(present.head.sequence, deadline);
+        let listed = self.control_db.wait_for(current.head.sequence, deadline);
         waiting(listed).await?;
-        Ok(present)
+        Ok(current)
     }
 }

@@ -4,7 +4,7 @@ use super::caller::{AccessDenied, Caller};
 use super::freshness::FreshnessError;
 use super::sql::{InvalidOption, check_options};
 use crate::clock::timestamp::Timestamp;
-use crate::control::Present;
+use crate::control::CurrentState;
 use crate::control::past::{Moment, fold_on};
 use crate::data::{QueryAnswer, QueryError, QueryRequest};
 use crate::domain::ids::Sequence;
@@ -68,11 +68,11 @@ impl Service {
     /// When a moment is still to come, too many rebuilds wait, or the log cannot be read.
     pub async fn past<const N: usize>(
         &self,
-        present: &Present,
+        current: &CurrentState,
         moments: [Moment; N],
     ) -> Result<[State; N], PastError> {
         for moment in moments {
-            self.check_is_past(present, moment)?;
+            self.check_is_past(current, moment)?;
         }
         let turn = tokio::time::timeout(TURN_WAIT, self.rebuilds.take()).await;
         let Ok(Ok(turn)) = turn else {
@@ -109,15 +109,15 @@ impl Service {
     ) -> Result<(QueryAnswer, Sequence), AuditError> {
         caller.require_audit()?;
         check_options(&request.options, self.data.config())?;
-        let present = self.listed_at(min_sequence).await?;
+        let current = self.listed_at(min_sequence).await?;
         let asked = self.data.query_history(&self.control_db, request);
         let answer = self.control_db.whole(asked).await??;
-        Ok((answer, present.head.sequence))
+        Ok((answer, current.head.sequence))
     }
 
-    fn check_is_past(&self, present: &Present, moment: Moment) -> Result<(), PastError> {
-        let head = present.head.sequence;
-        let now = self.control.clock().now().max(present.head.time);
+    fn check_is_past(&self, current: &CurrentState, moment: Moment) -> Result<(), PastError> {
+        let head = current.head.sequence;
+        let now = self.control.clock().now().max(current.head.time);
         let is_past = match moment {
             Moment::Sequence(it) => it <= head,
             Moment::Time(it) => it <= now,

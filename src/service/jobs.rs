@@ -87,7 +87,7 @@ impl Service {
     /// # Errors
     /// When there never was one of that id.
     pub async fn known_job(&self, id: JobId) -> Result<Arc<Job>, LookupError> {
-        if let Some(job) = self.control.present().state.job(id) {
+        if let Some(job) = self.control.current().state.job(id) {
             return Ok(job.clone());
         }
         self.listed_at(None).await?;
@@ -104,7 +104,7 @@ impl Service {
     pub async fn wait_for_job(&self, id: JobId, wait: Duration) -> Result<Arc<Job>, LookupError> {
         let deadline = Deadline::after(wait);
         let mut changes = self.control.changes();
-        let goes_on = |job: Option<&Arc<Job>>| job.is_some_and(|it| !has_ended(it));
+        let goes_on = |job: Option<&Arc<Job>>| job.is_some_and(|job| !has_ended(job));
         while goes_on(changes.borrow_and_update().state.job(id)) {
             if !self.sees_change(&mut changes, deadline).await {
                 break;

@@ -4,7 +4,7 @@ use super::caller::{AccessDenied, Caller};
 use super::freshness::{FreshnessError, GATHER, NotReached};
 use super::resolver::ResolveError;
 use crate::clock::Deadline;
-use crate::control::Present;
+use crate::control::CurrentState;
 use crate::domain::database::Database;
 use crate::domain::ids::{DatabaseId, Sequence};
 use crate::domain::job::Job;
@@ -85,9 +85,9 @@ impl Service {
         page: PageRequest,
     ) -> Result<Page<Job>, LookupError> {
         caller.require_sight()?;
-        let present = self.listed_at(min_sequence).await?;
+        let current = self.listed_at(min_sequence).await?;
         if let Some(reference) = database {
-            filter.database = Some(past_database(caller, &present.state, reference)?);
+            filter.database = Some(past_database(caller, &current.state, reference)?);
         }
         let is_visible = |it: &Job| caller.covers(it.database_name.as_str());
         let read = |page| self.control_db.list_jobs(filter.clone(), page);
@@ -121,16 +121,16 @@ impl Service {
         database: Option<&str>,
         min_sequence: Option<Sequence>,
     ) -> Result<EventFilter, LookupError> {
-        let present = self.listed_at(min_sequence).await?;
+        let current = self.listed_at(min_sequence).await?;
         let Some(reference) = database else {
             return Ok(filter);
         };
         // A database that is gone has no name by which it could be covered.
-        if present.state.find_database(reference).is_none() {
+        if current.state.find_database(reference).is_none() {
             caller.require_all()?;
         }
         Ok(EventFilter {
-            database: Some(past_database(caller, &present.state, reference)?),
+            database: Some(past_database(caller, &current.state, reference)?),
             ..filter
         })
     }
@@ -171,13 +171,13 @@ impl Service {
         &self,
         sequence: Sequence,
         min_sequence: Option<Sequence>,
-    ) -> Result<(Arc<Present>, Option<(ShownEvent, Vec<Cause>)>), LookupError> {
-        let present = self.listed_at(min_sequence).await?;
+    ) -> Result<(Arc<CurrentState>, Option<(ShownEvent, Vec<Cause>)>), LookupError> {
+        let current = self.listed_at(min_sequence).await?;
         let Some(event) = self.control_db.event(sequence).await? else {
-            return Ok((present, None));
+            return Ok((current, None));
         };
         let causes = self.control_db.causes(sequence).await?;
-        Ok((present, Some((event, causes))))
+        Ok((current, Some((event, causes))))
     }
 }
 

@@ -120,18 +120,18 @@ impl Service {
         let deadline = Deadline::after(self.config.ready_wait);
         let mut changes: Option<Changes> = None;
         loop {
-            let present = match &mut changes {
-                None => self.control.present(),
+            let current = match &mut changes {
+                None => self.control.current(),
                 Some(changes) => changes.borrow_and_update().clone(),
             };
-            let database = caller.find_database(&present.state, reference)?;
+            let database = caller.find_database(&current.state, reference)?;
             self.refuse_expired(database)?;
             match (Readiness::of(database), &mut changes) {
                 (Readiness::Ready, _) => {
                     let entered = waiting(self.data.enter(database.id, deadline)).await;
                     // The last holder of the access lock may have moved the files elsewhere.
-                    let present = self.control.present();
-                    let now = present.state.database(database.id);
+                    let current = self.control.current();
+                    let now = current.state.database(database.id);
                     let guard = entered.map_err(|_| not_ready(now.unwrap_or(database)))?;
                     if let Some(now) = now.filter(|it| Readiness::of(it) == Readiness::Ready) {
                         let target = self.data.target(now)?;

@@ -7,7 +7,7 @@ use super::caller::{Caller, TokenStanding};
 use super::freshness::GATHER;
 use super::jobs::JobProgress;
 use crate::clock::Deadline;
-use crate::control::Present;
+use crate::control::CurrentState;
 use crate::domain::ids::{DatabaseId, JobId, Sequence};
 use crate::projections::control_db::{
     Behind, EventFilter, Order, PageRequest, QueryError, ShownEvent,
@@ -91,7 +91,7 @@ pub struct EventFeed {
     /// The job whose progress is told, and what was told last.
     watched: Option<JobId>,
     told: Option<JobProgress>,
-    changes: watch::Receiver<Arc<Present>>,
+    changes: watch::Receiver<Arc<CurrentState>>,
     covered: HashMap<DatabaseId, bool>,
     silent_until: Deadline,
     next_look: Deadline,
@@ -165,15 +165,15 @@ impl EventFeed {
             if self.has_ended || self.service.stopping.is_cancelled() {
                 return None;
             }
-            let present = self.changes.borrow_and_update().clone();
+            let current = self.changes.borrow_and_update().clone();
             let now = self.service.control.clock().now();
-            let token_left = match self.caller.standing(&present.state, now) {
+            let token_left = match self.caller.standing(&current.state, now) {
                 TokenStanding::Ended => return None,
                 TokenStanding::Expires(left) => left,
                 TokenStanding::Lasting => Duration::MAX,
             };
-            if present.head.sequence > self.sent {
-                let events = self.read(present.head.sequence).await;
+            if current.head.sequence > self.sent {
+                let events = self.read(current.head.sequence).await;
                 let events = events
                     .inspect_err(|error| tracing::warn!(%error, "event stream failed"))
                     .ok()?;
@@ -185,11 +185,11 @@ impl EventFeed {
                 }
                 continue;
             }
-            if let Some(progress) = self.progress(&present) {
+            if let Some(progress) = self.progress(&current) {
                 return Some(FeedItem::Progress(progress));
             }
             let nap = self.watched.map_or(Duration::MAX, |_| PROGRESS_LOOK);
-            let is_over = |end| present.head.time >= end;
+            let is_over = |end| current.head.time >= end;
             if self.filter.until.is_some_and(is_over) {
                 return None;
             }
@@ -212,8 +212,8 @@ impl EventFeed {
     }
 
     /// How far the watched job's step says it is, where that is news.
-    fn progress(&mut self, present: &Present) -> Option<JobProgress> {
-        let job = present.state.job(self.watched?)?;
+    fn progress(&mut self, current: &CurrentState) -> Option<JobProgress> {
+        let job = current.state.job(self.watched?)?;
         let progress = JobProgress::live(job, &self.service.progress)?;
         if self.told.as_ref() == Some(&progress) {
             return None;

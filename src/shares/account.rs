@@ -1,9 +1,10 @@
 //! What each caller uses.
 use crate::domain::ids::TokenId;
+use crate::locks::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, MutexGuard};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -146,11 +147,11 @@ impl Accounts {
 
     fn of_token(&self, id: TokenId) -> Arc<Account> {
         let known = {
-            let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+            let tokens = self.tokens.read();
             tokens.get(&id).map(Arc::clone)
         };
         known.unwrap_or_else(|| {
-            let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+            let mut tokens = self.tokens.write();
             let account = tokens.entry(id);
             let account = account.or_insert_with(|| Account::new(Holder::Token(id)));
             self.opened.notify_one();
@@ -177,14 +178,14 @@ impl Accounts {
     /// Tokens with open requests. Drops the accounts of all other tokens.
     #[must_use]
     pub fn open_tokens(&self) -> Vec<TokenId> {
-        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.tokens.write();
         tokens.retain(|_, account| Arc::strong_count(account) > 1);
         tokens.keys().copied().collect()
     }
 
     /// Ends the open requests of a token. A later request with its id gets a new account.
     pub fn end(&self, token: TokenId) {
-        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.tokens.write();
         let ended = tokens.remove(&token);
         drop(tokens);
         if let Some(account) = ended {
@@ -193,9 +194,7 @@ impl Accounts {
     }
 
     fn addresses(&self) -> MutexGuard<'_, Addresses> {
-        self.addresses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.addresses.lock()
     }
 }
 

@@ -2,8 +2,9 @@
 use super::account::Holder;
 use super::pass;
 use super::room::ALONE;
+use crate::locks::Mutex;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use tokio::sync::oneshot;
 
 /// A number of permits, and the queue for them.
@@ -122,7 +123,7 @@ impl FairLimiter {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inside.lock()
     }
 }
 

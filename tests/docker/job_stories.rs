@@ -100,8 +100,8 @@ impl Forge {
     }
 
     fn database(&self) -> Option<(DatabaseId, DatabaseState)> {
-        let present = self.control.present();
-        present
+        let current = self.control.current();
+        current
             .state
             .databases()
             .next()
@@ -130,7 +130,7 @@ impl Forge {
     }
 
     fn job(&self, id: JobId) -> Option<Arc<Job>> {
-        self.control.present().state.job(id).cloned()
+        self.control.current().state.job(id).cloned()
     }
 
     async fn move_once(&self, id: JobId) {
@@ -140,7 +140,7 @@ impl Forge {
     /// Runs jobs until none is left.
     async fn settle(&self) {
         let deadline = Deadline::after(PATIENCE);
-        while self.control.present().state.jobs().next().is_some() {
+        while self.control.current().state.jobs().next().is_some() {
             assert!(!deadline.has_passed(), "a job does not end");
             self.runner.run_until_idle().await.unwrap();
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -39,7 +39,7 @@ pub(crate) fn health(args: &HealthArgs, environment: &dyn Environment) -> Result
     }
     let question = question
         .body(())
-        .map_err(|it| unwell(format!("{url}: {it}")))?;
+        .map_err(|error| unwell(format!("{url}: {error}")))?;
     let agent = agent::new();
     let question = agent
         .configure_request(question)
@@ -47,13 +47,13 @@ pub(crate) fn health(args: &HealthArgs, environment: &dyn Environment) -> Result
         .build();
     let mut answer = agent
         .run(question)
-        .map_err(|it| unwell(format!("{url}: {it}")))?;
+        .map_err(|error| unwell(format!("{url}: {error}")))?;
     let body = answer
         .body_mut()
         .with_config()
         .limit(LARGEST_ANSWER)
         .read_to_string()
-        .map_err(|it| unwell(format!("{url}: {it}")))?;
+        .map_err(|error| unwell(format!("{url}: {error}")))?;
     if answer.status().is_success() {
         output::line(body.trim_end())
     } else {
@@ -63,7 +63,7 @@ pub(crate) fn health(args: &HealthArgs, environment: &dyn Environment) -> Result
 
 /// The gateway's address as seen from this machine.
 fn own_address(environment: &dyn Environment) -> Result<SocketAddr, Failure> {
-    let config = Config::read(environment).map_err(|it| Failure::new(Exit::Refused, it))?;
+    let config = Config::read(environment).map_err(|error| Failure::new(Exit::Refused, error))?;
     Ok(as_reached(config.listen))
 }
 

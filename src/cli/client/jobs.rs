@@ -210,7 +210,7 @@ fn in_full(job: &Value) -> Table {
         ("problem", "/problem/detail"),
         ("hint", "/problem/hint"),
     ] {
-        if job.pointer(pointer).is_some_and(|it| !it.is_null()) {
+        if job.pointer(pointer).is_some_and(|value| !value.is_null()) {
             table.row([label, &cell(job, pointer)]);
         }
     }

@@ -250,7 +250,7 @@ fn in_full(plan: &Value) -> Table {
         ("job", "/job"),
         ("expires", "/expires_at"),
     ] {
-        if plan.pointer(pointer).is_some_and(|it| !it.is_null()) {
+        if plan.pointer(pointer).is_some_and(|value| !value.is_null()) {
             table.row([label, &cell(plan, pointer)]);
         }
     }

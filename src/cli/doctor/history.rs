@@ -144,7 +144,7 @@ fn copies(forge_dir: &Path, verified: &Result<Verified, VerifyError>) -> Vec<Fin
 fn files(data_dir: &Path, state: &State) -> Finding {
     let in_place: Vec<_> = state
         .databases()
-        .filter(|it| matches!(it.condition, Condition::Ready | Condition::Stopped))
+        .filter(|database| matches!(database.condition, Condition::Ready | Condition::Stopped))
         .collect();
     let engines = Engines::standard();
     let troubles = in_place.iter().filter_map(|database| {

@@ -210,7 +210,7 @@ pub enum Command {
 
 /// What a decision needs from outside, gathered before it starts.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts {
+pub struct DecisionContext {
     /// The moment of the decision, by the clock on the wall: what is promised is counted from it
     /// and judged by it. It may lie before the last event's, where the clock was ahead once.
     pub now: Timestamp,

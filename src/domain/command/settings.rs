@@ -292,7 +292,7 @@ fn check_labels(labels: &Labels) -> Result<(), Refusal> {
             "the key of a label has 1 to {MAX_LABEL_KEY} characters and no control characters"
         )));
     }
-    if labels.values().any(|it| it.len() > MAX_LABEL_VALUE) {
+    if labels.values().any(|value| value.len() > MAX_LABEL_VALUE) {
         return Err(Refusal::Invalid(format!(
             "the value of a label has at most {MAX_LABEL_VALUE} bytes"
         )));
@@ -341,7 +341,7 @@ fn check_range<T: PartialOrd + std::fmt::Display>(
 }
 
 fn check_ttl(ttl: Option<Duration>) -> Result<(), Refusal> {
-    if ttl.is_some_and(|it| it < MIN_TTL) {
+    if ttl.is_some_and(|life| life < MIN_TTL) {
         return Err(Refusal::Invalid("a ttl must be at least one second".into()));
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! Rules for the forge itself: its identity, its runtime, its tokens.
-use crate::domain::command::Facts;
+use crate::domain::command::DecisionContext;
 use crate::domain::command::refusal::Refusal;
 use crate::domain::event::{
     Event, ForgeFounded, LogHealed, RuntimeChosen, TokenIssued, TokenRevoked,
@@ -19,12 +19,12 @@ const MAX_TOKEN_PATTERNS: usize = 64;
 pub(super) fn initialize(
     state: &State,
     instance: Option<InstanceId>,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
     if state.instance.is_some() {
         return Err(Refusal::AlreadyInitialized);
     }
-    let instance = instance.unwrap_or(InstanceId(facts.fresh[0]));
+    let instance = instance.unwrap_or(InstanceId(context.fresh[0]));
     Ok(vec![ForgeFounded { instance }.into()])
 }
 
@@ -49,7 +49,7 @@ pub(super) fn issue_token(
     scopes: &[Scope],
     databases: &[String],
     expires_in: Option<Duration>,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
     check_token_text("the name of a token", name)?;
     for pattern in databases {
@@ -60,7 +60,7 @@ pub(super) fn issue_token(
             "a token has 1 to {MAX_TOKEN_PATTERNS} database patterns; `*` covers all"
         )));
     }
-    if expires_in.is_some_and(|it| it < MIN_TOKEN_LIFE) {
+    if expires_in.is_some_and(|life| life < MIN_TOKEN_LIFE) {
         return Err(Refusal::Invalid(
             "a token must be valid for at least one second".into(),
         ));
@@ -68,7 +68,9 @@ pub(super) fn issue_token(
     if scopes.is_empty() {
         return Err(Refusal::Invalid("a token needs at least one scope".into()));
     }
-    let mut accepted = state.tokens().filter(|it| !it.has_expired(facts.now));
+    let mut accepted = state
+        .tokens()
+        .filter(|token| !token.has_expired(context.now));
     if accepted.any(|it| it.name == name) {
         return Err(Refusal::TokenExists(name.to_owned()));
     }
@@ -77,12 +79,12 @@ pub(super) fn issue_token(
     scopes.dedup();
     Ok(vec![
         TokenIssued {
-            token: TokenId(facts.fresh[0]),
+            token: TokenId(context.fresh[0]),
             name: name.to_owned(),
             hash: hash.to_owned(),
             scopes,
             databases: databases.to_vec(),
-            expires_at: expires_in.map(|it| facts.now.after(it)),
+            expires_at: expires_in.map(|life| context.now.after(life)),
         }
         .into(),
     ])

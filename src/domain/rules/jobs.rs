@@ -1,6 +1,6 @@
 //! Rules for jobs as wholes: taking one up, going on after a crash, cancelling, releasing.
 use super::steps::{begin_undoing, end_undone, has_no_way_back, out_of_time, stuck};
-use crate::domain::command::Facts;
+use crate::domain::command::DecisionContext;
 use crate::domain::command::refusal::Refusal;
 use crate::domain::database::{Condition, Database};
 use crate::domain::event::{
@@ -19,11 +19,11 @@ pub(super) fn start(
     id: JobId,
     step: Option<&StepName>,
     time_limit: Duration,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
     let job = unfinished(state, id)?;
     let is_first = state.queue_position(job) == Some(0);
-    if !is_first || !job.may_begin(facts.now) {
+    if !is_first || !job.may_begin(context.now) {
         return Err(wrong_state(job, "started"));
     }
     let untried = state.database(job.database);
@@ -55,7 +55,7 @@ pub(super) fn start(
         return Ok(vec![failed.into()]);
     }
     let turns_round = !job.compensating && !has_no_way_back(state, job);
-    let is_late = turns_round && job.deadline.is_some_and(|it| it < facts.now);
+    let is_late = turns_round && job.deadline.is_some_and(|deadline| deadline < context.now);
     if let Some(last) = job.attempts.last().filter(|_| is_late) {
         return Ok(begin_undoing(
             state,
@@ -68,8 +68,10 @@ pub(super) fn start(
         database: job.database,
         attempt: job.attempt_count() + 1,
         // One further ahead was chosen by a clock that has been set back since.
-        deadline: (job.deadline.filter(|it| it.since(facts.now) <= time_limit))
-            .unwrap_or(facts.now.after(time_limit)),
+        deadline: (job
+            .deadline
+            .filter(|deadline| deadline.since(context.now) <= time_limit))
+        .unwrap_or(context.now.after(time_limit)),
     };
     let mut events = vec![started.into()];
     events.extend(step.map(|step| step_started(job, step)));

@@ -12,7 +12,7 @@ mod steps;
 mod webhooks;
 
 use super::command::refusal::Refusal;
-use super::command::{Command, Facts};
+use super::command::{Command, DecisionContext};
 use super::event::Event;
 use super::state::State;
 
@@ -20,10 +20,10 @@ use super::state::State;
 pub(super) fn decide(
     state: &State,
     command: &Command,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
     match command {
-        Command::InitializeForge { instance } => forge::initialize(state, *instance, facts),
+        Command::InitializeForge { instance } => forge::initialize(state, *instance, context),
         Command::ChooseRuntime { runtime, reason } => {
             Ok(forge::choose_runtime(state, runtime, reason))
         }
@@ -33,22 +33,22 @@ pub(super) fn decide(
             scopes,
             databases,
             expires_in,
-        } => forge::issue_token(state, name, hash, scopes, databases, *expires_in, facts),
+        } => forge::issue_token(state, name, hash, scopes, databases, *expires_in, context),
         Command::RevokeToken { token } => forge::revoke_token(state, *token),
         Command::RecordHealing { detail } => Ok(forge::record_healing(detail)),
 
-        Command::CreateDatabase(wanted) => databases::create(state, wanted, facts),
+        Command::CreateDatabase(wanted) => databases::create(state, wanted, context),
         Command::ChangeDatabase { database, change } => {
-            databases::change(state, *database, change, facts)
+            databases::change(state, *database, change, context)
         }
-        Command::StopDatabase { database } => databases::stop(state, *database, facts),
-        Command::StartDatabase { database } => databases::start(state, *database, facts),
-        Command::DeleteDatabase { database } => databases::delete(state, *database, facts),
-        Command::PurgeDatabase { database } => databases::purge(state, *database, facts),
-        Command::UndeleteDatabase { database } => databases::undelete(state, *database, facts),
-        Command::RestartWorker { database } => databases::restart_worker(state, *database, facts),
+        Command::StopDatabase { database } => databases::stop(state, *database, context),
+        Command::StartDatabase { database } => databases::start(state, *database, context),
+        Command::DeleteDatabase { database } => databases::delete(state, *database, context),
+        Command::PurgeDatabase { database } => databases::purge(state, *database, context),
+        Command::UndeleteDatabase { database } => databases::undelete(state, *database, context),
+        Command::RestartWorker { database } => databases::restart_worker(state, *database, context),
         Command::RepairWorker { database, finding } => {
-            databases::repair_worker(state, *database, finding, facts)
+            databases::repair_worker(state, *database, finding, context)
         }
         Command::DegradeDatabase { database, reason } => {
             databases::degrade(state, *database, reason)
@@ -66,21 +66,21 @@ pub(super) fn decide(
         Command::AllowPass { held_back } => Ok(orphans::allow_pass(*held_back)),
 
         Command::CreateSchedule { name, plan, token } => {
-            schedules::create(state, name, plan, *token, facts)
+            schedules::create(state, name, plan, *token, context)
         }
         Command::ChangeSchedule {
             schedule,
             plan,
             token,
-        } => schedules::change(state, *schedule, plan, *token, facts),
+        } => schedules::change(state, *schedule, plan, *token, context),
         Command::DeleteSchedule { schedule } => schedules::delete(state, *schedule),
-        Command::RewindSchedule { schedule } => schedules::rewind(state, *schedule, facts),
+        Command::RewindSchedule { schedule } => schedules::rewind(state, *schedule, context),
         Command::FireSchedule { schedule, nominal } => {
-            schedules::fire(state, *schedule, *nominal, facts)
+            schedules::fire(state, *schedule, *nominal, context)
         }
 
-        Command::MakePlan { command } => plans::make(state, command, facts),
-        Command::ApplyPlan { plan } => plans::apply(state, *plan, facts),
+        Command::MakePlan { command } => plans::make(state, command, context),
+        Command::ApplyPlan { plan } => plans::apply(state, *plan, context),
         Command::CreateWebhook { webhook, plan } => webhooks::create(state, *webhook, plan),
         Command::ChangeWebhook { webhook, plan } => webhooks::change(state, *webhook, plan),
         Command::DeleteWebhook { webhook } => webhooks::delete(state, *webhook),
@@ -93,21 +93,21 @@ pub(super) fn decide(
             job,
             step,
             time_limit,
-        } => jobs::start(state, *job, step.as_ref(), *time_limit, facts),
+        } => jobs::start(state, *job, step.as_ref(), *time_limit, context),
         Command::ResumeJob { job, step } => jobs::resume(state, *job, step),
         Command::FinishStep {
             job,
             step,
             outcome,
             next,
-        } => steps::finish(state, *job, step, outcome, next.as_ref(), facts),
+        } => steps::finish(state, *job, step, outcome, next.as_ref(), context),
         Command::FailStep {
             job,
             error,
             transient,
-        } => steps::fail(state, *job, error, *transient, facts),
+        } => steps::fail(state, *job, error, *transient, context),
         Command::FinishUndo { job, step, outcome } => {
-            steps::finish_undo(state, *job, step, outcome, facts)
+            steps::finish_undo(state, *job, step, outcome, context)
         }
     }
 }

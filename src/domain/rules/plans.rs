@@ -1,6 +1,6 @@
 //! Rules for stored plans: made, applied once.
 use super::decide;
-use crate::domain::command::Facts;
+use crate::domain::command::DecisionContext;
 use crate::domain::command::lifecycle::LifecycleCommand;
 use crate::domain::command::refusal::Refusal;
 use crate::domain::event::{Event, PlanApplied, PlanMade};
@@ -18,34 +18,38 @@ const MOST: usize = 1000;
 pub(super) fn make(
     state: &State,
     command: &LifecycleCommand,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
-    let waiting = state.plans().filter(|it| it.expires_at > facts.now);
+    let waiting = state.plans().filter(|plan| plan.expires_at > context.now);
     if waiting.count() >= MOST {
         return Err(Refusal::TooManyPlans { most: MOST });
     }
     let basis = Basis::of(command, state)?;
     let made = PlanMade {
-        plan: PlanId(facts.fresh[0]),
+        plan: PlanId(context.fresh[0]),
         command: command.clone(),
         basis,
-        expires_at: facts.now.after(LIFE),
+        expires_at: context.now.after(LIFE),
     };
-    decide(state, &made.basis.command(command, state)?, facts)?;
+    decide(state, &made.basis.command(command, state)?, context)?;
     Ok(vec![made.into()])
 }
 
 /// A plan that was applied already makes nothing happen again.
-pub(super) fn apply(state: &State, id: PlanId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
+pub(super) fn apply(
+    state: &State,
+    id: PlanId,
+    context: &DecisionContext,
+) -> Result<Vec<Event>, Refusal> {
     let plan = state.plan(id);
     let plan = plan.ok_or_else(|| Refusal::PlanNotFound(id.to_string()))?;
     if plan.applied.is_some() {
         return Ok(Vec::new());
     }
-    if plan.expires_at <= facts.now {
+    if plan.expires_at <= context.now {
         return Err(plan.stale(format!("it expired at {}", plan.expires_at)));
     }
-    let decided = decide(state, &plan.command(state)?, facts);
+    let decided = decide(state, &plan.command(state)?, context);
     let mut events = decided.map_err(|refusal| {
         if matches!(refusal, Refusal::QueueFull { .. }) {
             refusal

@@ -1,7 +1,7 @@
 //! Given events, when a command, then events or a refusal: what tests of rules are written in.
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::refusal::Refusal;
-use crate::domain::command::{Command, CreateDatabase, Facts};
+use crate::domain::command::{Command, CreateDatabase, DecisionContext};
 use crate::domain::database::{Database, Limits};
 use crate::domain::event::recorded::{CommitHeader, NO_HASH, RecordedEvent};
 use crate::domain::event::{Event, EventKind};
@@ -38,14 +38,14 @@ impl Scenario {
     pub(super) fn when(&mut self, command: Command) -> Result<Vec<EventKind>, Refusal> {
         let fresh = [Uuid::from_u128(self.ids + 1), Uuid::from_u128(self.ids + 2)];
         self.ids += 2;
-        let facts = Facts {
+        let context = DecisionContext {
             now: self.now,
             fresh,
             jitter_permille: 500,
             trash_retention: Duration::from_secs(7 * 86_400),
             queue_bound: self.queue_bound,
         };
-        let events = self.state.decide(&command, &facts)?;
+        let events = self.state.decide(&command, &context)?;
         let kinds = events.iter().map(Event::kind).collect();
         self.follow(events);
         Ok(kinds)

@@ -1,7 +1,7 @@
 //! Rules for schedules: made, changed, deleted, carried out.
 use super::decide;
 use crate::clock::timestamp::Timestamp;
-use crate::domain::command::Facts;
+use crate::domain::command::DecisionContext;
 use crate::domain::command::refusal::Refusal;
 use crate::domain::event::{
     Event, ScheduleChanged, ScheduleCreated, ScheduleDeleted, ScheduleFired, ScheduleRewound,
@@ -22,7 +22,7 @@ pub(super) fn create(
     name: &str,
     plan: &SchedulePlan,
     token: Option<TokenId>,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
     let is_plain = |it: char| it.is_ascii_alphanumeric() || "-_.".contains(it);
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(is_plain) {
@@ -38,9 +38,9 @@ pub(super) fn create(
             "a forge has at most {MAX_SCHEDULES} schedules"
         )));
     }
-    check(plan, facts)?;
+    check(plan, context)?;
     let created = ScheduleCreated {
-        schedule: ScheduleId(facts.fresh[0]),
+        schedule: ScheduleId(context.fresh[0]),
         name: name.to_owned(),
         plan: plan.clone(),
         token,
@@ -53,13 +53,13 @@ pub(super) fn change(
     id: ScheduleId,
     plan: &SchedulePlan,
     token: Option<TokenId>,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
     let schedule = known(state, id)?;
     if schedule.plan == *plan && schedule.token == token {
         return Ok(Vec::new());
     }
-    check(plan, facts)?;
+    check(plan, context)?;
     let changed = ScheduleChanged {
         schedule: id,
         plan: plan.clone(),
@@ -74,13 +74,17 @@ pub(super) fn delete(state: &State, id: ScheduleId) -> Result<Vec<Event>, Refusa
 }
 
 /// Only if it is ahead of the clock, so that a repeat changes nothing.
-pub(super) fn rewind(state: &State, id: ScheduleId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
+pub(super) fn rewind(
+    state: &State,
+    id: ScheduleId,
+    context: &DecisionContext,
+) -> Result<Vec<Event>, Refusal> {
     let schedule = known(state, id)?;
     let rewound = ScheduleRewound {
         schedule: id,
-        done_until: facts.now,
+        done_until: context.now,
     };
-    let is_ahead = schedule.is_ahead_of(facts.now);
+    let is_ahead = schedule.is_ahead_of(context.now);
     Ok(is_ahead.then(|| rewound.into()).into_iter().collect())
 }
 
@@ -92,14 +96,14 @@ pub(super) fn fire(
     state: &State,
     id: ScheduleId,
     nominal: Option<Timestamp>,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
     let schedule = known(state, id)?;
     let is_done = |it: Timestamp| it <= schedule.done_until || !schedule.plan.enabled;
     if nominal.is_some_and(is_done) {
         return Ok(Vec::new());
     }
-    let outcome = carry_out(state, schedule, nominal.unwrap_or(facts.now), facts);
+    let outcome = carry_out(state, schedule, nominal.unwrap_or(context.now), context);
     let (mut events, refusal) = match outcome {
         Ok(events) => (events, None),
         Err(refusal) => (Vec::new(), Some(refusal.to_string())),
@@ -118,30 +122,33 @@ fn carry_out(
     state: &State,
     schedule: &Schedule,
     at: Timestamp,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
     let command = &schedule.plan.command;
     let moment = schedule.moment(at);
     if let Some(id) = schedule.token {
-        let token = state.token(id).filter(|it| !it.has_expired(facts.now));
-        let may = token
-            .is_some_and(|it| it.has_scope(command.scope()) && it.covers(&command.target(&moment)));
+        let token = state
+            .token(id)
+            .filter(|token| !token.has_expired(context.now));
+        let may = token.is_some_and(|token| {
+            token.has_scope(command.scope()) && token.covers(&command.target(&moment))
+        });
         if !may {
             return Err(Refusal::ScheduleWithoutRight(schedule.name.clone()));
         }
     }
     if schedule.plan.overlap == Overlap::Skip
-        && let Some(job) = schedule.last_job.filter(|it| state.job(*it).is_some())
+        && let Some(job) = schedule.last_job.filter(|job| state.job(*job).is_some())
     {
         return Err(Refusal::ScheduleOverlaps(job));
     }
-    decide(state, &command.resolve(state, &moment)?, facts)
+    decide(state, &command.resolve(state, &moment)?, context)
 }
 
-fn check(plan: &SchedulePlan, facts: &Facts) -> Result<(), Refusal> {
+fn check(plan: &SchedulePlan, context: &DecisionContext) -> Result<(), Refusal> {
     let recurrence = Recurrence::parse(&plan.cron, &plan.timezone)
         .map_err(|error| Refusal::Invalid(error.to_string()))?;
-    plan.command.check(&moment(Some(&recurrence), facts.now))
+    plan.command.check(&moment(Some(&recurrence), context.now))
 }
 
 fn enqueued(event: &Event) -> Option<JobId> {

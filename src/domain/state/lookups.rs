@@ -69,7 +69,8 @@ impl State {
     /// The databases that belong on the own node, oldest first.
     pub fn own_databases(&self) -> impl Iterator<Item = &Arc<Database>> {
         let own = self.own_node();
-        self.databases().filter(move |it| self.node_of(it) == own)
+        self.databases()
+            .filter(move |database| self.node_of(database) == own)
     }
 
     /// An unfinished job.
@@ -105,7 +106,7 @@ impl State {
     pub fn queue_position(&self, job: &Job) -> Option<usize> {
         let database = self.databases.get(&job.database)?;
         let own = database.queue.iter().position(|it| it.id == job.id)?;
-        let before = self.in_front(database).map(|it| it.queue.len());
+        let before = self.in_front(database).map(|database| database.queue.len());
         Some(own + before.sum::<usize>())
     }
 
@@ -120,7 +121,11 @@ impl State {
     #[must_use]
     pub fn follower(&self, id: DatabaseId) -> Option<&Arc<Database>> {
         let key = self.databases.get(&id)?.name.key();
-        let waits = |id: &DatabaseId| self.databases.get(id).is_some_and(|it| it.behind.is_some());
+        let waits = |id: &DatabaseId| {
+            self.databases
+                .get(id)
+                .is_some_and(|database| database.behind.is_some())
+        };
         let returning = self
             .trash
             .get(&key)
@@ -169,7 +174,7 @@ impl State {
     pub fn find_schedule(&self, reference: &str) -> Option<&Arc<Schedule>> {
         let mut schedules = self.schedules.values();
         schedules
-            .find(|it| it.name.eq_ignore_ascii_case(reference))
+            .find(|schedule| schedule.name.eq_ignore_ascii_case(reference))
             .or_else(|| self.schedule(reference.parse().ok()?))
     }
 

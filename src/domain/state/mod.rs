@@ -4,7 +4,7 @@ mod names;
 mod text;
 
 use super::command::refusal::Refusal;
-use super::command::{Command, Facts};
+use super::command::{Command, DecisionContext};
 use super::database::Database;
 use super::event::Event;
 use super::event::recorded::RecordedEvent;
@@ -63,8 +63,12 @@ impl State {
     ///
     /// # Errors
     /// Refuses what the rules do not allow; nothing has happened then.
-    pub fn decide(&self, command: &Command, facts: &Facts) -> Result<Vec<Event>, Refusal> {
-        rules::decide(self, command, facts)
+    pub fn decide(
+        &self,
+        command: &Command,
+        context: &DecisionContext,
+    ) -> Result<Vec<Event>, Refusal> {
+        rules::decide(self, command, context)
     }
 
     /// Follows one event. Never fails: what is in the log has happened.
@@ -184,7 +188,7 @@ impl State {
     /// A new plan is the moment at which those that have expired are forgotten.
     fn add_plan(&mut self, recorded: &RecordedEvent) {
         let now = recorded.commit.wall_time();
-        let expired = self.plans().filter(|it| it.expires_at <= now);
+        let expired = self.plans().filter(|plan| plan.expires_at <= now);
         for id in expired.map(|it| it.id).collect::<Vec<_>>() {
             self.plans.remove(&id);
         }

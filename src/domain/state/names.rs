@@ -42,8 +42,11 @@ impl State {
 
     /// A database that comes back to a name which another is about to leave waits for that.
     pub(super) fn wait_for_name(&mut self, id: DatabaseId, recorded: &RecordedEvent) {
-        let name = self.databases.get(&id).map(|it| it.name.clone());
-        let holder = name.and_then(|it| self.holder_to_wait_for(&it, recorded));
+        let name = self
+            .databases
+            .get(&id)
+            .map(|database| database.name.clone());
+        let holder = name.and_then(|name| self.holder_to_wait_for(&name, recorded));
         if let Some(database) = self.databases.get_mut(&id)
             && holder != Some(id)
         {
@@ -112,7 +115,7 @@ impl State {
     }
 
     pub(super) fn remove_from_trash(&mut self, id: DatabaseId) {
-        let Some(key) = self.databases.get(&id).map(|it| it.name.key()) else {
+        let Some(key) = self.databases.get(&id).map(|database| database.name.key()) else {
             return;
         };
         if let Some(ids) = self.trash.get_mut(&key) {

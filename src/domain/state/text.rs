@@ -181,7 +181,10 @@ fn write_job(f: &mut fmt::Formatter<'_>, job: &Job) -> fmt::Result {
     for name in finished_steps {
         writeln!(f, "finished    {name}")?;
     }
-    for name in begun_steps.iter().filter(|it| !finished_steps.contains(it)) {
+    for name in begun_steps
+        .iter()
+        .filter(|step| !finished_steps.contains(step))
+    {
         writeln!(f, "begun       {name}")?;
     }
     if let Some(step) = step {

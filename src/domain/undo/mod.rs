@@ -194,7 +194,7 @@ fn ending(stream: &[RecordedEvent], job: JobId) -> Option<EventKind> {
     let mut kinds = stream
         .iter()
         .filter(|it| it.event.job() == Some(job))
-        .map(|it| it.event.kind());
+        .map(|event| event.event.kind());
     kinds.find(|kind| ends.contains(kind))
 }
 

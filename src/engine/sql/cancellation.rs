@@ -1,7 +1,8 @@
 //! Cancels a request whose caller has gone, unless it is being committed.
+use crate::locks::Mutex;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 /// Cancels a request whose caller has gone, unless it is being committed.
 ///
@@ -45,9 +46,7 @@ impl Cancellation {
     }
 
     fn on_abandon(&self) -> MutexGuard<'_, Option<OnAbandon>> {
-        self.on_abandon
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.on_abandon.lock()
     }
 
     /// Begins to commit. `false` when the request was cancelled.

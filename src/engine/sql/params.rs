@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<Params, String> {
-        serde_json::from_str(json).map_err(|it| it.to_string())
+        serde_json::from_str(json).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! The writing end blocks while the pipe is full, up to its deadline; the reading end is polled.
 //! Either end may go away first, and each learns of it.
 use crate::clock::Deadline;
+use crate::locks::Mutex;
 use bytes::Bytes;
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// Pieces that may wait: the thread writes one while another is sent, and neither waits for the
@@ -163,7 +164,7 @@ impl<E> Inside<E> {
 
 impl<E> Pipe<E> {
     fn lock(&self) -> MutexGuard<'_, Inside<E>> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inside.lock()
     }
 }
 

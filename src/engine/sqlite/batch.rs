@@ -112,7 +112,8 @@ impl SqliteExecutor {
         let work = self.on_thread(&open.breaker, call, move |cancellation| {
             let limits = limits_of(&call_of_it, cancellation);
             let read = || -> Result<Vec<Answer>, (usize, SqlError)> {
-                let mut snapshot = Snapshot::begin(&reads, limits.clone()).map_err(|it| (0, it))?;
+                let mut snapshot =
+                    Snapshot::begin(&reads, limits.clone()).map_err(|error| (0, error))?;
                 snapshot.sqlite().set_limits(limits);
                 let result = run_all(
                     snapshot.sqlite(),

@@ -92,9 +92,9 @@ impl SqliteConnection {
     pub fn open(folder: &Path, profile: Profile) -> Result<Self, SqlError> {
         super::process::set_up_process();
         let file = folder.join(MAIN_FILE);
-        super::files::require_plain(&file).map_err(|it| SqlError::from_file(&it))?;
+        super::files::require_plain(&file).map_err(|error| SqlError::from_file(&error))?;
         let connection =
-            Self::open_file(&file, profile).map_err(|it| SqlError::from_sqlite(&it, None))?;
+            Self::open_file(&file, profile).map_err(|error| SqlError::from_sqlite(&error, None))?;
         if profile.role == Role::Writer {
             // The file may have been made elsewhere.
             connection.look_for_ties_to_insides()?;
@@ -115,7 +115,7 @@ impl SqliteConnection {
         text_of: TextOf,
     ) -> Result<Self, SqlError> {
         super::process::set_up_process();
-        super::files::require_plain(file).map_err(|it| SqlError::from_file(&it))?;
+        super::files::require_plain(file).map_err(|error| SqlError::from_file(&error))?;
         let profile = Profile {
             role: Role::Audit(names),
             durability: Durability::Full,
@@ -136,7 +136,7 @@ impl SqliteConnection {
             audit_role::add_texts(&connection.inner, text_of)?;
             connection.fenced(profile)
         };
-        open().map_err(|it| SqlError::from_sqlite(&it, None))
+        open().map_err(|error| SqlError::from_sqlite(&error, None))
     }
 
     fn open_file(file: &Path, profile: Profile) -> rusqlite::Result<Self> {
@@ -270,7 +270,7 @@ impl SqliteConnection {
                 _ => Ok(()),
             });
         self.bounds = bounds;
-        confined.map_err(|it| SqlError::from_sqlite(&it, None))
+        confined.map_err(|error| SqlError::from_sqlite(&error, None))
     }
 
     /// The bounds within which a statement can run on a thread that must not be kept: `None` where
@@ -379,7 +379,7 @@ impl SqliteConnection {
 
     pub(super) fn resize_page_cache(&self, kib: i64) -> Result<(), SqlError> {
         let resized = self.as_internal(|it| it.pragma_update(None, "cache_size", -kib));
-        resized.map_err(|it| SqlError::from_sqlite(&it, None))
+        resized.map_err(|error| SqlError::from_sqlite(&error, None))
     }
 
     /// Has its temporary files on disk from now on: the journals of statements, what they sort, and
@@ -389,7 +389,7 @@ impl SqliteConnection {
     /// What SQLite says.
     pub fn keep_temporary_files_in(&mut self, space: Arc<TempSpace>) -> Result<(), SqlError> {
         let kept = self.as_internal(|it| it.pragma_update(None, "temp_store", "FILE"));
-        kept.map_err(|it| SqlError::from_sqlite(&it, None))?;
+        kept.map_err(|error| SqlError::from_sqlite(&error, None))?;
         self.temp_space = Some(space);
         Ok(())
     }
@@ -480,16 +480,15 @@ mod tests {
 
     #[test]
     fn a_connection_has_a_large_page_cache_when_it_is_told_so() {
-        let folder = std::env::temp_dir().join(format!("dbforge-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir(&folder).unwrap();
-        Sqlite.create_file(&folder, Durability::Full).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        Sqlite.create_file(folder.path(), Durability::Full).unwrap();
         let profile = Profile {
             role: Role::Reader,
             durability: Durability::Full,
             size_bytes: 1 << 20,
             cached_statements: 1,
         };
-        let mut sqlite = SqliteConnection::open(&folder, profile).unwrap();
+        let mut sqlite = SqliteConnection::open(folder.path(), profile).unwrap();
         let kib = |it: &SqliteConnection| {
             let asked =
                 it.as_internal(|it| it.pragma_query_value(None, "cache_size", |row| row.get(0)));
@@ -498,6 +497,5 @@ mod tests {
         assert_eq!(kib(&sqlite), PAGE_CACHE_KIB);
         sqlite.widen_page_cache().unwrap();
         assert_eq!(kib(&sqlite), LARGE_CACHE_KIB);
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -40,11 +40,11 @@ pub(super) fn create(folder: &Path, durability: Durability) -> Result<(), FileEr
             _ => {}
         }
     }
-    write_new(&new, durability).map_err(|it| sqlite_error("create the database", &it))?;
-    keep(&new, folder).map_err(|it| io_error("write the database", &it))?;
+    write_new(&new, durability).map_err(|error| sqlite_error("create the database", &error))?;
+    keep(&new, folder).map_err(|error| io_error("write the database", &error))?;
     fs::rename(&new, &main)
         .and_then(|()| File::open(folder)?.sync_all())
-        .map_err(|it| io_error("put the database in place", &it))
+        .map_err(|error| io_error("put the database in place", &error))
 }
 
 /// A new database leaves the last of the disk to what makes room.
@@ -95,7 +95,7 @@ pub(super) fn probe(folder: &Path) -> Result<(), FileError> {
             })
         })
         .map(|_| ())
-        .map_err(|it| sqlite_error("ask the database", &it))
+        .map_err(|error| sqlite_error("ask the database", &error))
 }
 
 /// Neither a table nor a number of the owner's own in the header.
@@ -106,12 +106,12 @@ pub(super) fn is_empty(folder: &Path) -> Result<bool, FileError> {
                      + abs((SELECT user_version FROM pragma_user_version))
                      + abs((SELECT application_id FROM pragma_application_id))";
     open(&file)
-        .and_then(|it| it.query_row(marks, [], |row| row.get::<_, i64>(0)))
+        .and_then(|connection| connection.query_row(marks, [], |row| row.get::<_, i64>(0)))
         .map(|it| it == 0)
-        .map_err(|it| sqlite_error("ask the database", &it))
+        .map_err(|error| sqlite_error("ask the database", &error))
 }
 
-pub(super) fn settle(folder: &Path) -> Result<(), FileError> {
+pub(super) fn checkpoint_and_close(folder: &Path) -> Result<(), FileError> {
     // What lies behind a link is none of ours.
     if folder.is_symlink() {
         return Ok(());
@@ -235,8 +235,8 @@ mod tests {
 
     #[test]
     fn a_file_is_in_its_place_only_without_links_and_second_names() {
-        let home = std::env::temp_dir().join(format!("dbforge-{}", uuid::Uuid::new_v4()));
-        let (folder, elsewhere) = (home.join("folder"), home.join("elsewhere"));
+        let home = tempfile::tempdir().unwrap();
+        let (folder, elsewhere) = (home.path().join("folder"), home.path().join("elsewhere"));
         fs::create_dir_all(&elsewhere).unwrap();
         let look = || data_file(&folder).unwrap();
         let file = folder.join(MAIN_FILE);
@@ -256,6 +256,5 @@ mod tests {
         assert_eq!(look(), DataFile::InPlace);
         fs::write(&file, "").unwrap();
         assert_eq!(look(), DataFile::Missing, "empty");
-        fs::remove_dir_all(home).unwrap();
     }
 }

@@ -80,8 +80,8 @@ impl Engine for Sqlite {
         files::is_empty(folder)
     }
 
-    fn settle(&self, folder: &Path) -> Result<(), FileError> {
-        files::settle(folder)
+    fn checkpoint_and_close(&self, folder: &Path) -> Result<(), FileError> {
+        files::checkpoint_and_close(folder)
     }
 
     fn data_file(&self, folder: &Path) -> io::Result<DataFile> {

@@ -2,11 +2,11 @@
 use super::{Checkpoint, KeyError, PublicKey, SigningKey};
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::recorded::Head;
+use crate::locks::Mutex;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 /// The file in its folder.
 const FILE: &str = "checkpoints.jsonl";
@@ -76,7 +76,7 @@ impl Checkpoints {
     /// # Errors
     /// When there is no key, or the disk refuses.
     pub fn add(&self, head: Head, time: Timestamp) -> Result<Checkpoint, KeyError> {
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let _adding = self.adding.lock();
         let key = self.ensure_key()?;
         let mut file = OpenOptions::new()
             .read(true)
@@ -109,7 +109,7 @@ impl Checkpoints {
     /// # Errors
     /// When it can neither be read nor made.
     pub fn public_key(&self) -> Result<PublicKey, KeyError> {
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let _adding = self.adding.lock();
         Ok(self.ensure_key()?.public())
     }
 

@@ -64,7 +64,7 @@ impl Indexing<'_> {
                 Some(Finding::IndexRebuilt { reason, aside })
             }
         };
-        let index = Index::open(&self.places.index).map_err(|it| it.to_string())?;
+        let index = Index::open(&self.places.index).map_err(|error| error.to_string())?;
         let commits = self.catch_up(&index, Head::default())?;
         let made = (commits > 0).then_some(Finding::IndexMade { commits });
         Ok((index, rebuilt.or(made)))
@@ -79,13 +79,13 @@ impl Indexing<'_> {
         let (mut previous_hash, frames) = self
             .journal
             .frames_from(next)
-            .map_err(|it| it.to_string())?;
+            .map_err(|error| error.to_string())?;
         let mut batch: Vec<(Vec<u8>, Hash, Location)> = Vec::with_capacity(COMMITS_PER_BATCH);
         let mut added = 0;
         let mut head = reached;
         for frame in frames {
-            let (at, body) = frame.map_err(|it| it.to_string())?;
-            let commit = StoredCommit::read(&body).map_err(|it| it.to_string())?;
+            let (at, body) = frame.map_err(|error| error.to_string())?;
+            let commit = StoredCommit::read(&body).map_err(|error| error.to_string())?;
             let before = previous_hash;
             previous_hash = commit.last_hash();
             head = Head {
@@ -108,7 +108,7 @@ impl Indexing<'_> {
                 head.sequence
             ));
         }
-        index.flush().map_err(|it| it.to_string())?;
+        index.flush().map_err(|error| error.to_string())?;
         Ok(added)
     }
 }
@@ -122,6 +122,8 @@ fn apply(index: &Index, batch: &[(Vec<u8>, Hash, Location)], head: &Head) -> Res
             at: *at,
         })
         .collect();
-    index.apply(&commits, head).map_err(|it| it.to_string())?;
+    index
+        .apply(&commits, head)
+        .map_err(|error| error.to_string())?;
     Ok(batch.len() as u64)
 }

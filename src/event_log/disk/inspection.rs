@@ -81,7 +81,7 @@ impl Inspection {
         let vouched = reached.sequence.max(index_head.sequence).0;
         let verify_behind = vouched.saturating_sub(EVENTS_ALWAYS_VERIFIED);
         let accept = |at, body: &[u8]| {
-            let commit = StoredCommit::read(body).map_err(|it| it.to_string())?;
+            let commit = StoredCommit::read(body).map_err(|error| error.to_string())?;
             let expected = head.sequence.next().0;
             if commit.first_sequence != expected {
                 let found = commit.first_sequence;
@@ -173,12 +173,14 @@ impl Inspection {
 
 /// Computes the hashes of a commit's events again.
 fn verify(commit: &StoredCommit<'_>, before: Head) -> Result<(), String> {
-    let events = commit.events(before.hash).map_err(|it| it.to_string())?;
+    let events = commit
+        .events(before.hash)
+        .map_err(|error| error.to_string())?;
     let mut head = before;
     events
         .iter()
         .try_for_each(|it| chain::follow(&mut head, it))
-        .map_err(|it| it.to_string())
+        .map_err(|error| error.to_string())
 }
 
 fn open_index(places: &Places) -> (IndexState, Head) {

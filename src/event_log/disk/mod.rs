@@ -29,9 +29,10 @@ use crate::clock::Stopwatch;
 use crate::domain::event::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use crate::domain::event::{Event, Stream};
 use crate::domain::ids::Sequence;
+use crate::locks::{Mutex, RwLock};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{MutexGuard, OnceLock};
 use std::time::Duration;
 
 /// After this many commits `HEAD` is written and the index flushed, so that a crash leaves
@@ -109,7 +110,7 @@ impl DiskEventLog {
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writer.lock()
     }
 }
 
@@ -139,7 +140,7 @@ impl EventLog for DiskEventLog {
             })?;
         // From here on the commits are kept, whatever else fails.
         log.follow(&group.commits, &appended.locations, &group.head);
-        *self.head.write().unwrap_or_else(PoisonError::into_inner) = group.head;
+        *self.head.write() = group.head;
         let is_healing = |it: &RecordedEvent| matches!(it.event, Event::LogHealed(_));
         if group.events.iter().any(is_healing) {
             pending_report::remove(&self.folder);
@@ -232,7 +233,7 @@ impl EventLog for DiskEventLog {
     }
 
     fn head(&self) -> Head {
-        *self.head.read().unwrap_or_else(PoisonError::into_inner)
+        *self.head.read()
     }
 
     fn read_only(&self) -> Option<String> {

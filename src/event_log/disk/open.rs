@@ -15,10 +15,11 @@ use crate::event_log::journal::reader::JournalReader;
 use crate::event_log::journal::scan::Rest;
 use crate::event_log::journal::segment;
 use crate::event_log::journal::writer::JournalWriter;
+use crate::locks::{Mutex, RwLock};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, RwLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 impl DiskEventLog {

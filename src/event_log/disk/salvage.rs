@@ -92,7 +92,7 @@ impl SalvagedLog {
             .partition_point(|it| it.first_sequence <= sequence);
         self.commits[behind.saturating_sub(1)..].iter().map(|it| {
             let body = self.body(it.first_sequence, it.place)?;
-            let stored = StoredCommit::read(&body).map_err(|it| it.to_string())?;
+            let stored = StoredCommit::read(&body).map_err(|error| error.to_string())?;
             stored.events(it.previous_hash).map_err(|it| it.to_string())
         })
     }
@@ -130,7 +130,10 @@ impl SalvagedLog {
             return false;
         };
         let mut head = self.head;
-        if !events.iter().all(|it| chain::follow(&mut head, it).is_ok()) {
+        if !events
+            .iter()
+            .all(|event| chain::follow(&mut head, event).is_ok())
+        {
             return false;
         }
         self.commits.push(Saved {
@@ -144,10 +147,12 @@ impl SalvagedLog {
 
     fn body(&self, first_sequence: u64, place: Place) -> Result<Vec<u8>, String> {
         match place {
-            Place::Journal(at) => self.journal.body_at(at).map_err(|it| it.to_string()),
+            Place::Journal(at) => self.journal.body_at(at).map_err(|error| error.to_string()),
             Place::Index => {
                 let index = self.index.as_ref().ok_or("there is no index")?;
-                let found = index.commit(first_sequence).map_err(|it| it.to_string())?;
+                let found = index
+                    .commit(first_sequence)
+                    .map_err(|error| error.to_string())?;
                 let found = found.ok_or("it is not in the index")?;
                 body_of(&found, &self.journal).map(std::borrow::Cow::into_owned)
             }

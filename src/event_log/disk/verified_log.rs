@@ -10,9 +10,10 @@ use crate::event_log::codec::StoredCommit;
 use crate::event_log::journal::reader::JournalReader;
 use crate::event_log::journal::segment::Location;
 use crate::event_log::sled::{FoundBody, FoundCommit, Index, IndexError, IndexedCommit};
+use crate::locks::Mutex;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// In the log's folder: the index failed and is to be made again at the next start.
@@ -151,7 +152,7 @@ impl VerifiedLog {
         self.ask(
             |index| {
                 let first = index.idempotent(owner, key);
-                let Some(first) = first.map_err(|it| it.to_string())? else {
+                let Some(first) = first.map_err(|error| error.to_string())? else {
                     return Ok(None);
                 };
                 let events = self.commit_at(index, first)?;
@@ -168,7 +169,7 @@ impl VerifiedLog {
 
     /// Tells that the journal cannot be read, though not for every read of an archive that is away.
     fn warn(&self, first: u64, reason: &str) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = self.warned.lock();
         if warned.is_none_or(|since| since.elapsed() >= WARNING_PAUSE) {
             *warned = Some(Stopwatch::start());
             tracing::warn!(
@@ -220,7 +221,7 @@ impl VerifiedLog {
     ) -> Result<Vec<RecordedEvent>, String> {
         let entries = index
             .stream_after(stream, span.after, span.limit)
-            .map_err(|it| it.to_string())?;
+            .map_err(|error| error.to_string())?;
         let mut found = Vec::with_capacity(entries.len());
         let mut commit: Vec<RecordedEvent> = Vec::new();
         for (sequence, first) in entries {
@@ -237,21 +238,21 @@ impl VerifiedLog {
     }
 
     fn commit_at(&self, index: &Index, first: u64) -> Commit {
-        let found = index.commit(first).map_err(|it| it.to_string())?;
+        let found = index.commit(first).map_err(|error| error.to_string())?;
         let found = found.ok_or_else(|| format!("the commit of event {first} is missing"))?;
         self.commit(Ok(found))
     }
 
     fn commit(&self, found: Result<FoundCommit, IndexError>) -> Commit {
-        let found = found.map_err(|it| it.to_string())?;
+        let found = found.map_err(|error| error.to_string())?;
         let body = body_of(&found, &self.journal)?;
-        let stored = StoredCommit::read(&body).map_err(|it| it.to_string())?;
+        let stored = StoredCommit::read(&body).map_err(|error| error.to_string())?;
         if stored.first_sequence != found.first_sequence {
             return Err(format!("event {} is another one", found.first_sequence));
         }
         stored
             .events(found.previous_hash)
-            .map_err(|it| it.to_string())
+            .map_err(|error| error.to_string())
     }
 
     fn journal_from(&self, sequence: u64) -> impl Iterator<Item = Commit> {
@@ -264,11 +265,16 @@ impl VerifiedLog {
                 return Some(Err(reason));
             }
             let frame = frames.as_mut()?.next()?;
-            Some(frame.map_err(|it| it.to_string()).and_then(|(_, body)| {
-                let stored = StoredCommit::read(&body).map_err(|it| it.to_string())?;
-                let before = std::mem::replace(&mut previous_hash, stored.last_hash());
-                stored.events(before).map_err(|it| it.to_string())
-            }))
+            Some(
+                frame
+                    .map_err(|error| error.to_string())
+                    .and_then(|(_, body)| {
+                        let stored =
+                            StoredCommit::read(&body).map_err(|error| error.to_string())?;
+                        let before = std::mem::replace(&mut previous_hash, stored.last_hash());
+                        stored.events(before).map_err(|error| error.to_string())
+                    }),
+            )
         })
     }
 }
@@ -287,6 +293,6 @@ pub(super) fn body_of<'a>(
         FoundBody::InJournal(at) => journal
             .body_at(at)
             .map(std::borrow::Cow::Owned)
-            .map_err(|it| it.to_string()),
+            .map_err(|error| error.to_string()),
     }
 }

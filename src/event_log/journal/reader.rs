@@ -4,9 +4,10 @@ use super::segment::Location;
 use super::unpacked::{Source, Unpacked};
 use crate::domain::event::recorded::{Hash, NO_HASH};
 use crate::event_log::codec::{self, StoredCommit};
+use crate::locks::RwLock;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 /// One mark per this many frames: a million events cost some MiB of memory, and a reader passes
 /// over a few frames at most.
@@ -73,7 +74,7 @@ impl JournalReader {
 
     /// Takes note of a frame that was appended.
     pub(crate) fn note(&self, first_sequence: u64, at: Location) {
-        let mut marks = self.marks.write().unwrap_or_else(PoisonError::into_inner);
+        let mut marks = self.marks.write();
         marks.note(first_sequence, at);
     }
 
@@ -122,7 +123,7 @@ impl JournalReader {
     }
 
     fn mark_before(&self, sequence: u64) -> io::Result<Mark> {
-        let marks = self.marks.read().unwrap_or_else(PoisonError::into_inner);
+        let marks = self.marks.read();
         marks.before(sequence)
     }
 }

@@ -2,10 +2,11 @@
 //! scattered reads of archived events would decompress the same blocks repeatedly.
 use super::compressed::BLOCK_BYTES;
 use super::segment::{self, Segment};
+use crate::locks::Mutex;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 /// Bytes of blocks that are kept: about forty thousand events.
 const KEPT_BYTES: usize = 8 << 20;
@@ -64,7 +65,7 @@ impl Unpacked {
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         // Nothing that is done under this lock can leave it half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -40,7 +40,7 @@ struct OriginalChecks {
 #[utoipa::path(get, path = "/health", tag = "original",
     responses((status = 200, body = OriginalHealth), (status = 503, body = OriginalHealth)))]
 pub(in crate::http) async fn show_health(State(gateway): State<Arc<Gateway>>) -> Response {
-    let takes_events = gateway.service.control.present().read_only.is_none();
+    let takes_events = gateway.service.control.current().read_only.is_none();
     let answers = gateway.service.runtime_answers().await;
     let has_room =
         machine::disk(gateway.service.data.folders().root()).is_some_and(|it| it.has_room());

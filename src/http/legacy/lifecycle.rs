@@ -88,13 +88,13 @@ pub(in crate::http) async fn spawn_database(
     let deadline = Deadline::after(gateway.config.original_wait);
     let mut changes = gateway.service.control.changes();
     loop {
-        let present = changes.borrow_and_update().clone();
+        let current = changes.borrow_and_update().clone();
         let now = gateway.service.control.clock().now();
-        let found = find_living(&present.state, &name, now);
+        let found = find_living(&current.state, &name, now);
         let late = match Wanted::to_run(found, &valid_name, now) {
             Wanted::Nothing(database) => {
                 let answer = spawned(StatusCode::OK, RUNS, &name, database, None);
-                return Ok(answer.seen(present.head.sequence));
+                return Ok(answer.seen(current.head.sequence));
             }
             Wanted::Command(command) => match gateway.ask_to_run(&mutation, command).await {
                 Ok(job) => return gateway.spawned_by(job, &name, deadline).await,
@@ -105,7 +105,7 @@ pub(in crate::http) async fn spawn_database(
             Wanted::Arrival(database) => {
                 let job = database.queue.first().map(|it| it.id);
                 let answer = spawned(StatusCode::ACCEPTED, COMES, &name, database, job);
-                Ok(answer.seen(present.head.sequence))
+                Ok(answer.seen(current.head.sequence))
             }
             Wanted::Departure(database) => Err(Problem::new(
                 ErrorCode::DatabaseBusy,
@@ -173,8 +173,8 @@ pub(in crate::http) async fn trash_database(
     let accepted = deleted.map_err(or_not_running)?;
     let wait = gateway.config.original_wait;
     let job = gateway.outcome_of(accepted.job(), wait).await?;
-    let present = gateway.service.control.present();
-    let database = present.state.database(job.database);
+    let current = gateway.service.control.current();
+    let database = current.state.database(job.database);
     let purge_at = match database.map(|it| it.condition) {
         Some(Condition::Trashed { purge_at }) => Some(purge_at),
         _ => None,
@@ -192,7 +192,7 @@ pub(in crate::http) async fn trash_database(
         file_removed: false,
         purge_at,
     };
-    Ok(reply::json(status, &deleted).seen(present.head.sequence))
+    Ok(reply::json(status, &deleted).seen(current.head.sequence))
 }
 
 /// What a spawn has to do.
@@ -257,8 +257,8 @@ impl Gateway {
         deadline: Deadline,
     ) -> Result<Response, Problem> {
         let job = self.outcome_of(job, deadline.remaining()).await?;
-        let present = self.service.control.present();
-        let database = present
+        let current = self.service.control.current();
+        let database = current
             .state
             .database(job.database)
             .ok_or_else(not_running)?;
@@ -271,7 +271,7 @@ impl Gateway {
             (StatusCode::ACCEPTED, COMES)
         };
         let answer = spawned(status, message, name, database, Some(job.id));
-        Ok(answer.seen(present.head.sequence))
+        Ok(answer.seen(current.head.sequence))
     }
 
     /// The job once it has ended well, or as it is when `wait` is over.

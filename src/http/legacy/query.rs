@@ -95,9 +95,9 @@ impl Gateway {
     }
 
     fn is_stopped(&self, reference: &str) -> bool {
-        let present = self.service.control.present();
-        let database = present.state.find_database(reference);
-        database.is_some_and(|it| it.condition == Condition::Stopped)
+        let current = self.service.control.current();
+        let database = current.state.find_database(reference);
+        database.is_some_and(|database| database.condition == Condition::Stopped)
     }
 }
 

@@ -72,9 +72,9 @@ pub(in crate::http) async fn list_running_databases(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let present = gateway.service.control.present();
+    let current = gateway.service.control.current();
     let running = running(
-        &present.state,
+        &current.state,
         &caller,
         gateway.service.control.clock().now(),
     )?;
@@ -95,9 +95,9 @@ pub(in crate::http) async fn discover_databases(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let present = gateway.service.control.present();
+    let current = gateway.service.control.current();
     let running = running(
-        &present.state,
+        &current.state,
         &caller,
         gateway.service.control.clock().now(),
     )?;
@@ -123,8 +123,8 @@ pub(in crate::http) async fn inspect_database(
 ) -> Result<Response, Problem> {
     caller.require(Scope::Manage)?;
     caller.require_name(&name)?;
-    let present = gateway.service.control.present();
-    let database = find_living(&present.state, &name, gateway.service.control.clock().now());
+    let current = gateway.service.control.current();
+    let database = find_living(&current.state, &name, gateway.service.control.clock().now());
     let database = database.ok_or_else(not_running)?;
     let reference = database.id.to_string();
     let schema = gateway.service.schema(&caller, &reference).await;

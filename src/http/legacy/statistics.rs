@@ -132,13 +132,18 @@ impl Gateway {
     }
 
     fn measure_databases(&self) -> DatabaseStatistics {
-        let present = self.service.control.present();
-        let living: Vec<_> = present
+        let current = self.service.control.current();
+        let living: Vec<_> = current
             .state
             .databases()
             .filter(|it| it.is_living())
             .collect();
-        let count = |condition| living.iter().filter(|it| it.condition == condition).count();
+        let count = |condition| {
+            living
+                .iter()
+                .filter(|database| database.condition == condition)
+                .count()
+        };
         let total_size_bytes: u64 = living
             .iter()
             .map(|it| self.service.data.size_bytes(it))

@@ -51,5 +51,9 @@ fn secret(headers: &HeaderMap) -> Option<&[u8]> {
             .eq_ignore_ascii_case("bearer")
             .then_some(secret.trim().as_bytes())
     });
-    bearer.or_else(|| headers.get(API_KEY).map(|it| it.as_bytes().trim_ascii()))
+    bearer.or_else(|| {
+        headers
+            .get(API_KEY)
+            .map(|value| value.as_bytes().trim_ascii())
+    })
 }

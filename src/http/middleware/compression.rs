@@ -39,7 +39,11 @@ impl Encoding {
         }
         let weight = |names: &[&str]| {
             wishes(headers, header::ACCEPT_ENCODING)
-                .find(|it| names.iter().any(|name| it.word.eq_ignore_ascii_case(name)))
+                .find(|encoding| {
+                    names
+                        .iter()
+                        .any(|name| encoding.word.eq_ignore_ascii_case(name))
+                })
                 .map(|it| it.weight)
         };
         let any = weight(&["*"]).unwrap_or(0);
@@ -130,7 +134,7 @@ fn is_worth_it(response: &Response) -> bool {
     let headers = response.headers();
     let is_event_stream = headers
         .get(header::CONTENT_TYPE)
-        .is_some_and(|it| it.as_bytes().starts_with(b"text/event-stream"));
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
     // An entity tag names the bytes that it came with.
     !is_event_stream
         && !headers.contains_key(header::ETAG)

@@ -26,7 +26,11 @@ impl PackedDocuments {
         wanted: Option<Encoding>,
     ) -> Response {
         let is_document = response.status() == StatusCode::OK
-            && response.body().size_hint().exact().is_some_and(|it| it > 0);
+            && response
+                .body()
+                .size_hint()
+                .exact()
+                .is_some_and(|bytes| bytes > 0);
         let Some(encoding) = wanted.filter(|_| is_document) else {
             return compress(response, None);
         };

@@ -84,7 +84,9 @@ fn written(item: FeedItem) -> String {
             // No event, so it has no id.
             write!(text, "event: progress\ndata: {view}\n\n").expect("a text takes more text");
         }
-        FeedItem::Events(events) => events.iter().for_each(|it| write_event(&mut text, it)),
+        FeedItem::Events(events) => events
+            .iter()
+            .for_each(|event| write_event(&mut text, event)),
     }
     text
 }

@@ -59,12 +59,12 @@ impl Gateway {
 
     /// The job as an answer.
     pub(crate) fn show_job(&self, status: StatusCode, job: &Job) -> Response {
-        let present = self.service.control.present();
+        let current = self.service.control.current();
         reply::json(
             status,
-            &JobView::now(job, &present.state, &self.service.progress),
+            &JobView::now(job, &current.state, &self.service.progress),
         )
-        .seen(present.head.sequence.max(job.sequence))
+        .seen(current.head.sequence.max(job.sequence))
         .etag(job.sequence)
     }
 }

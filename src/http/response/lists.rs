@@ -88,9 +88,9 @@ pub(crate) fn known_word<T: Copy>(
     all: &[T],
     word_of: impl Fn(T) -> &'static str,
 ) -> Result<T, Problem> {
-    let found = all.iter().copied().find(|it| word_of(*it) == word);
+    let found = all.iter().copied().find(|one| word_of(*one) == word);
     found.ok_or_else(|| {
-        let words: Vec<_> = all.iter().map(|it| word_of(*it)).collect();
+        let words: Vec<_> = all.iter().map(|one| word_of(*one)).collect();
         Problem::invalid(format!("`{word}` is not a valid `{parameter}`."))
             .hint(format!("valid values: {}", words.join(", ")))
     })

@@ -16,8 +16,11 @@ pub(crate) struct Pieces {
 
 impl FromIterator<Bytes> for Pieces {
     fn from_iter<I: IntoIterator<Item = Bytes>>(pieces: I) -> Self {
-        let left: VecDeque<Bytes> = pieces.into_iter().filter(|it| !it.is_empty()).collect();
-        let bytes = left.iter().map(|it| it.len() as u64).sum();
+        let left: VecDeque<Bytes> = pieces
+            .into_iter()
+            .filter(|piece| !piece.is_empty())
+            .collect();
+        let bytes = left.iter().map(|piece| piece.len() as u64).sum();
         Self { left, bytes }
     }
 }
@@ -31,7 +34,7 @@ impl HttpBody for Pieces {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let piece = self.left.pop_front();
-        self.bytes -= piece.as_ref().map_or(0, |it| it.len() as u64);
+        self.bytes -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
         Poll::Ready(piece.map(|it| Ok(Frame::data(it))))
     }
 

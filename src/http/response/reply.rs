@@ -21,7 +21,7 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
 /// An answer of what is JSON already.
 pub(crate) fn json_text(status: StatusCode, body: Vec<u8>) -> Response {
     let json = HeaderValue::from_static("application/json");
-    let counted = counted(body).map(|it| (status, [(header::CONTENT_TYPE, json)], it));
+    let counted = counted(body).map(|body| (status, [(header::CONTENT_TYPE, json)], body));
     counted.into_response()
 }
 

@@ -114,7 +114,7 @@ pub(super) async fn get_drift(
             .map(|(finding, standing)| FindingView::of(finding, standing))
             .collect(),
     };
-    let sequence = gateway.service.control.present().head.sequence;
+    let sequence = gateway.service.control.current().head.sequence;
     Ok(reply::json(StatusCode::OK, &view).seen(sequence))
 }
 

@@ -82,7 +82,7 @@ pub(crate) async fn check_readiness(
     State(gateway): State<Arc<Gateway>>,
     _: StrictQuery<NoParameters>,
 ) -> Response {
-    let writable = gateway.service.control.present().read_only.is_none();
+    let writable = gateway.service.control.current().read_only.is_none();
     let answers = gateway.service.runtime_answers().await;
     let said = |ok, yes: &str, no: &str| if ok { yes.to_owned() } else { no.to_owned() };
     let name = gateway.service.runtime.name();
@@ -193,7 +193,7 @@ fn write_ended_transactions(gateway: &Gateway, text: &mut String) {
 }
 
 fn write_present(gateway: &Gateway, text: &mut String) {
-    let present = gateway.service.control.present();
+    let current = gateway.service.control.current();
     let mut gauge = |name: &str, help: &str, values: &[(String, String)]| {
         header(text, name, "gauge", help);
         for (labels, value) in values {
@@ -220,16 +220,27 @@ fn write_present(gateway: &Gateway, text: &mut String) {
         &one(health.transactions.to_string()),
     );
     let now = gateway.service.control.clock().now();
-    let databases = present.state.databases().map(|it| it.state_at(now));
+    let databases = current.state.databases().map(|it| it.state_at(now));
     let databases: Vec<DatabaseState> = databases.collect();
-    let count = |state: &DatabaseState| databases.iter().filter(|it| *it == state).count();
+    let count = |state: &DatabaseState| {
+        databases
+            .iter()
+            .filter(|database| *database == state)
+            .count()
+    };
     let databases: Vec<_> = DatabaseState::ALL
         .iter()
         .map(|it| by_state(it.as_str(), count(it)))
         .collect();
     gauge("dbforge_databases", "Databases by state.", &databases);
 
-    let count = |state: &JobState| present.state.jobs().filter(|it| it.state == *state).count();
+    let count = |state: &JobState| {
+        current
+            .state
+            .jobs()
+            .filter(|job| job.state == *state)
+            .count()
+    };
     let jobs: Vec<_> = JobState::ALL
         .iter()
         .filter(|it| !it.is_final())
@@ -237,7 +248,7 @@ fn write_present(gateway: &Gateway, text: &mut String) {
         .collect();
     gauge("dbforge_unfinished_jobs", "Unfinished jobs.", &jobs);
 
-    let sequence = present.head.sequence.to_string();
+    let sequence = current.head.sequence.to_string();
     gauge(
         "dbforge_log_sequence",
         "Sequence number of the last event.",
@@ -250,7 +261,7 @@ fn write_present(gateway: &Gateway, text: &mut String) {
         help,
         &one(format!("{lead:.3}")),
     );
-    let read_only = u8::from(present.read_only.is_some()).to_string();
+    let read_only = u8::from(current.read_only.is_some()).to_string();
     let help = "Whether the event log is read-only.";
     gauge("dbforge_log_read_only", help, &one(read_only));
     let pass = gateway.service.workers.drift.last();

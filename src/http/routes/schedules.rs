@@ -138,13 +138,13 @@ pub(super) async fn list_schedules(
     StrictQuery(asked): StrictQuery<PageParameters>,
 ) -> Result<Response, Problem> {
     let paging = asked.paging()?;
-    let present = gateway.service.present_at(paging.min_sequence).await?;
+    let current = gateway.service.present_at(paging.min_sequence).await?;
     let page = state_page(
-        visible_schedules(&caller, &present.state)?.into_iter(),
+        visible_schedules(&caller, &current.state)?.into_iter(),
         |it| it.id.to_string(),
         &paging.page,
         paging.order,
-        present.head.sequence,
+        current.head.sequence,
     );
     let now = gateway.service.control.clock().now();
     Ok(page_answer(page, |it| ScheduleView::of(it, now)))
@@ -189,11 +189,11 @@ pub(super) async fn get_schedule(
     StrictQuery(parameters): StrictQuery<ReadParameters>,
 ) -> Result<Response, Problem> {
     caller.require_sight()?;
-    let present = gateway.service.present_at(parameters.min_sequence());
-    let present = present.await?;
-    let schedule = find_schedule(&caller, &present.state, &reference)?;
+    let current = gateway.service.present_at(parameters.min_sequence());
+    let current = current.await?;
+    let schedule = find_schedule(&caller, &current.state, &reference)?;
     let answer = gateway.show_schedule(StatusCode::OK, schedule);
-    Ok(answer.seen(present.head.sequence))
+    Ok(answer.seen(current.head.sequence))
 }
 
 /// Change, pause or resume a schedule
@@ -216,9 +216,9 @@ pub(super) async fn change_schedule(
     let changed = gateway
         .service
         .change_schedule(&request, &reference, change);
-    let (schedule, accepted, present) = changed.await?;
+    let (schedule, accepted, current) = changed.await?;
     let answer = gateway.show_schedule(StatusCode::OK, &schedule);
-    Ok(mark_replayed(answer, &accepted).seen(present.head.sequence))
+    Ok(mark_replayed(answer, &accepted).seen(current.head.sequence))
 }
 
 /// Delete a schedule

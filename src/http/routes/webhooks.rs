@@ -1,6 +1,6 @@
 //! Webhooks: made, changed, tried, and what came of their messages.
 use crate::clock::timestamp::Timestamp;
-use crate::control::{Accepted, Present};
+use crate::control::{Accepted, CurrentState};
 use crate::domain::webhook::{Webhook, WebhookPlan};
 use crate::http::Gateway;
 use crate::http::extract::mutation::Mutation;
@@ -136,13 +136,13 @@ pub(super) async fn list_webhooks(
 ) -> Result<Response, Problem> {
     caller.require_admin()?;
     let paging = asked.paging()?;
-    let present = gateway.service.present_at(paging.min_sequence).await?;
+    let current = gateway.service.present_at(paging.min_sequence).await?;
     let page = state_page(
-        present.state.webhooks(),
+        current.state.webhooks(),
         |it| it.id.to_string(),
         &paging.page,
         paging.order,
-        present.head.sequence,
+        current.head.sequence,
     );
     Ok(page_answer(page, |it| WebhookView::from(it.as_ref())))
 }
@@ -189,10 +189,10 @@ pub(super) async fn get_webhook(
     StrictQuery(parameters): StrictQuery<ReadParameters>,
 ) -> Result<Response, Problem> {
     caller.require_admin()?;
-    let present = gateway.service.present_at(parameters.min_sequence());
-    let present = present.await?;
-    let webhook = find_webhook(&present.state, &id)?;
-    Ok(show(webhook, &present))
+    let current = gateway.service.present_at(parameters.min_sequence());
+    let current = current.await?;
+    let webhook = find_webhook(&current.state, &id)?;
+    Ok(show(webhook, &current))
 }
 
 /// Change a webhook
@@ -260,12 +260,12 @@ pub(super) async fn list_deliveries(
     _: StrictQuery<NoParameters>,
 ) -> Result<Response, Problem> {
     caller.require_admin()?;
-    let present = gateway.service.control.present();
-    let webhook = find_webhook(&present.state, &id)?;
+    let current = gateway.service.control.current();
+    let webhook = find_webhook(&current.state, &id)?;
     let page = Page {
         items: gateway.service.webhooks.deliveries(webhook),
         next_cursor: None,
-        as_of: present.head.sequence,
+        as_of: current.head.sequence,
     };
     Ok(page_answer(page, DeliveryView::from))
 }
@@ -290,13 +290,13 @@ pub(super) async fn test_webhook(
 }
 
 fn changed_answer(
-    (webhook, accepted, present): (Arc<Webhook>, Accepted, Arc<Present>),
+    (webhook, accepted, current): (Arc<Webhook>, Accepted, Arc<CurrentState>),
 ) -> Response {
-    mark_replayed(show(&webhook, &present), &accepted)
+    mark_replayed(show(&webhook, &current), &accepted)
 }
 
-fn show(webhook: &Webhook, present: &Present) -> Response {
+fn show(webhook: &Webhook, current: &CurrentState) -> Response {
     reply::json(StatusCode::OK, &WebhookView::from(webhook))
         .etag(webhook.sequence)
-        .seen(present.head.sequence)
+        .seen(current.head.sequence)
 }

@@ -7,12 +7,13 @@
 //! share of the requests on them.
 use crate::clock::Stopwatch;
 use crate::config::TrustedProxies;
+use crate::locks::Mutex;
 use crate::shares::{ALONE, Holder, Place};
 use futures_util::task::AtomicWaker;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::task::Context;
 
 /// Connections past the bound on which probes are answered.
@@ -146,7 +147,7 @@ impl Connections {
         };
         let mut inside = self.lock();
         let free = self.most.saturating_sub(inside.open.len());
-        let own = holder.and_then(|it| inside.of_holders.get(&it).copied());
+        let own = holder.and_then(|holder| inside.of_holders.get(&holder).copied());
         let has_share = own.is_some_and(|it| it >= ALONE * free);
         let of = match (free, has_share) {
             (0, _) => Some(None),
@@ -208,7 +209,7 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inside.lock()
     }
 }
 
@@ -273,10 +274,7 @@ impl Connection {
 
     /// Keeps the place of a request until it is answered, and all that streams is sent.
     pub(crate) fn keeps(&self, place: Option<Place>) {
-        *self
-            .forwarded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = place;
+        *self.forwarded.lock() = place;
     }
 
     /// A request of it is worked on from now on. Whether others are to be served first: the client
@@ -382,7 +380,9 @@ mod tests {
     #[test]
     fn those_without_a_request_make_room_first_and_those_with_a_token_last() {
         let all = Connections::new(4, TrustedProxies::default());
-        let open: Vec<_> = (1..=4).map(|it| all.admit(address(it)).unwrap()).collect();
+        let open: Vec<_> = (1..=4)
+            .map(|last| all.admit(address(last)).unwrap())
+            .collect();
         open[0].rests(Standing::Known);
         open[1].rests(Standing::Unknown);
         let _ = open[2].begins();

@@ -12,7 +12,7 @@ pub use plan::plan;
 
 use super::JobContext;
 use super::drift::Pass;
-use crate::control::{Present, Submission, SubmitError};
+use crate::control::{CurrentState, Submission, SubmitError};
 use crate::data::{DataFile, FolderError, Place};
 use crate::domain::command::Command;
 use crate::domain::database::Condition;
@@ -132,7 +132,7 @@ impl Reconciler {
     async fn look_and_plan(&self) -> Result<(Plan, Option<RuntimeError>), PassError> {
         // The state is taken before the inspection: a worker that is started in between belongs
         // to a database that is busy in this state.
-        let before = self.job_context.control.present();
+        let before = self.job_context.control.current();
         let (workers, unseen) = match self.job_context.runtime.list().await {
             Ok(workers) => (Some(workers), None),
             Err(error) => (None, Some(error)),
@@ -147,7 +147,7 @@ impl Reconciler {
             return Err(PassError::ReadOnly);
         }
         let look = self.look_at_folders(before.clone(), workers).await?;
-        let after = self.job_context.control.present();
+        let after = self.job_context.control.current();
         let now = self.job_context.control.clock().now();
         let folders = self.job_context.data.folders();
         let mut memory = self.memory.lock().await;
@@ -169,17 +169,17 @@ impl Reconciler {
 
     async fn look_at_folders(
         &self,
-        present: Arc<Present>,
+        current: Arc<CurrentState>,
         workers: Option<Vec<Worker>>,
     ) -> Result<Look, PassError> {
         let data = self.job_context.data.clone();
         let look = move || {
             let folders = data.folders();
             let mut without_file = Vec::new();
-            for database in present
+            for database in current
                 .state
                 .own_databases()
-                .filter(|it| it.queue.is_empty())
+                .filter(|database| database.queue.is_empty())
             {
                 let place = match database.condition {
                     Condition::Ready | Condition::Stopped => Place::Living,

@@ -122,11 +122,11 @@ fn probe(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 fn close(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         // A worker that answers SQL has the files open until it is removed.
-        let gate = match sql_needs_worker(context)? {
-            true => take_gate_unsettled(context).await?,
+        let guard = match sql_needs_worker(context)? {
+            true => acquire_exclusive_without_checkpoint(context).await?,
             false => take_gate(context).await?,
         };
-        Ok(Done::behind_gate(StepOutcome::Stopped, gate))
+        Ok(Done::behind_gate(StepOutcome::Stopped, guard))
     })
 }
 
@@ -137,27 +137,27 @@ fn open(_: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 
 fn move_to_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let gate = match take_gate(context).await {
+        let guard = match take_gate(context).await {
             // If the disk is too full for a checkpoint, the WAL is moved too.
             Err(StepError { error, .. }) if error.code == JobErrorCode::DiskFull => {
-                take_gate_unsettled(context).await?
+                acquire_exclusive_without_checkpoint(context).await?
             }
             taken => taken?,
         };
         let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_trashed(id)).await?;
-        Ok(Done::behind_gate(StepOutcome::Trashed, gate))
+        Ok(Done::behind_gate(StepOutcome::Trashed, guard))
     })
 }
 
 fn restore_from_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let gate = take_gate(context).await?;
+        let guard = take_gate(context).await?;
         let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_restored(id)).await?;
-        Ok(Done::behind_gate(StepOutcome::Undeleted, gate))
+        Ok(Done::behind_gate(StepOutcome::Undeleted, guard))
     })
 }
 
@@ -190,31 +190,31 @@ async fn is_nowhere(context: &StepContext) -> Result<bool, StepError> {
 
 fn set_aside(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let gate = take_gate_unsettled(context).await?;
+        let guard = acquire_exclusive_without_checkpoint(context).await?;
         let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_set_aside(id)).await?;
-        Ok(Done::behind_gate(StepOutcome::SetAside, gate))
+        Ok(Done::behind_gate(StepOutcome::SetAside, guard))
     })
 }
 
 fn put_back(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let gate = take_gate_unsettled(context).await?;
+        let guard = acquire_exclusive_without_checkpoint(context).await?;
         let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_put_back(id)).await?;
-        Ok(Done::behind_gate(StepOutcome::Nothing, gate))
+        Ok(Done::behind_gate(StepOutcome::Nothing, guard))
     })
 }
 
 fn purge(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let gate = take_gate_unsettled(context).await?;
+        let guard = acquire_exclusive_without_checkpoint(context).await?;
         let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_purged(id)).await?;
-        Ok(Done::behind_gate(StepOutcome::Purged, gate))
+        Ok(Done::behind_gate(StepOutcome::Purged, guard))
     })
 }
 
@@ -223,7 +223,7 @@ fn purge(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let engine = engine_of(context)?;
-        let gate = take_gate(context).await?;
+        let guard = take_gate(context).await?;
         let folders = context.job_context.data.folders().clone();
         let (id, condition) = (context.database.id, context.database.condition);
         let outcome = blocking(context, move || {
@@ -242,25 +242,25 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
             Ok(StepOutcome::Nothing)
         })
         .await?;
-        Ok(Done::behind_gate(outcome, gate))
+        Ok(Done::behind_gate(outcome, guard))
     })
 }
 
 async fn take_gate(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
     let deadline = Deadline::after(DRAIN_TIME);
     let target = target_of(context)?;
-    let gate = context.job_context.data.take(&target, deadline);
-    Ok(context.awaited(DRAIN_TIME, gate).await?)
+    let guard = context.job_context.data.take(&target, deadline);
+    Ok(context.awaited(DRAIN_TIME, guard).await?)
 }
 
-pub(super) async fn take_gate_unsettled(
+pub(super) async fn acquire_exclusive_without_checkpoint(
     context: &StepContext,
 ) -> Result<ExclusiveGuard, StepError> {
     let deadline = Deadline::after(DRAIN_TIME);
     let data = &context.job_context.data;
     let target = target_of(context)?;
-    let gate = data.take_unsettled(&target, deadline);
-    Ok(context.awaited(DRAIN_TIME, gate).await?)
+    let guard = data.exclusive_without_checkpoint(&target, deadline);
+    Ok(context.awaited(DRAIN_TIME, guard).await?)
 }
 
 fn engine_of(context: &StepContext) -> Result<Arc<dyn Engine>, StepError> {

@@ -102,8 +102,8 @@ fn remove_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
     Box::pin(async {
         let job_context = &context.job_context;
         // What a worker answers is answered before it goes.
-        let gate = match files::sql_needs_worker(context)? {
-            true => Some(files::take_gate_unsettled(context).await?),
+        let guard = match files::sql_needs_worker(context)? {
+            true => Some(files::acquire_exclusive_without_checkpoint(context).await?),
             false => None,
         };
         job_context
@@ -113,7 +113,7 @@ fn remove_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
         job_context.worker_status.note(context.database.id, None);
         Ok(Done {
             outcome: StepOutcome::WorkerRemoved,
-            gate,
+            guard,
         })
     })
 }
@@ -140,8 +140,8 @@ fn return_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
 
 impl StepContext {
     fn worker_spec(&self) -> WorkerSpec {
-        let present = self.job_context.control.present();
-        let instance = present
+        let current = self.job_context.control.current();
+        let instance = current
             .state
             .instance
             .expect("a forge is initialized before it takes commands");

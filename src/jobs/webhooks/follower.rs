@@ -3,7 +3,7 @@ use super::message::Message;
 use super::store::Progress;
 use super::{WebhookConfig, Webhooks};
 use crate::clock::Deadline;
-use crate::control::{Present, Submission};
+use crate::control::{CurrentState, Submission};
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, DatabaseId, Sequence, WebhookId};
 use crate::domain::webhook::Webhook;
@@ -42,7 +42,7 @@ struct Follower {
     hooks: Arc<Webhooks>,
     id: WebhookId,
     stop: CancellationToken,
-    changes: watch::Receiver<Arc<Present>>,
+    changes: watch::Receiver<Arc<CurrentState>>,
     names: HashMap<DatabaseId, Option<String>>,
     save_at: Deadline,
     is_saved: bool,
@@ -91,8 +91,8 @@ impl Follower {
         if self.stop.is_cancelled() {
             return None;
         }
-        let present = self.hooks.control.present();
-        let webhook = present.state.webhook(self.id)?;
+        let current = self.hooks.control.current();
+        let webhook = current.state.webhook(self.id)?;
         webhook.disabled.is_none().then(|| webhook.clone())
     }
 
@@ -133,7 +133,7 @@ impl Follower {
             if !webhook.plan.wants(event.kind, name) {
                 return Ok(true);
             }
-            let instance = hooks.control.present().state.instance;
+            let instance = hooks.control.current().state.instance;
             let message = Message::of_event(self.id, instance, event, name)?;
             let attempt =
                 hooks.with_progress(&webhook, |progress| progress.failures.saturating_add(1));
@@ -213,7 +213,7 @@ impl Follower {
     /// Saves the cursor; leaves no file for a deleted webhook.
     async fn save(&mut self) {
         let hooks = self.hooks.clone();
-        let Some(webhook) = hooks.control.present().state.webhook(self.id).cloned() else {
+        let Some(webhook) = hooks.control.current().state.webhook(self.id).cloned() else {
             return;
         };
         if self.is_saved {
@@ -224,7 +224,7 @@ impl Follower {
             let progress: Progress = hooks.with_progress(&webhook, |it| it.clone());
             let kept = hooks.store.keep_progress(webhook.id, &progress);
             // The webhook was deleted during the save, after its files were removed.
-            if hooks.control.present().state.webhook(webhook.id).is_none() {
+            if hooks.control.current().state.webhook(webhook.id).is_none() {
                 hooks.forget(webhook.id);
             }
             kept

@@ -17,12 +17,13 @@ use crate::config::{Secret, Targets};
 use crate::control::ControlPlane;
 use crate::domain::ids::WebhookId;
 use crate::domain::webhook::Webhook;
+use crate::locks::Mutex;
 use crate::projections::control_db::ControlDb;
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -80,9 +81,9 @@ impl Webhooks {
         config: WebhookConfig,
     ) -> Self {
         let store = Store::at(folder);
-        let present = control.present();
+        let current = control.current();
         for id in store.ids() {
-            if present.state.webhook(id).is_none() {
+            if current.state.webhook(id).is_none() {
                 store.forget(id);
             }
         }
@@ -103,8 +104,12 @@ impl Webhooks {
         let mut followed = HashMap::new();
         let mut changes = self.control.changes();
         loop {
-            let present = changes.borrow_and_update().clone();
-            for webhook in present.state.webhooks().filter(|it| it.disabled.is_none()) {
+            let current = changes.borrow_and_update().clone();
+            for webhook in current
+                .state
+                .webhooks()
+                .filter(|webhook| webhook.disabled.is_none())
+            {
                 if !followed.values().any(|id| *id == webhook.id) {
                     let task = self.clone().follow(webhook.id, stop.clone());
                     followed.insert(followers.spawn(task).id(), webhook.id);
@@ -159,7 +164,7 @@ impl Webhooks {
     /// When the gateway itself cannot send.
     pub async fn test(self: &Arc<Self>, webhook: &Webhook) -> io::Result<Delivery> {
         let now = self.control.clock().now();
-        let instance = self.control.present().state.instance;
+        let instance = self.control.current().state.instance;
         let id = self.control.ids().fresh().to_string();
         let message = Message::test(webhook.id, instance, &id, now)?;
         let delivery = self.send(webhook, &message, 1).await?;
@@ -193,7 +198,7 @@ impl Webhooks {
     }
 
     fn known_progress(&self) -> std::sync::MutexGuard<'_, HashMap<WebhookId, Progress>> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        self.progress.lock()
     }
 
     fn with_progress<T>(&self, webhook: &Webhook, look: impl FnOnce(&mut Progress) -> T) -> T {

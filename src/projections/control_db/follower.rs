@@ -236,14 +236,14 @@ struct News {
 }
 
 impl News {
-    fn take(&mut self, message: Message, present: u64) {
+    fn take(&mut self, message: Message, current: u64) {
         match message {
             Message::Published(events) => {
                 self.count += events.len();
                 self.events.push(events);
             }
             // A reader of a file that was replaced since has nothing to say about this one.
-            Message::Damaged { generation, reason } if generation == present => {
+            Message::Damaged { generation, reason } if generation == current => {
                 self.damage = Some(reason);
             }
             Message::Damaged { .. } | Message::Wake => {}

@@ -315,7 +315,7 @@ impl ControlDb {
             sequence, trouble, ..
         } = self.position();
         let published = self.wishes.published.load(Ordering::Acquire);
-        let trouble = trouble.map_or(String::new(), |it| format!("; {it}"));
+        let trouble = trouble.map_or(String::new(), |reason| format!("; {reason}"));
         QueryError::Unavailable {
             reason: format!("they are being built again, event {sequence} of {published}{trouble}"),
         }

@@ -80,7 +80,10 @@ impl Projector {
         let mut group = Group::new(&transaction);
         let mut reached = self.reached;
         let mut last = None;
-        for recorded in events.into_iter().filter(|it| it.sequence > self.reached) {
+        for recorded in events
+            .into_iter()
+            .filter(|event| event.sequence > self.reached)
+        {
             if recorded.sequence != reached.next() {
                 return Err(StorageError::Gap {
                     reached: reached.0,

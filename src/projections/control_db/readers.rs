@@ -2,11 +2,12 @@
 use super::follower::Message;
 use super::storage::{self, StorageError};
 use crate::clock::Deadline;
+use crate::locks::Mutex;
 use crate::shares::FairLimiter;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 /// Reads at once: two per core of a small machine, since a page is a millisecond of work.
@@ -147,7 +148,7 @@ impl Readers {
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
         // Nothing that is done under this lock can leave it half done.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 }
 

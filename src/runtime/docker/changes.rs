@@ -80,7 +80,10 @@ async fn listen(engine: &DockerEngine, instance: InstanceId) -> Option<Events> {
     let filters = HashMap::from([
         ("type", vec!["container".to_owned()]),
         ("label", recipe::labels_of(instance, None)),
-        ("event", EVENTS.iter().map(|it| (*it).to_owned()).collect()),
+        (
+            "event",
+            EVENTS.iter().map(|event| (*event).to_owned()).collect(),
+        ),
     ]);
     let options = EventsOptionsBuilder::new().filters(&filters).build();
     Some(docker.events(Some(options)).boxed())

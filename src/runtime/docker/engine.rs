@@ -122,14 +122,14 @@ impl DockerEngine {
             .bounded(QUICK, |docker| docker.inspect_container(name, None))
             .await
             .map_err(|answer| answer.into_error("look at a container"))?;
-        let present: Vec<String> = container
+        let current: Vec<String> = container
             .config
             .and_then(|it| it.labels)
             .unwrap_or_default()
             .into_iter()
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
-        Ok(labels.iter().all(|label| present.contains(label)))
+        Ok(labels.iter().all(|label| current.contains(label)))
     }
 
     pub(super) async fn create(

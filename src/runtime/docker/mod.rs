@@ -13,13 +13,14 @@ pub use recipe::DockerConfig;
 
 use super::{QUARANTINED, Runtime, RuntimeError, Worker, WorkerSpec, WorkerState};
 use crate::domain::ids::DatabaseId;
+use crate::locks::Mutex;
 use async_trait::async_trait;
 use bollard::models::ContainerCreateBody;
 use engine::{Answer, NAME, QUICK, refused};
 use found::{Found, Life, Verdict};
 use futures_util::stream::BoxStream;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -173,7 +174,7 @@ impl DockerRuntime {
     }
 
     fn answered(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.answered.lock()
     }
 
     /// As the engine tells it, with our own check where the engine has not made one.

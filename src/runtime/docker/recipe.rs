@@ -61,7 +61,7 @@ pub struct DockerConfig {
 /// The labels by which a forge's, or a database's, containers are found: `key=value`.
 pub(super) fn labels_of(instance: InstanceId, database: Option<DatabaseId>) -> Vec<String> {
     let mut labels = vec![format!("{INSTANCE_LABEL}={instance}")];
-    labels.extend(database.map(|it| format!("{DATABASE_LABEL}={it}")));
+    labels.extend(database.map(|database| format!("{DATABASE_LABEL}={database}")));
     labels
 }
 

@@ -2,9 +2,10 @@
 use super::containers::Containers;
 use super::{NAME, refused};
 use crate::domain::ids::{DatabaseId, InstanceId};
+use crate::locks::Mutex;
 use crate::runtime::RuntimeError;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
@@ -196,13 +197,11 @@ impl SimulatedEngine {
     }
 
     fn containers(&self) -> MutexGuard<'_, Containers> {
-        self.containers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.containers.lock()
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+        self.script.lock()
     }
 }
 

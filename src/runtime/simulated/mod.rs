@@ -68,7 +68,9 @@ impl Runtime for SimulatedRuntime {
         self.engine
             .call(Action::Inspect, |containers| {
                 let workers = containers.workers_of(self.instance);
-                Ok(workers.into_iter().find(|it| it.database == database))
+                Ok(workers
+                    .into_iter()
+                    .find(|worker| worker.database == database))
             })
             .await
     }

@@ -80,18 +80,18 @@ impl Service {
             Some(id) => state.database(id).cloned(),
             None => state.find_database(name).cloned(),
         };
-        let created_by = find(&self.control.present().state)
+        let created_by = find(&self.control.current().state)
             .filter(|it| it.condition == Condition::Creating)
             .and_then(|it| it.queue.first().map(|it| it.id));
         if let (Some(job), Some(wait)) = (created_by, request.wait) {
             self.wait_for_job(job, wait).await?;
         }
-        let present = self.control.present();
-        let database = find(&present.state).ok_or_else(|| CommandError::Gone(name.to_owned()))?;
+        let current = self.control.current();
+        let database = find(&current.state).ok_or_else(|| CommandError::Gone(name.to_owned()))?;
         Ok(Shown {
             database,
             accepted,
-            seen: present.head.sequence,
+            seen: current.head.sequence,
         })
     }
 
@@ -118,19 +118,19 @@ impl Service {
             Outcome::Done(accepted) => accepted,
             Outcome::Preview(preview) => return Ok(Outcome::Preview(preview)),
         };
-        let present = self.control.present();
+        let current = self.control.current();
         // Where nothing was different and there is no key, no event names the database.
         let database = match accepted.database() {
             Some(id) => {
-                let found = present.state.database(id);
+                let found = current.state.database(id);
                 found.ok_or_else(|| CommandError::Gone(reference.to_owned()))?
             }
-            None => caller.find_database(&present.state, reference)?,
+            None => caller.find_database(&current.state, reference)?,
         };
         Ok(Outcome::Done(Shown {
             database: database.clone(),
             accepted,
-            seen: present.head.sequence,
+            seen: current.head.sequence,
         }))
     }
 

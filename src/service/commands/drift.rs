@@ -38,8 +38,8 @@ impl Service {
         if let Some(earlier) = self.find_earlier(request).await? {
             return Ok(earlier);
         }
-        let present = self.control.present();
-        if !present.state.quarantined.contains(&worker) {
+        let current = self.control.current();
+        if !current.state.quarantined.contains(&worker) {
             return Err(CommandError::WorkerNotFound(worker));
         }
         // Gone first: the log must not say so of one that is still there. A call cut off in between
@@ -65,7 +65,7 @@ impl Service {
         if !is_unknown(&self.workers.drift.last(), &folder) {
             return Err(CommandError::FolderNotFound(folder));
         }
-        if self.control.present().read_only.is_some() {
+        if self.control.current().read_only.is_some() {
             return Err(CommandError::FoldersLeftAlone);
         }
         let folders = self.data.folders().clone();

@@ -175,7 +175,7 @@ impl Service {
         if let Some(earlier) = self.find_earlier(request).await? {
             return Ok(earlier);
         }
-        let command = command(&self.control.present().state)?;
+        let command = command(&self.control.current().state)?;
         if request.if_match.is_some() && command.database().is_none() {
             return Err(CommandError::NoDatabaseToMatch);
         }
@@ -200,7 +200,7 @@ impl Service {
         command: impl FnOnce(&State) -> Result<Command, CommandError>,
     ) -> Result<Outcome<Accepted>, CommandError> {
         if request.dry_run {
-            let command = command(&self.control.present().state)?;
+            let command = command(&self.control.current().state)?;
             return Ok(Outcome::Preview(self.preview(request, &command)?));
         }
         let accepted = self.carry_out(request, command).await?;
@@ -231,8 +231,8 @@ impl Service {
         request: &CommandRequest,
         command: &Command,
     ) -> Result<Preview, CommandError> {
-        let present = self.control.present();
-        let database = command.database().and_then(|it| present.state.database(it));
+        let current = self.control.current();
+        let database = command.database().and_then(|it| current.state.database(it));
         if let (Some(expected), Some(database)) = (request.if_match, database)
             && database.sequence != expected
         {
@@ -240,18 +240,18 @@ impl Service {
             return Err(SubmitError::Changed { expected, actual }.into());
         }
         Ok(Preview {
-            base: present.head.sequence,
+            base: current.head.sequence,
             consequences: self.consequences(command)?,
         })
     }
 
     /// What the command would bring about now.
     pub(super) fn consequences(&self, command: &Command) -> Result<Consequences, Refusal> {
-        let state = &self.control.present().state;
+        let state = &self.control.current().state;
         let events = self.control.plan(command)?;
         let database = events.iter().find_map(Event::database);
         let database = database.and_then(|it| state.database(it));
-        let bytes = database.and_then(|it| self.size_of(it));
+        let bytes = database.and_then(|database| self.size_of(database));
         Ok(Consequences::of(events, state, bytes))
     }
 
@@ -259,7 +259,7 @@ impl Service {
     /// leave the thread for.
     #[must_use]
     pub fn size_of(&self, database: &Database) -> Option<u64> {
-        Some(self.data.size_bytes(database)).filter(|it| *it > 0)
+        Some(self.data.size_bytes(database)).filter(|bytes| *bytes > 0)
     }
 
     /// Waits for the job of a command, as long as the caller wants.

@@ -1,7 +1,7 @@
 //! Stored plans: a command is kept, looked at, and applied when nothing it rests on has changed.
 use super::preview::Consequences;
 use super::{CommandError, CommandRequest, Enqueued};
-use crate::control::{Accepted, Present};
+use crate::control::{Accepted, CurrentState};
 use crate::domain::command::Command;
 use crate::domain::command::lifecycle::LifecycleCommand;
 use crate::domain::command::refusal::Refusal;
@@ -27,7 +27,7 @@ pub enum AppliedPlan {
         /// What happened.
         accepted: Accepted,
         /// What is true then.
-        present: Arc<Present>,
+        current: Arc<CurrentState>,
     },
 }
 
@@ -79,14 +79,14 @@ impl Service {
         id: &str,
     ) -> Result<AppliedPlan, CommandError> {
         request.caller.require(Scope::Manage)?;
-        let present = self.control.present();
-        let plan = find_plan(&request.caller, &present.state, id)?;
+        let current = self.control.current();
+        let plan = find_plan(&request.caller, &current.state, id)?;
         request.caller.require(plan.command.scope())?;
         request.causation = Some(plan.sequence);
         let command = Command::ApplyPlan { plan: plan.id };
         let mut accepted = self.carry_out(&request, |_| Ok(command)).await?;
-        let present = self.control.present();
-        let plan = find_plan(&request.caller, &present.state, id)?.clone();
+        let current = self.control.current();
+        let plan = find_plan(&request.caller, &current.state, id)?.clone();
         let is_applied_now = |it: &RecordedEvent| matches!(it.event, Event::PlanApplied(_));
         accepted.replayed |= !accepted.events.iter().any(is_applied_now);
         match applied_job(&plan) {
@@ -97,7 +97,7 @@ impl Service {
             None => Ok(AppliedPlan::AtOnce {
                 plan,
                 accepted,
-                present,
+                current,
             }),
         }
     }
@@ -130,7 +130,7 @@ pub fn visible_plans<'a>(
     state: &'a State,
 ) -> Result<Vec<&'a Arc<Plan>>, AccessDenied> {
     caller.require_sight()?;
-    Ok(state.plans().filter(|it| covers(caller, it)).collect())
+    Ok(state.plans().filter(|plan| covers(caller, plan)).collect())
 }
 
 /// The plan of an id. One whose database the caller's token does not cover is not found.

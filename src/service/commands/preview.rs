@@ -134,7 +134,7 @@ fn warnings(events: &[Event], state: &State, database: Option<&Database>) -> Vec
             }
             JobKind::CreateDatabase | JobKind::UndeleteDatabase => {
                 let holder = state.find_database(name.as_str());
-                let leaves = holder.filter(|it| it.id != own_id && it.is_leaving());
+                let leaves = holder.filter(|holder| holder.id != own_id && holder.is_leaving());
                 if let Some(holder) = leaves.filter(|it| it.is_living()) {
                     let id = holder.id;
                     warnings.push(format!(
@@ -146,7 +146,7 @@ fn warnings(events: &[Event], state: &State, database: Option<&Database>) -> Vec
             JobKind::StartDatabase | JobKind::RestartWorker | JobKind::RepairWorker { .. } => {}
         }
     }
-    let in_front = database.map_or(0, |it| it.queue.len());
+    let in_front = database.map_or(0, |database| database.queue.len());
     if in_front > 0 && !events.is_empty() {
         warnings.push(format!("Jobs ahead of it: {in_front}."));
     }

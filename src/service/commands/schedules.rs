@@ -1,6 +1,6 @@
 //! Schedules: created, changed, run by hand, deleted.
 use super::{CommandError, CommandRequest, Enqueued};
-use crate::control::{Accepted, Present};
+use crate::control::{Accepted, CurrentState};
 use crate::domain::command::Command;
 use crate::domain::command::refusal::Refusal;
 use crate::domain::event::Event;
@@ -46,7 +46,7 @@ impl Service {
         request: &CommandRequest,
         reference: &str,
         change: impl Fn(&SchedulePlan) -> SchedulePlan,
-    ) -> Result<(Arc<Schedule>, Accepted, Arc<Present>), CommandError> {
+    ) -> Result<(Arc<Schedule>, Accepted, Arc<CurrentState>), CommandError> {
         let caller = &request.caller;
         let command = |state: &State| {
             let schedule = find_schedule(caller, state, reference)?;
@@ -60,9 +60,9 @@ impl Service {
             })
         };
         let accepted = self.carry_out(request, command).await?;
-        let present = self.control.present();
-        let schedule = find_schedule(caller, &present.state, reference)?.clone();
-        Ok((schedule, accepted, present))
+        let current = self.control.current();
+        let schedule = find_schedule(caller, &current.state, reference)?.clone();
+        Ok((schedule, accepted, current))
     }
 
     /// Deletes a schedule. Jobs that it has put in the queue go on.
@@ -129,7 +129,10 @@ pub fn visible_schedules<'a>(
     state: &'a State,
 ) -> Result<Vec<&'a Arc<Schedule>>, AccessDenied> {
     caller.require_sight()?;
-    Ok(state.schedules().filter(|it| covers(caller, it)).collect())
+    Ok(state
+        .schedules()
+        .filter(|schedule| covers(caller, schedule))
+        .collect())
 }
 
 /// The schedule of a name or id. One that the caller's token does not cover is not found.

@@ -61,23 +61,23 @@ impl Service {
         }
         // Taken first: what happens while the log is read is either in what is read, or makes the
         // sequence of the database another.
-        let present = self.control.present();
+        let current = self.control.current();
         let told = self.read_on(told).await?;
         let story = Story {
             commit: &told.commit,
             stream: &told.stream,
-            state: &present.state,
+            state: &current.state,
             rights: request.caller.token_id(),
             now: self.control.clock().now(),
         };
         let Undo { cause, command } = undo(story)?;
-        self.require_right(&request.caller, &present.state, &command)?;
+        self.require_right(&request.caller, &current.state, &command)?;
         if request.dry_run {
             return Ok(Undone::Preview(self.preview(&request, &command)?));
         }
         request.causation = Some(cause);
         if let Command::ChangeDatabase { database, .. } = &command {
-            let known = present.state.database(*database).map(|it| it.sequence);
+            let known = current.state.database(*database).map(|it| it.sequence);
             request.if_match = request.if_match.or(known);
         }
         let cancelled = match &command {
@@ -132,7 +132,10 @@ impl Service {
         match earlier.job() {
             Some(_) => Ok(Undone::Job(self.follow(request, earlier).await?)),
             None => {
-                let cause = earlier.events.first().and_then(|it| it.commit.causation);
+                let cause = earlier
+                    .events
+                    .first()
+                    .and_then(|event| event.commit.causation);
                 Ok(Undone::AtOnce {
                     cause: cause.unwrap_or_default(),
                     accepted: earlier,
@@ -203,11 +206,11 @@ fn read(log: &dyn EventLog, sequence: Sequence) -> Result<Option<Told>, ReadErro
     let reach = usize::try_from(2 * COMMIT_REACH).expect("a hundred or two are an address");
     let before = Sequence(sequence.0.saturating_sub(COMMIT_REACH));
     let mut commit = log.read_after(before, reach)?;
-    let Some(id) = commit.iter().find(|it| it.sequence == sequence) else {
+    let Some(id) = commit.iter().find(|event| event.sequence == sequence) else {
         return Ok(None);
     };
     let id = id.commit.id;
-    commit.retain(|it| it.commit.id == id);
+    commit.retain(|event| event.commit.id == id);
     let database = commit.iter().find_map(|it| it.event.database());
     let mut told = Told {
         commit,

@@ -1,7 +1,7 @@
 //! Webhooks: created, changed, tested, deleted.
 use super::{CommandError, CommandRequest};
 use crate::config::Secret;
-use crate::control::{Accepted, Present};
+use crate::control::{Accepted, CurrentState};
 use crate::domain::command::Command;
 use crate::domain::command::refusal::Refusal;
 use crate::domain::ids::WebhookId;
@@ -57,7 +57,7 @@ impl Service {
         let events = accepted.as_ref().map_or(&[][..], |it| &it.events);
         let created = events.iter().find_map(Webhook::begun_by);
         // Refused, or made by an earlier request under another id.
-        if created.as_ref().is_none_or(|it| it.id != webhook) {
+        if created.as_ref().is_none_or(|created| created.id != webhook) {
             self.webhooks.forget(webhook);
         }
         let accepted = accepted?;
@@ -79,7 +79,7 @@ impl Service {
         request: &CommandRequest,
         id: &str,
         change: impl Fn(WebhookPlan) -> WebhookPlan,
-    ) -> Result<(Arc<Webhook>, Accepted, Arc<Present>), CommandError> {
+    ) -> Result<(Arc<Webhook>, Accepted, Arc<CurrentState>), CommandError> {
         let command = |webhook: &Webhook| {
             let plan = change(webhook.plan.clone());
             self.check_target(&plan.url)?;
@@ -97,7 +97,7 @@ impl Service {
         &self,
         request: &CommandRequest,
         id: &str,
-    ) -> Result<(Arc<Webhook>, Accepted, Arc<Present>), CommandError> {
+    ) -> Result<(Arc<Webhook>, Accepted, Arc<CurrentState>), CommandError> {
         let command = |it: &Webhook| Ok(Command::EnableWebhook { webhook: it.id });
         self.act_on_webhook(request, id, command).await
     }
@@ -133,8 +133,8 @@ impl Service {
         id: &str,
     ) -> Result<Delivery, CommandError> {
         request.caller.require_admin()?;
-        let present = self.control.present();
-        let sent = self.webhooks.test(find_webhook(&present.state, id)?).await;
+        let current = self.control.current();
+        let sent = self.webhooks.test(find_webhook(&current.state, id)?).await;
         sent.map_err(CommandError::internal)
     }
 
@@ -143,13 +143,13 @@ impl Service {
         request: &CommandRequest,
         id: &str,
         command: impl FnOnce(&Webhook) -> Result<Command, CommandError>,
-    ) -> Result<(Arc<Webhook>, Accepted, Arc<Present>), CommandError> {
+    ) -> Result<(Arc<Webhook>, Accepted, Arc<CurrentState>), CommandError> {
         request.caller.require_admin()?;
         let command = |state: &State| command(find_webhook(state, id)?);
         let accepted = self.carry_out(request, command).await?;
-        let present = self.control.present();
-        let webhook = find_webhook(&present.state, id)?.clone();
-        Ok((webhook, accepted, present))
+        let current = self.control.current();
+        let webhook = find_webhook(&current.state, id)?.clone();
+        Ok((webhook, accepted, current))
     }
 
     /// Refuses an address that could never be reached; what a name resolves to is looked at when a

@@ -18,9 +18,9 @@ impl Service {
         let mut changes = self.control.changes();
         loop {
             let expires_at = {
-                let present = changes.borrow_and_update();
+                let current = changes.borrow_and_update();
                 // One that is gone has no time any more that could be over.
-                (present.state.database(id)).and_then(|it| it.expires_at)
+                (current.state.database(id)).and_then(|it| it.expires_at)
             };
             let changed = match expires_at {
                 None => changes.changed().await,

@@ -155,8 +155,8 @@ impl Service {
         caller: &Caller,
         transaction: TransactionRef<'r>,
     ) -> Result<TransactionKey<'r>, ResolveError> {
-        let present = self.control.present();
-        let database = caller.find_database(&present.state, transaction.database)?;
+        let current = self.control.current();
+        let database = caller.find_database(&current.state, transaction.database)?;
         Ok(TransactionKey {
             id: transaction.id,
             database: database.id,
@@ -171,8 +171,8 @@ impl Service {
         transaction: TransactionRef<'r>,
     ) -> Result<TransactionKey<'r>, ResolveError> {
         let key = self.key(caller, transaction)?;
-        let present = self.control.present();
-        if let Some(database) = present.state.database(key.database)
+        let current = self.control.current();
+        if let Some(database) = current.state.database(key.database)
             && let Err(expired) = self.refuse_expired(database)
         {
             let clock = self.control.clock().as_ref();

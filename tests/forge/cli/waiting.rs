@@ -70,7 +70,7 @@ async fn a_job_that_is_cancelled_meanwhile_is_no_success() {
     let (forge, address) = serve_a_forge().await;
     let command = at(address, &["create", "shop"]);
     a_job_is_in_the_queue(&forge).await;
-    let job = forge.control.present().state.jobs().next().unwrap().id;
+    let job = forge.control.current().state.jobs().next().unwrap().id;
     forge.post(&format!("/v1/jobs/{job}/cancel"), "").await;
     forge.settle().await;
     let ended = command.await.unwrap();

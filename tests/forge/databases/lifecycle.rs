@@ -145,9 +145,9 @@ async fn many_creates_are_independent_of_one_that_cannot_start() {
         forge.request(&format!("db{n}")).await;
     }
     forge.settle().await;
-    let present = forge.control.present();
-    assert_eq!(present.state.jobs().count(), 0);
-    assert_eq!(present.state.databases().count(), 51);
+    let current = forge.control.current();
+    assert_eq!(current.state.jobs().count(), 0);
+    assert_eq!(current.state.databases().count(), 51);
     assert_eq!(forge.job(held).await.state, JobState::Succeeded);
 }
 

@@ -100,7 +100,7 @@ async fn a_crash_at_every_boundary_leaves_the_deletion_in_front_and_the_create_b
             let (new, creation) = forge.request("Shop").await;
             let mut moved = 0;
             for job in [deletion, creation] {
-                while moved < crash_after && forge.control.present().state.job(job).is_some() {
+                while moved < crash_after && forge.control.current().state.job(job).is_some() {
                     forge.runner.move_once(job).await.unwrap();
                     moved += 1;
                 }
@@ -112,8 +112,8 @@ async fn a_crash_at_every_boundary_leaves_the_deletion_in_front_and_the_create_b
                 let state = forge.job(job).await.state;
                 assert_eq!(state, JobState::Succeeded, "{purge}, after {moved} moves");
             }
-            let present = forge.control.present();
-            assert_eq!(present.state.find_database("shop").unwrap().id, new);
+            let current = forge.control.current();
+            assert_eq!(current.state.find_database("shop").unwrap().id, new);
             assert_eq!(forge.database(new).state(), DatabaseState::Ready);
             assert_eq!(forge.exists(old), !purge);
             if all_done {

@@ -27,8 +27,8 @@ async fn a_database_belongs_on_the_founding_node_until_it_is_placed_elsewhere() 
     let forge = TestForge::new().await;
     let shop = forge.ready("shop").await;
     let node_of = |forge: &TestForge| {
-        let present = forge.control.present();
-        present.state.node_of(&forge.database(shop))
+        let current = forge.control.current();
+        current.state.node_of(&forge.database(shop))
     };
     assert_eq!(node_of(&forge), Some(NodeId::founding(INSTANCE)));
     let joined = NodeJoined {
@@ -37,7 +37,7 @@ async fn a_database_belongs_on_the_founding_node_until_it_is_placed_elsewhere() 
     };
     let forge = tell(forge, 1, vec![joined.into(), placed(shop, OTHER)]).await;
     assert_eq!(node_of(&forge), Some(OTHER));
-    let text = forge.control.present().state.to_string();
+    let text = forge.control.current().state.to_string();
     assert!(
         text.contains(&format!("node      {OTHER} (attic)")),
         "{text}"

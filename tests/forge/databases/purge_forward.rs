@@ -181,10 +181,10 @@ async fn the_retention_asks_ever_later_for_what_does_not_end_well() {
     let mut asked = Vec::new();
     engine.fail_next(Action::EnsureRemoved, Fault::Refused, 9);
     for minute in 0..240 {
-        let before = forge.control.present().head;
+        let before = forge.control.current().head;
         retention.submit_due(&forge.control).await;
         forge.runner.run_until_idle().await.unwrap();
-        if forge.control.present().head != before {
+        if forge.control.current().head != before {
             asked.push(minute);
         }
         forge.kept.clock.advance(MINUTE);

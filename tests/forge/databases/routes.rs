@@ -69,7 +69,7 @@ async fn who_prefers_to_wait_gets_the_final_status() {
     let work = async |ask: crate::support::http::Ask<'_>, body: &str| {
         let (answer, ()) = tokio::join!(ask.body(body), async {
             // The answer waits; the job must be there before the runner looks for it.
-            while forge.control.present().state.jobs().next().is_none() {
+            while forge.control.current().state.jobs().next().is_none() {
                 tokio::task::yield_now().await;
             }
             forge.settle().await;
@@ -220,7 +220,7 @@ async fn settings_change_at_once_and_only_as_they_were_seen() {
 async fn a_plan_tells_what_would_happen_and_does_nothing() {
     let forge = HttpForge::new().await;
     forge.ready("shop").await;
-    let before = forge.control.present().head;
+    let before = forge.control.current().head;
     let plan = forge
         .post("/v1/databases?dry_run=plan", r#"{"name":"new"}"#)
         .await;
@@ -253,7 +253,7 @@ async fn a_plan_tells_what_would_happen_and_does_nothing() {
         .post("/v1/databases?dry_run=yes", "{}")
         .await
         .problem(400, "invalid_request");
-    assert_eq!(forge.control.present().head, before);
+    assert_eq!(forge.control.current().head, before);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What every engine keeps: one suite, run over SQLite and over an engine that lives in its workers.
 use super::fake::FakeEngine;
-use crate::support::sql::TempFolder;
+use crate::support::TempFolder;
 use dbforge::domain::database::Durability;
 use dbforge::engine::registry::Engines;
 use dbforge::engine::{DataFile, Engine, FileError};
@@ -37,7 +37,7 @@ fn a_file_is_made_once_and_answers() {
         }
         let made = contents(folder);
         engine.create_file(folder, Durability::Full).unwrap();
-        engine.settle(folder).unwrap();
+        engine.checkpoint_and_close(folder).unwrap();
         assert_eq!(contents(folder), made, "a second time changes nothing");
         for name in made.keys() {
             let mode = folder.join(name).metadata().unwrap().permissions().mode();
@@ -71,7 +71,7 @@ fn a_missing_file_is_missing_and_nothing_is_put_in_its_place() {
         let error = engine.probe(folder).unwrap_err();
         assert_eq!(error, FileError::Missing);
         assert!(!error.is_transient());
-        engine.settle(folder).unwrap();
+        engine.checkpoint_and_close(folder).unwrap();
         assert!(contents(folder).is_empty());
     });
 }

@@ -98,7 +98,7 @@ impl Engine for FakeEngine {
         Ok(self.size_bytes(folder) == HEADER.len() as u64)
     }
 
-    fn settle(&self, folder: &Path) -> Result<(), FileError> {
+    fn checkpoint_and_close(&self, folder: &Path) -> Result<(), FileError> {
         match BlockingStream::connect(folder.join(SOCKET)) {
             Ok(_) => Err(FileError::Busy),
             Err(_) => Ok(()),

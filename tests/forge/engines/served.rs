@@ -68,8 +68,8 @@ async fn what_its_engine_does_not_do_is_said() {
 async fn a_database_whose_worker_is_away_is_not_ready_and_comes_back_with_it() {
     let forge = with_shop().await;
     let shop = {
-        let present = forge.control.present();
-        present.state.find_database("shop").unwrap().id
+        let current = forge.control.current();
+        current.state.find_database("shop").unwrap().id
     };
     forge.kept.fake.as_ref().unwrap().end(shop);
     let answer = ask(&forge, "SELECT").await;

@@ -183,7 +183,7 @@ async fn conditions_that_are_documented_as_looked_up_are() {
 async fn an_answer_is_that_of_a_query_and_has_seen_what_was_written_before() {
     let forge = HttpForge::new().await;
     forge.ready("shop").await;
-    let head = forge.control.present().head.sequence.0;
+    let head = forge.control.current().head.sequence.0;
     let body = r#"{"sql":"SELECT max(sequence) AS n FROM events","shape":"objects","int64":"string","timeout_ms":1000,"max_rows":5}"#;
     let answer = forge.post("/v1/audit/query", body).await;
     assert_eq!(answer.header("x-dbforge-sequence"), head.to_string());
@@ -346,7 +346,7 @@ async fn nothing_but_the_tables_of_the_history_is_there() {
 async fn what_a_with_clause_finds_can_be_counted_and_names_are_read_in_any_case() {
     let forge = HttpForge::new().await;
     forge.ready("shop").await;
-    let number = forge.control.present().head.sequence.0;
+    let number = forge.control.current().head.sequence.0;
     for (sql, expected) in [
         ("SELECT count(*) FROM EVENTS", number),
         ("SELECT count(*) FROM Main.Events", number),
@@ -444,7 +444,7 @@ async fn slow_questions_end_in_time_and_hold_nobody_up() {
             assert!(began.elapsed() < Duration::from_secs(30));
         }
         forge.ready("shop").await;
-        let head = forge.control.present().head.sequence;
+        let head = forge.control.current().head.sequence;
         let events = forge.get("/v1/events?order=desc&limit=1").await.json();
         assert_eq!(events["data"][0]["sequence"], head.0, "the lists go on");
     };
@@ -484,7 +484,7 @@ async fn no_statement_of_the_attack_corpus_touches_the_history() {
     }
     assert_eq!(files(&forge).await, before);
     let events = rows(&ask(&forge, "SELECT count(*) FROM events").await);
-    assert_eq!(events[0][0], forge.control.present().head.sequence.0);
+    assert_eq!(events[0][0], forge.control.current().head.sequence.0);
 }
 
 /// One statement that nothing stops holds up those behind it, until it ends.

@@ -80,9 +80,9 @@ async fn a_command_on_what_has_changed_since_is_refused() {
 #[tokio::test]
 async fn a_plan_changes_nothing() {
     let forge = TestForge::new().await;
-    let head = forge.control.present().head;
+    let head = forge.control.current().head;
     assert_eq!(forge.control.plan(&create("shop")).unwrap().len(), 2);
-    assert_eq!(forge.control.present().head, head);
+    assert_eq!(forge.control.current().head, head);
     assert_eq!(forge.kept.log.head(), head);
 }
 
@@ -123,10 +123,10 @@ async fn what_was_not_kept_has_not_happened() {
     for refused in [first.unwrap_err(), second.unwrap_err()] {
         assert_eq!(refused, SubmitError::NotAppended(AppendError::DiskFull));
     }
-    assert_eq!(control.present().state.databases().count(), 0);
+    assert_eq!(control.current().state.databases().count(), 0);
     log.clear();
     submit("shop").await.unwrap();
-    assert_eq!(control.present().head.sequence, Sequence(2));
+    assert_eq!(control.current().head.sequence, Sequence(2));
 }
 
 /// A forge on a log that may lose its answers.
@@ -159,13 +159,13 @@ async fn a_command_that_comes_late_is_not_known_at_first_and_happens_once() {
         unknown,
         SubmitError::NotAppended(AppendError::Unknown { .. })
     ));
-    assert_eq!(forge.control.present().state.databases().count(), 0);
+    assert_eq!(forge.control.current().state.databases().count(), 0);
 
     log.arrive();
     let again = keyed(&forge, create("shop"), "k", "f");
     let again = forge.control.submit(again).await.unwrap();
     assert!(again.replayed, "the key says that it has happened");
-    assert_eq!(forge.control.present().state.databases().count(), 1);
+    assert_eq!(forge.control.current().state.databases().count(), 1);
     forge.settle().await;
 }
 

@@ -210,11 +210,11 @@ async fn what_the_rules_refuse_or_nobody_knows_is_no_plan() {
 #[tokio::test]
 async fn tokens_and_jobs_show_what_a_call_would_do() {
     let forge = HttpForge::new().await;
-    let before = forge.control.present().head.sequence;
+    let before = forge.control.current().head.sequence;
     let body = r#"{"name":"ci","scopes":["read"],"databases":["*"]}"#;
     let planned = forge.post("/v1/tokens?dry_run=plan", body).await;
     assert_eq!(planned.json()["effects"][0]["on"], "token");
-    assert_eq!(forge.control.present().head.sequence, before);
+    assert_eq!(forge.control.current().head.sequence, before);
     let (_, job) = forge.request("shop").await;
     let path = format!("/v1/jobs/{job}/cancel?dry_run=plan");
     let planned = forge.post(&path, "").await;

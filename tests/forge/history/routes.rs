@@ -105,7 +105,7 @@ async fn the_state_is_shown_as_json_and_as_text() {
     forge.post("/v1/databases/shop/restart", "").await;
     forge.token("ci", "\"read\"", "\"shop\"").await;
     let state = forge.get("/v1/state").await.json();
-    let head = forge.control.present().head.sequence.0;
+    let head = forge.control.current().head.sequence.0;
     assert_eq!(state["as_of"], head);
     assert_eq!(
         state["databases"][0],
@@ -120,13 +120,13 @@ async fn the_state_is_shown_as_json_and_as_text() {
         .header("accept", "text/plain");
     let text = text.empty().await;
     assert!(text.header("content-type").starts_with("text/plain"));
-    assert_eq!(text.text, forge.control.present().state.to_string());
+    assert_eq!(text.text, forge.control.current().state.to_string());
 }
 
 #[tokio::test]
 async fn a_read_waits_for_the_sequence_it_asks_for() {
     let forge = HttpForge::new().await;
-    let next = forge.control.present().head.sequence.0 + 1;
+    let next = forge.control.current().head.sequence.0 + 1;
     let path = format!("/v1/databases?min_sequence={next}");
     let (list, _) = tokio::join!(forge.get(&path), forge.post("/v1/databases", "{}"));
     assert_eq!(list.json()["data"].as_array().unwrap().len(), 1);
@@ -137,7 +137,7 @@ async fn a_read_waits_for_the_sequence_it_asks_for() {
 async fn every_control_plane_answer_says_what_it_has_seen() {
     let forge = HttpForge::new().await;
     forge.ready("shop").await;
-    let head = forge.control.present().head.sequence.0;
+    let head = forge.control.current().head.sequence.0;
     for path in [
         "/v1/databases",
         "/v1/databases/shop",

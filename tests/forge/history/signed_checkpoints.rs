@@ -279,9 +279,9 @@ async fn a_checkpoint_is_signed_every_thousand_events_and_every_day() {
     forge.kept.clock.advance(day - Duration::from_secs(1));
     sign();
     assert_eq!(count(), 2);
-    let before = forge.control.present().head.sequence.0;
+    let before = forge.control.current().head.sequence.0;
     for n in 0.. {
-        let happened = forge.control.present().head.sequence.0 - before;
+        let happened = forge.control.current().head.sequence.0 - before;
         if happened >= 1000 {
             break;
         }

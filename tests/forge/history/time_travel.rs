@@ -64,7 +64,7 @@ async fn a_time_means_the_last_event_of_that_time_or_before() {
 #[tokio::test]
 async fn what_is_still_to_come_and_what_is_no_moment_is_refused() {
     let forge = HttpForge::new().await;
-    let next = forge.control.present().head.sequence.0 + 1;
+    let next = forge.control.current().head.sequence.0 + 1;
     let to_come = (404, "event_not_found");
     let no_moment = (400, "invalid_request");
     for (at, (status, code)) in [
@@ -97,7 +97,7 @@ async fn the_past_is_for_those_who_may_see_the_whole_history() {
         ("\"audit\"", "\"shop\"", StatusCode::FORBIDDEN),
         ("\"audit\"", "\"*\"", StatusCode::OK),
     ] {
-        let name = format!("t{}", forge.control.present().head.sequence.0);
+        let name = format!("t{}", forge.control.current().head.sequence.0);
         let token = forge.token(&name, scope, covers).await;
         for path in ["/v1/state?at=1", "/v1/state/diff?from=1"] {
             let answer = forge.ask("GET", path).token(&token).empty().await;
@@ -111,7 +111,7 @@ async fn a_diff_says_what_was_added_removed_and_changed() {
     let forge = HttpForge::new().await;
     forge.ready("shop").await;
     forge.token("old", "\"read\"", "\"shop\"").await;
-    let from = forge.control.present().head.sequence.0;
+    let from = forge.control.current().head.sequence.0;
     forge.ready("blog").await;
     let revoked = &forge.get("/v1/tokens").await.json()["data"][0]["id"];
     let path = format!("/v1/tokens/{}", revoked.as_str().unwrap());
@@ -119,7 +119,7 @@ async fn a_diff_says_what_was_added_removed_and_changed() {
     forge
         .send("PATCH", "/v1/databases/shop", r#"{"protect":true}"#)
         .await;
-    let to = forge.control.present().head.sequence.0;
+    let to = forge.control.current().head.sequence.0;
 
     let diff = forge
         .get(&format!("/v1/state/diff?from={from}"))

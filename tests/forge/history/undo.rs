@@ -281,7 +281,7 @@ async fn the_undo_of_what_runs_is_refused_once_somebody_has_cancelled_it() {
     forge.ready("shop").await;
     forge.post("/v1/databases/shop/stop", "").await;
     let event = latest(&forge, "job_enqueued").await;
-    let job = forge.control.present().state.jobs().next().unwrap().id;
+    let job = forge.control.current().state.jobs().next().unwrap().id;
     forge.runner.move_once(job).await.unwrap();
     let path = format!("/v1/events/{event}/undo");
     assert_eq!(forge.post(&path, "").await.status, 202);

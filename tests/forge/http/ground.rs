@@ -182,7 +182,7 @@ async fn a_parameter_that_is_not_known_is_named() {
 #[tokio::test]
 async fn a_body_that_is_wrong_says_what_is_wrong_and_where() {
     let forge = HttpForge::new().await;
-    let before = forge.control.present().head;
+    let before = forge.control.current().head;
     let deep = format!("{{\"labels\":{}", "[".repeat(40));
     for (body, part) in [
         (r#"{"nmae":"a"}"#, "`nmae`"),
@@ -211,7 +211,7 @@ async fn a_body_that_is_wrong_says_what_is_wrong_and_where() {
         let said = answer.problem(400, "invalid_request");
         assert!(said.contains(part), "{body}: {said}");
     }
-    assert_eq!(forge.control.present().head, before, "nothing happened");
+    assert_eq!(forge.control.current().head, before, "nothing happened");
 }
 
 #[tokio::test]

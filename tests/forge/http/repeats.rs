@@ -38,7 +38,7 @@ async fn a_key_that_was_used_for_another_request_is_refused() {
     let forge = HttpForge::new().await;
     let path = "/v1/databases";
     keyed(&forge, "POST", path, "k", r#"{"name":"a"}"#).await;
-    let before = forge.control.present().head;
+    let before = forge.control.current().head;
     for (method, path, body) in [
         ("POST", path, r#"{"name":"b"}"#),
         ("POST", path, r#"{"name":"a" }"#),
@@ -54,7 +54,7 @@ async fn a_key_that_was_used_for_another_request_is_refused() {
             answer.problem(422, "idempotency_key_reused");
         }
     }
-    assert_eq!(forge.control.present().head, before);
+    assert_eq!(forge.control.current().head, before);
     for wrong in ["", &"x".repeat(256), "käse"] {
         let answer = keyed(&forge, "POST", path, wrong, "{}").await;
         let said = answer.problem(400, "invalid_request");
@@ -114,7 +114,7 @@ async fn many_at_once_with_one_key_are_one() {
         .collect();
     assert_eq!(ids.len(), 1, "{ids:?}");
     forge.settle().await;
-    assert_eq!(forge.control.present().state.databases().count(), 1);
+    assert_eq!(forge.control.current().state.databases().count(), 1);
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn a_key_that_was_written_by_a_tokens_name_is_found_by_the_token() {
     let owner = header.key_owner();
     assert_eq!(owner, KeyOwner::Actor(Actor("token/ci".to_owned())));
     let job = first.json()["id"].as_str().unwrap().parse().unwrap();
-    let database = forge.control.present().state.job(job).unwrap().database;
+    let database = forge.control.current().state.job(job).unwrap().database;
     let idempotency = header.idempotency.clone().map(|it| Idempotency {
         key: "old".to_owned(),
         ..it

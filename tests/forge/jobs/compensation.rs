@@ -23,7 +23,7 @@ async fn moved(before: &[&str], what: &str, moves: usize) -> Option<(TestForge, 
     for _ in 0..moves {
         forge.runner.move_once(job).await.unwrap();
     }
-    let goes_on = forge.control.present().state.job(job).is_some();
+    let goes_on = forge.control.current().state.job(job).is_some();
     goes_on.then_some((forge, job))
 }
 
@@ -60,7 +60,7 @@ async fn goes_forward_alone(forge: &TestForge, job: JobId) -> bool {
 }
 
 fn is_gone(forge: &TestForge, job: JobId) -> bool {
-    forge.control.present().state.job(job).is_none()
+    forge.control.current().state.job(job).is_none()
 }
 
 async fn assert_failed_without_a_trace(

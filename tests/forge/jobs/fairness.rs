@@ -23,8 +23,8 @@ async fn somebody_with_one_job_does_not_wait_for_somebody_with_three_hundred() {
     let started = async |least: usize| {
         let deadline = dbforge::clock::Deadline::after(Duration::from_secs(60));
         loop {
-            let present = forge.control.present();
-            let runs = present
+            let current = forge.control.current();
+            let runs = current
                 .state
                 .jobs()
                 .filter(|it| it.state == JobState::Running);
@@ -96,10 +96,10 @@ async fn a_stop_in_the_middle_of_a_job_burns_no_attempt_and_writes_no_event() {
     for _ in 0..3 {
         forge.runner.move_once(job).await.unwrap();
     }
-    let before = forge.control.present().head;
+    let before = forge.control.current().head;
     let forge = forge.restart();
     assert_eq!(
-        forge.control.present().head,
+        forge.control.current().head,
         before,
         "neither stop nor start is an event"
     );
@@ -123,13 +123,13 @@ async fn a_gateway_that_stops_within_a_step_ends_in_time_and_the_step_is_done_la
         assert!(!deadline.has_passed(), "it comes to wait for its worker");
         tokio::task::yield_now().await;
     }
-    let before = forge.control.present().head;
+    let before = forge.control.current().head;
     stop.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(60), running).await;
     ended
         .expect("a step that does not end does not hold the gateway")
         .unwrap();
-    assert_eq!(forge.control.present().head, before);
+    assert_eq!(forge.control.current().head, before);
     forge.kept.engine.release_starts();
     let forge = forge.restart();
     forge.settle().await;

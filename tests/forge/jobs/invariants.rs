@@ -46,13 +46,13 @@ fn pick<T: Copy>(them: &[T], which: u8) -> Option<T> {
 }
 
 fn jobs(forge: &TestForge) -> Vec<JobId> {
-    let present = forge.control.present();
-    present.state.jobs().map(|it| it.id).collect()
+    let current = forge.control.current();
+    current.state.jobs().map(|it| it.id).collect()
 }
 
 fn databases(forge: &TestForge) -> Vec<DatabaseId> {
-    let present = forge.control.present();
-    present.state.databases().map(|it| it.id).collect()
+    let current = forge.control.current();
+    current.state.databases().map(|it| it.id).collect()
 }
 
 async fn happen(forge: TestForge, happening: &Happening) -> TestForge {
@@ -173,8 +173,8 @@ proptest! {
             }
             assert_log_is_right(forge.kept.log.as_ref(), &BTreeSet::new());
             let workers = forge.kept.engine.names().len();
-            let present = forge.control.present();
-            let ready = present.state.databases().filter(|it| it.condition == Condition::Ready);
+            let current = forge.control.current();
+            let ready = current.state.databases().filter(|it| it.condition == Condition::Ready);
             assert_eq!(workers, ready.count(), "no worker without its database");
         });
     }

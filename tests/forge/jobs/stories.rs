@@ -40,8 +40,8 @@ pub(crate) async fn ask(forge: &TestForge, what: &str) -> JobId {
 }
 
 pub(crate) fn only_database(forge: &TestForge) -> Option<DatabaseId> {
-    let present = forge.control.present();
-    present.state.databases().next().map(|it| it.id)
+    let current = forge.control.current();
+    current.state.databases().next().map(|it| it.id)
 }
 
 /// Every story, on databases of this process and on some that their workers serve.
@@ -102,7 +102,7 @@ pub(crate) fn assert_consistent(forge: &TestForge, when: &str) {
         Some(other) => panic!("{when}: the database is {other}"),
     };
     assert_eq!(outcome(forge), expected, "{when}");
-    assert_eq!(forge.control.present().state.jobs().count(), 0, "{when}");
+    assert_eq!(forge.control.current().state.jobs().count(), 0, "{when}");
 }
 
 /// Moves a job by one step, and dies behind the work of it and before its record.

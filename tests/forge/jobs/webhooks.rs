@@ -161,7 +161,7 @@ async fn a_receiver_that_fails_in_every_way_is_told_of_everything_in_order() {
     let stop = CancellationToken::new();
     let telling = tokio::spawn(forge.gateway.service.webhooks.clone().run(stop.clone()));
     let id = webhook(&forge, json!({"url": receiver.url, "secret": KEY})).await;
-    let first = forge.control.present().head.sequence.0 + 1;
+    let first = forge.control.current().head.sequence.0 + 1;
     for n in 0..12 {
         forge.token(&format!("t{n}"), r#""read""#, r#""*""#).await;
     }
@@ -180,7 +180,7 @@ async fn a_receiver_that_fails_in_every_way_is_told_of_everything_in_order() {
         assert_eq!(message.headers["dbforge-delivery"], delivery);
     }
     // A try is listed once its answer has come back.
-    let known = forge.control.present();
+    let known = forge.control.current();
     let known = known.state.webhook(id.parse().unwrap()).unwrap().clone();
     let tries = || forge.gateway.service.webhooks.deliveries(&known).len();
     until("every try is listed", || tries() == all.len()).await;
@@ -225,8 +225,8 @@ async fn a_webhook_that_fails_too_often_is_disabled_and_goes_on_where_it_was_onc
         forge.token(&format!("t{n}"), r#""read""#, r#""*""#).await;
     }
     let is_disabled = || {
-        let present = forge.control.present();
-        let webhook = present.state.webhook(id.parse().unwrap()).unwrap();
+        let current = forge.control.current();
+        let webhook = current.state.webhook(id.parse().unwrap()).unwrap();
         webhook.disabled.is_some()
     };
     until("it is disabled", is_disabled).await;

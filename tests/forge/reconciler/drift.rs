@@ -107,7 +107,7 @@ async fn a_quarantine_that_was_cut_off_is_finished_by_the_next_look() {
     // Somebody takes it away behind the forge's back.
     engine.meddle(INSTANCE, database_id(0x57), Meddling::Remove);
     forge.reconcile().await;
-    assert!(forge.control.present().state.quarantined.is_empty());
+    assert!(forge.control.current().state.quarantined.is_empty());
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn a_folder_of_no_database_is_reported_and_goes_to_the_trash_on_request_al
             .await;
         assert!(refused.status.is_client_error(), "{name}: {}", refused.text);
     }
-    let id = forge.control.present().state.databases().next().unwrap().id;
+    let id = forge.control.current().state.databases().next().unwrap().id;
     let known = forge
         .send("DELETE", &format!("/v1/drift/folders/{id}"), "")
         .await;

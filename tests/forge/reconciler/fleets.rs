@@ -26,7 +26,7 @@ fn state() -> &'static State {
             for n in 0..DATABASES {
                 forge.ready(&format!("shop-{n}")).await;
             }
-            forge.control.present().state.clone()
+            forge.control.current().state.clone()
         })
     })
 }

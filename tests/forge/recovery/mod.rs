@@ -49,7 +49,7 @@ async fn a_crash_at_every_step_boundary_settles_as_if_there_had_been_none() {
             while moved < crash_after && forge.runner.move_once(job).await.unwrap() == Moved::On {
                 moved += 1;
             }
-            let ended = forge.control.present().state.job(job).is_none();
+            let ended = forge.control.current().state.job(job).is_none();
             let forge = forge.restart();
             forge.settle().await;
             let when = format!("`{what}` after {told:?}, crash after {crash_after} steps");
@@ -69,11 +69,11 @@ async fn every_step_run_twice_is_the_same_as_once() {
         let mut forge = told.forge().await;
         let job = ask(&forge, what).await;
         // A crash behind the work of each step and before its record: all of it runs again.
-        while forge.control.present().state.job(job).is_some() {
+        while forge.control.current().state.job(job).is_some() {
             forge = work_without_record(forge, job).await;
-            if forge.control.present().state.job(job).is_some() {
+            if forge.control.current().state.job(job).is_some() {
                 forge.runner.move_once(job).await.unwrap();
-                if forge.control.present().state.job(job).is_some() {
+                if forge.control.current().state.job(job).is_some() {
                     forge.runner.move_once(job).await.unwrap();
                 }
             }
@@ -142,7 +142,7 @@ async fn a_job_cancelled_at_every_step_leaves_what_was_there_before() {
             for _ in 0..cancel_after {
                 forge.runner.move_once(job).await.unwrap();
             }
-            if forge.control.present().state.job(job).is_none() {
+            if forge.control.current().state.job(job).is_none() {
                 break;
             }
             let cancelled = forge.submit(Command::CancelJob { job }).await;

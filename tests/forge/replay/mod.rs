@@ -172,7 +172,7 @@ async fn an_export_replays_to_what_the_forge_holds() {
     let imported: Vec<RecordedEvent> = read_export(export.as_bytes()).map(Result::unwrap).collect();
     assert_eq!(imported, events);
     let replayed = replay(&imported);
-    assert_eq!(replayed, forge.control.present().state);
+    assert_eq!(replayed, forge.control.current().state);
     assert_eq!(replayed, fold(forge.kept.log.as_ref()).unwrap());
 }
 

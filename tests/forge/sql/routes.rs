@@ -27,8 +27,8 @@ async fn run(forge: &HttpForge, database: &str, sql: &str) -> Answer {
 }
 
 fn id_of(forge: &HttpForge, name: &str) -> DatabaseId {
-    let present = forge.control.present();
-    present.state.find_database(name).unwrap().id
+    let current = forge.control.current();
+    current.state.find_database(name).unwrap().id
 }
 
 fn soon() -> Deadline {

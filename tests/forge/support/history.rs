@@ -2,7 +2,7 @@
 use super::read_model::VecLog;
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::clock::{CountingIds, IdSource};
-use dbforge::domain::command::{Command, CreateDatabase, Facts};
+use dbforge::domain::command::{Command, CreateDatabase, DecisionContext};
 use dbforge::domain::database::Limits;
 use dbforge::domain::event::recorded::{CommitHeader, NewCommit, RecordedEvent};
 use dbforge::domain::ids::{Actor, CommitId, DatabaseId, JobId, RequestId};
@@ -68,14 +68,14 @@ impl History {
 
     /// Decides a command, keeps its events and moves the clock; returns the events.
     pub(crate) fn submit(&mut self, actor: &str, command: Command) -> Vec<RecordedEvent> {
-        let facts = Facts {
+        let context = DecisionContext {
             now: self.now,
             fresh: [self.ids.fresh(), self.ids.fresh()],
             jitter_permille: 0,
             trash_retention: Duration::from_secs(3600),
             queue_bound: 1_000_000,
         };
-        let events = self.state.decide(&command, &facts).unwrap();
+        let events = self.state.decide(&command, &context).unwrap();
         let request = RequestId(self.ids.fresh());
         let header = CommitHeader {
             time: self.now,

@@ -20,7 +20,7 @@ use dbforge::domain::event::recorded::{CommitHeader, Idempotency, NewCommit};
 use dbforge::domain::event::{DatabaseReady, DatabaseStopped, Event};
 use dbforge::domain::ids::{Actor, CommitId, DatabaseId, RequestId};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -38,7 +38,7 @@ pub(crate) fn with_snapshots_in(folder: &str, check: impl FnOnce()) {
 }
 
 /// A folder of its own for one test; removed when the test is done with it.
-pub(crate) struct TempFolder(PathBuf);
+pub(crate) struct TempFolder(TempDir);
 
 impl TempFolder {
     pub(crate) fn new() -> Self {
@@ -57,23 +57,16 @@ impl TempFolder {
     }
 
     fn below(folder: &Path) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let process = std::process::id();
-        let path = folder.join(format!("dbforge-{process}-{count}"));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(
+            tempfile::Builder::new()
+                .prefix("dbforge-")
+                .tempdir_in(folder)
+                .unwrap(),
+        )
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for TempFolder {
-    fn drop(&mut self) {
-        // A failing test has better things to say than that its folder is still there.
-        let _ = std::fs::remove_dir_all(&self.0);
+        self.0.path()
     }
 }
 

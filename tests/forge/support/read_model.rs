@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Long enough for the slowest machine; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -151,25 +152,15 @@ impl EventLog for VecLog {
 }
 
 /// A folder of this test alone, removed with what is in it.
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).unwrap();
-        let path = std::env::temp_dir().join(format!("dbforge-{}", hex::encode(bytes)));
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
+        Self(tempfile::tempdir().unwrap())
     }
 
     pub(crate) fn file(&self) -> PathBuf {
-        self.0.join("control.db")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).unwrap();
+        self.0.path().join("control.db")
     }
 }
 

@@ -9,38 +9,16 @@ use dbforge::domain::ids::DatabaseId;
 use dbforge::engine::registry::Engines;
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tempfile::TempDir;
 use uuid::Uuid;
-
-/// A folder that is gone when the test is.
-#[derive(Debug)]
-pub(crate) struct TempFolder(PathBuf);
-
-impl TempFolder {
-    pub(crate) fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("dbforge-{}", Uuid::new_v4()));
-        fs::create_dir(&folder).unwrap();
-        Self(folder)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for TempFolder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A data plane with databases.
 pub(crate) struct Sql {
     pub(crate) plane: DataPlane,
     pub(crate) target: Target,
     /// Holds the data folder, and beside it nothing.
-    pub(crate) home: TempFolder,
+    pub(crate) home: TempDir,
 }
 
 impl Sql {
@@ -50,7 +28,7 @@ impl Sql {
     }
 
     pub(crate) fn with(config: SqliteConfig) -> Self {
-        let home = TempFolder::new();
+        let home = tempfile::tempdir().unwrap();
         let data_dir = home.path().join("data");
         fs::create_dir(&data_dir).unwrap();
         let config = DataConfig {

@@ -212,8 +212,8 @@ impl TestForge {
     pub(crate) async fn settle(&self) {
         for _ in 0..3600 {
             self.runner.run_until_idle().await.unwrap();
-            let present = self.control.present();
-            let waits = present.state.jobs().any(|it| it.retry_at.is_some());
+            let current = self.control.current();
+            let waits = current.state.jobs().any(|it| it.retry_at.is_some());
             if !waits {
                 return;
             }
@@ -223,22 +223,22 @@ impl TestForge {
     }
 
     pub(crate) fn database(&self, id: DatabaseId) -> Arc<Database> {
-        let present = self.control.present();
-        present.state.database(id).unwrap().clone()
+        let current = self.control.current();
+        current.state.database(id).unwrap().clone()
     }
 
     pub(crate) fn exists(&self, id: DatabaseId) -> bool {
-        self.control.present().state.database(id).is_some()
+        self.control.current().state.database(id).is_some()
     }
 
     /// A job, finished or not.
     pub(crate) async fn job(&self, id: JobId) -> Job {
-        let present = self.control.present();
-        if let Some(job) = present.state.job(id) {
+        let current = self.control.current();
+        if let Some(job) = current.state.job(id) {
             return job.as_ref().clone();
         }
         let deadline = dbforge::clock::Deadline::after(Duration::from_secs(10));
-        let sequence = present.head.sequence;
+        let sequence = current.head.sequence;
         self.control_db.wait_for(sequence, deadline).await.unwrap();
         self.control_db.job(id).await.unwrap().unwrap()
     }

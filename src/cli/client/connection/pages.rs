@@ -31,7 +31,7 @@ pub(crate) fn fetch(
     limit: Option<u32>,
     list: impl Fn() -> Request,
 ) -> Result<Vec<Box<RawValue>>, Failure> {
-    let limit = limit.map_or(usize::MAX, |it| it as usize);
+    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
     let mut found = Vec::new();
     let mut cursor = None;
     loop {

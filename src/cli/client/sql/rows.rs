@@ -24,7 +24,7 @@ impl Client {
     pub(crate) fn print_rows(&self, request: Request) -> Result<(), Failure> {
         let answer = self.ask(request)?;
         let is_cut = (answer.headers().get("x-dbforge-truncated"))
-            .is_some_and(|it| it.as_bytes() == b"true");
+            .is_some_and(|value| value.as_bytes() == b"true");
         let body = answer.into_body().into_reader();
         let mut body = BufReader::new(body);
         let mut lines = Lines::begin();

@@ -2,7 +2,7 @@
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::refusal::Refusal;
 use crate::domain::command::settings::settings_of;
-use crate::domain::command::{CreateDatabase, DatabaseChange, Facts, IfExists};
+use crate::domain::command::{CreateDatabase, DatabaseChange, DecisionContext, IfExists};
 use crate::domain::database::{Database, Prospect};
 use crate::domain::event::{DatabaseDegraded, Event, JobEnqueued};
 use crate::domain::ids::{DatabaseId, JobId};
@@ -14,16 +14,16 @@ use std::sync::Arc;
 pub(super) fn create(
     state: &State,
     wanted: &CreateDatabase,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
     wanted.check()?;
-    let database = DatabaseId(facts.fresh[0]);
+    let database = DatabaseId(context.fresh[0]);
     let name = match &wanted.name {
         Some(name) => name.clone(),
         None => DatabaseName::parse(&format!("db-{}", database.short()))
             .expect("`db-` and twelve hex digits are a name"),
     };
-    if let Some(owner) = owner_of_name(state, &name, facts.now) {
+    if let Some(owner) = owner_of_name(state, &name, context.now) {
         return match wanted.if_exists {
             IfExists::Return if owner.engine == wanted.engine => Ok(Vec::new()),
             IfExists::Return => Err(Refusal::OtherEngine {
@@ -33,11 +33,11 @@ pub(super) fn create(
             IfExists::Refuse => Err(Refusal::DatabaseExists(owner.name.clone())),
         };
     }
-    check_queue(state, facts)?;
+    check_queue(state, context)?;
     let dns_label = state.free_dns_label(&name);
-    let requested = wanted.requested(database, name.clone(), dns_label, facts.now);
+    let requested = wanted.requested(database, name.clone(), dns_label, context.now);
     let enqueued = JobEnqueued {
-        job: JobId(facts.fresh[1]),
+        job: JobId(context.fresh[1]),
         database,
         database_name: name,
         kind: JobKind::CreateDatabase,
@@ -49,13 +49,13 @@ pub(super) fn change(
     state: &State,
     id: DatabaseId,
     change: &DatabaseChange,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
     let database = not_leaving(state, id)?;
     change.check()?;
-    let changed = change.over(database, facts.now);
-    if database.has_expired(facts.now)
-        && changed.expires_at.is_none_or(|at| at > facts.now)
+    let changed = change.over(database, context.now);
+    if database.has_expired(context.now)
+        && changed.expires_at.is_none_or(|at| at > context.now)
         && let Some(other) = state.other_holder(database)
     {
         return Err(Refusal::DatabaseExists(other.name.clone()));
@@ -64,29 +64,45 @@ pub(super) fn change(
     Ok(differs.then(|| changed.into()).into_iter().collect())
 }
 
-pub(super) fn stop(state: &State, id: DatabaseId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
-    check_queue(state, facts)?;
-    let database = living(state, id, facts.now)?;
-    Ok(enqueue(database, JobKind::StopDatabase, facts))
+pub(super) fn stop(
+    state: &State,
+    id: DatabaseId,
+    context: &DecisionContext,
+) -> Result<Vec<Event>, Refusal> {
+    check_queue(state, context)?;
+    let database = living(state, id, context.now)?;
+    Ok(enqueue(database, JobKind::StopDatabase, context))
 }
 
-pub(super) fn start(state: &State, id: DatabaseId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
-    check_queue(state, facts)?;
-    let database = living(state, id, facts.now)?;
-    Ok(enqueue(database, JobKind::StartDatabase, facts))
+pub(super) fn start(
+    state: &State,
+    id: DatabaseId,
+    context: &DecisionContext,
+) -> Result<Vec<Event>, Refusal> {
+    check_queue(state, context)?;
+    let database = living(state, id, context.now)?;
+    Ok(enqueue(database, JobKind::StartDatabase, context))
 }
 
 /// Admitted even when the queue is full: deleting makes room.
-pub(super) fn delete(state: &State, id: DatabaseId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
+pub(super) fn delete(
+    state: &State,
+    id: DatabaseId,
+    context: &DecisionContext,
+) -> Result<Vec<Event>, Refusal> {
     let database = not_leaving(state, id)?;
     if database.protected {
         return Err(Refusal::DatabaseProtected(database.name.clone()));
     }
-    Ok(enqueue(database, JobKind::DeleteDatabase, facts))
+    Ok(enqueue(database, JobKind::DeleteDatabase, context))
 }
 
 /// Admitted even when the queue is full: purging makes room.
-pub(super) fn purge(state: &State, id: DatabaseId, facts: &Facts) -> Result<Vec<Event>, Refusal> {
+pub(super) fn purge(
+    state: &State,
+    id: DatabaseId,
+    context: &DecisionContext,
+) -> Result<Vec<Event>, Refusal> {
     let database = known(state, id)?;
     match database.prospect() {
         Prospect::Purged(_) => Err(Refusal::DatabasePurging(database.name.clone())),
@@ -94,7 +110,7 @@ pub(super) fn purge(state: &State, id: DatabaseId, facts: &Facts) -> Result<Vec<
             Err(Refusal::DatabaseProtected(database.name.clone()))
         }
         Prospect::Ready | Prospect::Stopped | Prospect::Trashed(_) => {
-            Ok(enqueue(database, JobKind::PurgeDatabase, facts))
+            Ok(enqueue(database, JobKind::PurgeDatabase, context))
         }
     }
 }
@@ -102,9 +118,9 @@ pub(super) fn purge(state: &State, id: DatabaseId, facts: &Facts) -> Result<Vec<
 pub(super) fn undelete(
     state: &State,
     id: DatabaseId,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
-    check_queue(state, facts)?;
+    check_queue(state, context)?;
     let database = known(state, id)?;
     match database.prospect() {
         Prospect::Purged(_) => Err(Refusal::DatabasePurging(database.name.clone())),
@@ -113,7 +129,7 @@ pub(super) fn undelete(
             state: database.state(),
         }),
         Prospect::Trashed(_) => {
-            let owner = owner_of_name(state, &database.name, facts.now);
+            let owner = owner_of_name(state, &database.name, context.now);
             // One that is still on its way to the trash may have left its name to another.
             let other = owner.or_else(|| {
                 state
@@ -123,7 +139,7 @@ pub(super) fn undelete(
             if let Some(other) = other.filter(|it| it.id != id) {
                 return Err(Refusal::DatabaseExists(other.name.clone()));
             }
-            Ok(enqueue(database, JobKind::UndeleteDatabase, facts))
+            Ok(enqueue(database, JobKind::UndeleteDatabase, context))
         }
     }
 }
@@ -131,10 +147,10 @@ pub(super) fn undelete(
 pub(super) fn restart_worker(
     state: &State,
     id: DatabaseId,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
-    check_queue(state, facts)?;
-    let database = living(state, id, facts.now)?;
+    check_queue(state, context)?;
+    let database = living(state, id, context.now)?;
     if database.prospect() == Prospect::Stopped {
         return Err(Refusal::WrongState {
             name: database.name.clone(),
@@ -142,7 +158,7 @@ pub(super) fn restart_worker(
             wanted: "restarted; start it",
         });
     }
-    Ok(enqueue(database, JobKind::RestartWorker, facts))
+    Ok(enqueue(database, JobKind::RestartWorker, context))
 }
 
 /// Only for a ready database that nothing else is being done to: what the reconciler saw may be
@@ -151,12 +167,16 @@ pub(super) fn repair_worker(
     state: &State,
     id: DatabaseId,
     finding: &str,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
-    check_queue(state, facts)?;
+    check_queue(state, context)?;
     let database = idle_and_ready(state, id, "repaired")?;
     let finding = finding.to_owned();
-    Ok(enqueue(database, JobKind::RepairWorker { finding }, facts))
+    Ok(enqueue(
+        database,
+        JobKind::RepairWorker { finding },
+        context,
+    ))
 }
 
 pub(super) fn degrade(state: &State, id: DatabaseId, reason: &str) -> Result<Vec<Event>, Refusal> {
@@ -187,7 +207,7 @@ fn owner_of_name<'a>(
         jobs.any(|job| job.kind == JobKind::UndeleteDatabase)
     };
     let holder = state.names.get(&key).and_then(|id| state.database(*id));
-    let living = holder.filter(|it| !it.is_leaving() && !it.has_expired(now));
+    let living = holder.filter(|holder| !holder.is_leaving() && !holder.has_expired(now));
     living.or_else(|| {
         let trashed = state.trash.get(&key)?;
         let mut trashed = trashed.iter().filter_map(|id| state.database(*id));
@@ -244,10 +264,10 @@ fn idle_and_ready<'a>(
     Ok(database)
 }
 
-fn enqueue(database: &Database, kind: JobKind, facts: &Facts) -> Vec<Event> {
+fn enqueue(database: &Database, kind: JobKind, context: &DecisionContext) -> Vec<Event> {
     vec![
         JobEnqueued {
-            job: JobId(facts.fresh[1]),
+            job: JobId(context.fresh[1]),
             database: database.id,
             database_name: database.name.clone(),
             kind,
@@ -256,9 +276,9 @@ fn enqueue(database: &Database, kind: JobKind, facts: &Facts) -> Vec<Event> {
     ]
 }
 
-fn check_queue(state: &State, facts: &Facts) -> Result<(), Refusal> {
+fn check_queue(state: &State, context: &DecisionContext) -> Result<(), Refusal> {
     let unfinished = state.jobs.len();
-    if unfinished >= facts.queue_bound {
+    if unfinished >= context.queue_bound {
         return Err(Refusal::QueueFull { unfinished });
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Rules for the steps of a job: what their ends bring about, when they are retried or undone.
 use super::followers::end_followers;
 use super::jobs::{step_started, unfinished, wrong_state};
-use crate::domain::command::Facts;
+use crate::domain::command::DecisionContext;
 use crate::domain::command::refusal::Refusal;
 use crate::domain::database::{Condition, Database};
 use crate::domain::event::{
@@ -28,10 +28,13 @@ pub(super) fn finish(
     step: &StepName,
     outcome: &StepOutcome,
     next: Option<&StepName>,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
     let job = unfinished(state, id)?;
-    let is_running = job.step.as_ref().is_some_and(|it| it.name == *step);
+    let is_running = job
+        .step
+        .as_ref()
+        .is_some_and(|running| running.name == *step);
     if job.state != JobState::Running || !is_running {
         return Err(wrong_state(job, "continued: that step is not running"));
     }
@@ -45,7 +48,7 @@ pub(super) fn finish(
     let turns_round = job.cancel_requested && next.is_some();
     // What is undone at once never had this effect: what was set aside goes back.
     if !(turns_round && *outcome == StepOutcome::SetAside) {
-        events.extend(effect(state, job, outcome, facts));
+        events.extend(effect(state, job, outcome, context));
     }
     match next {
         Some(_) if turns_round => events.push(compensating(job, None)),
@@ -66,7 +69,7 @@ pub(super) fn fail(
     id: JobId,
     error: &JobError,
     transient: bool,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
     let job = unfinished(state, id)?;
     if job.state != JobState::Running {
@@ -79,7 +82,7 @@ pub(super) fn fail(
     if has_no_way_back(state, job) {
         // Nothing brings back what is gone, so the rest goes, too, however long that takes.
         return Ok(if transient || is_waited_for {
-            vec![retry(job, error, job.attempt_count(), facts)]
+            vec![retry(job, error, job.attempt_count(), context)]
         } else {
             stuck(state, job, error.clone())
         });
@@ -90,14 +93,14 @@ pub(super) fn fail(
             is_waited_for || error.code == JobErrorCode::DiskFull || error.code.never_gives_up();
         let may_retry = passes || (transient && job.undo_failures + 1 < MAX_ATTEMPTS);
         return Ok(if may_retry {
-            vec![retry(job, error, job.undo_failures + 1, facts)]
+            vec![retry(job, error, job.undo_failures + 1, context)]
         } else {
             stuck(state, job, error.clone())
         });
     }
     let attempts = job.attempt_count();
     if error.code.never_gives_up() {
-        return Ok(vec![retry(job, error, attempts, facts)]);
+        return Ok(vec![retry(job, error, attempts, context)]);
     }
     if job.cancel_requested {
         return Ok(begin_undoing(state, job, None));
@@ -105,20 +108,22 @@ pub(super) fn fail(
     if !transient || (attempts >= MAX_ATTEMPTS && !is_waited_for) {
         return Ok(begin_undoing(state, job, Some(error.clone())));
     }
-    let pause = back_off(attempts, error.code, facts.jitter_permille);
-    let retry_at = facts.now.after(pause);
-    Ok(if job.deadline.is_some_and(|it| it < retry_at) {
-        begin_undoing(state, job, Some(out_of_time(error)))
-    } else {
-        vec![retry(job, error, attempts, facts)]
-    })
+    let pause = back_off(attempts, error.code, context.jitter_permille);
+    let retry_at = context.now.after(pause);
+    Ok(
+        if job.deadline.is_some_and(|deadline| deadline < retry_at) {
+            begin_undoing(state, job, Some(out_of_time(error)))
+        } else {
+            vec![retry(job, error, attempts, context)]
+        },
+    )
 }
 
 /// Whether a job has removed what nothing brings back: from then on it only goes forward.
 pub(super) fn has_no_way_back(state: &State, job: &Job) -> bool {
     let database = state.database(job.database);
     job.kind == JobKind::PurgeDatabase
-        && database.is_some_and(|it| it.condition == Condition::Purging)
+        && database.is_some_and(|database| database.condition == Condition::Purging)
 }
 
 /// The end of a job that might have come to a good one with more time.
@@ -137,7 +142,7 @@ pub(super) fn finish_undo(
     id: JobId,
     step: &StepName,
     outcome: &StepOutcome,
-    facts: &Facts,
+    context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
     let job = unfinished(state, id)?;
     let is_last = job.begun_steps.last() == Some(step);
@@ -150,7 +155,7 @@ pub(super) fn finish_undo(
         step: step.clone(),
     };
     let mut events = vec![undone.into()];
-    events.extend(effect(state, job, outcome, facts));
+    events.extend(effect(state, job, outcome, context));
     if job.begun_steps.len() == 1 {
         let ended = end_undone(state, job, job.error.clone());
         // Data that was written before the creation failed is in the trash now.
@@ -229,7 +234,12 @@ pub(super) fn end_queue_behind(state: &State, job: JobId, database: DatabaseId) 
 }
 
 /// What a step's outcome means for its database.
-fn effect(state: &State, job: &Job, outcome: &StepOutcome, facts: &Facts) -> Option<Event> {
+fn effect(
+    state: &State,
+    job: &Job,
+    outcome: &StepOutcome,
+    context: &DecisionContext,
+) -> Option<Event> {
     let database = state.database(job.database)?;
     let id = database.id;
     Some(match outcome {
@@ -257,7 +267,7 @@ fn effect(state: &State, job: &Job, outcome: &StepOutcome, facts: &Facts) -> Opt
         StepOutcome::Started => return None,
         StepOutcome::Trashed if database.is_living() => DatabaseTrashed {
             database: id,
-            purge_at: facts.now.after(facts.trash_retention),
+            purge_at: context.now.after(context.trash_retention),
         }
         .into(),
         StepOutcome::Trashed => return None,
@@ -295,14 +305,14 @@ pub(super) fn stuck(state: &State, job: &Job, error: JobError) -> Vec<Event> {
     events
 }
 
-fn retry(job: &Job, error: &JobError, failures: u32, facts: &Facts) -> Event {
+fn retry(job: &Job, error: &JobError, failures: u32, context: &DecisionContext) -> Event {
     JobRetryScheduled {
         job: job.id,
         database: job.database,
         error: error.clone(),
-        retry_at: facts
+        retry_at: context
             .now
-            .after(back_off(failures, error.code, facts.jitter_permille)),
+            .after(back_off(failures, error.code, context.jitter_permille)),
     }
     .into()
 }

@@ -1,10 +1,10 @@
 //! FTS5's `highlight` and `snippet`, in place of SQLite's own, which take minutes on one row with
-//! very many matches. Here is what speaks C; what they answer is made in `marks.rs`.
+//! very many matches. Here is what speaks C; what they answer is made in `delimiters.rs`.
 #![expect(
     unsafe_code,
     reason = "functions of FTS5 are registered and called in C; each call says why it is sound"
 )]
-use super::highlight::{Best, Column, Marks, Match, highlighted, look_for_better, snippet};
+use super::highlight::{Best, Column, Delimiters, Match, highlighted, look_for_better, snippet};
 use crate::engine::sqlite::limits::MAX_VALUE_BYTES;
 use crate::engine::sqlite::sandbox::memory::Charge;
 use rusqlite::{Connection, Error, Result, ffi};
@@ -190,21 +190,21 @@ impl<'q> Row<'q> {
         let Some((column, _tokens)) = column else {
             return Ok(None);
         };
-        let marks = Marks {
+        let delimiters = Delimiters {
             open: values.text(1),
             close: values.text(2),
         };
         let (matches, _matches) = self.matches()?;
-        let longest = longest(&column, matches.len(), &marks, &[]);
+        let longest = longest(&column, matches.len(), &delimiters, &[]);
         let _text = charge(longest)?;
-        let text = highlighted(&column, index, &matches, &marks, longest);
+        let text = highlighted(&column, index, &matches, &delimiters, longest);
         text.map(Some).ok_or(ffi::SQLITE_TOOBIG)
     }
 
     fn snippet(&self, values: &Values<'_>) -> Outcome {
         let wanted = values.integer(0).clamp(-1, i64::from(c_int::MAX));
         let tokens = values.integer(4).clamp(0, 64);
-        let marks = Marks {
+        let delimiters = Delimiters {
             open: values.text(1),
             close: values.text(2),
         };
@@ -224,9 +224,17 @@ impl<'q> Row<'q> {
             return Ok(None);
         };
         let ellipsis = values.text(3);
-        let longest = longest(&column, matches.len(), &marks, ellipsis);
+        let longest = longest(&column, matches.len(), &delimiters, ellipsis);
         let _text = charge(longest)?;
-        let text = snippet(&best, &column, &matches, &marks, ellipsis, tokens, longest);
+        let text = snippet(
+            &best,
+            &column,
+            &matches,
+            &delimiters,
+            ellipsis,
+            tokens,
+            longest,
+        );
         text.map(Some).ok_or(ffi::SQLITE_TOOBIG)
     }
 
@@ -328,8 +336,13 @@ fn charge(bytes: usize) -> std::result::Result<Charge, c_int> {
 }
 
 /// Most bytes of a column with so many of its parts marked.
-fn longest(column: &Column<'_>, parts: usize, marks: &Marks<'_>, ellipsis: &[u8]) -> usize {
-    let around = (marks.open.len() + marks.close.len()).saturating_mul(parts);
+fn longest(
+    column: &Column<'_>,
+    parts: usize,
+    delimiters: &Delimiters<'_>,
+    ellipsis: &[u8],
+) -> usize {
+    let around = (delimiters.open.len() + delimiters.close.len()).saturating_mul(parts);
     let all = around.saturating_add(column.text.len() + 2 * ellipsis.len());
     all.min(MAX_VALUE_BYTES)
 }

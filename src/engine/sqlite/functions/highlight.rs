@@ -23,7 +23,7 @@ pub(crate) struct Column<'r> {
 }
 
 /// What is written around matches.
-pub(crate) struct Marks<'m> {
+pub(crate) struct Delimiters<'m> {
     pub(crate) open: &'m [u8],
     pub(crate) close: &'m [u8],
 }
@@ -77,7 +77,7 @@ impl Writer<'_> {
         tokens: &[(usize, usize)],
         runs: &[(i64, i64)],
         range: Option<Range>,
-        marks: &Marks<'_>,
+        delimiters: &Delimiters<'_>,
     ) -> Option<()> {
         let (mut runs, mut is_open) = (runs.iter().copied(), false);
         let mut run = runs.next();
@@ -90,32 +90,32 @@ impl Writer<'_> {
                     self.done = start;
                 }
             }
-            if is_open && run.is_none_or(|it| at <= it.0) && start > self.done {
-                self.write(marks.close)?;
+            if is_open && run.is_none_or(|run| at <= run.0) && start > self.done {
+                self.write(delimiters.close)?;
                 is_open = false;
             }
-            if run.is_some_and(|it| at == it.0) && !is_open {
+            if run.is_some_and(|run| at == run.0) && !is_open {
                 self.write_text_to(start)?;
-                self.write(marks.open)?;
+                self.write(delimiters.open)?;
                 self.done = start;
                 is_open = true;
             }
-            if run.is_some_and(|it| at == it.1) {
+            if run.is_some_and(|run| at == run.1) {
                 if !is_open {
-                    self.write(marks.open)?;
+                    self.write(delimiters.open)?;
                     is_open = true;
                 }
                 self.write_text_to(end)?;
                 self.done = end;
                 run = runs.next();
             }
-            if range.is_some_and(|it| at == it.last) {
+            if range.is_some_and(|range| at == range.last) {
                 if is_open {
-                    if run.is_some_and(|it| at >= it.0) {
+                    if run.is_some_and(|run| at >= run.0) {
                         self.write_text_to(end)?;
                         self.done = end;
                     }
-                    self.write(marks.close)?;
+                    self.write(delimiters.close)?;
                     is_open = false;
                 }
                 self.write_text_to(end)?;
@@ -123,7 +123,7 @@ impl Writer<'_> {
             }
         }
         if is_open {
-            self.write(marks.close)?;
+            self.write(delimiters.close)?;
         }
         Some(())
     }
@@ -134,7 +134,7 @@ pub(crate) fn highlighted(
     column: &Column<'_>,
     index: i64,
     matches: &[Match],
-    marks: &Marks<'_>,
+    delimiters: &Delimiters<'_>,
     most: usize,
 ) -> Option<Vec<u8>> {
     let mut writer = Writer {
@@ -143,7 +143,7 @@ pub(crate) fn highlighted(
         done: 0,
         most,
     };
-    writer.marked(&column.tokens, &runs(matches, index), None, marks)?;
+    writer.marked(&column.tokens, &runs(matches, index), None, delimiters)?;
     writer.write_text_to(column.text.len())?;
     Some(writer.out)
 }
@@ -176,8 +176,8 @@ pub(crate) fn look_for_better(
     tokens: i64,
     work: &mut usize,
 ) -> Option<()> {
-    let begins = matches.partition_point(|it| it.column < index);
-    let ends = matches.partition_point(|it| it.column <= index);
+    let begins = matches.partition_point(|found| found.column < index);
+    let ends = matches.partition_point(|found| found.column <= index);
     let matches = &matches[begins..ends];
     let size = i64::try_from(column.tokens.len()).unwrap_or(i64::MAX);
     let sentences = sentences(column);
@@ -235,7 +235,7 @@ fn score(
     size: i64,
     work: &mut usize,
 ) -> Option<(i64, i64)> {
-    let begins = matches.partition_point(|it| it.first < start);
+    let begins = matches.partition_point(|found| found.first < start);
     let in_window = matches[begins..]
         .iter()
         .take_while(|it| it.first < start + tokens);
@@ -263,7 +263,7 @@ pub(crate) fn snippet(
     best: &Best,
     column: &Column<'_>,
     matches: &[Match],
-    marks: &Marks<'_>,
+    delimiters: &Delimiters<'_>,
     ellipsis: &[u8],
     tokens: i64,
     most: usize,
@@ -282,10 +282,10 @@ pub(crate) fn snippet(
         writer.write(ellipsis)?;
     }
     let mut runs = runs(matches, best.column);
-    runs.retain(|it| it.0 >= best.start);
+    runs.retain(|run| run.0 >= best.start);
     // As SQLite: a range that ends before the first token is none.
     let shown = (range.last >= 0).then_some(range);
-    writer.marked(&column.tokens, &runs, shown, marks)?;
+    writer.marked(&column.tokens, &runs, shown, delimiters)?;
     let size = i64::try_from(column.tokens.len()).unwrap_or(i64::MAX);
     if range.last >= size - 1 {
         writer.write_text_to(column.text.len())?;

@@ -66,7 +66,7 @@ fn replace(context: &Context<'_>) -> Result<Option<Counted>> {
     let by = match as_text(context.get_raw(2))? {
         Some(by) => by,
         // As SQLite: an empty pattern is looked at before what replaces it.
-        None if pattern.first().is_none_or(|it| *it == 0) => Cow::Borrowed(&b""[..]),
+        None if pattern.first().is_none_or(|byte| *byte == 0) => Cow::Borrowed(&b""[..]),
         None => return Ok(None),
     };
     // The statement is told once that it has to end.

@@ -14,9 +14,9 @@ impl SqliteConnection {
     /// these, so all of them together get what they do in about a tenth of a second.
     pub(crate) fn most_bytes_for_originals(&self, sql: &str) -> Option<i32> {
         let table = self.recorder.lock().altered.clone()?;
-        let made = self.as_internal(|house| {
+        let made = self.as_internal(|internal| {
             let question = "SELECT sql FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE";
-            house.query_row(question, [table], |row| row.get::<_, String>(0))
+            internal.query_row(question, [table], |row| row.get::<_, String>(0))
         });
         let text = format!("{sql} {}", made.unwrap_or_default()).to_lowercase();
         let count = |names: &[&str]| -> u32 {

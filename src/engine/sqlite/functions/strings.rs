@@ -33,7 +33,7 @@ pub(crate) fn position_in_blob(blob: &[u8], needle: &[u8]) -> i64 {
 
 /// As SQLite: a pattern is a C string.
 fn is_empty_pattern(pattern: &[u8]) -> bool {
-    pattern.first().is_none_or(|it| *it == 0)
+    pattern.first().is_none_or(|byte| *byte == 0)
 }
 
 /// Between two looks whether to go on, so many bytes are searched: some milliseconds.
@@ -102,7 +102,10 @@ pub(crate) enum Ends {
 /// `text` without the characters of `set` at its ends.
 pub(crate) fn trimmed<'t>(text: &'t str, set: &str, ends: Ends) -> &'t str {
     // As SQLite: the set is a C string.
-    let set: HashSet<char> = set.chars().take_while(|it| *it != '\0').collect();
+    let set: HashSet<char> = set
+        .chars()
+        .take_while(|character| *character != '\0')
+        .collect();
     let trims = |it: char| set.contains(&it);
     match ends {
         Ends::Left => text.trim_start_matches(trims),
@@ -116,7 +119,7 @@ pub(crate) fn trimmed<'t>(text: &'t str, set: &str, ends: Ends) -> &'t str {
 pub(crate) fn unhexed(text: &str, ignored: &str) -> Option<Vec<u8>> {
     let ignored: HashSet<char> = ignored.chars().collect();
     let mut out = Vec::with_capacity(text.len() / 2);
-    let mut characters = text.chars().take_while(|it| *it != '\0');
+    let mut characters = text.chars().take_while(|character| *character != '\0');
     while let Some(high) = characters.next() {
         match high.to_digit(16) {
             Some(high) => {

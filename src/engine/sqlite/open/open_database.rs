@@ -12,11 +12,12 @@ use crate::engine::sqlite::writer::queue::WriteQueue;
 use crate::engine::sqlite::{
     MAIN_FILE, Profile, Role, SqlError, SqliteConnection, TempBudget, TempSpace,
 };
+use crate::locks::Mutex;
 use crate::shares::Permit;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
 
 /// One database of one generation. Connections are opened when they are needed.
@@ -195,7 +196,7 @@ impl OpenDatabase {
 
     /// The place of the one writer, for the thread that drains the queue of writes.
     pub(crate) fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writer.lock()
     }
 
     /// The writer in its place: the one that is there, if it can be used, or a new one.
@@ -264,7 +265,7 @@ impl OpenDatabase {
     }
 
     fn lock_readers(&self) -> MutexGuard<'_, Vec<Handle>> {
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.readers.lock()
     }
 }
 

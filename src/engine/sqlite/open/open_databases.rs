@@ -8,9 +8,10 @@ use crate::engine::access_lock::{AccessLocks, SharedGuard};
 use crate::engine::sql::Target;
 use crate::engine::sqlite::TempBudget;
 use crate::engine::sqlite::config::SqliteConfig;
+use crate::locks::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Every open database.
@@ -154,7 +155,7 @@ impl OpenDatabases {
         let mut by_id = self.lock();
         if by_id
             .get(&database)
-            .is_some_and(|it| Arc::ptr_eq(it, stale))
+            .is_some_and(|database| Arc::ptr_eq(database, stale))
         {
             by_id.remove(&database);
         }
@@ -166,7 +167,7 @@ impl OpenDatabases {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<DatabaseId, Arc<OpenDatabase>>> {
-        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_id.lock()
     }
 }
 
@@ -184,9 +185,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_page_cache_is_taken_from_who_did_not_use_it_for_long() {
-        let home = std::env::temp_dir().join(format!("dbforge-{}", Uuid::new_v4()));
-        std::fs::create_dir(&home).unwrap();
-        let databases = DatabasesFolder::new(home.clone());
+        let home = tempfile::tempdir().unwrap();
+        let databases = DatabasesFolder::new(home.path().to_owned());
         let locks = Arc::new(AccessLocks::default());
         let config = SqliteConfig {
             large_caches: 1,
@@ -217,6 +217,5 @@ mod tests {
         drop(all.take_unused_large_reader().unwrap());
         assert!(all.large_cache().is_some());
         assert_eq!(all.connections(), 0, "it was closed");
-        std::fs::remove_dir_all(home).unwrap();
     }
 }

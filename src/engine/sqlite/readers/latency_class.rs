@@ -6,8 +6,9 @@
 //! it. An interrupted read leaves the class, and may get back into it. A schema change clears the
 //! cache, since the same text may mean other work.
 use crate::engine::sqlite::Bounds;
+use crate::locks::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 /// How a statement was the last time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +108,7 @@ impl StatementClassifier {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 

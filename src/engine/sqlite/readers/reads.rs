@@ -137,7 +137,7 @@ pub(crate) fn finished(
 ) -> Result<QueryAnswer, QueryError> {
     result
         .map(Into::into)
-        .map_err(|it| it.for_caller(call.timeout))
+        .map_err(|error| error.for_caller(call.timeout))
 }
 
 /// A read on its way to a thread.

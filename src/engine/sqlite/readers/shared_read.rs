@@ -158,7 +158,7 @@ mod tests {
     use crate::engine::sqlite::open::connections::Connections;
     use crate::engine::sqlite::{Profile, Role, Sqlite, TempBudget};
     use serde_json::Value;
-    use std::path::PathBuf;
+    use tempfile::TempDir;
     use tokio::sync::Semaphore;
     use uuid::Uuid;
 
@@ -173,7 +173,7 @@ mod tests {
 
     /// An open database with one reader that rests, and another program that writes to its file.
     struct Scene {
-        folder: PathBuf,
+        _folder: TempDir,
         open: Arc<OpenDatabase>,
         locks: AccessLocks,
         database: DatabaseId,
@@ -182,16 +182,15 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
-            let folder = std::env::temp_dir().join(format!("dbforge-{}", Uuid::new_v4()));
-            std::fs::create_dir(&folder).unwrap();
-            Sqlite.create_file(&folder, Durability::Full).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            Sqlite.create_file(folder.path(), Durability::Full).unwrap();
             let writer = Profile {
                 role: Role::Writer,
                 durability: Durability::Full,
                 size_bytes: 1 << 20,
                 cached_statements: 1,
             };
-            let mut other_program = SqliteConnection::open(&folder, writer).unwrap();
+            let mut other_program = SqliteConnection::open(folder.path(), writer).unwrap();
             other_program.command("CREATE TABLE t (a);").unwrap();
             let target = Target {
                 database: DatabaseId(Uuid::nil()),
@@ -203,7 +202,7 @@ mod tests {
             let connections = Connections::new(8, Box::new(|_| false));
             let temporary = TempBudget::new(config.temp_bytes);
             let open = OpenDatabase::new(
-                folder.clone(),
+                folder.path().to_owned(),
                 0,
                 &target,
                 &config,
@@ -212,7 +211,7 @@ mod tests {
             );
             open.rest(open.reader().unwrap());
             Self {
-                folder,
+                _folder: folder,
                 open: Arc::new(open),
                 locks: AccessLocks::default(),
                 database: target.database,
@@ -239,12 +238,6 @@ mod tests {
         fn insert(&mut self) {
             let insert = "INSERT INTO t VALUES (1);";
             self.other_program.command(insert).unwrap();
-        }
-    }
-
-    impl Drop for Scene {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.folder);
         }
     }
 

@@ -2,10 +2,11 @@
 use super::pragmas::Ruling;
 use super::role::{Refused, Role, Step};
 use super::{allow_list, audit_role, pragmas};
+use crate::locks::Mutex;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use std::cell::Cell;
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What the authorizer saw since it was last asked.
 #[derive(Debug, Default)]
@@ -76,7 +77,7 @@ const NESTED_BYTES: usize = 3 << 20;
 impl Recorder {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Seen> {
         self.is_used.store(true, Ordering::Relaxed);
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 
     /// What was seen; from now on nothing has been.

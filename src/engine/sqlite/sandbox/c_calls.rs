@@ -3,6 +3,7 @@
     unsafe_code,
     reason = "rusqlite has no safe call for these; each one says why it is sound"
 )]
+use crate::locks::Mutex;
 use crate::open_files;
 use rusqlite::functions::Context;
 use rusqlite::{Connection, ffi};
@@ -10,7 +11,7 @@ use rustix::io::Errno;
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 /// Whether the open transaction breaks foreign keys that are checked only at its end.
 pub(crate) fn has_deferred_violations(connection: &Connection) -> bool {
@@ -71,9 +72,7 @@ impl ValueLimit {
     }
 
     fn lock(&self) -> MutexGuard<'_, Handle> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connection.lock()
     }
 }
 

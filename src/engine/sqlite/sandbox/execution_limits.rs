@@ -1,8 +1,9 @@
 //! What can end a statement while it runs: its deadline, a client that went away, a time slice.
 use crate::clock::{Deadline, WorkTime};
 use crate::engine::sql::cancellation::Cancellation;
+use crate::locks::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 /// What holds the statement that runs now.
@@ -166,7 +167,7 @@ impl InterruptHandle {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<ExecutionLimits>> {
-        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+        self.limits.lock()
     }
 }
 

@@ -40,8 +40,8 @@ impl SqliteConnection {
                           AND f.rootpage = 0 AND f.sql LIKE '%fts5%' AND NOT EXISTS \
                           (SELECT 1 FROM sqlite_schema \
                            WHERE name = f.name || '_content' COLLATE NOCASE AND rootpage > 0)";
-        self.as_internal(|house| {
-            let mut question = house.prepare(question).ok()?;
+        self.as_internal(|internal| {
+            let mut question = internal.prepare(question).ok()?;
             seen.tables.into_iter().find_map(|table| {
                 let made = question.query_row([&table], |row| row.get(0)).ok()?;
                 Some((table, made))
@@ -53,15 +53,15 @@ impl SqliteConnection {
     /// is read, and not when a PRAGMA checks it.
     pub(crate) fn refresh_fts5_tables(&self) {
         let names = "SELECT name FROM sqlite_schema WHERE rootpage = 0 AND sql LIKE '%fts5%'";
-        self.as_internal(|house| {
-            let names = house.prepare(names).and_then(|mut names| {
+        self.as_internal(|internal| {
+            let names = internal.prepare(names).and_then(|mut names| {
                 let rows = names.query_map([], |row| row.get::<_, String>(0))?;
                 rows.collect::<Result<Vec<_>, _>>()
             });
             for name in names.unwrap_or_default() {
                 let read = format!("SELECT rowid FROM {} LIMIT 1", quoted(&name));
                 // What is wrong with it, the check says.
-                let _ = house.query_row(&read, [], |_| Ok(()));
+                let _ = internal.query_row(&read, [], |_| Ok(()));
             }
         });
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Writes one answer.
 pub(crate) struct AnswerWriter<'f, O> {
     form: &'f Form,
-    marks: Marks,
+    delimiters: Delimiters,
     out: Vec<u8>,
     outlet: O,
     /// `"name":` of each column, where rows are objects; `None` for one that a later column of the
@@ -74,7 +74,7 @@ fn refuse_broken_text(
 }
 
 /// What stands around rows.
-struct Marks {
+struct Delimiters {
     between: &'static [u8],
     open: &'static [u8],
     close: &'static [u8],
@@ -98,7 +98,7 @@ pub(crate) struct Written {
 /// Room for the answer to a small question; larger ones grow.
 const FIRST_BYTES: usize = 256;
 
-impl Marks {
+impl Delimiters {
     fn of(form: &Form) -> Self {
         let (between, open, close): (&[u8], &[u8], &[u8]) = match (form.format, form.shape) {
             (Format::Json, Shape::Rows) => (b",", b"[", b"]"),
@@ -119,7 +119,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
     pub(crate) fn new(form: &'f Form, outlet: O) -> Self {
         Self {
             form,
-            marks: Marks::of(form),
+            delimiters: Delimiters::of(form),
             out: Vec::with_capacity(FIRST_BYTES),
             outlet,
             names: Vec::new(),
@@ -196,7 +196,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             }
             values::csv_text(&mut self.out, name.as_bytes());
         }
-        self.out.extend_from_slice(self.marks.close);
+        self.out.extend_from_slice(self.delimiters.close);
     }
 
     /// Writes one row. `false` when no more are wanted.
@@ -211,10 +211,10 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             });
         }
         if self.rows > 0 {
-            self.out.extend_from_slice(self.marks.between);
+            self.out.extend_from_slice(self.delimiters.between);
         }
         self.rows += 1;
-        self.out.extend_from_slice(self.marks.open);
+        self.out.extend_from_slice(self.delimiters.open);
         let blobs = match self.form.shape {
             Shape::Original => BlobForm::Plain,
             Shape::Rows | Shape::Objects => BlobForm::Marked,
@@ -247,7 +247,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             }
             pass(&mut self.out)?;
         }
-        self.out.extend_from_slice(self.marks.close);
+        self.out.extend_from_slice(self.delimiters.close);
         self.outlet.after_row(&mut self.out)?;
         Ok(true)
     }

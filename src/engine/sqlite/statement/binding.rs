@@ -16,7 +16,7 @@ pub(crate) fn bind(
             for (place, value) in (1..).zip(values.iter()) {
                 statement
                     .raw_bind_parameter(place, as_sqlite(value))
-                    .map_err(|it| SqlError::from_sqlite(&it, None))?;
+                    .map_err(|error| SqlError::from_sqlite(&error, None))?;
             }
             Ok(())
         }
@@ -55,7 +55,7 @@ fn bind_named(
         used[index] = true;
         statement
             .raw_bind_parameter(place, as_sqlite(&values[index].1))
-            .map_err(|it| SqlError::from_sqlite(&it, None))?;
+            .map_err(|error| SqlError::from_sqlite(&error, None))?;
     }
     match used.iter().position(|it| !it) {
         Some(unused) => {

@@ -169,8 +169,8 @@ impl SqliteConnection {
     /// Sees what other connections have changed in the schema, which SQLite itself does when it
     /// begins to read.
     fn looks_at_schema(&self) -> bool {
-        let looked = self.as_internal(|house| {
-            let mut look = house.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 0")?;
+        let looked = self.as_internal(|internal| {
+            let mut look = internal.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 0")?;
             look.raw_query().next().map(|_| ())
         });
         looked.is_ok()
@@ -180,8 +180,8 @@ impl SqliteConnection {
     /// no number left. The transaction is rolled back by then, and what led to it may be gone.
     fn what_is_full(&self, sql: &str) -> SqlError {
         let largest_page = i64::from(watch::largest_page());
-        let most_pages = self.as_internal(|house| {
-            house.pragma_query_value(None, "max_page_count", |row| row.get::<_, i64>(0))
+        let most_pages = self.as_internal(|internal| {
+            internal.pragma_query_value(None, "max_page_count", |row| row.get::<_, i64>(0))
         });
         if most_pages.is_ok_and(|most| largest_page > most) {
             return SqlError::QuotaExceeded;
@@ -214,8 +214,8 @@ impl SqliteConnection {
         prepared?;
         let question = "SELECT 1 FROM sqlite_schema WHERE type = 'table' \
                         AND name = ?1 COLLATE NOCASE AND sql LIKE '%autoincrement%'";
-        self.as_internal(|house| {
-            let mut question = house.prepare(question)?;
+        self.as_internal(|internal| {
+            let mut question = internal.prepare(question)?;
             let mut tables = seen.tables;
             tables.retain(|table| question.exists([table]).unwrap_or(false));
             Ok(tables)
@@ -280,7 +280,8 @@ impl SqliteConnection {
                 },
             ) => {
                 let schema = self.role.schema();
-                let hint = self.as_internal(|house| hint::for_message(house, schema, &message));
+                let hint =
+                    self.as_internal(|internal| hint::for_message(internal, schema, &message));
                 SqlError::Sql { message, hint }
             }
             (None, SqlError::DiskFull) if let Some(full) = why_full() => full.into(),
@@ -345,7 +346,8 @@ fn run(
         found = connection.recorder.found();
     }
     if found.asks_changes && connection.role == Role::Writer && !prepared.readonly() {
-        let forgotten = connection.as_internal(|house| connection.session.forget_changes(house));
+        let forgotten =
+            connection.as_internal(|internal| connection.session.forget_changes(internal));
         forgotten.map_err(cut)?;
     }
     if found.checks_file {

@@ -36,7 +36,9 @@ pub(crate) fn in_savepoint<T>(
     sqlite: &mut SqliteConnection,
     work: impl FnOnce(&mut SqliteConnection) -> Result<(T, End), (usize, SqlError)>,
 ) -> Result<T, (usize, SqlError)> {
-    sqlite.command("SAVEPOINT request;").map_err(|it| (0, it))?;
+    sqlite
+        .command("SAVEPOINT request;")
+        .map_err(|error| (0, error))?;
     match work(sqlite) {
         Ok((answers, End::Leave)) => Ok(answers),
         Ok((answers, End::Release)) => match sqlite.command("RELEASE request;") {
@@ -109,7 +111,7 @@ pub(crate) fn run_all(
     let mut answers = Vec::with_capacity(statements.len());
     let mut bytes = 0;
     for index in 0..statements.len() {
-        let answer = run(sqlite, index).map_err(|it| (index, it))?;
+        let answer = run(sqlite, index).map_err(|error| (index, error))?;
         bytes += answer.body.len();
         if index > 0 && bytes > form.max_bytes {
             let limit = format!("{} bytes", form.max_bytes);

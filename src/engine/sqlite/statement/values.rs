@@ -187,12 +187,12 @@ pub(crate) fn csv_text(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn is_plain_csv(bytes: &[u8]) -> bool {
-    (bytes.iter()).all(|it| !matches!(it, b',' | b'"' | b'\r' | b'\n'))
+    (bytes.iter()).all(|byte| !matches!(byte, b',' | b'"' | b'\r' | b'\n'))
 }
 
 /// What stands between quotes.
 fn csv_quoted(out: &mut Vec<u8>, bytes: &[u8]) {
-    for part in bytes.split_inclusive(|it| *it == b'"') {
+    for part in bytes.split_inclusive(|byte| *byte == b'"') {
         out.extend_from_slice(part);
         if part.ends_with(b"\"") {
             out.push(b'"');

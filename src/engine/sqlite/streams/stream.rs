@@ -91,7 +91,7 @@ impl SqliteExecutor {
                 Err(SqlError::Timeout) => inlet.break_off(Err(QueryError::timeout(call.timeout))),
                 result => {
                     let end = result.map(QueryAnswer::from);
-                    inlet.end(end.map_err(|it| it.for_caller(call.timeout)));
+                    inlet.end(end.map_err(|error| error.for_caller(call.timeout)));
                 }
             }
         });

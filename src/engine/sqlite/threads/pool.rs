@@ -9,9 +9,10 @@
 //! disk must be blocking it.
 use crate::clock::{Deadline, Stopwatch, ThreadTime};
 use crate::engine::sqlite::open::circuit_breaker::CircuitBreaker;
+use crate::locks::Mutex;
 use crate::shares::{FairLimiter, Permit};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
 
 /// All slots.
@@ -159,7 +160,7 @@ impl PoolSlot {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

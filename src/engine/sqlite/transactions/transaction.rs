@@ -68,7 +68,9 @@ impl SqliteExecutor {
                     drop(reads);
                     snapshot.map(|snapshot| (snapshot, guard))
                 });
-                let (snapshot, _) = begun.await?.map_err(|it| it.for_caller(call.timeout))?;
+                let (snapshot, _) = begun
+                    .await?
+                    .map_err(|error| error.for_caller(call.timeout))?;
                 Held::Snapshot(snapshot)
             }
         };

@@ -290,30 +290,21 @@ mod tests {
     use crate::engine::sql::{Cancellation, Form, Format, Int64Form, Shape, Statement};
     use crate::engine::sqlite::writer::queue::WriteResult;
     use crate::engine::sqlite::{Profile, Role, Sqlite};
-    use std::path::PathBuf;
+    use tempfile::TempDir;
     use tokio::sync::oneshot;
     use uuid::Uuid;
 
-    struct TempFolder(PathBuf);
-
-    impl Drop for TempFolder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn database() -> (TempFolder, SqliteConnection) {
-        let folder = std::env::temp_dir().join(format!("dbforge-{}", Uuid::new_v4()));
-        std::fs::create_dir(&folder).unwrap();
-        Sqlite.create_file(&folder, Durability::Full).unwrap();
+    fn database() -> (TempDir, SqliteConnection) {
+        let folder = tempfile::tempdir().unwrap();
+        Sqlite.create_file(folder.path(), Durability::Full).unwrap();
         let profile = Profile {
             role: Role::Writer,
             durability: Durability::Full,
             size_bytes: 1 << 20,
             cached_statements: 8,
         };
-        let sqlite = SqliteConnection::open(&folder, profile).unwrap();
-        (TempFolder(folder), sqlite)
+        let sqlite = SqliteConnection::open(folder.path(), profile).unwrap();
+        (folder, sqlite)
     }
 
     fn request(sql: &str) -> (WriteRequest, oneshot::Receiver<WriteResult>) {

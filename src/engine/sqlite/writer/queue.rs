@@ -6,9 +6,10 @@ use crate::engine::sql::{BatchError, QueryError};
 use crate::engine::sql::{Cancellation, Form, Statement};
 use crate::engine::sqlite::threads::pool::{Overdue, PoolSlot};
 use crate::engine::sqlite::{Answer, InterruptHandle, SqlError};
+use crate::locks::Mutex;
 use crate::shares::{ALONE, Pass};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -284,6 +285,6 @@ impl WriteQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inside.lock()
     }
 }

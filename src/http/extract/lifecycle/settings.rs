@@ -120,7 +120,7 @@ impl CreateBody {
             labels: self.labels.clone().unwrap_or_default(),
             limits: self.limits.as_ref().map_or(limits, |it| it.over(limits)),
             protected: self.protect.unwrap_or(false),
-            ttl_seconds: self.ttl.map(|it| it.0.as_secs()),
+            ttl_seconds: self.ttl.map(|life| life.0.as_secs()),
         })
     }
 

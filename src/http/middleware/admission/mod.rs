@@ -35,7 +35,7 @@ impl Gateway {
         let work = pin!(async {
             let (request, _held) = self.with_whole_body(request).await?;
             let begun = pass.begin_to_work();
-            begun.map_err(|it| no_room(&pass, Kind::Working, it))?;
+            begun.map_err(|error| no_room(&pass, Kind::Working, error))?;
             Ok(work(request).await)
         });
         let limit = self.config.request_timeout;

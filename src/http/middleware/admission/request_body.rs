@@ -48,7 +48,7 @@ impl Gateway {
         let announced = parts
             .headers
             .get(header::CONTENT_LENGTH)
-            .and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|it| it > limit as u64) {
             // With `Expect: 100-continue` the client has not sent the body yet, and reading would start it.
             if !parts.headers.contains_key(header::EXPECT) {

@@ -14,8 +14,8 @@ impl Gateway {
         let mut changes = self.service.control.changes();
         loop {
             let opened = self.accounts.opened.notified();
-            let present = changes.borrow_and_update().clone();
-            let left = self.end_tokens(&present.state, self.service.control.clock().now());
+            let current = changes.borrow_and_update().clone();
+            let left = self.end_tokens(&current.state, self.service.control.clock().now());
             let look = async {
                 match left {
                     Some(left) => tokio::time::sleep(left.min(LOOK)).await,

@@ -113,7 +113,7 @@ impl Gateway {
             node: self
                 .service
                 .control
-                .present()
+                .current()
                 .state
                 .node_of(database)
                 .map(|node| node.to_string()),

@@ -186,7 +186,7 @@ impl AttemptView {
 fn step(job: &Job) -> Option<StepView> {
     let running = job.step.as_ref()?;
     let steps = steps(&job.kind);
-    let place = steps.iter().position(|it| it.name == running.name.0)?;
+    let place = steps.iter().position(|step| step.name == running.name.0)?;
     Some(StepView {
         name: steps[place].name,
         number: place + 1,

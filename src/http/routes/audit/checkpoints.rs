@@ -60,12 +60,12 @@ pub(crate) async fn create_checkpoint(
     _: JsonBody<NoFields>,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Audit)?;
-    let present = gateway.service.control.present();
-    if let Some(reason) = present.read_only.clone() {
+    let current = gateway.service.control.current();
+    if let Some(reason) = current.read_only.clone() {
         // What a damaged log ends with is not to be vouched for.
         return Err(AppendError::ReadOnly { reason }.into());
     }
-    let head = present.head;
+    let head = current.head;
     let now = gateway.service.control.clock().now();
     let signed = gateway.with_checkpoints(move |it| it.add(head, now));
     Ok(reply::json(StatusCode::CREATED, &signed.await??))
@@ -83,8 +83,8 @@ pub(crate) async fn list_checkpoints(
 ) -> Result<Response, Problem> {
     caller.require(Scope::Audit)?;
     let paging = asked.paging()?;
-    let present = gateway.service.present_at(paging.min_sequence).await?;
-    let as_of = present.head.sequence;
+    let current = gateway.service.present_at(paging.min_sequence).await?;
+    let as_of = current.head.sequence;
     let all = gateway.with_checkpoints(Checkpoints::all).await??;
     let numbered = (1_u64..).zip(all).collect::<Vec<_>>().into_iter();
     let place = |(line, _): &(u64, Checkpoint)| format!("{line:020}");

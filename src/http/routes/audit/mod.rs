@@ -74,7 +74,7 @@ pub(crate) async fn export_events(
 ) -> Result<Response, Problem> {
     caller.require(Scope::Audit)?;
     caller.require_all()?;
-    let end = gateway.service.control.present().head.sequence;
+    let end = gateway.service.control.current().head.sequence;
     let log = gateway.service.control.log().clone();
     let pass = Pass::here().ok_or_else(|| Problem::internal("an export has no pass"))?;
     let lines = stream::try_unfold(Sequence(0), move |after| {

@@ -162,11 +162,11 @@ pub(super) async fn get_database(
     StrictQuery(parameters): StrictQuery<ReadParameters>,
 ) -> Result<Response, Problem> {
     caller.require_sight()?;
-    let present = gateway.service.present_at(parameters.min_sequence());
-    let present = present.await?;
-    let database = caller.find_database(&present.state, &db)?;
+    let current = gateway.service.present_at(parameters.min_sequence());
+    let current = current.await?;
+    let database = caller.find_database(&current.state, &db)?;
     let answer = reply::json(StatusCode::OK, &gateway.view(database));
-    Ok(answer.etag(database.sequence).seen(present.head.sequence))
+    Ok(answer.etag(database.sequence).seen(current.head.sequence))
 }
 
 /// Change database settings

@@ -241,7 +241,7 @@ pub(crate) async fn get_event(
     let found = gateway
         .service
         .find_event(sequence, parameters.min_sequence());
-    let (present, event) = found.await?;
+    let (current, event) = found.await?;
     let (event, causes) = event.ok_or_else(none)?;
     let causes: Vec<_> = causes.into_iter().map(CauseView::from).collect();
     let causes = serde_json::to_string(&causes).map_err(Problem::internal)?;
@@ -249,5 +249,5 @@ pub(crate) async fn get_event(
     let event = event.json.strip_suffix('}').unwrap_or(&event.json);
     let body = format!("{event},\"causes\":{causes}}}");
     let answer = reply::json_text(StatusCode::OK, body.into_bytes());
-    Ok(answer.etag(sequence).seen(present.head.sequence))
+    Ok(answer.etag(sequence).seen(current.head.sequence))
 }

@@ -71,7 +71,7 @@ pub(crate) async fn list_jobs(
 ) -> Result<Response, Problem> {
     let words = |text: Option<&String>| -> Vec<String> {
         let words = text.iter().flat_map(|it| it.split(','));
-        words.map(|it| it.trim().to_owned()).collect()
+        words.map(|word| word.trim().to_owned()).collect()
     };
     let states = words(asked.state.as_ref()).into_iter();
     let states = states.map(|it| known_word("state", &it, JobState::ALL, JobState::as_str));
@@ -96,7 +96,7 @@ pub(crate) async fn list_jobs(
         paging.page,
     );
     let page = page.await?;
-    let state = &gateway.service.control.present().state;
+    let state = &gateway.service.control.current().state;
     let live = &gateway.service.progress;
     Ok(page_answer(page, |it| JobView::now(&it, state, live)))
 }

@@ -132,13 +132,13 @@ pub(super) async fn list_plans(
     StrictQuery(asked): StrictQuery<PageParameters>,
 ) -> Result<Response, Problem> {
     let paging = asked.paging()?;
-    let present = gateway.service.present_at(paging.min_sequence).await?;
+    let current = gateway.service.present_at(paging.min_sequence).await?;
     let page = state_page(
-        visible_plans(&caller, &present.state)?.into_iter(),
+        visible_plans(&caller, &current.state)?.into_iter(),
         |it| it.id.to_string(),
         &paging.page,
         paging.order,
-        present.head.sequence,
+        current.head.sequence,
     );
     Ok(page_answer(page, |it| gateway.view_plan(it)))
 }
@@ -154,11 +154,11 @@ pub(super) async fn get_plan(
     StrictQuery(parameters): StrictQuery<ReadParameters>,
 ) -> Result<Response, Problem> {
     caller.require_sight()?;
-    let present = gateway.service.present_at(parameters.min_sequence());
-    let present = present.await?;
-    let plan = find_plan(&caller, &present.state, &id)?;
+    let current = gateway.service.present_at(parameters.min_sequence());
+    let current = current.await?;
+    let plan = find_plan(&caller, &current.state, &id)?;
     let answer = reply::json(StatusCode::OK, &gateway.view_plan(plan));
-    Ok(answer.etag(plan.sequence).seen(present.head.sequence))
+    Ok(answer.etag(plan.sequence).seen(current.head.sequence))
 }
 
 /// Apply a plan
@@ -180,10 +180,10 @@ pub(super) async fn apply_plan(
         AppliedPlan::AtOnce {
             plan,
             accepted,
-            present,
+            current,
         } => {
             let answer = reply::json(StatusCode::OK, &gateway.view_plan(&plan));
-            Ok(mark_replayed(answer, &accepted).seen(present.head.sequence))
+            Ok(mark_replayed(answer, &accepted).seen(current.head.sequence))
         }
     }
 }

@@ -90,16 +90,16 @@ pub(crate) async fn get_state_diff(
 ) -> Result<Response, Problem> {
     caller.require_audit()?;
     let min_sequence = parameters.min_sequence.map(Sequence::from);
-    let present = gateway.service.present_at(min_sequence).await?;
-    let head = present.head.sequence;
+    let current = gateway.service.present_at(min_sequence).await?;
+    let head = current.head.sequence;
     let to = parameters.to.unwrap_or_else(|| head.to_string());
     let moments = [moment("from", &parameters.from)?, moment("to", &to)?];
-    let [from, to] = gateway.service.past(&present, moments).await?;
+    let [from, to] = gateway.service.past(&current, moments).await?;
     if parameters.format.unwrap_or_else(|| accepted(&headers)) == Format::Text {
         let (earlier, later) = (from.to_string(), to.to_string());
         let differences = TextDiff::from_lines(&earlier, &later);
         let mut unified = differences.unified_diff();
-        let names = [from.sequence, to.sequence].map(|it| format!("event {it}"));
+        let names = [from.sequence, to.sequence].map(|sequence| format!("event {sequence}"));
         let text = unified.header(&names[0], &names[1]).to_string();
         let text = reply::counted(text.into_bytes())?;
         let text = ([(header::CONTENT_TYPE, PLAIN)], text).into_response();
@@ -120,16 +120,20 @@ type Entries = BTreeMap<String, Value>;
 
 impl Gateway {
     fn databases_of(&self, state: &ForgeState) -> Entries {
-        entries(state.databases().map(|it| self.recorded_view(it)))
+        entries(
+            state
+                .databases()
+                .map(|database| self.recorded_view(database)),
+        )
     }
 }
 
 fn jobs_of(state: &ForgeState) -> Entries {
-    entries(state.jobs().map(|it| JobView::of(it, state)))
+    entries(state.jobs().map(|job| JobView::of(job, state)))
 }
 
 fn tokens_of(state: &ForgeState) -> Entries {
-    entries(state.tokens().map(|it| TokenView::from(it.as_ref())))
+    entries(state.tokens().map(|token| TokenView::from(token.as_ref())))
 }
 
 fn entries(views: impl Iterator<Item = impl Serialize>) -> Entries {
@@ -167,7 +171,7 @@ fn fields(earlier: &Value, later: &Value) -> Map<String, Value> {
         .filter_map(Value::as_object)
         .flat_map(Map::keys);
     names
-        .filter(|it| earlier[it.as_str()] != later[it.as_str()])
+        .filter(|name| earlier[name.as_str()] != later[name.as_str()])
         .map(|it| {
             let change = json!({"from": earlier[it.as_str()], "to": later[it.as_str()]});
             (it.clone(), change)

@@ -75,17 +75,17 @@ pub(crate) async fn get_state(
     caller.require_audit()?;
     let service = &gateway.service;
     let min_sequence = parameters.min_sequence.map(Sequence::from);
-    let present = service.present_at(min_sequence).await?;
+    let current = service.present_at(min_sequence).await?;
     let past = match &parameters.at {
-        Some(at) => Some(service.past(&present, [moment("at", at)?]).await?),
+        Some(at) => Some(service.past(&current, [moment("at", at)?]).await?),
         None => None,
     };
-    let state = past.as_ref().map_or(&present.state, |[it]| it);
+    let state = past.as_ref().map_or(&current.state, |[it]| it);
     let format = parameters.format.unwrap_or_else(|| accepted(&headers));
     if format == Format::Text {
         let text = reply::counted(state.to_string().into_bytes())?;
         let text = ([(header::CONTENT_TYPE, PLAIN)], text).into_response();
-        return Ok(text.seen(present.head.sequence));
+        return Ok(text.seen(current.head.sequence));
     }
     let view = StateView {
         as_of: state.sequence.0,
@@ -96,18 +96,20 @@ pub(crate) async fn get_state(
                 None => gateway.view(it),
             })
             .collect(),
-        jobs: state.jobs().map(|it| JobView::of(it, state)).collect(),
+        jobs: state.jobs().map(|job| JobView::of(job, state)).collect(),
         tokens: state
             .tokens()
-            .map(|it| TokenView::from(it.as_ref()))
+            .map(|token| TokenView::from(token.as_ref()))
             .collect(),
     };
-    Ok(reply::json(StatusCode::OK, &view).seen(present.head.sequence))
+    Ok(reply::json(StatusCode::OK, &view).seen(current.head.sequence))
 }
 
 /// Text where it is asked for by name and JSON is not.
 pub(crate) fn accepted(headers: &HeaderMap) -> Format {
-    let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
     match accept.unwrap_or_default() {
         it if it.contains("text/plain") && !it.contains("json") => Format::Text,
         _ => Format::Json,

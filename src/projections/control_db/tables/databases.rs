@@ -166,8 +166,8 @@ fn listing(filter: &DatabaseFilter) -> Listing {
     }
     let (from, key, lead, walks) = match (&filter.label, states) {
         (Some((label, value)), states) => {
-            let words = states.map(|it| Value::from(it.join(" ")));
-            rest.extend(words.map(|it| ("instr(?, state) > 0", it)));
+            let words = states.map(|states| Value::from(states.join(" ")));
+            rest.extend(words.map(|word| ("instr(?, state) > 0", word)));
             (
                 "labels CROSS JOIN databases ON databases.requested = labels.database",
                 "labels.database",
@@ -180,7 +180,7 @@ fn listing(filter: &DatabaseFilter) -> Listing {
             "requested",
             "state = ?",
             (states.into_iter())
-                .map(|it| vec![Value::from(it.to_owned())])
+                .map(|state| vec![Value::from(state.to_owned())])
                 .collect(),
         ),
         (None, None) => (

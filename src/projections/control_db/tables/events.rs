@@ -89,9 +89,13 @@ pub(crate) fn first_at(connection: &Connection, time: Timestamp) -> Result<Seque
 
 /// The filter's most selective part chooses the index.
 fn listing(filter: &EventFilter, within: RangeInclusive<u64>) -> Listing {
-    let job = filter.job.map(|it| Value::from(it.to_string()));
-    let database = filter.database.map(|it| Value::from(it.to_string()));
-    let kind = filter.kind.map(|it| Value::from(it.as_str().to_owned()));
+    let job = filter.job.map(|job| Value::from(job.to_string()));
+    let database = filter
+        .database
+        .map(|database| Value::from(database.to_string()));
+    let kind = filter
+        .kind
+        .map(|kind| Value::from(kind.as_str().to_owned()));
     let actor = filter.actor.clone().map(|it| Value::from(it.0));
     let (from, lead, walk, rest) = match (job, database, actor, kind) {
         (Some(job), database, actor, kind) => (
@@ -149,7 +153,7 @@ fn within(
     connection: &Connection,
     filter: &EventFilter,
 ) -> Result<RangeInclusive<u64>, StorageError> {
-    let mut first = filter.after.map_or(0, |it| it.next().0);
+    let mut first = filter.after.map_or(0, |after| after.next().0);
     let mut last = u64::MAX;
     if let Some(since) = filter.since {
         first = first.max(first_at(connection, since)?.0);

@@ -58,7 +58,7 @@ pub(crate) fn store(connection: &Connection, job: &Job) -> Result<(), StorageErr
         ":actor": job.actor.0,
         ":request_id": job.request.to_string(),
         ":attempts": job.attempt_count(),
-        ":error": job.error.as_ref().map(|it| it.detail.as_str()),
+        ":error": job.error.as_ref().map(|error| error.detail.as_str()),
         ":created_at": job.created_at.to_string(),
         ":started_at": job.started_at.map(|it| it.to_string()),
         ":finished_at": job.finished_at.map(|it| it.to_string()),
@@ -86,7 +86,9 @@ pub(crate) fn list(
 fn listing(filter: &JobFilter, first: u64) -> Listing {
     let states: Vec<_> = filter.states.iter().map(|it| it.as_str()).collect();
     let kinds: Vec<_> = filter.kinds.iter().map(String::as_str).collect();
-    let database = filter.database.map(|it| Value::from(it.to_string()));
+    let database = filter
+        .database
+        .map(|database| Value::from(database.to_string()));
     let actor = filter.actor.clone().map(|it| Value::from(it.0));
 
     let mut rest = Vec::new();

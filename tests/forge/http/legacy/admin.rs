@@ -13,8 +13,8 @@ async fn spawn(forge: &HttpForge) -> Answer {
 }
 
 fn id_of(forge: &HttpForge, name: &str) -> DatabaseId {
-    let present = forge.control.present();
-    present.state.find_database(name).unwrap().id
+    let current = forge.control.current();
+    current.state.find_database(name).unwrap().id
 }
 
 fn keys(answer: &Value) -> Vec<&str> {
@@ -43,7 +43,7 @@ async fn a_spawn_after_a_delete_makes_another_database_and_leaves_the_trash_alon
     let answer = spawn(&forge).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     assert_ne!(id_of(&forge, "shop"), first);
-    let kept = forge.control.present().state.database(first).cloned();
+    let kept = forge.control.current().state.database(first).cloned();
     assert!(!kept.unwrap().is_living());
     sql(&forge, "shop", "SELECT * FROM old")
         .await
@@ -107,7 +107,7 @@ async fn a_spawn_without_the_runtime_is_refused_and_leaves_nothing() {
     assert!(
         forge
             .control
-            .present()
+            .current()
             .state
             .find_database("shop")
             .is_none()
@@ -127,7 +127,7 @@ async fn a_spawn_whose_worker_is_refused_says_so_and_frees_the_name() {
     assert!(
         forge
             .control
-            .present()
+            .current()
             .state
             .find_database("shop")
             .is_none()

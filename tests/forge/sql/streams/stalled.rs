@@ -59,8 +59,8 @@ async fn a_client_that_stops_reading_holds_nothing_past_its_deadline() {
     let served = Served::new().await;
     let data = &served.forge.job_context.data;
     let target = {
-        let present = served.forge.control.present();
-        let shop = present.state.find_database("shop").unwrap();
+        let current = served.forge.control.current();
+        let shop = current.state.find_database("shop").unwrap();
         data.target(shop).unwrap()
     };
     let mut stalled = served.query("?format=ndjson", "", &torrent(400)).await;

@@ -1,6 +1,7 @@
 //! Files: reserved, moved and removed at any crash point; closed before they move; bounded in
 //! number.
-use crate::support::sql::{Sql, TempFolder, create, read_write, soon};
+use crate::support::TempFolder;
+use crate::support::sql::{Sql, create, read_write, soon};
 use dbforge::clock::Deadline;
 use dbforge::data::{AccessError, FolderError, Folders, Place, QueryError, SqliteConfig};
 use dbforge::domain::ids::DatabaseId;

@@ -4,6 +4,7 @@
 //! are large take long for each byte.
 use crate::engine::sqlite::sandbox::execution_limits::InterruptHandle;
 use crate::engine::sqlite::sandbox::memory::Charge;
+use crate::locks::Mutex;
 use regex_automata::hybrid::BuildError;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson::{self, WhichCaptures, pikevm};
@@ -12,7 +13,7 @@ use regex_automata::{Anchored, Input};
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Result, ffi};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 pub(crate) fn add_to(connection: &Connection, interrupts: &Arc<InterruptHandle>) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
@@ -116,10 +117,7 @@ impl Pattern {
 
     /// Counts what it takes by now.
     fn pay(&self) -> Result<()> {
-        let mut worked_out = self
-            .worked_out
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut worked_out = self.worked_out.lock();
         let bytes = self.automaton.memory_usage()
             + self.automaton.get_nfa().memory_usage()
             + worked_out.cache.memory_usage();
@@ -139,10 +137,7 @@ impl Pattern {
 
     /// `None` where it meets letters beyond ASCII beside a `\b`, which the automaton cannot judge.
     fn search(&self, text: &[u8], interrupts: &InterruptHandle) -> Result<Option<bool>> {
-        let mut worked_out = self
-            .worked_out
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut worked_out = self.worked_out.lock();
         let cache = &mut worked_out.cache;
         let input = Input::new(text).anchored(Anchored::No);
         let Ok(mut state) = self.automaton.start_state_forward(cache, &input) else {
@@ -186,7 +181,7 @@ fn because(error: &BuildError) -> String {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
         let program = error.downcast_ref::<thompson::BuildError>();
-        if program.is_some_and(|it| it.size_limit().is_some()) {
+        if program.is_some_and(|program| program.size_limit().is_some()) {
             return format!("the pattern takes more than {LARGEST_PROGRAM} bytes");
         }
         causes.push(error.to_string());

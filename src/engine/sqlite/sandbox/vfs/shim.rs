@@ -118,7 +118,7 @@ unsafe extern "C" fn open(
     // SAFETY: SQLite gave room for both files, and what lies there so far is not read.
     unsafe { shim.write(closed) };
     if name.is_null()
-        && let Some(space) = temp_space::present()
+        && let Some(space) = temp_space::current()
     {
         // SAFETY: SQLite gave room for unix's file behind ours, which is more.
         return unsafe { temp_file::open(file, space) };

@@ -132,7 +132,7 @@ pub(crate) fn why_full() -> Option<Full> {
 }
 
 /// The space of the statement that runs on this thread.
-pub(crate) fn present() -> Option<Arc<TempSpace>> {
+pub(crate) fn current() -> Option<Arc<TempSpace>> {
     // A thread that ends has no statement any more.
     SPACE.try_with(|it| it.borrow().clone()).ok().flatten()
 }
@@ -261,11 +261,8 @@ mod tests {
 
     #[test]
     fn a_temporary_file_has_no_name() {
-        let folder = std::env::temp_dir().join(format!("dbforge-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir(&folder).unwrap();
-        let file = nameless_file(&folder).unwrap();
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
-        drop(file);
-        std::fs::remove_dir(folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let _file = nameless_file(folder.path()).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
