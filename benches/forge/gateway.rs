@@ -1,5 +1,5 @@
 //! The real program, as the benchmarks ask it.
-use crate::memory;
+use crate::process_memory;
 use dbforge::clock::{Deadline, Stopwatch};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
@@ -142,7 +142,7 @@ impl Gateway {
 
     /// Bytes of memory it holds.
     pub(crate) fn memory(&self) -> u64 {
-        memory::resident(self.child.id())
+        process_memory::resident(self.child.id())
     }
 
     /// Ends it as Ctrl-C would.

@@ -11,12 +11,14 @@ mod commands;
 mod gateway;
 mod history;
 mod memory;
+mod process_memory;
 mod sql;
 mod story;
 mod table;
 
 use memory::OfTheState;
 use sql::chart::Chart;
+use sql::setting::Size;
 use std::path::Path;
 use std::time::Duration;
 use table::Table;
@@ -45,12 +47,12 @@ fn main() {
     let (mut table, mut chart) = (Table::default(), Chart::default());
     if wants("sql") {
         let size = if is_small {
-            sql::Size {
+            Size {
                 turn: Duration::from_secs(1),
                 databases: 100,
             }
         } else {
-            sql::Size {
+            Size {
                 turn: Duration::from_secs(4),
                 databases: 10_000,
             }

@@ -1,5 +1,5 @@
 //! Prepares the data folder: the folder itself, its identity, its root token.
-use super::StartError;
+use super::start_error::{RootTokenError, StartError};
 use crate::config::Secret;
 use crate::domain::ids::InstanceId;
 use crate::service::RootToken;
@@ -12,17 +12,6 @@ use std::path::{Path, PathBuf};
 
 /// Random bytes of a token: too many to guess.
 const TOKEN_BYTES: usize = 32;
-
-/// Why the root token is unavailable.
-#[derive(Debug, thiserror::Error)]
-#[error("the root token in {} could not be {action}", file.display())]
-pub struct RootTokenError {
-    pub file: PathBuf,
-    /// What was tried.
-    pub action: &'static str,
-    /// What was seen.
-    pub source: io::Error,
-}
 
 /// Makes the data folder with its `.forge/`, closed to others, and returns its absolute path.
 pub(super) fn prepare_data_dir(data_dir: &Path) -> Result<PathBuf, StartError> {

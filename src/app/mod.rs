@@ -2,18 +2,19 @@
 mod bounds;
 mod identity;
 mod runtime_choice;
+mod start_error;
 
 use crate::clock::{Clock, IdSource, RandomIds, SystemClock};
 use crate::config::Config;
 use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError, state_snapshot};
-use crate::data::{DataPlane, LayoutError, check_layout};
+use crate::data::{DataPlane, check_layout};
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, InstanceId};
 use crate::engine::registry::Engines;
 use crate::event_log::canonical::export_line;
 use crate::event_log::checkpoints::Checkpoints;
-use crate::event_log::disk::{DiskEventLog, OpenError, OpenReport, Settings};
-use crate::event_log::{AppendError, EventLog, ReadError};
+use crate::event_log::disk::{DiskEventLog, OpenReport, Settings};
+use crate::event_log::{AppendError, EventLog};
 use crate::http::{self, Gateway};
 use crate::jobs::JobContext;
 use crate::jobs::reconciler::Reconciler;
@@ -32,7 +33,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use identity::{RootTokenError, reset_root_token};
+pub use identity::reset_root_token;
+pub use start_error::{RootTokenError, StartError};
 
 /// A forge that serves.
 pub struct App {
@@ -62,52 +64,6 @@ pub struct Greeting {
     pub fresh_root_token: Option<String>,
     /// Why nothing can be changed, where that is so.
     pub read_only: Option<String>,
-}
-
-/// Why the forge does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The data folder cannot be used.
-    #[error("cannot use the data folder {}", folder.display())]
-    DataFolder {
-        folder: PathBuf,
-        /// What was seen.
-        source: io::Error,
-    },
-    /// The folders in the data folder cannot be used as they are.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// The event log does not open.
-    #[error(transparent)]
-    EventLog(#[from] OpenError),
-    /// The event log cannot be read to its end.
-    #[error(transparent)]
-    Unreadable(#[from] ReadError),
-    /// The read model cannot be opened.
-    #[error("cannot open the read model control.db: {0}")]
-    ControlDb(String),
-    /// The first commands were not taken.
-    #[error("cannot initialize the forge: {0}")]
-    NotInitialized(#[from] SubmitError),
-    /// The chosen runtime cannot be used.
-    #[error("{0}")]
-    Runtime(String),
-    /// The root token cannot be read or kept.
-    #[error(transparent)]
-    RootToken(#[from] RootTokenError),
-    /// The address is taken or not ours.
-    #[error("cannot listen on {address}; set DBFORGE_LISTEN to use another address")]
-    Listen {
-        address: SocketAddr,
-        /// What was seen.
-        source: io::Error,
-    },
-    /// The system gives no threads to answer with.
-    #[error("cannot start the HTTP threads")]
-    Threads(#[source] io::Error),
-    /// The ticker does not start.
-    #[error("cannot start the ticker: {0}")]
-    Ticker(String),
 }
 
 impl App {

@@ -1,5 +1,5 @@
 //! Chooses where workers run, and says why.
-use super::StartError;
+use super::start_error::StartError;
 use crate::config::{Config, RuntimeChoice};
 use crate::control::{ControlPlane, Submission};
 use crate::domain::command::Command;

@@ -10,10 +10,12 @@ pub(super) struct CompletionArgs {
     shell: Shell,
 }
 
-/// Prints the script.
-pub(super) fn completion(args: &CompletionArgs) -> Result<(), Failure> {
+/// Prints the script for the whole command line.
+pub(super) fn completion(
+    args: &CompletionArgs,
+    mut command_line: clap::Command,
+) -> Result<(), Failure> {
     let mut script = Vec::new();
-    let mut program = super::declaration();
-    clap_complete::generate(args.shell, &mut program, "dbforge", &mut script);
+    clap_complete::generate(args.shell, &mut command_line, "dbforge", &mut script);
     output::text(String::from_utf8_lossy(&script))
 }

@@ -1,5 +1,6 @@
 //! What the client commands need to know: where the gateway is, and which token to send.
-use super::{ConfigError, Environment, Reader, Secret};
+use super::reader::Reader;
+use super::{ConfigError, Environment, Secret};
 use std::path::PathBuf;
 use std::str::FromStr;
 

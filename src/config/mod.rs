@@ -3,18 +3,21 @@
 //! [`SETTINGS`] is the list: `dbforge serve --help`, `.env.example` and `docs/OPERATIONS.md` are
 //! held against it by tests.
 mod client;
+mod environment;
 mod proxies;
+mod reader;
 mod settings;
 mod sql;
 mod targets;
 
 pub use client::ClientConfig;
+pub use environment::{Environment, Overlay, ProcessEnvironment};
 pub use proxies::TrustedProxies;
 pub use settings::{CLIENT_SETTINGS, SETTINGS, Setting};
 pub use sql::SqlLimits;
 pub use targets::Targets;
 
-use std::collections::BTreeMap;
+use reader::Reader;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -22,46 +25,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 use uuid::Uuid;
-
-/// Where settings come from.
-pub trait Environment {
-    /// The value of a variable, where it is set and not empty.
-    fn get(&self, variable: &str) -> Option<String>;
-}
-
-/// The process's own environment.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ProcessEnvironment;
-
-impl Environment for ProcessEnvironment {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the environment"
-    )]
-    fn get(&self, variable: &str) -> Option<String> {
-        std::env::var(variable).ok().filter(|it| !it.is_empty())
-    }
-}
-
-impl Environment for BTreeMap<String, String> {
-    fn get(&self, variable: &str) -> Option<String> {
-        self.get(variable).filter(|it| !it.is_empty()).cloned()
-    }
-}
-
-/// Flags in front of the environment.
-pub struct Overlay<'a> {
-    /// What the flags say, by variable.
-    pub flags: BTreeMap<String, String>,
-    /// What holds where no flag says anything.
-    pub below: &'a dyn Environment,
-}
-
-impl Environment for Overlay<'_> {
-    fn get(&self, variable: &str) -> Option<String> {
-        Environment::get(&self.flags, variable).or_else(|| self.below.get(variable))
-    }
-}
 
 /// A value that traces and error texts must not show.
 #[derive(Clone, PartialEq, Eq)]
@@ -299,67 +262,6 @@ impl TraceConfig {
     }
 }
 
-struct Reader<'a> {
-    environment: &'a dyn Environment,
-    problems: Vec<String>,
-}
-
-impl Reader<'_> {
-    /// A setting that has a default.
-    fn value<T, E: fmt::Display>(
-        &mut self,
-        variable: &str,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let setting = SETTINGS
-            .iter()
-            .chain(CLIENT_SETTINGS)
-            .find(|it| it.variable == variable)
-            .expect("every setting that is read stands in the list");
-        let text = self
-            .environment
-            .get(variable)
-            .unwrap_or_else(|| setting.default.to_owned());
-        self.parse(variable, &text, parse)
-    }
-
-    /// A setting that may be absent.
-    fn optional<T, E: fmt::Display>(
-        &mut self,
-        variable: &str,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let text = self.environment.get(variable)?;
-        self.parse(variable, &text, parse)
-    }
-
-    fn parse<T, E: fmt::Display>(
-        &mut self,
-        variable: &str,
-        text: &str,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        match parse(text.trim()) {
-            Ok(value) => Some(value),
-            Err(problem) => {
-                self.problems.push(format!("{variable}: {problem}"));
-                None
-            }
-        }
-    }
-
-    fn count(&mut self, variable: &str) -> Option<usize> {
-        self.value(variable, |text| match text.parse::<usize>() {
-            Ok(count) if count > 0 => Ok(count),
-            _ => Err(format!("`{text}` is not a whole number above 0")),
-        })
-    }
-
-    fn duration(&mut self, variable: &str) -> Option<Duration> {
-        self.value(variable, crate::clock::timestamp::parse_duration)
-    }
-}
-
 fn runtime_choice(text: &str) -> Result<RuntimeChoice, String> {
     match text {
         "auto" => Ok(RuntimeChoice::Auto),
@@ -413,6 +315,7 @@ fn user_and_group(text: &str) -> Result<UserAndGroup, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn every_setting_has_a_usable_default() {

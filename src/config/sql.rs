@@ -1,5 +1,5 @@
 //! The bounds of SQL.
-use super::Reader;
+use super::reader::Reader;
 use std::str::FromStr;
 use std::time::Duration;
 

@@ -2,20 +2,28 @@
 //!
 //! [`ControlPlane::submit`] is the only way to add events. Readers take the [`CurrentState`], which
 //! shows nothing that is not on disk yet.
+mod decision;
 pub mod past;
 mod repeats;
 pub mod state_snapshot;
+mod submission;
 mod writer;
 
+pub use self::decision::ControlConfig;
+pub use self::submission::{Accepted, Submission, SubmitError};
+pub use self::writer::{CurrentState, Listener};
+
+use self::decision::context;
 use self::past::Moment;
+use self::submission::Waiting;
 use crate::clock::{Clock, IdSource};
+use crate::domain::command::Command;
 use crate::domain::command::refusal::Refusal;
-use crate::domain::command::{Command, DecisionContext};
 use crate::domain::event::Event;
-use crate::domain::event::recorded::{Head, Idempotency, RecordedEvent, enqueued_job};
-use crate::domain::ids::{Actor, DatabaseId, JobId, RequestId, Sequence, TokenId};
+use crate::domain::event::recorded::{Idempotency, RecordedEvent};
+use crate::domain::ids::{Actor, RequestId, Sequence, TokenId};
 use crate::domain::state::State;
-use crate::event_log::{AppendError, EventLog, ReadError};
+use crate::event_log::{EventLog, ReadError};
 use crate::locks::Mutex;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -24,122 +32,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Capacity of the writer's queue; further senders wait.
 const WAITING_COMMANDS: usize = 1024;
-/// Events read at a time while the state is rebuilt.
-const FOLD_CHUNK: usize = 10_000;
-
-/// Limits that decisions respect.
-#[derive(Debug, Clone, Copy)]
-pub struct ControlConfig {
-    /// How long the trash keeps a database.
-    pub trash_retention: Duration,
-    /// Most jobs that may be unfinished at once.
-    pub queue_bound: usize,
-}
-
-/// A command and its sender.
-#[derive(Debug, Clone)]
-pub struct Submission {
-    pub command: Command,
-    /// Who sends it.
-    pub actor: Actor,
-    /// The sender's token; none for root and for internal commands.
-    pub token: Option<TokenId>,
-    pub request: RequestId,
-    /// The first request in the chain of causes.
-    pub correlation: RequestId,
-    /// The event that caused it, where one did.
-    pub causation: Option<Sequence>,
-    /// The caller's idempotency key.
-    pub idempotency: Option<Idempotency>,
-    /// The last event of the command's database that the caller has seen.
-    pub if_match: Option<Sequence>,
-}
-
-impl Submission {
-    /// A command without conditions.
-    #[must_use]
-    pub fn new(command: Command, actor: Actor, request: RequestId) -> Self {
-        Self {
-            command,
-            actor,
-            token: None,
-            request,
-            correlation: request,
-            causation: None,
-            idempotency: None,
-            if_match: None,
-        }
-    }
-}
-
-/// The result of a command.
-#[derive(Debug, Clone)]
-pub struct Accepted {
-    /// The appended events; empty when there was nothing to do.
-    pub events: Vec<RecordedEvent>,
-    /// The end of the log at that time.
-    pub sequence: Sequence,
-    /// Whether this is the result of an earlier request with the same idempotency key.
-    pub replayed: bool,
-}
-
-impl Accepted {
-    /// The job that the command enqueued.
-    #[must_use]
-    pub fn job(&self) -> Option<JobId> {
-        enqueued_job(&self.events)
-    }
-
-    /// The database that the command was about.
-    #[must_use]
-    pub fn database(&self) -> Option<DatabaseId> {
-        self.events
-            .iter()
-            .find_map(|recorded| recorded.event.database())
-    }
-}
-
-/// Why a command changed nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SubmitError {
-    /// The rules do not allow it.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The caller's idempotency key was used for another request.
-    #[error("this idempotency key was used for a different request")]
-    KeyReused,
-    /// The database has changed since the caller read it.
-    #[error("the database was last changed by event {actual}, not by {expected}")]
-    Changed {
-        /// The caller's version.
-        expected: Sequence,
-        /// The current version.
-        actual: Sequence,
-    },
-    /// The events could not be appended.
-    #[error(transparent)]
-    NotAppended(#[from] AppendError),
-    /// The event log could not be read.
-    #[error(transparent)]
-    Unreadable(#[from] ReadError),
-    /// The gateway is stopping.
-    #[error("the gateway is shutting down and accepts no more commands")]
-    Stopping,
-}
-
-/// The current state, as far as it is on disk.
-#[derive(Debug, Clone, Default)]
-pub struct CurrentState {
-    /// The state after all events.
-    pub state: State,
-    /// The last event.
-    pub head: Head,
-    /// Why no command is accepted, where that is so.
-    pub read_only: Option<String>,
-}
-
-/// Called with each group of appended events. It must not block.
-pub type Listener = Box<dyn Fn(Arc<[RecordedEvent]>) + Send>;
 
 /// Decides commands, appends their events and publishes the state.
 pub struct ControlPlane {
@@ -150,12 +42,6 @@ pub struct ControlPlane {
     current: watch::Receiver<Arc<CurrentState>>,
     commands: Mutex<Option<mpsc::Sender<Waiting>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// A submission and where its answer goes.
-struct Waiting {
-    submission: Submission,
-    answer: oneshot::Sender<Result<Accepted, SubmitError>>,
 }
 
 impl ControlPlane {
@@ -338,15 +224,4 @@ fn fold_onto(mut state: State, log: &dyn EventLog) -> Result<State, ReadError> {
     let end = Moment::Sequence(Sequence(u64::MAX));
     past::fold_on(log, &mut state, end)?;
     Ok(state)
-}
-
-/// The time and ids for a decision made now.
-fn context(clock: &dyn Clock, ids: &dyn IdSource, config: ControlConfig) -> DecisionContext {
-    DecisionContext {
-        now: clock.now(),
-        fresh: [ids.fresh(), ids.fresh()],
-        jitter_permille: ids.jitter_permille(),
-        trash_retention: config.trash_retention,
-        queue_bound: config.queue_bound,
-    }
 }

@@ -1,10 +1,12 @@
 //! Rebuilds a past state, as at a start, but only up to an earlier event.
-use super::FOLD_CHUNK;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::recorded::RecordedEvent;
 use crate::domain::ids::Sequence;
 use crate::domain::state::State;
 use crate::event_log::{EventLog, ReadError};
+
+/// Events read at a time while a state is rebuilt.
+const FOLD_CHUNK: usize = 10_000;
 
 /// A point in the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! Finds earlier requests by their idempotency keys.
-use super::SubmitError;
+use super::submission::SubmitError;
 use crate::domain::event::recorded::{CommitHeader, Idempotency, KeyOwner, RecordedEvent};
 use crate::domain::ids::{Actor, TokenId};
 use crate::domain::state::State;

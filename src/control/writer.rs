@@ -1,8 +1,7 @@
 //! The writer's thread: all waiting commands become one group with one fsync (group commit).
-use super::{
-    Accepted, ControlConfig, CurrentState, Listener, Submission, SubmitError, Waiting, context,
-    repeats,
-};
+use super::decision::{ControlConfig, context};
+use super::repeats;
+use super::submission::{Accepted, Submission, SubmitError, Waiting};
 use crate::clock::{Clock, IdSource};
 use crate::domain::event::NothingChanged;
 use crate::domain::event::recorded::{
@@ -17,6 +16,20 @@ use tokio::sync::{mpsc, watch};
 
 /// Most commands in a group, so that the first does not wait too long.
 const GROUP_BOUND: usize = 256;
+
+/// The current state, as far as it is on disk.
+#[derive(Debug, Clone, Default)]
+pub struct CurrentState {
+    /// The state after all events.
+    pub state: State,
+    /// The last event.
+    pub head: Head,
+    /// Why no command is accepted, where that is so.
+    pub read_only: Option<String>,
+}
+
+/// Called with each group of appended events. It must not block.
+pub type Listener = Box<dyn Fn(Arc<[RecordedEvent]>) + Send>;
 
 pub(super) struct Writer {
     pub(super) log: Arc<dyn EventLog>,

@@ -20,7 +20,7 @@ pub struct Folders {
 
 /// Where one database's folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
+pub enum FolderPlace {
     /// Among the living.
     Living,
     /// In the trash.
@@ -135,7 +135,7 @@ impl Folders {
     ///
     /// # Errors
     /// When the disk refuses to tell, or it is in two places.
-    pub fn place(&self, database: DatabaseId) -> Result<Place, FolderError> {
+    pub fn place(&self, database: DatabaseId) -> Result<FolderPlace, FolderError> {
         // A link stands where the folder should, wherever it leads.
         let look = |it: &Path| match it.symlink_metadata() {
             Ok(_) => Ok(true),
@@ -146,9 +146,9 @@ impl Folders {
             look(&self.living(database))?,
             look(&self.trashed(database))?,
         ) {
-            (true, false) => Ok(Place::Living),
-            (false, true) => Ok(Place::Trash),
-            (false, false) => Ok(Place::Nowhere),
+            (true, false) => Ok(FolderPlace::Living),
+            (false, true) => Ok(FolderPlace::Trash),
+            (false, false) => Ok(FolderPlace::Nowhere),
             (true, true) => Err(FolderError::InTwoPlaces { database }),
         }
     }
@@ -173,12 +173,12 @@ impl Folders {
     ///
     /// # Errors
     /// When a list cannot be read to its end.
-    pub fn entries(&self) -> Result<Vec<(Place, String)>, FolderError> {
+    pub fn entries(&self) -> Result<Vec<(FolderPlace, String)>, FolderError> {
         let rooms = [
-            (Place::Living, self.living.path()),
-            (Place::Trash, &self.trash),
+            (FolderPlace::Living, self.living.path()),
+            (FolderPlace::Trash, &self.trash),
         ];
-        let read = || -> io::Result<Vec<(Place, String)>> {
+        let read = || -> io::Result<Vec<(FolderPlace, String)>> {
             let mut found = Vec::new();
             for (place, room) in rooms {
                 for entry in fs::read_dir(room)? {
@@ -217,9 +217,9 @@ impl Folders {
     pub fn ensure_reserved(&self, database: DatabaseId) -> Result<PathBuf, FolderError> {
         let folder = self.living(database);
         match self.place(database)? {
-            Place::Living => return Ok(folder),
-            Place::Trash => return Err(FolderError::InTwoPlaces { database }),
-            Place::Nowhere => {}
+            FolderPlace::Living => return Ok(folder),
+            FolderPlace::Trash => return Err(FolderError::InTwoPlaces { database }),
+            FolderPlace::Nowhere => {}
         }
         let new = self.living.path().join(format!("{RESERVING}{database}"));
         let reserved = || -> io::Result<()> {
@@ -241,9 +241,11 @@ impl Folders {
     /// When the disk refuses, or there is nothing to move.
     pub fn ensure_trashed(&self, database: DatabaseId) -> Result<(), FolderError> {
         match self.place(database)? {
-            Place::Trash => self.sync_both(),
-            Place::Living => self.move_folder(&self.living(database), &self.trashed(database)),
-            Place::Nowhere => Err(FolderError::Missing { database }),
+            FolderPlace::Trash => self.sync_both(),
+            FolderPlace::Living => {
+                self.move_folder(&self.living(database), &self.trashed(database))
+            }
+            FolderPlace::Nowhere => Err(FolderError::Missing { database }),
         }
     }
 
@@ -253,9 +255,9 @@ impl Folders {
     /// When the disk refuses, or there is nothing to move.
     pub fn ensure_restored(&self, database: DatabaseId) -> Result<(), FolderError> {
         match self.place(database)? {
-            Place::Living => self.sync_both(),
-            Place::Trash => self.move_folder(&self.trashed(database), &self.living(database)),
-            Place::Nowhere => Err(FolderError::Missing { database }),
+            FolderPlace::Living => self.sync_both(),
+            FolderPlace::Trash => self.move_folder(&self.trashed(database), &self.living(database)),
+            FolderPlace::Nowhere => Err(FolderError::Missing { database }),
         }
     }
 

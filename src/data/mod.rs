@@ -23,7 +23,7 @@ pub use crate::engine::sql::{
     TransactionBatchError, TransactionEnd, TransactionError, TransactionKey, TransactionMode,
 };
 pub use config::DataConfig;
-pub use folders::{FolderError, Folders, Place};
+pub use folders::{FolderError, FolderPlace, Folders};
 pub use layout::{LayoutError, check_layout};
 
 use crate::clock::Deadline;
@@ -32,7 +32,7 @@ use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::AccessLocks;
 use crate::engine::registry::{Engines, Executor, Executors, Views};
 use crate::engine::sql::{Call, Form, Statement};
-use crate::engine::{Engine, FileError};
+use crate::engine::{DataFileError, Engine};
 use crate::projections::control_db::{AUDIT_TABLES, AUDIT_VIEWS, ControlDb};
 use std::path::Path;
 use std::sync::Arc;
@@ -155,15 +155,15 @@ impl DataPlane {
         let executors = Arc::clone(&self.executors);
         let settled = tokio::task::spawn_blocking(move || {
             let mut settled = engine.checkpoint_and_close(&folder);
-            while settled == Err(FileError::NoFiles) && executors.close_idle() {
+            while settled == Err(DataFileError::NoFiles) && executors.close_idle() {
                 settled = engine.checkpoint_and_close(&folder);
             }
             settled
         });
         match settled.await {
             Ok(Ok(())) => Ok(guard),
-            Ok(Err(FileError::NoFiles)) => Err(AccessError::NoFiles),
-            Ok(Err(FileError::DiskFull)) => Err(AccessError::DiskFull),
+            Ok(Err(DataFileError::NoFiles)) => Err(AccessError::NoFiles),
+            Ok(Err(DataFileError::DiskFull)) => Err(AccessError::DiskFull),
             Ok(Err(error)) => Err(AccessError::NotCheckpointed {
                 reason: error.to_string(),
             }),
@@ -314,11 +314,15 @@ impl DataPlane {
     ///
     /// # Errors
     /// When the disk refuses to tell.
-    pub fn data_file(&self, database: &Database, place: Place) -> Result<DataFile, FolderError> {
+    pub fn data_file(
+        &self,
+        database: &Database,
+        place: FolderPlace,
+    ) -> Result<DataFile, FolderError> {
         let folder = match place {
-            Place::Living => self.folders.living(database.id),
-            Place::Trash => self.folders.trashed(database.id),
-            Place::Nowhere => return Ok(DataFile::Missing),
+            FolderPlace::Living => self.folders.living(database.id),
+            FolderPlace::Trash => self.folders.trashed(database.id),
+            FolderPlace::Nowhere => return Ok(DataFile::Missing),
         };
         let Ok(engine) = self.engine_of(database) else {
             return Ok(DataFile::InPlace);

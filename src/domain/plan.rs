@@ -1,6 +1,6 @@
 //! Stored plans: a command that waits for a yes, and what it rests on.
 use super::command::Command;
-use super::command::lifecycle::{LifecycleCommand, Moment};
+use super::command::lifecycle::{LifecycleCommand, Placeholders};
 use super::command::refusal::Refusal;
 use super::event::Event;
 use super::event::recorded::RecordedEvent;
@@ -139,7 +139,7 @@ impl Basis {
     pub fn command(&self, command: &LifecycleCommand, state: &State) -> Result<Command, Refusal> {
         match self {
             Self::Unchanged { database, .. } => command.on(*database, state),
-            Self::Free { .. } => command.resolve(state, &Moment::none()),
+            Self::Free { .. } => command.resolve(state, &Placeholders::none()),
         }
     }
 

@@ -37,7 +37,7 @@ impl DataFile {
 
 /// Why the files of a database could not be made, asked or settled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FileError {
+pub enum DataFileError {
     /// There is no file, or no plain one, where the database should be.
     #[error("the database's file is missing or empty")]
     Missing,
@@ -66,7 +66,7 @@ pub enum FileError {
     },
 }
 
-impl FileError {
+impl DataFileError {
     /// Whether the same call may work later by itself.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -5,7 +5,7 @@ pub mod registry;
 pub mod sql;
 pub mod sqlite;
 
-pub use data_file::{DataFile, FileError};
+pub use data_file::{DataFile, DataFileError};
 
 use crate::domain::database::{Durability, Limits};
 use crate::domain::ids::DatabaseId;
@@ -31,26 +31,26 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// When the disk refuses, or what lies there is no database.
-    fn create_file(&self, folder: &Path, durability: Durability) -> Result<(), FileError>;
+    fn create_file(&self, folder: &Path, durability: Durability) -> Result<(), DataFileError>;
 
     /// Opens the database in `folder` and asks it one question.
     ///
     /// # Errors
     /// When it is missing, is no database, or does not answer.
-    fn probe(&self, folder: &Path) -> Result<(), FileError>;
+    fn probe(&self, folder: &Path) -> Result<(), DataFileError>;
 
     /// Whether the database in `folder` is empty.
     ///
     /// # Errors
     /// When it is missing, is no database, or does not answer.
-    fn is_empty(&self, folder: &Path) -> Result<bool, FileError>;
+    fn is_empty(&self, folder: &Path) -> Result<bool, DataFileError>;
 
     /// Brings everything that was written into the main file, so that it alone is the database.
     /// Called when it is not open elsewhere. A folder without a database is fine.
     ///
     /// # Errors
     /// When it is open elsewhere after all, or the disk refuses.
-    fn checkpoint_and_close(&self, folder: &Path) -> Result<(), FileError>;
+    fn checkpoint_and_close(&self, folder: &Path) -> Result<(), DataFileError>;
 
     /// How the data of the database in `folder` stands. Opens nothing, follows no link.
     ///

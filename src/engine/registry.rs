@@ -6,7 +6,7 @@ use super::sql::{
     TransactionBatchError, TransactionEnd, TransactionError, TransactionMode, TransactionPlace,
 };
 use super::sqlite::{Sqlite, SqliteExecutor, SqliteTransaction};
-use super::{DatabasesFolder, Engine, FileError, ServedEngine};
+use super::{DataFileError, DatabasesFolder, Engine, ServedEngine};
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
 use std::fmt;
@@ -241,7 +241,7 @@ impl Executor<'_> {
         }
     }
 
-    pub async fn close(self, database: DatabaseId) -> Result<(), FileError> {
+    pub async fn close(self, database: DatabaseId) -> Result<(), DataFileError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.close(database).await,
             Self::Served(served) => served.close(database).await,

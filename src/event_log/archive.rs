@@ -204,7 +204,9 @@ fn compress(number: u32, plain: File, fresh: &Path) -> Result<(), ArchiveError> 
         .and_then(|()| written.sync_all())
         .map_err(failed("writing", fresh))?;
     let mut original = Segment::Plain(plain);
-    let mut copy = compressed::open(fresh).map_err(failed("reading back", fresh))?;
+    let mut copy = compressed::open(fresh)
+        .map(Segment::Compressed)
+        .map_err(failed("reading back", fresh))?;
     if are_equal(&mut original, &mut copy).map_err(failed("reading back", fresh))? {
         Ok(())
     } else {

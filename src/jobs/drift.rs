@@ -1,5 +1,5 @@
 //! The findings of the reconciler's last pass: differences between the forge and its log.
-use super::reconciler::{Finding, Plan, Waiting};
+use super::reconciler::{Finding, ReconcilePlan, Waiting};
 use crate::clock::timestamp::Timestamp;
 use crate::domain::ids::DatabaseId;
 use crate::locks::RwLock;
@@ -9,18 +9,18 @@ use tokio::sync::Notify;
 
 /// One pass of the reconciler.
 #[derive(Debug, Clone, Default)]
-pub struct Pass {
+pub struct ReconcilerPass {
     /// When it ran; none before the first pass.
     pub at: Option<Timestamp>,
     /// Why it could not inspect or change anything.
     pub trouble: Option<String>,
-    pub plan: Plan,
+    pub plan: ReconcilePlan,
 }
 
 /// The last pass, and the operator's approval of the next one.
 #[derive(Debug, Default)]
 pub struct Drift {
-    last: RwLock<Arc<Pass>>,
+    last: RwLock<Arc<ReconcilerPass>>,
     allowed_once: AtomicBool,
     look: Notify,
 }
@@ -28,11 +28,11 @@ pub struct Drift {
 impl Drift {
     /// The last pass.
     #[must_use]
-    pub fn last(&self) -> Arc<Pass> {
+    pub fn last(&self) -> Arc<ReconcilerPass> {
         self.last.read().clone()
     }
 
-    pub(super) fn note(&self, pass: Pass) {
+    pub(super) fn note(&self, pass: ReconcilerPass) {
         *self.last.write() = Arc::new(pass);
     }
 
@@ -56,7 +56,7 @@ impl Drift {
     }
 }
 
-impl Pass {
+impl ReconcilerPass {
     /// Whether the disruption limit stopped something.
     #[must_use]
     pub fn is_halted(&self) -> bool {

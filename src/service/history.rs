@@ -55,7 +55,7 @@ pub enum AuditError {
     Fresh(#[from] FreshnessError),
     /// The file that holds the history is being built again.
     #[error(transparent)]
-    Lists(#[from] control_db::QueryError),
+    Lists(#[from] control_db::ListError),
     /// The statement fails.
     #[error(transparent)]
     Query(#[from] QueryError),

@@ -10,7 +10,7 @@ use crate::domain::ids::{DatabaseId, Sequence};
 use crate::domain::job::Job;
 use crate::domain::state::State;
 use crate::projections::control_db::{
-    Behind, Cause, DatabaseFilter, EventFilter, JobFilter, Page, PageRequest, QueryError,
+    Behind, Cause, DatabaseFilter, EventFilter, JobFilter, ListError, Page, PageRequest,
     ShownEvent, ShownToken, TokenFilter,
 };
 use crate::shares::waiting;
@@ -35,7 +35,7 @@ pub enum LookupError {
     Fresh(#[from] FreshnessError),
     /// The lists cannot be read.
     #[error(transparent)]
-    Query(#[from] QueryError),
+    Query(#[from] ListError),
     /// There never was such a job.
     #[error("there is no job `{0}`")]
     NoJob(String),
@@ -202,9 +202,9 @@ async fn visible_page<T, F>(
     asked: PageRequest,
     is_visible: impl Fn(&T) -> bool,
     mut read: impl FnMut(PageRequest) -> F,
-) -> Result<Page<T>, QueryError>
+) -> Result<Page<T>, ListError>
 where
-    F: Future<Output = Result<Page<T>, QueryError>>,
+    F: Future<Output = Result<Page<T>, ListError>>,
 {
     let limit = asked.limit;
     let mut page = read(asked).await?;

@@ -10,7 +10,7 @@ use crate::clock::Deadline;
 use crate::control::CurrentState;
 use crate::domain::ids::{DatabaseId, JobId, Sequence};
 use crate::projections::control_db::{
-    Behind, EventFilter, Order, PageRequest, QueryError, ShownEvent,
+    Behind, EventFilter, ListError, Order, PageRequest, ShownEvent,
 };
 use crate::shares::{Kind, Pass, Place, Refused};
 use std::collections::HashMap;
@@ -76,7 +76,7 @@ enum BrokenOff {
     #[error(transparent)]
     Behind(#[from] Behind),
     #[error(transparent)]
-    Unread(#[from] QueryError),
+    Unread(#[from] ListError),
 }
 
 /// Events as they happen, until the caller goes, its token ends or the gateway stops.
@@ -254,7 +254,7 @@ impl EventFeed {
 
     /// Whether the caller's token covers what an event is about. Only a token for every database
     /// sees what is about none.
-    async fn covers(&mut self, event: &ShownEvent) -> Result<bool, QueryError> {
+    async fn covers(&mut self, event: &ShownEvent) -> Result<bool, ListError> {
         if self.caller.covers_all() {
             return Ok(true);
         }

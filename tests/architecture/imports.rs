@@ -16,6 +16,15 @@ struct Named {
     is_reexported: bool,
 }
 
+impl Named {
+    fn imported(&self) -> Self {
+        Self {
+            path: self.path.clone(),
+            is_reexported: false,
+        }
+    }
+}
+
 impl Imports {
     /// Reads files, each with its path below `src/`.
     pub(crate) fn of(files: &[(String, String)]) -> Self {
@@ -86,10 +95,21 @@ fn module_of(path: &str) -> Module {
 }
 
 fn without_comments_and_tests(text: &str) -> String {
-    let end = text.find("#[cfg(test)]\nmod tests {");
-    let code = &text[..end.unwrap_or(text.len())];
-    let lines = code.lines().map(|line| line.split("//").next().unwrap());
-    lines.collect::<Vec<_>>().join("\n")
+    let tests = ["mod tests {", "pub(super) mod tests {"];
+    let ends = tests.map(|it| text.find(&format!("#[cfg(test)]\n{it}")));
+    let end = ends.into_iter().flatten().min().unwrap_or(text.len());
+    let lines = text[..end]
+        .lines()
+        .map(|line| line.split("//").next().unwrap());
+    let code = lines.collect::<Vec<_>>().join("\n");
+    // What a visibility names is not used.
+    let mut parts = code.split("pub(in ");
+    let mut kept = parts.next().unwrap().to_owned();
+    for part in parts {
+        kept.push_str("pub");
+        kept.push_str(part.split_once(')').unwrap().1);
+    }
+    kept
 }
 
 /// Every path to a module of the crate, in `use` or in the code.
@@ -109,6 +129,11 @@ fn named_in(text: &str, module: &Module, all: &BTreeMap<Module, String>) -> Vec<
         rest = behind;
     }
     code.push_str(rest);
+    // A re-exported name that the file's own code says, too, is imported as well.
+    let words: BTreeSet<&str> = code.split(|it| !is_word(it)).collect();
+    let said = |it: &&Named| it.path.last().is_some_and(|it| words.contains(it.as_str()));
+    let imported: Vec<Named> = named.iter().filter(said).map(Named::imported).collect();
+    named.extend(imported);
     for path in paths_in(&code) {
         let path = absolute(&path, module, all);
         named.extend(path.map(|path| Named {
@@ -178,9 +203,13 @@ fn leaves(tree: &str, before: &[String]) -> Vec<Vec<String>> {
     all
 }
 
+fn is_word(it: char) -> bool {
+    it.is_alphanumeric() || it == '_'
+}
+
 /// Paths in code: words with `::` between them.
 fn paths_in(code: &str) -> Vec<Vec<String>> {
-    let is_part = |it: char| it.is_alphanumeric() || it == '_' || it == ':';
+    let is_part = |it: char| is_word(it) || it == ':';
     let words = code.split(|it| !is_part(it));
     let paths = words.filter(|it| it.contains("::") && !it.starts_with(':'));
     let parts = paths.map(|it| it.split("::").filter(|part| !part.is_empty()));

@@ -1,6 +1,7 @@
 //! W8: many databases touched at random, and what each costs in memory and at a start.
+use super::ceilings;
 use super::load::{Dice, Load};
-use super::{Size, ceilings, query_path};
+use super::setting::{Size, query_path};
 use crate::gateway::Gateway;
 use crate::table::Table;
 use dbforge::clock::Stopwatch;

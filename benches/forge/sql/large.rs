@@ -1,9 +1,9 @@
 //! W6: a result of 100,000 rows, and how soon it begins.
 use super::ceilings::Ceilings;
 use super::load::head_end;
-use super::{ROWS, query_path};
+use super::setting::{ROWS, query_path};
 use crate::gateway::Gateway;
-use crate::memory;
+use crate::process_memory;
 use crate::table::{Table, median};
 use dbforge::clock::Stopwatch;
 use std::io::{Read as _, Write as _};
@@ -24,10 +24,10 @@ pub(super) fn result(table: &mut Table, ceilings: &Ceilings, gateway: &Gateway, 
         let headers = format!("X-API-Key: {}\r\nAccept: {accept}\r\n", gateway.token());
         let read = || times(gateway.address(), &query_path(name), &headers);
         read();
-        memory::forget_peak(gateway.process());
+        process_memory::forget_peak(gateway.process());
         let before = gateway.memory();
         let ours = read();
-        let growth = memory::peak(gateway.process()).saturating_sub(before);
+        let growth = process_memory::peak(gateway.process()).saturating_sub(before);
         table.row(
             format!("W6 select of {ROWS} rows as {format}"),
             format!(

@@ -5,6 +5,7 @@ mod fleet;
 mod large;
 mod load;
 mod neighbours;
+pub(crate) mod setting;
 mod wrk;
 
 use crate::gateway::Gateway;
@@ -13,32 +14,17 @@ use ceilings::Ceilings;
 use chart::Chart;
 use load::{Dice, Load, Outcome};
 use rusqlite::Connection;
+use setting::{ROWS, SCHEMA, Size, query_path};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Rows of the table that is read.
-const ROWS: usize = 100_000;
 /// Ceiling and workload take turns so often: what disturbs the machine disturbs both.
 const ROUNDS: usize = 3;
 /// Databases of the mixed workload.
 const MIXED: usize = 64;
-
-const SCHEMA: [&str; 3] = [
-    "CREATE TABLE kv (id INTEGER PRIMARY KEY, name TEXT, age INTEGER, email TEXT)",
-    "CREATE TABLE w (id INTEGER PRIMARY KEY, name TEXT, age INTEGER)",
-    "INSERT INTO kv WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
-     SELECT i, 'name of ' || i, i % 90, 'person' || i || '@example.org' FROM n",
-];
-
-/// How long each turn takes, and how many databases there are.
-#[derive(Clone, Copy)]
-pub(crate) struct Size {
-    pub(crate) turn: Duration,
-    pub(crate) databases: usize,
-}
 
 /// W1 to W4, W6 to W8, and what databases cost.
 pub(crate) fn workloads(table: &mut Table, chart: &mut Chart, size: Size) {
@@ -147,10 +133,6 @@ pub(crate) fn workloads(table: &mut Table, chart: &mut Chart, size: Size) {
     neighbours::of_attacks(table, &gateway, &names, size.turn);
     gateway.stop();
     fleet::many(table, &folder.path().join("fleet"), size, idle);
-}
-
-fn query_path(name: &str) -> String {
-    format!("/v1/databases/{name}/query")
 }
 
 /// Lets both take turns, and tells the median of their ratios.

@@ -1,5 +1,5 @@
 //! The data folder: present, accessible, closed to other users?
-use super::Finding;
+use super::finding::Finding;
 use crate::data::check_layout;
 use rustix::fs::{Access, access};
 use std::fs;

@@ -1,11 +1,11 @@
 //! The event log, its derived files, and the files of the databases.
-use super::Finding;
+use super::finding::Finding;
 use crate::clock::timestamp::Timestamp;
 use crate::clock::{CLOCK_TOLERANCE, Clock, SystemClock};
 use crate::domain::database::Condition;
 use crate::domain::state::State;
 use crate::engine::registry::Engines;
-use crate::event_log::checkpoints::{Checkpoints, Comparison, Contradiction, Held};
+use crate::event_log::checkpoints::{Checkpoints, Comparison, Contradiction, HeldCheckpoints};
 use crate::event_log::verify::{Verified, VerifyError, verify_each};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -96,10 +96,10 @@ fn clock(last_event: Timestamp, now: Timestamp) -> Finding {
     )
 }
 
-fn checkpoints(compared: Result<Held, Contradiction>) -> Finding {
+fn checkpoints(compared: Result<HeldCheckpoints, Contradiction>) -> Finding {
     match compared {
-        Ok(Held { count: 0, .. }) => Finding::ok("signed", "no checkpoint yet"),
-        Ok(Held { count, last }) => Finding::ok(
+        Ok(HeldCheckpoints { count: 0, .. }) => Finding::ok("signed", "no checkpoint yet"),
+        Ok(HeldCheckpoints { count, last }) => Finding::ok(
             "signed",
             format!("{count} checkpoints match, the last at event {last}"),
         ),

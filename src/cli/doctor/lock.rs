@@ -1,6 +1,6 @@
 //! The holder of the data folder's lock, read from the kernel's list: trying the lock could make a
 //! gateway fail that starts at this moment.
-use super::Finding;
+use super::finding::Finding;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! The machine: free disk space, and a runtime for workers.
-use super::Finding;
+use super::finding::Finding;
 use crate::config::{Config, RuntimeChoice};
 use crate::event_log::disk::room_for_commands;
 use crate::runtime::docker::{DockerAvailability, DockerEngine};

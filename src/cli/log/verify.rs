@@ -5,7 +5,7 @@ use crate::cli::terminal::output;
 use crate::config::Environment;
 use crate::domain::event::recorded::Head;
 use crate::event_log::checkpoints::{
-    Checkpoint, Checkpoints, Comparison, FileError, Held, PublicKey, read_lines,
+    Checkpoint, Checkpoints, Comparison, FileError, HeldCheckpoints, PublicKey, read_lines,
 };
 use crate::event_log::import::{LineError, read_whole_export};
 use crate::event_log::verify::{Verified, VerifyError, verify_each};
@@ -101,13 +101,13 @@ fn verify_export(path: &Path, checkpoints: Vec<Checkpoint>) -> Result<(), Failur
 
 fn report(comparison: Comparison) -> Result<(), Failure> {
     match comparison.end() {
-        Ok(Held { count: 0, .. }) => {
+        Ok(HeldCheckpoints { count: 0, .. }) => {
             output::note(
                 "no signed checkpoint to compare with: a truncated log cannot be detected",
             );
             Ok(())
         }
-        Ok(Held { count, last }) => output::line(format_args!(
+        Ok(HeldCheckpoints { count, last }) => output::line(format_args!(
             "signed: {count} checkpoints match, the last at event {last}"
         )),
         Err(contradiction) => Err(Failure::new(Exit::Damage, contradiction)

@@ -73,7 +73,7 @@ impl LifecycleCommand {
 
     /// The name it is about, its placeholders filled in.
     #[must_use]
-    pub fn target(&self, moment: &Moment) -> String {
+    pub fn target(&self, moment: &Placeholders) -> String {
         match self {
             Self::CreateDatabase(it) => moment.fill(&it.name),
             Self::StopDatabase(it)
@@ -89,14 +89,14 @@ impl LifecycleCommand {
     /// The name it is about, as it was written.
     #[must_use]
     pub fn target_as_written(&self) -> String {
-        self.target(&Moment::none())
+        self.target(&Placeholders::none())
     }
 
     /// The command that it comes to in this state.
     ///
     /// # Errors
     /// When its name is none, or no database has it.
-    pub fn resolve(&self, state: &State, moment: &Moment) -> Result<Command, Refusal> {
+    pub fn resolve(&self, state: &State, moment: &Placeholders) -> Result<Command, Refusal> {
         let target = self.target(moment);
         if let Self::CreateDatabase(it) = self {
             return Ok(Command::CreateDatabase(it.under(parsed(&target)?)));
@@ -134,7 +134,7 @@ impl LifecycleCommand {
     ///
     /// # Errors
     /// When it will not.
-    pub fn check(&self, sample: &Moment) -> Result<(), Refusal> {
+    pub fn check(&self, sample: &Placeholders) -> Result<(), Refusal> {
         match self {
             Self::CreateDatabase(it) => it.check(),
             Self::ChangeDatabase(it) => it.check(),
@@ -155,14 +155,14 @@ fn parsed(name: &str) -> Result<DatabaseName, Refusal> {
 
 /// What placeholders stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moment {
+pub struct Placeholders {
     /// The day: `20260301`.
     pub date: String,
     /// Hour and minute: `0230`.
     pub time: String,
 }
 
-impl Moment {
+impl Placeholders {
     /// Fills nothing in: what is for one moment alone has no placeholders, and braces stand in
     /// no name.
     #[must_use]

@@ -2,7 +2,7 @@
 pub mod recurrence;
 
 use self::recurrence::Recurrence;
-use super::command::lifecycle::{LifecycleCommand, Moment};
+use super::command::lifecycle::{LifecycleCommand, Placeholders};
 use super::event::Event;
 use super::event::recorded::RecordedEvent;
 use super::ids::{JobId, ScheduleId, Sequence, TokenId};
@@ -247,7 +247,7 @@ impl Schedule {
 
     /// What its command's placeholders stand for at a moment: the day and the minute in its zone.
     #[must_use]
-    pub fn moment(&self, at: Timestamp) -> Moment {
+    pub fn moment(&self, at: Timestamp) -> Placeholders {
         moment(self.recurrence().as_ref(), at)
     }
 
@@ -259,9 +259,9 @@ impl Schedule {
 
 /// What placeholders stand for at a moment, in the time zone of a recurrence.
 #[must_use]
-pub fn moment(recurrence: Option<&Recurrence>, at: Timestamp) -> Moment {
+pub fn moment(recurrence: Option<&Recurrence>, at: Timestamp) -> Placeholders {
     let shown = recurrence.and_then(|it| it.civil(at)).unwrap_or_default();
-    Moment {
+    Placeholders {
         date: shown.strftime("%Y%m%d").to_string(),
         time: shown.strftime("%H%M").to_string(),
     }

@@ -9,7 +9,7 @@ use super::transaction::{
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::SharedGuard;
-use crate::engine::data_file::FileError;
+use crate::engine::data_file::DataFileError;
 use async_trait::async_trait;
 use std::fmt::Debug;
 use std::ops::Range;
@@ -110,7 +110,7 @@ pub trait SqlExecutor: Debug + Send + Sync {
     ///
     /// # Errors
     /// When it cannot be closed now.
-    async fn close(&self, database: DatabaseId) -> Result<(), FileError>;
+    async fn close(&self, database: DatabaseId) -> Result<(), DataFileError>;
 
     /// Lets go of every database. Called once, at shutdown.
     async fn close_all(&self);

@@ -4,7 +4,7 @@ use super::sandbox::c_calls::NotOpened;
 use super::sandbox::execution_limits::Interrupt;
 use super::sandbox::memory;
 use super::sandbox::vfs::Full;
-use crate::engine::FileError;
+use crate::engine::DataFileError;
 use crate::engine::sql::error::QueryError;
 use rusqlite::ffi::{self, ErrorCode};
 use std::time::Duration;
@@ -180,14 +180,14 @@ impl SqlError {
     }
 
     /// What is wrong with the file that was to be opened.
-    pub(super) fn from_file(error: &FileError) -> Self {
+    pub(super) fn from_file(error: &DataFileError) -> Self {
         match error {
-            FileError::Missing => Self::DataMissing,
-            FileError::NotADatabase { .. } => Self::Damaged,
-            FileError::Busy => Self::Locked,
-            FileError::DiskFull => Self::DiskFull,
-            FileError::NoFiles => Self::NoFiles,
-            FileError::Io { .. } => Self::Io {
+            DataFileError::Missing => Self::DataMissing,
+            DataFileError::NotADatabase { .. } => Self::Damaged,
+            DataFileError::Busy => Self::Locked,
+            DataFileError::DiskFull => Self::DiskFull,
+            DataFileError::NoFiles => Self::NoFiles,
+            DataFileError::Io { .. } => Self::Io {
                 code: ffi::SQLITE_IOERR,
             },
         }

@@ -16,7 +16,7 @@ use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::{AccessLocks, SharedGuard};
 use crate::engine::sql::executor::{Call, ExecutorHealth};
 use crate::engine::sql::{QueryAnswer, QueryError, Statement, Target};
-use crate::engine::{DatabasesFolder, FileError};
+use crate::engine::{DataFileError, DatabasesFolder};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -113,12 +113,12 @@ impl SqliteExecutor {
     ///
     /// # Errors
     /// When that panics.
-    pub async fn close(&self, database: DatabaseId) -> Result<(), FileError> {
+    pub async fn close(&self, database: DatabaseId) -> Result<(), DataFileError> {
         let Some(open) = self.open.take(database) else {
             return Ok(());
         };
         let closed = tokio::task::spawn_blocking(move || open.close()).await;
-        closed.map_err(|error| FileError::Io {
+        closed.map_err(|error| DataFileError::Io {
             action: "close the database",
             reason: error.to_string(),
         })

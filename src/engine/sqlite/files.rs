@@ -2,7 +2,7 @@
 use super::sandbox::c_calls;
 use super::sandbox::c_calls::NotOpened;
 use crate::domain::database::Durability;
-use crate::engine::{DataFile, FileError};
+use crate::engine::{DataFile, DataFileError};
 use crate::open_files;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{self, File, Permissions};
@@ -22,13 +22,13 @@ const NEW_FILE: &str = "main.db.new";
 /// How long opening waits for another process that has the file locked.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(super) fn create(folder: &Path, durability: Durability) -> Result<(), FileError> {
+pub(super) fn create(folder: &Path, durability: Durability) -> Result<(), DataFileError> {
     let main = folder.join(MAIN_FILE);
     if main.symlink_metadata().is_ok() {
         return probe(folder);
     }
     if !has_room_for_one_more(folder) {
-        return Err(FileError::DiskFull);
+        return Err(DataFileError::DiskFull);
     }
     let new = folder.join(NEW_FILE);
     for rest in ["", "-wal", "-shm", "-journal"] {
@@ -85,7 +85,7 @@ fn keep(file: &Path, folder: &Path) -> io::Result<()> {
     File::open(file)?.sync_all()
 }
 
-pub(super) fn probe(folder: &Path) -> Result<(), FileError> {
+pub(super) fn probe(folder: &Path) -> Result<(), DataFileError> {
     let file = folder.join(MAIN_FILE);
     require_plain(&file)?;
     open(&file)
@@ -99,7 +99,7 @@ pub(super) fn probe(folder: &Path) -> Result<(), FileError> {
 }
 
 /// Neither a table nor a number of the owner's own in the header.
-pub(super) fn is_empty(folder: &Path) -> Result<bool, FileError> {
+pub(super) fn is_empty(folder: &Path) -> Result<bool, DataFileError> {
     let file = folder.join(MAIN_FILE);
     require_plain(&file)?;
     let marks = "SELECT (SELECT count(*) FROM sqlite_schema)
@@ -111,14 +111,14 @@ pub(super) fn is_empty(folder: &Path) -> Result<bool, FileError> {
         .map_err(|error| sqlite_error("ask the database", &error))
 }
 
-pub(super) fn checkpoint_and_close(folder: &Path) -> Result<(), FileError> {
+pub(super) fn checkpoint_and_close(folder: &Path) -> Result<(), DataFileError> {
     // What lies behind a link is none of ours.
     if folder.is_symlink() {
         return Ok(());
     }
     let file = folder.join(MAIN_FILE);
     match require_plain(&file) {
-        Err(FileError::Missing) => return Ok(()),
+        Err(DataFileError::Missing) => return Ok(()),
         other => other?,
     }
     if !folder.join(WAL_FILE).exists() {
@@ -133,18 +133,18 @@ pub(super) fn checkpoint_and_close(folder: &Path) -> Result<(), FileError> {
     };
     match settled() {
         Ok(true) => Ok(()),
-        Ok(false) => Err(FileError::Busy),
+        Ok(false) => Err(DataFileError::Busy),
         Err(error) => Err(sqlite_error("settle the database", &error)),
     }
 }
 
 /// A database is one regular file with one name: neither a link nor a second name for another's.
 /// It was made with a header, so an empty file is what an accident left of one.
-pub(super) fn require_plain(file: &Path) -> Result<(), FileError> {
+pub(super) fn require_plain(file: &Path) -> Result<(), DataFileError> {
     match file.symlink_metadata() {
         Ok(it) if it.is_file() && it.nlink() == 1 && it.len() > 0 => Ok(()),
-        Ok(_) => Err(FileError::Missing),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FileError::Missing),
+        Ok(_) => Err(DataFileError::Missing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(DataFileError::Missing),
         Err(error) => Err(io_error("look for the database's file", &error)),
     }
 }
@@ -160,35 +160,35 @@ fn open(file: &Path) -> rusqlite::Result<Connection> {
     Ok(sqlite)
 }
 
-fn io_error(action: &'static str, error: &io::Error) -> FileError {
+fn io_error(action: &'static str, error: &io::Error) -> DataFileError {
     if error.kind() == io::ErrorKind::StorageFull {
-        return FileError::DiskFull;
+        return DataFileError::DiskFull;
     }
     if open_files::are_used_up(error) {
-        return FileError::NoFiles;
+        return DataFileError::NoFiles;
     }
-    FileError::Io {
+    DataFileError::Io {
         action,
         reason: error.to_string(),
     }
 }
 
-fn sqlite_error(action: &'static str, error: &rusqlite::Error) -> FileError {
+fn sqlite_error(action: &'static str, error: &rusqlite::Error) -> DataFileError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => FileError::NotADatabase {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => DataFileError::NotADatabase {
             reason: error.to_string(),
         },
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => FileError::Busy,
-        Some(ErrorCode::DiskFull) => FileError::DiskFull,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => DataFileError::Busy,
+        Some(ErrorCode::DiskFull) => DataFileError::DiskFull,
         Some(ErrorCode::CannotOpen) => match c_calls::why_it_was_not_opened() {
-            NotOpened::NoFiles => FileError::NoFiles,
-            NotOpened::DiskFull => FileError::DiskFull,
-            NotOpened::Missing | NotOpened::Refused => FileError::Io {
+            NotOpened::NoFiles => DataFileError::NoFiles,
+            NotOpened::DiskFull => DataFileError::DiskFull,
+            NotOpened::Missing | NotOpened::Refused => DataFileError::Io {
                 action,
                 reason: error.to_string(),
             },
         },
-        _ => FileError::Io {
+        _ => DataFileError::Io {
             action,
             reason: error.to_string(),
         },

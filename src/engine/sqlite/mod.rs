@@ -41,7 +41,7 @@ pub use files::{MAIN_FILE, WAL_FILE};
 pub use limits::{LIMITS, MAX_VALUE_BYTES};
 pub use process::set_up_process;
 
-use super::{Capabilities, DataFile, Engine, FileError, ReadyWhen};
+use super::{Capabilities, DataFile, DataFileError, Engine, ReadyWhen};
 use crate::domain::database::{Durability, Limits};
 use std::io;
 use std::path::Path;
@@ -68,19 +68,19 @@ impl Engine for Sqlite {
         }
     }
 
-    fn create_file(&self, folder: &Path, durability: Durability) -> Result<(), FileError> {
+    fn create_file(&self, folder: &Path, durability: Durability) -> Result<(), DataFileError> {
         files::create(folder, durability)
     }
 
-    fn probe(&self, folder: &Path) -> Result<(), FileError> {
+    fn probe(&self, folder: &Path) -> Result<(), DataFileError> {
         files::probe(folder)
     }
 
-    fn is_empty(&self, folder: &Path) -> Result<bool, FileError> {
+    fn is_empty(&self, folder: &Path) -> Result<bool, DataFileError> {
         files::is_empty(folder)
     }
 
-    fn checkpoint_and_close(&self, folder: &Path) -> Result<(), FileError> {
+    fn checkpoint_and_close(&self, folder: &Path) -> Result<(), DataFileError> {
         files::checkpoint_and_close(folder)
     }
 

@@ -3,8 +3,10 @@
 //! Keys are sorted, there are no spaces, numbers are integers. So twenty lines of any language
 //! verify an export: take `previous_hash` and `hash` out, write the rest with sorted keys and
 //! no spaces, and compare `hash` with SHA-256(`previous_hash` as bytes, then that text).
+mod json;
 mod sorted;
 
+use self::json::{write_sorted, write_text};
 use self::sorted::Sorted;
 use crate::domain::event::recorded::{Hash, RecordedEvent};
 use serde_json::Value;
@@ -110,49 +112,6 @@ fn write_data(out: &mut String, recorded: &RecordedEvent) {
         .event
         .serialize_data(Sorted(out))
         .expect("an event's fields are integers, texts, lists and maps with text keys");
-}
-
-fn write_sorted(out: &mut String, value: &Value) {
-    match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(_) | Value::Number(_) => out.push_str(&value.to_string()),
-        Value::String(text) => write_text(out, text),
-        Value::Array(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_sorted(out, item);
-            }
-            out.push(']');
-        }
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_unstable_by_key(|(key, _)| *key);
-            out.push('{');
-            for (index, (key, item)) in entries.into_iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_text(out, key);
-                out.push(':');
-                write_sorted(out, item);
-            }
-            out.push('}');
-        }
-    }
-}
-
-fn write_text(out: &mut String, text: &str) {
-    let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    if text.bytes().any(is_escaped) {
-        out.push_str(&serde_json::to_string(text).expect("every text has a JSON form"));
-    } else {
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
-    }
 }
 
 /// Writes one JSON object, its keys in the order given.

@@ -1,6 +1,6 @@
 //! Writes a value as JSON with sorted keys and no spaces, in one go: every event that is appended,
 //! verified or shown goes through here.
-use super::{write_sorted, write_text};
+use super::json::{write_sorted, write_text};
 use serde::ser::{Error as _, Impossible, SerializeMap, SerializeSeq, SerializeStruct};
 use serde::ser::{SerializeStructVariant, SerializeTuple};
 use serde::{Serialize, Serializer};

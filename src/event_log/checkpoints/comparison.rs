@@ -9,14 +9,14 @@ use crate::domain::ids::Sequence;
 pub struct Comparison {
     /// Those that are not reached yet, the farthest first.
     ahead: Vec<Checkpoint>,
-    held: Held,
+    held: HeldCheckpoints,
     differs: Option<Checkpoint>,
     reached: Sequence,
 }
 
 /// The checkpoints that a history holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Held {
+pub struct HeldCheckpoints {
     /// How many.
     pub count: usize,
     /// The last event that one of them vouches for.
@@ -55,7 +55,7 @@ impl Comparison {
         checkpoints.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.sequence));
         let mut comparison = Self {
             ahead: checkpoints,
-            held: Held::default(),
+            held: HeldCheckpoints::default(),
             differs: None,
             reached: Sequence(0),
         };
@@ -73,7 +73,7 @@ impl Comparison {
     ///
     /// # Errors
     /// When a checkpoint says that the history was another one, or longer.
-    pub fn end(self) -> Result<Held, Contradiction> {
+    pub fn end(self) -> Result<HeldCheckpoints, Contradiction> {
         if let Some(it) = self.differs {
             return Err(Contradiction::Differs {
                 signed: it.sequence,

@@ -7,7 +7,7 @@ mod comparison;
 mod file;
 mod key;
 
-pub use self::comparison::{Comparison, Contradiction, Held};
+pub use self::comparison::{Comparison, Contradiction, HeldCheckpoints};
 pub use self::file::{Checkpoints, FileError, read_lines};
 pub use self::key::{KeyError, NoKey, PublicKey, SigningKey};
 

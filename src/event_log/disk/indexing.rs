@@ -1,7 +1,7 @@
 //! Bringing the index to where the journal is, or making it again.
 use super::heal;
 use super::inspection::{IndexState, Places};
-use super::report::Finding;
+use super::report::OpenFinding;
 use crate::domain::event::recorded::{Hash, Head};
 use crate::domain::ids::Sequence;
 use crate::event_log::codec::StoredCommit;
@@ -26,7 +26,7 @@ impl Indexing<'_> {
         &self,
         found: IndexState,
         (reached, streams): (Head, StreamEnds),
-        findings: &mut Vec<Finding>,
+        findings: &mut Vec<OpenFinding>,
     ) -> Option<Index> {
         let damage = match found {
             IndexState::Missing => None,
@@ -36,7 +36,7 @@ impl Indexing<'_> {
                 match self.catch_up(&index, reached) {
                     Ok(0) => return Some(index),
                     Ok(commits) => {
-                        findings.push(Finding::IndexCaughtUp { commits });
+                        findings.push(OpenFinding::IndexCaughtUp { commits });
                         return Some(index);
                     }
                     Err(reason) => Some(reason),
@@ -49,24 +49,24 @@ impl Indexing<'_> {
                 Some(index)
             }
             Err(reason) => {
-                findings.push(Finding::IndexUnusable { reason });
+                findings.push(OpenFinding::IndexUnusable { reason });
                 None
             }
         }
     }
 
-    fn make(&self, damage: Option<String>) -> Result<(Index, Option<Finding>), String> {
+    fn make(&self, damage: Option<String>) -> Result<(Index, Option<OpenFinding>), String> {
         let rebuilt = match damage {
             None => None,
             Some(reason) => {
                 let aside = heal::move_index_aside(self.places)
                     .map_err(|error| format!("{reason}; it could not be moved away: {error}"))?;
-                Some(Finding::IndexRebuilt { reason, aside })
+                Some(OpenFinding::IndexRebuilt { reason, aside })
             }
         };
         let index = Index::open(&self.places.index).map_err(|error| error.to_string())?;
         let commits = self.catch_up(&index, Head::default())?;
-        let made = (commits > 0).then_some(Finding::IndexMade { commits });
+        let made = (commits > 0).then_some(OpenFinding::IndexMade { commits });
         Ok((index, rebuilt.or(made)))
     }
 

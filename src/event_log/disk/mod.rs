@@ -15,7 +15,7 @@ mod reserve;
 mod salvage;
 mod verified_log;
 
-pub use self::report::{Finding, OpenError, OpenReport, Segments};
+pub use self::report::{OpenError, OpenFinding, OpenReport, Segments};
 pub use self::reserve::room_for_commands;
 
 use self::reads::Span;

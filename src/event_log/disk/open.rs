@@ -3,7 +3,7 @@ use super::head_file::HighWaterMark;
 use super::indexing::Indexing;
 use super::inspection::{IndexState, Inspection, Places};
 use super::pending_report;
-use super::report::{Finding, OpenError, OpenReport, Segments};
+use super::report::{OpenError, OpenFinding, OpenReport, Segments};
 use super::reserve::Reserve;
 use super::salvage::SalvagedLog;
 use super::verified_log::VerifiedLog;
@@ -65,7 +65,7 @@ impl DiskEventLog {
 }
 
 enum Healing {
-    Done(Vec<Finding>),
+    Done(Vec<OpenFinding>),
     Impossible(Box<SalvagedLog>, String),
 }
 
@@ -101,7 +101,7 @@ fn heal(
     let rewrites = is_damaged || head != ends || !salvaged.is_in_the_journal();
     if rewrites {
         match heal::rewrite_journal(places, settings.segment_bytes, &salvaged) {
-            Ok(aside) => done.push(Finding::JournalHealed {
+            Ok(aside) => done.push(OpenFinding::JournalHealed {
                 reason: reason.clone(),
                 aside,
             }),
@@ -119,12 +119,12 @@ fn heal(
             heal::move_index_aside(places).map_err(OpenError::io("moving away", &places.index))?;
         if !index_is_right {
             let reason = reason.clone();
-            done.push(Finding::IndexRebuilt { reason, aside });
+            done.push(OpenFinding::IndexRebuilt { reason, aside });
         }
     }
     write_head_file(&places.folder, &head);
     if !mark_is_right {
-        done.push(Finding::HeadFileReplaced { reason });
+        done.push(OpenFinding::HeadFileReplaced { reason });
     }
     Ok(Healing::Done(done))
 }
@@ -160,7 +160,7 @@ fn open_verified(
     places: &Places,
     settings: Settings,
     inspection: Inspection,
-    mut findings: Vec<Finding>,
+    mut findings: Vec<OpenFinding>,
 ) -> Result<(DiskEventLog, OpenReport), OpenError> {
     let head = inspection.head;
     let damage = match (&inspection.index, &inspection.high_water_mark) {
@@ -180,7 +180,7 @@ fn open_verified(
     let writer = JournalWriter::open(&places.journal, settings.segment_bytes, inspection.walk.end)
         .map_err(OpenError::io("opening the end of", &places.journal))?;
     if let Rest::Torn { bytes } = inspection.walk.rest {
-        findings.push(Finding::TornTailCut { bytes });
+        findings.push(OpenFinding::TornTailCut { bytes });
     }
     let journal = JournalReader::new(&places.journal, inspection.marks);
     let indexing = Indexing {
@@ -192,7 +192,7 @@ fn open_verified(
     let index = indexing.ready_index(inspection.index, indexed, &mut findings);
     if let HighWaterMark::Damaged(reason) = &inspection.high_water_mark {
         let reason = reason.clone();
-        findings.push(Finding::HeadFileReplaced { reason });
+        findings.push(OpenFinding::HeadFileReplaced { reason });
     }
     if inspection.high_water_mark != HighWaterMark::Reached(head) {
         write_head_file(&places.folder, &head);
@@ -207,7 +207,7 @@ fn open_verified(
     };
     let before = pending_report.and_then(|it| it.detail(&log, report.healed().as_deref()));
     if let Some(detail) = before {
-        report.findings.push(Finding::HealedBefore { detail });
+        report.findings.push(OpenFinding::HealedBefore { detail });
     }
     match report.healed() {
         Some(detail) => pending_report::write(&places.folder, head.sequence, &detail),

@@ -2,7 +2,6 @@
 //!
 //! It is written before anything is changed, so that a crash between healing and the event
 //! leaves what the event has to say. The event makes it obsolete; the next open removes it.
-use super::DiskEventLog;
 use crate::domain::event::Event;
 use crate::domain::ids::Sequence;
 use crate::event_log::EventLog;
@@ -64,7 +63,7 @@ pub(super) fn read(folder: &Path) -> Option<PendingReport> {
 impl PendingReport {
     /// What still has to be told: nothing when `log` has the event, whose place is right behind
     /// the healing, or when `now` says it again.
-    pub(super) fn detail(self, log: &DiskEventLog, now: Option<&str>) -> Option<String> {
+    pub(super) fn detail(self, log: &dyn EventLog, now: Option<&str>) -> Option<String> {
         let next = log.read_after(self.after, 1).unwrap_or_default();
         let is_told = matches!(next.first().map(|it| &it.event), Some(Event::LogHealed(_)));
         let is_said = now.is_some_and(|said| said.contains(&self.detail));

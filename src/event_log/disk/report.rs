@@ -13,7 +13,7 @@ pub struct OpenReport {
     /// Where its files lie.
     pub segments: Segments,
     /// What was found and done, in order.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<OpenFinding>,
     /// Why nothing can be appended, where that is so.
     pub read_only: Option<String>,
 }
@@ -56,7 +56,7 @@ impl OpenReport {
 
 /// One thing that was found when a log was opened, and what was done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
+pub enum OpenFinding {
     /// The last write was incomplete and not yet acknowledged.
     TornTailCut {
         /// How much was removed.
@@ -103,7 +103,7 @@ pub enum Finding {
     },
 }
 
-impl Finding {
+impl OpenFinding {
     fn is_healed_damage(&self) -> bool {
         match self {
             Self::IndexRebuilt { .. }
@@ -118,7 +118,7 @@ impl Finding {
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for OpenFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TornTailCut { bytes } => {

@@ -1,6 +1,5 @@
 //! Segments of the archive: zstd in the seekable format, so that a read in the middle unpacks a
 //! block and not the segment. `zstd -d` unpacks the whole of one.
-use super::segment::Segment;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Read};
@@ -53,8 +52,8 @@ impl Compressed {
 ///
 /// # Errors
 /// When it cannot be opened, or is none.
-pub(crate) fn open(path: &Path) -> io::Result<Segment> {
-    Compressed::open(File::open(path)?).map(Segment::Compressed)
+pub(crate) fn open(path: &Path) -> io::Result<Compressed> {
+    Compressed::open(File::open(path)?)
 }
 
 fn damaged(error: zeekstd::Error) -> io::Error {

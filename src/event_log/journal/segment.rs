@@ -126,7 +126,8 @@ pub(crate) fn open(folder: &Path, number: u32) -> io::Result<Segment> {
             Err(error) => return Err(error),
         }
     }
-    compressed::open(&compressed_path(folder, number)).map_err(|error| match error.kind() {
+    let opened = compressed::open(&compressed_path(folder, number)).map(Segment::Compressed);
+    opened.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             let reason = format!("segment {number:08} is {}", nowhere(folder));
             io::Error::new(io::ErrorKind::NotFound, reason)

@@ -87,12 +87,12 @@ impl From<FreshnessError> for Problem {
     }
 }
 
-impl From<control_db::QueryError> for Problem {
-    fn from(error: control_db::QueryError) -> Self {
+impl From<control_db::ListError> for Problem {
+    fn from(error: control_db::ListError) -> Self {
         match error {
-            control_db::QueryError::InvalidCursor => Self::invalid(sentence(&error))
+            control_db::ListError::InvalidCursor => Self::invalid(sentence(&error))
                 .hint("use `next_cursor` with the same list and parameters"),
-            control_db::QueryError::Unavailable { .. } => {
+            control_db::ListError::Unavailable { .. } => {
                 tracing::warn!(%error, "failed to read a list");
                 Self::new(ErrorCode::Overloaded, "Lists are temporarily unavailable.")
                     .hint("retry, or use a narrower filter")

@@ -1,6 +1,6 @@
 //! What the reconciler inspects, finds and plans.
 use crate::clock::timestamp::Timestamp;
-use crate::data::{DataFile, Place};
+use crate::data::{DataFile, FolderPlace};
 use crate::domain::database::Database;
 use crate::domain::ids::DatabaseId;
 use crate::runtime::Worker;
@@ -37,7 +37,7 @@ pub enum Finding {
     DataMissing {
         database: DatabaseId,
         /// Where it should be.
-        place: Place,
+        place: FolderPlace,
         /// What was found there.
         seen: DataFile,
     },
@@ -45,7 +45,7 @@ pub enum Finding {
     /// until an operator removes it.
     UnknownFolder {
         /// In `databases/` or in `trash/`.
-        place: Place,
+        place: FolderPlace,
         name: String,
     },
 }
@@ -99,11 +99,11 @@ impl fmt::Display for Finding {
     }
 }
 
-fn room(place: Place) -> &'static str {
+fn room(place: FolderPlace) -> &'static str {
     match place {
-        Place::Living => "in databases/",
-        Place::Trash => "in trash/",
-        Place::Nowhere => "nowhere",
+        FolderPlace::Living => "in databases/",
+        FolderPlace::Trash => "in trash/",
+        FolderPlace::Nowhere => "nowhere",
     }
 }
 
@@ -117,7 +117,7 @@ pub struct Waiting {
 
 /// The plan of a pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct ReconcilePlan {
     /// Handled or reported now.
     pub findings: Vec<Finding>,
     /// Possibly handled later.
@@ -132,7 +132,7 @@ pub struct Look {
     /// All workers of this forge; none when the list may be incomplete.
     pub workers: Option<Vec<Worker>>,
     /// All entries of `databases/` and `trash/`.
-    pub folders: Vec<(Place, String)>,
+    pub folders: Vec<(FolderPlace, String)>,
     /// Databases whose file is missing.
-    pub without_file: Vec<(DatabaseId, Place, DataFile)>,
+    pub without_file: Vec<(DatabaseId, FolderPlace, DataFile)>,
 }

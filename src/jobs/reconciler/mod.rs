@@ -6,14 +6,14 @@ mod finding;
 mod memory;
 mod plan;
 
-pub use finding::{Finding, Look, Plan, Waiting};
+pub use finding::{Finding, Look, ReconcilePlan, Waiting};
 pub use memory::Memory;
 pub use plan::plan;
 
 use super::JobContext;
-use super::drift::Pass;
+use super::drift::ReconcilerPass;
 use crate::control::{CurrentState, Submission, SubmitError};
-use crate::data::{DataFile, FolderError, Place};
+use crate::data::{DataFile, FolderError, FolderPlace};
 use crate::domain::command::Command;
 use crate::domain::database::Condition;
 use crate::domain::ids::Actor;
@@ -101,9 +101,9 @@ impl Reconciler {
         let drift = &self.job_context.worker_status.drift;
         let (plan, trouble) = match self.look_and_plan().await {
             Ok((plan, unseen)) => (plan, unseen.map(PassError::Unseen)),
-            Err(error) => (Plan::default(), Some(error)),
+            Err(error) => (ReconcilePlan::default(), Some(error)),
         };
-        drift.note(Pass {
+        drift.note(ReconcilerPass {
             at: Some(self.job_context.control.clock().now()),
             trouble: trouble.as_ref().map(ToString::to_string),
             plan: plan.clone(),
@@ -129,7 +129,7 @@ impl Reconciler {
 
     /// The plan, and why the workers could not be listed: files are checked
     /// nevertheless.
-    async fn look_and_plan(&self) -> Result<(Plan, Option<RuntimeError>), PassError> {
+    async fn look_and_plan(&self) -> Result<(ReconcilePlan, Option<RuntimeError>), PassError> {
         // The state is taken before the inspection: a worker that is started in between belongs
         // to a database that is busy in this state.
         let before = self.job_context.control.current();
@@ -182,8 +182,8 @@ impl Reconciler {
                 .filter(|database| database.queue.is_empty())
             {
                 let place = match database.condition {
-                    Condition::Ready | Condition::Stopped => Place::Living,
-                    Condition::Trashed { .. } => Place::Trash,
+                    Condition::Ready | Condition::Stopped => FolderPlace::Living,
+                    Condition::Trashed { .. } => FolderPlace::Trash,
                     Condition::Creating | Condition::Purging => continue,
                 };
                 match data.data_file(database, place)? {

@@ -1,6 +1,6 @@
 //! Plans what to do after an inspection. Pure: state, workers, memory and time in, findings
 //! out.
-use super::finding::{Finding, Look, Plan, Waiting};
+use super::finding::{Finding, Look, ReconcilePlan, Waiting};
 use super::memory::Memory;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::database::{Condition, Database};
@@ -24,8 +24,8 @@ pub fn plan(
     folder_of: &dyn Fn(DatabaseId) -> PathBuf,
     memory: &mut Memory,
     now: Timestamp,
-) -> Plan {
-    let mut plan = Plan::default();
+) -> ReconcilePlan {
+    let mut plan = ReconcilePlan::default();
     // If the list of workers is incomplete, nothing is done and no time is counted.
     if let Some(workers) = &look.workers {
         memory.begin_look(now);
@@ -60,7 +60,7 @@ pub fn plan(
 
 /// The workers of databases that should have one.
 fn plan_workers(
-    plan: &mut Plan,
+    plan: &mut ReconcilePlan,
     state: &State,
     workers: &[Worker],
     folder_of: &dyn Fn(DatabaseId) -> PathBuf,
@@ -109,7 +109,7 @@ fn plan_workers(
 
 /// Orphaned workers (with this forge's label and an unknown database), and quarantined ones.
 fn plan_strays(
-    plan: &mut Plan,
+    plan: &mut ReconcilePlan,
     workers: &[Worker],
     after: &State,
     memory: &mut Memory,

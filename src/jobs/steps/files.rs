@@ -3,10 +3,10 @@
 //! Steps that move or remove files hold the exclusive access lock: SQL is drained first, and the
 //! lock is held until the outcome is in the log.
 use crate::clock::Deadline;
-use crate::data::{AccessError, ExclusiveGuard, FolderError, Place, Target};
+use crate::data::{AccessError, ExclusiveGuard, FolderError, FolderPlace, Target};
 use crate::domain::database::Condition;
 use crate::domain::job::{JobErrorCode, StepOutcome};
-use crate::engine::{Engine, FileError, ReadyWhen};
+use crate::engine::{DataFileError, Engine, ReadyWhen};
 use crate::jobs::{Done, Step, StepContext, StepError};
 use crate::open_files;
 use futures_util::future::BoxFuture;
@@ -185,7 +185,7 @@ async fn is_nowhere(context: &StepContext) -> Result<bool, StepError> {
     let folders = context.job_context.data.folders().clone();
     let id = context.database.id;
     let place = blocking(context, move || folders.place(id)).await?;
-    Ok(place == Place::Nowhere)
+    Ok(place == FolderPlace::Nowhere)
 }
 
 fn set_aside(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
@@ -229,10 +229,12 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
         let outcome = blocking(context, move || {
             let was_open = condition != Condition::Creating;
             let holds_something = match folders.place(id)? {
-                Place::Living => was_open && !engine.is_empty(&folders.living(id)).unwrap_or(false),
+                FolderPlace::Living => {
+                    was_open && !engine.is_empty(&folders.living(id)).unwrap_or(false)
+                }
                 // This step ran before, but its result was not recorded.
-                Place::Trash => true,
-                Place::Nowhere => false,
+                FolderPlace::Trash => true,
+                FolderPlace::Nowhere => false,
             };
             if holds_something {
                 folders.ensure_trashed(id)?;
@@ -350,14 +352,14 @@ impl From<FolderError> for StepError {
     }
 }
 
-impl From<FileError> for StepError {
-    fn from(error: FileError) -> Self {
+impl From<DataFileError> for StepError {
+    fn from(error: DataFileError) -> Self {
         let code = match &error {
-            FileError::Missing => JobErrorCode::DataMissing,
-            FileError::DiskFull => JobErrorCode::DiskFull,
-            FileError::NoFiles => JobErrorCode::Overloaded,
-            FileError::Busy => JobErrorCode::DatabaseBusy,
-            FileError::NotADatabase { .. } | FileError::Io { .. } => JobErrorCode::Internal,
+            DataFileError::Missing => JobErrorCode::DataMissing,
+            DataFileError::DiskFull => JobErrorCode::DiskFull,
+            DataFileError::NoFiles => JobErrorCode::Overloaded,
+            DataFileError::Busy => JobErrorCode::DatabaseBusy,
+            DataFileError::NotADatabase { .. } | DataFileError::Io { .. } => JobErrorCode::Internal,
         };
         Self::of_files(code, &error, error.is_transient())
     }

@@ -7,7 +7,7 @@ use crate::control::{CurrentState, Submission};
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, DatabaseId, Sequence, WebhookId};
 use crate::domain::webhook::Webhook;
-use crate::projections::control_db::{Behind, EventFilter, PageRequest, QueryError, ShownEvent};
+use crate::projections::control_db::{Behind, EventFilter, ListError, PageRequest, ShownEvent};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ enum LookError {
     #[error(transparent)]
     Behind(#[from] Behind),
     #[error(transparent)]
-    Unread(#[from] QueryError),
+    Unread(#[from] ListError),
     #[error("cannot encode an event as JSON: {0}")]
     Unshown(#[from] serde_json::Error),
 }
@@ -238,7 +238,7 @@ impl Follower {
         }
     }
 
-    async fn name_of(&mut self, event: &ShownEvent) -> Result<Option<String>, QueryError> {
+    async fn name_of(&mut self, event: &ShownEvent) -> Result<Option<String>, ListError> {
         let Some(database) = event.database else {
             return Ok(None);
         };

@@ -2,6 +2,7 @@
 //!
 //! Publications only save reading the log: one that did not fit in the inbox, or that came while
 //! the file was being built again, is read from there.
+use super::messages::{Message, Wishes};
 use super::projector::Projector;
 use super::readers::Readers;
 use super::storage::StorageError;
@@ -10,13 +11,11 @@ use crate::domain::ids::Sequence;
 use crate::event_log::{EventLog, ReadError};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Publications that wait: some hundred milliseconds of the writer's fastest work.
-pub(super) const INBOX: usize = 256;
 /// Events of one transaction: enough that a commit costs nothing against them, few enough that
 /// what is published in the meantime waits some ten milliseconds.
 const GROUP: usize = 1000;
@@ -28,30 +27,6 @@ const REST: Duration = Duration::from_secs(5);
 /// How often the file is built again in one run of the gateway: what is damaged more often has a
 /// cause that building does not remove.
 const MAX_REBUILDS: u32 = 3;
-
-/// What the follower is told.
-pub(super) enum Message {
-    /// These were appended.
-    Published(Arc<[RecordedEvent]>),
-    /// A reader found the file damaged.
-    Damaged {
-        /// Which file it was.
-        generation: u64,
-        /// What was found.
-        reason: String,
-    },
-    /// Look at the wishes.
-    Wake,
-}
-
-/// What others want of the follower, besides messages.
-#[derive(Debug, Default)]
-pub(super) struct Wishes {
-    /// The last sequence that was published.
-    pub(super) published: AtomicU64,
-    /// Whether it is to end.
-    pub(super) close: AtomicBool,
-}
 
 /// How far the read model is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -2,7 +2,9 @@
 //!
 //! It may be deleted at any time; it is built again from the log. Nothing is decided by it.
 mod follower;
+mod list_error;
 mod listing;
+mod messages;
 mod projector;
 mod readers;
 mod storage;
@@ -10,9 +12,9 @@ mod tables;
 mod texts;
 
 pub use self::follower::Position;
+pub use self::list_error::ListError;
 pub use self::listing::page::{MAX_PAGE, Order, Page, PageRequest};
 pub use self::projector::Opening;
-pub use self::readers::QueryError;
 pub use self::tables::causes::{Cause, MAX_CAUSES};
 pub use self::tables::databases::DatabaseFilter;
 pub use self::tables::events::EventFilter;
@@ -20,8 +22,9 @@ pub use self::tables::jobs::JobFilter;
 pub use self::tables::tokens::{ShownToken, TokenFilter};
 pub use self::texts::{EventTexts, ExportLine, ShownEvent};
 
-use self::follower::{Follower, INBOX, Message, Wishes};
+use self::follower::Follower;
 use self::listing::page::List;
+use self::messages::{INBOX, Message, Wishes};
 use self::projector::Projector;
 use self::readers::Readers;
 use self::storage::StorageError;
@@ -63,7 +66,7 @@ pub struct ControlDb {
 /// Why the read model could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot open control.db: {0}")]
-pub struct OpenError(String);
+pub struct OpenReadModelError(String);
 
 /// The read model has not come as far as was waited for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,9 +88,9 @@ impl ControlDb {
         path: &Path,
         log: Arc<dyn EventLog>,
         export_line: ExportLine,
-    ) -> Result<(Self, Opening), OpenError> {
-        let (projector, opening) =
-            Projector::open(path, log.as_ref()).map_err(|error| OpenError(error.to_string()))?;
+    ) -> Result<(Self, Opening), OpenReadModelError> {
+        let (projector, opening) = Projector::open(path, log.as_ref())
+            .map_err(|error| OpenReadModelError(error.to_string()))?;
         let (to_follower, inbox) = sync_channel(INBOX);
         let readers = Arc::new(Readers::new(path.to_owned(), to_follower.clone()));
         let wishes = Arc::new(Wishes::default());
@@ -112,7 +115,7 @@ impl ControlDb {
         let follower = thread::Builder::new()
             .name("control-db".into())
             .spawn(move || follower.run())
-            .map_err(|error| OpenError(error.to_string()))?;
+            .map_err(|error| OpenReadModelError(error.to_string()))?;
         let control_db = Self {
             readers,
             to_follower,
@@ -180,7 +183,7 @@ impl ControlDb {
         &self,
         filter: EventFilter,
         page: PageRequest,
-    ) -> Result<Page<ShownEvent>, QueryError> {
+    ) -> Result<Page<ShownEvent>, ListError> {
         let window = page.window(List::Events, filter.order)?;
         let (log, export_line) = (Arc::clone(&self.log), self.export_line);
         self.ask(move |connection| {
@@ -198,7 +201,7 @@ impl ControlDb {
     ///
     /// # Errors
     /// When neither the file nor the log answers.
-    pub async fn event(&self, sequence: Sequence) -> Result<Option<ShownEvent>, QueryError> {
+    pub async fn event(&self, sequence: Sequence) -> Result<Option<ShownEvent>, ListError> {
         let (log, export_line) = (Arc::clone(&self.log), self.export_line);
         self.ask(move |connection| {
             if !events::exists(connection, sequence)? {
@@ -220,7 +223,7 @@ impl ControlDb {
     ///
     /// # Errors
     /// When the file does not answer.
-    pub async fn causes(&self, sequence: Sequence) -> Result<Vec<Cause>, QueryError> {
+    pub async fn causes(&self, sequence: Sequence) -> Result<Vec<Cause>, ListError> {
         self.ask(move |it| causes::of(it, sequence)).await
     }
 
@@ -232,7 +235,7 @@ impl ControlDb {
         &self,
         filter: JobFilter,
         page: PageRequest,
-    ) -> Result<Page<Job>, QueryError> {
+    ) -> Result<Page<Job>, ListError> {
         let window = page.window(List::Jobs, filter.order)?;
         self.ask(move |it| jobs::list(it, &filter, &window)).await
     }
@@ -241,7 +244,7 @@ impl ControlDb {
     ///
     /// # Errors
     /// When the file does not answer.
-    pub async fn job(&self, id: JobId) -> Result<Option<Job>, QueryError> {
+    pub async fn job(&self, id: JobId) -> Result<Option<Job>, ListError> {
         self.ask(move |it| jobs::load(it, id)).await
     }
 
@@ -253,7 +256,7 @@ impl ControlDb {
         &self,
         filter: DatabaseFilter,
         page: PageRequest,
-    ) -> Result<Page<Database>, QueryError> {
+    ) -> Result<Page<Database>, ListError> {
         let window = page.window(List::Databases, filter.order)?;
         self.ask(move |it| databases::list(it, &filter, &window))
             .await
@@ -267,7 +270,7 @@ impl ControlDb {
         &self,
         filter: TokenFilter,
         page: PageRequest,
-    ) -> Result<Page<ShownToken>, QueryError> {
+    ) -> Result<Page<ShownToken>, ListError> {
         let window = page.window(List::Tokens, filter.order)?;
         self.ask(move |it| tokens::list(it, &filter, &window)).await
     }
@@ -276,7 +279,7 @@ impl ControlDb {
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, QueryError> {
+    ) -> Result<T, ListError> {
         self.whole(self.readers.ask(question)).await?
     }
 
@@ -285,7 +288,7 @@ impl ControlDb {
     ///
     /// # Errors
     /// When the file is being built.
-    pub async fn whole<T>(&self, reading: impl Future<Output = T>) -> Result<T, QueryError> {
+    pub async fn whole<T>(&self, reading: impl Future<Output = T>) -> Result<T, ListError> {
         let caught_up = tokio::time::timeout(CATCH_UP_WAIT, self.whole_generation()).await;
         let generation = caught_up.map_err(|_| self.being_built())?;
         let read = reading.await;
@@ -310,13 +313,13 @@ impl ControlDb {
         }
     }
 
-    fn being_built(&self) -> QueryError {
+    fn being_built(&self) -> ListError {
         let Position {
             sequence, trouble, ..
         } = self.position();
         let published = self.wishes.published.load(Ordering::Acquire);
         let trouble = trouble.map_or(String::new(), |reason| format!("; {reason}"));
-        QueryError::Unavailable {
+        ListError::Unavailable {
             reason: format!("they are being built again, event {sequence} of {published}{trouble}"),
         }
     }

@@ -1,5 +1,6 @@
 //! A few connections that read, each statement under a deadline.
-use super::follower::Message;
+use super::list_error::ListError;
+use super::messages::Message;
 use super::storage::{self, StorageError};
 use crate::clock::Deadline;
 use crate::locks::Mutex;
@@ -20,20 +21,6 @@ const TURN_WAIT: Duration = Duration::from_secs(5);
 const WORK_TIME: Duration = Duration::from_secs(5);
 /// Instructions between two looks at the deadline: well below a millisecond.
 const INSTRUCTIONS: i32 = 10_000;
-
-/// Why a question was not answered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum QueryError {
-    /// The cursor was made up, or belongs to another list or order.
-    #[error("the cursor does not belong to this list and this order")]
-    InvalidCursor,
-    /// The file does not answer now; a later try may be answered.
-    #[error("lists are temporarily unavailable: {reason}")]
-    Unavailable {
-        /// What was found.
-        reason: String,
-    },
-}
 
 /// The readers of one file.
 pub(super) struct Readers {
@@ -71,7 +58,7 @@ impl Readers {
     pub(super) async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
         question: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, QueryError> {
+    ) -> Result<T, ListError> {
         let turn = tokio::time::timeout(TURN_WAIT, self.turns.take()).await;
         let Ok(Ok(turn)) = turn else {
             return Err(unavailable("too many reads are waiting"));
@@ -105,7 +92,7 @@ impl Readers {
     fn answer<T>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, StorageError>,
-    ) -> Result<T, QueryError> {
+    ) -> Result<T, ListError> {
         let (idle, generation) = {
             let mut idle = self.idle();
             (idle.connections.pop(), idle.generation)
@@ -160,8 +147,8 @@ fn explain(error: &StorageError) -> String {
     error.to_string()
 }
 
-fn unavailable(reason: &str) -> QueryError {
-    QueryError::Unavailable {
+fn unavailable(reason: &str) -> ListError {
+    ListError::Unavailable {
         reason: reason.to_owned(),
     }
 }

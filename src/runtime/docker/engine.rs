@@ -1,5 +1,5 @@
 //! Calls to the engine: each bounded in time, each answer read once.
-use super::SLOW;
+use super::answer::Answer;
 use super::found::{self, Found};
 use crate::runtime::RuntimeError;
 use bollard::Docker;
@@ -18,12 +18,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// The runtime's name.
-pub(super) const NAME: &str = "docker";
-
 /// Questions are answered in milliseconds; an engine that starts many containers takes a second
 /// or two. After this time the engine is reported as unreachable.
 pub(super) const QUICK: Duration = Duration::from_secs(10);
+
+/// Making, starting or removing a container takes 0.1 to 0.5 s; a machine under load, or a disk
+/// that syncs, many times that.
+pub(super) const SLOW: Duration = Duration::from_secs(30);
 
 /// A Docker engine, met when it is first needed: it may come up after the gateway.
 #[derive(Debug, Default)]
@@ -212,74 +213,6 @@ impl DockerEngine {
             Err(answer) => Err(answer.into_error("check a worker")),
         }
     }
-}
-
-/// What came of a call that did not succeed.
-#[derive(Debug)]
-pub(super) enum Answer {
-    /// The engine said no, with an HTTP status.
-    Said { status: u16, message: String },
-    /// The engine said nothing that could be read. The call may have had its effect.
-    None(String),
-}
-
-impl From<Error> for Answer {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::DockerResponseServerError {
-                status_code,
-                message,
-            } => Self::Said {
-                status: status_code,
-                message,
-            },
-            silent => Self::None(with_causes(&silent)),
-        }
-    }
-}
-
-impl Answer {
-    /// As the room's error. What the engine calls our mistake stays one, except where it speaks of
-    /// a moment: a container that is gone (404), that is being changed (409), too many calls (429).
-    pub(super) fn into_error(self, action: &str) -> RuntimeError {
-        match self {
-            Self::None(reason) => RuntimeError::Unavailable {
-                runtime: NAME,
-                reason: format!("{reason} (asked to {action})"),
-            },
-            Self::Said { status, message } => match status {
-                404 | 409 | 429 | 500.. => RuntimeError::Failed {
-                    runtime: NAME,
-                    action: action.to_owned(),
-                    reason: message,
-                },
-                _ => refused(action, message),
-            },
-        }
-    }
-}
-
-/// The engine, or we, said no for good.
-pub(super) fn refused(action: &str, reason: impl Into<String>) -> RuntimeError {
-    RuntimeError::Refused {
-        runtime: NAME,
-        action: action.to_owned(),
-        reason: reason.into(),
-    }
-}
-
-/// hyper keeps what really happened ("connection refused") in its causes.
-fn with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(it) = cause {
-        let more = it.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = it.source();
-    }
-    text
 }
 
 /// Whether workers can run in Docker, and why not.

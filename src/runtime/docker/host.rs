@@ -1,5 +1,6 @@
 //! Where the data folder is for the engine, when the gateway itself is in a container.
-use super::engine::{Answer, DockerEngine, QUICK, refused};
+use super::answer::{Answer, refused};
+use super::engine::{DockerEngine, QUICK};
 use crate::runtime::RuntimeError;
 use bollard::models::MountPoint;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //!
 //! Nothing is remembered that the engine does not know: containers are found by their labels, so a
 //! lost reply, a restart of the gateway, or a hand that renamed something changes nothing.
+mod answer;
 mod changes;
 mod engine;
 mod found;
@@ -14,9 +15,10 @@ pub use recipe::DockerConfig;
 use super::{QUARANTINED, Runtime, RuntimeError, Worker, WorkerSpec, WorkerState};
 use crate::domain::ids::DatabaseId;
 use crate::locks::Mutex;
+use answer::{Answer, NAME, refused};
 use async_trait::async_trait;
 use bollard::models::ContainerCreateBody;
-use engine::{Answer, NAME, QUICK, refused};
+use engine::{QUICK, SLOW};
 use found::{Found, Life, Verdict};
 use futures_util::stream::BoxStream;
 use std::collections::HashSet;
@@ -35,10 +37,6 @@ const CHECKS: usize = 2;
 /// How long one waits for its turn: a hundred ahead of it, at the six to ten a second
 /// that the engine manages, and as long again.
 const TURN: Duration = Duration::from_secs(30);
-
-/// Making, starting or removing a container takes 0.1 to 0.5 s; a machine under load, or a disk
-/// that syncs, many times that.
-const SLOW: Duration = Duration::from_secs(30);
 
 /// Runs workers in the Docker engine of this machine.
 #[derive(Debug)]

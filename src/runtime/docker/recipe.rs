@@ -1,5 +1,5 @@
 //! How a worker's container is made: everything shut that it does not need.
-use super::engine::refused;
+use super::answer::refused;
 use crate::domain::ids::{DatabaseId, InstanceId};
 use crate::runtime::{RuntimeError, WORKER_FOLDER, WorkerSpec};
 use bollard::models::{

@@ -1,8 +1,24 @@
 //! What the simulated engine runs: containers that are rows in a list, numbered as they are made.
-use super::engine::Meddling;
-use super::refused;
 use crate::domain::ids::{DatabaseId, InstanceId};
 use crate::runtime::{QUARANTINED, RuntimeError, Worker, WorkerSpec, WorkerState};
+
+/// The name of the runtime.
+pub(super) const NAME: &str = "simulated";
+
+/// What a hand, or fate, does to a worker behind its forge's back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meddling {
+    /// It ends.
+    Exit,
+    /// Its check fails.
+    Sicken,
+    /// It is paused.
+    Pause,
+    /// It is removed.
+    Remove,
+    /// It is given another name.
+    Rename(String),
+}
 
 /// All containers of the engine, oldest first.
 #[derive(Debug, Default)]
@@ -224,5 +240,13 @@ impl Containers {
             _ => true,
         });
         self.all.len() < before
+    }
+}
+
+pub(super) fn refused(action: &str, reason: impl Into<String>) -> RuntimeError {
+    RuntimeError::Refused {
+        runtime: NAME,
+        action: action.to_owned(),
+        reason: reason.into(),
     }
 }

@@ -1,6 +1,5 @@
 //! The simulated engine, and the handles by which a test makes it misbehave.
-use super::containers::Containers;
-use super::{NAME, refused};
+use super::containers::{Containers, Meddling, NAME, refused};
 use crate::domain::ids::{DatabaseId, InstanceId};
 use crate::locks::Mutex;
 use crate::runtime::RuntimeError;
@@ -56,21 +55,6 @@ pub enum Fault {
     Refused,
     /// It is done, and the caller does not hear of it.
     LostReply,
-}
-
-/// What a hand, or fate, does to a worker behind its forge's back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Meddling {
-    /// It ends.
-    Exit,
-    /// Its check fails.
-    Sicken,
-    /// It is paused.
-    Pause,
-    /// It is removed.
-    Remove,
-    /// It is given another name.
-    Rename(String),
 }
 
 /// An engine in memory: no chance and no time in it, but what a test asks for.

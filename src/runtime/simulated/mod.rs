@@ -5,17 +5,17 @@
 mod containers;
 mod engine;
 
-pub use engine::{Action, Fault, Meddling, SimulatedEngine};
+pub use containers::Meddling;
+pub use engine::{Action, Fault, SimulatedEngine};
 
 use super::{Runtime, RuntimeError, Worker, WorkerSpec};
 use crate::domain::ids::{DatabaseId, InstanceId};
 use async_trait::async_trait;
+use containers::{NAME, refused};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
-
-const NAME: &str = "simulated";
 
 /// One forge's view of a [`SimulatedEngine`], which several may share.
 #[derive(Debug)]
@@ -116,13 +116,5 @@ impl Runtime for SimulatedRuntime {
             }
         })
         .boxed()
-    }
-}
-
-fn refused(action: &str, reason: impl Into<String>) -> RuntimeError {
-    RuntimeError::Refused {
-        runtime: NAME,
-        action: action.to_owned(),
-        reason: reason.into(),
     }
 }

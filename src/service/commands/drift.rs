@@ -1,9 +1,9 @@
 //! Drift: an operator's approval, and what the reconciler set aside.
 use super::{CommandError, CommandRequest};
 use crate::control::Accepted;
-use crate::data::Place;
+use crate::data::FolderPlace;
 use crate::domain::command::Command;
-use crate::jobs::drift::Pass;
+use crate::jobs::drift::ReconcilerPass;
 use crate::jobs::reconciler::Finding;
 use crate::service::Service;
 
@@ -82,9 +82,9 @@ impl Service {
     }
 }
 
-fn is_unknown(pass: &Pass, folder: &str) -> bool {
+fn is_unknown(pass: &ReconcilerPass, folder: &str) -> bool {
     let wanted = Finding::UnknownFolder {
-        place: Place::Living,
+        place: FolderPlace::Living,
         name: folder.to_owned(),
     };
     pass.plan.findings.contains(&wanted)

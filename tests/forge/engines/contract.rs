@@ -3,7 +3,7 @@ use super::fake::FakeEngine;
 use crate::support::TempFolder;
 use dbforge::domain::database::Durability;
 use dbforge::engine::registry::Engines;
-use dbforge::engine::{DataFile, Engine, FileError};
+use dbforge::engine::{DataFile, DataFileError, Engine};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -69,7 +69,7 @@ fn what_an_earlier_try_left_is_made_anew() {
 fn a_missing_file_is_missing_and_nothing_is_put_in_its_place() {
     for_every_engine(|engine, folder| {
         let error = engine.probe(folder).unwrap_err();
-        assert_eq!(error, FileError::Missing);
+        assert_eq!(error, DataFileError::Missing);
         assert!(!error.is_transient());
         engine.checkpoint_and_close(folder).unwrap();
         assert!(contents(folder).is_empty());
@@ -87,17 +87,24 @@ fn what_is_no_database_or_is_anothers_is_refused_and_left_alone() {
             fs::rename(&file, &other).unwrap();
 
             symlink(&other, &file).unwrap();
-            assert_eq!(engine.probe(folder), Err(FileError::Missing), "a link");
+            assert_eq!(engine.probe(folder), Err(DataFileError::Missing), "a link");
             fs::remove_file(&file).unwrap();
 
             fs::hard_link(&other, &file).unwrap();
-            assert_eq!(engine.probe(folder), Err(FileError::Missing), "two names");
+            assert_eq!(
+                engine.probe(folder),
+                Err(DataFileError::Missing),
+                "two names"
+            );
             fs::remove_file(&file).unwrap();
 
             let text = b"no database at all, but long enough to be one ".repeat(200);
             fs::write(&file, &text).unwrap();
             let error = engine.create_file(folder, Durability::Full).unwrap_err();
-            assert!(matches!(error, FileError::NotADatabase { .. }), "{error}");
+            assert!(
+                matches!(error, DataFileError::NotADatabase { .. }),
+                "{error}"
+            );
             assert_eq!(fs::read(&file).unwrap(), text, "it was left alone");
             fs::remove_file(&file).unwrap();
             fs::rename(&other, &file).unwrap();

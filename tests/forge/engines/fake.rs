@@ -12,7 +12,9 @@ use dbforge::domain::ids::DatabaseId;
 use dbforge::engine::sql::{
     Call, Counters, Form, SqlExecutor, SqlTransaction, Statement, TransactionPlace,
 };
-use dbforge::engine::{Capabilities, DatabasesFolder, Engine, FileError, ReadyWhen, ServedEngine};
+use dbforge::engine::{
+    Capabilities, DataFileError, DatabasesFolder, Engine, ReadyWhen, ServedEngine,
+};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::ops::Range;
@@ -55,7 +57,7 @@ impl Engine for FakeEngine {
         }
     }
 
-    fn create_file(&self, folder: &Path, _: Durability) -> Result<(), FileError> {
+    fn create_file(&self, folder: &Path, _: Durability) -> Result<(), DataFileError> {
         for rest in ["", "-wal", "-journal"] {
             let _ = fs::remove_file(folder.join(format!("{FILE}.new{rest}")));
         }
@@ -77,30 +79,30 @@ impl Engine for FakeEngine {
         make().map_err(|error| failed("make the file", &error))
     }
 
-    fn probe(&self, folder: &Path) -> Result<(), FileError> {
+    fn probe(&self, folder: &Path) -> Result<(), DataFileError> {
         let seen = self
             .data_file(folder)
             .map_err(|error| failed("look", &error))?;
         if seen != DataFile::InPlace {
-            return Err(FileError::Missing);
+            return Err(DataFileError::Missing);
         }
         let text = fs::read(folder.join(FILE)).map_err(|error| failed("read", &error))?;
         if text.starts_with(HEADER.as_bytes()) {
             return Ok(());
         }
-        Err(FileError::NotADatabase {
+        Err(DataFileError::NotADatabase {
             reason: "it begins otherwise".to_owned(),
         })
     }
 
-    fn is_empty(&self, folder: &Path) -> Result<bool, FileError> {
+    fn is_empty(&self, folder: &Path) -> Result<bool, DataFileError> {
         self.probe(folder)?;
         Ok(self.size_bytes(folder) == HEADER.len() as u64)
     }
 
-    fn checkpoint_and_close(&self, folder: &Path) -> Result<(), FileError> {
+    fn checkpoint_and_close(&self, folder: &Path) -> Result<(), DataFileError> {
         match BlockingStream::connect(folder.join(SOCKET)) {
-            Ok(_) => Err(FileError::Busy),
+            Ok(_) => Err(DataFileError::Busy),
             Err(_) => Ok(()),
         }
     }
@@ -128,8 +130,8 @@ impl ServedEngine for FakeEngine {
     }
 }
 
-fn failed(action: &'static str, error: &io::Error) -> FileError {
-    FileError::Io {
+fn failed(action: &'static str, error: &io::Error) -> DataFileError {
+    DataFileError::Io {
         action,
         reason: error.to_string(),
     }
@@ -271,7 +273,7 @@ impl SqlExecutor for FakeSql {
         }))
     }
 
-    async fn close(&self, _: DatabaseId) -> Result<(), FileError> {
+    async fn close(&self, _: DatabaseId) -> Result<(), DataFileError> {
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use super::damaged_log::{
 use crate::support::{TempFolder, commit, files_below, keyed, ready, write_files};
 use dbforge::domain::event::LogHealed;
 use dbforge::domain::ids::Sequence;
-use dbforge::event_log::disk::{DiskEventLog, Finding, OpenError, Settings};
+use dbforge::event_log::disk::{DiskEventLog, OpenError, OpenFinding, Settings};
 use dbforge::event_log::verify::{VerifyError, verify};
 use dbforge::event_log::{AppendError, EventLog};
 use proptest::prelude::*;
@@ -57,7 +57,7 @@ fn an_unfinished_write_that_nobody_was_told_of_is_cut() {
         let cut = report
             .findings
             .iter()
-            .any(|it| matches!(it, Finding::TornTailCut { .. }));
+            .any(|it| matches!(it, OpenFinding::TornTailCut { .. }));
         assert_eq!(cut, !starts.contains(&length), "cut at {length}");
         let end = Sequence(kept as u64);
         log.append(end, vec![ready(1000, 1)]).unwrap();
@@ -88,7 +88,7 @@ fn a_journal_changed_anywhere_is_healed_from_the_index_and_kept_aside() {
         let damaged = fs::read(journal(copy.path())).unwrap();
         let report = has_lost_nothing(copy.path(), &small().events);
         let aside = report.findings.iter().find_map(|it| match it {
-            Finding::JournalHealed { aside, .. } => aside.clone(),
+            OpenFinding::JournalHealed { aside, .. } => aside.clone(),
             _ => None,
         });
         assert_eq!(
@@ -120,7 +120,7 @@ fn a_deleted_journal_is_written_again_from_the_index() {
     let report = has_lost_nothing(copy.path(), &small().events);
     assert!(matches!(
         report.findings[0],
-        Finding::JournalHealed { aside: None, .. }
+        OpenFinding::JournalHealed { aside: None, .. }
     ));
 }
 
@@ -128,7 +128,7 @@ fn a_deleted_journal_is_written_again_from_the_index() {
 fn a_deleted_index_is_made_again_and_changes_nothing() {
     let copy = small().damaged(delete_index);
     let report = has_lost_nothing(copy.path(), &small().events);
-    assert_eq!(report.findings, [Finding::IndexMade { commits: 60 }]);
+    assert_eq!(report.findings, [OpenFinding::IndexMade { commits: 60 }]);
     assert_eq!(report.healed(), None);
 }
 

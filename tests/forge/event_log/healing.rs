@@ -5,7 +5,7 @@ use super::damaged_log::{
 use crate::support::{commit, ready};
 use dbforge::domain::event::LogHealed;
 use dbforge::event_log::EventLog;
-use dbforge::event_log::disk::Finding;
+use dbforge::event_log::disk::OpenFinding;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn healing_that_no_event_tells_of_yet_is_told_by_the_next_open() {
         for _ in 0..2 {
             let (log, report) = open(copy.path());
             let detail = told.clone();
-            assert_eq!(report.findings, [Finding::HealedBefore { detail }]);
+            assert_eq!(report.findings, [OpenFinding::HealedBefore { detail }]);
             assert_eq!(events(&log), small().events);
         }
         let (log, report) = open(copy.path());

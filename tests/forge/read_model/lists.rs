@@ -8,7 +8,7 @@ use dbforge::domain::ids::{Actor, DatabaseId, JobId, Sequence};
 use dbforge::domain::job::{Job, JobState};
 use dbforge::event_log::EventLog;
 use dbforge::projections::control_db::{
-    ControlDb, DatabaseFilter, EventFilter, JobFilter, MAX_PAGE, Order, QueryError,
+    ControlDb, DatabaseFilter, EventFilter, JobFilter, ListError, MAX_PAGE, Order,
 };
 use std::collections::BTreeMap;
 
@@ -287,7 +287,7 @@ async fn a_cursor_of_another_list_is_refused() {
         .unwrap();
     let asked = next(&page, 2).unwrap();
     let refused = control_db.list_jobs(JobFilter::default(), asked).await;
-    assert_eq!(refused.unwrap_err(), QueryError::InvalidCursor);
+    assert_eq!(refused.unwrap_err(), ListError::InvalidCursor);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use dbforge::domain::command::Command;
 use dbforge::domain::event::recorded::{NewCommit, RecordedEvent};
 use dbforge::domain::ids::Sequence;
 use dbforge::event_log::EventLog;
-use dbforge::projections::control_db::{ControlDb, EventFilter, JobFilter, Opening, QueryError};
+use dbforge::projections::control_db::{ControlDb, EventFilter, JobFilter, ListError, Opening};
 use rusqlite::Connection;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -35,7 +35,7 @@ async fn read_all(control_db: &ControlDb, log: &VecLog) -> usize {
             .await
         {
             Ok(page) => return page.items.len(),
-            Err(QueryError::Unavailable { .. }) if !deadline.has_passed() => {
+            Err(ListError::Unavailable { .. }) if !deadline.has_passed() => {
                 tokio::task::yield_now().await;
             }
             Err(error) => panic!(
@@ -260,7 +260,7 @@ async fn what_was_read_while_it_was_built_again_does_not_count() {
     };
     let read = control_db.whole(is_built_again).await;
     assert!(
-        matches!(&read, Err(QueryError::Unavailable { reason }) if reason.contains("built again")),
+        matches!(&read, Err(ListError::Unavailable { reason }) if reason.contains("built again")),
         "{read:?}"
     );
     assert_eq!(control_db.whole(async { 1 }).await, Ok(1));

@@ -6,7 +6,7 @@ use dbforge::clock::timestamp::Timestamp;
 use dbforge::domain::database::DatabaseState;
 use dbforge::domain::ids::{DatabaseId, RequestId};
 use dbforge::domain::state::State;
-use dbforge::jobs::reconciler::{Finding, Look, Memory, Plan, plan};
+use dbforge::jobs::reconciler::{Finding, Look, Memory, ReconcilePlan, plan};
 use dbforge::runtime::simulated::{Action, Fault, Meddling};
 use dbforge::runtime::{QUARANTINED, Worker, WorkerSpec, WorkerState};
 use proptest::prelude::*;
@@ -74,11 +74,11 @@ impl Fleet {
         self.0.iter().filter(is_orphan).count()
     }
 
-    fn planned(&self, memory: &mut Memory, seconds: i64) -> Plan {
+    fn planned(&self, memory: &mut Memory, seconds: i64) -> ReconcilePlan {
         look(Some(self.0.clone()), memory, seconds)
     }
 
-    fn apply(&mut self, plan: &Plan) {
+    fn apply(&mut self, plan: &ReconcilePlan) {
         for finding in &plan.findings {
             match finding {
                 Finding::Repair { database, .. } => {
@@ -96,7 +96,7 @@ impl Fleet {
     }
 }
 
-fn look(workers: Option<Vec<Worker>>, memory: &mut Memory, seconds: i64) -> Plan {
+fn look(workers: Option<Vec<Worker>>, memory: &mut Memory, seconds: i64) -> ReconcilePlan {
     let seen = Look {
         workers,
         ..Look::default()
@@ -187,7 +187,7 @@ proptest! {
         // A repair may have added a worker that was missing.
         let (small, large) = (bound(size), bound(size + DATABASES));
         if orphans <= small {
-            prop_assert_eq!(last, Plan::default());
+            prop_assert_eq!(last, ReconcilePlan::default());
         } else if orphans > large {
             prop_assert_eq!(last.halted.len(), orphans, "more than that is none");
             prop_assert_eq!(fleet.orphans(), orphans);
@@ -205,7 +205,7 @@ proptest! {
         for (is_seen, step) in looks {
             seconds = (seconds + step).max(0);
             if !is_seen {
-                prop_assert_eq!(look(None, &mut memory, seconds), Plan::default());
+                prop_assert_eq!(look(None, &mut memory, seconds), ReconcilePlan::default());
                 continue;
             }
             seen += 1;

@@ -3,8 +3,8 @@ use crate::cli::client::connection::client::{Client, GatewayArgs};
 use crate::cli::client::connection::pages;
 use crate::cli::client::connection::pages::Columns;
 use crate::cli::client::connection::request::Request;
-use crate::cli::client::sql;
-use crate::cli::client::sql::StatementArgs;
+use crate::cli::client::sql::statement;
+use crate::cli::client::sql::statement::StatementArgs;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
@@ -58,7 +58,7 @@ pub(in crate::cli) fn run(
     environment: &dyn Environment,
 ) -> Result<(), Failure> {
     match command {
-        AuditCommand::Sql(args) => sql::ask(&["audit", "query"], args, false, environment),
+        AuditCommand::Sql(args) => statement::ask(&["audit", "query"], args, false, environment),
         AuditCommand::Head(args) => head(args, environment),
         AuditCommand::Checkpoint(args) => checkpoint(args, environment),
         AuditCommand::Checkpoints(args) => checkpoints(args, environment),

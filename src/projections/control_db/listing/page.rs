@@ -1,6 +1,6 @@
 //! Pages of lists, and the cursors between them.
 use crate::domain::ids::Sequence;
-use crate::projections::control_db::readers::QueryError;
+use crate::projections::control_db::list_error::ListError;
 use std::fmt;
 
 /// Most rows of one page; more is asked for in several.
@@ -62,13 +62,13 @@ impl PageRequest {
     ///
     /// # Errors
     /// When it comes from another list or another order, or from nowhere.
-    pub(crate) fn window(&self, list: List, order: Order) -> Result<Window, QueryError> {
+    pub(crate) fn window(&self, list: List, order: Order) -> Result<Window, ListError> {
         let behind = match &self.cursor {
             None => None,
             Some(text) => {
-                let cursor = Cursor::parse(text).ok_or(QueryError::InvalidCursor)?;
+                let cursor = Cursor::parse(text).ok_or(ListError::InvalidCursor)?;
                 if cursor.mark != mark(list, order) {
-                    return Err(QueryError::InvalidCursor);
+                    return Err(ListError::InvalidCursor);
                 }
                 Some((cursor.last, cursor.as_of))
             }
@@ -174,7 +174,7 @@ mod tests {
             ("🦀", List::Jobs, Order::Ascending),
         ] {
             let refused = at(text).window(list, order).unwrap_err();
-            assert_eq!(refused, QueryError::InvalidCursor, "{text}");
+            assert_eq!(refused, ListError::InvalidCursor, "{text}");
         }
     }
 }

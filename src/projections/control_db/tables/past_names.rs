@@ -1,7 +1,7 @@
 //! The names of databases, also of those that are gone.
 use crate::domain::event::EventKind;
 use crate::domain::ids::DatabaseId;
-use crate::projections::control_db::{ControlDb, EventFilter, PageRequest, QueryError};
+use crate::projections::control_db::{ControlDb, EventFilter, ListError, PageRequest};
 use serde::Deserialize;
 
 /// As much of a `database_requested` as tells the name.
@@ -21,7 +21,7 @@ impl ControlDb {
     ///
     /// # Errors
     /// When the events cannot be read.
-    pub async fn past_name(&self, database: DatabaseId) -> Result<Option<String>, QueryError> {
+    pub async fn past_name(&self, database: DatabaseId) -> Result<Option<String>, ListError> {
         let filter = EventFilter {
             database: Some(database),
             kind: Some(EventKind::DatabaseRequested),

@@ -3,7 +3,7 @@
 use crate::support::TempFolder;
 use crate::support::sql::{Sql, create, read_write, soon};
 use dbforge::clock::Deadline;
-use dbforge::data::{AccessError, FolderError, Folders, Place, QueryError, SqliteConfig};
+use dbforge::data::{AccessError, FolderError, FolderPlace, Folders, QueryError, SqliteConfig};
 use dbforge::domain::ids::DatabaseId;
 use serde_json::json;
 use std::fs;
@@ -32,7 +32,7 @@ fn a_folder_goes_from_reserved_to_trash_and_back_and_twice_is_once() {
     }
     for _ in 0..2 {
         folders.ensure_trashed(database).unwrap();
-        assert_eq!(folders.place(database).unwrap(), Place::Trash);
+        assert_eq!(folders.place(database).unwrap(), FolderPlace::Trash);
         assert_eq!(folders.list_trashed().unwrap(), [database]);
     }
     for _ in 0..2 {
@@ -43,7 +43,7 @@ fn a_folder_goes_from_reserved_to_trash_and_back_and_twice_is_once() {
     }
     for _ in 0..2 {
         folders.ensure_purged(database).unwrap();
-        assert_eq!(folders.place(database).unwrap(), Place::Nowhere);
+        assert_eq!(folders.place(database).unwrap(), FolderPlace::Nowhere);
     }
     for moved in [
         folders.ensure_trashed(database),
@@ -65,7 +65,7 @@ fn what_a_crash_left_half_done_is_finished_and_never_taken_for_a_database() {
         fs::write(folder.join("main.db"), b"half").unwrap();
     };
     half(&living, ".reserving-");
-    assert_eq!(folders.place(database).unwrap(), Place::Nowhere);
+    assert_eq!(folders.place(database).unwrap(), FolderPlace::Nowhere);
     assert!(folders.list_living().unwrap().is_empty());
     folders.ensure_reserved(database).unwrap();
 
