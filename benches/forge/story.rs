@@ -7,6 +7,7 @@ use dbforge::domain::event::recorded::{CommitHeader, NewCommit, RecordedEvent};
 use dbforge::domain::ids::{Actor, CommitId, RequestId};
 use dbforge::domain::job::{StepName, StepOutcome};
 use dbforge::domain::state::State;
+use dbforge::domain::verb::Verb;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -94,7 +95,7 @@ impl Story {
             let latest = self.state.databases().last().map(|it| it.id);
             return match latest {
                 Some(database) if !self.jobs.is_multiple_of(self.jobs_per_database) => {
-                    Command::RestartWorker { database }
+                    Verb::Restart.on(database)
                 }
                 _ => create(&format!("d{}", self.jobs)),
             };

@@ -1,6 +1,6 @@
 //! Every command, and which function runs it.
 use super::client::history::{audit, events, past};
-use super::client::{databases, drift, health, jobs, plans, schedules, sql, webhooks};
+use super::client::{databases, drift, health, jobs, plans, schedules, sql, verbs, webhooks};
 use super::exit::{self, Exit, Failure};
 use super::terminal::output;
 use super::{completion, doctor, log, replay, serve, token, worker};
@@ -29,16 +29,8 @@ enum Command {
     Show(databases::ShowArgs),
     /// Run a SQL statement or a script
     Sql(sql::SqlArgs),
-    /// Stop a database; its data is kept
-    Stop(databases::ActionArgs),
-    /// Start a stopped database
-    Start(databases::ActionArgs),
-    /// Replace a database's worker
-    Restart(databases::ActionArgs),
-    /// Move a database to the trash
-    Delete(databases::DeleteArgs),
-    /// Restore a database from the trash
-    Undelete(databases::ActionArgs),
+    #[command(flatten)]
+    Act(verbs::VerbCommand),
     /// List, show or watch jobs
     Jobs(jobs::JobsArgs),
     /// List or follow events
@@ -123,11 +115,7 @@ impl Command {
             Self::List(args) => databases::list(args, environment),
             Self::Show(args) => databases::show(args, environment),
             Self::Sql(args) => sql::sql(args, environment),
-            Self::Stop(args) => databases::act("stop", args, environment),
-            Self::Start(args) => databases::act("start", args, environment),
-            Self::Restart(args) => databases::act("restart", args, environment),
-            Self::Delete(args) => databases::delete(args, environment),
-            Self::Undelete(args) => databases::act("undelete", args, environment),
+            Self::Act(command) => command.run(environment),
             Self::Jobs(args) => jobs::jobs(args, environment),
             Self::Events(args) => events::events(args, environment),
             Self::State(args) => past::state(args, environment),

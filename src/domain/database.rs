@@ -349,28 +349,17 @@ impl Database {
         if self.stuck {
             return DatabaseState::Failed;
         }
-        match self
-            .queue
-            .first()
-            .filter(|it| it.started)
-            .map(|it| &it.kind)
-        {
-            Some(JobKind::StopDatabase) => DatabaseState::Stopping,
-            Some(JobKind::StartDatabase) => DatabaseState::Starting,
-            Some(JobKind::DeleteDatabase) => DatabaseState::Deleting,
-            Some(JobKind::UndeleteDatabase) => DatabaseState::Restoring,
-            Some(JobKind::PurgeDatabase) => DatabaseState::Purging,
-            Some(
-                JobKind::CreateDatabase | JobKind::RestartWorker | JobKind::RepairWorker { .. },
-            )
-            | None => match self.condition {
-                Condition::Creating => DatabaseState::Creating,
-                Condition::Ready if self.degraded.is_some() => DatabaseState::Degraded,
-                Condition::Ready => DatabaseState::Ready,
-                Condition::Stopped => DatabaseState::Stopped,
-                Condition::Trashed { .. } => DatabaseState::Trashed,
-                Condition::Purging => DatabaseState::Purging,
-            },
+        let running = self.queue.first().filter(|it| it.started);
+        if let Some(state) = running.and_then(|it| it.kind.row().shown_as) {
+            return state;
+        }
+        match self.condition {
+            Condition::Creating => DatabaseState::Creating,
+            Condition::Ready if self.degraded.is_some() => DatabaseState::Degraded,
+            Condition::Ready => DatabaseState::Ready,
+            Condition::Stopped => DatabaseState::Stopped,
+            Condition::Trashed { .. } => DatabaseState::Trashed,
+            Condition::Purging => DatabaseState::Purging,
         }
     }
 
@@ -406,15 +395,8 @@ impl Database {
             Condition::Stopped => Prospect::Stopped,
             Condition::Trashed { .. } | Condition::Purging => Prospect::Trashed(None),
         };
-        self.queue.iter().fold(now, |so_far, job| match job.kind {
-            JobKind::CreateDatabase | JobKind::StartDatabase | JobKind::UndeleteDatabase => {
-                Prospect::Ready
-            }
-            JobKind::StopDatabase => Prospect::Stopped,
-            JobKind::DeleteDatabase => Prospect::Trashed(Some(job.id)),
-            JobKind::PurgeDatabase => Prospect::Purged(job.id),
-            JobKind::RestartWorker | JobKind::RepairWorker { .. } => so_far,
-        })
+        let queue = self.queue.iter();
+        queue.fold(now, |so_far, job| (job.kind.row().prospect)(so_far, job.id))
     }
 
     /// Its worker's name under any runtime: `db-worker-<name>-<short id>`.

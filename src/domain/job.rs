@@ -1,4 +1,6 @@
 //! Jobs: slow work on one database, as the events tell it.
+pub use super::verb::JobKind;
+
 use super::event::Event;
 use super::event::recorded::RecordedEvent;
 use super::ids::{Actor, DatabaseId, JobId, RequestId, Sequence};
@@ -20,66 +22,6 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// The same while files that are going cannot be removed: each attempt is three events, and the
 /// cause may stay for a night.
 const LONGEST_REMOVAL_RETRY: Duration = Duration::from_secs(300);
-
-/// What a job is to do. Stored: arms are only ever added at the end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobKind {
-    /// Folder, file, worker, first answer.
-    CreateDatabase,
-    /// Take the worker away and refuse SQL; keep the data.
-    StopDatabase,
-    /// Bring a stopped database back.
-    StartDatabase,
-    /// Move the files to the trash.
-    DeleteDatabase,
-    /// Remove everything for good.
-    PurgeDatabase,
-    /// Bring a database back from the trash.
-    UndeleteDatabase,
-    /// Replace the worker by a fresh one.
-    RestartWorker,
-    /// Bring back a worker that the reconciler missed.
-    RepairWorker {
-        /// What the reconciler found.
-        finding: String,
-    },
-}
-
-impl JobKind {
-    /// The words of all kinds.
-    pub const WORDS: &[&'static str] = &[
-        "create_database",
-        "stop_database",
-        "start_database",
-        "delete_database",
-        "purge_database",
-        "undelete_database",
-        "restart_worker",
-        "repair_worker",
-    ];
-
-    /// The word shown in the API: `create_database`.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::CreateDatabase => "create_database",
-            Self::StopDatabase => "stop_database",
-            Self::StartDatabase => "start_database",
-            Self::DeleteDatabase => "delete_database",
-            Self::PurgeDatabase => "purge_database",
-            Self::UndeleteDatabase => "undelete_database",
-            Self::RestartWorker => "restart_worker",
-            Self::RepairWorker { .. } => "repair_worker",
-        }
-    }
-}
-
-impl fmt::Display for JobKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// The name of a step of a job's kind: `ensure_worker`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

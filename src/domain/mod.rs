@@ -14,4 +14,5 @@ pub mod schedule;
 pub mod state;
 pub mod token;
 pub mod undo;
+pub mod verb;
 pub mod webhook;

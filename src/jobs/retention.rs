@@ -5,6 +5,7 @@ use crate::domain::command::Command;
 use crate::domain::database::{Condition, Database};
 use crate::domain::ids::{Actor, DatabaseId};
 use crate::domain::job::JobKind;
+use crate::domain::verb::Verb;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,14 +97,14 @@ fn due_for(it: &Database, now: Timestamp) -> Option<Command> {
     match it.condition {
         Condition::Trashed { purge_at } => {
             let is_due = purge_at <= now && it.queue.is_empty();
-            is_due.then_some(Command::PurgeDatabase { database })
+            is_due.then_some(Verb::Purge.on(database))
         }
         Condition::Creating | Condition::Ready | Condition::Stopped => {
             let is_due = it.has_expired(now)
                 && !it.protected
                 && !waits_for(JobKind::DeleteDatabase)
                 && !waits_for(JobKind::PurgeDatabase);
-            is_due.then_some(Command::DeleteDatabase { database })
+            is_due.then_some(Verb::Delete.on(database))
         }
         // Its job continues by itself.
         Condition::Purging => None,

@@ -12,6 +12,7 @@ use dbforge::domain::event::Event;
 use dbforge::domain::ids::{Actor, DatabaseId, JobId, Sequence};
 use dbforge::domain::job::{Job, JobError, JobErrorCode};
 use dbforge::domain::name::DatabaseName;
+use dbforge::domain::verb::Verb;
 use dbforge::engine::registry::Engines;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::memory::MemoryEventLog;
@@ -115,11 +116,11 @@ impl Forge {
                 name: Some(DatabaseName::parse("shop").unwrap()),
                 ..CreateDatabase::of_engine("sqlite", Limits::default())
             }),
-            ("stop", Some(database)) => Command::StopDatabase { database },
-            ("start", Some(database)) => Command::StartDatabase { database },
-            ("delete", Some(database)) => Command::DeleteDatabase { database },
-            ("undelete", Some(database)) => Command::UndeleteDatabase { database },
-            ("restart", Some(database)) => Command::RestartWorker { database },
+            ("stop", Some(database)) => Verb::Stop.on(database),
+            ("start", Some(database)) => Verb::Start.on(database),
+            ("delete", Some(database)) => Verb::Delete.on(database),
+            ("undelete", Some(database)) => Verb::Undelete.on(database),
+            ("restart", Some(database)) => Verb::Restart.on(database),
             ("repair", Some(database)) => Command::RepairWorker {
                 database,
                 finding: "a test says so".to_owned(),

@@ -1,4 +1,4 @@
-//! Commands on databases: create, list, show, stop, start, restart, delete, undelete.
+//! Commands on databases: create, list, show.
 use super::connection::client::{Client, GatewayArgs};
 use super::connection::pages;
 use super::connection::pages::Columns;
@@ -58,31 +58,6 @@ pub(in crate::cli) struct ListArgs {
 pub(in crate::cli) struct ShowArgs {
     /// Name or id of the database
     name: String,
-    #[command(flatten)]
-    gateway: GatewayArgs,
-}
-
-/// `dbforge stop`, `start`, `restart`, `undelete`.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct ActionArgs {
-    /// Name or id of the database
-    name: String,
-    #[command(flatten)]
-    wait: WaitArgs,
-    #[command(flatten)]
-    gateway: GatewayArgs,
-}
-
-/// `dbforge delete`.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct DeleteArgs {
-    /// Name or id of the database
-    name: String,
-    /// Delete permanently, also from the trash
-    #[arg(long)]
-    purge: bool,
-    #[command(flatten)]
-    wait: WaitArgs,
     #[command(flatten)]
     gateway: GatewayArgs,
 }
@@ -160,28 +135,6 @@ fn in_full(database: &Value) -> Table {
         table.row([label, &cell(database, pointer)]);
     }
     table
-}
-
-/// Moves a database to the trash, or deletes it permanently.
-pub(in crate::cli) fn delete(
-    args: &DeleteArgs,
-    environment: &dyn Environment,
-) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
-    let purge = args.purge.then_some(true);
-    let command = Request::delete(&["databases", &args.name]).query_if("purge", purge.as_ref());
-    carry_out(&client, &args.wait, command)
-}
-
-/// Runs an action, the last segment of its route: `stop`, `start`, `restart`, `undelete`.
-pub(in crate::cli) fn act(
-    action: &str,
-    args: &ActionArgs,
-    environment: &dyn Environment,
-) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
-    let command = Request::post(&["databases", &args.name, action]);
-    carry_out(&client, &args.wait, command)
 }
 
 fn label(text: &str) -> Result<(String, String), &'static str> {

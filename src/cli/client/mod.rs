@@ -9,4 +9,5 @@ pub(super) mod plans;
 pub(super) mod schedules;
 pub(super) mod sql;
 pub(super) mod tokens;
+pub(super) mod verbs;
 pub(super) mod webhooks;

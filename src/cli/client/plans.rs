@@ -4,6 +4,7 @@ use super::connection::pages;
 use super::connection::pages::Columns;
 use super::connection::request::{Answer, Request};
 use super::jobs::{WaitArgs, see_through};
+use super::verbs::PlannedVerb;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::{Table, cell};
@@ -32,16 +33,8 @@ enum PlannedCommand {
     Create(CreateArgs),
     /// Change a database's settings
     Change(ChangeArgs),
-    /// Stop a database
-    Stop(NamedArgs),
-    /// Start a stopped database
-    Start(NamedArgs),
-    /// Replace a database's worker
-    Restart(NamedArgs),
-    /// Move a database to the trash
-    Delete(DeleteArgs),
-    /// Restore a database from the trash
-    Undelete(NamedArgs),
+    #[command(flatten)]
+    Act(PlannedVerb),
 }
 
 #[derive(Debug, clap::Args)]
@@ -68,25 +61,6 @@ struct ChangeArgs {
     /// Whether it is protected from deletion
     #[arg(long, value_name = "BOOL")]
     protect: Option<bool>,
-    #[command(flatten)]
-    gateway: GatewayArgs,
-}
-
-#[derive(Debug, clap::Args)]
-struct NamedArgs {
-    /// Name or id of the database
-    name: String,
-    #[command(flatten)]
-    gateway: GatewayArgs,
-}
-
-#[derive(Debug, clap::Args)]
-struct DeleteArgs {
-    /// Name or id of the database
-    name: String,
-    /// Delete permanently
-    #[arg(long)]
-    purge: bool,
     #[command(flatten)]
     gateway: GatewayArgs,
 }
@@ -137,22 +111,10 @@ pub(in crate::cli) fn plan(args: &PlanArgs, environment: &dyn Environment) -> Re
 
 impl PlannedCommand {
     fn written(&self) -> (&GatewayArgs, Value) {
-        let named = |kind: &str, it: &NamedArgs| json!({ kind: {"database": it.name} });
         match self {
             Self::Create(it) => (&it.gateway, it.written()),
             Self::Change(it) => (&it.gateway, it.written()),
-            Self::Stop(it) => (&it.gateway, named("stop_database", it)),
-            Self::Start(it) => (&it.gateway, named("start_database", it)),
-            Self::Restart(it) => (&it.gateway, named("restart_database", it)),
-            Self::Undelete(it) => (&it.gateway, named("undelete_database", it)),
-            Self::Delete(it) => {
-                let kind = if it.purge {
-                    "purge_database"
-                } else {
-                    "delete_database"
-                };
-                (&it.gateway, json!({ kind: {"database": it.name} }))
-            }
+            Self::Act(it) => it.written(),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::ids::DatabaseId;
 use crate::domain::name::DatabaseName;
 use crate::domain::state::State;
 use crate::domain::token::Scope;
+use crate::domain::verb::Verb;
 use serde::{Deserialize, Serialize};
 
 /// What is to be done, later or again and again. Stored: arms are only ever added at the end.
@@ -40,50 +41,73 @@ pub struct Named {
     pub database: String,
 }
 
+/// What a lifecycle command says.
+#[derive(Debug, Clone, Copy)]
+pub enum Wording<'a> {
+    /// Settings for a new database.
+    Create(&'a Wanted),
+    /// New settings for a database.
+    Change(&'a Changed),
+    /// A verb and a database.
+    Act(Verb, &'a Named),
+}
+
 impl LifecycleCommand {
+    /// The command that is a verb and a database.
+    #[must_use]
+    pub fn act(verb: Verb, named: Named) -> Self {
+        match verb {
+            Verb::Stop => Self::StopDatabase(named),
+            Verb::Start => Self::StartDatabase(named),
+            Verb::Restart => Self::RestartDatabase(named),
+            Verb::Delete => Self::DeleteDatabase(named),
+            Verb::Undelete => Self::UndeleteDatabase(named),
+            Verb::Purge => Self::PurgeDatabase(named),
+        }
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn wording(&self) -> Wording<'_> {
+        match self {
+            Self::CreateDatabase(it) => Wording::Create(it),
+            Self::StopDatabase(it) => Wording::Act(Verb::Stop, it),
+            Self::StartDatabase(it) => Wording::Act(Verb::Start, it),
+            Self::RestartDatabase(it) => Wording::Act(Verb::Restart, it),
+            Self::DeleteDatabase(it) => Wording::Act(Verb::Delete, it),
+            Self::UndeleteDatabase(it) => Wording::Act(Verb::Undelete, it),
+            Self::PurgeDatabase(it) => Wording::Act(Verb::Purge, it),
+            Self::ChangeDatabase(it) => Wording::Change(it),
+        }
+    }
+
     /// The word shown in the API: `create_database`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::CreateDatabase(_) => "create_database",
-            Self::StopDatabase(_) => "stop_database",
-            Self::StartDatabase(_) => "start_database",
-            Self::RestartDatabase(_) => "restart_database",
-            Self::DeleteDatabase(_) => "delete_database",
-            Self::UndeleteDatabase(_) => "undelete_database",
-            Self::PurgeDatabase(_) => "purge_database",
-            Self::ChangeDatabase(_) => "change_database",
+        match self.wording() {
+            Wording::Create(_) => "create_database",
+            Wording::Change(_) => "change_database",
+            Wording::Act(verb, _) => verb.row().command,
         }
     }
 
     /// The scope that it takes.
     #[must_use]
     pub fn scope(&self) -> Scope {
-        match self {
-            Self::CreateDatabase(_)
-            | Self::StopDatabase(_)
-            | Self::StartDatabase(_)
-            | Self::RestartDatabase(_)
-            | Self::DeleteDatabase(_)
-            | Self::UndeleteDatabase(_)
-            | Self::ChangeDatabase(_) => Scope::Manage,
-            Self::PurgeDatabase(_) => Scope::Admin,
+        match self.wording() {
+            Wording::Create(_) | Wording::Change(_) => Scope::Manage,
+            Wording::Act(verb, _) => verb.row().scope,
         }
     }
 
     /// The name it is about, its placeholders filled in.
     #[must_use]
     pub fn target(&self, moment: &Placeholders) -> String {
-        match self {
-            Self::CreateDatabase(it) => moment.fill(&it.name),
-            Self::StopDatabase(it)
-            | Self::StartDatabase(it)
-            | Self::RestartDatabase(it)
-            | Self::DeleteDatabase(it)
-            | Self::UndeleteDatabase(it)
-            | Self::PurgeDatabase(it) => moment.fill(&it.database),
-            Self::ChangeDatabase(it) => moment.fill(&it.database),
-        }
+        moment.fill(match self.wording() {
+            Wording::Create(it) => &it.name,
+            Wording::Change(it) => &it.database,
+            Wording::Act(_, it) => &it.database,
+        })
     }
 
     /// The name it is about, as it was written.
@@ -110,24 +134,19 @@ impl LifecycleCommand {
     /// # Errors
     /// When the database is gone, or it makes a new one.
     pub fn on(&self, database: DatabaseId, state: &State) -> Result<Command, Refusal> {
-        Ok(match self {
-            Self::CreateDatabase(_) => {
+        match self.wording() {
+            Wording::Create(_) => {
                 let reason = "a database that exists is not created".to_owned();
-                return Err(Refusal::Invalid(reason));
+                Err(Refusal::Invalid(reason))
             }
-            Self::StopDatabase(_) => Command::StopDatabase { database },
-            Self::StartDatabase(_) => Command::StartDatabase { database },
-            Self::RestartDatabase(_) => Command::RestartWorker { database },
-            Self::DeleteDatabase(_) => Command::DeleteDatabase { database },
-            Self::UndeleteDatabase(_) => Command::UndeleteDatabase { database },
-            Self::PurgeDatabase(_) => Command::PurgeDatabase { database },
-            Self::ChangeDatabase(it) => {
+            Wording::Act(verb, _) => Ok(verb.on(database)),
+            Wording::Change(it) => {
                 let found = state.database(database);
                 let limits = found.ok_or_else(|| Refusal::no_database(database))?.limits;
                 let change = it.over(limits);
-                Command::ChangeDatabase { database, change }
+                Ok(Command::ChangeDatabase { database, change })
             }
-        })
+        }
     }
 
     /// Checks what can be checked ahead of time: its settings, and that its name will be one.
@@ -135,15 +154,10 @@ impl LifecycleCommand {
     /// # Errors
     /// When it will not.
     pub fn check(&self, sample: &Placeholders) -> Result<(), Refusal> {
-        match self {
-            Self::CreateDatabase(it) => it.check(),
-            Self::ChangeDatabase(it) => it.check(),
-            Self::StopDatabase(_)
-            | Self::StartDatabase(_)
-            | Self::RestartDatabase(_)
-            | Self::DeleteDatabase(_)
-            | Self::UndeleteDatabase(_)
-            | Self::PurgeDatabase(_) => Ok(()),
+        match self.wording() {
+            Wording::Create(it) => it.check(),
+            Wording::Change(it) => it.check(),
+            Wording::Act(_, _) => Ok(()),
         }?;
         parsed(&self.target(sample)).map(drop)
     }

@@ -10,6 +10,7 @@ use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId, Web
 use super::job::{JobError, StepName, StepOutcome};
 use super::schedule::SchedulePlan;
 use super::token::Scope;
+use super::verb::Verb;
 use super::webhook::WebhookPlan;
 use crate::clock::timestamp::Timestamp;
 use std::time::Duration;
@@ -38,18 +39,8 @@ pub enum Command {
         /// What becomes different.
         change: DatabaseChange,
     },
-    /// Remove its worker, keep its data.
-    StopDatabase { database: DatabaseId },
-    /// Start it again.
-    StartDatabase { database: DatabaseId },
-    /// Move it to the trash.
-    DeleteDatabase { database: DatabaseId },
-    /// Delete it permanently.
-    PurgeDatabase { database: DatabaseId },
-    /// Bring it back from the trash.
-    UndeleteDatabase { database: DatabaseId },
-    /// Replace its worker by a fresh one.
-    RestartWorker { database: DatabaseId },
+    /// Do one thing to a database, by a job.
+    ActOnDatabase { verb: Verb, database: DatabaseId },
     /// Bring back a worker that is missing or exited.
     RepairWorker {
         database: DatabaseId,
@@ -230,9 +221,8 @@ impl Command {
     #[must_use]
     pub fn makes_room(&self) -> bool {
         match self {
-            Self::DeleteDatabase { .. }
-            | Self::PurgeDatabase { .. }
-            | Self::CancelJob { .. }
+            Self::ActOnDatabase { verb, .. } => verb.row().makes_room,
+            Self::CancelJob { .. }
             | Self::ReleaseJob { .. }
             | Self::StartJob { .. }
             | Self::ResumeJob { .. }
@@ -243,10 +233,6 @@ impl Command {
             | Self::ChooseRuntime { .. }
             | Self::CreateDatabase(_)
             | Self::ChangeDatabase { .. }
-            | Self::StopDatabase { .. }
-            | Self::StartDatabase { .. }
-            | Self::UndeleteDatabase { .. }
-            | Self::RestartWorker { .. }
             | Self::RepairWorker { .. }
             | Self::DegradeDatabase { .. }
             | Self::IssueToken { .. }
@@ -276,12 +262,7 @@ impl Command {
     pub fn database(&self) -> Option<DatabaseId> {
         match self {
             Self::ChangeDatabase { database, .. }
-            | Self::StopDatabase { database }
-            | Self::StartDatabase { database }
-            | Self::DeleteDatabase { database }
-            | Self::PurgeDatabase { database }
-            | Self::UndeleteDatabase { database }
-            | Self::RestartWorker { database }
+            | Self::ActOnDatabase { database, .. }
             | Self::RepairWorker { database, .. }
             | Self::DegradeDatabase { database, .. } => Some(*database),
             Self::InitializeForge { .. }

@@ -51,15 +51,14 @@ mod tests {
     use crate::domain::event::EventKind;
     use crate::domain::ids::{DatabaseId, JobId};
     use crate::domain::job::{JobErrorCode, StepOutcome};
+    use crate::domain::verb::Verb;
     use std::time::Duration;
 
     /// A database on its way to the trash, and one of its name that waits.
     fn one_behind_another() -> (Scenario, DatabaseId, DatabaseId) {
         let mut forge = Scenario::new();
         let old = forge.ready("shop");
-        forge
-            .when(Command::DeleteDatabase { database: old })
-            .unwrap();
+        forge.when(Verb::Delete.on(old)).unwrap();
         forge.when(create("Shop")).unwrap();
         let new = forge.find("shop").id;
         assert_ne!(old, new, "the name means the new one at once");
@@ -104,9 +103,7 @@ mod tests {
     fn a_create_waits_for_a_purge_until_the_files_are_set_aside() {
         let mut forge = Scenario::new();
         let old = forge.ready("shop");
-        forge
-            .when(Command::PurgeDatabase { database: old })
-            .unwrap();
+        forge.when(Verb::Purge.on(old)).unwrap();
         forge.when(create("shop")).unwrap();
         let new = forge.find("shop").id;
         let job = forge.begin(old, "set_aside");
@@ -128,9 +125,7 @@ mod tests {
         for cancelled in [true, false] {
             let (mut forge, old, new) = one_behind_another();
             // One more behind the one that waits.
-            forge
-                .when(Command::DeleteDatabase { database: new })
-                .unwrap();
+            forge.when(Verb::Delete.on(new)).unwrap();
             forge.when(create("shop")).unwrap();
             let last = forge.find("shop").id;
             let waiting = forge.state.job(forge.first_job(last)).unwrap().clone();
@@ -184,7 +179,7 @@ mod tests {
         let job = forge.first_job(new);
         forge.when(Command::CancelJob { job }).unwrap();
         assert_eq!(forge.find("shop").id, old);
-        let undelete = Command::UndeleteDatabase { database: old };
+        let undelete = Verb::Undelete.on(old);
         forge.when(undelete).expect("the name is its own");
         assert!(forge.when(create("shop")).is_err(), "it will be there");
     }
@@ -192,10 +187,10 @@ mod tests {
     #[test]
     fn what_left_its_name_to_another_does_not_come_back_to_it() {
         let (mut forge, old, _) = one_behind_another();
-        let refused = forge.when(Command::UndeleteDatabase { database: old });
+        let refused = forge.when(Verb::Undelete.on(old));
         assert!(matches!(refused, Err(Refusal::DatabaseExists(_))));
         forge.run(old, &[("move_to_trash", StepOutcome::Trashed)]);
-        let refused = forge.when(Command::UndeleteDatabase { database: old });
+        let refused = forge.when(Verb::Undelete.on(old));
         assert!(matches!(refused, Err(Refusal::DatabaseExists(_))));
     }
 
@@ -205,10 +200,8 @@ mod tests {
             let mut forge = Scenario::new();
             let trashed = forge.trashed("shop");
             let living = forge.ready("shop");
-            forge
-                .when(Command::DeleteDatabase { database: living })
-                .unwrap();
-            let undelete = Command::UndeleteDatabase { database: trashed };
+            forge.when(Verb::Delete.on(living)).unwrap();
+            let undelete = Verb::Undelete.on(trashed);
             forge.when(undelete).unwrap();
             assert!(!may_begin(&forge, trashed));
             assert!(forge.when(create("shop")).is_err(), "the name is promised");
@@ -231,9 +224,7 @@ mod tests {
     fn a_deletion_that_another_one_follows_is_still_waited_for() {
         let (mut forge, old, new) = one_behind_another();
         let job = forge.first_job(old);
-        forge
-            .when(Command::PurgeDatabase { database: old })
-            .unwrap();
+        forge.when(Verb::Purge.on(old)).unwrap();
         forge.when(Command::CancelJob { job }).unwrap();
         assert!(forge.state.database(new).is_some());
         forge.run(old, &[("purge", StepOutcome::Purged)]);
@@ -271,9 +262,7 @@ mod tests {
         assert_eq!(forge.find("shop").id, old, "found while nobody else is");
         forge.when(change(ttl(None))).unwrap();
         assert!(forge.when(create("shop")).is_err(), "it has its name again");
-        forge
-            .when(Command::DeleteDatabase { database: old })
-            .unwrap();
+        forge.when(Verb::Delete.on(old)).unwrap();
         forge.run(old, &[("move_to_trash", StepOutcome::Trashed)]);
         forge.ready("shop");
     }

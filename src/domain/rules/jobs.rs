@@ -2,14 +2,11 @@
 use super::steps::{begin_undoing, end_undone, has_no_way_back, out_of_time, stuck};
 use crate::domain::command::DecisionContext;
 use crate::domain::command::refusal::Refusal;
-use crate::domain::database::{Condition, Database};
 use crate::domain::event::{
     Event, JobCancelRequested, JobFailed, JobReleased, JobStarted, JobSucceeded, StepStarted,
 };
 use crate::domain::ids::JobId;
-use crate::domain::job::{
-    Job, JobError, JobErrorCode, JobKind, JobState, SUSPECT_CRASHES, StepName,
-};
+use crate::domain::job::{Job, JobError, JobErrorCode, JobState, SUSPECT_CRASHES, StepName};
 use crate::domain::state::State;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +25,7 @@ pub(super) fn start(
     }
     let untried = state.database(job.database);
     let untried = untried.filter(|_| job.attempts.is_empty());
-    if untried.is_some_and(|it| is_done(&job.kind, it)) {
+    if untried.is_some_and(|it| job.kind.row().is_done_at == Some(it.condition)) {
         let succeeded = JobSucceeded {
             job: id,
             database: job.database,
@@ -36,7 +33,7 @@ pub(super) fn start(
         return Ok(vec![succeeded.into()]);
     }
     if let Some(database) = untried
-        && !fits(&job.kind, database)
+        && !(job.kind.row().fits)(database.condition)
     {
         let error = JobError {
             code: JobErrorCode::DatabaseGone,
@@ -164,37 +161,6 @@ pub(super) fn step_started(job: &Job, step: &StepName) -> Event {
     .into()
 }
 
-/// Whether what the job is to bring about is so already, because what was in front of it failed.
-/// Its steps would do no harm, but undoing them would.
-fn is_done(kind: &JobKind, database: &Database) -> bool {
-    match kind {
-        JobKind::StopDatabase => database.condition == Condition::Stopped,
-        JobKind::StartDatabase => database.condition == Condition::Ready,
-        JobKind::CreateDatabase
-        | JobKind::DeleteDatabase
-        | JobKind::PurgeDatabase
-        | JobKind::UndeleteDatabase
-        | JobKind::RestartWorker
-        | JobKind::RepairWorker { .. } => false,
-    }
-}
-
-/// Whether a job still makes sense when its turn comes: what was in front of it may have failed.
-fn fits(kind: &JobKind, database: &Database) -> bool {
-    match kind {
-        JobKind::CreateDatabase => database.condition == Condition::Creating,
-        // A worker of a stopped database would be one too many.
-        JobKind::RestartWorker | JobKind::RepairWorker { .. } => {
-            database.condition == Condition::Ready
-        }
-        JobKind::StopDatabase | JobKind::StartDatabase | JobKind::DeleteDatabase => {
-            matches!(database.condition, Condition::Ready | Condition::Stopped)
-        }
-        JobKind::UndeleteDatabase => matches!(database.condition, Condition::Trashed { .. }),
-        JobKind::PurgeDatabase => true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::scenario::{Scenario, step};
@@ -203,13 +169,14 @@ mod tests {
     use crate::domain::database::DatabaseState;
     use crate::domain::event::EventKind;
     use crate::domain::job::StepOutcome;
+    use crate::domain::verb::Verb;
 
     #[test]
     fn a_database_runs_one_job_at_a_time_in_order_of_arrival() {
         let mut forge = Scenario::new();
         let database = forge.ready("shop");
-        forge.when(Command::StopDatabase { database }).unwrap();
-        forge.when(Command::StartDatabase { database }).unwrap();
+        forge.when(Verb::Stop.on(database)).unwrap();
+        forge.when(Verb::Start.on(database)).unwrap();
         let second = forge.state.database(database).unwrap().queue[1].id;
         let refused = forge.when(Command::StartJob {
             job: second,
@@ -227,7 +194,7 @@ mod tests {
     fn a_cancelled_creation_that_never_ran_is_gone_at_once() {
         let mut forge = Scenario::new();
         let database = forge.requested("shop");
-        forge.when(Command::StopDatabase { database }).unwrap();
+        forge.when(Verb::Stop.on(database)).unwrap();
         let job = forge.first_job(database);
         let happened = forge.when(Command::CancelJob { job }).unwrap();
         assert_eq!(
@@ -245,7 +212,7 @@ mod tests {
     fn a_running_job_is_cancelled_at_its_next_step() {
         let mut forge = Scenario::new();
         let database = forge.ready("shop");
-        forge.when(Command::DeleteDatabase { database }).unwrap();
+        forge.when(Verb::Delete.on(database)).unwrap();
         let job = forge.begin(database, "remove_worker");
         let happened = forge.when(Command::CancelJob { job }).unwrap();
         assert_eq!(happened, [EventKind::JobCancelRequested]);
@@ -270,8 +237,8 @@ mod tests {
     fn a_job_ends_whose_database_is_not_what_it_needs_when_its_turn_comes() {
         let mut forge = Scenario::new();
         let database = forge.trashed("shop");
-        forge.when(Command::UndeleteDatabase { database }).unwrap();
-        forge.when(Command::StopDatabase { database }).unwrap();
+        forge.when(Verb::Undelete.on(database)).unwrap();
+        forge.when(Verb::Stop.on(database)).unwrap();
         let job = forge.first_job(database);
         forge.when(Command::CancelJob { job }).unwrap();
         let behind = forge.first_job(database);
@@ -288,8 +255,8 @@ mod tests {
     fn a_start_whose_stop_was_cancelled_has_nothing_to_do_and_nothing_to_undo() {
         let mut forge = Scenario::new();
         let database = forge.ready("shop");
-        forge.when(Command::StopDatabase { database }).unwrap();
-        forge.when(Command::StartDatabase { database }).unwrap();
+        forge.when(Verb::Stop.on(database)).unwrap();
+        forge.when(Verb::Start.on(database)).unwrap();
         let stop = forge.first_job(database);
         forge.when(Command::CancelJob { job: stop }).unwrap();
         let happened = forge.when(Command::StartJob {
@@ -305,10 +272,10 @@ mod tests {
     fn a_stopped_database_gets_no_worker_by_a_restart_whose_start_was_cancelled() {
         let mut forge = Scenario::new();
         let database = forge.ready("shop");
-        forge.when(Command::StopDatabase { database }).unwrap();
+        forge.when(Verb::Stop.on(database)).unwrap();
         forge.run(database, &[("close", StepOutcome::Stopped)]);
-        forge.when(Command::StartDatabase { database }).unwrap();
-        forge.when(Command::RestartWorker { database }).unwrap();
+        forge.when(Verb::Start.on(database)).unwrap();
+        forge.when(Verb::Restart.on(database)).unwrap();
         let start = forge.first_job(database);
         forge.when(Command::CancelJob { job: start }).unwrap();
         let happened = forge.when(Command::StartJob {

@@ -41,12 +41,9 @@ pub(super) fn decide(
         Command::ChangeDatabase { database, change } => {
             databases::change(state, *database, change, context)
         }
-        Command::StopDatabase { database } => databases::stop(state, *database, context),
-        Command::StartDatabase { database } => databases::start(state, *database, context),
-        Command::DeleteDatabase { database } => databases::delete(state, *database, context),
-        Command::PurgeDatabase { database } => databases::purge(state, *database, context),
-        Command::UndeleteDatabase { database } => databases::undelete(state, *database, context),
-        Command::RestartWorker { database } => databases::restart_worker(state, *database, context),
+        Command::ActOnDatabase { verb, database } => {
+            databases::act(state, *verb, *database, context)
+        }
         Command::RepairWorker { database, finding } => {
             databases::repair_worker(state, *database, finding, context)
         }

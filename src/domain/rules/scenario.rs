@@ -9,6 +9,7 @@ use crate::domain::ids::{Actor, CommitId, DatabaseId, JobId, RequestId};
 use crate::domain::job::{JobError, JobErrorCode, StepName, StepOutcome};
 use crate::domain::name::DatabaseName;
 use crate::domain::state::State;
+use crate::domain::verb::Verb;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -93,7 +94,7 @@ impl Scenario {
     /// A database in the trash.
     pub(super) fn trashed(&mut self, name: &str) -> DatabaseId {
         let database = self.ready(name);
-        self.when(Command::DeleteDatabase { database }).unwrap();
+        self.when(Verb::Delete.on(database)).unwrap();
         self.run(database, &[("move_to_trash", StepOutcome::Trashed)]);
         database
     }

@@ -15,6 +15,7 @@ use crate::domain::ids::{JobId, ScheduleId, Sequence, TokenId};
 use crate::domain::job::JobKind;
 use crate::domain::schedule::Schedule;
 use crate::domain::state::State;
+use crate::domain::verb::Aspect;
 
 /// What an undo rests on.
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +125,6 @@ fn undo_job(
     cause: &RecordedEvent,
     it: &JobEnqueued,
 ) -> Result<Command, CannotUndo> {
-    let database = it.database;
     match ending(story.stream, it.job) {
         None => {
             let cancelled = story
@@ -142,21 +142,8 @@ fn undo_job(
             return Err(never(cause, reason));
         }
     }
-    let command = match &it.kind {
-        JobKind::CreateDatabase | JobKind::UndeleteDatabase => Command::DeleteDatabase { database },
-        JobKind::DeleteDatabase => Command::UndeleteDatabase { database },
-        JobKind::StopDatabase => Command::StartDatabase { database },
-        JobKind::StartDatabase => Command::StopDatabase { database },
-        JobKind::PurgeDatabase => {
-            return Err(never(cause, "a purge deletes the files permanently"));
-        }
-        JobKind::RestartWorker | JobKind::RepairWorker { .. } => {
-            return Err(never(
-                cause,
-                "a restart changes nothing that could be restored",
-            ));
-        }
-    };
+    let verb = it.kind.row().undone_by;
+    let command = verb.map_err(|reason| never(cause, reason))?.on(it.database);
     let later = story.stream.iter().find(|later| {
         let Event::JobEnqueued(next) = &later.event else {
             return false;
@@ -200,14 +187,11 @@ fn ending(stream: &[RecordedEvent], job: JobId) -> Option<EventKind> {
 
 /// Whether what `earlier` has brought about is no longer so after `later`.
 fn takes_over(earlier: &JobKind, later: &JobKind) -> bool {
-    let moves = |it: &JobKind| {
-        matches!(
-            it,
-            JobKind::DeleteDatabase | JobKind::UndeleteDatabase | JobKind::PurgeDatabase
-        )
-    };
-    let runs = |it: &JobKind| matches!(it, JobKind::StopDatabase | JobKind::StartDatabase);
-    moves(later) || (runs(earlier) && runs(later))
+    match later.row().changes {
+        Aspect::Place => true,
+        Aspect::Service => earlier.row().changes == Aspect::Service,
+        Aspect::Nothing => false,
+    }
 }
 
 /// The values before it, field by field, of those fields that it changed.
@@ -341,6 +325,7 @@ mod tests {
     use crate::domain::event::{JobCancelled, JobSucceeded};
     use crate::domain::ids::{Actor, CommitId, DatabaseId, RequestId};
     use crate::domain::name::DatabaseName;
+    use crate::domain::verb::Verb;
     use std::sync::Arc;
     use uuid::Uuid;
 
@@ -406,11 +391,11 @@ mod tests {
         use JobKind::*;
         let database = DATABASE;
         for (kind, opposite) in [
-            (CreateDatabase, Command::DeleteDatabase { database }),
-            (UndeleteDatabase, Command::DeleteDatabase { database }),
-            (DeleteDatabase, Command::UndeleteDatabase { database }),
-            (StopDatabase, Command::StartDatabase { database }),
-            (StartDatabase, Command::StopDatabase { database }),
+            (CreateDatabase, Verb::Delete.on(database)),
+            (UndeleteDatabase, Verb::Delete.on(database)),
+            (DeleteDatabase, Verb::Undelete.on(database)),
+            (StopDatabase, Verb::Start.on(database)),
+            (StartDatabase, Verb::Stop.on(database)),
         ] {
             assert_eq!(undo_first(&[(kind, Ended)]), Ok(opposite));
         }

@@ -11,6 +11,7 @@ use crate::domain::job::Job;
 use crate::domain::name::DatabaseName;
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::Scope;
+use crate::domain::verb::Verb;
 use crate::http::Gateway;
 use crate::http::extract::PathParts;
 use crate::http::extract::mutation::Mutation;
@@ -133,9 +134,7 @@ pub(in crate::http) async fn prune_database(
     mutation.request.caller.require_name(&name)?;
     let now = gateway.service.control.clock().now();
     let stop = |state: &ForgeState| match find_living(state, &name, now) {
-        Some(it) if it.prospect() == Prospect::Ready => {
-            Ok(Command::StopDatabase { database: it.id })
-        }
+        Some(it) if it.prospect() == Prospect::Ready => Ok(Verb::Stop.on(it.id)),
         _ => Err(ResolveError::NotFound(name.clone()).into()),
     };
     let stopped = gateway.service.carry_out(&mutation.request, stop).await;
@@ -166,7 +165,7 @@ pub(in crate::http) async fn trash_database(
     mutation.request.caller.require_name(&name)?;
     let now = gateway.service.control.clock().now();
     let delete = |state: &ForgeState| match find_living(state, &name, now) {
-        Some(it) => Ok(Command::DeleteDatabase { database: it.id }),
+        Some(it) => Ok(Verb::Delete.on(it.id)),
         None => Err(ResolveError::NotFound(name.clone()).into()),
     };
     let deleted = gateway.service.carry_out(&mutation.request, delete).await;
@@ -220,9 +219,7 @@ impl<'a> Wanted<'a> {
             }
             // Where a job is stuck, the rules refuse this with the job's id.
             Prospect::Ready | Prospect::Stopped | Prospect::Trashed(_) | Prospect::Purged(_) => {
-                Self::Command(Command::StartDatabase {
-                    database: database.id,
-                })
+                Self::Command(Verb::Start.on(database.id))
             }
         }
     }

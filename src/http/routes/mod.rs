@@ -86,11 +86,6 @@ fn control_plane() -> Group {
         databases::create_database,
         databases::get_database,
         databases::change_database,
-        databases::delete_database,
-        databases::stop_database,
-        databases::start_database,
-        databases::restart_database,
-        databases::undelete_database,
         engines::list_engines,
         jobs::list_jobs,
         jobs::get_job,
@@ -134,4 +129,5 @@ fn control_plane() -> Group {
         drift::remove_quarantined_worker,
         drift::trash_unknown_folder,
     ]
+    .merge(databases::verbs::routes())
 }

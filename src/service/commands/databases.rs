@@ -3,9 +3,10 @@ use super::{CommandError, CommandRequest, Enqueued, Outcome};
 use crate::control::Accepted;
 use crate::domain::command::{Command, CreateDatabase, DatabaseChange};
 use crate::domain::database::{Condition, Database, Limits};
-use crate::domain::ids::{DatabaseId, Sequence};
+use crate::domain::ids::Sequence;
 use crate::domain::state::State;
 use crate::domain::token::Scope;
+use crate::domain::verb::Verb;
 use crate::service::Service;
 use crate::service::caller::{AccessDenied, Caller};
 use std::sync::Arc;
@@ -137,19 +138,18 @@ impl Service {
     /// Does one thing to one database, which takes a job.
     ///
     /// # Errors
-    /// When the caller lacks `scope`, there is no such database, or the command is refused.
+    /// When the caller lacks its scope, there is no such database, or the command is refused.
     pub async fn act_on_database(
         &self,
         request: &CommandRequest,
         reference: &str,
-        scope: Scope,
-        command: fn(DatabaseId) -> Command,
+        verb: Verb,
     ) -> Result<Outcome<Enqueued>, CommandError> {
         let caller = &request.caller;
-        caller.require(scope)?;
+        caller.require(verb.row().scope)?;
         let found = |state: &State| {
             let database = caller.find_database(state, reference)?;
-            Ok(command(database.id))
+            Ok(verb.on(database.id))
         };
         self.enqueue(request, found).await
     }

@@ -4,6 +4,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::Sequence;
 use crate::domain::job::JobKind;
 use crate::domain::state::State;
+use crate::domain::verb::Part;
 
 /// What a command would bring about now. Ids in it are examples: the command itself makes others.
 #[derive(Debug)]
@@ -73,15 +74,11 @@ fn effects(events: &[Event], state: &State, bytes: Option<u64>) -> Vec<Effect> {
             what: format!("the files of {}", it.database_name),
             bytes,
         };
-        effects.extend(match &it.kind {
-            JobKind::CreateDatabase => vec![file("create"), worker("start")],
-            JobKind::StopDatabase => vec![worker("remove")],
-            JobKind::StartDatabase => vec![worker("start")],
-            JobKind::DeleteDatabase => vec![worker("remove"), file("move to the trash")],
-            JobKind::PurgeDatabase => vec![worker("remove"), file("remove")],
-            JobKind::UndeleteDatabase => vec![file("move out of the trash"), worker("start")],
-            JobKind::RestartWorker | JobKind::RepairWorker { .. } => vec![worker("replace")],
-        });
+        let parts = it.kind.row().effects.iter();
+        effects.extend(parts.map(|(part, action)| match part {
+            Part::Worker => worker(*action),
+            Part::Files => file(*action),
+        }));
     }
     effects
 }
@@ -122,28 +119,16 @@ fn warnings(events: &[Event], state: &State, database: Option<&Database>) -> Vec
             continue;
         };
         let (name, own_id) = (&it.database_name, it.database);
-        match &it.kind {
-            JobKind::PurgeDatabase => {
-                warnings.push(format!("`{name}` cannot be restored after a purge."));
-            }
-            JobKind::DeleteDatabase => warnings.push(format!(
-                "The name `{name}` becomes available; `undelete` fails if it is taken."
-            )),
-            JobKind::StopDatabase => {
-                warnings.push(format!("SQL on `{name}` is rejected until it is started."));
-            }
-            JobKind::CreateDatabase | JobKind::UndeleteDatabase => {
-                let holder = state.find_database(name.as_str());
-                let leaves = holder.filter(|holder| holder.id != own_id && holder.is_leaving());
-                if let Some(holder) = leaves.filter(|it| it.is_living()) {
-                    let id = holder.id;
-                    warnings.push(format!(
-                        "Waits for the deletion of database {id}, which has the name `{name}`; \
-                         fails if that is cancelled."
-                    ));
-                }
-            }
-            JobKind::StartDatabase | JobKind::RestartWorker | JobKind::RepairWorker { .. } => {}
+        warnings.extend(it.kind.row().warning.map(|warning| warning(name)));
+        let takes_name = matches!(it.kind, JobKind::CreateDatabase | JobKind::UndeleteDatabase);
+        let holder = state.find_database(name.as_str()).filter(|_| takes_name);
+        let leaves = holder.filter(|holder| holder.id != own_id && holder.is_leaving());
+        if let Some(holder) = leaves.filter(|it| it.is_living()) {
+            let id = holder.id;
+            warnings.push(format!(
+                "Waits for the deletion of database {id}, which has the name `{name}`; \
+                 fails if that is cancelled."
+            ));
         }
     }
     let in_front = database.map_or(0, |database| database.queue.len());

@@ -3,6 +3,7 @@ use crate::support::test_forge::{INSTANCE, TestForge, create};
 use dbforge::domain::command::Command;
 use dbforge::domain::database::DatabaseState;
 use dbforge::domain::job::JobState;
+use dbforge::domain::verb::Verb;
 use dbforge::runtime::simulated::Meddling;
 use std::time::Duration;
 
@@ -22,19 +23,13 @@ async fn a_created_database_has_a_folder_and_a_worker() {
 async fn a_stopped_database_keeps_its_files_and_loses_its_worker() {
     let forge = TestForge::new().await;
     let database = forge.ready("shop").await;
-    forge
-        .submit(Command::StopDatabase { database })
-        .await
-        .unwrap();
+    forge.submit(Verb::Stop.on(database)).await.unwrap();
     forge.settle().await;
     assert_eq!(forge.database(database).state(), DatabaseState::Stopped);
     assert!(forge.kept.engine.names().is_empty());
     assert_eq!(forge.folders("databases").len(), 1);
 
-    forge
-        .submit(Command::StartDatabase { database })
-        .await
-        .unwrap();
+    forge.submit(Verb::Start.on(database)).await.unwrap();
     forge.settle().await;
     assert_eq!(forge.database(database).state(), DatabaseState::Ready);
     assert_eq!(forge.kept.engine.names().len(), 1);
@@ -44,20 +39,14 @@ async fn a_stopped_database_keeps_its_files_and_loses_its_worker() {
 async fn a_deleted_database_waits_in_the_trash_and_comes_back() {
     let forge = TestForge::new().await;
     let database = forge.ready("shop").await;
-    forge
-        .submit(Command::DeleteDatabase { database })
-        .await
-        .unwrap();
+    forge.submit(Verb::Delete.on(database)).await.unwrap();
     forge.settle().await;
     assert_eq!(forge.database(database).state(), DatabaseState::Trashed);
     assert!(forge.folders("databases").is_empty());
     assert_eq!(forge.folders("trash"), [database.to_string()]);
     assert!(forge.kept.engine.names().is_empty());
 
-    forge
-        .submit(Command::UndeleteDatabase { database })
-        .await
-        .unwrap();
+    forge.submit(Verb::Undelete.on(database)).await.unwrap();
     forge.settle().await;
     assert_eq!(forge.database(database).state(), DatabaseState::Ready);
     assert_eq!(forge.folders("databases"), [database.to_string()]);
@@ -69,14 +58,11 @@ async fn a_purged_database_leaves_nothing_and_frees_its_name() {
     let forge = TestForge::new().await;
     let living = forge.ready("shop").await;
     let trashed = forge.ready("old").await;
-    let delete = Command::DeleteDatabase { database: trashed };
+    let delete = Verb::Delete.on(trashed);
     forge.submit(delete).await.unwrap();
     forge.settle().await;
     for database in [living, trashed] {
-        forge
-            .submit(Command::PurgeDatabase { database })
-            .await
-            .unwrap();
+        forge.submit(Verb::Purge.on(database)).await.unwrap();
     }
     forge.settle().await;
     assert!(!forge.exists(living) && !forge.exists(trashed));
@@ -90,10 +76,7 @@ async fn a_restarted_worker_is_another_one() {
     let forge = TestForge::new().await;
     let database = forge.ready("shop").await;
     let before = forge.database(database).worker.clone();
-    forge
-        .submit(Command::RestartWorker { database })
-        .await
-        .unwrap();
+    forge.submit(Verb::Restart.on(database)).await.unwrap();
     forge.settle().await;
     assert_ne!(forge.database(database).worker, before);
     assert_eq!(forge.kept.engine.names().len(), 1);
@@ -110,7 +93,7 @@ async fn time_moves_what_expired_to_the_trash_and_purges_the_trash() {
     let database = accepted.database().unwrap();
     forge.settle().await;
     let stopped = forge.ready("kept").await;
-    let stop = Command::StopDatabase { database: stopped };
+    let stop = Verb::Stop.on(stopped);
     forge.submit(stop).await.unwrap();
     forge.settle().await;
 

@@ -3,9 +3,9 @@
 use crate::support::http::{Answer, HttpForge, ROOT};
 use crate::support::stream_client::{ENDLESS, Served, last_error};
 use crate::support::test_forge::{TestForge, create};
-use dbforge::domain::command::Command;
 use dbforge::domain::database::DatabaseState;
 use dbforge::domain::job::JobState;
+use dbforge::domain::verb::Verb;
 use dbforge::runtime::simulated::{Action, Fault};
 use serde_json::json;
 use std::time::Duration;
@@ -92,9 +92,9 @@ async fn a_crash_at_every_boundary_leaves_the_deletion_in_front_and_the_create_b
             let old = forge.ready("shop").await;
             let database = old;
             let command = if purge {
-                Command::PurgeDatabase { database }
+                Verb::Purge.on(database)
             } else {
-                Command::DeleteDatabase { database }
+                Verb::Delete.on(database)
             };
             let deletion = forge.submit(command).await.unwrap().job().unwrap();
             let (new, creation) = forge.request("Shop").await;

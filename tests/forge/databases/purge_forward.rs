@@ -2,10 +2,10 @@
 use crate::support::http::{Answer, HttpForge};
 use crate::support::test_forge::TestForge;
 use crate::support::unremovable::Unremovable;
-use dbforge::domain::command::Command;
 use dbforge::domain::database::DatabaseState;
 use dbforge::domain::ids::DatabaseId;
 use dbforge::domain::job::{JobErrorCode, JobState};
+use dbforge::domain::verb::Verb;
 use dbforge::jobs::retention::Retention;
 use dbforge::jobs::runner::Moved;
 use dbforge::runtime::simulated::{Action, Fault};
@@ -90,7 +90,7 @@ async fn a_crash_at_any_boundary_of_a_purge_that_fails_half_way_changes_nothing(
         let forge = TestForge::new().await;
         let database = forge.ready("shop").await;
         let mut stays = Unremovable::below(&folder(&forge, "databases", database));
-        let purge = forge.submit(Command::PurgeDatabase { database }).await;
+        let purge = forge.submit(Verb::Purge.on(database)).await;
         let job = purge.unwrap().job().unwrap();
         for _ in 0..crash_after {
             if forge.runner.move_once(job).await.unwrap() == Moved::Rests {
@@ -145,23 +145,23 @@ async fn a_move_that_had_nothing_to_move_has_nothing_to_undo() {
         let forge = TestForge::new().await;
         let database = forge.ready("shop").await;
         if undelete {
-            let deleted = forge.submit(Command::DeleteDatabase { database }).await;
+            let deleted = forge.submit(Verb::Delete.on(database)).await;
             deleted.unwrap();
             forge.settle().await;
         }
         let room = if undelete { "trash" } else { "databases" };
         std::fs::remove_dir_all(folder(&forge, room, database)).unwrap();
         let command = if undelete {
-            Command::UndeleteDatabase { database }
+            Verb::Undelete.on(database)
         } else {
-            Command::DeleteDatabase { database }
+            Verb::Delete.on(database)
         };
         let job = forge.submit(command).await.unwrap().job().unwrap();
         forge.settle().await;
         let told = forge.job(job).await;
         assert_eq!(told.state, JobState::Failed, "{:?}", told.error);
         assert_eq!(told.error.unwrap().code, JobErrorCode::DataMissing);
-        let purge = forge.submit(Command::PurgeDatabase { database }).await;
+        let purge = forge.submit(Verb::Purge.on(database)).await;
         purge.unwrap();
         forge.settle().await;
         assert!(!forge.exists(database), "what is missing can be purged");
@@ -172,7 +172,7 @@ async fn a_move_that_had_nothing_to_move_has_nothing_to_undo() {
 async fn the_retention_asks_ever_later_for_what_does_not_end_well() {
     let forge = TestForge::new().await;
     let database = forge.ready("shop").await;
-    let deleted = forge.submit(Command::DeleteDatabase { database }).await;
+    let deleted = forge.submit(Verb::Delete.on(database)).await;
     deleted.unwrap();
     forge.settle().await;
     forge.kept.clock.advance(MINUTE * 60 * 24 * 8);

@@ -6,6 +6,7 @@ use dbforge::domain::command::Command;
 use dbforge::domain::command::refusal::Refusal;
 use dbforge::domain::event::recorded::Idempotency;
 use dbforge::domain::ids::{Actor, Sequence};
+use dbforge::domain::verb::Verb;
 use dbforge::event_log::AppendError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,12 +66,9 @@ async fn a_command_on_what_has_changed_since_is_refused() {
     let forge = TestForge::new().await;
     let database = forge.ready("shop").await;
     let seen = forge.database(database).sequence;
-    forge
-        .submit(Command::StopDatabase { database })
-        .await
-        .unwrap();
+    forge.submit(Verb::Stop.on(database)).await.unwrap();
     let request = forge.control.fresh_request();
-    let delete = Command::DeleteDatabase { database };
+    let delete = Verb::Delete.on(database);
     let mut submission = Submission::new(delete, Actor::named("root"), request);
     submission.if_match = Some(seen);
     let refused = forge.control.submit(submission).await.unwrap_err();

@@ -5,6 +5,7 @@ use dbforge::domain::database::Condition;
 use dbforge::domain::event::{Event, EventKind};
 use dbforge::domain::ids::{DatabaseId, JobId, Sequence};
 use dbforge::domain::job::JobState;
+use dbforge::domain::verb::Verb;
 use dbforge::event_log::EventLog;
 use dbforge::runtime::simulated::{Action, Fault};
 use proptest::prelude::*;
@@ -59,12 +60,12 @@ async fn happen(forge: TestForge, happening: &Happening) -> TestForge {
     let command = match *happening {
         Happening::Create(name) => Some(crate::support::test_forge::create(&format!("db-{name}"))),
         Happening::Ask(which, what) => pick(&databases(&forge), which).map(|database| match what {
-            0 => Command::StopDatabase { database },
-            1 => Command::StartDatabase { database },
-            2 => Command::DeleteDatabase { database },
-            3 => Command::UndeleteDatabase { database },
-            4 => Command::PurgeDatabase { database },
-            _ => Command::RestartWorker { database },
+            0 => Verb::Stop.on(database),
+            1 => Verb::Start.on(database),
+            2 => Verb::Delete.on(database),
+            3 => Verb::Undelete.on(database),
+            4 => Verb::Purge.on(database),
+            _ => Verb::Restart.on(database),
         }),
         Happening::Cancel(which) => {
             pick(&jobs(&forge), which).map(|job| Command::CancelJob { job })

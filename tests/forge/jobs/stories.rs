@@ -4,6 +4,7 @@ use crate::support::test_forge::{Kept, TestForge};
 use dbforge::domain::command::Command;
 use dbforge::domain::database::DatabaseState;
 use dbforge::domain::ids::{DatabaseId, JobId};
+use dbforge::domain::verb::Verb;
 
 /// Every kind of job a person can ask for, from the state it begins in.
 pub(crate) const STORIES: &[(&str, &[&str])] = &[
@@ -24,12 +25,12 @@ pub(crate) async fn ask(forge: &TestForge, what: &str) -> JobId {
     }
     let database = only_database(forge).unwrap();
     let command = match what {
-        "stop" => Command::StopDatabase { database },
-        "start" => Command::StartDatabase { database },
-        "delete" => Command::DeleteDatabase { database },
-        "undelete" => Command::UndeleteDatabase { database },
-        "purge" => Command::PurgeDatabase { database },
-        "restart" => Command::RestartWorker { database },
+        "stop" => Verb::Stop.on(database),
+        "start" => Verb::Start.on(database),
+        "delete" => Verb::Delete.on(database),
+        "undelete" => Verb::Undelete.on(database),
+        "purge" => Verb::Purge.on(database),
+        "restart" => Verb::Restart.on(database),
         "repair" => Command::RepairWorker {
             database,
             finding: "a test says so".to_owned(),

@@ -2,9 +2,9 @@
 use crate::support::history::History;
 use crate::support::read_model::{Folder, VecLog, contents, export_line, first, follow, soon};
 use dbforge::clock::Deadline;
-use dbforge::domain::command::Command;
 use dbforge::domain::event::recorded::{NewCommit, RecordedEvent};
 use dbforge::domain::ids::Sequence;
+use dbforge::domain::verb::Verb;
 use dbforge::event_log::EventLog;
 use dbforge::projections::control_db::{ControlDb, EventFilter, JobFilter, ListError, Opening};
 use rusqlite::Connection;
@@ -467,7 +467,7 @@ async fn an_event_takes_at_most_400_bytes_with_all_that_is_kept_of_its_job() {
         let database = history.create(&format!("shop-{number}"), &[]);
         history.finish_job(database);
         for _ in 0..4 {
-            history.submit("token/ci", Command::RestartWorker { database });
+            history.submit("token/ci", Verb::Restart.on(database));
             history.finish_job(database);
         }
     }

@@ -6,6 +6,7 @@ mod surroundings;
 use crate::support::test_forge::{INSTANCE, TestForge};
 use dbforge::domain::command::{Command, DatabaseChange};
 use dbforge::domain::database::{DatabaseState, Limits};
+use dbforge::domain::verb::Verb;
 use dbforge::jobs::reconciler::{Finding, PassError};
 use dbforge::runtime::simulated::Meddling;
 use std::time::Duration;
@@ -90,10 +91,7 @@ async fn a_worker_that_always_ends_is_left_alone_in_the_end() {
     assert_eq!(forge.database(database).state(), DatabaseState::Degraded);
     assert_eq!(forge.reconcile().await, []);
 
-    forge
-        .submit(Command::RestartWorker { database })
-        .await
-        .unwrap();
+    forge.submit(Verb::Restart.on(database)).await.unwrap();
     forge.settle().await;
     assert_eq!(forge.database(database).state(), DatabaseState::Ready);
 }
@@ -141,10 +139,7 @@ async fn foreign_containers_are_never_touched() {
     let foreign = forge.database(database).worker_name() + "-somebody-elses";
     forge.kept.engine.place_foreign(&foreign);
     forge.reconcile().await;
-    forge
-        .submit(Command::PurgeDatabase { database })
-        .await
-        .unwrap();
+    forge.submit(Verb::Purge.on(database)).await.unwrap();
     forge.settle().await;
     assert_eq!(forge.kept.engine.names(), [foreign]);
 }

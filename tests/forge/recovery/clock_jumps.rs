@@ -6,6 +6,7 @@ use dbforge::clock::timestamp::Timestamp;
 use dbforge::domain::command::Command;
 use dbforge::domain::database::DatabaseState;
 use dbforge::domain::ids::{DatabaseId, Sequence};
+use dbforge::domain::verb::Verb;
 use dbforge::jobs::retention::Retention;
 use dbforge::runtime::simulated::Meddling;
 use std::time::Duration;
@@ -56,10 +57,7 @@ async fn a_clock_that_jumps_ahead_ends_what_is_due_and_nothing_else() {
     let stopped = with_ttl(&forge, "stopped", HOUR).await;
     let endless = forge.ready("endless").await;
     let trashed = forge.ready("trashed").await;
-    for command in [
-        Command::StopDatabase { database: stopped },
-        Command::DeleteDatabase { database: trashed },
-    ] {
+    for command in [Verb::Stop.on(stopped), Verb::Delete.on(trashed)] {
         forge.submit(command).await.unwrap();
     }
     forge.settle().await;

@@ -2,8 +2,8 @@
 use crate::support::gateway_process::GatewayProcess;
 use crate::support::test_forge::TestForge;
 use dbforge::control::{fold, state_snapshot};
-use dbforge::domain::command::Command;
 use dbforge::domain::ids::Sequence;
+use dbforge::domain::verb::Verb;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::memory::MemoryEventLog;
 use serde_json::json;
@@ -15,10 +15,7 @@ async fn eventful() -> TestForge {
     let forge = TestForge::new().await;
     let shop = forge.ready("shop").await;
     forge.ready("other").await;
-    forge
-        .submit(Command::DeleteDatabase { database: shop })
-        .await
-        .unwrap();
+    forge.submit(Verb::Delete.on(shop)).await.unwrap();
     forge.settle().await;
     forge.request("unfinished").await;
     forge

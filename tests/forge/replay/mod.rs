@@ -6,10 +6,10 @@ mod stored_logs;
 use crate::support::test_forge::TestForge;
 use crate::support::with_snapshots_in;
 use dbforge::control::fold;
-use dbforge::domain::command::Command;
 use dbforge::domain::event::recorded::RecordedEvent;
 use dbforge::domain::ids::Sequence;
 use dbforge::domain::state::State;
+use dbforge::domain::verb::Verb;
 use dbforge::event_log::canonical::export_line;
 use dbforge::event_log::import::read_export;
 use std::fs::File;
@@ -161,10 +161,7 @@ async fn an_export_replays_to_what_the_forge_holds() {
     let forge = TestForge::new().await;
     let database = forge.ready("shop").await;
     forge.ready("other").await;
-    forge
-        .submit(Command::DeleteDatabase { database })
-        .await
-        .unwrap();
+    forge.submit(Verb::Delete.on(database)).await.unwrap();
     forge.settle().await;
     forge.request("unfinished").await;
     let events = forge.kept.log.read_after(Sequence(0), usize::MAX).unwrap();

@@ -5,6 +5,7 @@ use crate::support::with_snapshots_in;
 use dbforge::clock::Deadline;
 use dbforge::domain::command::Command;
 use dbforge::domain::ids::DatabaseId;
+use dbforge::domain::verb::Verb;
 use dbforge::http::HttpConfig;
 use serde_json::json;
 use std::time::Duration;
@@ -228,10 +229,7 @@ async fn a_database_that_does_not_answer_says_why_and_what_to_do() {
         200
     );
 
-    forge
-        .submit(Command::StopDatabase { database })
-        .await
-        .unwrap();
+    forge.submit(Verb::Stop.on(database)).await.unwrap();
     assert_eq!(ask().await.status, 200, "until the job has its files");
     forge.settle().await;
     let stopped = ask().await;
@@ -241,10 +239,7 @@ async fn a_database_that_does_not_answer_says_why_and_what_to_do() {
         "POST /v1/databases/shop/start starts it"
     );
 
-    let start = forge
-        .submit(Command::StartDatabase { database })
-        .await
-        .unwrap();
+    let start = forge.submit(Verb::Start.on(database)).await.unwrap();
     let starting = ask().await;
     starting.problem(409, "database_not_ready");
     let job = format!("GET /v1/jobs/{}", start.job().unwrap());
@@ -256,10 +251,7 @@ async fn a_database_that_does_not_answer_says_why_and_what_to_do() {
     forge.settle().await;
     assert_eq!(ask().await.status, 200);
 
-    forge
-        .submit(Command::DeleteDatabase { database })
-        .await
-        .unwrap();
+    forge.submit(Verb::Delete.on(database)).await.unwrap();
     forge.settle().await;
     let trashed = ask().await;
     trashed.problem(410, "database_deleted");
@@ -267,10 +259,7 @@ async fn a_database_that_does_not_answer_says_why_and_what_to_do() {
         trashed.json()["hint"],
         "POST /v1/databases/shop/undelete restores it"
     );
-    let restore = forge
-        .submit(Command::UndeleteDatabase { database })
-        .await
-        .unwrap();
+    let restore = forge.submit(Verb::Undelete.on(database)).await.unwrap();
     ask().await.problem(409, "database_not_ready");
     forge.settle().await;
     assert!(restore.job().is_some());
@@ -329,10 +318,7 @@ async fn sql_waits_behind_a_step_that_has_the_files_and_looks_again() {
     let forge = HttpForge::new().await;
     forge.ready("shop").await;
     let database = id_of(&forge, "shop");
-    forge
-        .submit(Command::DeleteDatabase { database })
-        .await
-        .unwrap();
+    forge.submit(Verb::Delete.on(database)).await.unwrap();
     let target = forge
         .job_context
         .data

@@ -10,6 +10,7 @@ use dbforge::domain::job::{JobError, JobErrorCode, JobKind, StepName, StepOutcom
 use dbforge::domain::name::DatabaseName;
 use dbforge::domain::state::State;
 use dbforge::domain::token::Scope;
+use dbforge::domain::verb::Verb;
 use dbforge::event_log::EventLog;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,23 +44,23 @@ impl History {
         history.finish_job(shop);
         let ledger = history.create("Ledger", &[("team", "blue")]);
         history.finish_job(ledger);
-        history.submit("token/ci", Command::StopDatabase { database: ledger });
+        history.submit("token/ci", Verb::Stop.on(ledger));
         history.finish_job(ledger);
         history.fail_for_good("doomed");
         history.get_stuck("jammed");
         let scratch = history.create("scratch", &[("team", "red")]);
         history.finish_job(scratch);
         for command in [
-            Command::DeleteDatabase { database: scratch },
-            Command::UndeleteDatabase { database: scratch },
-            Command::PurgeDatabase { database: scratch },
+            Verb::Delete.on(scratch),
+            Verb::Undelete.on(scratch),
+            Verb::Purge.on(scratch),
         ] {
             history.submit("root", command);
             history.finish_job(scratch);
         }
         let shopping = history.create("shopping-2", &[]);
         history.finish_job(shopping);
-        history.submit("root", Command::DeleteDatabase { database: shopping });
+        history.submit("root", Verb::Delete.on(shopping));
         history.finish_job(shopping);
         history.cancel_a_queued_job(shop);
         history.create("waiting", &[("team", "red")]);
@@ -180,7 +181,7 @@ impl History {
     }
 
     fn cancel_a_queued_job(&mut self, database: DatabaseId) {
-        self.submit("root", Command::RestartWorker { database });
+        self.submit("root", Verb::Restart.on(database));
         let (job, _) = self.first_job(database);
         self.submit("root", Command::CancelJob { job });
     }

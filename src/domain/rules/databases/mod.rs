@@ -9,6 +9,7 @@ use crate::domain::ids::{DatabaseId, JobId};
 use crate::domain::job::JobKind;
 use crate::domain::name::DatabaseName;
 use crate::domain::state::State;
+use crate::domain::verb::Verb;
 use std::sync::Arc;
 
 pub(super) fn create(
@@ -64,63 +65,58 @@ pub(super) fn change(
     Ok(differs.then(|| changed.into()).into_iter().collect())
 }
 
-pub(super) fn stop(
+/// Decides a verb. One that makes room is admitted even when the queue is full.
+pub(super) fn act(
     state: &State,
+    verb: Verb,
     id: DatabaseId,
     context: &DecisionContext,
 ) -> Result<Vec<Event>, Refusal> {
-    check_queue(state, context)?;
-    let database = living(state, id, context.now)?;
-    Ok(enqueue(database, JobKind::StopDatabase, context))
+    if !verb.row().makes_room {
+        check_queue(state, context)?;
+    }
+    let database = match verb {
+        Verb::Stop | Verb::Start => living(state, id, context.now),
+        Verb::Restart => may_restart(state, id, context.now),
+        Verb::Delete => may_delete(state, id),
+        Verb::Undelete => may_undelete(state, id, context.now),
+        Verb::Purge => may_purge(state, id),
+    }?;
+    Ok(enqueue(database, verb.row().job.clone(), context))
 }
 
-pub(super) fn start(
-    state: &State,
-    id: DatabaseId,
-    context: &DecisionContext,
-) -> Result<Vec<Event>, Refusal> {
-    check_queue(state, context)?;
-    let database = living(state, id, context.now)?;
-    Ok(enqueue(database, JobKind::StartDatabase, context))
+fn may_restart(state: &State, id: DatabaseId, now: Timestamp) -> Result<&Arc<Database>, Refusal> {
+    let database = living(state, id, now)?;
+    if database.prospect() == Prospect::Stopped {
+        return Err(Refusal::WrongState {
+            name: database.name.clone(),
+            state: database.state(),
+            wanted: "restarted; start it",
+        });
+    }
+    Ok(database)
 }
 
-/// Admitted even when the queue is full: deleting makes room.
-pub(super) fn delete(
-    state: &State,
-    id: DatabaseId,
-    context: &DecisionContext,
-) -> Result<Vec<Event>, Refusal> {
+fn may_delete(state: &State, id: DatabaseId) -> Result<&Arc<Database>, Refusal> {
     let database = not_leaving(state, id)?;
     if database.protected {
         return Err(Refusal::DatabaseProtected(database.name.clone()));
     }
-    Ok(enqueue(database, JobKind::DeleteDatabase, context))
+    Ok(database)
 }
 
-/// Admitted even when the queue is full: purging makes room.
-pub(super) fn purge(
-    state: &State,
-    id: DatabaseId,
-    context: &DecisionContext,
-) -> Result<Vec<Event>, Refusal> {
+fn may_purge(state: &State, id: DatabaseId) -> Result<&Arc<Database>, Refusal> {
     let database = known(state, id)?;
     match database.prospect() {
         Prospect::Purged(_) => Err(Refusal::DatabasePurging(database.name.clone())),
         Prospect::Ready | Prospect::Stopped if database.protected => {
             Err(Refusal::DatabaseProtected(database.name.clone()))
         }
-        Prospect::Ready | Prospect::Stopped | Prospect::Trashed(_) => {
-            Ok(enqueue(database, JobKind::PurgeDatabase, context))
-        }
+        Prospect::Ready | Prospect::Stopped | Prospect::Trashed(_) => Ok(database),
     }
 }
 
-pub(super) fn undelete(
-    state: &State,
-    id: DatabaseId,
-    context: &DecisionContext,
-) -> Result<Vec<Event>, Refusal> {
-    check_queue(state, context)?;
+fn may_undelete(state: &State, id: DatabaseId, now: Timestamp) -> Result<&Arc<Database>, Refusal> {
     let database = known(state, id)?;
     match database.prospect() {
         Prospect::Purged(_) => Err(Refusal::DatabasePurging(database.name.clone())),
@@ -129,7 +125,7 @@ pub(super) fn undelete(
             state: database.state(),
         }),
         Prospect::Trashed(_) => {
-            let owner = owner_of_name(state, &database.name, context.now);
+            let owner = owner_of_name(state, &database.name, now);
             // One that is still on its way to the trash may have left its name to another.
             let other = owner.or_else(|| {
                 state
@@ -139,26 +135,9 @@ pub(super) fn undelete(
             if let Some(other) = other.filter(|it| it.id != id) {
                 return Err(Refusal::DatabaseExists(other.name.clone()));
             }
-            Ok(enqueue(database, JobKind::UndeleteDatabase, context))
+            Ok(database)
         }
     }
-}
-
-pub(super) fn restart_worker(
-    state: &State,
-    id: DatabaseId,
-    context: &DecisionContext,
-) -> Result<Vec<Event>, Refusal> {
-    check_queue(state, context)?;
-    let database = living(state, id, context.now)?;
-    if database.prospect() == Prospect::Stopped {
-        return Err(Refusal::WrongState {
-            name: database.name.clone(),
-            state: database.state(),
-            wanted: "restarted; start it",
-        });
-    }
-    Ok(enqueue(database, JobKind::RestartWorker, context))
 }
 
 /// Only for a ready database that nothing else is being done to: what the reconciler saw may be

@@ -7,6 +7,7 @@ use crate::domain::event::EventKind;
 use crate::domain::ids::DatabaseId;
 use crate::domain::job::StepOutcome;
 use crate::domain::rules::scenario::{Scenario, create};
+use crate::domain::verb::Verb;
 use std::time::Duration;
 
 #[test]
@@ -51,7 +52,7 @@ fn a_trashed_database_cannot_come_back_while_its_name_is_taken() {
     let mut forge = Scenario::new();
     let database = forge.trashed("shop");
     forge.ready("shop");
-    let refusal = forge.when(Command::UndeleteDatabase { database });
+    let refusal = forge.when(Verb::Undelete.on(database));
     assert!(matches!(refusal, Err(Refusal::DatabaseExists(_))));
 }
 
@@ -59,7 +60,7 @@ fn a_trashed_database_cannot_come_back_while_its_name_is_taken() {
 fn a_name_on_its_way_back_from_the_trash_is_taken() {
     let mut forge = Scenario::new();
     let database = forge.trashed("shop");
-    forge.when(Command::UndeleteDatabase { database }).unwrap();
+    forge.when(Verb::Undelete.on(database)).unwrap();
     let refusal = forge.when(create("shop"));
     assert!(matches!(refusal, Err(Refusal::DatabaseExists(_))));
     forge.run(database, &[("restore", StepOutcome::Undeleted)]);
@@ -77,10 +78,7 @@ fn a_protected_database_is_neither_deleted_nor_purged() {
     forge
         .when(Command::ChangeDatabase { database, change })
         .unwrap();
-    for command in [
-        Command::DeleteDatabase { database },
-        Command::PurgeDatabase { database },
-    ] {
+    for command in [Verb::Delete.on(database), Verb::Purge.on(database)] {
         let refusal = forge.when(command);
         assert!(matches!(refusal, Err(Refusal::DatabaseProtected(_))));
     }
@@ -90,11 +88,11 @@ fn a_protected_database_is_neither_deleted_nor_purged() {
 fn a_database_that_will_be_deleted_takes_no_other_work() {
     let mut forge = Scenario::new();
     let database = forge.requested("shop");
-    forge.when(Command::DeleteDatabase { database }).unwrap();
+    forge.when(Verb::Delete.on(database)).unwrap();
     for command in [
-        Command::StopDatabase { database },
-        Command::DeleteDatabase { database },
-        Command::RestartWorker { database },
+        Verb::Stop.on(database),
+        Verb::Delete.on(database),
+        Verb::Restart.on(database),
     ] {
         let refusal = forge.when(command);
         assert!(matches!(refusal, Err(Refusal::DatabaseDeleted(_))));
@@ -112,12 +110,12 @@ fn a_full_queue_still_takes_deletes_and_purges() {
         Err(Refusal::QueueFull { .. })
     ));
     assert!(matches!(
-        forge.when(Command::StopDatabase { database }),
+        forge.when(Verb::Stop.on(database)),
         Err(Refusal::QueueFull { .. })
     ));
-    forge.when(Command::DeleteDatabase { database }).unwrap();
+    forge.when(Verb::Delete.on(database)).unwrap();
     let database = trashed;
-    forge.when(Command::PurgeDatabase { database }).unwrap();
+    forge.when(Verb::Purge.on(database)).unwrap();
 }
 
 #[test]
@@ -167,9 +165,9 @@ fn what_has_expired_is_expired_from_the_moment_on_whatever_else_it_is() {
     let state = |forge: &Scenario| forge.find("shop").state_at(forge.now);
     assert_eq!(state(&forge), DatabaseState::Expired, "protected");
     for command in [
-        Command::StopDatabase { database },
-        Command::StartDatabase { database },
-        Command::RestartWorker { database },
+        Verb::Stop.on(database),
+        Verb::Start.on(database),
+        Verb::Restart.on(database),
     ] {
         let refused = forge.when(command);
         assert!(matches!(refused, Err(Refusal::DatabaseExpired { .. })));
@@ -185,7 +183,7 @@ fn what_has_expired_is_expired_from_the_moment_on_whatever_else_it_is() {
 
     let mut forge = Scenario::new();
     let database = forge.ready("shop");
-    forge.when(Command::StopDatabase { database }).unwrap();
+    forge.when(Verb::Stop.on(database)).unwrap();
     forge.run(database, &[("close", StepOutcome::Stopped)]);
     let change = DatabaseChange {
         ttl: Some(Some(Duration::from_secs(60))),
@@ -197,7 +195,7 @@ fn what_has_expired_is_expired_from_the_moment_on_whatever_else_it_is() {
     assert_eq!(state(&forge), DatabaseState::Stopped);
     forge.now = forge.now.after(Duration::from_secs(60));
     assert_eq!(state(&forge), DatabaseState::Expired, "stopped");
-    forge.when(Command::DeleteDatabase { database }).unwrap();
+    forge.when(Verb::Delete.on(database)).unwrap();
 }
 
 #[test]
@@ -220,7 +218,7 @@ fn a_create_that_takes_what_exists_changes_nothing_where_the_engine_is_the_same(
     let refused = forge.when(take("redis"));
     assert!(matches!(refused, Err(Refusal::OtherEngine { .. })));
     forge.queue_bound = 1;
-    forge.when(Command::DeleteDatabase { database }).unwrap();
+    forge.when(Verb::Delete.on(database)).unwrap();
     forge.queue_bound = 2;
     let made = forge.when(take("sqlite")).unwrap();
     assert_eq!(made[0], EventKind::DatabaseRequested, "what goes is not it");

@@ -195,9 +195,10 @@ pub(super) fn end_undone(state: &State, job: &Job, error: Option<JobError>) -> V
         events.extend(end_queue_behind(state, job.id, database));
         events.push(DatabaseAbandoned { database }.into());
     }
-    let deletes = matches!(job.kind, JobKind::DeleteDatabase | JobKind::PurgeDatabase);
     let stays = |it: &&Arc<Database>| it.is_living() && !it.is_leaving_without(id);
-    if let Some(database) = state.database(database).filter(stays).filter(|_| deletes) {
+    if let Some(database) = state.database(database).filter(stays)
+        && job.kind.row().frees_name
+    {
         events.extend(end_followers(state, database));
     }
     events
@@ -209,18 +210,15 @@ pub(super) fn end_queue_behind(state: &State, job: JobId, database: DatabaseId) 
     };
     let behind = database.queue.iter().filter(|it| it.id != job);
     behind
-        .map(|it| match it.kind {
-            JobKind::DeleteDatabase | JobKind::PurgeDatabase => JobSucceeded {
-                job: it.id,
-                database: database.id,
+        .map(|it| {
+            if it.kind.row().frees_name {
+                return JobSucceeded {
+                    job: it.id,
+                    database: database.id,
+                }
+                .into();
             }
-            .into(),
-            JobKind::CreateDatabase
-            | JobKind::StopDatabase
-            | JobKind::StartDatabase
-            | JobKind::UndeleteDatabase
-            | JobKind::RestartWorker
-            | JobKind::RepairWorker { .. } => JobFailed {
+            JobFailed {
                 job: it.id,
                 database: database.id,
                 error: JobError {
@@ -228,7 +226,7 @@ pub(super) fn end_queue_behind(state: &State, job: JobId, database: DatabaseId) 
                     detail: format!("database `{}` could not be created", database.name),
                 },
             }
-            .into(),
+            .into()
         })
         .collect()
 }

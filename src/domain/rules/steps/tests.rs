@@ -4,6 +4,7 @@ use crate::clock::timestamp::Timestamp;
 use crate::domain::command::Command;
 use crate::domain::database::DatabaseState;
 use crate::domain::rules::scenario::{Scenario, create, step, trouble};
+use crate::domain::verb::Verb;
 
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 const AWAY: JobErrorCode = JobErrorCode::RuntimeUnavailable;
@@ -136,12 +137,12 @@ fn a_retry_waits_for_its_time() {
 fn a_job_whose_undoing_fails_is_stuck_until_a_person_releases_it() {
     let mut forge = Scenario::new();
     let database = forge.ready("shop");
-    forge.when(Command::DeleteDatabase { database }).unwrap();
+    forge.when(Verb::Delete.on(database)).unwrap();
     let job = forge.begin(database, "remove_worker");
     fail(&mut forge, job, false);
     assert_eq!(fail(&mut forge, job, false), [EventKind::JobStuck]);
     assert_eq!(forge.find("shop").state(), DatabaseState::Failed);
-    let refused = forge.when(Command::StopDatabase { database });
+    let refused = forge.when(Verb::Stop.on(database));
     assert!(matches!(refused, Err(Refusal::DatabaseStuck { .. })));
     forge.when(Command::ReleaseJob { job }).unwrap();
     forge.begin(database, "remove_worker");
@@ -214,7 +215,7 @@ fn back_off_doubles_within_its_bound_and_is_spread() {
 /// A purge whose files are set aside.
 fn purging(forge: &mut Scenario) -> (DatabaseId, JobId) {
     let database = forge.ready("shop");
-    forge.when(Command::PurgeDatabase { database }).unwrap();
+    forge.when(Verb::Purge.on(database)).unwrap();
     let job = forge.begin(database, "set_aside");
     let finish = Command::FinishStep {
         job,
@@ -290,7 +291,7 @@ fn a_purge_that_keeps_killing_the_gateway_is_stuck_and_goes_on_when_released() {
 fn a_purge_that_is_cancelled_before_the_first_removal_brings_everything_back() {
     let mut forge = Scenario::new();
     let database = forge.ready("shop");
-    forge.when(Command::PurgeDatabase { database }).unwrap();
+    forge.when(Verb::Purge.on(database)).unwrap();
     let job = forge.begin(database, "set_aside");
     forge.when(Command::CancelJob { job }).unwrap();
     let finish = Command::FinishStep {

@@ -3,7 +3,8 @@ mod settings;
 
 pub(crate) use self::settings::{ChangeBody, CreateBody};
 
-use crate::domain::command::lifecycle::{LifecycleCommand, Named};
+use crate::domain::command::lifecycle::{LifecycleCommand, Named, Wording};
+use crate::domain::verb::Verb;
 use crate::engine::registry::Engines;
 use crate::http::extract::fields;
 use crate::http::openapi::schemas;
@@ -98,37 +99,33 @@ pub(crate) struct NamedForm {
 impl CommandForm {
     /// The domain command.
     pub(crate) fn command(&self, engines: &Engines) -> Result<LifecycleCommand, Problem> {
-        let named = |it: &NamedForm| Named {
-            database: it.database.clone(),
-        };
-        Ok(match self {
-            Self::CreateDatabase(it) => LifecycleCommand::CreateDatabase(it.0.wanted(engines)?),
-            Self::StopDatabase(it) => LifecycleCommand::StopDatabase(named(it)),
-            Self::StartDatabase(it) => LifecycleCommand::StartDatabase(named(it)),
-            Self::RestartDatabase(it) => LifecycleCommand::RestartDatabase(named(it)),
-            Self::DeleteDatabase(it) => LifecycleCommand::DeleteDatabase(named(it)),
-            Self::UndeleteDatabase(it) => LifecycleCommand::UndeleteDatabase(named(it)),
-            Self::PurgeDatabase(it) => LifecycleCommand::PurgeDatabase(named(it)),
-            Self::ChangeDatabase(it) => {
-                LifecycleCommand::ChangeDatabase(it.change.changed(&it.database))
+        let (verb, it) = match self {
+            Self::CreateDatabase(it) => {
+                return Ok(LifecycleCommand::CreateDatabase(it.0.wanted(engines)?));
             }
-        })
+            Self::ChangeDatabase(it) => {
+                return Ok(LifecycleCommand::ChangeDatabase(
+                    it.change.changed(&it.database),
+                ));
+            }
+            Self::StopDatabase(it) => (Verb::Stop, it),
+            Self::StartDatabase(it) => (Verb::Start, it),
+            Self::RestartDatabase(it) => (Verb::Restart, it),
+            Self::DeleteDatabase(it) => (Verb::Delete, it),
+            Self::UndeleteDatabase(it) => (Verb::Undelete, it),
+            Self::PurgeDatabase(it) => (Verb::Purge, it),
+        };
+        let database = it.database.clone();
+        Ok(LifecycleCommand::act(verb, Named { database }))
     }
 }
 
 /// A command as JSON, as [`CommandForm`] reads it.
 pub(crate) fn words(command: &LifecycleCommand) -> Value {
-    let inner = match command {
-        LifecycleCommand::CreateDatabase(it) => settings::created(it),
-        LifecycleCommand::StopDatabase(it)
-        | LifecycleCommand::StartDatabase(it)
-        | LifecycleCommand::RestartDatabase(it)
-        | LifecycleCommand::DeleteDatabase(it)
-        | LifecycleCommand::UndeleteDatabase(it)
-        | LifecycleCommand::PurgeDatabase(it) => json!({"database": it.database}),
-        LifecycleCommand::ChangeDatabase(it) => {
-            json!({"database": it.database, "change": settings::changed(it)})
-        }
+    let inner = match command.wording() {
+        Wording::Create(it) => settings::created(it),
+        Wording::Change(it) => json!({"database": it.database, "change": settings::changed(it)}),
+        Wording::Act(_, it) => json!({"database": it.database}),
     };
     json!({ command.as_str(): inner })
 }

@@ -1,15 +1,15 @@
 //! Databases: created, looked at, changed, deleted.
-use crate::domain::command::{Command, IfExists};
+pub(super) mod verbs;
+
+use crate::domain::command::IfExists;
 use crate::domain::database::DatabaseState;
-use crate::domain::ids::DatabaseId;
-use crate::domain::token::Scope;
 use crate::http::Gateway;
 use crate::http::extract::lifecycle::{ChangeBody, CreateBody};
 use crate::http::extract::mutation::Mutation;
 use crate::http::extract::parameters::{
     CommandParameters, DryRun, ReadParameters, list_parameters,
 };
-use crate::http::extract::{NoFields, PathParts, StrictQuery};
+use crate::http::extract::{PathParts, StrictQuery};
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
@@ -73,19 +73,6 @@ enum CreateOutcome {
     Database(Box<DatabaseView>),
     /// With `dry_run=plan`.
     Plan(PlanView),
-}
-
-/// How a database is deleted.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct DeleteParameters {
-    /// `true`: delete permanently, even from the trash; requires scope `admin`.
-    #[serde(default)]
-    purge: bool,
-    /// `plan`: show what would happen, without doing it.
-    #[param(inline)]
-    dry_run: Option<DryRun>,
 }
 
 /// Create a database
@@ -192,112 +179,7 @@ pub(super) async fn change_database(
     }
 }
 
-/// Delete a database
-///
-/// Moves it to the trash; `undelete` restores it. Its name becomes available.
-#[utoipa::path(delete, path = "/v1/databases/{db}", tag = "databases",
-    params(("db" = String, Path, description = "Name or id"), DeleteParameters),
-    responses((status = 202, body = JobView), (status = 200, body = JobView)))]
-pub(super) async fn delete_database(
-    State(gateway): State<Arc<Gateway>>,
-    PathParts(db): PathParts<String>,
-    StrictQuery(parameters): StrictQuery<DeleteParameters>,
-    mutation: Mutation<NoFields>,
-) -> Result<Response, Problem> {
-    let (scope, command): (_, fn(DatabaseId) -> Command) = if parameters.purge {
-        (Scope::Admin, |database| Command::PurgeDatabase { database })
-    } else {
-        (Scope::Manage, |database| Command::DeleteDatabase {
-            database,
-        })
-    };
-    let mutation = mutation.or_plan(parameters.dry_run);
-    gateway.act_on(&db, &mutation, scope, command).await
-}
-
-/// Stop a database
-///
-/// Removes its worker and rejects SQL; the data is kept.
-#[utoipa::path(post, path = "/v1/databases/{db}/stop", tag = "databases",
-    params(("db" = String, Path, description = "Name or id"), CommandParameters),
-    request_body = NoFields,
-    responses((status = 202, body = JobView), (status = 200, body = JobView)))]
-pub(super) async fn stop_database(
-    State(gateway): State<Arc<Gateway>>,
-    PathParts(db): PathParts<String>,
-    StrictQuery(parameters): StrictQuery<CommandParameters>,
-    mutation: Mutation<NoFields>,
-) -> Result<Response, Problem> {
-    let mutation = mutation.or_plan(parameters.dry_run);
-    let command = |database| Command::StopDatabase { database };
-    gateway.act_on(&db, &mutation, Scope::Manage, command).await
-}
-
-/// Start a stopped database
-#[utoipa::path(post, path = "/v1/databases/{db}/start", tag = "databases",
-    params(("db" = String, Path, description = "Name or id"), CommandParameters),
-    request_body = NoFields,
-    responses((status = 202, body = JobView), (status = 200, body = JobView)))]
-pub(super) async fn start_database(
-    State(gateway): State<Arc<Gateway>>,
-    PathParts(db): PathParts<String>,
-    StrictQuery(parameters): StrictQuery<CommandParameters>,
-    mutation: Mutation<NoFields>,
-) -> Result<Response, Problem> {
-    let mutation = mutation.or_plan(parameters.dry_run);
-    let command = |database| Command::StartDatabase { database };
-    gateway.act_on(&db, &mutation, Scope::Manage, command).await
-}
-
-/// Restart a database
-///
-/// Replaces its worker.
-#[utoipa::path(post, path = "/v1/databases/{db}/restart", tag = "databases",
-    params(("db" = String, Path, description = "Name or id"), CommandParameters),
-    request_body = NoFields,
-    responses((status = 202, body = JobView), (status = 200, body = JobView)))]
-pub(super) async fn restart_database(
-    State(gateway): State<Arc<Gateway>>,
-    PathParts(db): PathParts<String>,
-    StrictQuery(parameters): StrictQuery<CommandParameters>,
-    mutation: Mutation<NoFields>,
-) -> Result<Response, Problem> {
-    let mutation = mutation.or_plan(parameters.dry_run);
-    let command = |database| Command::RestartWorker { database };
-    gateway.act_on(&db, &mutation, Scope::Manage, command).await
-}
-
-/// Restore a database from the trash
-#[utoipa::path(post, path = "/v1/databases/{db}/undelete", tag = "databases",
-    params(("db" = String, Path, description = "Name or id"), CommandParameters),
-    request_body = NoFields,
-    responses((status = 202, body = JobView), (status = 200, body = JobView)))]
-pub(super) async fn undelete_database(
-    State(gateway): State<Arc<Gateway>>,
-    PathParts(db): PathParts<String>,
-    StrictQuery(parameters): StrictQuery<CommandParameters>,
-    mutation: Mutation<NoFields>,
-) -> Result<Response, Problem> {
-    let mutation = mutation.or_plan(parameters.dry_run);
-    let command = |database| Command::UndeleteDatabase { database };
-    gateway.act_on(&db, &mutation, Scope::Manage, command).await
-}
-
 impl Gateway {
-    /// Answers a call that does one thing to one database.
-    async fn act_on(
-        &self,
-        db: &str,
-        mutation: &Mutation<NoFields>,
-        scope: Scope,
-        command: fn(DatabaseId) -> Command,
-    ) -> Result<Response, Problem> {
-        let acted = self
-            .service
-            .act_on_database(&mutation.request, db, scope, command);
-        self.job_outcome(acted.await?)
-    }
-
     /// A database after a command about it.
     fn show_changed(&self, shown: &Shown) -> Response {
         let Shown {

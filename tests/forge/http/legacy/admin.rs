@@ -1,8 +1,8 @@
 //! The original's `/admin` routes: what comes, rests, goes and is counted.
 use super::{run_jobs, sql, with_users};
 use crate::support::http::{Answer, HttpForge};
-use dbforge::domain::command::Command;
 use dbforge::domain::ids::DatabaseId;
+use dbforge::domain::verb::Verb;
 use dbforge::http::HttpConfig;
 use dbforge::runtime::simulated::{Action, Fault};
 use serde_json::{Value, json};
@@ -167,10 +167,7 @@ async fn a_database_is_shown_with_its_tables_rows_and_indexes() {
     assert_eq!(shown, expected);
     let unknown = forge.get("/admin/databases/nothing").await;
     assert_eq!(unknown.json()["detail"], "Database instance not found.");
-    forge
-        .submit(Command::StopDatabase { database: id })
-        .await
-        .unwrap();
+    forge.submit(Verb::Stop.on(id)).await.unwrap();
     forge.settle().await;
     let stopped = forge.get("/admin/databases/shop").await;
     stopped.problem(409, "database_not_ready");
@@ -223,15 +220,9 @@ async fn requests_and_errors_are_counted_as_they_happened() {
 async fn the_statistics_hold_measured_numbers_alone() {
     let forge = with_users().await;
     let stopped = forge.ready("stopped").await;
-    forge
-        .submit(Command::StopDatabase { database: stopped })
-        .await
-        .unwrap();
+    forge.submit(Verb::Stop.on(stopped)).await.unwrap();
     let trashed = forge.ready("trashed").await;
-    forge
-        .submit(Command::DeleteDatabase { database: trashed })
-        .await
-        .unwrap();
+    forge.submit(Verb::Delete.on(trashed)).await.unwrap();
     forge.settle().await;
     let size_of = |id| forge.job_context.data.size_bytes(&forge.database(id));
     let sizes = [id_of(&forge, "shop"), stopped].map(size_of);
