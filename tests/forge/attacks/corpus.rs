@@ -128,13 +128,21 @@ fn statement(scene: &Scene, entry: &Entry) {
         &scene.root
     };
     let input = scene.with_our_paths(&repeated(entry.statement()));
-    judge(entry, &send(scene, entry, client, &on, &input));
+    let timeout_ms = match entry.kind.as_str() {
+        "sql.cpu" | "sql.cpu.uninterruptible" | "sql.cpu.prepare" | "sql.disk" => TIMEOUT_MS,
+        // A busy machine is not what they are about.
+        _ => u64::try_from(PATIENCE.as_millis()).unwrap(),
+    };
+    judge(
+        entry,
+        &send(scene, entry, client, &on, (&input, timeout_ms)),
+    );
     let is_one = entry.kind == "sql.legit" || input.contains("BEGIN SELECT");
     if !is_one && input.len() < 200_000 {
         for part in input.split(';').filter(|it| !it.trim().is_empty()) {
             if part != input && !part.contains("DROP TABLE t") {
                 scene.settle(id, &on);
-                send(scene, entry, client, &on, part);
+                send(scene, entry, client, &on, (part, TIMEOUT_MS));
             }
         }
         scene.settle(id, &on);
@@ -145,16 +153,17 @@ fn statement(scene: &Scene, entry: &Entry) {
     scene.is_whole(id, &on);
 }
 
-fn send(scene: &Scene, entry: &Entry, client: &Client, on: &Attacked, sql: &str) -> Answer {
+fn send(
+    scene: &Scene,
+    entry: &Entry,
+    client: &Client,
+    on: &Attacked,
+    (sql, timeout_ms): (&str, u64),
+) -> Answer {
     let params = if sql.contains("?1") {
         json!([scene.with_our_paths("{OUT}/x.db")])
     } else {
         json!([])
-    };
-    let timeout_ms = match entry.kind.as_str() {
-        // A busy machine is not what they are about.
-        "sql.legit" | "sql.result" => u64::try_from(PATIENCE.as_millis()).unwrap(),
-        _ => TIMEOUT_MS,
     };
     let body = json!({"sql": sql, "params": params, "timeout_ms": timeout_ms});
     scene.ask(&entry.id, client, on, &body)

@@ -33,7 +33,12 @@ async fn a_crowd_that_reads_nothing_has_its_share_of_the_memory_and_gives_it_bac
         ("?format=csv&stream=false", "accept-encoding: gzip\r\n"),
     ] {
         let path = format!("{QUERY}{parameters}");
-        let request = post(&one, &path, headers, &json!({ "sql": ALL }));
+        let request = post(
+            &one,
+            &path,
+            headers,
+            &json!({"sql": ALL, "timeout_ms": 30_000}),
+        );
         let crowd = Crowd::of(8, &served, &request).await;
         let [_, _, limit] = usage(&served.forge, &one, "buffered_bytes").await;
         until_used(&served.forge, &one, "buffered_bytes", |used| {
@@ -57,7 +62,7 @@ async fn every_sort_of_answer_is_counted_until_it_is_gone() {
     for number in 0..5 {
         served.forge.ready(&format!("db{number}")).await;
     }
-    let one = json!({ "sql": ALL }).to_string();
+    let one = json!({"sql": ALL, "timeout_ms": 30_000}).to_string();
     let several = json!({"statements": [{ "sql": ALL }], "readonly": true}).to_string();
     let history = json!({"sql": "SELECT data FROM events"}).to_string();
     for (path, body) in [
@@ -96,7 +101,7 @@ async fn every_sort_of_answer_is_counted_until_it_is_gone() {
 #[tokio::test]
 async fn a_whole_answer_that_finds_no_room_is_refused_and_says_what_to_do() {
     let served = gateway_of(6 * MEBIBYTE).await;
-    let body = json!({ "sql": ALL }).to_string();
+    let body = json!({"sql": ALL, "timeout_ms": 30_000}).to_string();
     let ask_all = || served.forge.ask("POST", QUERY).token(ROOT);
     let unread = ask_all().unread(&body).await;
     assert_eq!(unread.status(), 200);

@@ -265,7 +265,7 @@ fn a_crowd_that_works_on_long_values_leaves_the_gateway_its_memory_and_others_th
             .collect();
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
-                let body = json!({"sql": "SELECT count(*) FROM t"});
+                let body = json!({"sql": "SELECT count(*) FROM t", "timeout_ms": 60_000});
                 let (status, said) = gateway.body_as(&other, "/v1/databases/other/query", &body);
                 assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
             }
