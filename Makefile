@@ -6,7 +6,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run up down logs status clean test crash contract slt fuzz bench replay check deps build images
+.PHONY: help run install up down logs status clean test crash contract slt fuzz bench replay check deps build images
 
 # The host's own target by name: only then do RUSTFLAGS reach the program and not build scripts,
 # and images and tests share one build. On Linux that build is static: one file that runs in
@@ -30,6 +30,9 @@ help: ## List the targets
 run: ## Build and run the gateway on this machine; needs only Rust
 	@. compose/env.sh && exec cargo run --locked --profile quick -- serve
 
+install: ## Install the program `dbforge` into ~/.cargo/bin (ROOT=dir: dir/bin); shares the build of `make run`
+	@. compose/env.sh && exec cargo install --locked --path . --profile quick $(if $(ROOT),--root '$(ROOT)')
+
 up: deps images ## Start Traefik and the gateway with Docker, at http://db.localhost
 	@compose/stack.sh up
 
@@ -42,7 +45,7 @@ logs: ## Follow the stack's logs
 status: ## Show the stack, its workers, and its readiness
 	@compose/stack.sh status
 
-clean: ## Remove containers, networks AND ALL DATA, after asking (FORCE=1: without asking)
+clean: ## Remove containers, networks AND ALL DATA, after asking (FORCE=1: without asking); keeps images and builds
 	@FORCE='$(FORCE)' compose/stack.sh clean
 
 # Everything is linked before the images are built, so that they hold the very program under test.

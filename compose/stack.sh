@@ -46,6 +46,8 @@ up() {
   fi
   own_data_folder
   settings_for_gateway
+  is_first_start=true
+  [[ ! -e $data_dir/.forge/root-token ]] || is_first_start=false
   compose up --detach --remove-orphans --quiet-pull
   wait_until_ready
   greet
@@ -64,6 +66,7 @@ down() {
 
 status() {
   engine_answers_or_fail
+  [[ -n $(compose ps --all --quiet) ]] || fail "the stack is not running" "make up"
   compose ps --all
   local instance
   if instance=$(instance_id); then
@@ -72,6 +75,7 @@ status() {
       --format 'table {{.Names}}\t{{.Image}}\t{{.Status}}'
   fi
   echo
+  [[ -n $(compose ps --quiet --status running db-gateway) ]] || fail "the gateway is not running" "make up"
   probe --include || fail "$url/readyz is not 200" "make logs"
 }
 
@@ -88,6 +92,7 @@ clean() {
   down
   no_gateway_on_folder_or_fail
   remove_data
+  say "kept: the images db-gateway, db-worker-base and traefik (docker image rm), Docker itself, .env, and builds (cargo clean)"
 }
 
 # Takes what the forge made, by name, and the folder only when it is empty then: a data folder that
@@ -191,16 +196,21 @@ probe_address() {
 }
 
 greet() {
-  local token_file="$data_dir/.forge/root-token" token='<the root token>'
+  local token_file="$data_dir/.forge/root-token" token
   echo
   echo "Praetorian DB-Forge is running at $url"
   echo "  API documentation  $url/docs"
   echo "  data               $data_dir"
   if [[ -n ${DBFORGE_ROOT_TOKEN:-} ]]; then
     echo "  root token         as set in DBFORGE_ROOT_TOKEN"
-  elif [[ -r $token_file ]]; then
-    token=$(cat "$token_file")
-    echo "  root token         $token   (kept in $token_file)"
+    token='$DBFORGE_ROOT_TOKEN'
+  else
+    # Once, and to a terminal alone: what goes elsewhere is kept and read by others.
+    if [[ $is_first_start == true && -t 1 && -r $token_file ]]; then
+      echo "  root token         $(cat "$token_file")   (shown once)"
+    fi
+    echo "  root token         kept in $token_file"
+    token="\$(cat $token_file)"
   fi
   cat <<END
 

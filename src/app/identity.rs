@@ -76,7 +76,26 @@ pub(super) fn root_token(
     }
 }
 
-/// Replaces the root token of a data folder; a running gateway takes it up at its next start.
+/// The kept root token, as it is in its file now.
+pub(super) fn kept_root_token(forge_dir: &Path) -> Result<String, RootTokenError> {
+    let file = forge_dir.join("root-token");
+    let error = |source| RootTokenError {
+        file: file.clone(),
+        action: "read",
+        source,
+    };
+    let kept = fs::read_to_string(&file).map_err(error)?;
+    match kept.trim() {
+        "" => Err(error(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the file is empty",
+        ))),
+        token => Ok(token.to_owned()),
+    }
+}
+
+/// Replaces the root token of a data folder; a running gateway takes it up when it is sent SIGHUP,
+/// or at its next start.
 ///
 /// # Errors
 /// When it cannot be written.

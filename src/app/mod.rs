@@ -5,7 +5,7 @@ mod runtime_choice;
 mod start_error;
 
 use crate::clock::{Clock, IdSource, RandomIds, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, RuntimeChoice};
 use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError, state_snapshot};
 use crate::data::{DataPlane, check_layout};
 use crate::domain::command::Command;
@@ -42,6 +42,9 @@ pub struct App {
     pub address: SocketAddr,
     /// Information for the operator who starts it.
     pub greeting: Greeting,
+    gateway: Arc<Gateway>,
+    /// Whether the settings name the root token, and not its file.
+    has_set_root_token: bool,
     control: Arc<ControlPlane>,
     data: Arc<DataPlane>,
     ticker: Ticker,
@@ -60,6 +63,10 @@ pub struct Greeting {
     pub runtime: String,
     /// Why there.
     pub runtime_reason: String,
+    /// Whether it was chosen for the person who started the gateway, not by a setting.
+    pub runtime_is_automatic: bool,
+    /// The identity of the forge, a label of its containers.
+    pub instance: String,
     /// The root token, when it was made just now.
     pub fresh_root_token: Option<String>,
     /// Why nothing can be changed, where that is so.
@@ -138,7 +145,7 @@ impl App {
         ));
         let webhooks = gateway.service.webhooks.clone();
         let signed = gateway.service.checkpoints.clone();
-        let (stop_serving, serving) = serve(listener, gateway)?;
+        let (stop_serving, serving) = serve(listener, gateway.clone())?;
         let (ticker, stop_working, mut working) = work(&job_context, signed).await?;
         working.spawn(state_snapshot::keep(
             control.clone(),
@@ -154,9 +161,13 @@ impl App {
                 data_dir,
                 runtime: chosen.runtime.name().to_owned(),
                 runtime_reason: chosen.reason,
+                runtime_is_automatic: config.runtime == RuntimeChoice::Auto,
+                instance: instance.to_string(),
                 fresh_root_token,
                 read_only: control.current().read_only.clone(),
             },
+            gateway,
+            has_set_root_token: config.root_token.is_some(),
             control,
             data,
             ticker,
@@ -165,6 +176,24 @@ impl App {
             serving,
             working,
         })
+    }
+
+    /// Accepts the root token that is in its file now, and no longer the one before.
+    ///
+    /// # Errors
+    /// When the file cannot be read; the token stays as it is.
+    pub fn take_up_root_token(&self) -> Result<(), RootTokenError> {
+        if self.has_set_root_token {
+            tracing::warn!("the root token is set by DBFORGE_ROOT_TOKEN; restart to change it");
+            return Ok(());
+        }
+        let kept = identity::kept_root_token(&self.greeting.data_dir.join(".forge"))?;
+        if self.gateway.replace_root_token(&kept) {
+            tracing::info!("the root token was replaced");
+        } else {
+            tracing::info!("the root token is unchanged");
+        }
+        Ok(())
     }
 
     /// Finishes running requests and steps, closes the files and the log. Every part

@@ -1,17 +1,22 @@
 //! Every command, and which function runs it.
+use super::client::connection::client::{GatewayArgs, Invocation};
 use super::client::history::{audit, events, past};
 use super::client::{databases, drift, health, jobs, plans, schedules, sql, verbs, webhooks};
-use super::exit::{self, Exit, Failure};
+use super::exit::{self, Exit, Failure, OrExit};
 use super::terminal::output;
 use super::{completion, doctor, log, replay, serve, token, worker};
-use crate::config::{Environment, ProcessEnvironment};
+use crate::config::{Environment, ProcessEnvironment, WithEnvFile, unknown_settings};
 use clap::{CommandFactory, Parser, Subcommand};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// SQLite databases on demand, on your own machine.
 #[derive(Debug, Parser)]
-#[command(name = "dbforge", version, after_help = exit::HELP, disable_help_subcommand = true)]
+#[command(name = "dbforge", version, after_help = exit::HELP)]
 struct Line {
+    #[command(flatten)]
+    gateway: GatewayArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -24,14 +29,17 @@ enum Command {
     /// Create a database
     Create(databases::CreateArgs),
     /// List databases
+    #[command(visible_alias = "ls")]
     List(databases::ListArgs),
     /// Show a database
     Show(databases::ShowArgs),
+    /// Change a database's settings
+    Set(databases::SetArgs),
     /// Run a SQL statement or a script
     Sql(sql::SqlArgs),
     #[command(flatten)]
     Act(verbs::VerbCommand),
-    /// List, show or watch jobs
+    /// List, show, watch, cancel or retry jobs
     Jobs(jobs::JobsArgs),
     /// List or follow events
     Events(events::EventsArgs),
@@ -70,6 +78,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Check whether the gateway is healthy
     Health(health::HealthArgs),
+    /// Print the version
+    Version,
     /// Print a shell completion script
     Completion(completion::CompletionArgs),
     /// Run inside a worker; called by the gateway
@@ -84,13 +94,11 @@ pub fn main() -> ExitCode {
         Ok(line) => line,
         Err(unreadable) => return explain(&unreadable),
     };
-    match line.command.run(&ProcessEnvironment) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            output::failure(&failure);
-            failure.exit.into()
-        }
+    let ended = line.run();
+    if let Err(failure) = &ended {
+        output::failure(failure, line.gateway.json);
     }
+    ended.map_or_else(|failure| failure.exit.into(), |()| ExitCode::SUCCESS)
 }
 
 /// The declaration of the whole command line, for its help texts.
@@ -101,38 +109,109 @@ pub fn declaration() -> clap::Command {
 
 /// To clap, help and version are errors; it prints them to the standard output.
 fn explain(unreadable: &clap::Error) -> ExitCode {
+    if unreadable.use_stderr() && std::env::args().any(|it| it == "--json") {
+        let message = unreadable.to_string();
+        let message = message.trim_start_matches("error: ").trim_end();
+        output::failure(&Failure::new(Exit::Usage, message), true);
+        return Exit::Usage.into();
+    }
     match unreadable.print() {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Exit::OutputClosed.into(),
         Ok(()) if !unreadable.use_stderr() => ExitCode::SUCCESS,
         _ => Exit::Usage.into(),
     }
 }
 
+impl Line {
+    fn run(&self) -> Result<(), Failure> {
+        if self.gateway.quiet {
+            output::be_quiet();
+        }
+        if self.command.is_local() && (self.gateway.url.is_some() || self.gateway.token.is_some()) {
+            let message = "--url and --token are for commands that talk to a gateway";
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        let environment = WithEnvFile::read(ProcessEnvironment, Path::new("."));
+        let environment = environment.or_exit(Exit::Usage, "settings")?;
+        if self.command.has_settings() {
+            warn_of_unknown_settings(&environment);
+        }
+        let gateway = &self.gateway;
+        self.command.run(Invocation {
+            gateway,
+            environment: &environment,
+        })
+    }
+}
+
+/// A misspelt setting would else be as if it were not set.
+fn warn_of_unknown_settings(environment: &dyn Environment) {
+    for (variable, meant) in unknown_settings(environment) {
+        match meant {
+            Some(meant) => output::note(format_args!(
+                "unknown setting {variable} is ignored; did you mean {meant}?"
+            )),
+            None => output::note(format_args!("unknown setting {variable} is ignored")),
+        }
+    }
+}
+
 impl Command {
-    fn run(&self, environment: &dyn Environment) -> Result<(), Failure> {
+    /// Whether the command talks to no gateway.
+    fn is_local(&self) -> bool {
+        match self {
+            Self::Serve(_)
+            | Self::Log(_)
+            | Self::Replay(_)
+            | Self::Doctor(_)
+            | Self::Version
+            | Self::Completion(_)
+            | Self::Worker(_) => true,
+            Self::Token(command) => matches!(command, token::TokenCommand::ResetRoot(_)),
+            _ => false,
+        }
+    }
+
+    /// Whether the command reads settings, and somebody reads what it says about them.
+    fn has_settings(&self) -> bool {
+        !matches!(
+            self,
+            Self::Health(_)
+                | Self::Worker(_)
+                | Self::Version
+                | Self::Completion(_)
+                | Self::Replay(_)
+        )
+    }
+
+    fn run(&self, invocation: Invocation<'_>) -> Result<(), Failure> {
+        let environment = invocation.environment;
         match self {
             Self::Serve(settings) => serve::serve(settings, environment),
-            Self::Create(args) => databases::create(args, environment),
-            Self::List(args) => databases::list(args, environment),
-            Self::Show(args) => databases::show(args, environment),
-            Self::Sql(args) => sql::sql(args, environment),
-            Self::Act(command) => command.run(environment),
-            Self::Jobs(args) => jobs::jobs(args, environment),
-            Self::Events(args) => events::events(args, environment),
-            Self::State(args) => past::state(args, environment),
-            Self::Diff(args) => past::diff(args, environment),
-            Self::Audit(command) => audit::run(command, environment),
-            Self::Plan(args) => plans::plan(args, environment),
-            Self::Plans(args) => plans::plans(args, environment),
-            Self::Apply(args) => plans::apply(args, environment),
-            Self::Undo(args) => plans::undo(args, environment),
-            Self::Drift(args) => drift::drift(args, environment),
-            Self::Schedules(command) => schedules::run(command, environment),
-            Self::Webhooks(command) => webhooks::run(command, environment),
-            Self::Token(command) => token::run(command, environment),
+            Self::Create(args) => databases::create(args, invocation),
+            Self::List(args) => databases::list(args, invocation),
+            Self::Show(args) => databases::show(args, invocation),
+            Self::Set(args) => databases::set(args, invocation),
+            Self::Sql(args) => sql::sql(args, invocation),
+            Self::Act(command) => command.run(invocation),
+            Self::Jobs(args) => jobs::jobs(args, invocation),
+            Self::Events(args) => events::events(args, invocation),
+            Self::State(args) => past::state(args, invocation),
+            Self::Diff(args) => past::diff(args, invocation),
+            Self::Audit(command) => audit::run(command, invocation),
+            Self::Plan(args) => plans::plan(args, invocation),
+            Self::Plans(args) => plans::plans(args, invocation),
+            Self::Apply(args) => plans::apply(args, invocation),
+            Self::Undo(args) => plans::undo(args, invocation),
+            Self::Drift(args) => drift::drift(args, invocation),
+            Self::Schedules(command) => schedules::run(command, invocation),
+            Self::Webhooks(command) => webhooks::run(command, invocation),
+            Self::Token(command) => token::run(command, invocation),
             Self::Log(command) => log::run(command, environment),
             Self::Replay(args) => replay::replay(args),
             Self::Doctor(args) => doctor::doctor(args, environment),
-            Self::Health(args) => health::health(args, environment),
+            Self::Health(args) => health::health(args, invocation),
+            Self::Version => output::line(concat!("dbforge ", env!("CARGO_PKG_VERSION"))),
             Self::Completion(args) => completion::completion(args, declaration()),
             Self::Worker(command) => worker::run(command),
         }

@@ -7,10 +7,11 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0  done
   1  refused: the gateway refused the request, or the job failed
-  2  usage: invalid command line or setting
+  2  usage: invalid command line, value or setting
   3  unavailable: the gateway is unreachable, answers 5xx or does not start; a job did not
      finish in time; a file cannot be read
   4  damage: log verify, replay or doctor found damage
+141  the reader of the output, such as `head`, closed it
 `health` and `worker health` exit with 0 or 1, as container engines expect; `serve` exits with
 130 when it receives a second stop signal.";
 
@@ -20,12 +21,14 @@ Exit codes:
 pub enum Exit {
     /// The gateway refused the request, or the job failed.
     Refused = 1,
-    /// Invalid command line or setting.
+    /// Invalid command line, value or setting.
     Usage = 2,
     /// Something the command needs is missing or unreachable.
     Unavailable = 3,
     /// Stored data is damaged.
     Damage = 4,
+    /// The reader of the output has closed it: 128 and the number of SIGPIPE, as shells say it.
+    OutputClosed = 141,
 }
 
 impl From<Exit> for ExitCode {
@@ -43,6 +46,18 @@ pub(super) struct Failure {
     pub(super) error: Option<anyhow::Error>,
     /// What to do next.
     pub(super) hint: Option<String>,
+    /// The gateway's part of the error, if it answered.
+    pub(super) answered: Option<Answered>,
+}
+
+/// What only an answer of the gateway has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answered {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// The error code; empty if another server answered.
+    pub(super) code: String,
+    pub(super) request_id: Option<String>,
 }
 
 impl Failure {
@@ -52,6 +67,7 @@ impl Failure {
             exit,
             error: Some(anyhow::anyhow!("{message}")),
             hint: None,
+            answered: None,
         }
     }
 
@@ -61,6 +77,7 @@ impl Failure {
             exit,
             error: None,
             hint: None,
+            answered: None,
         }
     }
 
@@ -83,6 +100,7 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
             exit,
             error: Some(error.into().context(doing.to_string())),
             hint: None,
+            answered: None,
         })
     }
 }

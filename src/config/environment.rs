@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 pub trait Environment {
     /// The value of a variable, where it is set and not empty.
     fn get(&self, variable: &str) -> Option<String>;
+
+    /// The names of all variables that are set, whether they are settings or not.
+    fn names(&self) -> Vec<String>;
 }
 
 /// The process's own environment.
@@ -19,11 +22,20 @@ impl Environment for ProcessEnvironment {
     fn get(&self, variable: &str) -> Option<String> {
         std::env::var(variable).ok().filter(|it| !it.is_empty())
     }
+
+    fn names(&self) -> Vec<String> {
+        let names = std::env::vars_os().map(|(name, _)| name.into_string());
+        names.flatten().collect()
+    }
 }
 
 impl Environment for BTreeMap<String, String> {
     fn get(&self, variable: &str) -> Option<String> {
         self.get(variable).filter(|it| !it.is_empty()).cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
     }
 }
 
@@ -38,5 +50,11 @@ pub struct Overlay<'a> {
 impl Environment for Overlay<'_> {
     fn get(&self, variable: &str) -> Option<String> {
         Environment::get(&self.flags, variable).or_else(|| self.below.get(variable))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names = self.below.names();
+        names.extend(self.flags.keys().cloned());
+        names
     }
 }

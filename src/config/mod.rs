@@ -3,6 +3,7 @@
 //! [`SETTINGS`] is the list: `dbforge serve --help`, `.env.example` and `docs/OPERATIONS.md` are
 //! held against it by tests.
 mod client;
+mod env_file;
 mod environment;
 mod proxies;
 mod reader;
@@ -11,9 +12,10 @@ mod sql;
 mod targets;
 
 pub use client::ClientConfig;
+pub use env_file::{EnvFileError, WithEnvFile};
 pub use environment::{Environment, Overlay, ProcessEnvironment};
 pub use proxies::TrustedProxies;
-pub use settings::{CLIENT_SETTINGS, SETTINGS, Setting};
+pub use settings::{CLIENT_SETTINGS, SETTINGS, Setting, unknown_settings};
 pub use sql::SqlLimits;
 pub use targets::Targets;
 

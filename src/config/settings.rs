@@ -1,4 +1,5 @@
 //! The list of settings: their names, what holds without them, and what they mean.
+use super::environment::Environment;
 
 /// One setting: a variable of the environment and a flag of `dbforge serve`.
 #[derive(Debug, Clone, Copy)]
@@ -215,3 +216,49 @@ pub const CLIENT_SETTINGS: &[Setting] = &[
         "token for the client commands; the data folder's root token when not set",
     ),
 ];
+
+/// Variables of the stack, of `make` and of the tests, which the program does not read.
+const OTHER_VARIABLES: &[&str] = &[
+    "DBFORGE_CONTRACT_EXAMPLES",
+    "DBFORGE_CRASHES",
+    "DBFORGE_DOCKER_GID",
+    "DBFORGE_DOCKER_SOCKET",
+    "DBFORGE_ENV_FILE",
+    "DBFORGE_FUZZ_SECONDS",
+    "DBFORGE_FUZZ_SEED",
+    "DBFORGE_GATEWAY_IMAGE",
+    "DBFORGE_GID",
+    "DBFORGE_HTTPS_PORT",
+    "DBFORGE_HTTP_BIND",
+    "DBFORGE_HTTP_BURST",
+    "DBFORGE_HTTP_PORT",
+    "DBFORGE_HTTP_RATE",
+    "DBFORGE_SLT_FILES",
+    "DBFORGE_SQL_CASES",
+    "DBFORGE_TEST_WORKER_IMAGE",
+    "DBFORGE_TLS_DIR",
+    "DBFORGE_UID",
+];
+
+/// Variables that look like settings and are none, each with the setting that was probably meant.
+#[must_use]
+pub fn unknown_settings(environment: &dyn Environment) -> Vec<(String, Option<&'static str>)> {
+    let settings = SETTINGS.iter().chain(CLIENT_SETTINGS);
+    let settings = settings.map(|setting| setting.variable);
+    let known: Vec<&str> = settings.chain(OTHER_VARIABLES.iter().copied()).collect();
+    let mut unknown = environment.names();
+    unknown.retain(|name| name.starts_with("DBFORGE_") && !known.contains(&name.as_str()));
+    unknown.sort_unstable();
+    unknown.dedup();
+    let meant = |name: &str| {
+        let near = known.iter().map(|it| (strsim::osa_distance(name, it), *it));
+        near.min().filter(|(distance, _)| *distance <= 3)
+    };
+    let unknown = unknown.into_iter();
+    unknown
+        .map(|name| {
+            let meant = meant(&name).map(|(_, setting)| setting);
+            (name, meant)
+        })
+        .collect()
+}

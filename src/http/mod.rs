@@ -115,6 +115,16 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Accepts another root token from now on, and ends what the one before has open. Returns false
+    /// if it is the same.
+    pub fn replace_root_token(&self, secret: &str) -> bool {
+        let is_other = self.service.replace_root_token(secret);
+        if is_other {
+            self.accounts.end_root();
+        }
+        is_other
+    }
+
     /// A gateway that has answered nothing yet.
     #[must_use]
     pub fn new(

@@ -115,6 +115,11 @@ impl Service {
         self.runtime_health.answers(self.runtime.as_ref()).await
     }
 
+    /// Accepts another root token from now on. Returns false if it is the same.
+    pub fn replace_root_token(&self, secret: &str) -> bool {
+        self.root_token.replace(secret)
+    }
+
     /// Time since the start.
     #[must_use]
     pub fn uptime(&self) -> Duration {

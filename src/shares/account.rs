@@ -106,7 +106,7 @@ impl Account {
 /// The accounts of callers with open requests.
 #[derive(Debug)]
 pub struct Accounts {
-    root: Arc<Account>,
+    root: RwLock<Arc<Account>>,
     tokens: RwLock<HashMap<TokenId, Arc<Account>>>,
     addresses: Mutex<Addresses>,
     /// Notified when a token gets its first open request.
@@ -126,7 +126,7 @@ const FEW: usize = 1024;
 impl Default for Accounts {
     fn default() -> Self {
         Self {
-            root: Account::new(Holder::Root),
+            root: RwLock::new(Account::new(Holder::Root)),
             tokens: RwLock::default(),
             addresses: Mutex::default(),
             opened: Notify::new(),
@@ -139,7 +139,7 @@ impl Accounts {
     #[must_use]
     pub fn of(&self, holder: Holder) -> Arc<Account> {
         match holder {
-            Holder::Root | Holder::Internal => Arc::clone(&self.root),
+            Holder::Root | Holder::Internal => Arc::clone(&self.root.read()),
             Holder::Token(id) => self.of_token(id),
             Holder::Address(address) => self.of_address(address),
         }
@@ -191,6 +191,13 @@ impl Accounts {
         if let Some(account) = ended {
             account.ended.cancel();
         }
+    }
+
+    /// Ends the open requests of the root token. Later ones get a new account.
+    pub fn end_root(&self) {
+        let fresh = Account::new(Holder::Root);
+        let ended = std::mem::replace(&mut *self.root.write(), fresh);
+        ended.ended.cancel();
     }
 
     fn addresses(&self) -> MutexGuard<'_, Addresses> {

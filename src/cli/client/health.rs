@@ -1,5 +1,6 @@
 //! The health check of the container: quick, bounded in time, exit code 0 or 1.
 use super::connection::agent;
+use super::connection::client::Invocation;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::terminal::output;
 use crate::config::{Config, Environment};
@@ -11,12 +12,9 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// The answer is one line; a larger one comes from another server.
 const LARGEST_ANSWER: u64 = 64 << 10;
 
-/// `dbforge health`.
+/// `dbforge health`. Without a URL it asks this machine, at the port of `DBFORGE_LISTEN`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HealthArgs {
-    /// URL of the gateway [default: this machine, port of `DBFORGE_LISTEN`]
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
     /// `Host` header, for a proxy that routes by it
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
@@ -26,9 +24,11 @@ pub(crate) struct HealthArgs {
 }
 
 /// Sends one request, with [`LIMIT`] as its timeout.
-pub(crate) fn health(args: &HealthArgs, environment: &dyn Environment) -> Result<(), Failure> {
+pub(crate) fn health(args: &HealthArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
     let unwell = |message: String| Failure::new(Exit::Refused, message);
-    let base = match &args.url {
+    let environment = invocation.environment;
+    let set = invocation.gateway.url.clone();
+    let base = match set.or_else(|| environment.get("DBFORGE_URL")) {
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => format!("http://{}", own_address(environment)?),
     };

@@ -1,5 +1,5 @@
 //! Commands on jobs: list, show, watch; waiting for a job to end.
-use super::connection::client::{Client, GatewayArgs};
+use super::connection::client::{Client, Invocation};
 use super::connection::pages;
 use super::connection::pages::{Columns, at_least_one};
 use super::connection::request::{Answer, Problem, Request, read};
@@ -9,7 +9,6 @@ use crate::cli::terminal::output;
 use crate::cli::terminal::table::{Table, cell};
 use crate::clock::timestamp::parse_duration;
 use crate::clock::{Deadline, Stopwatch};
-use crate::config::Environment;
 use crate::domain::job::JobState;
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,6 +16,8 @@ use std::time::Duration;
 
 /// The longest wait of one request; after it the next one is sent.
 const WAIT_PER_REQUEST: Duration = Duration::from_secs(20);
+/// The same when somebody watches, who is told of every step.
+const WATCHED_WAIT: Duration = Duration::from_secs(1);
 /// Pause between two requests if the gateway answers at once, as it does while stopping.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -51,23 +52,23 @@ pub(in crate::cli) struct JobsArgs {
     /// Show at most this many, the latest
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = at_least_one())]
     limit: u32,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum JobsCommand {
     /// Print a job's events until it ends
-    Watch(WatchArgs),
+    Watch(JobArgs),
+    /// Cancel a job; what it has done is undone
+    Cancel(JobArgs),
+    /// Retry a job that is stuck or waits for its next attempt
+    Retry(JobArgs),
 }
 
-/// `dbforge jobs watch`.
+/// One job.
 #[derive(Debug, clap::Args)]
-struct WatchArgs {
+struct JobArgs {
     /// Id of the job
     id: String,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 fn state_words() -> clap::builder::PossibleValuesParser {
@@ -91,21 +92,35 @@ struct Job {
     id: String,
     state: JobState,
     problem: Option<Problem>,
+    kind: String,
+    progress: Option<Progress>,
+}
+
+/// How far a job is.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+struct Progress {
+    phase: Option<String>,
+    done: u64,
+    total: u64,
 }
 
 /// Lists jobs, or shows one.
-pub(in crate::cli) fn jobs(args: &JobsArgs, environment: &dyn Environment) -> Result<(), Failure> {
-    if let Some(JobsCommand::Watch(args)) = &args.command {
-        let client = Client::new(&args.gateway, environment)?;
-        return streams::follow(&client, || Request::get(&["jobs", &args.id, "events"]));
+pub(in crate::cli) fn jobs(args: &JobsArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
+    match &args.command {
+        Some(JobsCommand::Watch(args)) => {
+            return streams::follow(&client, || Request::get(&["jobs", &args.id, "events"]));
+        }
+        Some(JobsCommand::Cancel(args)) => return act(&client, &args.id, "cancel"),
+        Some(JobsCommand::Retry(args)) => return act(&client, &args.id, "retry"),
+        None => {}
     }
-    let client = Client::new(&args.gateway, environment)?;
     if let Some(id) = &args.id {
         let answer = client.send(Request::get(&["jobs", id]))?;
         return print_in_full(&client, &answer);
     }
     let states = (!args.state.is_empty()).then(|| args.state.join(","));
-    let mut latest = pages::fetch(&client, Some(args.limit), || {
+    let mut latest = pages::fetch_some(&client, args.limit, || {
         Request::get(&["jobs"])
             .query("order", "desc")
             .query_if("state", states.as_ref())
@@ -114,6 +129,12 @@ pub(in crate::cli) fn jobs(args: &JobsArgs, environment: &dyn Environment) -> Re
     })?;
     latest.reverse();
     pages::print(&client, &latest, COLUMNS)
+}
+
+/// Cancels or retries a job, and shows it.
+fn act(client: &Client, id: &str, action: &str) -> Result<(), Failure> {
+    let answer = client.send(Request::post(&["jobs", id, action]))?;
+    print_in_full(client, &answer)
 }
 
 /// Sends a command that starts a job, waits for the job and prints it.
@@ -136,6 +157,7 @@ pub(super) fn see_through(
             state: JobState::Failed | JobState::Stuck | JobState::Cancelled,
             problem,
             id,
+            ..
         } => Err(match problem {
             Some(problem) => problem.into_failure(Exit::Refused),
             None => Failure::new(Exit::Refused, format_args!("job {id} was cancelled")),
@@ -144,8 +166,27 @@ pub(super) fn see_through(
     }
 }
 
+impl Job {
+    /// What a waiting command says about it.
+    fn said(&self) -> String {
+        let Self { kind, state, .. } = self;
+        let state = state.as_str();
+        match &self.progress {
+            Some(Progress {
+                phase: Some(phase),
+                done,
+                total,
+            }) => {
+                format!("{kind}: {state}, {done} of {total} steps done, now {phase}")
+            }
+            _ => format!("{kind}: {state}"),
+        }
+    }
+}
+
 /// Polls the job until it ends.
 fn follow(client: &Client, mut answer: Answer, deadline: Deadline) -> Result<Answer, Failure> {
+    let mut told = None;
     loop {
         let job: Job = answer.read()?;
         // A stuck job waits for an operator.
@@ -159,7 +200,17 @@ fn follow(client: &Client, mut answer: Answer, deadline: Deadline) -> Result<Ans
             return Err(Failure::new(Exit::Unavailable, message)
                 .hint(format!("follow it with `dbforge jobs watch {id}`")));
         }
-        let patience = left.min(WAIT_PER_REQUEST);
+        let is_watched = output::is_watched();
+        if is_watched && told != Some(job.said()) {
+            output::note(job.said());
+            told = Some(job.said());
+        }
+        let longest = if is_watched {
+            WATCHED_WAIT
+        } else {
+            WAIT_PER_REQUEST
+        };
+        let patience = left.min(longest);
         let asked = Stopwatch::start();
         answer = client.send(
             Request::get(&["jobs", &job.id])

@@ -1,5 +1,5 @@
 //! Commands that ask a running gateway.
-mod connection;
+pub(super) mod connection;
 pub(super) mod databases;
 pub(super) mod drift;
 pub(super) mod health;

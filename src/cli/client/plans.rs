@@ -1,5 +1,5 @@
 //! Commands on plans, and undo.
-use super::connection::client::{Client, GatewayArgs};
+use super::connection::client::{Client, Invocation};
 use super::connection::pages;
 use super::connection::pages::Columns;
 use super::connection::request::{Answer, Request};
@@ -8,7 +8,6 @@ use super::verbs::PlannedVerb;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::{Table, cell};
-use crate::config::Environment;
 use serde_json::{Map, Value, json};
 
 const COLUMNS: &Columns = &[
@@ -47,8 +46,6 @@ struct CreateArgs {
     /// Protect it from deletion
     #[arg(long)]
     protect: bool,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -61,8 +58,6 @@ struct ChangeArgs {
     /// Whether it is protected from deletion
     #[arg(long, value_name = "BOOL")]
     protect: Option<bool>,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 /// `dbforge plans`.
@@ -71,8 +66,6 @@ pub(in crate::cli) struct PlansArgs {
     /// Show this plan in full
     #[arg(value_name = "ID")]
     id: Option<String>,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 /// `dbforge apply`.
@@ -82,8 +75,6 @@ pub(in crate::cli) struct ApplyArgs {
     id: String,
     #[command(flatten)]
     wait: WaitArgs,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 /// `dbforge undo`.
@@ -96,24 +87,22 @@ pub(in crate::cli) struct UndoArgs {
     dry_run: bool,
     #[command(flatten)]
     wait: WaitArgs,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 /// Creates a plan and shows it.
-pub(in crate::cli) fn plan(args: &PlanArgs, environment: &dyn Environment) -> Result<(), Failure> {
-    let (gateway, command) = args.command.written();
-    let client = Client::new(gateway, environment)?;
+pub(in crate::cli) fn plan(args: &PlanArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
+    let command = args.command.written();
+    let client = Client::new(invocation)?;
     let body = json!({ "command": command });
     let answer = client.send(Request::post(&["plans"]).body(body))?;
     show(&client, &answer)
 }
 
 impl PlannedCommand {
-    fn written(&self) -> (&GatewayArgs, Value) {
+    fn written(&self) -> Value {
         match self {
-            Self::Create(it) => (&it.gateway, it.written()),
-            Self::Change(it) => (&it.gateway, it.written()),
+            Self::Create(it) => it.written(),
+            Self::Change(it) => it.written(),
             Self::Act(it) => it.written(),
         }
     }
@@ -151,31 +140,25 @@ impl ChangeArgs {
 }
 
 /// Lists plans, or shows one.
-pub(in crate::cli) fn plans(
-    args: &PlansArgs,
-    environment: &dyn Environment,
-) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
+pub(in crate::cli) fn plans(args: &PlansArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
     if let Some(id) = &args.id {
         return show(&client, &client.send(Request::get(&["plans", id]))?);
     }
-    let all = pages::fetch(&client, None, || Request::get(&["plans"]))?;
+    let all = pages::fetch(&client, || Request::get(&["plans"]))?;
     pages::print(&client, &all, COLUMNS)
 }
 
 /// Applies a plan and waits for its job.
-pub(in crate::cli) fn apply(
-    args: &ApplyArgs,
-    environment: &dyn Environment,
-) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
+pub(in crate::cli) fn apply(args: &ApplyArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
     let answer = client.send(Request::post(&["plans", &args.id, "apply"]))?;
     see_through_or_show(&client, &args.wait, answer)
 }
 
 /// Undoes the command behind an event.
-pub(in crate::cli) fn undo(args: &UndoArgs, environment: &dyn Environment) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
+pub(in crate::cli) fn undo(args: &UndoArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
     let dry_run = args.dry_run.then_some("plan");
     let sequence = args.sequence.to_string();
     let request =

@@ -1,11 +1,9 @@
 //! Commands on schedules.
-use super::connection::client::{Client, GatewayArgs};
+use super::connection::client::{Client, Invocation};
 use super::connection::pages;
 use super::connection::pages::Columns;
 use super::connection::request::Request;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::terminal::output;
-use crate::config::Environment;
 use serde_json::{Value, json};
 
 const COLUMNS: &Columns = &[
@@ -18,13 +16,32 @@ const COLUMNS: &Columns = &[
     ("REFUSED", "/last/refusal"),
 ];
 
+const FIELDS: &Columns = &[
+    ("schedule", "/name"),
+    ("id", "/id"),
+    ("cron", "/cron"),
+    ("time zone", "/timezone"),
+    ("command", "/command"),
+    ("enabled", "/enabled"),
+    ("misfire", "/misfire"),
+    ("overlap", "/overlap"),
+    ("next", "/next_at"),
+    ("last", "/last/at"),
+    ("last job", "/last/job"),
+    ("refused", "/last/refusal"),
+    ("job", "/job"),
+    ("refusal", "/refusal"),
+    ("created", "/created_at"),
+    ("sequence", "/sequence"),
+];
+
 /// `dbforge schedules`.
 #[derive(Debug, clap::Subcommand)]
 pub(in crate::cli) enum ScheduleCommand {
     /// Create a schedule
     Create(CreateArgs),
     /// List schedules
-    List(ListArgs),
+    List,
     /// Show a schedule
     Show(NamedArgs),
     /// Pause a schedule
@@ -57,15 +74,6 @@ pub(in crate::cli) struct CreateArgs {
     /// What to do if the previous run has not finished
     #[arg(long, value_parser = ["skip", "queue"], default_value = "skip")]
     overlap: String,
-    #[command(flatten)]
-    gateway: GatewayArgs,
-}
-
-/// `dbforge schedules list`.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct ListArgs {
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 /// One schedule.
@@ -73,41 +81,39 @@ pub(in crate::cli) struct ListArgs {
 pub(in crate::cli) struct NamedArgs {
     /// Name or id of the schedule
     schedule: String,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 pub(in crate::cli) fn run(
     command: &ScheduleCommand,
-    environment: &dyn Environment,
+    invocation: Invocation<'_>,
 ) -> Result<(), Failure> {
     match command {
-        ScheduleCommand::Create(args) => create(args, environment),
-        ScheduleCommand::List(args) => {
-            let client = Client::new(&args.gateway, environment)?;
-            let schedules = pages::fetch(&client, None, || Request::get(&["schedules"]))?;
+        ScheduleCommand::Create(args) => create(args, invocation),
+        ScheduleCommand::List => {
+            let client = Client::new(invocation)?;
+            let schedules = pages::fetch(&client, || Request::get(&["schedules"]))?;
             pages::print(&client, &schedules, COLUMNS)
         }
         ScheduleCommand::Show(args) => {
-            send(args, environment, |it| Request::get(&["schedules", it]))
+            send(args, invocation, |it| Request::get(&["schedules", it]))
         }
-        ScheduleCommand::Pause(args) => send(args, environment, |it| {
+        ScheduleCommand::Pause(args) => send(args, invocation, |it| {
             Request::patch(&["schedules", it]).body(json!({"enabled": false}))
         }),
-        ScheduleCommand::Resume(args) => send(args, environment, |it| {
+        ScheduleCommand::Resume(args) => send(args, invocation, |it| {
             Request::patch(&["schedules", it]).body(json!({"enabled": true}))
         }),
-        ScheduleCommand::Run(args) => send(args, environment, |it| {
+        ScheduleCommand::Run(args) => send(args, invocation, |it| {
             Request::post(&["schedules", it, "run"])
         }),
         ScheduleCommand::Delete(args) => {
-            send(args, environment, |it| Request::delete(&["schedules", it]))
+            send(args, invocation, |it| Request::delete(&["schedules", it]))
         }
     }
 }
 
-fn create(args: &CreateArgs, environment: &dyn Environment) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
+fn create(args: &CreateArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
     let command: Value = serde_json::from_str(&args.command).map_err(|error| {
         let message = format_args!("COMMAND is not valid JSON: {error}");
         Failure::new(Exit::Usage, message)
@@ -122,18 +128,15 @@ fn create(args: &CreateArgs, environment: &dyn Environment) -> Result<(), Failur
         "overlap": args.overlap,
     });
     let answer = client.send(Request::post(&["schedules"]).body(body))?;
-    output::line(&answer.text)
+    pages::print_one(&client, &answer, FIELDS)
 }
 
 fn send(
     args: &NamedArgs,
-    environment: &dyn Environment,
+    invocation: Invocation<'_>,
     request: impl FnOnce(&str) -> Request,
 ) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
+    let client = Client::new(invocation)?;
     let answer = client.send(request(&args.schedule))?;
-    if answer.text.is_empty() {
-        return Ok(());
-    }
-    output::line(&answer.text)
+    pages::print_one(&client, &answer, FIELDS)
 }

@@ -1,11 +1,10 @@
 //! Commands on tokens: create, list, revoke.
-use super::connection::client::{Client, GatewayArgs};
+use super::connection::client::{Client, Invocation};
 use super::connection::pages;
 use super::connection::pages::Columns;
-use super::connection::request::Request;
+use super::connection::request::{Request, read};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::output;
-use crate::config::Environment;
 use crate::domain::token::Scope;
 use serde::Deserialize;
 use serde_json::json;
@@ -32,24 +31,14 @@ pub(in crate::cli) struct CreateTokenArgs {
     /// Expire after this time: 30s, 15m, 2h, 7d [default: never]
     #[arg(long, value_name = "DURATION")]
     expires_in: Option<String>,
-    #[command(flatten)]
-    gateway: GatewayArgs,
-}
-
-/// `dbforge token list`.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct ListTokensArgs {
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 /// `dbforge token revoke`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct RevokeTokenArgs {
-    /// Id of the token, as `dbforge token list` shows it
-    id: String,
-    #[command(flatten)]
-    gateway: GatewayArgs,
+    /// Name or id of the token
+    #[arg(value_name = "TOKEN")]
+    named: String,
 }
 
 fn scope_words() -> clap::builder::PossibleValuesParser {
@@ -66,9 +55,9 @@ struct Issued {
 /// Creates a token and prints its secret, which is not shown again.
 pub(in crate::cli) fn create(
     args: &CreateTokenArgs,
-    environment: &dyn Environment,
+    invocation: Invocation<'_>,
 ) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
+    let client = Client::new(invocation)?;
     let mut wanted = json!({
         "name": args.name,
         "scopes": args.scopes,
@@ -91,24 +80,41 @@ pub(in crate::cli) fn create(
 }
 
 /// Lists the valid tokens, without their secrets.
-pub(in crate::cli) fn list(
-    args: &ListTokensArgs,
-    environment: &dyn Environment,
-) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
-    let tokens = pages::fetch(&client, None, || Request::get(&["tokens"]))?;
+pub(in crate::cli) fn list(invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
+    let tokens = pages::fetch(&client, || Request::get(&["tokens"]))?;
     pages::print(&client, &tokens, COLUMNS)
 }
 
 /// Revokes a token.
 pub(in crate::cli) fn revoke(
     args: &RevokeTokenArgs,
-    environment: &dyn Environment,
+    invocation: Invocation<'_>,
 ) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
-    let answer = client.send(Request::delete(&["tokens", &args.id]))?;
-    if client.json && !answer.text.is_empty() {
-        return output::line(&answer.text);
-    }
+    let client = Client::new(invocation)?;
+    let id = match named(&client, &args.named)? {
+        Some(id) => id,
+        None => args.named.clone(),
+    };
+    client.send(Request::delete(&["tokens", &id]))?;
+    output::note(format_args!("token {} is revoked", args.named));
     Ok(())
+}
+
+/// The id of the valid token of this name.
+fn named(client: &Client, name: &str) -> Result<Option<String>, Failure> {
+    let tokens = pages::fetch(client, || Request::get(&["tokens"]))?;
+    for token in tokens {
+        let token: NamedToken = read(token.get())?;
+        if token.name == name {
+            return Ok(Some(token.id));
+        }
+    }
+    Ok(None)
+}
+
+#[derive(Deserialize)]
+struct NamedToken {
+    id: String,
+    name: String,
 }

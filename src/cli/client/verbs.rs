@@ -1,9 +1,9 @@
 //! The verbs of a database, carried out or planned: stop, start, restart, delete, undelete.
-use super::connection::client::{Client, GatewayArgs};
+use super::connection::client::{Client, Invocation};
 use super::connection::request::Request;
 use super::jobs::{WaitArgs, carry_out};
 use crate::cli::exit::Failure;
-use crate::config::Environment;
+use crate::cli::terminal::confirm::confirm;
 use crate::domain::verb::Verb;
 use serde_json::{Value, json};
 
@@ -44,8 +44,6 @@ pub(in crate::cli) struct ActionArgs {
     name: String,
     #[command(flatten)]
     wait: WaitArgs,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 /// `dbforge delete`.
@@ -53,13 +51,14 @@ pub(in crate::cli) struct ActionArgs {
 pub(in crate::cli) struct DeleteArgs {
     /// Name or id of the database
     name: String,
-    /// Delete permanently, also from the trash
+    /// Delete permanently, also from the trash; asks first on a terminal
     #[arg(long)]
     purge: bool,
+    /// Do not ask
+    #[arg(long, short, requires = "purge")]
+    yes: bool,
     #[command(flatten)]
     wait: WaitArgs,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 /// `dbforge plan stop`, `start`, `restart`, `undelete`.
@@ -67,8 +66,6 @@ pub(in crate::cli) struct DeleteArgs {
 pub(in crate::cli) struct PlannedArgs {
     /// Name or id of the database
     name: String,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 /// `dbforge plan delete`.
@@ -79,29 +76,33 @@ pub(in crate::cli) struct PlannedDeleteArgs {
     /// Delete permanently
     #[arg(long)]
     purge: bool,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 impl VerbCommand {
     /// Sends the request, and waits for its job.
-    pub(in crate::cli) fn run(&self, environment: &dyn Environment) -> Result<(), Failure> {
+    pub(in crate::cli) fn run(&self, invocation: Invocation<'_>) -> Result<(), Failure> {
         let (verb, args) = match self {
             Self::Stop(it) => (Verb::Stop, it),
             Self::Start(it) => (Verb::Start, it),
             Self::Restart(it) => (Verb::Restart, it),
             Self::Undelete(it) => (Verb::Undelete, it),
-            Self::Delete(it) => return it.run(environment),
+            Self::Delete(it) => return it.run(invocation),
         };
-        let client = Client::new(&args.gateway, environment)?;
+        let client = Client::new(invocation)?;
         let command = Request::post(&["databases", &args.name, verb.row().word]);
         carry_out(&client, &args.wait, command)
     }
 }
 
 impl DeleteArgs {
-    fn run(&self, environment: &dyn Environment) -> Result<(), Failure> {
-        let client = Client::new(&self.gateway, environment)?;
+    fn run(&self, invocation: Invocation<'_>) -> Result<(), Failure> {
+        let client = Client::new(invocation)?;
+        if self.purge && !self.yes {
+            confirm(&format!(
+                "Delete `{}` permanently? Its data cannot be restored.",
+                self.name
+            ))?;
+        }
         let purge = self.purge.then_some(true);
         let command = Request::delete(&["databases", &self.name]).query_if("purge", purge.as_ref());
         carry_out(&client, &self.wait, command)
@@ -109,16 +110,16 @@ impl DeleteArgs {
 }
 
 impl PlannedVerb {
-    /// The command that is planned, and the gateway that plans it.
-    pub(super) fn written(&self) -> (&GatewayArgs, Value) {
-        let (verb, name, gateway) = match self {
-            Self::Stop(it) => (Verb::Stop, &it.name, &it.gateway),
-            Self::Start(it) => (Verb::Start, &it.name, &it.gateway),
-            Self::Restart(it) => (Verb::Restart, &it.name, &it.gateway),
-            Self::Undelete(it) => (Verb::Undelete, &it.name, &it.gateway),
-            Self::Delete(it) if it.purge => (Verb::Purge, &it.name, &it.gateway),
-            Self::Delete(it) => (Verb::Delete, &it.name, &it.gateway),
+    /// The command that is planned.
+    pub(super) fn written(&self) -> Value {
+        let (verb, name) = match self {
+            Self::Stop(it) => (Verb::Stop, &it.name),
+            Self::Start(it) => (Verb::Start, &it.name),
+            Self::Restart(it) => (Verb::Restart, &it.name),
+            Self::Undelete(it) => (Verb::Undelete, &it.name),
+            Self::Delete(it) if it.purge => (Verb::Purge, &it.name),
+            Self::Delete(it) => (Verb::Delete, &it.name),
         };
-        (gateway, json!({ verb.row().command: {"database": name} }))
+        json!({ verb.row().command: {"database": name} })
     }
 }

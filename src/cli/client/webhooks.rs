@@ -1,12 +1,13 @@
 //! Commands on webhooks, and their deliveries.
-use super::connection::client::{Client, GatewayArgs};
+use super::connection::client::{Client, Invocation};
 use super::connection::pages;
 use super::connection::pages::Columns;
 use super::connection::request::Request;
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::terminal::output;
-use crate::config::Environment;
-use serde_json::json;
+use crate::cli::terminal::table::{Table, cell};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 const COLUMNS: &Columns = &[
     ("ID", "/id"),
@@ -15,6 +16,18 @@ const COLUMNS: &Columns = &[
     ("DATABASES", "/databases"),
     ("ENABLED", "/enabled"),
     ("DISABLED BECAUSE", "/disabled_reason"),
+];
+
+const FIELDS: &Columns = &[
+    ("webhook", "/id"),
+    ("url", "/url"),
+    ("secret", "/secret"),
+    ("kinds", "/kinds"),
+    ("databases", "/databases"),
+    ("enabled", "/enabled"),
+    ("disabled because", "/disabled_reason"),
+    ("created", "/created_at"),
+    ("sequence", "/sequence"),
 ];
 
 const DELIVERIES: &Columns = &[
@@ -33,7 +46,7 @@ pub(in crate::cli) enum WebhookCommand {
     /// Create a webhook; its secret is not shown again
     Create(CreateArgs),
     /// List webhooks
-    List(ListArgs),
+    List,
     /// Show a webhook
     Show(WebhookArgs),
     /// Send a test message and print the result
@@ -58,15 +71,6 @@ pub(in crate::cli) struct CreateArgs {
     /// Only events of these databases: a name, or a pattern such as pr-*; repeatable
     #[arg(long = "database", value_name = "PATTERN", default_value = "*")]
     databases: Vec<String>,
-    #[command(flatten)]
-    gateway: GatewayArgs,
-}
-
-/// `dbforge webhooks list`.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct ListArgs {
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 /// One webhook.
@@ -74,60 +78,75 @@ pub(in crate::cli) struct ListArgs {
 pub(in crate::cli) struct WebhookArgs {
     /// Id of the webhook
     id: String,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 pub(in crate::cli) fn run(
     command: &WebhookCommand,
-    environment: &dyn Environment,
+    invocation: Invocation<'_>,
 ) -> Result<(), Failure> {
     match command {
         WebhookCommand::Create(args) => {
             let body =
                 json!({"url": args.receiver, "kinds": args.kinds, "databases": args.databases});
             let request = Request::post(&["webhooks"]).body(body);
-            send(&args.gateway, environment, request)
+            send(invocation, request)
         }
-        WebhookCommand::List(args) => {
-            let client = Client::new(&args.gateway, environment)?;
-            let webhooks = pages::fetch(&client, None, || Request::get(&["webhooks"]))?;
+        WebhookCommand::List => {
+            let client = Client::new(invocation)?;
+            let webhooks = pages::fetch(&client, || Request::get(&["webhooks"]))?;
             pages::print(&client, &webhooks, COLUMNS)
         }
         WebhookCommand::Deliveries(args) => {
             // One page: the gateway keeps a hundred.
-            let client = Client::new(&args.gateway, environment)?;
+            let client = Client::new(invocation)?;
             let answer = client.send(Request::get(&["webhooks", &args.id, "deliveries"]))?;
             pages::print(&client, &pages::items(&answer)?, DELIVERIES)
         }
         WebhookCommand::Show(args) => {
             let request = Request::get(&["webhooks", &args.id]);
-            send(&args.gateway, environment, request)
+            send(invocation, request)
         }
-        WebhookCommand::Test(args) => {
-            let request = Request::post(&["webhooks", &args.id, "test"]);
-            send(&args.gateway, environment, request)
-        }
+        WebhookCommand::Test(args) => test(args, invocation),
         WebhookCommand::Enable(args) => {
             let request = Request::post(&["webhooks", &args.id, "enable"]);
-            send(&args.gateway, environment, request)
+            send(invocation, request)
         }
         WebhookCommand::Delete(args) => {
             let request = Request::delete(&["webhooks", &args.id]);
-            send(&args.gateway, environment, request)
+            send(invocation, request)
         }
     }
 }
 
-fn send(
-    gateway: &GatewayArgs,
-    environment: &dyn Environment,
-    request: Request,
-) -> Result<(), Failure> {
-    let client = Client::new(gateway, environment)?;
+fn send(invocation: Invocation<'_>, request: Request) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
     let answer = client.send(request)?;
-    if answer.text.is_empty() {
+    pages::print_one(&client, &answer, FIELDS)
+}
+
+/// Prints the attempt; fails if the receiver did not accept the message.
+fn test(args: &WebhookArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
+    let answer = client.send(Request::post(&["webhooks", &args.id, "test"]))?;
+    let delivery: Delivery = answer.read()?;
+    if client.json {
+        output::line(&answer.text)?;
+    } else {
+        let mut table = Table::headed(DELIVERIES.iter().map(|(heading, _)| *heading));
+        let value: Value = answer.read()?;
+        table.row(DELIVERIES.iter().map(|(_, pointer)| cell(&value, pointer)));
+        output::text(table)?;
+    }
+    if delivery.delivered {
         return Ok(());
     }
-    output::line(&answer.text)
+    Err(
+        Failure::new(Exit::Refused, "the test message was not delivered")
+            .hint("check the receiver; it must answer with a status of 200 to 299"),
+    )
+}
+
+#[derive(Deserialize)]
+struct Delivery {
+    delivered: bool,
 }

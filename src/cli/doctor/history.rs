@@ -1,5 +1,6 @@
 //! The event log, its derived files, and the files of the databases.
 use super::finding::Finding;
+use crate::cli::terminal::plural::{counted, matching};
 use crate::clock::timestamp::Timestamp;
 use crate::clock::{CLOCK_TOLERANCE, Clock, SystemClock};
 use crate::domain::database::Condition;
@@ -47,8 +48,9 @@ fn journal(verified: &Result<Verified, VerifyError>) -> Finding {
     match verified {
         Ok(whole) => {
             let mut seen = format!(
-                "{} events in {} commits verify",
-                whole.events, whole.commits
+                "{} in {} verify",
+                counted(whole.events, "event"),
+                counted(whole.commits, "commit")
             );
             if whole.archived > 0 {
                 let (archived, all) = (whole.archived, whole.segments);
@@ -61,7 +63,10 @@ fn journal(verified: &Result<Verified, VerifyError>) -> Finding {
                 0 => Finding::ok("journal", seen),
                 bytes => Finding::ok(
                     "journal",
-                    format!("{seen}; {bytes} bytes of an incomplete write follow"),
+                    format!(
+                        "{seen}; {} of an incomplete write follow",
+                        counted(bytes, "byte")
+                    ),
                 ),
             }
         }
@@ -101,7 +106,7 @@ fn checkpoints(compared: Result<HeldCheckpoints, Contradiction>) -> Finding {
         Ok(HeldCheckpoints { count: 0, .. }) => Finding::ok("signed", "no checkpoint yet"),
         Ok(HeldCheckpoints { count, last }) => Finding::ok(
             "signed",
-            format!("{count} checkpoints match, the last at event {last}"),
+            format!("{}, the last at event {last}", matching(count)),
         ),
         Err(contradiction) => Finding::fail("signed", contradiction.to_string(), CHECKPOINTS_HINT),
     }
@@ -161,7 +166,10 @@ fn files(data_dir: &Path, state: &State) -> Finding {
     if seen.is_empty() {
         return Finding::ok(
             "files",
-            format!("the files of all {} databases exist", in_place.len()),
+            format!(
+                "every database has its file: {}",
+                counted(in_place.len(), "database")
+            ),
         );
     }
     let help: Vec<_> = help.into_iter().collect();

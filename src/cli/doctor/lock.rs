@@ -36,6 +36,12 @@ pub(super) fn look(forge_dir: &Path) -> Finding {
     }
 }
 
+/// The gateway that runs on a data folder: its process, 0 where that is in another process namespace.
+pub(in crate::cli) fn gateway_process(forge_dir: &Path) -> Option<u32> {
+    let lock = fs::metadata(forge_dir.join("lock")).ok()?;
+    holder(&fs::read_to_string(LOCKS).ok()?, lock.ino())
+}
+
 /// The process that holds an flock on a file; 0 where it is in another process namespace.
 ///
 /// A line reads `1: FLOCK ADVISORY WRITE 1234 08:01:131090 0 EOF`. Files are told apart by inode

@@ -5,7 +5,7 @@ mod checks;
 mod finding;
 mod folder;
 mod history;
-mod lock;
+pub(super) mod lock;
 mod machine;
 
 pub(super) use self::checks::{DoctorArgs, doctor};

@@ -50,5 +50,6 @@ fn refused(error: ArchiveError) -> Failure {
         exit,
         error: Some(error.into()),
         hint: Some(hint.to_owned()),
+        answered: None,
     }
 }

@@ -2,6 +2,7 @@
 use crate::cli::data_dir::DataDirArgs;
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::cli::terminal::output;
+use crate::cli::terminal::plural::{counted, matching};
 use crate::config::Environment;
 use crate::domain::event::recorded::Head;
 use crate::event_log::checkpoints::{
@@ -51,10 +52,10 @@ fn verify_journal(forge_dir: &Path, checkpoints: Vec<Checkpoint>) -> Result<(), 
     let verified = judged(verified, forge_dir)?;
     let head = verified.head;
     output::line(format_args!(
-        "whole: {} events in {} commits and {} files; head {} {}",
-        verified.events,
-        verified.commits,
-        verified.segments,
+        "whole: {} in {} and {}; head {} {}",
+        counted(verified.events, "event"),
+        counted(verified.commits, "commit"),
+        counted(verified.segments, "file"),
         head.sequence,
         hex::encode(head.hash),
     ))?;
@@ -91,8 +92,8 @@ fn verify_export(path: &Path, checkpoints: Vec<Checkpoint>) -> Result<(), Failur
         head.hash = recorded.hash;
     }
     output::line(format_args!(
-        "whole: {} events; head {} {}",
-        head.sequence,
+        "whole: {}; head {} {}",
+        counted(head.sequence.0, "event"),
         head.sequence,
         hex::encode(head.hash),
     ))?;
@@ -108,7 +109,8 @@ fn report(comparison: Comparison) -> Result<(), Failure> {
             Ok(())
         }
         Ok(HeldCheckpoints { count, last }) => output::line(format_args!(
-            "signed: {count} checkpoints match, the last at event {last}"
+            "signed: {}, the last at event {last}",
+            matching(count)
         )),
         Err(contradiction) => Err(Failure::new(Exit::Damage, contradiction)
             .hint("compare with a backup of the data folder")),

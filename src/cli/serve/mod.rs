@@ -1,15 +1,16 @@
 //! Runs the gateway: reads the settings, prints where it listens, stops on signals.
 mod allocator;
+mod greeting;
 
 use super::terminal::output;
-use crate::app::{App, Greeting};
+use crate::app::App;
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::config::{Config, Environment, Overlay, SETTINGS, Setting, TraceConfig};
 use crate::engine::SQL_THREAD_STACK;
 use crate::telemetry;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::convert::Infallible;
 use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -89,6 +90,8 @@ pub(super) fn serve(settings: &Settings, environment: &dyn Environment) -> Resul
 async fn serve_until_told(config: Config) -> Result<(), Failure> {
     let mut signals =
         StopSignals::listen().or_exit(Exit::Unavailable, "cannot listen for signals")?;
+    let mut hang_ups =
+        signal(SignalKind::hangup()).or_exit(Exit::Unavailable, "cannot listen for signals")?;
     // Boxed, because the future holds every part of the forge.
     let app = tokio::select! {
         started = Box::pin(App::start(config)) => started,
@@ -97,15 +100,36 @@ async fn serve_until_told(config: Config) -> Result<(), Failure> {
     };
     let app = app.or_exit(Exit::Unavailable, "the gateway cannot start")?;
     allocator::give_back_all();
-    output::text(greeting(app.address, &app.greeting))?;
+    // A gateway whose output is closed or full serves as well.
+    if output::text(greeting::written(app.address, &app.greeting)).is_err() {
+        tracing::warn!(address = %app.address, "cannot write to the standard output; serving");
+    }
     tokio::select! {
         () = signals.next() => {}
         never = allocator::give_back() => match never {},
+        never = take_up_root_tokens(&app, &mut hang_ups) => match never {},
     }
     output::note("shutting down: finishing running requests; press Ctrl-C again to stop now");
+    let farewell = greeting::farewell(&app.greeting);
     tokio::select! {
-        () = app.stop() => Ok(()),
+        () = app.stop() => {}
         () = signals.next() => std::process::exit(INTERRUPTED),
+    }
+    if let Some(farewell) = farewell {
+        output::note(farewell);
+    }
+    Ok(())
+}
+
+/// Takes up the root token of the data folder at each SIGHUP.
+async fn take_up_root_tokens(app: &App, hang_ups: &mut Signal) -> Infallible {
+    loop {
+        if hang_ups.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        if let Err(error) = app.take_up_root_token() {
+            tracing::error!(%error, "the root token stays as it is");
+        }
     }
 }
 
@@ -129,30 +153,4 @@ impl StopSignals {
             _ = self.terminate.recv() => {}
         }
     }
-}
-
-fn greeting(address: SocketAddr, greeting: &Greeting) -> String {
-    let Greeting {
-        data_dir,
-        runtime,
-        runtime_reason,
-        fresh_root_token,
-        read_only,
-    } = greeting;
-    let mut lines = vec![
-        format!("url      http://{address}"),
-        format!("docs     http://{address}/docs"),
-        format!("data     {}", data_dir.display()),
-        format!("runtime  {runtime}: {runtime_reason}"),
-    ];
-    let kept = data_dir.join(".forge").join("root-token");
-    if let Some(token) = fresh_root_token {
-        lines.push(format!("token    {token}"));
-        lines.push(format!("         kept in {}", kept.display()));
-    }
-    if let Some(reason) = read_only {
-        lines.push(format!("READ-ONLY: {reason}"));
-        lines.push("SQL is served, commands are refused; `dbforge doctor` explains".to_owned());
-    }
-    lines.join("\n") + "\n"
 }

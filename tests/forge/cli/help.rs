@@ -21,7 +21,11 @@ fn every_command_explains_itself() {
 fn collect_help(command: &clap::Command, name: &str, texts: &mut BTreeMap<String, String>) {
     let text = command.clone().render_long_help().to_string();
     texts.insert(name.to_owned(), text);
-    for below in command.get_subcommands() {
+    // What `help` says is what each command says.
+    for below in command
+        .get_subcommands()
+        .filter(|it| it.get_name() != "help")
+    {
         collect_help(below, &format!("{name}_{}", below.get_name()), texts);
     }
 }

@@ -39,7 +39,7 @@ fn the_past_is_shown_compared_asked_and_vouched_for() {
     assert_eq!(run(&gateway, &["diff", &early, &early]).well(), "");
     let changed = json(&["diff", &early]);
     assert_eq!(changed["databases"]["added"][0]["name"], "blog");
-    let said = run(&gateway, &["state", "--at", "soon"]).badly(1);
+    let said = run(&gateway, &["state", "--at", "soon"]).badly(2);
     assert!(
         said.contains("must be a sequence number or a time"),
         "{said}"

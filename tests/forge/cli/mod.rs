@@ -1,4 +1,5 @@
 //! The command line, run as a program.
+mod commands;
 mod files;
 mod gateway;
 mod help;
@@ -7,4 +8,5 @@ mod plans;
 mod replay;
 mod serve;
 mod waiting;
+mod whole_inputs;
 mod worker;

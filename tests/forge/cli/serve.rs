@@ -1,8 +1,11 @@
 //! The real program from its start to its end: what goes wrong there, and what is said.
-use crate::support::gateway_process::GatewayProcess;
+use crate::support::gateway_process::{GatewayProcess, PATIENCE};
+use dbforge::clock::Deadline;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 #[test]
@@ -144,4 +147,73 @@ fn a_standard_error_that_takes_nothing_ends_nothing() {
         }
         assert!(gateway.stop(), "{what}");
     }
+}
+
+#[test]
+fn a_standard_output_that_takes_nothing_ends_nothing() {
+    for (what, redirect) in [
+        ("closed", "exec \"$@\" >&-"),
+        ("a pipe that nobody reads", "exec \"$@\" > >(exec true)"),
+        ("a full disk", "exec \"$@\" >/dev/full"),
+    ] {
+        let folder = TempDir::new().unwrap();
+        // The address cannot be read from the output, so the test chooses it.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let mut gateway = Command::new("bash")
+            .args([
+                "-c",
+                redirect,
+                "bash",
+                env!("CARGO_BIN_EXE_dbforge"),
+                "serve",
+            ])
+            .env("DBFORGE_LISTEN", address.to_string())
+            .env("DBFORGE_DATA_DIR", folder.path())
+            .env("DBFORGE_RUNTIME", "process")
+            .spawn()
+            .unwrap();
+        let deadline = Deadline::after(PATIENCE);
+        let health = format!("http://{address}/healthz");
+        let is_healthy = || ureq::get(&health).call().is_ok();
+        while !is_healthy() {
+            assert!(
+                gateway.try_wait().unwrap().is_none(),
+                "{what}: it has ended"
+            );
+            assert!(!deadline.has_passed(), "{what}: it does not serve");
+            std::thread::yield_now();
+        }
+        let pid = Pid::from_raw(gateway.id().try_into().unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        assert!(gateway.wait().unwrap().success(), "{what}");
+    }
+}
+
+#[test]
+fn a_root_token_is_not_written_where_no_terminal_is() {
+    let folder = TempDir::new().unwrap();
+    let mut gateway = Command::new(env!("CARGO_BIN_EXE_dbforge"))
+        .arg("serve")
+        .env("DBFORGE_LISTEN", "127.0.0.1:0")
+        .env("DBFORGE_DATA_DIR", folder.path())
+        .env("DBFORGE_RUNTIME", "process")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let file = folder.path().join(".forge/root-token");
+    let mut out = BufReader::new(gateway.stdout.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("root-token") {
+        assert_ne!(out.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    let pid = Pid::from_raw(gateway.id().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let ended = gateway.wait_with_output().unwrap();
+    out.read_to_string(&mut said).unwrap();
+    said.push_str(&String::from_utf8(ended.stderr).unwrap());
+    let token = std::fs::read_to_string(file).unwrap();
+    assert!(!said.contains(token.trim()), "{said}");
 }

@@ -164,7 +164,7 @@ async fn a_checkpoint_that_is_damaged_or_of_a_foreign_key_proves_nothing() {
     let cut = &desk.checkpoints[..desk.checkpoints.len() - 9];
     let ended = desk.verify(&desk.export, cut, &desk.key);
     assert!(
-        ended.well().contains("signed: 1 checkpoints match"),
+        ended.well().contains("signed: 1 checkpoint matches"),
         "an unfinished line"
     );
 

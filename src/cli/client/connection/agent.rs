@@ -4,7 +4,7 @@ use std::time::Duration;
 /// Limit for opening a connection, for a gateway behind a slow line.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Every status is an answer, not an error. The environment's proxies are ignored, because the
+/// Every status is an answer, not an error. The invocation's proxies are ignored, because the
 /// gateway is on this machine or near it.
 pub(crate) fn new() -> ureq::Agent {
     ureq::Agent::config_builder()

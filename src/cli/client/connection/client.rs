@@ -13,23 +13,33 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// Answers are held in memory; the gateway's own limits are below this one.
 const LARGEST_ANSWER: u64 = 256 << 20;
 
-/// Options of every command that talks to the gateway.
+/// Options of every command that talks to the gateway; they may stand before the command, too.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Gateway")]
 pub(crate) struct GatewayArgs {
     /// URL of the gateway [default: `DBFORGE_URL`, or `http://127.0.0.1:8080`]
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
     /// Access token [default: `DBFORGE_TOKEN`; for a gateway on this machine the root token of the
     /// data folder]. Prefer the variable: flags are visible to other users
-    #[arg(long, value_name = "TOKEN")]
-    token: Option<String>,
-    /// Print the gateway's JSON, one object per line
-    #[arg(long)]
-    json: bool,
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    /// Print the gateway's JSON, one object per line; errors, too
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print data and errors only
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
     /// Print each request, and which token is used
-    #[arg(long, short)]
-    verbose: bool,
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+}
+
+/// A command that is carried out: the options that all commands share, and the settings.
+#[derive(Clone, Copy)]
+pub(crate) struct Invocation<'a> {
+    pub(crate) gateway: &'a GatewayArgs,
+    pub(crate) environment: &'a dyn Environment,
 }
 
 /// A gateway that requests are sent to.
@@ -44,14 +54,15 @@ pub(crate) struct Client {
 
 impl Client {
     /// Reads the URL and the token from flags and environment. Sends nothing.
-    pub(crate) fn new(args: &GatewayArgs, environment: &dyn Environment) -> Result<Self, Failure> {
+    pub(crate) fn new(invocation: Invocation<'_>) -> Result<Self, Failure> {
+        let args = invocation.gateway;
         let flags = [("DBFORGE_URL", &args.url), ("DBFORGE_TOKEN", &args.token)];
         let given = flags
             .into_iter()
             .filter_map(|(variable, flag)| Some((variable.to_owned(), flag.clone()?)));
         let environment = Overlay {
             flags: given.collect(),
-            below: environment,
+            below: invocation.environment,
         };
         let config =
             ClientConfig::read(&environment).map_err(|error| Failure::new(Exit::Usage, error))?;
@@ -87,6 +98,9 @@ impl Client {
             .header("Accept", "application/json");
         if let Some(token) = &self.token {
             message = message.header("Authorization", format!("Bearer {}", token.reveal()));
+        }
+        if let Some(version) = &request.if_match {
+            message = message.header("If-Match", version);
         }
         if let Some(body) = &request.body {
             message = message.header("Content-Type", body.content_type());

@@ -25,13 +25,36 @@ pub(crate) fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..)
 }
 
-/// Fetches the first `limit` items of a list, or all. `list` builds the request of a page.
+/// Fetches all items of a list. `list` builds the request of a page.
 pub(crate) fn fetch(
     client: &Client,
-    limit: Option<u32>,
     list: impl Fn() -> Request,
 ) -> Result<Vec<Box<RawValue>>, Failure> {
-    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+    up_to(client, usize::MAX, list).map(|(found, _)| found)
+}
+
+/// Fetches the first `limit` items of a list, and says so if there are more.
+pub(crate) fn fetch_some(
+    client: &Client,
+    limit: u32,
+    list: impl Fn() -> Request,
+) -> Result<Vec<Box<RawValue>>, Failure> {
+    let (found, is_part) = up_to(client, limit as usize, list)?;
+    if is_part {
+        output::note(format_args!(
+            "{} shown, there are more; raise --limit",
+            found.len()
+        ));
+    }
+    Ok(found)
+}
+
+/// The first items, and whether there are more.
+fn up_to(
+    client: &Client,
+    limit: usize,
+    list: impl Fn() -> Request,
+) -> Result<(Vec<Box<RawValue>>, bool), Failure> {
     let mut found = Vec::new();
     let mut cursor = None;
     loop {
@@ -43,7 +66,7 @@ pub(crate) fn fetch(
         found.extend(page.data);
         cursor = page.next_cursor;
         if cursor.is_none() || found.len() >= limit {
-            return Ok(found);
+            return Ok((found, cursor.is_some()));
         }
     }
 }
@@ -59,6 +82,16 @@ pub(crate) fn print(
     list: &[Box<RawValue>],
     columns: &Columns,
 ) -> Result<(), Failure> {
+    print_with(client, list, columns, |_| {})
+}
+
+/// The same; `shown` changes an item before it becomes a row.
+pub(crate) fn print_with(
+    client: &Client,
+    list: &[Box<RawValue>],
+    columns: &Columns,
+    shown: impl Fn(&mut Value),
+) -> Result<(), Failure> {
     if client.json {
         let mut lines = output::Lines::begin();
         for item in list {
@@ -68,8 +101,31 @@ pub(crate) fn print(
     }
     let mut table = Table::headed(columns.iter().map(|(heading, _)| *heading));
     for item in list {
-        let item: Value = read(item.get())?;
+        let mut item: Value = read(item.get())?;
+        shown(&mut item);
         table.row(columns.iter().map(|(_, pointer)| cell(&item, pointer)));
     }
     output::text(table)
+}
+
+/// Prints one resource: JSON, or a line a field. Nothing for an answer without a body.
+pub(crate) fn print_one(client: &Client, answer: &Answer, fields: &Columns) -> Result<(), Failure> {
+    if answer.text.is_empty() {
+        return Ok(());
+    }
+    if client.json {
+        return output::line(&answer.text);
+    }
+    output::text(in_full(&answer.read()?, fields))
+}
+
+/// The fields of a resource, those that it has.
+fn in_full(value: &Value, fields: &Columns) -> Table {
+    let mut table = Table::default();
+    for (label, pointer) in fields {
+        if value.pointer(pointer).is_some_and(|value| !value.is_null()) {
+            table.row([label, cell(value, pointer).as_str()]);
+        }
+    }
+    table
 }

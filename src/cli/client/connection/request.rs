@@ -1,5 +1,6 @@
 //! Requests to the gateway, answers, and problems.
-use crate::cli::exit::{Exit, Failure};
+use super::own_words::in_own_words;
+use crate::cli::exit::{Answered, Exit, Failure};
 use serde::Deserialize;
 use serde_json::Value;
 use std::fmt::Write;
@@ -11,6 +12,8 @@ pub(crate) struct Request {
     pub(crate) method: &'static str,
     pub(crate) path_and_query: String,
     pub(crate) body: Option<Body>,
+    /// The version of the resource that a change is for: its `ETag`.
+    pub(crate) if_match: Option<String>,
     /// How long the request itself waits, added to the timeout.
     pub(crate) patience: Duration,
 }
@@ -65,6 +68,7 @@ impl Request {
             method,
             path_and_query: path,
             body: None,
+            if_match: None,
             patience: Duration::ZERO,
         }
     }
@@ -93,6 +97,12 @@ impl Request {
 
     pub(crate) fn body(mut self, body: Value) -> Self {
         self.body = Some(Body::Json(body));
+        self
+    }
+
+    /// Lets a change be refused if the resource is no longer at this event.
+    pub(crate) fn if_match(mut self, sequence: u64) -> Self {
+        self.if_match = Some(format!("\"e{sequence}\""));
         self
     }
 
@@ -158,28 +168,25 @@ impl Problem {
 
     /// The failure of a command that got this answer.
     pub(crate) fn into_answered(self) -> Failure {
-        let exit = if self.status >= 500 {
-            Exit::Unavailable
-        } else {
-            Exit::Refused
+        let exit = match (self.status, self.code.as_str()) {
+            (500.., _) => Exit::Unavailable,
+            // A value of the command line that only the gateway could check.
+            (400, "invalid_request") => Exit::Usage,
+            _ => Exit::Refused,
         };
         self.into_failure(exit)
     }
 
     /// The failure of a command, with a given exit code.
     pub(crate) fn into_failure(self, exit: Exit) -> Failure {
-        let mut message = self.detail;
-        let marks = [
-            (!self.code.is_empty()).then_some(self.code),
-            self.request_id.map(|it| format!("request {it}")),
-        ];
-        let marks: Vec<String> = marks.into_iter().flatten().collect();
-        if !marks.is_empty() {
-            write!(message, " ({})", marks.join(", ")).expect("a text takes more text");
-        }
         Failure {
-            hint: self.hint,
-            ..Failure::new(exit, message)
+            hint: self.hint.map(|hint| in_own_words(&hint)),
+            answered: Some(Answered {
+                status: self.status,
+                code: self.code,
+                request_id: self.request_id,
+            }),
+            ..Failure::new(exit, self.detail)
         }
     }
 }
@@ -217,11 +224,14 @@ mod tests {
             "hint":"`dbforge list`","request_id":"r1","type":"/problems/x","error":{}}"#;
         let failure = Problem::of_answer(404, body).into_answered();
         assert_eq!(failure.exit, Exit::Refused);
-        assert_eq!(
-            failure.error.unwrap().to_string(),
-            "no such database (database_not_found, request r1)"
-        );
+        assert_eq!(failure.error.unwrap().to_string(), "no such database");
         assert_eq!(failure.hint.as_deref(), Some("`dbforge list`"));
+        let answered = failure.answered.unwrap();
+        assert_eq!(
+            (answered.status, answered.code.as_str()),
+            (404, "database_not_found")
+        );
+        assert_eq!(answered.request_id.as_deref(), Some("r1"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Event streams, resumed after a broken connection.
 use super::client::Client;
+use super::names::Names;
 use super::request::{Problem, Request, read};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::terminal::output;
@@ -18,10 +19,11 @@ const MOST_TRIES: u32 = 60;
 
 /// Prints the events of a stream until the gateway ends it.
 pub(crate) fn follow(client: &Client, request: impl Fn() -> Request) -> Result<(), Failure> {
+    let names = Names::of(client);
     let mut last = None;
     let mut tries = 0;
     loop {
-        match once(client, request(), &mut last, &mut tries)? {
+        match once(client, &names, request(), &mut last, &mut tries)? {
             Ended::ForGood => return Ok(()),
             Ended::BrokenOff if tries < MOST_TRIES => std::thread::sleep(PAUSE),
             Ended::BrokenOff => {
@@ -40,6 +42,7 @@ enum Ended {
 
 fn once(
     client: &Client,
+    names: &Names<'_>,
     request: Request,
     last: &mut Option<String>,
     tries: &mut u32,
@@ -85,7 +88,7 @@ fn once(
             if is_progress {
                 remark(data)?;
             } else {
-                print(client, data)?;
+                print(client, names, data)?;
             }
         } else if line.is_empty() && id.is_some() {
             *last = id.take();
@@ -116,11 +119,12 @@ struct Progress {
     unit: String,
 }
 
-fn print(client: &Client, event: &str) -> Result<(), Failure> {
+fn print(client: &Client, names: &Names<'_>, event: &str) -> Result<(), Failure> {
     if client.json {
         return output::line(event);
     }
-    let event: Value = read(event)?;
+    let mut event: Value = read(event)?;
+    names.put_into(&mut event);
     let shown = ["/sequence", "/time", "/kind", "/actor", "/database", "/job"];
     let cells = shown.map(|pointer| cell(&event, pointer));
     output::line(cells.join("  ").trim_end())

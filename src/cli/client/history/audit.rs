@@ -1,5 +1,5 @@
 //! Audit commands: SQL on the history, the head of the log, signed checkpoints.
-use crate::cli::client::connection::client::{Client, GatewayArgs};
+use crate::cli::client::connection::client::{Client, Invocation};
 use crate::cli::client::connection::pages;
 use crate::cli::client::connection::pages::Columns;
 use crate::cli::client::connection::request::Request;
@@ -8,7 +8,6 @@ use crate::cli::client::sql::statement::StatementArgs;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
-use crate::config::Environment;
 use serde::Deserialize;
 
 const COLUMNS: &Columns = &[
@@ -24,20 +23,13 @@ pub(in crate::cli) enum AuditCommand {
     /// Query the history in SQL; tables: events, jobs, databases, labels, tokens
     Sql(StatementArgs),
     /// Show the last event's sequence, time and hash
-    Head(AuditArgs),
+    Head,
     /// Sign a checkpoint of the event log and print it; store it elsewhere
-    Checkpoint(AuditArgs),
+    Checkpoint,
     /// List signed checkpoints; --json prints the format of `log verify --checkpoints`
-    Checkpoints(AuditArgs),
+    Checkpoints,
     /// Print the public key that verifies checkpoints
-    Key(AuditArgs),
-}
-
-/// Options of the commands without any of their own.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct AuditArgs {
-    #[command(flatten)]
-    gateway: GatewayArgs,
+    Key,
 }
 
 #[derive(Deserialize)]
@@ -55,19 +47,19 @@ struct Key {
 /// Runs an audit command.
 pub(in crate::cli) fn run(
     command: &AuditCommand,
-    environment: &dyn Environment,
+    invocation: Invocation<'_>,
 ) -> Result<(), Failure> {
     match command {
-        AuditCommand::Sql(args) => statement::ask(&["audit", "query"], args, false, environment),
-        AuditCommand::Head(args) => head(args, environment),
-        AuditCommand::Checkpoint(args) => checkpoint(args, environment),
-        AuditCommand::Checkpoints(args) => checkpoints(args, environment),
-        AuditCommand::Key(args) => key(args, environment),
+        AuditCommand::Sql(args) => statement::ask(&["audit", "query"], args, false, invocation),
+        AuditCommand::Head => head(invocation),
+        AuditCommand::Checkpoint => checkpoint(invocation),
+        AuditCommand::Checkpoints => checkpoints(invocation),
+        AuditCommand::Key => key(invocation),
     }
 }
 
-fn head(args: &AuditArgs, environment: &dyn Environment) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
+fn head(invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
     let answer = client.send(Request::get(&["audit", "head"]))?;
     if client.json {
         return output::line(&answer.text);
@@ -79,20 +71,20 @@ fn head(args: &AuditArgs, environment: &dyn Environment) -> Result<(), Failure> 
 }
 
 /// Printed as the gateway sent it: it is a line of the file of checkpoints.
-fn checkpoint(args: &AuditArgs, environment: &dyn Environment) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
+fn checkpoint(invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
     let answer = client.send(Request::post(&["audit", "checkpoints"]))?;
     output::line(&answer.text)
 }
 
-fn checkpoints(args: &AuditArgs, environment: &dyn Environment) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
-    let list = pages::fetch(&client, None, || Request::get(&["audit", "checkpoints"]))?;
+fn checkpoints(invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
+    let list = pages::fetch(&client, || Request::get(&["audit", "checkpoints"]))?;
     pages::print(&client, &list, COLUMNS)
 }
 
-fn key(args: &AuditArgs, environment: &dyn Environment) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
+fn key(invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
     let answer = client.send(Request::get(&["audit", "key"]))?;
     if client.json {
         return output::line(&answer.text);

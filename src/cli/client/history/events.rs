@@ -1,11 +1,11 @@
 //! Lists or follows events.
-use crate::cli::client::connection::client::{Client, GatewayArgs};
+use crate::cli::client::connection::client::{Client, Invocation};
+use crate::cli::client::connection::names::Names;
 use crate::cli::client::connection::pages;
 use crate::cli::client::connection::pages::{Columns, at_least_one};
 use crate::cli::client::connection::request::Request;
 use crate::cli::client::connection::streams;
 use crate::cli::exit::Failure;
-use crate::config::Environment;
 
 const COLUMNS: &Columns = &[
     ("SEQUENCE", "/sequence"),
@@ -34,16 +34,11 @@ pub(in crate::cli) struct EventsArgs {
     /// Show at most this many
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = at_least_one())]
     limit: u32,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 /// Lists events, oldest first.
-pub(in crate::cli) fn events(
-    args: &EventsArgs,
-    environment: &dyn Environment,
-) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
+pub(in crate::cli) fn events(args: &EventsArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
     if args.follow {
         return streams::follow(&client, || {
             Request::get(&["events"])
@@ -53,7 +48,7 @@ pub(in crate::cli) fn events(
         });
     }
     let latest_first = args.after.is_none().then_some("desc");
-    let mut events = pages::fetch(&client, Some(args.limit), || {
+    let mut events = pages::fetch_some(&client, args.limit, || {
         Request::get(&["events"])
             .query_if("after", args.after.as_ref())
             .query_if("order", latest_first.as_ref())
@@ -63,5 +58,6 @@ pub(in crate::cli) fn events(
     if latest_first.is_some() {
         events.reverse();
     }
-    pages::print(&client, &events, COLUMNS)
+    let names = Names::of(&client);
+    pages::print_with(&client, &events, COLUMNS, |event| names.put_into(event))
 }

@@ -1,9 +1,8 @@
 //! The state at a point in the history, and the difference of two.
-use crate::cli::client::connection::client::{Client, GatewayArgs};
+use crate::cli::client::connection::client::{Client, Invocation};
 use crate::cli::client::connection::request::{Answer, Request};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::output;
-use crate::config::Environment;
 
 /// `dbforge state`.
 #[derive(Debug, clap::Args)]
@@ -14,8 +13,6 @@ pub(in crate::cli) struct StateArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "json")]
     format: Format,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 /// `dbforge diff`.
@@ -28,8 +25,6 @@ pub(in crate::cli) struct DiffArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "json")]
     format: Format,
-    #[command(flatten)]
-    gateway: GatewayArgs,
 }
 
 /// How a state or a difference is printed.
@@ -51,11 +46,8 @@ impl Format {
 }
 
 /// Prints the state at a point in the history.
-pub(in crate::cli) fn state(
-    args: &StateArgs,
-    environment: &dyn Environment,
-) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
+pub(in crate::cli) fn state(args: &StateArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
     let request = Request::get(&["state"])
         .query("format", args.format.word(&client))
         .query_if("at", args.at.as_ref());
@@ -63,8 +55,8 @@ pub(in crate::cli) fn state(
 }
 
 /// Prints what changed between two points; nothing if nothing did.
-pub(in crate::cli) fn diff(args: &DiffArgs, environment: &dyn Environment) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
+pub(in crate::cli) fn diff(args: &DiffArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
+    let client = Client::new(invocation)?;
     let request = Request::get(&["state", "diff"])
         .query("format", args.format.word(&client))
         .query("from", &args.from)

@@ -5,8 +5,8 @@ mod script;
 pub(in crate::cli) mod statement;
 
 use self::statement::StatementArgs;
+use crate::cli::client::connection::client::Invocation;
 use crate::cli::exit::Failure;
-use crate::config::Environment;
 use std::path::PathBuf;
 
 /// `dbforge sql`.
@@ -25,10 +25,10 @@ pub(in crate::cli) struct SqlArgs {
 }
 
 /// Runs one statement.
-pub(in crate::cli) fn sql(args: &SqlArgs, environment: &dyn Environment) -> Result<(), Failure> {
+pub(in crate::cli) fn sql(args: &SqlArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
     if let Some(file) = &args.file {
-        return script::run(&args.name, file, &args.statement, environment);
+        return script::run(&args.name, file, &args.statement, invocation);
     }
     let route = ["databases", &args.name, "query"];
-    statement::ask(&route, &args.statement, args.readonly, environment)
+    statement::ask(&route, &args.statement, args.readonly, invocation)
 }

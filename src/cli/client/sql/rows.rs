@@ -11,6 +11,9 @@ use std::io::{BufRead, BufReader};
 /// Printed after rows that were truncated at `--max-rows`.
 pub(super) const MORE_ROWS: &str = "output truncated; raise --max-rows";
 
+/// Start of the last line of NDJSON. No row starts like this.
+const SUMMARY_LINE: &[u8] = br#"{"row_count":"#;
+
 /// Start of the line that reports an error. No row starts like this.
 const ERROR_LINE: &[u8] = br#"{"error":"#;
 
@@ -20,16 +23,33 @@ struct ErrorLine {
 }
 
 impl Client {
-    /// Prints the lines of an answer until its end.
-    pub(crate) fn print_rows(&self, request: Request) -> Result<(), Failure> {
+    /// Prints NDJSON until its last line, the summary.
+    pub(crate) fn print_ndjson(&self, request: Request) -> Result<(), Failure> {
+        if self.print_lines(request)?.starts_with(SUMMARY_LINE) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Exit::Unavailable,
+            "the stream of rows ended before its summary: rows are missing",
+        ))
+    }
+
+    /// Prints CSV until its end.
+    pub(crate) fn print_csv(&self, request: Request) -> Result<(), Failure> {
+        self.print_lines(request).map(drop)
+    }
+
+    /// Prints the lines of an answer until its end, and returns the last one.
+    fn print_lines(&self, request: Request) -> Result<Vec<u8>, Failure> {
         let answer = self.ask(request)?;
         let is_cut = (answer.headers().get("x-dbforge-truncated"))
             .is_some_and(|value| value.as_bytes() == b"true");
         let body = answer.into_body().into_reader();
         let mut body = BufReader::new(body);
         let mut lines = Lines::begin();
-        let mut line = Vec::new();
+        let (mut line, mut last) = (Vec::new(), Vec::new());
         loop {
+            std::mem::swap(&mut line, &mut last);
             line.clear();
             match body.read_until(b'\n', &mut line) {
                 Ok(0) => {
@@ -37,7 +57,7 @@ impl Client {
                     if is_cut {
                         output::note(MORE_ROWS);
                     }
-                    return Ok(());
+                    return Ok(last);
                 }
                 Ok(_) if line.starts_with(ERROR_LINE) => {
                     lines.end()?;
@@ -73,9 +93,7 @@ mod tests {
         let line = br#"{"error":{"status":422,"detail":"Too long.","code":"statement_timeout"}}"#;
         let failure = told_in(line);
         assert_eq!(failure.exit, Exit::Refused);
-        assert_eq!(
-            failure.error.unwrap().to_string(),
-            "Too long. (statement_timeout)"
-        );
+        assert_eq!(failure.error.unwrap().to_string(), "Too long.");
+        assert_eq!(failure.answered.unwrap().code, "statement_timeout");
     }
 }

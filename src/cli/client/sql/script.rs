@@ -1,11 +1,10 @@
 //! A script: the statements of a file, in one transaction.
-use super::input::read_statement;
+use super::input::read_script;
 use super::statement::{LONGEST, StatementArgs, milliseconds};
-use crate::cli::client::connection::client::Client;
+use crate::cli::client::connection::client::{Client, Invocation};
 use crate::cli::client::connection::request::Request;
-use crate::cli::exit::{Exit, Failure, OrExit};
+use crate::cli::exit::Failure;
 use crate::cli::terminal::output;
-use crate::config::Environment;
 use serde::Deserialize;
 use std::path::Path;
 
@@ -20,14 +19,10 @@ pub(super) fn run(
     database: &str,
     file: &Path,
     args: &StatementArgs,
-    environment: &dyn Environment,
+    invocation: Invocation<'_>,
 ) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
-    let script = if file == Path::new("-") {
-        read_statement(true)?
-    } else {
-        std::fs::read_to_string(file).or_exit(Exit::Usage, "cannot read the script")?
-    };
+    let client = Client::new(invocation)?;
+    let script = read_script(file)?;
     let timeout = args.timeout;
     let request = Request::post(&["databases", database, "script"])
         .query_if("timeout_ms", timeout.map(milliseconds).as_ref())

@@ -1,13 +1,12 @@
 //! One statement: sends it to a route that answers with rows, and prints them.
 use super::input::read_statement;
 use super::rows::MORE_ROWS;
-use crate::cli::client::connection::client::{Client, GatewayArgs};
+use crate::cli::client::connection::client::{Client, Invocation};
 use crate::cli::client::connection::request::Request;
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::Table;
 use crate::clock::timestamp::parse_duration;
-use crate::config::Environment;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -20,10 +19,10 @@ pub(super) const LONGEST: Duration = Duration::from_secs(600);
 pub(in crate::cli) struct StatementArgs {
     /// The statement; `-` or no argument reads the standard input
     sql: Option<String>,
-    /// Value for the next `?`: a JSON number, string, true, false or null; anything else is text;
-    /// repeatable
+    /// Value for the next `?`, or `:name=VALUE` for a named parameter: a JSON number, string, true,
+    /// false or null; anything else is text; repeatable
     #[arg(long = "param", value_name = "VALUE", allow_hyphen_values = true, value_parser = parameter)]
-    params: Vec<Value>,
+    params: Vec<Parameter>,
     /// Output format of rows
     #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
     format: Format,
@@ -33,8 +32,15 @@ pub(in crate::cli) struct StatementArgs {
     /// Return at most this many rows
     #[arg(long, value_name = "COUNT")]
     max_rows: Option<u64>,
-    #[command(flatten)]
-    pub(super) gateway: GatewayArgs,
+}
+
+/// A value for a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Parameter {
+    /// For the next `?`.
+    Next(Value),
+    /// For `:name`, `@name` or `$name`; the name has no sign.
+    Named(String, Value),
 }
 
 /// How rows are printed.
@@ -59,6 +65,13 @@ struct QueryAnswer {
     truncated: bool,
 }
 
+/// Whether an answer was cut, whatever its rows hold.
+#[derive(Debug, Deserialize)]
+struct Cut {
+    #[serde(default)]
+    truncated: bool,
+}
+
 #[derive(Debug, Deserialize)]
 struct Column {
     name: String,
@@ -69,24 +82,28 @@ pub(in crate::cli) fn ask(
     route: &[&str],
     args: &StatementArgs,
     readonly: bool,
-    environment: &dyn Environment,
+    invocation: Invocation<'_>,
 ) -> Result<(), Failure> {
-    let client = Client::new(&args.gateway, environment)?;
+    let client = Client::new(invocation)?;
     let statement = match args.sql.as_deref() {
         Some(sql) if sql != "-" => sql.to_owned(),
         from => read_statement(from.is_some())?,
     };
     let query = Request::post(route)
-        .body(wanted(args, readonly, &statement))
+        .body(wanted(args, readonly, &statement)?)
         .patience(args.timeout.unwrap_or(LONGEST).min(LONGEST));
     match args.format {
-        Format::Ndjson => return client.print_rows(query.query("format", "ndjson")),
-        Format::Csv => return client.print_rows(query.query("format", "csv")),
+        Format::Ndjson => return client.print_ndjson(query.query("format", "ndjson")),
+        Format::Csv => return client.print_csv(query.query("format", "csv")),
         Format::Table | Format::Json => {}
     }
     let answer = client.send(query)?;
     if client.json || args.format == Format::Json {
-        return output::line(&answer.text);
+        output::line(&answer.text)?;
+        if answer.read::<Cut>()?.truncated {
+            output::note(MORE_ROWS);
+        }
+        return Ok(());
     }
     let answer: QueryAnswer = answer.read()?;
     if answer.columns.is_empty() {
@@ -100,11 +117,11 @@ pub(in crate::cli) fn ask(
     Ok(())
 }
 
-fn wanted(args: &StatementArgs, readonly: bool, statement: &str) -> Value {
+fn wanted(args: &StatementArgs, readonly: bool, statement: &str) -> Result<Value, Failure> {
     let mut wanted = Map::new();
     wanted.insert("sql".into(), statement.into());
     if !args.params.is_empty() {
-        wanted.insert("params".into(), args.params.clone().into());
+        wanted.insert("params".into(), params(&args.params)?);
     }
     if readonly {
         wanted.insert("readonly".into(), true.into());
@@ -115,22 +132,53 @@ fn wanted(args: &StatementArgs, readonly: bool, statement: &str) -> Value {
     if let Some(rows) = args.max_rows {
         wanted.insert("max_rows".into(), rows.into());
     }
-    wanted.into()
+    Ok(wanted.into())
+}
+
+/// A list of values, or an object of named ones.
+fn params(params: &[Parameter]) -> Result<Value, Failure> {
+    let (mut list, mut named) = (Vec::new(), Map::new());
+    for parameter in params {
+        match parameter {
+            Parameter::Next(value) => list.push(value.clone()),
+            Parameter::Named(name, value) => drop(named.insert(name.clone(), value.clone())),
+        }
+    }
+    match (list.is_empty(), named.is_empty()) {
+        (false, false) => Err(Failure::new(
+            Exit::Usage,
+            "--param VALUE and --param :NAME=VALUE cannot be mixed",
+        )),
+        (true, false) => Ok(named.into()),
+        (_, true) => Ok(list.into()),
+    }
 }
 
 pub(super) fn milliseconds(it: Duration) -> u64 {
     u64::try_from(it.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn parameter(text: &str) -> Result<Value, String> {
-    Ok(match serde_json::from_str(text) {
+fn parameter(text: &str) -> Result<Parameter, String> {
+    let named = text
+        .strip_prefix([':', '@', '$'])
+        .and_then(|it| it.split_once('='));
+    let is_name =
+        |name: &str| !name.is_empty() && name.chars().all(|it| it.is_alphanumeric() || it == '_');
+    Ok(match named.filter(|(name, _)| is_name(name)) {
+        Some((name, text)) => Parameter::Named(name.to_owned(), value(text)),
+        None => Parameter::Next(value(text)),
+    })
+}
+
+fn value(text: &str) -> Value {
+    match serde_json::from_str(text) {
         Ok(value @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_))) => value,
         // `{"$base64":"…"}` and `{"$real":"…"}` are how the gateway writes what JSON cannot.
         Ok(Value::Object(map)) if map.len() == 1 && map.keys().all(|it| it.starts_with('$')) => {
             map.into()
         }
         _ => text.into(),
-    })
+    }
 }
 
 fn table(answer: &QueryAnswer) -> Table {
@@ -200,7 +248,23 @@ Infinity          AAE=
             ("{\"$base64\":\"AAE=\"}", json!({"$base64": "AAE="})),
             ("", json!("")),
         ] {
-            assert_eq!(parameter(text), Ok(value), "{text}");
+            assert_eq!(parameter(text), Ok(Parameter::Next(value)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_parameter_with_a_name_is_for_that_name_and_both_kinds_do_not_mix() {
+        let named = |name: &str, value: Value| Ok(Parameter::Named(name.to_owned(), value));
+        assert_eq!(parameter(":id=7"), named("id", json!(7)));
+        assert_eq!(parameter("$a_b=x=y"), named("a_b", json!("x=y")));
+        assert_eq!(parameter("@n="), named("n", json!("")));
+        for text in [":id", "a=b", ":=1", "::id=1", "$1.5"] {
+            let next = Parameter::Next(json!(text));
+            assert_eq!(parameter(text), Ok(next), "{text}");
+        }
+        let both = [parameter(":id=7").unwrap(), parameter("7").unwrap()];
+        assert_eq!(params(&both).unwrap_err().exit, Exit::Usage);
+        assert_eq!(params(&both[..1]).unwrap(), json!({"id": 7}));
+        assert_eq!(params(&both[1..]).unwrap(), json!([7]));
     }
 }
