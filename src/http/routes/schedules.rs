@@ -14,7 +14,7 @@ use crate::http::response::lists::{List, page_answer, state_page};
 use crate::http::response::reply::{self, Marked};
 use crate::http::response::views::job::JobView;
 use crate::service::caller::Caller;
-use crate::service::commands::schedules::{find_schedule, visible_schedules};
+use crate::service::commands::schedules::{RunSchedule, find_schedule, visible_schedules};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -131,6 +131,16 @@ impl ScheduleView {
 
 /// List schedules
 #[utoipa::path(get, path = "/v1/schedules", tag = "schedules", params(PageParameters),
+/// Immediate result of running a schedule.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes which answers there are")]
+enum RunOutcome {
+    /// A job, if it ended within `Prefer: wait=`.
+    Job(Box<JobView>),
+    Schedule(Box<ScheduleView>),
+}
+
     responses((status = 200, body = List<ScheduleView>)))]
 pub(super) async fn list_schedules(
     State(gateway): State<Arc<Gateway>>,
@@ -247,7 +257,8 @@ pub(super) async fn delete_schedule(
 #[utoipa::path(post, path = "/v1/schedules/{schedule}/run", tag = "schedules",
     params(("schedule" = String, Path, description = "Name or id")),
     request_body = NoFields,
-    responses((status = 202, body = JobView), (status = 200, body = JobView), (status = 201, body = JobView)))]
+    responses((status = 202, body = JobView), (status = 201, body = JobView),
+        (status = 200, description = "The finished job, or the schedule if its command needed no job", body = RunOutcome)))]
 pub(super) async fn run_schedule(
     State(gateway): State<Arc<Gateway>>,
     PathParts(reference): PathParts<String>,
@@ -255,7 +266,17 @@ pub(super) async fn run_schedule(
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
     let run = gateway.service.run_schedule(&mutation.request, &reference);
-    gateway.enqueued(&run.await?)
+    match run.await? {
+        RunSchedule::Job(enqueued) => gateway.enqueued(&enqueued),
+        RunSchedule::AtOnce {
+            schedule,
+            accepted,
+            present,
+        } => {
+            let answer = gateway.show_schedule(StatusCode::OK, &schedule);
+            Ok(mark_replayed(answer, &accepted).seen(present.head.sequence))
+        }
+    }
 }
 
 impl Gateway {

@@ -12,6 +12,21 @@ use crate::service::Service;
 use crate::service::caller::{AccessDenied, Caller};
 use std::sync::Arc;
 
+/// What came of a schedule that was run by hand.
+pub enum RunSchedule {
+    /// A job carries its command out.
+    Job(Enqueued),
+    /// Its command needed none.
+    AtOnce {
+        /// The schedule as it is now.
+        schedule: Arc<Schedule>,
+        /// What happened.
+        accepted: Accepted,
+        /// What is true then.
+        present: Arc<Present>,
+    },
+}
+
 impl Service {
     /// Creates a schedule with the caller's rights.
     ///
@@ -81,7 +96,7 @@ impl Service {
         self.carry_out(request, command).await
     }
 
-    /// Runs a schedule now, and waits for its job as long as the caller wants.
+    /// Runs a schedule now, and waits for its job, if it needs one, as long as the caller wants.
     ///
     /// # Errors
     /// When the caller may not do what it does, there is none, or its command is refused.
@@ -89,7 +104,7 @@ impl Service {
         &self,
         request: &CommandRequest,
         reference: &str,
-    ) -> Result<Enqueued, CommandError> {
+    ) -> Result<RunSchedule, CommandError> {
         let command = |state: &State| {
             let schedule = self.find_owned(&request.caller, state, reference)?;
             Ok(Command::FireSchedule {
@@ -98,13 +113,23 @@ impl Service {
             })
         };
         let accepted = self.carry_out(request, command).await?;
-        match refusal(&accepted) {
-            Some(refusal) => Err(CommandError::NotFired {
+        if let Some(refusal) = refusal(&accepted) {
+            return Err(CommandError::NotFired {
                 schedule: reference.to_owned(),
                 refusal,
-            }),
-            None => self.follow(request, accepted).await,
+            });
         }
+        if let Some(job) = accepted.job() {
+            let enqueued = self.follow_job(request, accepted, job).await?;
+            return Ok(RunSchedule::Job(enqueued));
+        }
+        let present = self.control.present();
+        let schedule = find_schedule(&request.caller, &present.state, reference)?.clone();
+        Ok(RunSchedule::AtOnce {
+            schedule,
+            accepted,
+            present,
+        })
     }
 
     /// The schedule of a name or id, if the caller may run its command.

@@ -234,6 +234,25 @@ async fn a_paused_schedule_rests_and_is_run_by_hand() {
 }
 
 #[tokio::test]
+async fn a_schedule_whose_command_needs_no_job_is_run_by_hand() {
+    let forge = HttpForge::new().await;
+    forge.ready("shop").await;
+    let change = json!({"database": "shop", "change": {"labels": {"seen": "yes"}}});
+    let body = json!({"name": "mark", "cron": "@daily", "command": {"change_database": change}});
+    let made = forge.post("/v1/schedules", &body.to_string()).await;
+    assert_eq!(made.status.as_u16(), 201, "{}", made.text);
+    let ran = forge.post("/v1/schedules/mark/run", "").await;
+    assert_eq!(ran.status.as_u16(), 200, "{}", ran.text);
+    let last = &ran.json()["last"];
+    assert_eq!(
+        (&last["job"], &last["refusal"]),
+        (&Value::Null, &Value::Null)
+    );
+    let shop = forge.get("/v1/databases/shop").await.json();
+    assert_eq!(shop["labels"]["seen"], "yes");
+}
+
+#[tokio::test]
 async fn what_is_no_schedule_is_refused_with_what_to_do() {
     let forge = HttpForge::new().await;
     let ok =
