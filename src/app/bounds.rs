@@ -2,7 +2,7 @@
 use super::runtime_choice::worker_user;
 use crate::config::Config;
 use crate::data::{DataConfig, SqliteConfig};
-use crate::http::HttpConfig;
+use crate::http::{HttpConfig, request_timeout};
 use crate::jobs::webhooks::WebhookConfig;
 use rustix::process::geteuid;
 use std::thread::available_parallelism;
@@ -88,9 +88,11 @@ pub(super) fn of_http(config: &Config) -> HttpConfig {
         buffered_bytes: http.max_buffered_bytes,
         connection_limit: http.max_connections,
         trusted_proxies: http.trusted_proxies,
+        cors_origins: http.cors_origins,
         stream_limit: http.max_streams,
         drain_timeout: http.stop_grace,
         ready_wait: http.ready_wait,
+        request_timeout: request_timeout(config.sql.max_timeout, http.ready_wait),
         webhooks: WebhookConfig {
             targets: config.webhooks.targets,
             max_failures: u32::try_from(config.webhooks.max_failures).unwrap_or(u32::MAX),
@@ -104,6 +106,7 @@ pub(super) fn of_http(config: &Config) -> HttpConfig {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     fn config() -> Config {
         let environment: BTreeMap<String, String> = BTreeMap::new();
@@ -123,6 +126,21 @@ mod tests {
             let at_once = sql.sqlite.threads + sql.sqlite.streams + sql.max_transactions;
             assert!(at_once <= databases + 2, "{open_files}: {at_once} at once");
         }
+    }
+
+    #[test]
+    fn no_request_ends_before_its_statement() {
+        let mut config = config();
+        assert_eq!(
+            of_http(&config).request_timeout,
+            HttpConfig::default().request_timeout
+        );
+        config.sql.max_timeout = Duration::from_secs(600);
+        let most = of_http(&config).request_timeout;
+        assert!(
+            most > config.sql.max_timeout + config.http.ready_wait,
+            "{most:?}"
+        );
     }
 
     #[test]

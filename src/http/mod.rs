@@ -20,6 +20,7 @@ pub use self::middleware::dispatch::Dispatcher;
 pub use self::response::error::{ErrorCode, Problem};
 pub use self::server::serve::serve;
 
+use self::extract::mutation::LONGEST_WAIT;
 use self::server::connections::Connections;
 use crate::config::TrustedProxies;
 use crate::jobs::JobContext;
@@ -76,8 +77,7 @@ impl Default for HttpConfig {
             domain: "db.localhost".into(),
             body_limit: 1 << 20,
             body_timeout: Duration::from_secs(30),
-            // Longer than the longest wait and the longest statement, which are 60 s.
-            request_timeout: Duration::from_secs(75),
+            request_timeout: request_timeout(Duration::from_secs(60), Duration::from_secs(5)),
             in_flight_limit: 1024,
             // A long poll has some 10 kB.
             waiting_limit: 4096,
@@ -101,6 +101,17 @@ impl Default for HttpConfig {
 /// Shared state of all request handlers.
 pub struct Gateway {
     /// The use cases.
+/// How long a request may take in all: longer than the longest wait for a job, and than a statement
+/// of the longest time limit after its wait for a database.
+#[must_use]
+pub fn request_timeout(longest_statement: Duration, ready_wait: Duration) -> Duration {
+    /// For the body to arrive, and for what is between.
+    const REST: Duration = Duration::from_secs(10);
+    LONGEST_WAIT
+        .max(ready_wait.saturating_add(longest_statement))
+        .saturating_add(REST)
+}
+
     pub service: Arc<Service>,
     /// Limits.
     pub config: HttpConfig,

@@ -53,8 +53,6 @@ error_codes! {
     InvalidRequest "invalid_request" 400 "Invalid request" final;
     /// SQLite rejected the statement, or it failed while running.
     SqlError "sql_error" 400 "SQL error" final;
-    /// A filter uses an operator that does not exist. Plain equality is written `eq.24`.
-    UnknownFilterOperator "unknown_filter_operator" 400 "Unknown filter operator" final;
     /// The token is missing or not accepted. Send `Authorization: Bearer dbf_…` or
     /// `X-API-Key: dbf_…`.
     Unauthenticated "unauthenticated" 401 "Not authenticated" final;
@@ -66,10 +64,6 @@ error_codes! {
     ReadOnly "read_only" 403 "Read only" final;
     /// No database has that name or id.
     DatabaseNotFound "database_not_found" 404 "Database not found" final;
-    /// The database has no such table.
-    TableNotFound "table_not_found" 404 "Table not found" final;
-    /// The table has no such row.
-    RowNotFound "row_not_found" 404 "Row not found" final;
     /// This token has no transaction with that id on that database.
     TransactionNotFound "transaction_not_found" 404 "Transaction not found" final;
     /// No job has that id.

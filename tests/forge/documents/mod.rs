@@ -6,7 +6,7 @@ pub(crate) mod export_verifier;
 use dbforge::config::SETTINGS;
 use dbforge::data::{DataConfig, SqliteConfig};
 use dbforge::engine::sqlite::LIMITS;
-use dbforge::http::HttpConfig;
+use dbforge::http::{ErrorCode, HttpConfig};
 use std::path::Path;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -58,7 +58,14 @@ fn every_limit_stands_in_the_operations_document_with_its_value() {
             "docs/OPERATIONS.md: {name} is {value}: {row}"
         );
     };
-    let no_bounds = ["owner", "sqlite", "domain", "webhooks", "trusted_proxies"];
+    let no_bounds = [
+        "owner",
+        "sqlite",
+        "domain",
+        "webhooks",
+        "trusted_proxies",
+        "cors_origins",
+    ];
     for config in [
         format!("{:#?}", DataConfig::default()),
         format!("{:#?}", SqliteConfig::default()),
@@ -123,6 +130,50 @@ fn bounds_in(room: &Path) -> Vec<(String, String)> {
     }
     assert!(!bounds.is_empty() || !room.ends_with("http"), "{room:?}");
     bounds
+}
+
+#[test]
+fn the_table_of_codes_is_the_catalogue() {
+    let document = text("docs/API.md");
+    let (_, table) = document.split_once("| Code | Status | Means |\n").unwrap();
+    let documented: Vec<_> = table
+        .lines()
+        .skip(1)
+        .take_while(|it| !it.is_empty())
+        .collect();
+    let known = ErrorCode::ALL.iter().map(|code| {
+        let meaning = code
+            .meaning()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        format!("| `{code}` | {} | {meaning} |", code.status().as_u16())
+    });
+    assert_eq!(documented, known.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_code_of_the_catalogue_is_produced_somewhere() {
+    for code in ErrorCode::ALL {
+        let used = format!("ErrorCode::{code:?}");
+        assert!(
+            is_named_below(&Path::new(ROOT).join("src/http"), &used),
+            "{used}"
+        );
+    }
+}
+
+/// Whether a source file of a folder, or of one in it, has this word.
+fn is_named_below(folder: &Path, word: &str) -> bool {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|it| it.unwrap().path()).any(|path| {
+        if path.is_dir() {
+            return is_named_below(&path, word);
+        }
+        let source = std::fs::read_to_string(&path).unwrap();
+        let ends = |rest: &str| !rest.starts_with(|it: char| it.is_ascii_alphanumeric());
+        source.split(word).skip(1).any(ends)
+    })
 }
 
 #[test]

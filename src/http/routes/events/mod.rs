@@ -9,7 +9,7 @@ use crate::domain::token::Scope;
 use crate::http::Gateway;
 use crate::http::extract::fields::SequenceNumber;
 use crate::http::extract::mutation::LONGEST_WAIT;
-use crate::http::extract::parameters::{ReadParameters, list_parameters};
+use crate::http::extract::parameters::{ReadParameters, StreamHeader, list_parameters};
 use crate::http::extract::span::Span;
 use crate::http::extract::words::Direction;
 use crate::http::extract::{PathParts, StrictQuery};

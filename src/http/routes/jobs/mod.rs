@@ -6,7 +6,9 @@ use crate::domain::job::{JobKind, JobState};
 use crate::http::Gateway;
 use crate::http::extract::fields::SequenceNumber;
 use crate::http::extract::mutation::{LONGEST_WAIT, Mutation};
-use crate::http::extract::parameters::{CommandParameters, list_parameters};
+use crate::http::extract::parameters::{
+    CommandParameters, KeyHeader, StreamHeader, list_parameters,
+};
 use crate::http::extract::span::Span;
 use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
 use crate::http::openapi::schemas;
