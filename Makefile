@@ -52,6 +52,7 @@ clean: ## Remove containers, networks AND ALL DATA, after asking (FORCE=1: witho
 test: deps check ## Run all tests, including those on real Docker, Compose and Traefik
 	@docker/setup.sh strace
 	@docker/setup.sh schemathesis
+	@docker/setup.sh generators
 	cargo test --locked --no-run
 	docker/images.sh debug $(built)/debug/dbforge
 	@rm -f $(built)/snapshots-used
@@ -63,9 +64,10 @@ crash: ## Kill the gateway at N points of each system call: make crash N=100
 	@docker/setup.sh strace
 	DBFORGE_CRASHES=$(or $(N),50) cargo test --locked --test forge crash
 
-contract: ## Test the API against its description, N requests per operation: make contract N=50
+contract: ## Test the API and generated clients against its description: make contract N=50
 	@docker/setup.sh schemathesis
-	DBFORGE_CONTRACT_EXAMPLES=$(or $(N),50) cargo test --locked --test forge api_contract
+	@docker/setup.sh generators
+	DBFORGE_CONTRACT_EXAMPLES=$(or $(N),50) cargo test --locked --test forge -- api_contract generated_clients
 
 slt: ## Run sqllogictest files through the HTTP API: make slt FILES='a.slt b.test'
 	@test -n '$(FILES)' || { echo "set FILES: make slt FILES='a.slt b.test'; examples are in tests/fixtures/slt"; exit 2; }

@@ -4,7 +4,7 @@
 # not do something itself, it names the command to run.
 #
 #   docker/setup.sh [engine|compose|traefik|all]
-#   docker/setup.sh strace|schemathesis    what the tests alone need
+#   docker/setup.sh strace|schemathesis|generators    what the tests alone need
 #   docker/setup.sh stop      stops the engine, if this script started it
 set -euo pipefail
 
@@ -38,6 +38,9 @@ else
 fi
 pid_file="$state_dir/dockerd.pid"
 log_file="$state_dir/dockerd.log"
+fixtures="$(dirname "$0")/../tests/fixtures"
+# What the tests alone need lies in the target folder.
+tools="${CARGO_TARGET_DIR:-$(dirname "$0")/../target}"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -49,8 +52,9 @@ main() {
     all) locked everything ;;
     strace) locked strace_for_tests ;;
     schemathesis) locked schemathesis_for_tests ;;
+    generators) locked generators_for_tests ;;
     stop) locked stop_engine ;;
-    *) fail "unknown part '$1'" "docker/setup.sh [engine|compose|traefik|all|strace|schemathesis|stop]" ;;
+    *) fail "unknown part '$1'" "docker/setup.sh [engine|compose|traefik|all|strace|schemathesis|generators|stop]" ;;
   esac
 }
 
@@ -67,18 +71,37 @@ strace_for_tests() {
 
 # Asks the gateway everything that its description allows, and what it does not.
 schemathesis_for_tests() {
-  local wanted home
-  wanted="$(dirname "$0")/../tests/fixtures/contract/requirements.txt"
-  home="${CARGO_TARGET_DIR:-$(dirname "$0")/../target}/schemathesis"
+  python_tools Schemathesis schemathesis "$fixtures/contract/requirements.txt"
+}
+
+# Generate clients from the gateway's description, in Python and TypeScript.
+generators_for_tests() {
+  local wanted="$fixtures/generated" home="$tools/generators-npm"
+  python_tools "the Python generator" generators "$wanted/requirements.txt"
+  cmp -s "$wanted/package-lock.json" "$home/installed.json" && return
+  # Debian recommends npm's own packages with it, which it brings itself.
+  command -v npm >/dev/null || install_packages "Node.js" nodejs npm
+  say "the TypeScript generator: installing into $home"
+  rm -rf "$home"
+  mkdir -p "$home"
+  cp "$wanted/package.json" "$wanted/package-lock.json" "$home"
+  npm ci --prefix "$home" --silent --no-audit --no-fund --ignore-scripts ||
+    fail "could not fetch the TypeScript generator" "npm ci --prefix $home"
+  cp "$wanted/package-lock.json" "$home/installed.json"
+}
+
+# Installs pinned Python programs below the target folder, unless they are there.
+python_tools() {
+  local name=$1 home="$tools/$2" wanted=$3
   cmp -s "$wanted" "$home/installed.txt" && return
   # Debian's python3 has the module `venv`, but not what it copies.
   python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages "Python's venv" python3-venv
-  say "Schemathesis: installing into $home"
+  say "$name: installing into $home"
   rm -rf "$home"
   mkdir -p "$(dirname "$home")"
   python3 -m venv "$home"
   "$home/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
-    --requirement "$wanted" || fail "could not fetch Schemathesis" "python3 -m pip install -r $wanted"
+    --requirement "$wanted" || fail "could not fetch $name" "python3 -m pip install -r $wanted"
   cp "$wanted" "$home/installed.txt"
 }
 

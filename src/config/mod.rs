@@ -5,6 +5,7 @@
 mod client;
 mod env_file;
 mod environment;
+mod origins;
 mod proxies;
 mod reader;
 mod settings;

@@ -98,9 +98,6 @@ impl Default for HttpConfig {
     }
 }
 
-/// Shared state of all request handlers.
-pub struct Gateway {
-    /// The use cases.
 /// How long a request may take in all: longer than the longest wait for a job, and than a statement
 /// of the longest time limit after its wait for a database.
 #[must_use]
@@ -115,6 +112,9 @@ pub fn request_timeout(longest_statement: Duration, ready_wait: Duration) -> Dur
     pub service: Arc<Service>,
     /// Limits.
     pub config: HttpConfig,
+/// Shared state of all request handlers.
+pub struct Gateway {
+    /// The use cases.
     /// Request counters.
     pub metrics: Metrics,
     /// Open connections.

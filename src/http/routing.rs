@@ -5,7 +5,8 @@
 //! fifth of a point read's time. Axum gives the extractors and the handlers.
 use super::Gateway;
 use super::extract::path::PathValues;
-use super::openapi::documents;
+use super::openapi::limits::DescribedLimits;
+use super::openapi::{self, documents};
 use super::response::reply::Marked;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
@@ -138,7 +139,7 @@ pub(super) struct RouteTable(Matcher<Route>);
 
 impl RouteTable {
     /// The table of these groups, and of the pages that explain them.
-    pub(super) fn new(groups: Vec<(Traits, Group)>) -> Self {
+    pub(super) fn new(groups: Vec<(Traits, Group)>, limits: &DescribedLimits) -> Self {
         let mut described = OpenApiRouter::with_openapi(documents::base());
         let mut by_path: BTreeMap<String, (Traits, Vec<(Method, Call)>)> = BTreeMap::new();
         for (traits, group) in groups {
@@ -148,6 +149,11 @@ impl RouteTable {
                 handlers.push((method, call));
             }
         }
+        let mut openapi = described.into_openapi();
+        openapi::describe(&mut openapi, limits, |path| {
+            let traits = by_path.get(path).map(|(traits, _)| traits);
+            traits.is_some_and(|traits| traits.is_sequenced)
+        });
         let mut table = Matcher::new();
         let mut insert = |path: String, traits, target| {
             let route = Route {
@@ -162,7 +168,7 @@ impl RouteTable {
             let allowed = allowed(&handlers);
             insert(path, traits, Target::Handlers { handlers, allowed });
         }
-        let documents = documents(described.into_openapi());
+        let documents = documents(&openapi);
         let traits = Traits {
             admission: Admission::Always,
             workplace: Workplace::Here,
@@ -185,9 +191,8 @@ impl RouteTable {
     }
 }
 
-fn documents(mut openapi: OpenApi) -> Router {
-    super::openapi::describe(&mut openapi);
-    documents::documents(&openapi)
+fn documents(openapi: &OpenApi) -> Router {
+    documents::documents(openapi)
         .method_not_allowed_fallback(async |request: Request| documents::no_method(&request))
 }
 

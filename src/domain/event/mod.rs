@@ -54,6 +54,10 @@ macro_rules! events {
             /// Every kind, in the order of their numbers.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
+            /// Every field of every kind: its name and its type, as they are declared.
+            pub const FIELDS: &[(&str, &str)] =
+                &[$($((stringify!($field), stringify!($type)),)*)*];
+
             /// The word shown in the API: `database_requested`.
             #[must_use]
             pub fn as_str(self) -> &'static str {

@@ -67,7 +67,7 @@ async fn read_elsewhere_if_long<T: Send + 'static>(
     read.unwrap_or_else(|error| Err(Problem::internal("the thread ended").because(&error)))
 }
 
-/// Plain text, in UTF-8.
+/// Plain text, in UTF-8. Some generated clients can only send bytes.
 pub(super) struct TextBody(pub(super) String);
 
 impl FromRequest<Arc<Gateway>> for TextBody {
@@ -77,7 +77,10 @@ impl FromRequest<Arc<Gateway>> for TextBody {
         let (parts, body) = request.into_parts();
         let bytes = read_body(&parts.headers, body).await?;
         if let Some(essence) = essence(&parts.headers)
-            && !matches!(essence.as_str(), "text/plain" | "application/sql")
+            && !matches!(
+                essence.as_str(),
+                "text/plain" | "application/sql" | "application/octet-stream"
+            )
         {
             return Err(Problem::new(
                 ErrorCode::UnsupportedMediaType,

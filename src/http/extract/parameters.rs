@@ -35,6 +35,62 @@ pub(crate) struct CommandParameters {
     pub(crate) dry_run: Option<DryRun>,
 }
 
+/// Header of a request that takes effect once.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes what `Mutation` reads")]
+pub(crate) struct KeyHeader {
+    /// The same key with the same request takes effect once; a repeat gets the same answer.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        pattern = "^[!-~]([ -~]{0,253}[!-~])?$"
+    )]
+    idempotency_key: String,
+}
+
+/// Headers of a request that changes something that exists.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes what `Mutation` reads")]
+pub(crate) struct ChangeHeaders {
+    /// The same key with the same request takes effect once; a repeat gets the same answer.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        pattern = "^[!-~]([ -~]{0,253}[!-~])?$"
+    )]
+    idempotency_key: String,
+    /// The database's `ETag`: 412 if it has changed since.
+    #[param(
+        rename = "If-Match",
+        required = false,
+        example = "\"e18\"",
+        pattern = r#"^(\*|"e[0-9]{1,18}")$"#
+    )]
+    if_match: String,
+}
+
+/// Header of a request that becomes a job.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes what `Mutation` reads")]
+pub(crate) struct WaitHeader {
+    /// `wait=20`: answer when the job has ended, after 20 s at the latest; at most 60 s.
+    #[param(rename = "Prefer", required = false, example = "wait=20")]
+    prefer: String,
+}
+
+/// Header of a request for a stream of events.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes what `last_event_id` reads")]
+pub(crate) struct StreamHeader {
+    /// For event streams: only events after this sequence number.
+    #[param(rename = "Last-Event-ID", required = false, pattern = "^[0-9]{0,18}$")]
+    last_event_id: String,
+}
+
 /// Asks what would happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

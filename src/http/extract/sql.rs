@@ -20,10 +20,9 @@ macro_rules! sql_body {
                 /// Reject statements that would change data.
                 #[serde(default)]
                 readonly: bool,
-                /// Maximum size of the response in bytes: default 4 MiB, at most 64 MiB. Larger
-                /// results are rejected.
+                /// Maximum size of the response in bytes. Larger results are rejected.
                 #[serde(default, deserialize_with = "fields::whole")]
-                #[schema(minimum = 1, maximum = 67_108_864)]
+                #[schema(minimum = 1)]
                 max_bytes: Option<u64>,
             }
             with options of reads
@@ -46,14 +45,13 @@ macro_rules! sql_body {
         #[serde(deny_unknown_fields)]
         pub(crate) struct $name {
             $($own)*
-            /// Time limit in milliseconds, for all statements together: default 5,000, at most 60,000.
+            /// Time limit in milliseconds, for all statements together.
             #[serde(default, deserialize_with = "fields::whole")]
-            #[schema(minimum = 1, maximum = 60_000)]
+            #[schema(minimum = 1)]
             timeout_ms: Option<u64>,
-            /// Truncate each result after this many rows and set `truncated`. Default: results of
-            /// more than 10,000 rows are rejected.
+            /// Truncate each result after this many rows and set `truncated`.
             #[serde(default, deserialize_with = "fields::whole")]
-            #[schema(minimum = 1, maximum = 100_000)]
+            #[schema(minimum = 1)]
             max_rows: Option<u64>,
             /// How integers beyond ±(2^53 − 1) are encoded.
             #[serde(default)]
@@ -136,8 +134,8 @@ struct StatementBody {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ScriptParameters {
-    /// Time limit in milliseconds for the whole script: default 5,000, at most 60,000.
-    #[param(minimum = 1, maximum = 60_000)]
+    /// Time limit in milliseconds for the whole script.
+    #[param(minimum = 1)]
     timeout_ms: Option<u64>,
 }
 

@@ -41,7 +41,7 @@ struct Spawned<'a> {
     db_name: &'a str,
     container_id: String,
     /// The job that brought it about; null when there was nothing to do.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = true)]
     job_id: Option<JobId>,
 }
 
@@ -58,13 +58,13 @@ struct Pruned<'a> {
 struct Deleted {
     #[schema(example = "Database 'shop' deleted successfully")]
     message: String,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = true)]
     deleted_at: Option<Timestamp>,
     container_removed: bool,
     /// Whether its rows are gone: not while it is in the trash.
     file_removed: bool,
     /// When it is permanently deleted.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = true)]
     purge_at: Option<Timestamp>,
 }
 

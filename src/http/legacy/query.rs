@@ -33,7 +33,7 @@ pub(in crate::http) struct OriginalQuery {
 #[expect(dead_code, reason = "describes bytes that the engine writes itself")]
 pub(in crate::http) struct OriginalAnswer {
     /// The rows, where the statement returns any.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(schema_with = schemas::original_rows, required = false)]
     data: Option<()>,
     #[schema(example = "Query executed successfully.")]
     message: Option<String>,

@@ -44,10 +44,13 @@ struct SystemStatistics {
     timestamp: Timestamp,
     uptime_seconds: f64,
     /// What this process holds, and what the machine could still give.
+    #[schema(required = true)]
     memory_usage: Option<Usage>,
     /// Processor time of this process for each second since it started; 100 is one processor.
+    #[schema(required = true)]
     cpu_usage_percent: Option<f64>,
     /// The disk that holds everything.
+    #[schema(required = true)]
     disk_usage: Option<Usage>,
 }
 

@@ -8,6 +8,7 @@ use crate::http::Gateway;
 use crate::http::extract::path::PathValues;
 use crate::http::openapi::documents;
 use crate::http::openapi::packed_documents::PackedDocuments;
+use crate::http::openapi::limits::DescribedLimits;
 use crate::http::response::error::Problem;
 use crate::http::routes;
 use crate::http::routing::{Admission, Route, RouteTable, Workplace};
@@ -40,7 +41,8 @@ impl Dispatcher {
     pub fn new(gateway: &Arc<Gateway>) -> Self {
         Self {
             gateway: gateway.clone(),
-            routes: Arc::new(routes::table()),
+        let limits = DescribedLimits::of(gateway.service.data.config());
+            routes: Arc::new(routes::table(&limits)),
             documents: Arc::default(),
             tokio: Handle::current(),
         }

@@ -1,7 +1,9 @@
 //! The OpenAPI document, Swagger UI, error pages and the greeting.
+use crate::http::extract::fields::SequenceNumber;
 use crate::http::extract::{NoParameters, PathParts, StrictQuery};
 use crate::http::response::error::{ErrorCode, Problem, ProblemBody};
 use crate::http::response::reply;
+use crate::http::response::views::plan::PlanView;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -26,13 +28,18 @@ pub(crate) const PATHS: [&str; 4] = [OPENAPI, "/docs", "/docs/", "/docs/{*rest}"
         description = "SQLite databases on demand, on your own machine. Lifecycle calls return a job; \
                        SQL returns its result. Errors are `application/problem+json`.",
     ),
-    components(schemas(ProblemBody)),
+    servers((url = "/", description = "This gateway")),
+    components(schemas(PlanView, ProblemBody, SequenceNumber)),
     security(("bearer" = []), ("api_key" = [])),
     modifiers(&TokenSchemes),
     tags(
         (name = "databases", description = "Create, inspect, change and delete databases"),
         (name = "jobs", description = "Follow, cancel and retry background jobs"),
         (name = "history", description = "Event history, current and past state"),
+        (name = "plans", description = "Commands that wait for approval"),
+        (name = "schedules", description = "Commands that run at set times"),
+        (name = "webhooks", description = "Receivers of events"),
+        (name = "drift", description = "Differences between the event log and the actual state"),
         (name = "tokens", description = "API tokens and their permissions"),
         (name = "sql", description = "Run SQL"),
         (name = "original", description = "The legacy API, unchanged"),

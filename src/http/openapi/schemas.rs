@@ -2,16 +2,12 @@
 //!
 //! The domain checks the values; this only describes them.
 use crate::data::MAX_PARAMETERS;
-use crate::domain::database::DatabaseState;
-use crate::domain::event::EventKind;
 use crate::domain::job::{JobKind, JobState};
-use crate::domain::token::Scope;
-use crate::engine::registry::Engines;
 use utoipa::openapi::schema::{
     AdditionalProperties, AnyOf, AnyOfBuilder, Array, ArrayBuilder, KnownFormat, ObjectBuilder,
     OneOf, SchemaFormat, SchemaType, Type,
 };
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{Ref, RefOr, Schema};
 
 /// Integers in OpenAPI are signed 64 bits.
 pub(crate) const LARGEST_SEQUENCE: u64 = i64::MAX.unsigned_abs();
@@ -20,23 +16,20 @@ pub(crate) const LARGEST_SEQUENCE: u64 = i64::MAX.unsigned_abs();
 
 /// Names of engines.
 pub(crate) fn engine() -> Schema {
-    or_null(word(
-        Engines::standard().all().iter().map(|engine| engine.name()),
-    ))
+    or_null(named("EngineName"))
 }
 
 /// What a token may do.
 pub(crate) fn scopes() -> Array {
-    let words = Scope::ALL.iter().map(|it| it.as_str());
     ArrayBuilder::new()
-        .items(word(words))
+        .items(named("Scope"))
         .min_items(Some(1))
         .build()
 }
 
 /// The state of a database.
-pub(crate) fn database_state() -> Schema {
-    word(DatabaseState::ALL.iter().map(|it| it.as_str())).into()
+pub(crate) fn database_state() -> RefOr<Schema> {
+    named("DatabaseState")
 }
 
 /// States of jobs, with commas between them.
@@ -50,32 +43,28 @@ pub(crate) fn job_kinds() -> Schema {
 }
 
 /// A kind of event.
-pub(crate) fn event_kind() -> Schema {
-    event_word().into()
-}
-
-fn event_word() -> ObjectBuilder {
-    word(EventKind::ALL.iter().map(|it| it.as_str()))
+pub(crate) fn event_kind() -> RefOr<Schema> {
+    named("EventKind")
 }
 
 /// Kinds of events.
 pub(crate) fn event_kinds() -> Schema {
-    or_null(ArrayBuilder::new().items(event_word()))
+    or_null(ArrayBuilder::new().items(event_kind()))
 }
 
 /// How durable writes are.
 pub(crate) fn durability() -> Schema {
-    or_null(word(["full", "relaxed"]))
+    or_null(named("Durability"))
 }
 
 /// What happens to times that were missed.
 pub(crate) fn misfire() -> Schema {
-    or_null(word(["skip", "latest", "all"]))
+    or_null(named("Misfire"))
 }
 
 /// What happens to a time whose predecessor has not ended.
 pub(crate) fn overlap() -> Schema {
-    or_null(word(["skip", "queue"]))
+    or_null(named("Overlap"))
 }
 
 // --- texts and numbers --------------------------------------------------------------------------
@@ -152,26 +141,35 @@ pub(crate) fn moment() -> Schema {
 
 /// Values for a statement's parameters: a list, or an object by name.
 pub(crate) fn parameters() -> Schema {
-    let list = ArrayBuilder::new()
-        .items(parameter())
-        .max_items(Some(MAX_PARAMETERS));
-    let named = ObjectBuilder::new()
-        .additional_properties(Some(Schema::from(parameter())))
-        .max_properties(Some(MAX_PARAMETERS));
-    or_null(AnyOf::builder().item(list).item(named))
+    or_null(named("Parameters"))
 }
 
 /// Rows to be inserted, each from column to value.
 pub(crate) fn rows_by_column() -> Array {
-    let row = ObjectBuilder::new().additional_properties(Some(Schema::from(parameter())));
-    ArrayBuilder::new().items(row).build()
+    ArrayBuilder::new().items(named("NamedParameters")).build()
 }
 
-/// One value; what JSON has no form for is an object of one field.
-pub(crate) fn parameter() -> AnyOfBuilder {
-    let plain = [Type::Null, Type::Boolean, Type::String];
-    let real = word(["Infinity", "-Infinity", "NaN"]);
+/// One value.
+pub(crate) fn parameter() -> RefOr<Schema> {
+    named("Parameter")
+}
+
+/// The rows of an answer.
+pub(crate) fn rows() -> Array {
+    ArrayBuilder::new().items(named("Row")).build()
+}
+
+/// The rows of an answer of the legacy API.
+pub(crate) fn original_rows() -> Schema {
+    or_null(ArrayBuilder::new().items(named("OriginalRow")))
+}
+
+/// Values that go in and come out, each with its name.
+pub(super) fn values() -> impl Iterator<Item = (String, RefOr<Schema>)> {
     let base64 = || pattern("^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$");
+    let plain = |types: &[Type]| {
+        ObjectBuilder::new().schema_type(SchemaType::from_iter(types.iter().cloned()))
+    };
     let whole = ObjectBuilder::new()
         .schema_type(Type::Integer)
         .minimum(Some(i64::MIN))
@@ -181,35 +179,110 @@ pub(crate) fn parameter() -> AnyOfBuilder {
         .schema_type(Type::Number)
         .minimum(Some(f64::MIN))
         .maximum(Some(f64::MAX));
-    AnyOf::builder()
-        .item(ObjectBuilder::new().schema_type(SchemaType::from_iter(plain)))
+    let object_of = |name: &str| ObjectBuilder::new().additional_properties(Some(named(name)));
+    let special_ones = |values: AnyOfBuilder| {
+        values
+            .item(named("Blob"))
+            .item(named("RawText"))
+            .item(named("SpecialReal"))
+    };
+    let parameter = AnyOf::builder()
+        .item(plain(&[Type::Null, Type::Boolean, Type::String]))
         .item(whole)
-        .item(broken)
-        .item(special("$base64", base64()))
-        .item(special("$text_base64", base64()))
-        .item(special("$real", real))
+        .item(broken);
+    let value = AnyOf::builder().item(plain(&[Type::Null, Type::Number, Type::String]));
+    let parameters = AnyOf::builder()
+        .item(
+            ArrayBuilder::new()
+                .items(named("Parameter"))
+                .max_items(Some(MAX_PARAMETERS)),
+        )
+        .item(named("NamedParameters"));
+    let row = AnyOf::builder()
+        .item(ArrayBuilder::new().items(named("Value")))
+        .item(named("RowObject"));
+    let schemas: [(&str, Schema); 11] = [
+        (
+            "Blob",
+            special("$base64", base64(), "Bytes, in base64").into(),
+        ),
+        (
+            "RawText",
+            special(
+                "$text_base64",
+                base64(),
+                "Text that is not UTF-8, in base64",
+            )
+            .into(),
+        ),
+        (
+            "SpecialReal",
+            special(
+                "$real",
+                word(["Infinity", "-Infinity", "NaN"]),
+                "A real number that JSON has no form for; NaN is stored as NULL",
+            )
+            .into(),
+        ),
+        (
+            "Parameter",
+            special_ones(parameter)
+                .description(Some("Value of a statement's parameter"))
+                .into(),
+        ),
+        (
+            "NamedParameters",
+            object_of("Parameter")
+                .description(Some("Values by name"))
+                .max_properties(Some(MAX_PARAMETERS))
+                .into(),
+        ),
+        (
+            "Parameters",
+            parameters
+                .description(Some("Values in order, or by name"))
+                .into(),
+        ),
+        (
+            "Value",
+            special_ones(value)
+                .description(Some("Value of a result's column"))
+                .into(),
+        ),
+        (
+            "RowObject",
+            object_of("Value")
+                .description(Some("A row by column"))
+                .into(),
+        ),
+        (
+            "Row",
+            row.description(Some(
+                "A row: values in column order, or an object by column",
+            ))
+            .into(),
+        ),
+        (
+            "OriginalValue",
+            plain(&[Type::Null, Type::Number, Type::String])
+                .description(Some("Value of a column; bytes are base64 text"))
+                .into(),
+        ),
+        (
+            "OriginalRow",
+            object_of("OriginalValue")
+                .description(Some("A row by column"))
+                .into(),
+        ),
+    ];
+    schemas
+        .into_iter()
+        .map(|(name, schema)| (name.to_owned(), schema.into()))
 }
 
-/// The rows of an answer: lists in the order of the columns, or objects by column.
-pub(crate) fn rows() -> Array {
-    let list = ArrayBuilder::new().items(value());
-    let object = ObjectBuilder::new().additional_properties(Some(Schema::from(value())));
-    ArrayBuilder::new()
-        .items(AnyOf::builder().item(list).item(object))
-        .build()
-}
-
-fn value() -> AnyOfBuilder {
-    let plain = [Type::Null, Type::Number, Type::String];
-    AnyOf::builder()
-        .item(ObjectBuilder::new().schema_type(SchemaType::from_iter(plain)))
-        .item(special("$base64", text()))
-        .item(special("$text_base64", text()))
-        .item(special("$real", word(["Infinity", "-Infinity"])))
-}
-
-fn special(name: &str, form: ObjectBuilder) -> ObjectBuilder {
+fn special(name: &str, form: ObjectBuilder, about: &str) -> ObjectBuilder {
     ObjectBuilder::new()
+        .description(Some(about))
         .property(name, form)
         .required(name)
         .additional_properties(Some(AdditionalProperties::FreeForm(false)))
@@ -217,7 +290,12 @@ fn special(name: &str, form: ObjectBuilder) -> ObjectBuilder {
 
 // --- pieces -------------------------------------------------------------------------------------
 
-fn text() -> ObjectBuilder {
+/// A schema of the document, by its name.
+pub(super) fn named(name: &str) -> RefOr<Schema> {
+    Ref::from_schema_name(name).into()
+}
+
+pub(super) fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
@@ -225,7 +303,7 @@ fn pattern(pattern: &str) -> ObjectBuilder {
     text().pattern(Some(pattern))
 }
 
-fn word(words: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
+pub(super) fn word(words: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
     text().enum_values(Some(words))
 }
 
@@ -242,7 +320,7 @@ fn integer(least: u64, most: u64) -> ObjectBuilder {
         .maximum(Some(most))
 }
 
-fn or_null(schema: impl Into<RefOr<Schema>>) -> Schema {
+pub(super) fn or_null(schema: impl Into<RefOr<Schema>>) -> Schema {
     let null = ObjectBuilder::new().schema_type(Type::Null);
     OneOf::builder().item(null).item(schema).into()
 }

@@ -3,6 +3,7 @@
 //! A handler returns a [`Problem`]; `middleware/trace.rs` writes it as `application/problem+json`
 //! with the request id. Its cause is logged there once.
 use crate::http::middleware::admission::share::Share;
+use crate::http::openapi::words;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -416,7 +417,7 @@ pub struct ProblemBody {
     status: u16,
     /// What failed.
     detail: String,
-    /// Error code, for programs.
+    #[schema(value_type = words::ErrorCode)]
     code: &'static str,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]

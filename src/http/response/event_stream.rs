@@ -41,7 +41,8 @@ pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<Option<Sequence>, Pro
     let Some(value) = headers.get("last-event-id") else {
         return Ok(None);
     };
-    let text = value.to_str().unwrap_or_default().trim();
+    // What is no text is no number either.
+    let text = value.to_str().unwrap_or("?").trim();
     // A browser that has seen none yet sends an empty one.
     if text.is_empty() {
         return Ok(None);

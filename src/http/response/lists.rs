@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 pub(crate) struct List<T> {
     data: Vec<T>,
     /// Cursor of the next page; null on the last page.
+    #[schema(required = true)]
     next_cursor: Option<String>,
     /// Event sequence number at which this page was read.
     as_of: u64,

@@ -34,6 +34,7 @@ pub(crate) struct QueryResult {
     rows: (),
     row_count: u64,
     rows_affected: u64,
+    #[schema(required = true)]
     last_insert_rowid: Option<i64>,
     /// Whether rows were cut off at `max_rows`.
     truncated: bool,
@@ -46,6 +47,7 @@ pub(crate) struct QueryResult {
 struct QueryColumn {
     name: String,
     /// Declared type; null for expressions.
+    #[schema(required = true)]
     r#type: Option<String>,
 }
 

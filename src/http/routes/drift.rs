@@ -4,7 +4,9 @@ use crate::control::Accepted;
 use crate::domain::event::Event;
 use crate::http::Gateway;
 use crate::http::extract::mutation::Mutation;
+use crate::http::extract::parameters::KeyHeader;
 use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
+use crate::http::openapi::words;
 use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
 use crate::http::response::reply::{self, Marked};
@@ -23,9 +25,10 @@ use utoipa::ToSchema;
 #[schema(as = Drift)]
 pub(super) struct DriftView {
     /// When the reconciler last ran; null before its first run.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     looked_at: Option<Timestamp>,
     /// Why the reconciler could not inspect or act. Unknown resources are never treated as missing.
+    #[schema(required = true)]
     trouble: Option<String>,
     /// Whether the disruption limit was reached: too many workers would be affected at once.
     /// `POST /v1/drift/allow` approves one run.
@@ -37,22 +40,23 @@ pub(super) struct DriftView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Finding)]
 struct FindingView {
-    /// `repair_worker`, `degrade`, `quarantine_worker`, `quarantine_ended`, `data_missing` or
-    /// `unknown_folder`.
-    #[schema(value_type = String, example = "repair_worker")]
+    #[schema(value_type = words::FindingKind, example = "repair_worker")]
     kind: &'static str,
     /// What was found, and what is done about it.
     what: String,
     /// `now`: handled in that run. `waits`: until `due_at` or the next run. `halted`: needs operator
     /// approval. `reported`: no automatic action.
-    #[schema(value_type = String, example = "now")]
+    #[schema(value_type = words::FindingStanding, example = "now")]
     standing: &'static str,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     due_at: Option<Timestamp>,
     /// Database id.
+    #[schema(required = true)]
     database: Option<String>,
     /// Container or process id.
+    #[schema(required = true)]
     worker: Option<String>,
+    #[schema(required = true)]
     folder: Option<String>,
 }
 
@@ -121,7 +125,8 @@ pub(super) async fn get_drift(
 /// Approve one reconciler run
 ///
 /// Runs the reconciler now, without the disruption limit.
-#[utoipa::path(post, path = "/v1/drift/allow", tag = "drift", request_body = NoFields,
+#[utoipa::path(post, path = "/v1/drift/allow", tag = "drift",
+    params(KeyHeader), request_body = NoFields,
     responses((status = 202, description = "The reconciler runs now")))]
 pub(super) async fn allow_drift(
     State(gateway): State<Arc<Gateway>>,
@@ -137,7 +142,7 @@ pub(super) async fn allow_drift(
 ///
 /// Permanent. Only for workers that the reconciler has quarantined.
 #[utoipa::path(delete, path = "/v1/drift/workers/{worker}", tag = "drift",
-    params(("worker" = String, Path, description = "Container or process id")),
+    params(("worker" = String, Path, description = "Container or process id"), KeyHeader),
     responses((status = 204, description = "Deleted")))]
 pub(super) async fn remove_quarantined_worker(
     State(gateway): State<Arc<Gateway>>,
@@ -158,7 +163,7 @@ pub(super) async fn remove_quarantined_worker(
 /// Only for folders that the reconciler has reported. It stays in the trash until it is removed by
 /// hand.
 #[utoipa::path(delete, path = "/v1/drift/folders/{folder}", tag = "drift",
-    params(("folder" = String, Path, description = "Folder name below `databases/`")),
+    params(("folder" = String, Path, description = "Folder name below `databases/`"), KeyHeader),
     responses((status = 200, body = TrashedFolder)))]
 pub(super) async fn trash_unknown_folder(
     State(gateway): State<Arc<Gateway>>,

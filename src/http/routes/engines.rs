@@ -2,6 +2,7 @@
 use crate::engine::Engine;
 use crate::http::Gateway;
 use crate::http::extract::{NoParameters, StrictQuery};
+use crate::http::openapi::words;
 use crate::http::response::error::Problem;
 use crate::http::response::reply;
 use crate::service::caller::Caller;
@@ -22,7 +23,7 @@ pub(super) struct Engines {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Engine)]
 struct EngineView {
-    #[schema(example = "sqlite")]
+    #[schema(value_type = words::EngineName)]
     name: &'static str,
 }
 

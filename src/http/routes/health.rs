@@ -7,6 +7,7 @@ use crate::domain::token::Scope;
 use crate::http::Gateway;
 use crate::http::extract::{NoParameters, StrictQuery};
 use crate::http::metrics::{header, line};
+use crate::http::openapi::words;
 use crate::http::response::error::Problem;
 use crate::http::response::reply;
 use crate::jobs::reconciler::Finding;
@@ -34,7 +35,7 @@ struct Alive {
 /// Readiness of the gateway.
 #[derive(Serialize, ToSchema)]
 struct Readiness {
-    /// `ready` or `not_ready`.
+    #[schema(value_type = words::ReadinessStatus)]
     status: &'static str,
     checks: Checks,
 }

@@ -21,10 +21,12 @@ use self::state::diff;
 use super::legacy;
 use super::middleware::admission::usage;
 use super::openapi::documents;
+use super::openapi::limits::DescribedLimits;
 use super::routing::{Admission, Group, RouteTable, Traits, Workplace, group};
 
-/// The table of all routes. What is in no group here cannot be reached.
-pub(super) fn table() -> RouteTable {
+/// The table of all routes. What is in no group here cannot be reached. Their description shows
+/// `limits`.
+pub(super) fn table(limits: &DescribedLimits) -> RouteTable {
     let traits = |admission, workplace| Traits {
         admission,
         workplace,
@@ -34,7 +36,7 @@ pub(super) fn table() -> RouteTable {
         is_sequenced: true,
         ..traits(Admission::WithToken, Workplace::Elsewhere)
     };
-    RouteTable::new(vec![
+    let groups = vec![
         (traits(Admission::Always, Workplace::Here), probes()),
         (traits(Admission::WithRoom, Workplace::Here), open()),
         (
@@ -46,7 +48,8 @@ pub(super) fn table() -> RouteTable {
             traits(Admission::WithToken, Workplace::Here),
             sql_routes().merge(legacy::data_routes()),
         ),
-    ])
+    ];
+    RouteTable::new(groups, limits)
 }
 
 /// Whether the gateway is healthy.

@@ -5,9 +5,9 @@ use crate::domain::schedule::{Misfire, Overlap, Schedule, SchedulePlan};
 use crate::http::Gateway;
 use crate::http::extract::lifecycle::{CommandForm, words};
 use crate::http::extract::mutation::Mutation;
-use crate::http::extract::parameters::{PageParameters, ReadParameters};
+use crate::http::extract::parameters::{KeyHeader, PageParameters, ReadParameters, WaitHeader};
 use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
-use crate::http::openapi::schemas;
+use crate::http::openapi::{schemas, words};
 use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
 use crate::http::response::lists::{List, page_answer, state_page};
@@ -72,16 +72,17 @@ pub(super) struct ScheduleView {
     name: String,
     cron: String,
     timezone: String,
-    #[schema(value_type = Object)]
+    #[schema(value_type = CommandForm)]
     command: serde_json::Value,
-    #[schema(value_type = String)]
+    #[schema(value_type = words::Misfire)]
     misfire: &'static str,
-    #[schema(value_type = String)]
+    #[schema(value_type = words::Overlap)]
     overlap: &'static str,
     enabled: bool,
     /// Next run; null while paused.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     next_at: Option<Timestamp>,
+    #[schema(required = true)]
     last: Option<FiringView>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -93,14 +94,15 @@ pub(super) struct ScheduleView {
 #[schema(as = Firing)]
 struct FiringView {
     /// Scheduled time; null if it was run manually.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     due_at: Option<Timestamp>,
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     /// The job it started.
-    #[schema(value_type = Option<String>, format = Uuid)]
+    #[schema(value_type = Option<String>, format = Uuid, required = true)]
     job: Option<String>,
     /// Why it started no job.
+    #[schema(required = true)]
     refusal: Option<String>,
 }
 
@@ -129,8 +131,6 @@ impl ScheduleView {
     }
 }
 
-/// List schedules
-#[utoipa::path(get, path = "/v1/schedules", tag = "schedules", params(PageParameters),
 /// Immediate result of running a schedule.
 #[derive(ToSchema)]
 #[serde(untagged)]
@@ -141,6 +141,8 @@ enum RunOutcome {
     Schedule(Box<ScheduleView>),
 }
 
+/// List schedules
+#[utoipa::path(get, path = "/v1/schedules", tag = "schedules", params(PageParameters),
     responses((status = 200, body = List<ScheduleView>)))]
 pub(super) async fn list_schedules(
     State(gateway): State<Arc<Gateway>>,
@@ -163,7 +165,8 @@ pub(super) async fn list_schedules(
 /// Create a schedule
 ///
 /// It runs with the rights of the token that created or last changed it, while that token is active.
-#[utoipa::path(post, path = "/v1/schedules", tag = "schedules", request_body = ScheduleBody,
+#[utoipa::path(post, path = "/v1/schedules", tag = "schedules",
+    params(KeyHeader), request_body = ScheduleBody,
     responses((status = 201, body = ScheduleView)))]
 pub(super) async fn create_schedule(
     State(gateway): State<Arc<Gateway>>,
@@ -210,7 +213,7 @@ pub(super) async fn get_schedule(
 ///
 /// From then on it runs with the rights of the caller's token.
 #[utoipa::path(patch, path = "/v1/schedules/{schedule}", tag = "schedules",
-    params(("schedule" = String, Path, description = "Name or id")), request_body = ChangeScheduleBody,
+    params(("schedule" = String, Path, description = "Name or id"), KeyHeader), request_body = ChangeScheduleBody,
     responses((status = 200, body = ScheduleView)))]
 pub(super) async fn change_schedule(
     State(gateway): State<Arc<Gateway>>,
@@ -235,7 +238,7 @@ pub(super) async fn change_schedule(
 ///
 /// Jobs it has already started continue.
 #[utoipa::path(delete, path = "/v1/schedules/{schedule}", tag = "schedules",
-    params(("schedule" = String, Path, description = "Name or id")),
+    params(("schedule" = String, Path, description = "Name or id"), KeyHeader),
     responses((status = 204, description = "Deleted")))]
 pub(super) async fn delete_schedule(
     State(gateway): State<Arc<Gateway>>,
@@ -255,7 +258,7 @@ pub(super) async fn delete_schedule(
 ///
 /// In addition to its schedule; also works while paused.
 #[utoipa::path(post, path = "/v1/schedules/{schedule}/run", tag = "schedules",
-    params(("schedule" = String, Path, description = "Name or id")),
+    params(("schedule" = String, Path, description = "Name or id"), KeyHeader, WaitHeader),
     request_body = NoFields,
     responses((status = 202, body = JobView), (status = 201, body = JobView),
         (status = 200, description = "The finished job, or the schedule if its command needed no job", body = RunOutcome)))]

@@ -2,7 +2,7 @@
 use crate::domain::token::Scope;
 use crate::http::Gateway;
 use crate::http::extract::mutation::Mutation;
-use crate::http::extract::parameters::{CommandParameters, PageParameters};
+use crate::http::extract::parameters::{CommandParameters, KeyHeader, PageParameters};
 use crate::http::extract::span::Span;
 use crate::http::extract::{NoFields, PathParts, StrictQuery};
 use crate::http::openapi::schemas;
@@ -67,9 +67,8 @@ pub(super) async fn list_tokens(
 ///
 /// The secret is returned only in this response; the server stores a hash.
 #[utoipa::path(post, path = "/v1/tokens", tag = "tokens",
-    params(CommandParameters), request_body = TokenBody,
-    responses((status = 201, body = TokenView),
-        (status = 200, description = "With `dry_run=plan`", body = PlanView)))]
+    params(CommandParameters, KeyHeader), request_body = TokenBody,
+    responses((status = 201, body = TokenView)))]
 pub(super) async fn create_token(
     State(gateway): State<Arc<Gateway>>,
     StrictQuery(parameters): StrictQuery<CommandParameters>,
@@ -99,9 +98,8 @@ pub(super) async fn create_token(
 ///
 /// Takes effect immediately.
 #[utoipa::path(delete, path = "/v1/tokens/{id}", tag = "tokens",
-    params(("id" = String, Path, description = "The token's id"), CommandParameters),
-    responses((status = 204, description = "Revoked"),
-        (status = 200, description = "With `dry_run=plan`", body = PlanView)))]
+    params(("id" = String, Path, description = "The token's id"), CommandParameters, KeyHeader),
+    responses((status = 204, description = "Revoked")))]
 pub(super) async fn revoke_token(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,

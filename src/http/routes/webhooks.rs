@@ -4,9 +4,9 @@ use crate::control::{Accepted, CurrentState};
 use crate::domain::webhook::{Webhook, WebhookPlan};
 use crate::http::Gateway;
 use crate::http::extract::mutation::Mutation;
-use crate::http::extract::parameters::{PageParameters, ReadParameters};
+use crate::http::extract::parameters::{KeyHeader, PageParameters, ReadParameters};
 use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
-use crate::http::openapi::schemas;
+use crate::http::openapi::{schemas, words};
 use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
 use crate::http::response::lists::{List, page_answer, state_page};
@@ -61,6 +61,7 @@ pub(super) struct WebhookView {
     #[schema(value_type = String, format = Uuid)]
     id: String,
     url: String,
+    #[schema(value_type = Vec<words::EventKind>)]
     kinds: Vec<String>,
     databases: Vec<String>,
     /// Signing secret; returned only when the webhook is created.
@@ -68,6 +69,7 @@ pub(super) struct WebhookView {
     secret: Option<String>,
     enabled: bool,
     /// Why it is disabled.
+    #[schema(required = true)]
     disabled_reason: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -79,6 +81,7 @@ pub(super) struct WebhookView {
 #[schema(as = Delivery)]
 pub(super) struct DeliveryView {
     /// Event sequence number; null for a test.
+    #[schema(required = true)]
     sequence: Option<u64>,
     kind: String,
     /// Attempt number since the last success, from 1.
@@ -87,10 +90,12 @@ pub(super) struct DeliveryView {
     at: Timestamp,
     duration_ms: u64,
     /// HTTP status of the receiver, if it responded.
+    #[schema(required = true)]
     status: Option<u16>,
     /// Whether the receiver accepted the message.
     delivered: bool,
     /// Why it failed.
+    #[schema(required = true)]
     error: Option<String>,
 }
 
@@ -150,7 +155,8 @@ pub(super) async fn list_webhooks(
 /// Create a webhook
 ///
 /// Sends events from now on. The secret is returned only in this response.
-#[utoipa::path(post, path = "/v1/webhooks", tag = "webhooks", request_body = WebhookBody,
+#[utoipa::path(post, path = "/v1/webhooks", tag = "webhooks",
+    params(KeyHeader), request_body = WebhookBody,
     responses((status = 201, body = WebhookView)))]
 pub(super) async fn create_webhook(
     State(gateway): State<Arc<Gateway>>,
@@ -197,7 +203,7 @@ pub(super) async fn get_webhook(
 
 /// Change a webhook
 #[utoipa::path(patch, path = "/v1/webhooks/{id}", tag = "webhooks",
-    params(("id" = String, Path, description = "The webhook's id")), request_body = ChangeWebhookBody,
+    params(("id" = String, Path, description = "The webhook's id"), KeyHeader), request_body = ChangeWebhookBody,
     responses((status = 200, body = WebhookView)))]
 pub(super) async fn change_webhook(
     State(gateway): State<Arc<Gateway>>,
@@ -219,7 +225,7 @@ pub(super) async fn change_webhook(
 ///
 /// Also sends the events since it was disabled.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/enable", tag = "webhooks",
-    params(("id" = String, Path, description = "The webhook's id")),
+    params(("id" = String, Path, description = "The webhook's id"), KeyHeader),
     request_body = NoFields, responses((status = 200, body = WebhookView)))]
 pub(super) async fn enable_webhook(
     State(gateway): State<Arc<Gateway>>,
@@ -233,7 +239,7 @@ pub(super) async fn enable_webhook(
 
 /// Delete a webhook
 #[utoipa::path(delete, path = "/v1/webhooks/{id}", tag = "webhooks",
-    params(("id" = String, Path, description = "The webhook's id")),
+    params(("id" = String, Path, description = "The webhook's id"), KeyHeader),
     responses((status = 204, description = "Deleted")))]
 pub(super) async fn delete_webhook(
     State(gateway): State<Arc<Gateway>>,

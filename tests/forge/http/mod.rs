@@ -2,6 +2,7 @@
 mod api_contract;
 mod faults;
 mod ground;
+mod generated_clients;
 mod legacy;
 mod open_files;
 mod repeats;

@@ -28,7 +28,7 @@ pub(in crate::http) struct CallerUsage {
 
 /// A share of a limited resource.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Share)]
+#[schema(as = UsageShare)]
 struct ShareView {
     /// Used by this token now.
     used: usize,

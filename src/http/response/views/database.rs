@@ -2,6 +2,7 @@
 use crate::clock::timestamp::Timestamp;
 use crate::domain::database::{Condition, Database, Durability, Labels, Limits};
 use crate::http::Gateway;
+use crate::http::openapi::words;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,25 +16,28 @@ pub(crate) struct DatabaseView {
     /// Host name.
     #[schema(example = "shop.db.localhost")]
     host: String,
+    #[schema(value_type = words::EngineName)]
     engine: String,
     /// The node that has its files and worker; null before the first start with nodes.
-    #[schema(value_type = Option<String>, format = Uuid)]
+    #[schema(value_type = Option<String>, format = Uuid, required = true)]
     node: Option<String>,
     /// Current state; `expired` as soon as the time to live ends.
-    #[schema(value_type = String, example = "ready")]
+    #[schema(value_type = words::DatabaseState, example = "ready")]
     state: &'static str,
     /// Its worker; null if it has none.
+    #[schema(required = true)]
     worker: Option<WorkerView>,
     /// Size of its file in bytes; null if there is none.
+    #[schema(required = true)]
     size_bytes: Option<u64>,
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     labels: Labels,
     limits: LimitsView,
     /// `full`: acknowledged writes survive a power failure; `relaxed`: they may not.
-    #[schema(value_type = String, example = "full")]
+    #[schema(value_type = words::Durability, example = "full")]
     durability: Durability,
     /// When it expires and is moved to the trash.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     expires_at: Option<Timestamp>,
     /// When it is permanently deleted; only while it is in the trash.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -57,9 +61,11 @@ pub(crate) struct DatabaseView {
 #[schema(as = Worker)]
 struct WorkerView {
     /// Container or process id; null until it first starts.
+    #[schema(required = true)]
     id: Option<String>,
     /// `starting`, `healthy`, `unhealthy`, `exited` or `missing`; `recorded` in past states, where
     /// the actual state is unknown.
+    #[schema(value_type = words::WorkerState)]
     state: &'static str,
 }
 

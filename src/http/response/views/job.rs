@@ -2,6 +2,7 @@
 use crate::clock::timestamp::Timestamp;
 use crate::domain::job::{Attempt, Job, JobError, JobState};
 use crate::domain::state::State;
+use crate::http::openapi::words;
 use crate::http::response::error::{Problem, ProblemBody};
 use crate::jobs::kinds::steps;
 use crate::jobs::progress::ProgressMap;
@@ -15,11 +16,11 @@ use utoipa::ToSchema;
 pub(crate) struct JobView {
     #[schema(value_type = String, format = Uuid)]
     id: String,
-    /// Kind of job: `create_database`.
+    #[schema(value_type = words::JobKind)]
     kind: &'static str,
     /// Database name.
     database: String,
-    #[schema(value_type = String, example = "running")]
+    #[schema(value_type = words::JobState, example = "running")]
     state: JobState,
     /// Number of jobs ahead of it on the same database; only while queued.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,9 +55,9 @@ pub(crate) struct JobView {
     sequence: u64,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     started_at: Option<Timestamp>,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     finished_at: Option<Timestamp>,
 }
 
@@ -89,17 +90,19 @@ pub(crate) struct ProgressView {
     /// Units in total.
     total: u64,
     /// `steps`, or `seconds` of the longest wait.
+    #[schema(value_type = words::ProgressUnit)]
     unit: &'static str,
 }
 
 /// One attempt at a job.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
 struct AttemptView {
     /// Attempt number, from 1.
     number: u32,
     #[schema(value_type = String, format = DateTime)]
     started_at: Timestamp,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     ended_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<AttemptError>,
@@ -108,7 +111,7 @@ struct AttemptView {
 /// Why an attempt failed.
 #[derive(Debug, Serialize, ToSchema)]
 struct AttemptError {
-    #[schema(example = "runtime_unavailable")]
+    #[schema(value_type = words::ErrorCode, example = "runtime_unavailable")]
     code: &'static str,
     detail: String,
 }

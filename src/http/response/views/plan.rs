@@ -1,12 +1,18 @@
 //! What a command would bring about, as the API shows it.
 use crate::domain::event::Event;
+use crate::http::openapi::event_data::EventData as EventFields;
+use crate::http::openapi::words;
 use crate::http::response::reply;
 use crate::http::response::reply::Marked;
 use crate::service::commands::preview::{Consequences, Effect, Preview};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
+
+/// The content type of a dry run's answer: generated clients give the answer of the command itself
+/// its own type.
+pub(crate) const PLAN: &str = "application/vnd.dbforge.plan+json";
 
 /// What a command would do now. Ids are placeholders: the real command generates new ones.
 #[derive(Serialize, ToSchema)]
@@ -30,11 +36,11 @@ pub(crate) struct OutlookView {
 /// An event that would be written immediately; events of job steps follow later.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PlannedEvent {
-    #[schema(example = "job_enqueued")]
+    #[schema(value_type = words::EventKind, example = "job_enqueued")]
     kind: &'static str,
     #[schema(example = "forge")]
     stream: String,
-    #[schema(value_type = Object)]
+    #[schema(value_type = EventFields)]
     data: EventData,
 }
 
@@ -42,7 +48,7 @@ pub(crate) struct PlannedEvent {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Effect)]
 struct EffectView {
-    /// `worker`, `file`, `job`, `settings`, `token` or `schedule`.
+    #[schema(value_type = words::EffectTarget)]
     on: &'static str,
     #[schema(example = "remove")]
     action: &'static str,
@@ -67,7 +73,9 @@ impl PlanView {
             base_sequence: preview.base.0,
             outlook: preview.consequences.into(),
         };
-        reply::json(StatusCode::OK, &view).seen(preview.base)
+        reply::json(StatusCode::OK, &view)
+            .with(header::CONTENT_TYPE, PLAN)
+            .seen(preview.base)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Tokens as the API shows them.
 use crate::clock::timestamp::Timestamp;
 use crate::domain::token::{Scope, Token};
+use crate::http::openapi::words;
 use crate::projections::control_db::ShownToken;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// An API token.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Token)]
+#[schema(as = ApiToken)]
 pub(crate) struct TokenView {
     #[schema(value_type = String, format = Uuid)]
     id: String,
@@ -15,10 +16,10 @@ pub(crate) struct TokenView {
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
     name: String,
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<words::Scope>)]
     scopes: Vec<Scope>,
     databases: Vec<String>,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     expires_at: Option<Timestamp>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,

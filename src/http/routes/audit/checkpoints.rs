@@ -5,6 +5,7 @@ use crate::event_log::checkpoints::{Checkpoint, Checkpoints};
 use crate::http::Gateway;
 use crate::http::extract::parameters::PageParameters;
 use crate::http::extract::{JsonBody, NoFields, NoParameters, StrictQuery};
+use crate::http::openapi::words;
 use crate::http::response::error::Problem;
 use crate::http::response::lists::{List, page_answer, state_page};
 use crate::http::response::reply;
@@ -40,7 +41,7 @@ pub(crate) struct CheckpointView {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AuditKey {
     key_id: String,
-    /// `ed25519`
+    #[schema(value_type = words::KeyAlgorithm)]
     algorithm: &'static str,
     /// 32 bytes in hex.
     public_key: String,

@@ -7,7 +7,8 @@ use crate::http::Gateway;
 use crate::http::extract::lifecycle::{ChangeBody, CreateBody};
 use crate::http::extract::mutation::Mutation;
 use crate::http::extract::parameters::{
-    CommandParameters, DryRun, ReadParameters, list_parameters,
+    ChangeHeaders, CommandParameters, DryRun, KeyHeader, ReadParameters, WaitHeader,
+    list_parameters,
 };
 use crate::http::extract::{PathParts, StrictQuery};
 use crate::http::openapi::schemas;
@@ -64,25 +65,14 @@ enum Existing {
     Return,
 }
 
-/// Immediate result of a create.
-#[derive(ToSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "describes which answers there are")]
-enum CreateOutcome {
-    /// With `if_exists=return`: the existing database.
-    Database(Box<DatabaseView>),
-    /// With `dry_run=plan`.
-    Plan(PlanView),
-}
-
 /// Create a database
 ///
 /// SQL works after a few milliseconds; the job ends when its worker is healthy. If a database of that
 /// name is being deleted, the job waits for that.
 #[utoipa::path(post, path = "/v1/databases", tag = "databases",
-    params(CreateParameters), request_body = CreateBody,
+    params(CreateParameters, KeyHeader, WaitHeader), request_body = CreateBody,
     responses((status = 202, body = JobView), (status = 201, body = JobView),
-        (status = 200, description = "The existing database, or the plan", body = CreateOutcome)))]
+        (status = 200, description = "With `if_exists=return`: the existing database", body = DatabaseView)))]
 pub(super) async fn create_database(
     State(gateway): State<Arc<Gateway>>,
     StrictQuery(parameters): StrictQuery<CreateParameters>,
@@ -158,7 +148,7 @@ pub(super) async fn get_database(
 
 /// Change database settings
 #[utoipa::path(patch, path = "/v1/databases/{db}", tag = "databases",
-    params(("db" = String, Path, description = "Name or id"), CommandParameters),
+    params(("db" = String, Path, description = "Name or id"), CommandParameters, ChangeHeaders),
     request_body = ChangeBody,
     responses((status = 200, body = DatabaseView)))]
 pub(super) async fn change_database(

@@ -2,7 +2,7 @@
 use crate::domain::verb::Verb;
 use crate::http::Gateway;
 use crate::http::extract::mutation::Mutation;
-use crate::http::extract::parameters::{CommandParameters, DryRun};
+use crate::http::extract::parameters::{ChangeHeaders, CommandParameters, DryRun, WaitHeader};
 use crate::http::extract::{NoFields, PathParts, StrictQuery};
 use crate::http::response::error::Problem;
 use crate::http::response::views::job::JobView;
@@ -41,7 +41,8 @@ pub(super) struct DeleteParameters {
 ///
 /// Moves it to the trash; `undelete` restores it. Its name becomes available.
 #[utoipa::path(delete, path = "/v1/databases/{db}", tag = "databases",
-    params(("db" = String, Path, description = "Name or id"), DeleteParameters),
+    params(("db" = String, Path, description = "Name or id"), DeleteParameters,
+        ChangeHeaders, WaitHeader),
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn delete_database(
     State(gateway): State<Arc<Gateway>>,
@@ -62,7 +63,8 @@ pub(super) async fn delete_database(
 ///
 /// Removes its worker and rejects SQL; the data is kept.
 #[utoipa::path(post, path = "/v1/databases/{db}/stop", tag = "databases",
-    params(("db" = String, Path, description = "Name or id"), CommandParameters),
+    params(("db" = String, Path, description = "Name or id"), CommandParameters,
+        ChangeHeaders, WaitHeader),
     request_body = NoFields,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn stop_database(
@@ -77,7 +79,8 @@ pub(super) async fn stop_database(
 
 /// Start a stopped database
 #[utoipa::path(post, path = "/v1/databases/{db}/start", tag = "databases",
-    params(("db" = String, Path, description = "Name or id"), CommandParameters),
+    params(("db" = String, Path, description = "Name or id"), CommandParameters,
+        ChangeHeaders, WaitHeader),
     request_body = NoFields,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn start_database(
@@ -94,7 +97,8 @@ pub(super) async fn start_database(
 ///
 /// Replaces its worker.
 #[utoipa::path(post, path = "/v1/databases/{db}/restart", tag = "databases",
-    params(("db" = String, Path, description = "Name or id"), CommandParameters),
+    params(("db" = String, Path, description = "Name or id"), CommandParameters,
+        ChangeHeaders, WaitHeader),
     request_body = NoFields,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn restart_database(
@@ -109,7 +113,8 @@ pub(super) async fn restart_database(
 
 /// Restore a database from the trash
 #[utoipa::path(post, path = "/v1/databases/{db}/undelete", tag = "databases",
-    params(("db" = String, Path, description = "Name or id"), CommandParameters),
+    params(("db" = String, Path, description = "Name or id"), CommandParameters,
+        ChangeHeaders, WaitHeader),
     request_body = NoFields,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(super) async fn undelete_database(

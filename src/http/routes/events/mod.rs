@@ -13,7 +13,8 @@ use crate::http::extract::parameters::{ReadParameters, StreamHeader, list_parame
 use crate::http::extract::span::Span;
 use crate::http::extract::words::Direction;
 use crate::http::extract::{PathParts, StrictQuery};
-use crate::http::openapi::schemas;
+use crate::http::openapi::event_data::EventData;
+use crate::http::openapi::{schemas, words};
 use crate::http::response::error::{ErrorCode, Problem};
 use crate::http::response::event_stream::{self, last_event_id, wants_stream};
 use crate::http::response::lists::{List, known_word, page_of_texts};
@@ -65,7 +66,7 @@ pub(crate) struct EventView {
     sequence: u64,
     #[schema(value_type = String, format = DateTime)]
     time: Timestamp,
-    #[schema(example = "database_ready")]
+    #[schema(value_type = words::EventKind, example = "database_ready")]
     kind: String,
     /// `forge` or `database/<id>`.
     stream: String,
@@ -82,7 +83,7 @@ pub(crate) struct EventView {
     /// Sequence number of the event that caused it.
     causation: Option<u64>,
     schema_version: u16,
-    #[schema(value_type = Object)]
+    #[schema(value_type = EventData)]
     data: serde_json::Value,
     previous_hash: String,
     hash: String,
@@ -93,7 +94,7 @@ pub(crate) struct EventView {
 /// Requires scope `audit` on all databases, or on the one given in `database`. With
 /// `Accept: text/event-stream`, streams events from now on, or after `after` or `Last-Event-ID`;
 /// tokens limited to some databases receive only their events.
-#[utoipa::path(get, path = "/v1/events", tag = "history", params(EventListParameters),
+#[utoipa::path(get, path = "/v1/events", tag = "history", params(EventListParameters, StreamHeader),
     responses((status = 200, content(
         (List<EventView> = "application/json"), (String = "text/event-stream")))))]
 pub(crate) async fn list_events(
@@ -103,8 +104,9 @@ pub(crate) async fn list_events(
     StrictQuery(asked): StrictQuery<EventListParameters>,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Audit)?;
+    let seen = last_event_id(&headers)?;
     if wants_stream(&headers) {
-        return watch(&gateway, caller, &headers, asked).await;
+        return watch(&gateway, caller, seen, asked).await;
     }
     if asked.database.is_none() {
         caller.require_all()?;
@@ -125,7 +127,7 @@ pub(crate) async fn list_events(
 async fn watch(
     gateway: &Arc<Gateway>,
     caller: Caller,
-    headers: &HeaderMap,
+    seen: Option<Sequence>,
     asked: EventListParameters,
 ) -> Result<Response, Problem> {
     let of_pages = asked.limit.is_some() || asked.cursor.is_some() || asked.wait.is_some();
@@ -136,7 +138,7 @@ async fn watch(
     }
     let mut filter = filter(gateway, &caller, asked).await?;
     // A browser that comes back sends the parameters that it came with first.
-    filter.after = last_event_id(headers)?.or(filter.after);
+    filter.after = seen.or(filter.after);
     let request = FeedRequest {
         filter,
         last_kinds: &[],
@@ -182,11 +184,12 @@ pub(crate) struct CauseView {
     sequence: u64,
     #[schema(format = DateTime)]
     time: String,
-    #[schema(example = "job_enqueued")]
+    #[schema(value_type = words::EventKind, example = "job_enqueued")]
     kind: String,
     actor: String,
     request_id: String,
     /// Sequence number of its own cause; null at the start.
+    #[schema(required = true)]
     causation: Option<u64>,
 }
 

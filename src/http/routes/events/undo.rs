@@ -3,7 +3,7 @@ use crate::control::Accepted;
 use crate::domain::ids::Sequence;
 use crate::http::Gateway;
 use crate::http::extract::mutation::Mutation;
-use crate::http::extract::parameters::CommandParameters;
+use crate::http::extract::parameters::{ChangeHeaders, CommandParameters, WaitHeader};
 use crate::http::extract::{NoFields, PathParts, StrictQuery};
 use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
@@ -43,10 +43,10 @@ enum UndoOutcome {
 /// Undoes the command that caused the event: a delete is undeleted, a setting is restored, an
 /// unfinished job is cancelled. If that is not possible, the error says why.
 #[utoipa::path(post, path = "/v1/events/{sequence}/undo", tag = "history",
-    params(("sequence" = u64, Path, description = "Sequence number of the event"), CommandParameters),
+    params(("sequence" = u64, Path, description = "Sequence number of the event"), CommandParameters, ChangeHeaders, WaitHeader),
     request_body = NoFields,
     responses((status = 202, body = JobView),
-        (status = 200, description = "The finished job, the undo if it needed no job, or, with `dry_run=plan`, the plan", body = UndoOutcome)))]
+        (status = 200, description = "The finished job, or the undo if it needed no job", body = UndoOutcome)))]
 pub(crate) async fn undo_event(
     State(gateway): State<Arc<Gateway>>,
     PathParts(reference): PathParts<String>,

@@ -128,7 +128,7 @@ pub(crate) async fn get_job(
 ///
 /// Server-sent events from the job's first event on; the stream ends with its last event.
 #[utoipa::path(get, path = "/v1/jobs/{id}/events", tag = "jobs",
-    params(("id" = String, Path, description = "The job's id")),
+    params(("id" = String, Path, description = "The job's id"), StreamHeader),
     responses((status = 200, body = String, content_type = "text/event-stream"),
         (status = 204, description = "`Last-Event-ID` was the last event")))]
 pub(crate) async fn watch_job(
@@ -163,7 +163,7 @@ pub(crate) async fn watch_job(
 ///
 /// A queued job ends immediately; a running job stops at its next step and is rolled back.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs",
-    params(("id" = String, Path, description = "The job's id"), CommandParameters),
+    params(("id" = String, Path, description = "The job's id"), CommandParameters, KeyHeader),
     request_body = NoFields,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(crate) async fn cancel_job(
@@ -182,7 +182,7 @@ pub(crate) async fn cancel_job(
 ///
 /// For jobs that are stuck or waiting for their next attempt.
 #[utoipa::path(post, path = "/v1/jobs/{id}/retry", tag = "jobs",
-    params(("id" = String, Path, description = "The job's id"), CommandParameters),
+    params(("id" = String, Path, description = "The job's id"), CommandParameters, KeyHeader),
     request_body = NoFields,
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(crate) async fn retry_job(

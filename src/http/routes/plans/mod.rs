@@ -4,7 +4,7 @@ use crate::domain::plan::Plan;
 use crate::http::Gateway;
 use crate::http::extract::lifecycle::{CommandForm, words};
 use crate::http::extract::mutation::Mutation;
-use crate::http::extract::parameters::{PageParameters, ReadParameters};
+use crate::http::extract::parameters::{KeyHeader, PageParameters, ReadParameters, WaitHeader};
 use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
 use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
@@ -49,7 +49,7 @@ pub(super) struct StoredPlanView {
     #[schema(value_type = String, format = Uuid)]
     id: String,
     state: PlanState,
-    #[schema(value_type = Object)]
+    #[schema(value_type = CommandForm)]
     command: serde_json::Value,
     database: String,
     /// Event at which the plan was made.
@@ -57,9 +57,10 @@ pub(super) struct StoredPlanView {
     #[serde(flatten)]
     outlook: OutlookView,
     /// Why it cannot be applied, if it is stale.
+    #[schema(required = true)]
     stale: Option<String>,
     /// The job that applies it.
-    #[schema(value_type = Option<String>, format = Uuid)]
+    #[schema(value_type = Option<String>, format = Uuid, required = true)]
     job: Option<String>,
     /// Who created it.
     actor: String,
@@ -68,6 +69,16 @@ pub(super) struct StoredPlanView {
     /// Cannot be applied after this time.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
+}
+
+/// Immediate result of applying a plan.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes which answers there are")]
+enum ApplyOutcome {
+    /// A job, if it ended within `Prefer: wait=`.
+    Job(Box<JobView>),
+    Plan(Box<StoredPlanView>),
 }
 
 impl Gateway {
@@ -99,7 +110,8 @@ impl Gateway {
 /// Create a plan
 ///
 /// Shows what a command would do, without doing it. Plans are kept for one day.
-#[utoipa::path(post, path = "/v1/plans", tag = "plans", request_body = PlanBody,
+#[utoipa::path(post, path = "/v1/plans", tag = "plans",
+    params(KeyHeader), request_body = PlanBody,
     responses((status = 201, body = StoredPlanView)))]
 pub(super) async fn create_plan(
     State(gateway): State<Arc<Gateway>>,
@@ -165,10 +177,10 @@ pub(super) async fn get_plan(
 ///
 /// Only if its database has not changed since. Applying twice returns the same job.
 #[utoipa::path(post, path = "/v1/plans/{id}/apply", tag = "plans",
-    params(("id" = String, Path, description = "The plan's id")),
+    params(("id" = String, Path, description = "The plan's id"), KeyHeader, WaitHeader),
     request_body = NoFields,
     responses((status = 202, body = JobView), (status = 201, body = JobView),
-        (status = 200, description = "The job, or the plan if it needed no job")))]
+        (status = 200, description = "The finished job, or the plan if it needed no job", body = ApplyOutcome)))]
 pub(super) async fn apply_plan(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,
@@ -183,7 +195,8 @@ pub(super) async fn apply_plan(
             current,
         } => {
             let answer = reply::json(StatusCode::OK, &gateway.view_plan(&plan));
-            Ok(mark_replayed(answer, &accepted).seen(current.head.sequence))
+            let answer = answer.etag(plan.sequence).seen(current.head.sequence);
+            Ok(mark_replayed(answer, &accepted))
         }
     }
 }

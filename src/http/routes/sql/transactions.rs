@@ -28,17 +28,17 @@ pub(crate) struct BeginBody {
     /// Transaction mode.
     #[serde(default)]
     mode: ModeWord,
-    /// How long to wait for the write lock, in milliseconds; default 5,000.
+    /// How long to wait for the write lock, in milliseconds.
     #[serde(default, deserialize_with = "fields::whole")]
-    #[schema(minimum = 1, maximum = 60_000)]
+    #[schema(minimum = 1)]
     timeout_ms: Option<u64>,
-    /// Maximum time between requests, in milliseconds; default and maximum 10,000.
+    /// Maximum time between requests, in milliseconds.
     #[serde(default, deserialize_with = "fields::whole")]
-    #[schema(minimum = 1, maximum = 10_000)]
+    #[schema(minimum = 1)]
     idle_timeout_ms: Option<u64>,
-    /// Maximum total time, in milliseconds; default and maximum 60,000.
+    /// Maximum total time, in milliseconds.
     #[serde(default, deserialize_with = "fields::whole")]
-    #[schema(minimum = 1, maximum = 60_000)]
+    #[schema(minimum = 1)]
     total_timeout_ms: Option<u64>,
 }
 

@@ -8,6 +8,7 @@ use crate::http::extract::fields::{SequenceNumber, moment};
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
 use crate::http::response::reply::{self, Marked};
+use crate::http::response::views::database::DatabaseView;
 use crate::http::response::views::job::JobView;
 use crate::http::response::views::token::TokenView;
 use crate::service::caller::Caller;
@@ -46,22 +47,33 @@ pub(crate) struct StateDiff {
     from: u64,
     /// Last event of the later state.
     to: u64,
+    #[schema(value_type = DifferencesOf<DatabaseView>)]
     databases: Differences,
     /// Unfinished jobs; jobs that ended in between are in `removed`.
+    #[schema(value_type = DifferencesOf<JobView>)]
     jobs: Differences,
     /// Active tokens; tokens revoked in between are in `removed`.
+    #[schema(value_type = DifferencesOf<TokenView>)]
     tokens: Differences,
 }
 
 /// Differences between two lists.
-#[derive(Default, Serialize, ToSchema)]
+#[derive(Default, Serialize)]
 struct Differences {
-    /// Entries only in the later state.
-    #[schema(value_type = Vec<Object>)]
     added: Vec<Value>,
-    /// Entries only in the earlier state.
-    #[schema(value_type = Vec<Object>)]
     removed: Vec<Value>,
+    changed: Vec<Change>,
+}
+
+/// Differences between two lists.
+#[derive(ToSchema)]
+#[schema(as = Differences)]
+#[expect(dead_code, reason = "describes what `Differences` writes")]
+struct DifferencesOf<T> {
+    /// Entries only in the later state.
+    added: Vec<T>,
+    /// Entries only in the earlier state.
+    removed: Vec<T>,
     changed: Vec<Change>,
 }
 
@@ -73,8 +85,17 @@ struct Change {
     /// Name of the database or token, or kind of job.
     name: String,
     /// Fields that differ, with old and new value; null where absent.
-    #[schema(value_type = Object, example = json!({"state": {"from": "ready", "to": "trashed"}}))]
+    #[schema(value_type = BTreeMap<String, FieldChange>,
+        example = json!({"state": {"from": "ready", "to": "trashed"}}))]
     fields: Map<String, Value>,
+}
+
+/// Old and new value of a field.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `fields` writes")]
+struct FieldChange {
+    from: Value,
+    to: Value,
 }
 
 /// Compare two states
