@@ -15,6 +15,7 @@ mod targets;
 pub use client::ClientConfig;
 pub use env_file::{EnvFileError, WithEnvFile};
 pub use environment::{Environment, Overlay, ProcessEnvironment};
+pub use origins::CorsOrigins;
 pub use proxies::TrustedProxies;
 pub use settings::{CLIENT_SETTINGS, SETTINGS, Setting, unknown_settings};
 pub use sql::SqlLimits;
@@ -139,6 +140,8 @@ pub struct HttpLimits {
     pub max_connections: usize,
     /// Proxies that are believed when they say for whom they ask.
     pub trusted_proxies: TrustedProxies,
+    /// Origins whose pages may read answers in a browser.
+    pub cors_origins: CorsOrigins,
     /// Open event streams.
     pub max_streams: usize,
     /// Time for running requests once the gateway stops.
@@ -195,6 +198,7 @@ impl Config {
         let max_buffered_bytes = reader.count("DBFORGE_MAX_BUFFERED_BYTES");
         let max_connections = reader.count("DBFORGE_MAX_CONNECTIONS");
         let trusted_proxies = reader.optional("DBFORGE_TRUSTED_PROXIES", TrustedProxies::from_str);
+        let cors_origins = reader.optional("DBFORGE_CORS_ORIGINS", CorsOrigins::from_str);
         let max_streams = reader.count("DBFORGE_MAX_STREAMS");
         let stop_grace = reader.duration("DBFORGE_STOP_GRACE");
         let ready_wait = reader.duration("DBFORGE_READY_WAIT");
@@ -221,6 +225,7 @@ impl Config {
                 max_buffered_bytes: max_buffered_bytes?,
                 max_connections: max_connections?,
                 trusted_proxies: trusted_proxies.unwrap_or_default(),
+                cors_origins: cors_origins.unwrap_or_default(),
                 max_streams: max_streams?,
                 stop_grace: stop_grace?,
                 ready_wait: ready_wait?,

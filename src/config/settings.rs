@@ -107,6 +107,11 @@ pub const SETTINGS: &[Setting] = &[
         "proxies whose X-Forwarded-For is trusted: 10.0.0.0/8, an address, private, loopback",
     ),
     setting(
+        "DBFORGE_CORS_ORIGINS",
+        "",
+        "origins whose web pages may use the API: https://app.example.com, or * for all",
+    ),
+    setting(
         "DBFORGE_MAX_STREAMS",
         "1000",
         "open event streams; more get 503",

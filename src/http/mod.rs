@@ -20,9 +20,8 @@ pub use self::middleware::dispatch::Dispatcher;
 pub use self::response::error::{ErrorCode, Problem};
 pub use self::server::serve::serve;
 
-use self::extract::mutation::LONGEST_WAIT;
 use self::server::connections::Connections;
-use crate::config::TrustedProxies;
+use crate::config::{CorsOrigins, TrustedProxies};
 use crate::jobs::JobContext;
 use crate::jobs::webhooks::WebhookConfig;
 use crate::projections::control_db::ControlDb;
@@ -53,6 +52,8 @@ pub struct HttpConfig {
     pub connection_limit: usize,
     /// Proxies that are believed when they say for whom they ask.
     pub trusted_proxies: TrustedProxies,
+    /// Origins whose pages may read answers in a browser.
+    pub cors_origins: CorsOrigins,
     /// How long a request's head may take to arrive, and how long an idle connection is kept.
     pub header_timeout: Duration,
     /// How long a client may leave what it was sent unread.
@@ -84,6 +85,7 @@ impl Default for HttpConfig {
             buffered_bytes: 256 << 20,
             connection_limit: 10_000,
             trusted_proxies: TrustedProxies::default(),
+            cors_origins: CorsOrigins::default(),
             header_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             stream_limit: 1000,
@@ -98,6 +100,9 @@ impl Default for HttpConfig {
     }
 }
 
+/// The longest that `Prefer: wait=` and `?wait=` are honoured.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// How long a request may take in all: longer than the longest wait for a job, and than a statement
 /// of the longest time limit after its wait for a database.
 #[must_use]
@@ -109,12 +114,12 @@ pub fn request_timeout(longest_statement: Duration, ready_wait: Duration) -> Dur
         .saturating_add(REST)
 }
 
-    pub service: Arc<Service>,
-    /// Limits.
-    pub config: HttpConfig,
 /// Shared state of all request handlers.
 pub struct Gateway {
     /// The use cases.
+    pub service: Arc<Service>,
+    /// Limits.
+    pub config: HttpConfig,
     /// Request counters.
     pub metrics: Metrics,
     /// Open connections.

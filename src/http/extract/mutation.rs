@@ -3,9 +3,9 @@ use super::parameters::DryRun;
 use super::{parse_object, read_body};
 use crate::domain::event::recorded::Idempotency;
 use crate::domain::ids::Sequence;
-use crate::http::Gateway;
 use crate::http::middleware::auth::caller_of;
 use crate::http::response::error::Problem;
+use crate::http::{Gateway, LONGEST_WAIT};
 use crate::service::commands::CommandRequest;
 use axum::extract::{FromRequest, Request};
 use axum::http::request::Parts;
@@ -15,8 +15,6 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The longest that `Prefer: wait=` and `?wait=` are honoured.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Most characters of an `Idempotency-Key`.
 const MAX_KEY_LENGTH: usize = 255;
 

@@ -2,13 +2,14 @@
 use super::admission::{no_connection, no_room, token_ended};
 use super::auth::identify;
 use super::compression::{Encoding, compress};
+use super::cors::Cors;
 use super::trace::observe;
 use crate::domain::ids::RequestId;
 use crate::http::Gateway;
 use crate::http::extract::path::PathValues;
 use crate::http::openapi::documents;
-use crate::http::openapi::packed_documents::PackedDocuments;
 use crate::http::openapi::limits::DescribedLimits;
+use crate::http::openapi::packed_documents::PackedDocuments;
 use crate::http::response::error::Problem;
 use crate::http::routes;
 use crate::http::routing::{Admission, Route, RouteTable, Workplace};
@@ -31,6 +32,7 @@ pub struct Dispatcher {
     gateway: Arc<Gateway>,
     routes: Arc<RouteTable>,
     documents: Arc<PackedDocuments>,
+    cors: Arc<Cors>,
     /// The main tokio runtime.
     tokio: Handle,
 }
@@ -39,11 +41,12 @@ impl Dispatcher {
     /// Every route of the API. Created within the main tokio runtime.
     #[must_use]
     pub fn new(gateway: &Arc<Gateway>) -> Self {
+        let limits = DescribedLimits::of(gateway.service.data.config());
         Self {
             gateway: gateway.clone(),
-        let limits = DescribedLimits::of(gateway.service.data.config());
             routes: Arc::new(routes::table(&limits)),
             documents: Arc::default(),
+            cors: Arc::new(Cors::new(&gateway.config.cors_origins)),
             tokio: Handle::current(),
         }
     }
@@ -70,11 +73,15 @@ impl Dispatcher {
         let peer = connection.map(Connection::address);
         match self.routes.find(request.uri().path()) {
             Some((route, values)) => {
-                let go_on = |id, request| self.admit(route, values, id, connection, request);
+                let go_on = |id, request| {
+                    let admit = move |request| self.admit(route, values, id, connection, request);
+                    self.cors.within(request, admit)
+                };
                 observe(gateway, &route.path, peer, request, go_on).await
             }
             None => {
-                let unknown = async |_, request| documents::no_route(&request).into_response();
+                let no_route = async |request| documents::no_route(&request).into_response();
+                let unknown = |_, request| self.cors.within(request, no_route);
                 observe(gateway, "unmatched", peer, request, unknown).await
             }
         }

@@ -2,5 +2,6 @@
 pub(crate) mod admission;
 pub(crate) mod auth;
 pub(crate) mod compression;
+mod cors;
 pub(crate) mod dispatch;
 mod trace;

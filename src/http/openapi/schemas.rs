@@ -303,7 +303,7 @@ fn pattern(pattern: &str) -> ObjectBuilder {
     text().pattern(Some(pattern))
 }
 
-pub(super) fn word(words: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
+pub(crate) fn word(words: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
     text().enum_values(Some(words))
 }
 

@@ -5,7 +5,6 @@ use crate::domain::event::EventKind as Event;
 use crate::domain::job::{JobKind as Kind, JobState as OfJob};
 use crate::domain::token::Scope as OfToken;
 use crate::engine::registry::Engines;
-use crate::http::response::error::ErrorCode as Code;
 use std::borrow::Cow;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -48,8 +47,6 @@ words! {
     JobKind = Kind::WORDS.iter().copied();
     /// Kind of event.
     EventKind = Event::ALL.iter().map(|kind| kind.as_str());
-    /// Error code; `GET /problems/{code}` explains it.
-    ErrorCode = Code::ALL.iter().map(|code| code.as_str());
     /// What a token may do.
     Scope = OfToken::ALL.iter().map(|scope| scope.as_str());
     /// Kind of database.

@@ -3,12 +3,14 @@
 //! A handler returns a [`Problem`]; `middleware/trace.rs` writes it as `application/problem+json`
 //! with the request id. Its cause is logged there once.
 use crate::http::middleware::admission::share::Share;
-use crate::http::openapi::words;
+use crate::http::openapi::schemas::word;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// Declares the codes: what each means, its word, status and title, and whether the same request
 /// may work later.
@@ -218,6 +220,20 @@ impl fmt::Display for ErrorCode {
     }
 }
 
+impl PartialSchema for ErrorCode {
+    fn schema() -> RefOr<Schema> {
+        let about = "Error code; `GET /problems/{code}` explains it";
+        let words = Self::ALL.iter().map(|code| code.as_str());
+        word(words).description(Some(about)).into()
+    }
+}
+
+impl ToSchema for ErrorCode {
+    fn name() -> Cow<'static, str> {
+        "ErrorCode".into()
+    }
+}
+
 /// How long a client waits at least before it tries again, unless something better is known.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -417,7 +433,7 @@ pub struct ProblemBody {
     status: u16,
     /// What failed.
     detail: String,
-    #[schema(value_type = words::ErrorCode)]
+    #[schema(value_type = ErrorCode)]
     code: &'static str,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]

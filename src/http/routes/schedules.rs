@@ -274,10 +274,10 @@ pub(super) async fn run_schedule(
         RunSchedule::AtOnce {
             schedule,
             accepted,
-            present,
+            current,
         } => {
             let answer = gateway.show_schedule(StatusCode::OK, &schedule);
-            Ok(mark_replayed(answer, &accepted).seen(present.head.sequence))
+            Ok(mark_replayed(answer, &accepted).seen(current.head.sequence))
         }
     }
 }

@@ -23,7 +23,7 @@ pub enum RunSchedule {
         /// What happened.
         accepted: Accepted,
         /// What is true then.
-        present: Arc<Present>,
+        current: Arc<CurrentState>,
     },
 }
 
@@ -123,12 +123,12 @@ impl Service {
             let enqueued = self.follow_job(request, accepted, job).await?;
             return Ok(RunSchedule::Job(enqueued));
         }
-        let present = self.control.present();
-        let schedule = find_schedule(&request.caller, &present.state, reference)?.clone();
+        let current = self.control.current();
+        let schedule = find_schedule(&request.caller, &current.state, reference)?.clone();
         Ok(RunSchedule::AtOnce {
             schedule,
             accepted,
-            present,
+            current,
         })
     }
 

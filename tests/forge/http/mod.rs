@@ -1,8 +1,9 @@
 //! What holds for all routes, tokens, and the legacy API.
 mod api_contract;
+mod cors;
 mod faults;
-mod ground;
 mod generated_clients;
+mod ground;
 mod legacy;
 mod open_files;
 mod repeats;

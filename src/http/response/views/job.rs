@@ -3,7 +3,7 @@ use crate::clock::timestamp::Timestamp;
 use crate::domain::job::{Attempt, Job, JobError, JobState};
 use crate::domain::state::State;
 use crate::http::openapi::words;
-use crate::http::response::error::{Problem, ProblemBody};
+use crate::http::response::error::{ErrorCode, Problem, ProblemBody};
 use crate::jobs::kinds::steps;
 use crate::jobs::progress::ProgressMap;
 use crate::service::jobs::{JobProgress, queue_position};
@@ -111,7 +111,7 @@ struct AttemptView {
 /// Why an attempt failed.
 #[derive(Debug, Serialize, ToSchema)]
 struct AttemptError {
-    #[schema(value_type = words::ErrorCode, example = "runtime_unavailable")]
+    #[schema(value_type = ErrorCode, example = "runtime_unavailable")]
     code: &'static str,
     detail: String,
 }

@@ -3,9 +3,8 @@ use crate::clock::timestamp::Timestamp;
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, JobId, Sequence};
 use crate::domain::job::{JobKind, JobState};
-use crate::http::Gateway;
 use crate::http::extract::fields::SequenceNumber;
-use crate::http::extract::mutation::{LONGEST_WAIT, Mutation};
+use crate::http::extract::mutation::Mutation;
 use crate::http::extract::parameters::{
     CommandParameters, KeyHeader, StreamHeader, list_parameters,
 };
@@ -18,6 +17,7 @@ use crate::http::response::job_answers::mark_replayed;
 use crate::http::response::lists::{List, known_word, page_answer};
 use crate::http::response::views::job::JobView;
 use crate::http::response::views::plan::PlanView;
+use crate::http::{Gateway, LONGEST_WAIT};
 use crate::projections::control_db::{EventFilter, JobFilter};
 use crate::service::caller::Caller;
 use crate::service::commands::Outcome;
