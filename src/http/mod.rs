@@ -26,6 +26,7 @@ use crate::jobs::JobContext;
 use crate::jobs::webhooks::WebhookConfig;
 use crate::projections::control_db::ControlDb;
 
+use crate::http::middleware::refused_sign_ins::RefusedSignIns;
 use crate::service::{RootToken, Service, ServiceConfig};
 use crate::shares::{Accounts, RoomSizes, Rooms};
 use std::sync::Arc;
@@ -128,6 +129,8 @@ pub struct Gateway {
     rooms: Arc<Rooms>,
     /// Their use by caller.
     accounts: Accounts,
+    /// Sources of tokens that were not accepted.
+    refused_sign_ins: RefusedSignIns,
 }
 
 impl Gateway {
@@ -164,6 +167,7 @@ impl Gateway {
                 forwarded: config.connection_limit,
             })),
             accounts: Accounts::default(),
+            refused_sign_ins: RefusedSignIns::default(),
             config,
             metrics: Metrics::default(),
         }

@@ -43,6 +43,11 @@ pub(crate) fn identify(
     Ok(service.authenticate(secret, request)?)
 }
 
+/// Whether a request carries a token, accepted or not.
+pub(crate) fn has_secret(headers: &HeaderMap) -> bool {
+    secret(headers).is_some()
+}
+
 /// The secret that a request carries, in either header.
 fn secret(headers: &HeaderMap) -> Option<&[u8]> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|it| {

@@ -1,6 +1,6 @@
 //! Authentication, admission control and dispatch, around every route.
 use super::admission::{no_connection, no_room, token_ended};
-use super::auth::identify;
+use super::auth::{has_secret, identify};
 use super::compression::{Encoding, compress};
 use super::cors::Cors;
 use super::trace::observe;
@@ -131,7 +131,12 @@ impl Dispatcher {
                 }
                 let caller = match identified {
                     Ok(caller) => caller,
-                    Err(problem) => return problem.into_response(),
+                    Err(problem) => {
+                        let peer = connection.map(Connection::address);
+                        let source = gateway.source(peer, request.headers()).map(Holder::at);
+                        let source = source.filter(|_| has_secret(request.headers()));
+                        return self.refuse(problem, source).await.into_response();
+                    }
                 };
                 let account = gateway.accounts.of(caller.holder());
                 request.extensions_mut().insert(caller);
@@ -155,6 +160,30 @@ impl Dispatcher {
         }
         let admitted = pin!(gateway.within_bounds(pass.clone(), request, work));
         admitted.await.unwrap_or_else(Problem::into_response)
+    }
+
+    /// Lets the refusal of a token wait if there were many of its source. It waits among the
+    /// requests without a token, so that a source takes no more than its share.
+    async fn refuse(&self, problem: Problem, source: Option<Holder>) -> Problem {
+        let gateway = &*self.gateway;
+        let Some(source) = source else {
+            return problem;
+        };
+        let wait = gateway.refused_sign_ins.note(source);
+        if wait.is_zero() {
+            return problem;
+        }
+        let pass = Pass::new(&gateway.rooms, gateway.accounts.of(source));
+        let place = match shares::Place::take(&pass, Kind::Waiting) {
+            Ok(place) => place,
+            Err(refused) => return no_room(&pass, Kind::Waiting, refused),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = gateway.service.stopping.cancelled() => {}
+        }
+        drop(place);
+        problem
     }
 
     /// Takes a place for the client for whom a trusted proxy asks, whatever token it has.

@@ -4,4 +4,5 @@ pub(crate) mod auth;
 pub(crate) mod compression;
 mod cors;
 pub(crate) mod dispatch;
+pub(crate) mod refused_sign_ins;
 mod trace;

@@ -302,7 +302,7 @@ impl Problem {
     pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
         Self::new(ErrorCode::Unauthenticated, detail).hint(
             "send `Authorization: Bearer dbf_…` or `X-API-Key: dbf_…`; \
-             the root token was printed at first start",
+             the root token is in .forge/root-token of the data folder",
         )
     }
 

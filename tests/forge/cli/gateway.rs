@@ -401,6 +401,30 @@ fn a_running_gateway_takes_up_a_replaced_root_token_when_it_is_told() {
 }
 
 #[test]
+fn refused_sign_ins_of_one_source_are_answered_later_and_later() {
+    let forge = Forge::new();
+    let refused = || {
+        let begun = Stopwatch::start();
+        let asked = ureq::get(format!("{}/v1/databases", forge.gateway.url))
+            .header("X-API-Key", "dbf_guess")
+            .call();
+        assert!(
+            matches!(asked, Err(ureq::Error::StatusCode(401))),
+            "{asked:?}"
+        );
+        begun.elapsed()
+    };
+    for _ in 0..100 {
+        refused();
+    }
+    assert!(
+        refused() >= Duration::from_millis(250),
+        "it waits at least so long"
+    );
+    forge.run(&["list"]).well();
+}
+
+#[test]
 fn a_second_gateway_on_the_same_folder_does_not_start() {
     let forge = Forge::new();
     let said = Dbforge::with(&["serve", "--listen", "127.0.0.1:0", "--runtime", "process"])
