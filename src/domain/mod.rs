@@ -9,6 +9,7 @@ pub mod ids;
 pub mod job;
 pub mod name;
 pub mod plan;
+pub mod printable;
 mod rules;
 pub mod schedule;
 pub mod state;

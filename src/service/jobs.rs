@@ -74,11 +74,13 @@ impl Service {
     /// The job of an id, where the caller may see its database.
     ///
     /// # Errors
-    /// When there never was one, or the caller may not see it.
+    /// When there never was one that the caller may see.
     pub async fn visible_job(&self, caller: &Caller, id: &str) -> Result<Arc<Job>, LookupError> {
         let id: JobId = id.parse().map_err(|_| LookupError::NoJob(id.to_owned()))?;
         let job = self.known_job(id).await?;
-        caller.require_name(job.database_name.as_str())?;
+        if !caller.covers(job.database_name.as_str()) {
+            return Err(LookupError::NoJob(id.to_string()));
+        }
         Ok(job)
     }
 

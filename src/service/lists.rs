@@ -126,8 +126,11 @@ impl Service {
             return Ok(filter);
         };
         // A database that is gone has no name by which it could be covered.
-        if current.state.find_database(reference).is_none() {
-            caller.require_all()?;
+        let found = caller.find_database(&current.state, reference);
+        if let Err(unknown) = found.as_ref()
+            && !caller.covers_all()
+        {
+            return Err(unknown.clone().into());
         }
         Ok(EventFilter {
             database: Some(past_database(caller, &current.state, reference)?),
@@ -191,9 +194,10 @@ fn past_database(
     state: &State,
     reference: &str,
 ) -> Result<DatabaseId, ResolveError> {
-    match (state.find_database(reference), reference.parse()) {
-        (None, Ok(id)) => Ok(id),
-        _ => caller.find_database(state, reference).map(|it| it.id),
+    match (caller.find_database(state, reference), reference.parse()) {
+        (Ok(found), _) => Ok(found.id),
+        (Err(_), Ok(id)) => Ok(id),
+        (Err(unknown), Err(_)) => Err(unknown),
     }
 }
 

@@ -94,19 +94,19 @@ impl Readiness {
 }
 
 impl Caller {
-    /// The database that a name or id means. One that the token does not cover is forbidden
-    /// whether it exists or not.
+    /// The database that a name or id means. One that the token does not cover is not found, as
+    /// if there were none: neither its name nor that it exists is told.
     ///
     /// # Errors
-    /// When it is not covered, or there is none.
+    /// When there is none, or it is not covered.
     pub fn find_database<'a>(
         &self,
         state: &'a State,
         reference: &str,
     ) -> Result<&'a Arc<Database>, ResolveError> {
         let found = state.find_database(reference);
-        self.require_name(found.map_or(reference, |it| it.name.as_str()))?;
-        found.ok_or_else(|| ResolveError::NotFound(reference.to_owned()))
+        let covered = found.filter(|database| self.covers(database.name.as_str()));
+        covered.ok_or_else(|| ResolveError::NotFound(reference.to_owned()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The only writer to the terminal: data to the standard output, remarks to the standard error.
 use crate::cli::exit::{Exit, Failure};
+use crate::domain::printable::printable;
 use serde_json::json;
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
@@ -37,8 +38,11 @@ pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal() && !IS_QUIET.load(Ordering::Relaxed)
 }
 
+/// Of what a line quotes, only line breaks are not escaped.
 fn error_line(text: impl fmt::Display) {
-    drop(writeln!(io::stderr().lock(), "{text}"));
+    let text = text.to_string();
+    let lines: Vec<_> = text.split('\n').map(printable).collect();
+    drop(writeln!(io::stderr().lock(), "{}", lines.join("\n")));
 }
 
 /// Writes the error and the hint of a failed command, as text or as one JSON object.

@@ -1,4 +1,5 @@
 //! Tables of aligned columns, and JSON values as their cells.
+use crate::domain::printable::printable;
 use serde_json::Value;
 use std::fmt;
 use unicode_width::UnicodeWidthStr;
@@ -23,7 +24,8 @@ impl Table {
 
     /// Adds a row.
     pub(crate) fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) {
-        let cells = cells.into_iter().map(|cell| printable(cell.as_ref()));
+        let cells = cells.into_iter();
+        let cells = cells.map(|cell| printable(cell.as_ref()).into_owned());
         self.rows.push(cells.collect());
     }
 
@@ -77,19 +79,6 @@ fn plain(value: &Value) -> String {
             pairs.collect::<Vec<_>>().join(",")
         }
     }
-}
-
-/// Escapes control characters: text from a database may move the cursor or end a line.
-fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
 }
 
 #[cfg(test)]

@@ -6,13 +6,15 @@ use crate::domain::database::{Database, Durability, EngineName, Labels, Limits};
 use crate::domain::event::{DatabaseChanged, DatabaseRequested};
 use crate::domain::ids::DatabaseId;
 use crate::domain::name::DatabaseName;
+use crate::domain::printable::is_printable;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Most labels on a database, and most characters in a key and in a value: a row in a list stays
 /// below 8 KiB.
 const MAX_LABELS: usize = 32;
-const MAX_LABEL_KEY: usize = 63;
+/// Most characters of a label's key.
+pub const MAX_LABEL_KEY: usize = 63;
 const MAX_LABEL_VALUE: usize = 128;
 /// Smallest file: SQLite needs a few pages for an empty schema and its WAL some more.
 const MIN_SIZE_BYTES: u64 = 64 << 10;
@@ -279,9 +281,8 @@ impl Changed {
 }
 
 fn check_labels(labels: &Labels) -> Result<(), Refusal> {
-    let key_is_wrong = |key: &String| {
-        key.is_empty() || key.len() > MAX_LABEL_KEY || key.chars().any(char::is_control)
-    };
+    let key_is_wrong =
+        |key: &String| key.is_empty() || key.chars().count() > MAX_LABEL_KEY || !is_printable(key);
     if labels.len() > MAX_LABELS {
         return Err(Refusal::Invalid(format!(
             "a database has at most {MAX_LABELS} labels"
@@ -292,9 +293,11 @@ fn check_labels(labels: &Labels) -> Result<(), Refusal> {
             "the key of a label has 1 to {MAX_LABEL_KEY} characters and no control characters"
         )));
     }
-    if labels.values().any(|value| value.len() > MAX_LABEL_VALUE) {
+    let value_is_wrong =
+        |value: &String| value.chars().count() > MAX_LABEL_VALUE || !is_printable(value);
+    if labels.values().any(value_is_wrong) {
         return Err(Refusal::Invalid(format!(
-            "the value of a label has at most {MAX_LABEL_VALUE} bytes"
+            "the value of a label has at most {MAX_LABEL_VALUE} characters and no control characters"
         )));
     }
     Ok(())

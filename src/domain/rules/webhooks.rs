@@ -5,6 +5,7 @@ use crate::domain::event::{
     WebhookEnabled,
 };
 use crate::domain::ids::WebhookId;
+use crate::domain::printable::is_printable;
 use crate::domain::state::State;
 use crate::domain::webhook::{Webhook, WebhookPlan};
 use std::sync::Arc;
@@ -101,6 +102,10 @@ fn check(plan: &WebhookPlan) -> Result<(), Refusal> {
 fn check_url(text: &str) -> Result<(), &'static str> {
     if text.len() > MAX_URL {
         return Err("is too long");
+    }
+    // The parser leaves out line breaks and tabs; what is kept and shown is the text.
+    if !is_printable(text) || text.contains(' ') {
+        return Err("must not contain spaces or control characters");
     }
     let url = Url::parse(text).map_err(|_| "is not a valid URL")?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {

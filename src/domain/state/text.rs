@@ -5,6 +5,7 @@ use super::State;
 use crate::domain::database::{Condition, Database, Limits};
 use crate::domain::job::Job;
 use crate::domain::plan::{Applied, Plan};
+use crate::domain::printable::printable;
 use crate::domain::schedule::{Firing, Rewound, Schedule, SchedulePlan};
 use crate::domain::token::Token;
 use crate::domain::webhook::{Webhook, WebhookPlan};
@@ -36,7 +37,7 @@ impl fmt::Display for State {
         writeln!(f, "runtime   {}", shown(runtime.as_ref()))?;
         // Few forges have more than the founding one, which has no line.
         for (node, name) in nodes {
-            writeln!(f, "node      {node} ({})", name.escape_debug())?;
+            writeln!(f, "node      {node} ({})", printable(name))?;
         }
         writeln!(f, "\n# Databases ({})", databases.len())?;
         for database in databases.values() {
@@ -55,7 +56,7 @@ impl fmt::Display for State {
             writeln!(f, "\n# Schedules ({})", schedules.len())?;
         }
         for worker in quarantined {
-            writeln!(f, "\n# Worker {worker} is in quarantine")?;
+            writeln!(f, "\n# Worker {} is in quarantine", printable(worker))?;
         }
         for schedule in schedules.values() {
             write_schedule(f, schedule)?;
@@ -119,16 +120,16 @@ fn write_database(f: &mut fmt::Formatter<'_>, database: &Database) -> fmt::Resul
     if let Some(node) = placed_on {
         writeln!(f, "node        {node}")?;
     }
-    writeln!(f, "worker      {}", shown(worker.as_ref()))?;
+    writeln!(f, "worker      {}", printable(&shown(worker.as_ref())))?;
     writeln!(
         f,
         "limits      {size_bytes} bytes, {memory_bytes} bytes of memory, {cpu_millis} cpu millis"
     )?;
     if let Some(reason) = degraded {
-        writeln!(f, "degraded    {reason}")?;
+        writeln!(f, "degraded    {}", printable(reason))?;
     }
     for (key, value) in labels {
-        writeln!(f, "marked      {key}={value}")?;
+        writeln!(f, "marked      {}={}", printable(key), printable(value))?;
     }
     if *protected {
         writeln!(f, "protected   yes")?;
@@ -195,7 +196,7 @@ fn write_job(f: &mut fmt::Formatter<'_>, job: &Job) -> fmt::Result {
         let error = attempt
             .error
             .as_ref()
-            .map_or(String::new(), |it| format!(": {it}"));
+            .map_or(String::new(), |it| format!(": {}", printable(&it.detail)));
         writeln!(
             f,
             "attempt {:<3} {} to {end}{error}",
@@ -209,10 +210,10 @@ fn write_job(f: &mut fmt::Formatter<'_>, job: &Job) -> fmt::Result {
         writeln!(f, "undoing     yes, failed {undo_failures} times")?;
     }
     if let Some(error) = error {
-        writeln!(f, "trouble     {error}")?;
+        writeln!(f, "trouble     {}", printable(&error.detail))?;
     }
     if let Some(worker) = worker {
-        writeln!(f, "worker      {worker}")?;
+        writeln!(f, "worker      {}", printable(worker))?;
     }
     if let Some(moment) = retry_at {
         writeln!(f, "retry at    {moment}")?;
@@ -276,10 +277,12 @@ fn write_schedule(f: &mut fmt::Formatter<'_>, schedule: &Schedule) -> fmt::Resul
     writeln!(f, "id          {id}")?;
     writeln!(
         f,
-        "when        {cron} in {timezone}, done until {done_until}"
+        "when        {} in {}, done until {done_until}",
+        printable(cron),
+        printable(timezone)
     )?;
     let verbatim = serde_json::to_string(command).map_err(|_| fmt::Error)?;
-    writeln!(f, "what        {verbatim}")?;
+    writeln!(f, "what        {}", printable(&verbatim))?;
     writeln!(
         f,
         "bears       missed: {}, overlap: {}",
@@ -307,7 +310,7 @@ fn write_schedule(f: &mut fmt::Formatter<'_>, schedule: &Schedule) -> fmt::Resul
         let nominal = nominal.map_or("by hand".to_owned(), |it| format!("due {it}"));
         writeln!(f, "last        {nominal}, carried out {at}")?;
         if let Some(refusal) = refusal {
-            writeln!(f, "refused     {refusal}")?;
+            writeln!(f, "refused     {}", printable(refusal))?;
         }
     }
     writeln!(f, "since       {created_at}, changed by event {sequence}")
@@ -327,7 +330,7 @@ fn write_plan(f: &mut fmt::Formatter<'_>, plan: &Plan) -> fmt::Result {
     let verbatim = serde_json::to_string(command).map_err(|_| fmt::Error)?;
     let basis = serde_json::to_string(basis).map_err(|_| fmt::Error)?;
     writeln!(f, "\n## {id}")?;
-    writeln!(f, "what        {verbatim}")?;
+    writeln!(f, "what        {}", printable(&verbatim))?;
     writeln!(f, "rests on    {basis}")?;
     writeln!(f, "expires     {expires_at}")?;
     if let Some(Applied { job, by, sequence }) = applied {
@@ -356,11 +359,11 @@ fn write_webhook(f: &mut fmt::Formatter<'_>, webhook: &Webhook) -> fmt::Result {
     } else {
         kinds.join(", ")
     };
-    writeln!(f, "\n# Webhook {url}")?;
+    writeln!(f, "\n# Webhook {}", printable(url))?;
     writeln!(f, "id          {id}")?;
     writeln!(f, "tells       {kinds} of {}", databases.join(", "))?;
     if let Some(reason) = disabled {
-        writeln!(f, "disabled    {reason}")?;
+        writeln!(f, "disabled    {}", printable(reason))?;
     }
     writeln!(
         f,

@@ -131,7 +131,9 @@ pub(in crate::http) async fn prune_database(
     mutation: Mutation<IgnoredAny>,
 ) -> Result<Response, Problem> {
     mutation.request.caller.require(Scope::Manage)?;
-    mutation.request.caller.require_name(&name)?;
+    if !mutation.request.caller.covers(&name) {
+        return Err(not_running());
+    }
     let now = gateway.service.control.clock().now();
     let stop = |state: &ForgeState| match find_living(state, &name, now) {
         Some(it) if it.prospect() == Prospect::Ready => Ok(Verb::Stop.on(it.id)),
@@ -162,7 +164,9 @@ pub(in crate::http) async fn trash_database(
     mutation: Mutation<IgnoredAny>,
 ) -> Result<Response, Problem> {
     mutation.request.caller.require(Scope::Manage)?;
-    mutation.request.caller.require_name(&name)?;
+    if !mutation.request.caller.covers(&name) {
+        return Err(not_running());
+    }
     let now = gateway.service.control.clock().now();
     let delete = |state: &ForgeState| match find_living(state, &name, now) {
         Some(it) => Ok(Verb::Delete.on(it.id)),

@@ -122,7 +122,9 @@ pub(in crate::http) async fn inspect_database(
     PathParts(name): PathParts<String>,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Manage)?;
-    caller.require_name(&name)?;
+    if !caller.covers(&name) {
+        return Err(not_running());
+    }
     let current = gateway.service.control.current();
     let database = find_living(&current.state, &name, gateway.service.control.clock().now());
     let database = database.ok_or_else(not_running)?;

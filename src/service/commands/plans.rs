@@ -3,7 +3,7 @@ use super::preview::Consequences;
 use super::{CommandError, CommandRequest, Enqueued};
 use crate::control::{Accepted, CurrentState};
 use crate::domain::command::Command;
-use crate::domain::command::lifecycle::LifecycleCommand;
+use crate::domain::command::lifecycle::{LifecycleCommand, Wording};
 use crate::domain::command::refusal::Refusal;
 use crate::domain::event::Event;
 use crate::domain::event::recorded::RecordedEvent;
@@ -56,9 +56,12 @@ impl Service {
         let make = |state: &State| {
             caller.require(command.scope())?;
             let target = command.target_as_written();
-            let known = state.find_database(&target);
-            let name = known.map_or(target.as_str(), |it| it.name.as_str());
-            caller.require_name(name)?;
+            match command.wording() {
+                Wording::Create(_) => caller.require_name(&target)?,
+                Wording::Change(_) | Wording::Act(_, _) => {
+                    caller.find_database(state, &target)?;
+                }
+            }
             let command = Box::new(command.clone());
             Ok(Command::MakePlan { command })
         };

@@ -6,12 +6,13 @@ use crate::domain::command::Command;
 use crate::domain::event::recorded::RecordedEvent;
 use crate::domain::event::{Event, EventKind, Stream};
 use crate::domain::ids::Sequence;
+use crate::domain::name::DatabaseName;
 use crate::domain::state::State;
 use crate::domain::token::Scope;
 use crate::domain::undo::{Story, Undo, undo};
 use crate::event_log::{EventLog, ReadError};
 use crate::service::Service;
-use crate::service::caller::{AccessDenied, Caller};
+use crate::service::caller::Caller;
 use crate::service::commands::preview::Preview;
 
 /// Most events of a commit on either side of one of them; the largest commits have some six.
@@ -22,8 +23,10 @@ const CHUNK: usize = 1000;
 /// What came of an undo.
 #[derive(Debug)]
 pub enum Undone {
-    /// A job takes it back, or the job that is cancelled.
+    /// A job takes it back.
     Job(Enqueued),
+    /// The job that was to do it is cancelled.
+    Cancelled(Enqueued),
     /// It was taken back at once.
     AtOnce {
         /// The event of the command that was undone.
@@ -51,7 +54,14 @@ impl Service {
         }
         let told = self.read_story(reference).await?;
         let told = told.ok_or_else(|| CommandError::EventNotFound(reference.to_owned()))?;
-        told.require_cover(&request.caller)?;
+        if let Some(name) = told.database()
+            && !request.caller.covers(name.as_str())
+        {
+            return Err(CommandError::EventNotFound(reference.to_owned()));
+        }
+        if told.database().is_none() {
+            request.caller.require_all()?;
+        }
         // From here on no other undo comes in between. What it did before is looked at, which is
         // little: the story itself was read without holding up others.
         let first_comes = self.undoing.lock().await;
@@ -91,11 +101,10 @@ impl Service {
             return Ok(Undone::Job(enqueued));
         }
         match cancelled {
-            Some(job) => Ok(Undone::Job(Enqueued {
-                accepted,
-                job: self.known_job(job).await?,
-                ended_within: None,
-            })),
+            Some(job) => {
+                let enqueued = self.follow_job(&request, accepted, job).await?;
+                Ok(Undone::Cancelled(enqueued))
+            }
             None => Ok(Undone::AtOnce { cause, accepted }),
         }
     }
@@ -130,7 +139,16 @@ impl Service {
         earlier: Accepted,
     ) -> Result<Undone, CommandError> {
         match earlier.job() {
-            Some(_) => Ok(Undone::Job(self.follow(request, earlier).await?)),
+            Some(_) => {
+                let enqueues = |it: &RecordedEvent| matches!(it.event, Event::JobEnqueued(_));
+                let is_new = earlier.events.iter().any(enqueues);
+                let enqueued = self.follow(request, earlier).await?;
+                Ok(if is_new {
+                    Undone::Job(enqueued)
+                } else {
+                    Undone::Cancelled(enqueued)
+                })
+            }
             None => {
                 let cause = earlier
                     .events
@@ -187,17 +205,13 @@ impl Told {
         }
     }
 
-    /// Goes on only when the token covers what the commit is about.
-    fn require_cover(&self, caller: &Caller) -> Result<(), AccessDenied> {
-        let name = self.stream.iter().find_map(|it| match &it.event {
+    /// The name of the database that the commit is about.
+    fn database(&self) -> Option<&DatabaseName> {
+        self.stream.iter().find_map(|it| match &it.event {
             Event::JobEnqueued(it) => Some(&it.database_name),
             Event::DatabaseRequested(it) => Some(&it.name),
             _ => None,
-        });
-        match name {
-            Some(name) => caller.require_name(name.as_str()),
-            None => caller.require_all(),
-        }
+        })
     }
 }
 

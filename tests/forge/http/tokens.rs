@@ -148,14 +148,27 @@ async fn a_token_sees_and_touches_only_what_its_patterns_cover() {
     let shop_job = format!("/v1/jobs/{}", shop_job.as_str().unwrap());
     let shop_id = forge.get("/v1/databases/shop").await.json()["id"].clone();
     let by_id = format!("/v1/databases/{}", shop_id.as_str().unwrap());
+    // What belongs to others is not there: neither a name nor that it exists is told.
+    for (path, code) in [
+        ("/v1/databases/shop", "database_not_found"),
+        ("/v1/databases/none", "database_not_found"),
+        (&by_id, "database_not_found"),
+        (&shop_job, "job_not_found"),
+        ("/v1/jobs?database=shop", "database_not_found"),
+        ("/v1/events?database=shop", "database_not_found"),
+    ] {
+        let answer = get(&forge, &token, path).await;
+        let named = path == by_id || path == shop_job;
+        assert!(!named || !answer.text.contains("shop"), "{}", answer.text);
+        answer.problem(404, code);
+    }
+    let by_id = format!("/v1/jobs?database={}", shop_id.as_str().unwrap());
+    assert_eq!(
+        get(&forge, &token, &by_id).await.json()["data"],
+        serde_json::json!([])
+    );
     for path in [
-        "/v1/databases/shop",
-        "/v1/databases/none",
-        &by_id,
-        &shop_job,
-        "/v1/jobs?database=shop",
         "/v1/events",
-        "/v1/events?database=shop",
         "/v1/events/1",
         "/v1/state",
         "/v1/audit/export",
@@ -174,13 +187,23 @@ async fn a_token_sees_and_touches_only_what_its_patterns_cover() {
     for (method, path, body) in [
         ("POST", "/v1/databases", r#"{"name":"mine"}"#),
         ("POST", "/v1/databases", "{}"),
-        ("DELETE", "/v1/databases/shop", ""),
-        ("PATCH", "/v1/databases/shop", "{}"),
-        ("POST", "/v1/databases/shop/stop", ""),
         ("DELETE", "/v1/databases/pr-1?purge=true", ""),
     ] {
         let answer = forge.ask(method, path).token(&token).body(body).await;
         answer.problem(403, "insufficient_scope");
+    }
+    for (method, path, body) in [
+        ("DELETE", "/v1/databases/shop", ""),
+        ("PATCH", "/v1/databases/shop", "{}"),
+        ("POST", "/v1/databases/shop/stop", ""),
+        (
+            "POST",
+            "/v1/plans",
+            r#"{"command":{"stop_database":{"database":"shop"}}}"#,
+        ),
+    ] {
+        let answer = forge.ask(method, path).token(&token).body(body).await;
+        answer.problem(404, "database_not_found");
     }
     let own = forge.ask("POST", "/v1/databases").token(&token);
     assert_eq!(own.body(r#"{"name":"PR-3"}"#).await.status.as_u16(), 202);

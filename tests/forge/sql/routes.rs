@@ -207,7 +207,7 @@ async fn a_token_reaches_no_further_than_its_scopes_and_patterns() {
     assert_eq!(ask(&writer, sql, insert).await.status, 200);
     ask(&writer, other, count)
         .await
-        .problem(403, "insufficient_scope");
+        .problem(404, "database_not_found");
 
     let manager = forge.token("manager", "\"manage\"", "\"*\"").await;
     ask(&manager, sql, count)

@@ -312,15 +312,20 @@ async fn admin_routes_are_for_managers_of_the_database_they_are_about() {
     );
     for (method, path, body) in [
         ("POST", "/admin/databases/spawn/shop", ""),
-        ("POST", "/admin/databases/prune/shop", ""),
-        ("GET", "/admin/databases/shop", ""),
-        ("DELETE", "/admin/databases/shop", ""),
         ("GET", "/admin/stats", ""),
         ("GET", "/api/db/copy-1/tables/t/rows", ""),
         ("POST", "/api/db/copy-1/query", r#"{"sql":"SELECT 1"}"#),
     ] {
         let answer = ask(&manager, method, path, body).await;
         answer.problem(403, "insufficient_scope");
+    }
+    for (method, path) in [
+        ("POST", "/admin/databases/prune/shop"),
+        ("GET", "/admin/databases/shop"),
+        ("DELETE", "/admin/databases/shop"),
+    ] {
+        let answer = ask(&manager, method, path, "").await;
+        answer.problem(404, "database_not_found");
     }
 
     let reader = forge.token("reader", "\"read\"", "\"*\"").await;

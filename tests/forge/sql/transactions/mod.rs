@@ -376,7 +376,7 @@ async fn a_transaction_answers_to_the_token_that_began_it_alone() {
     ask(BEGIN, "{}").await.problem(403, "read_only");
     ask("/v1/databases/other/transactions", r#"{"mode":"readonly"}"#)
         .await
-        .problem(403, "insufficient_scope");
+        .problem(404, "database_not_found");
     for mode in [r#"{"mode":"readonly"}"#, r#"{"mode":"deferred"}"#] {
         let begun = ask(BEGIN, mode).await;
         assert_eq!(begun.status, 201, "{}", begun.text);
