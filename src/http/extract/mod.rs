@@ -38,7 +38,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Gateway>> for JsonBod
 
     async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = read_body(&parts.headers, body).await?;
+        let bytes = read_body(body).await?;
         let parse = move |bytes: Bytes| parse_object(&parts.headers, &bytes).map(Self);
         read_elsewhere_if_long(bytes, parse).await
     }
@@ -75,7 +75,7 @@ impl FromRequest<Arc<Gateway>> for TextBody {
 
     async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = read_body(&parts.headers, body).await?;
+        let bytes = read_body(body).await?;
         if let Some(essence) = essence(&parts.headers)
             && !matches!(
                 essence.as_str(),
@@ -139,9 +139,8 @@ impl<T: FromPath + Send> FromRequestParts<Arc<Gateway>> for PathParts<T> {
 }
 
 /// The body, which was read whole before the route was asked.
-pub(super) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+pub(super) async fn read_body(body: Body) -> Result<Bytes, Problem> {
     let whole = body.collect().await.map_err(Problem::internal)?;
-    check_content_encoding(headers)?;
     Ok(whole.to_bytes())
 }
 
@@ -207,21 +206,6 @@ fn in_plain_words(mut said: String) -> String {
     };
     said.replace_range(at..end, plain);
     said
-}
-
-/// Bodies are not decompressed; a compressed one would look like broken JSON.
-fn check_content_encoding(headers: &HeaderMap) -> Result<(), Problem> {
-    let encoding = headers.get(header::CONTENT_ENCODING);
-    let Some(packed) = encoding.filter(|it| !it.as_bytes().eq_ignore_ascii_case(b"identity"))
-    else {
-        return Ok(());
-    };
-    let packed = String::from_utf8_lossy(packed.as_bytes());
-    Err(Problem::new(
-        ErrorCode::UnsupportedMediaType,
-        format!("Compressed request bodies are not supported (`Content-Encoding: {packed}`)."),
-    )
-    .hint("send the body uncompressed, without `Content-Encoding`"))
 }
 
 /// A body without a content type is read as JSON, one that says it is something else is not.

@@ -39,7 +39,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for Mutation<T> {
 
     async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = read_body(&parts.headers, body).await?;
+        let bytes = read_body(body).await?;
         let caller = caller_of(&parts)?;
         let body = parse_object(&parts.headers, &bytes)?;
         let request = CommandRequest {

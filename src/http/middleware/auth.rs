@@ -8,10 +8,10 @@ use crate::service::Service;
 use crate::service::caller::Caller;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The header that clients of the legacy API send.
-const API_KEY: &str = "x-api-key";
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The caller of a request that [`identify`] has accepted.
 ///
@@ -39,26 +39,42 @@ pub(crate) fn identify(
     headers: &HeaderMap,
     request: RequestId,
 ) -> Result<Caller, Problem> {
-    let secret = secret(headers).ok_or_else(|| Problem::unauthenticated("A token is required."))?;
+    let secret =
+        secret(headers)?.ok_or_else(|| Problem::unauthenticated("A token is required."))?;
     Ok(service.authenticate(secret, request)?)
 }
 
-/// Whether a request carries a token, accepted or not.
+/// Whether a request carries one token, accepted or not.
 pub(crate) fn has_secret(headers: &HeaderMap) -> bool {
-    secret(headers).is_some()
+    matches!(secret(headers), Ok(Some(_)))
 }
 
 /// The secret that a request carries, in either header.
-fn secret(headers: &HeaderMap) -> Option<&[u8]> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|it| {
+///
+/// # Errors
+/// When it carries several: a proxy might have judged by another one.
+fn secret(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
+    let bearer = only(headers, &header::AUTHORIZATION)?.and_then(|it| {
         let (scheme, secret) = it.to_str().ok()?.split_once(' ')?;
         scheme
             .eq_ignore_ascii_case("bearer")
             .then_some(secret.trim().as_bytes())
     });
-    bearer.or_else(|| {
-        headers
-            .get(API_KEY)
-            .map(|value| value.as_bytes().trim_ascii())
-    })
+    let key = only(headers, &API_KEY)?.map(|value| value.as_bytes().trim_ascii());
+    if bearer.is_some() && key.is_some() && bearer != key {
+        return Err(Problem::invalid(
+            "`Authorization` and `X-API-Key` carry different tokens.",
+        ));
+    }
+    Ok(bearer.or(key))
+}
+
+/// The value of a header that may be sent once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(Problem::invalid(format!("`{name}` was sent twice.")));
+    }
+    Ok(first)
 }

@@ -18,7 +18,7 @@ use crate::service::caller::Caller;
 use crate::shares::{self, Holder, Kind, Pass, scoped, with_pass_of_here};
 use axum::body::HttpBody as _;
 use axum::extract::Request;
-use axum::http::Method;
+use axum::http::{Method, Version, header};
 use axum::response::{IntoResponse, Response};
 use std::pin::pin;
 use std::sync::Arc;
@@ -71,6 +71,12 @@ impl Dispatcher {
     async fn answer_to(&self, connection: Option<&Connection>, request: Request) -> Response {
         let gateway = &*self.gateway;
         let peer = connection.map(Connection::address);
+        if connection.is_some()
+            && let Err(problem) = check_host(&request)
+        {
+            let refused = async |_, _| problem.into_response();
+            return observe(gateway, "unmatched", peer, request, refused).await;
+        }
         match self.routes.find(request.uri().path()) {
             Some((route, values)) => {
                 let go_on = |id, request| {
@@ -220,5 +226,16 @@ impl Dispatcher {
                 }
             }
         }
+    }
+}
+
+/// Checks that a request names its host once (RFC 9112, 3.2); HTTP/1.0 need not.
+fn check_host(request: &Request) -> Result<(), Problem> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(_), None) => Ok(()),
+        (None, _) if request.version() == Version::HTTP_10 => Ok(()),
+        (None, _) => Err(Problem::invalid("The request has no `Host` header.")),
+        (Some(_), Some(_)) => Err(Problem::invalid("`host` was sent twice.")),
     }
 }

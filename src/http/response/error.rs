@@ -126,7 +126,8 @@ error_codes! {
     /// The result exceeds the row or byte limit. Add a LIMIT, raise `max_rows`, or use a streamed
     /// format.
     ResultTooLarge "result_too_large" 413 "Result too large" final;
-    /// The body has an unsupported content type, or is compressed (`Content-Encoding`).
+    /// The body has an unsupported content type, or is compressed by something else than gzip or
+    /// zstd (`Content-Encoding`).
     UnsupportedMediaType "unsupported_media_type" 415 "Unsupported media type" final;
     /// The `Idempotency-Key` was already used for a different request. Use a new key.
     IdempotencyKeyReused "idempotency_key_reused" 422 "Idempotency key reused" final;

@@ -36,6 +36,24 @@ impl Gateway {
         Ok(mark_replayed(response, &enqueued.accepted))
     }
 
+    /// Answers a command about a job: however it has ended, that is no error of the command.
+    pub(crate) fn job_as_it_is(&self, enqueued: &Enqueued) -> Response {
+        let job = &enqueued.job;
+        let response = if job.state.is_final() {
+            self.show_job(StatusCode::OK, job)
+        } else {
+            self.accepted_job(job)
+        };
+        let response = match enqueued.ended_within {
+            Some(wait) => {
+                let applied = format!("wait={}", wait.as_secs());
+                response.with(PREFERENCE_APPLIED, &applied)
+            }
+            None => response,
+        };
+        mark_replayed(response, &enqueued.accepted)
+    }
+
     /// 202: the job is in the queue, and here is where to look for it.
     pub(crate) fn accepted_job(&self, job: &Job) -> Response {
         self.show_job(StatusCode::ACCEPTED, job)

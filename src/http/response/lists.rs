@@ -2,11 +2,12 @@
 use super::error::Problem;
 use super::reply::{self, Marked};
 use crate::domain::ids::Sequence;
-use crate::projections::control_db::{Order, Page, PageRequest};
+use crate::projections::control_db::{ListError, Order, Page, PageRequest};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// One page of a list.
 #[derive(Serialize, ToSchema)]
@@ -56,13 +57,20 @@ pub(crate) fn page_of_texts<T>(page: Page<T>, text_of: impl Fn(&T) -> &str) -> R
 }
 
 /// A page of what the state itself holds, oldest first as it is given, by ids that grow.
+///
+/// # Errors
+/// When the cursor is no id of this list.
 pub(crate) fn state_page<T>(
     all: impl DoubleEndedIterator<Item = T>,
     id_of: impl Fn(&T) -> String,
+    is_id: impl Fn(&str) -> bool,
     asked: &PageRequest,
     order: Order,
     as_of: Sequence,
-) -> Page<T> {
+) -> Result<Page<T>, Problem> {
+    if asked.cursor.as_deref().is_some_and(|cursor| !is_id(cursor)) {
+        return Err(ListError::InvalidCursor.into());
+    }
     let is_behind = |it: &T| match (&asked.cursor, order) {
         (None, _) => true,
         (Some(cursor), Order::Ascending) => id_of(it) > *cursor,
@@ -75,11 +83,16 @@ pub(crate) fn state_page<T>(
     let mut items: Vec<T> = ordered.filter(is_behind).take(asked.limit + 1).collect();
     let goes_on = items.len() > asked.limit;
     items.truncate(asked.limit);
-    Page {
+    Ok(Page {
         next_cursor: items.last().filter(|_| goes_on).map(&id_of),
         items,
         as_of,
-    }
+    })
+}
+
+/// Whether a text is an id as it is shown.
+pub(crate) fn is_uuid(text: &str) -> bool {
+    Uuid::try_parse(text).is_ok_and(|id| id.to_string() == text)
 }
 
 /// The one of `all` whose word is `word`.

@@ -10,7 +10,7 @@ use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
 use crate::http::openapi::{schemas, words};
 use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
-use crate::http::response::lists::{List, page_answer, state_page};
+use crate::http::response::lists::{List, is_uuid, page_answer, state_page};
 use crate::http::response::reply::{self, Marked};
 use crate::http::response::views::job::JobView;
 use crate::service::caller::Caller;
@@ -154,10 +154,11 @@ pub(super) async fn list_schedules(
     let page = state_page(
         visible_schedules(&caller, &current.state)?.into_iter(),
         |it| it.id.to_string(),
+        is_uuid,
         &paging.page,
         paging.order,
         current.head.sequence,
-    );
+    )?;
     let now = gateway.service.control.clock().now();
     Ok(page_answer(page, |it| ScheduleView::of(it, now)))
 }

@@ -9,7 +9,7 @@ use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
 use crate::http::openapi::{schemas, words};
 use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
-use crate::http::response::lists::{List, page_answer, state_page};
+use crate::http::response::lists::{List, is_uuid, page_answer, state_page};
 use crate::http::response::reply::{self, Marked};
 use crate::jobs::webhooks::Delivery;
 use crate::projections::control_db::Page;
@@ -145,10 +145,11 @@ pub(super) async fn list_webhooks(
     let page = state_page(
         current.state.webhooks(),
         |it| it.id.to_string(),
+        is_uuid,
         &paging.page,
         paging.order,
         current.head.sequence,
-    );
+    )?;
     Ok(page_answer(page, |it| WebhookView::from(it.as_ref())))
 }
 

@@ -1,16 +1,15 @@
 //! Jobs: cancelled, and released when they are stuck.
-use super::{CommandError, CommandRequest, Outcome};
-use crate::control::{Accepted, SubmitError};
+use super::{CommandError, CommandRequest, Enqueued, Outcome};
+use crate::control::SubmitError;
 use crate::domain::command::Command;
 use crate::domain::command::refusal::Refusal;
 use crate::domain::ids::JobId;
-use crate::domain::job::Job;
 use crate::domain::token::Scope;
 use crate::service::Service;
-use std::sync::Arc;
 
 impl Service {
-    /// Does one thing to one unfinished job. Returns the job as it is then.
+    /// Does one thing to one unfinished job. Returns the job as it is then, or, if
+    /// the caller prefers to wait, at its end.
     ///
     /// # Errors
     /// When the caller may not, there is no such job, or it is over.
@@ -19,7 +18,7 @@ impl Service {
         request: &CommandRequest,
         id: &str,
         command: fn(JobId) -> Command,
-    ) -> Result<Outcome<(Accepted, Arc<Job>)>, CommandError> {
+    ) -> Result<Outcome<Enqueued>, CommandError> {
         request.caller.require(Scope::Manage)?;
         let job = self.visible_job(&request.caller, id).await?.id;
         let done = self.carry_out_or_preview(request, |_| Ok(command(job)));
@@ -34,7 +33,8 @@ impl Service {
             }
             Err(error) => return Err(error),
         };
-        let job = self.known_job(job).await?;
-        Ok(Outcome::Done((accepted, job)))
+        Ok(Outcome::Done(
+            self.follow_job(request, accepted, job).await?,
+        ))
     }
 }

@@ -7,5 +7,6 @@ mod ground;
 mod legacy;
 mod open_files;
 mod repeats;
+mod requests;
 mod serving;
 mod tokens;

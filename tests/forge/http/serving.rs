@@ -11,15 +11,15 @@ use tokio_util::sync::CancellationToken;
 /// Nothing in these tests takes longer unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Served {
-    forge: HttpForge,
+pub(super) struct Served {
+    pub(super) forge: HttpForge,
     address: SocketAddr,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
 
 impl Served {
-    async fn with(config: HttpConfig) -> Self {
+    pub(super) async fn with(config: HttpConfig) -> Self {
         let forge = HttpForge::with(config).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -33,7 +33,7 @@ impl Served {
         }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub(super) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
@@ -44,12 +44,12 @@ impl Served {
     }
 }
 
-async fn send(stream: &mut TcpStream, text: &str) {
+pub(super) async fn send(stream: &mut TcpStream, text: &str) {
     stream.write_all(text.as_bytes()).await.unwrap();
 }
 
 /// What arrives until the other side closes.
-async fn rest(stream: &mut TcpStream) -> String {
+pub(super) async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
     // A connection that is given up may be reset; what arrived before counts.
@@ -234,20 +234,6 @@ async fn a_request_that_could_be_read_in_two_ways_is_refused_and_the_connection_
         let answer = rest(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{doubtful}: {answer}");
     }
-}
-
-#[tokio::test]
-async fn a_packed_body_is_refused_as_such() {
-    let served = Served::with(HttpConfig::default()).await;
-    let mut stream = served.connect().await;
-    let more = format!(
-        "content-encoding: gzip\r\ncontent-length: {}\r\n",
-        BODY.len()
-    );
-    send(&mut stream, &(head("1.1", "/v1/databases", &more) + BODY)).await;
-    let answer = until(&mut stream, "Content-Encoding").await;
-    assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");
-    assert!(answer.contains("Content-Encoding: gzip"), "{answer}");
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn databases_are_found_by_state_label_and_a_part_of_their_name() {
         ..DatabaseFilter::default()
     };
     let labelled = |key: &str, value: &str| DatabaseFilter {
-        label: Some((key.into(), value.into())),
+        labels: vec![(key.into(), value.into())],
         ..DatabaseFilter::default()
     };
     let named = |part: &str| DatabaseFilter {
@@ -85,7 +85,7 @@ async fn labels_follow_when_they_are_changed() {
         ("stage", "test", &[]),
     ] {
         let filter = DatabaseFilter {
-            label: Some((key.into(), value.into())),
+            labels: vec![(key.into(), value.into())],
             ..DatabaseFilter::default()
         };
         assert_eq!(names(&control_db, &filter).await, expected, "{key}={value}");

@@ -1,11 +1,12 @@
 //! The body of a request: it is read whole before the request is worked on.
 use super::no_memory;
+use super::packed_body::{Coding, Unread};
 use crate::http::Gateway;
 use crate::http::response::error::{ErrorCode, Problem};
 use crate::shares::{Held, waiting};
 use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use std::time::Duration;
@@ -16,15 +17,8 @@ const DRAIN_BYTES: usize = 256 << 20;
 /// How long that may take.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// Why a body was not read to its end.
-enum Unread {
-    TooLarge,
-    NoMemory,
-    BrokenOff(axum::Error),
-}
-
 impl Gateway {
-    /// The request with its whole body, within the bounds of size and time; and room for its bytes,
+    /// The request with its whole body, unpacked, within the bounds of size and time; and room for its bytes,
     /// to be held for as long as they or what is made of them are there.
     ///
     /// # Errors
@@ -37,7 +31,7 @@ impl Gateway {
         if request.body().is_end_stream() {
             return Ok((request, held));
         }
-        let (parts, mut body) = request.into_parts();
+        let (mut parts, mut body) = request.into_parts();
         let limit = self.config.body_limit;
         let too_large = || {
             Problem::new(
@@ -56,15 +50,38 @@ impl Gateway {
             }
             return Err(too_large());
         }
-        let whole = collect(&mut body, limit, &mut held);
+        let coding = match Coding::of(&parts.headers) {
+            Ok(coding) => coding,
+            Err(unsupported) => {
+                waiting(drain(&mut body)).await;
+                return Err(unsupported);
+            }
+        };
+        let whole = async {
+            let sent = collect(&mut body, limit, &mut held).await?;
+            match coding {
+                None => Ok(sent),
+                Some(coding) => coding.unpack(&sent, limit, &mut held).await,
+            }
+        };
         let whole = tokio::time::timeout(self.config.body_timeout, whole);
         match waiting(whole).await {
-            Ok(Ok(bytes)) => Ok((Request::from_parts(parts, Body::from(bytes)), held)),
+            Ok(Ok(bytes)) => {
+                if coding.is_some() {
+                    parts.headers.remove(header::CONTENT_ENCODING);
+                    let length = HeaderValue::from(bytes.len());
+                    parts.headers.insert(header::CONTENT_LENGTH, length);
+                }
+                Ok((Request::from_parts(parts, Body::from(bytes)), held))
+            }
             Ok(Err(Unread::TooLarge)) => {
                 waiting(drain(&mut body)).await;
                 Err(too_large())
             }
             Ok(Err(Unread::NoMemory)) => Err(no_memory()),
+            Ok(Err(Unread::NotCompressed(error))) => Err(Problem::invalid(format!(
+                "The body cannot be decompressed: {error}."
+            ))),
             Ok(Err(Unread::BrokenOff(error))) => {
                 Err(Problem::invalid(format!("The body ended early: {error}.")))
             }

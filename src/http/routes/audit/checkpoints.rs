@@ -89,7 +89,8 @@ pub(crate) async fn list_checkpoints(
     let all = gateway.with_checkpoints(Checkpoints::all).await??;
     let numbered = (1_u64..).zip(all).collect::<Vec<_>>().into_iter();
     let place = |(line, _): &(u64, Checkpoint)| format!("{line:020}");
-    let page = state_page(numbered, place, &paging.page, paging.order, as_of);
+    let is_place = |text: &str| text.len() == 20 && text.bytes().all(|it| it.is_ascii_digit());
+    let page = state_page(numbered, place, is_place, &paging.page, paging.order, as_of)?;
     Ok(page_answer(page, |(_, checkpoint)| checkpoint))
 }
 

@@ -2,6 +2,7 @@
 pub(super) mod verbs;
 
 use crate::domain::command::IfExists;
+use crate::domain::command::settings::MAX_LABEL_KEY;
 use crate::domain::database::DatabaseState;
 use crate::http::Gateway;
 use crate::http::extract::lifecycle::{ChangeBody, CreateBody};
@@ -116,7 +117,7 @@ pub(super) async fn list_databases(
     let paging = asked.paging()?;
     let filter = DatabaseFilter {
         state: state.map(|it| (it, now)),
-        label: asked.label.as_deref().map(label).transpose()?,
+        labels: asked.label.as_deref().map_or(Ok(Vec::new()), labels)?,
         name_part: asked.q,
         order: paging.order,
     };
@@ -182,10 +183,16 @@ impl Gateway {
     }
 }
 
-/// `team=red`: a label's key and value.
-fn label(text: &str) -> Result<(String, String), Problem> {
-    let (key, value) = text
-        .split_once('=')
-        .ok_or_else(|| Problem::invalid("`label` must be key=value: `label=team=red`."))?;
-    Ok((key.to_owned(), value.to_owned()))
+/// `team=red`: a label's key and value. Either may contain `=`, so that there may be several.
+fn labels(text: &str) -> Result<Vec<(String, String)>, Problem> {
+    let signs = text.match_indices('=').filter(|(at, _)| *at > 0);
+    let labels =
+        signs.map(|(at, sign)| (text[..at].to_owned(), text[at + sign.len()..].to_owned()));
+    let labels: Vec<_> = labels.take(MAX_LABEL_KEY).collect();
+    if labels.is_empty() {
+        return Err(Problem::invalid(
+            "`label` must be key=value: `label=team=red`.",
+        ));
+    }
+    Ok(labels)
 }

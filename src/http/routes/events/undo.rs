@@ -56,6 +56,7 @@ pub(crate) async fn undo_event(
     let Mutation { request, .. } = mutation.or_plan(parameters.dry_run);
     match gateway.service.undo_event(request, &reference).await? {
         Undone::Job(enqueued) => gateway.enqueued(&enqueued),
+        Undone::Cancelled(enqueued) => Ok(gateway.job_as_it_is(&enqueued)),
         Undone::AtOnce { cause, accepted } => Ok(undone_answer(cause, &accepted)),
         Undone::Preview(preview) => Ok(PlanView::answer(preview)),
     }

@@ -13,7 +13,6 @@ use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
 use crate::http::openapi::schemas;
 use crate::http::response::error::{ErrorCode, Problem};
 use crate::http::response::event_stream::{self, last_event_id};
-use crate::http::response::job_answers::mark_replayed;
 use crate::http::response::lists::{List, known_word, page_answer};
 use crate::http::response::views::job::JobView;
 use crate::http::response::views::plan::PlanView;
@@ -216,14 +215,7 @@ impl Gateway {
             }
         });
         match outcome? {
-            Outcome::Done((accepted, job)) => {
-                let answer = if job.state.is_final() {
-                    self.show_job(StatusCode::OK, &job)
-                } else {
-                    self.accepted_job(&job)
-                };
-                Ok(mark_replayed(answer, &accepted))
-            }
+            Outcome::Done(enqueued) => Ok(self.job_as_it_is(&enqueued)),
             Outcome::Preview(preview) => Ok(PlanView::answer(preview)),
         }
     }

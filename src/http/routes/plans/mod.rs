@@ -8,7 +8,7 @@ use crate::http::extract::parameters::{KeyHeader, PageParameters, ReadParameters
 use crate::http::extract::{NoFields, NoParameters, PathParts, StrictQuery};
 use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
-use crate::http::response::lists::{List, page_answer, state_page};
+use crate::http::response::lists::{List, is_uuid, page_answer, state_page};
 use crate::http::response::refusals::sentence;
 use crate::http::response::reply::{self, Marked};
 use crate::http::response::views::job::JobView;
@@ -148,10 +148,11 @@ pub(super) async fn list_plans(
     let page = state_page(
         visible_plans(&caller, &current.state)?.into_iter(),
         |it| it.id.to_string(),
+        is_uuid,
         &paging.page,
         paging.order,
         current.head.sequence,
-    );
+    )?;
     Ok(page_answer(page, |it| gateway.view_plan(it)))
 }
 

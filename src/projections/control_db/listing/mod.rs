@@ -49,11 +49,16 @@ impl Listing {
         let mut rows = statement.query(params_from_iter(self.values(first, last, window.limit)))?;
         let mut last_key = Sequence::default();
         while let Some(row) = rows.next()? {
+            let key = sequence_in(row, 0)?;
+            // A row that two walks meet is one row.
+            if !page.items.is_empty() && key == last_key {
+                continue;
+            }
             if page.items.len() == window.limit {
                 page.next_cursor = Some(window.cursor(last_key, as_of));
                 break;
             }
-            last_key = sequence_in(row, 0)?;
+            last_key = key;
             page.items.push(read_row(row)?);
         }
         Ok(page)
@@ -101,8 +106,9 @@ impl Listing {
     }
 
     fn values(&self, first: u64, last: u64, limit: usize) -> Vec<Value> {
-        // One row more than wanted tells whether there is a next page.
-        let limit = stored(limit as u64 + 1);
+        // One row more than wanted tells whether there is a next page; each walk may meet it.
+        let (one_more, walks) = (limit as u64 + 1, self.walks.len() as u64);
+        let limit = stored(one_more);
         let mut values = Vec::new();
         for lead in &self.walks {
             values.extend(lead.iter().cloned());
@@ -111,7 +117,7 @@ impl Listing {
             values.push(limit.clone());
         }
         if self.walks.len() != 1 {
-            values.push(limit);
+            values.push(stored(one_more * walks));
         }
         values
     }

@@ -17,8 +17,8 @@ use rusqlite::{Connection, Row, named_params};
 pub struct DatabaseFilter {
     /// Those in this state at a moment: whether a time to live has ended, the clock says.
     pub state: Option<(DatabaseState, Timestamp)>,
-    /// Those that carry this label: key and value.
-    pub label: Option<(String, String)>,
+    /// Those that carry one of these labels, key and value; any where there is none.
+    pub labels: Vec<(String, String)>,
     /// Those with this in their name, without regard to case.
     pub name_part: Option<String>,
     /// Which way.
@@ -164,18 +164,21 @@ fn listing(filter: &DatabaseFilter) -> Listing {
     if let Some(part) = &filter.name_part {
         rest.push(("instr(name_key, ?) > 0", Value::from(name_key(part))));
     }
-    let (from, key, lead, walks) = match (&filter.label, states) {
-        (Some((label, value)), states) => {
+    let (from, key, lead, walks) = match (filter.labels.as_slice(), states) {
+        (labels @ [_, ..], states) => {
             let words = states.map(|states| Value::from(states.join(" ")));
             rest.extend(words.map(|word| ("instr(?, state) > 0", word)));
             (
                 "labels CROSS JOIN databases ON databases.requested = labels.database",
                 "labels.database",
                 "labels.key = ? AND labels.value = ?",
-                vec![vec![Value::from(label.clone()), Value::from(value.clone())]],
+                labels
+                    .iter()
+                    .map(|(label, value)| vec![label.clone().into(), value.clone().into()])
+                    .collect(),
             )
         }
-        (None, Some(states)) => (
+        ([], Some(states)) => (
             "databases INDEXED BY databases_by_state",
             "requested",
             "state = ?",
@@ -183,7 +186,7 @@ fn listing(filter: &DatabaseFilter) -> Listing {
                 .map(|state| vec![Value::from(state.to_owned())])
                 .collect(),
         ),
-        (None, None) => (
+        ([], None) => (
             "databases INDEXED BY databases_kept",
             "requested",
             "removed_at IS NULL",
@@ -237,7 +240,7 @@ mod tests {
         assert_walks(&listing(&filter), "databases_kept");
         filter.state = Some((DatabaseState::Ready, Timestamp::from_millis(0)));
         assert_walks(&listing(&filter), "databases_by_state");
-        filter.label = Some(("team".into(), "blue".into()));
+        filter.labels = vec![("team".into(), "blue".into())];
         assert_walks(&listing(&filter), "labels");
     }
 }
