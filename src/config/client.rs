@@ -1,6 +1,7 @@
 //! What the client commands need to know: where the gateway is, and which token to send.
 use super::reader::Reader;
 use super::{ConfigError, Environment, Secret};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -25,7 +26,9 @@ impl ClientConfig {
             environment,
             problems: Vec::new(),
         };
-        let url = reader.value("DBFORGE_URL", url);
+        let listen = reader.value("DBFORGE_LISTEN", SocketAddr::from_str);
+        let set = reader.optional("DBFORGE_URL", url);
+        let url = set.or_else(|| listen.map(url_of_own));
         let token = reader.optional("DBFORGE_TOKEN", token);
         let data_dir = reader.value("DBFORGE_DATA_DIR", PathBuf::from_str);
         match (url, data_dir) {
@@ -54,10 +57,20 @@ impl ClientConfig {
         };
         host.eq_ignore_ascii_case("localhost")
             || host.to_ascii_lowercase().ends_with(".localhost")
-            || host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|it| it.is_loopback())
+            || host.parse::<IpAddr>().is_ok_and(|it| it.is_loopback())
     }
+}
+
+/// Where a gateway that listens there is reached from this machine: one that listens on all
+/// addresses, over the loopback.
+fn url_of_own(mut listen: SocketAddr) -> String {
+    if listen.ip().is_unspecified() {
+        listen.set_ip(match listen.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{listen}")
 }
 
 fn url(text: &str) -> Result<String, String> {
@@ -92,6 +105,21 @@ mod tests {
             "DBFORGE_URL".to_owned(),
             url.to_owned(),
         )]))
+    }
+
+    #[test]
+    fn without_a_url_the_gateway_of_the_same_settings_is_asked() {
+        for (listen, url) in [
+            ("0.0.0.0:8080", "http://127.0.0.1:8080"),
+            ("[::]:80", "http://[::1]:80"),
+            ("10.0.0.7:1", "http://10.0.0.7:1"),
+        ] {
+            let listen = ("DBFORGE_LISTEN".to_owned(), listen.to_owned());
+            let config = ClientConfig::read(&BTreeMap::from([listen])).unwrap();
+            assert_eq!(config.url, url);
+        }
+        let config = ClientConfig::read(&BTreeMap::new()).unwrap();
+        assert_eq!(config.url, "http://127.0.0.1:8080");
     }
 
     #[test]

@@ -212,8 +212,8 @@ pub const SETTINGS: &[Setting] = &[
 pub const CLIENT_SETTINGS: &[Setting] = &[
     setting(
         "DBFORGE_URL",
-        "http://127.0.0.1:8080",
-        "gateway URL for the client commands",
+        "",
+        "gateway URL for the client commands; this machine at the port of `DBFORGE_LISTEN` when not set",
     ),
     setting(
         "DBFORGE_TOKEN",

@@ -17,7 +17,7 @@ const LARGEST_ANSWER: u64 = 256 << 20;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Gateway")]
 pub(crate) struct GatewayArgs {
-    /// URL of the gateway [default: `DBFORGE_URL`, or `http://127.0.0.1:8080`]
+    /// URL of the gateway [default: `DBFORGE_URL`, or this machine at the port of `DBFORGE_LISTEN`]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// Access token [default: `DBFORGE_TOKEN`; for a gateway on this machine the root token of the
