@@ -52,6 +52,9 @@ impl FromStr for CorsOrigins {
 /// The origin of an address: its scheme, host and port in small letters, without a usual port.
 fn as_browsers_send_it(address: &str) -> Option<String> {
     let url = Url::parse(address).ok()?;
+    if address.contains('*') {
+        return None; // an origin is exact
+    }
     match url.origin() {
         origin @ Origin::Tuple(..) => Some(origin.ascii_serialization()),
         // Applications and browser extensions have schemes of their own.
