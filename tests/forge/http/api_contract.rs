@@ -59,10 +59,12 @@ fn every_answer_is_as_the_description_says() {
         .arg(fixtures.join("schemathesis.toml"))
         .args(["run", "--no-color", "--workers", WORKERS, "--seed", SEED])
         .args(["--max-examples", &examples()])
+        // In both ways: two that differ are refused, and one would be made up.
         .args([
             "--header",
             &format!("Authorization: Bearer {}", gateway.token),
         ])
+        .args(["--header", &format!("X-API-Key: {}", gateway.token)])
         .arg(format!("{}/openapi.json", gateway.url))
         .current_dir(folder.path())
         .output()
