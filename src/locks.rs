@@ -1,6 +1,6 @@
 //! Locks that a panic does not close.
 //!
-//! The standard library's locks refuse everyone once a thread has panicked while it held one. What
+//! The standard library's locks refuse all callers once a thread has panicked while it held one. What
 //! is guarded in this program is whole between two statements, so that the next thread goes on.
 //! (`parking_lot` has such locks; sled brings an older version of it, and two of one crate are more
 //! than these lines.)

@@ -172,7 +172,7 @@ impl Command {
         }
     }
 
-    /// Whether the command reads settings, and somebody reads what it says about them.
+    /// Whether the command reads settings and prints warnings about them.
     fn has_settings(&self) -> bool {
         !matches!(
             self,

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// The longest wait of one request; after it the next one is sent.
 const WAIT_PER_REQUEST: Duration = Duration::from_secs(20);
-/// The same when somebody watches, who is told of every step.
+/// The same on a terminal, which shows every step.
 const WATCHED_WAIT: Duration = Duration::from_secs(1);
 /// Pause between two requests if the gateway answers at once, as it does while stopping.
 const PAUSE: Duration = Duration::from_millis(250);

@@ -50,7 +50,7 @@ fn text(address: SocketAddr, greeting: &Greeting, is_seen_once: bool) -> String 
     lines.join("\n") + "\n"
 }
 
-/// What is left when the gateway has stopped, if it is not what everybody expects.
+/// What keeps running after the gateway has stopped, if anything does.
 pub(super) fn farewell(greeting: &Greeting) -> Option<String> {
     keeps_workers(greeting).then(|| {
         let label = format!("label=dbforge.instance={}", greeting.instance);

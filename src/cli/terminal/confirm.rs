@@ -1,4 +1,4 @@
-//! Questions to whoever sits at the terminal.
+//! Asks the user at the terminal.
 use crate::cli::exit::{Exit, Failure, OrExit};
 use std::io::{self, IsTerminal, Write};
 

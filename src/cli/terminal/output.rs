@@ -33,7 +33,7 @@ pub(crate) fn note(text: impl fmt::Display) {
     }
 }
 
-/// Whether somebody who waits for a command sees its remarks.
+/// Whether remarks are shown on a terminal while the command runs.
 pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal() && !IS_QUIET.load(Ordering::Relaxed)
 }
