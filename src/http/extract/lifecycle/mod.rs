@@ -24,7 +24,7 @@ use utoipa::{PartialSchema, ToSchema};
     reason = "the words are those of the API, and other things than databases will come"
 )]
 pub(crate) enum CommandForm {
-    /// `name` may contain `{date}` and `{time}`, filled in when the command runs.
+    /// In a schedule, `name` may contain `{date}` and `{time}`, filled in when the command runs.
     #[serde(deserialize_with = "fields::object")]
     CreateDatabase(CreateForm),
     #[serde(deserialize_with = "fields::object")]
@@ -91,7 +91,8 @@ pub(crate) struct ChangeForm {
 #[serde(deny_unknown_fields)]
 #[schema(as = NamedDatabase)]
 pub(crate) struct NamedForm {
-    /// Name or id, resolved when the command runs; `{date}` and `{time}` are filled in then.
+    /// Name or id, resolved when the command runs; in a schedule, `{date}` and `{time}` are filled in
+    /// then.
     #[schema(example = "shop")]
     database: String,
 }
