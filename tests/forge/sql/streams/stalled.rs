@@ -98,8 +98,11 @@ async fn a_stream_that_nothing_stops_is_ended_contained_and_seen() {
         tokio::task::yield_now().await;
     }
     assert_eq!(sql.plane.health().streams, 0);
-    let error = sql.ask("SELECT 1").await.unwrap_err();
-    assert!(matches!(error, QueryError::Unavailable { .. }), "{error}");
+    // On a busy machine it may end before this is asked.
+    match sql.ask("SELECT 1").await {
+        Ok(_) => assert_eq!(sql.plane.health().stuck_threads, 0),
+        Err(error) => assert!(matches!(error, QueryError::Unavailable { .. }), "{error}"),
+    }
     let other = create(&sql.plane);
     let mut others = stream(&sql, &other, "SELECT hex(zeroblob(4000))").await;
     while let Some(piece) = others.next().await {
