@@ -13,6 +13,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 /// The header that clients of the legacy API send.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+/// How a token begins in `Authorization`, in capitals or not.
+const BEARER: &[u8] = b"bearer ";
+
 /// The caller of a request that [`identify`] has accepted.
 ///
 /// # Errors
@@ -55,10 +58,9 @@ pub(crate) fn has_secret(headers: &HeaderMap) -> bool {
 /// When it carries several: a proxy might have judged by another one.
 fn secret(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
     let bearer = only(headers, &header::AUTHORIZATION)?.and_then(|it| {
-        let (scheme, secret) = it.to_str().ok()?.split_once(' ')?;
-        scheme
-            .eq_ignore_ascii_case("bearer")
-            .then_some(secret.trim().as_bytes())
+        let (scheme, secret) = it.as_bytes().split_at_checked(BEARER.len())?;
+        let is_bearer = scheme.eq_ignore_ascii_case(BEARER);
+        is_bearer.then(|| secret.trim_ascii())
     });
     let key = only(headers, &API_KEY)?.map(|value| value.as_bytes().trim_ascii());
     if bearer.is_some() && key.is_some() && bearer != key {
