@@ -126,7 +126,9 @@ impl SqliteConnection {
             result = Err(SqlError::interrupted(Some(cut)));
         }
         drop((limits, watch));
-        self.session.statement_ends(&self.inner, false);
+        if result.is_err() {
+            self.session.statement_ends(&self.inner, false);
+        }
         if sorts_much {
             self.resize_page_cache(PAGE_CACHE_KIB)?;
         }

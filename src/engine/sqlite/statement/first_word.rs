@@ -1,5 +1,4 @@
 //! Guesses from the first word of a statement what it does.
-use super::script;
 
 /// Whether to try the line of writes first. A guess that saves a detour: a reader refuses what
 /// writes, and the line takes what reads.
@@ -7,11 +6,7 @@ pub(crate) fn begins_like_a_write(sql: &str) -> bool {
     const WORDS: &[&str] = &[
         "insert", "update", "delete", "replace", "create", "drop", "alter", "reindex", "analyze",
     ];
-    let word = without_comments(sql)
-        .split(|it: char| !it.is_ascii_alphabetic())
-        .next()
-        .unwrap_or_default();
-    WORDS.iter().any(|it| it.eq_ignore_ascii_case(word))
+    begins_with(sql, WORDS)
 }
 
 /// Whether it is `PRAGMA optimize`, which a reader answers without doing anything.
@@ -24,7 +19,7 @@ pub(crate) fn optimizes(sql: &str) -> bool {
     pragma.eq_ignore_ascii_case("pragma") && name.starts_with("optimize")
 }
 
-/// A statement from its first word on.
+/// A statement from its first word on: behind what is blank, comments and statements of nothing.
 fn without_comments(sql: &str) -> &str {
     let mut rest = sql.trim_start();
     loop {
@@ -45,8 +40,15 @@ fn without_comments(sql: &str) -> &str {
 
 /// Whether the first word of a statement is one of these.
 pub(crate) fn begins_with(sql: &str, words: &[&str]) -> bool {
-    let first = script::first_word(sql);
+    let first = first_word(sql);
     words.iter().any(|word| first.eq_ignore_ascii_case(word))
+}
+
+/// The first word of a statement, behind comments and statements of nothing.
+fn first_word(sql: &str) -> &str {
+    let rest = without_comments(sql);
+    let end = rest.bytes().position(|byte| !byte.is_ascii_alphabetic());
+    &rest[..end.unwrap_or(rest.len())]
 }
 
 /// A statement without the semicolons at its end.
@@ -78,6 +80,16 @@ mod tests {
             "/* insert */ select 1",
         ] {
             assert!(!begins_like_a_write(read), "{read}");
+        }
+    }
+
+    #[test]
+    fn the_first_word_is_behind_comments_and_empty_statements() {
+        for text in ["SELECT 1", " \n;/* a; */ -- b\nSELECT'x'", "SELECT"] {
+            assert_eq!(first_word(text), "SELECT", "{text}");
+        }
+        for text in ["", " ; -- only", "/* open", "'SELECT'", "1"] {
+            assert_eq!(first_word(text), "", "{text}");
         }
     }
 }

@@ -60,21 +60,6 @@ pub fn statements(script: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     })
 }
 
-/// The first word of a text, behind what is blank and statements of nothing.
-pub(crate) fn first_word(text: &str) -> &str {
-    let mut at = 0;
-    while at < text.len() {
-        match next_token(&text.as_bytes()[at..]) {
-            (Token::Blank | Token::Semicolon, length) => at += length,
-            _ => break,
-        }
-    }
-    let rest = text.get(at..).unwrap_or_default();
-    rest.split(|it: char| !it.is_ascii_alphabetic())
-        .next()
-        .unwrap_or_default()
-}
-
 impl State {
     fn after(self, token: Token) -> Self {
         match (self, token) {
@@ -162,16 +147,6 @@ mod tests {
         );
         assert!(split(" -- nothing;\n ; /* */").is_empty());
         assert_eq!(split("SELECT 'open; "), ["SELECT 'open; "]);
-    }
-
-    #[test]
-    fn the_first_word_is_behind_comments_and_empty_statements() {
-        for text in ["SELECT 1", " \n;/* a; */ -- b\nSELECT'x'", "SELECT"] {
-            assert_eq!(first_word(text), "SELECT", "{text}");
-        }
-        for text in ["", " ; -- only", "/* open", "'SELECT'", "1"] {
-            assert_eq!(first_word(text), "", "{text}");
-        }
     }
 
     /// What scripts are made of, cut so that its joints are everywhere.
