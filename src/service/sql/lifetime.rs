@@ -4,7 +4,7 @@ use crate::domain::ids::DatabaseId;
 use crate::service::Service;
 use crate::shares::{at_once, unless};
 use bytes::Bytes;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
@@ -40,17 +40,17 @@ impl Service {
         }
     }
 
-    /// Does work on a database for as long as its time is not over; then the work is dropped where
-    /// it stands. What is there at once costs nothing.
+    /// Does work on a database for as long as its time is not over; then the work goes no further,
+    /// and is to be dropped. What is there at once costs nothing.
     ///
     /// # Errors
     /// The work's own, and [`QueryError::Expired`].
     pub(super) async fn while_living<T, E: From<QueryError>>(
         self: &Arc<Self>,
         id: DatabaseId,
-        work: impl Future<Output = Result<T, E>>,
+        // Pinned by the caller: an async function keeps what it is given twice, and this is large.
+        mut work: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<T, E> {
-        let mut work = pin!(work);
         if let Some(done) = at_once(work.as_mut()).await {
             return done;
         }

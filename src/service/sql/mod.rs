@@ -13,6 +13,7 @@ use crate::data::{
     QueryRequest, Streamed, TransactionError,
 };
 use crate::domain::token::Scope;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,7 +120,7 @@ impl Service {
     ) -> Result<QueryAnswer, RunError> {
         self.allow(caller, &mut request.options)?;
         let entered = self.enter(caller, reference).await?;
-        let answer = self.data.query(&entered.guard, &entered.target, request);
+        let answer = pin!(self.data.query(&entered.guard, &entered.target, request));
         let answer = self.while_living(entered.guard.database(), answer);
         Ok(answer.await?)
     }
@@ -137,7 +138,7 @@ impl Service {
         self.allow(caller, &mut request.options)?;
         let entered = self.enter(caller, reference).await?;
         let database = entered.guard.database();
-        let streamed = self.data.stream(&entered.guard, &entered.target, request);
+        let streamed = pin!(self.data.stream(&entered.guard, &entered.target, request));
         Ok(match self.while_living(database, streamed).await? {
             Streamed::Whole(answer) => SqlAnswer::Whole(answer),
             Streamed::Rows(rows) => SqlAnswer::Rows(self.end_with_database(database, rows)),
@@ -164,7 +165,7 @@ impl Service {
         let ran = self
             .data
             .batch(&entered.guard, &entered.target, statements, mode, options);
-        let ran = async {
+        let ran = pin!(async {
             ran.await.map_err(|failure| {
                 let one_by_one = mode == BatchMode::None;
                 let failed = FailedStatement {
@@ -178,7 +179,7 @@ impl Service {
                 };
                 RunError::from(failed)
             })
-        };
+        });
         self.while_living(entered.guard.database(), ran).await
     }
 
@@ -199,7 +200,7 @@ impl Service {
         let ran = self
             .data
             .script(&entered.guard, &entered.target, script, options);
-        let ran = async {
+        let ran = pin!(async {
             ran.await.map_err(|error| {
                 let failed = FailedStatement {
                     statement: error.failure.statement,
@@ -212,7 +213,7 @@ impl Service {
                 };
                 RunError::from(failed)
             })
-        };
+        });
         self.while_living(entered.guard.database(), ran).await
     }
 

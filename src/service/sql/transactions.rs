@@ -8,6 +8,7 @@ use crate::domain::token::Scope;
 use crate::service::Service;
 use crate::service::caller::Caller;
 use crate::service::resolver::ResolveError;
+use std::pin::pin;
 use std::sync::Arc;
 
 /// A transaction as a request names it.
@@ -59,7 +60,7 @@ impl Service {
         let key = self.living_key(caller, transaction).await?;
         let clock = self.control.clock().as_ref();
         let answer = self.data.query_in(&key, request, clock);
-        let answer = async { answer.await.map_err(RunError::from) };
+        let answer = pin!(async { answer.await.map_err(RunError::from) });
         self.while_living(key.database, answer).await
     }
 
@@ -86,7 +87,7 @@ impl Service {
             one_by_one: mode == BatchMode::None,
             in_transaction: true,
         };
-        let ran = async { ran.await.map_err(|failure| failed(failure, of)) };
+        let ran = pin!(async { ran.await.map_err(|failure| failed(failure, of)) });
         self.while_living(key.database, ran).await
     }
 
@@ -106,7 +107,7 @@ impl Service {
         let key = self.living_key(caller, transaction).await?;
         let clock = self.control.clock().as_ref();
         let ran = self.data.script_in(&key, script, options, clock);
-        let ran = async {
+        let ran = pin!(async {
             ran.await.map_err(|error| {
                 let of = Several::Script {
                     offset: error.offset,
@@ -114,7 +115,7 @@ impl Service {
                 };
                 failed(error.failure, of)
             })
-        };
+        });
         self.while_living(key.database, ran).await
     }
 

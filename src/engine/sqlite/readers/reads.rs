@@ -44,7 +44,8 @@ impl SqliteExecutor {
         {
             return done;
         }
-        self.read_on_thread(guard, open, call, statement).await
+        // In a box: short reads and writes would carry the room for its state along.
+        Box::pin(self.read_on_thread(guard, open, call, statement)).await
     }
 
     /// Runs a short read on this thread. `None` when it has to run elsewhere.

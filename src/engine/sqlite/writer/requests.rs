@@ -10,6 +10,7 @@ use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
 use crate::engine::sqlite::readers::latency_class::LatencyClass;
 use crate::shares::{Pass, waiting as waiting_for};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -71,15 +72,18 @@ impl SqliteExecutor {
             is_over: false,
         };
         let last = call.deadline.extended(grace).instant();
-        let in_time = async {
-            let deadline = call.deadline.instant();
-            if let Ok(answered) = tokio::time::timeout_at(deadline, &mut answered).await {
-                return Ok(answered);
-            }
-            open.writes.look_for_late(grace);
-            tokio::time::timeout_at(last, &mut answered).await
+        let in_time = {
+            let in_time = pin!(async {
+                let deadline = call.deadline.instant();
+                if let Ok(answered) = tokio::time::timeout_at(deadline, &mut answered).await {
+                    return Ok(answered);
+                }
+                open.writes.look_for_late(grace);
+                tokio::time::timeout_at(last, &mut answered).await
+            });
+            waiting_for(in_time).await
         };
-        let result = match waiting_for(in_time).await {
+        let result = match in_time {
             Ok(answered) => answered,
             Err(_) if waiting.cancellation.cancel() => {
                 waiting.is_over = true;

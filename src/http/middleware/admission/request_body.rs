@@ -9,6 +9,7 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use std::pin::pin;
 use std::time::Duration;
 
 /// Maximum bytes of an oversized body that are read and discarded, such as a file sent to the wrong
@@ -18,8 +19,8 @@ const DRAIN_BYTES: usize = 256 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 impl Gateway {
-    /// The request with its whole body, unpacked, within the bounds of size and time; and room for its bytes,
-    /// to be held for as long as they or what is made of them are there.
+    /// The request with its whole body, unpacked, within the bounds of size and time; and room for
+    /// its bytes, to be held for as long as they or what is made of them are there.
     ///
     /// # Errors
     /// When the body is too large, too slow, breaks off, or there is no memory for it.
@@ -57,15 +58,19 @@ impl Gateway {
                 return Err(unsupported);
             }
         };
-        let whole = async {
-            let sent = collect(&mut body, limit, &mut held).await?;
-            match coding {
-                None => Ok(sent),
-                Some(coding) => coding.unpack(&sent, limit, &mut held).await,
-            }
+        let whole = {
+            let whole = async {
+                let sent = collect(&mut body, limit, &mut held).await?;
+                match coding {
+                    None => Ok(sent),
+                    // In a box: plain bodies would carry the room for its state along.
+                    Some(coding) => Box::pin(coding.unpack(&sent, limit, &mut held)).await,
+                }
+            };
+            let whole = pin!(tokio::time::timeout(self.config.body_timeout, whole));
+            waiting(whole).await
         };
-        let whole = tokio::time::timeout(self.config.body_timeout, whole);
-        match waiting(whole).await {
+        match whole {
             Ok(Ok(bytes)) => {
                 if coding.is_some() {
                     parts.headers.remove(header::CONTENT_ENCODING);
