@@ -14,7 +14,7 @@ const TIMEOUT_MS: u64 = 500;
 /// Entries about what is tried elsewhere, or about what is not there yet.
 const NOT_RUN: &[(&str, &str)] = &[
     ("DOCKER-223", "tests/docker/hardening.rs tries it"),
-    ("DOCKER-225", "tests/docker/meddling.rs tries it"),
+    ("DOCKER-225", "tests/docker/workers/meddling.rs tries it"),
     ("FILE-216", "there are no uploads yet"),
     ("FILE-218", "there are no uploads yet"),
     ("FILE-222", "there are no backups yet"),

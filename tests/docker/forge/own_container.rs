@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// Set inside the container.
 const INSIDE: &str = "FORGE_TEST_IN_A_CONTAINER";
-const SELF: &str = "own_container::a_gateway_in_a_container_finds_its_data_folder_on_the_host";
+const SELF: &str =
+    "forge::own_container::a_gateway_in_a_container_finds_its_data_folder_on_the_host";
 /// Where the test inside leaves what it has found.
 const FOUND: &str = "found";
 

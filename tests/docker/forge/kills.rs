@@ -1,6 +1,6 @@
 //! The gateway killed in the middle of everything under load, with real containers.
-use crate::gateway_forge::Forge;
-use crate::gateway_process::GatewayProcess;
+use crate::support::gateway_forge::Forge;
+use crate::support::gateway_process::GatewayProcess;
 use dbforge::clock::{IdSource, RandomIds};
 use serde_json::json;
 use std::collections::BTreeSet;

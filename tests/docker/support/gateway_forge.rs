@@ -1,5 +1,5 @@
 //! The whole gateway as a process, on a real engine.
-use crate::gateway_process::GatewayProcess;
+use crate::support::gateway_process::GatewayProcess;
 use crate::support::{docker, worker_image};
 use bollard::Docker;
 use bollard::models::ContainerInspectResponse;

@@ -1,6 +1,6 @@
 //! The whole gateway on the real engine: asked through its API, looked at from the engine.
-use crate::gateway_forge::Forge;
 use crate::support::docker;
+use crate::support::gateway_forge::Forge;
 use bollard::query_parameters::{KillContainerOptions, RemoveContainerOptionsBuilder};
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! What every kind of job promises, kept with real containers: each step may be run twice, each
 //! may fail, each undoing may be run twice, and the gateway may die behind each.
-use crate::log_copy::copy_of;
 use crate::support::DockerForge;
+use crate::support::log_copy::copy_of;
 use crate::support::runtime_contract::TestForge;
 use dbforge::clock::{Deadline, RandomIds, SystemClock};
 use dbforge::control::{ControlConfig, ControlPlane, Submission};

@@ -1,8 +1,8 @@
 //! An engine that dies in the middle of jobs and comes back: every job ends well, and every
 //! database has one worker.
-use crate::engine_away::{Proxy, socket};
-use crate::gateway_forge::Forge;
-use crate::private_engine::PrivateEngine;
+use crate::engine::away::{Proxy, socket};
+use crate::support::gateway_forge::Forge;
+use crate::support::private_engine::PrivateEngine;
 use serde_json::json;
 
 /// More than are started at once: when the engine dies some have not begun.

@@ -1,5 +1,12 @@
 //! A forge on the real engine, which takes everything away that it made.
-#[path = "../shared/runtime_contract.rs"]
+pub(crate) mod gateway_forge;
+#[expect(dead_code, reason = "shared with the other tests, which use all of it")]
+#[path = "../../shared/gateway_process.rs"]
+pub(crate) mod gateway_process;
+#[path = "../../shared/log_copy.rs"]
+pub(crate) mod log_copy;
+pub(crate) mod private_engine;
+#[path = "../../shared/runtime_contract.rs"]
 pub(crate) mod runtime_contract;
 
 use self::runtime_contract::TestForge;

@@ -1,6 +1,6 @@
 //! Hands that meddle behind the forge's back, on the real engine: what should run comes back, what
 //! belongs to nobody is set aside, and nothing else is touched.
-use crate::gateway_forge::Forge;
+use crate::support::gateway_forge::Forge;
 use crate::support::runtime_contract::TestForge;
 use crate::support::{DockerForge, Foreign, docker, worker_image};
 use bollard::models::ContainerCreateBody;

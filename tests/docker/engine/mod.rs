@@ -1,0 +1,3 @@
+//! An engine that is away, or comes back.
+mod away;
+mod restarted;

@@ -1,0 +1,6 @@
+//! A whole forge on the engine: jobs, kills, the Compose stack.
+mod job_stories;
+mod kills;
+mod own_container;
+mod stack;
+mod whole;

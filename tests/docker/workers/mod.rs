@@ -1,0 +1,6 @@
+//! Workers in their containers.
+mod drift;
+mod hardening;
+mod meddling;
+mod runtime_contract;
+mod start_times;
