@@ -1,41 +1,11 @@
 //! Commands and flags that make the command line complete, and what is said around them.
-use crate::support::cli::{Dbforge, Ended, dbforge};
-use crate::support::gateway_process::GatewayProcess;
+use crate::support::cli::{CliForge, Dbforge, dbforge};
 use serde_json::Value;
 use std::process::{Command, Stdio};
-use tempfile::TempDir;
-
-struct Forge {
-    gateway: GatewayProcess,
-    folder: TempDir,
-}
-
-impl Forge {
-    fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let gateway = GatewayProcess::start(folder.path());
-        Self { gateway, folder }
-    }
-
-    fn command(&self, args: &[&str]) -> Dbforge {
-        Dbforge::with(args)
-            .setting("DBFORGE_URL", &self.gateway.url)
-            .setting("DBFORGE_TOKEN", &self.gateway.token)
-    }
-
-    fn run(&self, args: &[&str]) -> Ended {
-        self.command(args).run()
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let out = self.run(&[args, &["--json"]].concat()).well();
-        serde_json::from_str(&out).unwrap()
-    }
-}
 
 #[test]
 fn options_of_the_gateway_stand_before_the_command_or_behind_it() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let url = forge.gateway.url.as_str();
     let token = forge.gateway.token.as_str();
     dbforge(&["--url", url, "--token", token, "create", "shop"]).well();
@@ -56,7 +26,7 @@ fn version_help_and_ls_are_commands() {
 
 #[test]
 fn quiet_leaves_data_and_errors() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let created = forge.run(&["create", "shop"]);
     assert!(created.err.contains("dbforge sql shop"), "{created:?}");
     let created = forge.run(&["create", "other", "--quiet"]);
@@ -68,7 +38,7 @@ fn quiet_leaves_data_and_errors() {
 
 #[test]
 fn errors_are_json_where_data_is() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let said = forge.run(&["show", "nowhere", "--json"]).badly(1);
     let error: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(error["error"]["code"], "database_not_found");
@@ -91,7 +61,7 @@ fn errors_are_json_where_data_is() {
 
 #[test]
 fn settings_of_a_database_are_given_at_create_and_changed_later() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let args = [
         "create",
         "shop",
@@ -143,7 +113,7 @@ fn settings_of_a_database_are_given_at_create_and_changed_later() {
 
 #[test]
 fn a_named_parameter_goes_to_its_name() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     forge.run(&["create", "shop"]).well();
     let sql = "SELECT :a AS a, :b AS b";
     let named = ["sql", "shop", sql, "--param", ":b=2", "--param", "@a=x"];
@@ -155,7 +125,7 @@ fn a_named_parameter_goes_to_its_name() {
 
 #[test]
 fn a_token_is_revoked_by_its_name() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let secret = forge
         .run(&["token", "create", "ci", "--scope", "read"])
         .well();
@@ -169,7 +139,7 @@ fn a_token_is_revoked_by_its_name() {
 
 #[test]
 fn events_name_databases() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     forge.run(&["create", "shop"]).well();
     let events = forge.run(&["events"]).well();
     let ready = events.lines().find(|it| it.contains("database_ready"));
@@ -178,7 +148,7 @@ fn events_name_databases() {
 
 #[test]
 fn jobs_and_drift_are_acted_upon() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     forge.run(&["create", "shop"]).well();
     let out = forge.run(&["jobs", "--json"]).well();
     let job: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
@@ -194,7 +164,7 @@ fn jobs_and_drift_are_acted_upon() {
 
 #[test]
 fn a_test_message_that_is_not_delivered_is_no_success() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let hook = forge.json(&["webhooks", "create", "http://127.0.0.1:1/hook"]);
     let id = hook["id"].as_str().unwrap();
     let ended = forge.run(&["webhooks", "test", id]);
@@ -209,7 +179,7 @@ fn a_test_message_that_is_not_delivered_is_no_success() {
 
 #[test]
 fn a_file_of_settings_is_read_and_a_misspelt_setting_is_told() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let file = forge.folder.path().join("settings");
     let (url, token) = (&forge.gateway.url, &forge.gateway.token);
     let text = format!("DBFORGE_URL={url}\nDBFORGE_TOKEN='{token}' # ours\nDBFORGE_TOKNE=x\n");
@@ -229,7 +199,7 @@ fn a_file_of_settings_is_read_and_a_misspelt_setting_is_told() {
 
 #[test]
 fn a_reader_that_closes_the_output_ends_the_command_without_a_word() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     forge.run(&["create", "shop"]).well();
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000) \
                SELECT i FROM n";

@@ -1,5 +1,5 @@
 //! The commands that speak to a running gateway, as somebody at a terminal uses them.
-use crate::support::cli::{Dbforge, Ended, dbforge};
+use crate::support::cli::{CliForge, Dbforge, dbforge};
 use crate::support::gateway_process::{GatewayProcess, PATIENCE};
 use dbforge::clock::Stopwatch;
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,42 +9,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A gateway on a folder of its own.
-struct Forge {
-    folder: TempDir,
-    gateway: GatewayProcess,
-}
-
-impl Forge {
-    fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let gateway = GatewayProcess::start(folder.path());
-        Self { folder, gateway }
-    }
-
-    fn command(&self, args: &[&str]) -> Dbforge {
-        Dbforge::with(args)
-            .setting("DBFORGE_URL", &self.gateway.url)
-            .setting("DBFORGE_TOKEN", &self.gateway.token)
-    }
-
-    fn run(&self, args: &[&str]) -> Ended {
-        self.command(args).run()
-    }
-
-    /// The JSON lines that a command prints.
-    fn json(&self, args: &[&str]) -> Vec<Value> {
-        let args = [args, &["--json"]].concat();
-        let out = self.run(&args).well();
-        out.lines()
-            .map(|it| serde_json::from_str(it).unwrap())
-            .collect()
-    }
-
-    fn state_of(&self, name: &str) -> String {
-        let shown = self.json(&["show", name]);
-        shown[0]["state"].as_str().unwrap().to_owned()
-    }
+/// The state that a database is shown in.
+fn state_of(forge: &CliForge, name: &str) -> String {
+    let shown = forge.json(&["show", name]);
+    shown["state"].as_str().unwrap().to_owned()
 }
 
 /// The cells of a table's row.
@@ -55,7 +23,7 @@ fn cells(table: &str, row: usize) -> Vec<&str> {
 
 #[test]
 fn a_database_lives_its_whole_life_from_the_command_line() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let created = forge.run(&["create", "shop", "--label", "team=red"]).well();
     assert_eq!(
         cells(&created, 1)[1..4],
@@ -84,7 +52,7 @@ fn a_database_lives_its_whole_life_from_the_command_line() {
     ] {
         let job = forge.run(&command).well();
         assert_eq!(cells(&job, 1)[3], "succeeded", "{command:?}: {job}");
-        assert_eq!(forge.state_of("shop"), state, "{command:?}");
+        assert_eq!(state_of(&forge, "shop"), state, "{command:?}");
     }
     let rows = forge.run(&["sql", "shop", "SELECT * FROM t"]).well();
     assert_eq!(
@@ -99,7 +67,7 @@ fn a_database_lives_its_whole_life_from_the_command_line() {
 
 #[test]
 fn rows_are_printed_as_a_table_as_csv_or_as_the_gateway_sent_them() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     forge.run(&["create", "shop"]).well();
     let sql = "SELECT 9007199254740993 AS big, 'a\"b' AS text, NULL AS none, x'00ff' AS blob";
     let table = forge.run(&["sql", "shop", sql]).well();
@@ -128,7 +96,7 @@ fn rows_are_printed_as_a_table_as_csv_or_as_the_gateway_sent_them() {
 
 #[test]
 fn a_script_is_run_from_a_file_or_from_the_standard_input() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     forge.run(&["create", "shop"]).well();
     let file = forge.folder.path().join("script.sql");
     std::fs::write(&file, "CREATE TABLE t(a);\nINSERT INTO t VALUES (1), (2);").unwrap();
@@ -152,7 +120,7 @@ fn a_script_is_run_from_a_file_or_from_the_standard_input() {
 
 #[test]
 fn rows_are_printed_as_they_come_and_a_stream_that_breaks_off_is_told() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     forge.run(&["create", "shop"]).well();
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) \
                SELECT i, abs(-9223372036854775807 - (i = ?1)) FROM n";
@@ -174,7 +142,7 @@ fn rows_are_printed_as_they_come_and_a_stream_that_breaks_off_is_told() {
 
 #[test]
 fn what_the_gateway_refuses_is_told_with_what_to_do_next() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     forge.run(&["create", "shop"]).well();
     for (command, code) in [
         (&["create", "shop"][..], "database_exists"),
@@ -202,12 +170,12 @@ fn what_the_gateway_refuses_is_told_with_what_to_do_next() {
 
 #[test]
 fn jobs_and_events_are_listed_with_the_latest_at_the_end() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     forge.run(&["create", "a"]).well();
     forge.run(&["create", "b"]).well();
     forge.run(&["stop", "a"]).well();
     let kinds = |args: &[&str]| -> Vec<String> {
-        let jobs = forge.json(args).into_iter();
+        let jobs = forge.json_lines(args).into_iter();
         jobs.map(|it| it["kind"].as_str().unwrap().to_owned())
             .collect()
     };
@@ -217,24 +185,24 @@ fn jobs_and_events_are_listed_with_the_latest_at_the_end() {
     assert_eq!(kinds(&["jobs", "--database", "b"]), all[..1]);
     assert_eq!(kinds(&["jobs", "--state", "queued,failed"]), [""; 0]);
 
-    let latest = forge.json(&["events", "--limit", "1"]);
+    let latest = forge.json_lines(&["events", "--limit", "1"]);
     assert_eq!(latest[0]["kind"], "job_succeeded");
     let last = latest[0]["sequence"].as_u64().unwrap();
     let sequences: Vec<u64> = forge
-        .json(&["events", "--after", "1", "--limit", "5000"])
+        .json_lines(&["events", "--after", "1", "--limit", "5000"])
         .iter()
         .map(|it| it["sequence"].as_u64().unwrap())
         .collect();
     assert_eq!(sequences, (2..=last).collect::<Vec<_>>());
 
-    let id = forge.json(&["jobs", "--limit", "1"])[0]["id"].clone();
+    let id = forge.json_lines(&["jobs", "--limit", "1"])[0]["id"].clone();
     let job = forge.run(&["jobs", id.as_str().unwrap()]).well();
     assert!(job.contains("attempt 1"), "{job}");
 }
 
 #[test]
 fn the_history_of_a_live_gateway_replays_to_the_state_that_it_holds() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     for name in ["a", "b", "c"] {
         forge.run(&["create", name]).well();
     }
@@ -256,18 +224,18 @@ fn the_history_of_a_live_gateway_replays_to_the_state_that_it_holds() {
 
 #[test]
 fn a_job_need_not_be_waited_for() {
-    let forge = Forge::new();
-    let queued = forge.json(&["create", "shop", "--no-wait"]);
+    let forge = CliForge::new();
+    let queued = forge.json_lines(&["create", "shop", "--no-wait"]);
     let id = queued[0]["id"].as_str().unwrap();
     assert!(queued[0]["finished_at"].is_null(), "{queued:?}");
     forge.gateway.poll("the job ends", || {
-        forge.json(&["jobs", id])[0]["state"] == "succeeded"
+        forge.json_lines(&["jobs", id])[0]["state"] == "succeeded"
     });
 }
 
 #[test]
 fn a_token_opens_what_it_is_for_until_it_is_revoked() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     forge.run(&["create", "shop"]).well();
     let made = forge.run(&[
         "token",
@@ -299,7 +267,7 @@ fn a_token_opens_what_it_is_for_until_it_is_revoked() {
 
 #[test]
 fn beside_its_data_folder_no_token_has_to_be_set() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let ended = Dbforge::with(&["list", "-v", "--url", &forge.gateway.url])
         .data_dir(forge.folder.path())
         .run();
@@ -329,7 +297,7 @@ fn a_gateway_that_is_not_there_is_told_apart_from_one_that_says_no() {
 
 #[test]
 fn health_asks_for_life_or_for_readiness() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let url = forge.gateway.url.as_str();
     dbforge(&["health", "--url", url]).well();
     let ready = dbforge(&["health", "--url", url, "--ready", "--host", "db.localhost"]);
@@ -343,7 +311,7 @@ fn health_asks_for_life_or_for_readiness() {
 
 #[test]
 fn the_doctor_finds_a_live_forge_well() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     forge.run(&["create", "shop"]).well();
     let said = Dbforge::with(&["doctor"])
         .data_dir(forge.folder.path())
@@ -360,13 +328,13 @@ fn the_doctor_finds_a_live_forge_well() {
 
 #[test]
 fn a_replaced_root_token_counts_from_the_next_start() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let data_dir = forge.folder.path();
     let reset = Dbforge::with(&["token", "reset-root"]).data_dir(data_dir);
     let fresh = reset.run().well();
     forge.run(&["list"]).well();
 
-    let Forge { folder, gateway } = forge;
+    let CliForge { folder, gateway } = forge;
     let old = gateway.token.clone();
     assert!(gateway.stop());
     let gateway = GatewayProcess::start(folder.path());
@@ -377,7 +345,7 @@ fn a_replaced_root_token_counts_from_the_next_start() {
 
 #[test]
 fn a_running_gateway_takes_up_a_replaced_root_token_when_it_is_told() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let reset = Dbforge::with(&["token", "reset-root"]).data_dir(forge.folder.path());
     let ended = reset.run();
     let process = forge.gateway.process_id();
@@ -402,7 +370,7 @@ fn a_running_gateway_takes_up_a_replaced_root_token_when_it_is_told() {
 
 #[test]
 fn refused_sign_ins_of_one_source_are_answered_later_and_later() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let refused = || {
         let begun = Stopwatch::start();
         let asked = ureq::get(format!("{}/v1/databases", forge.gateway.url))
@@ -426,7 +394,7 @@ fn refused_sign_ins_of_one_source_are_answered_later_and_later() {
 
 #[test]
 fn a_second_gateway_on_the_same_folder_does_not_start() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let said = Dbforge::with(&["serve", "--listen", "127.0.0.1:0", "--runtime", "process"])
         .data_dir(forge.folder.path())
         .run()
@@ -476,7 +444,7 @@ fn unfinished_request(gateway: &GatewayProcess) -> TcpStream {
 
 #[test]
 fn a_schedule_is_made_shown_paused_and_deleted() {
-    let forge = Forge::new();
+    let forge = CliForge::new();
     let command = r#"{"create_database":{"name":"copy-{date}"}}"#;
     let made = forge.run(&["schedules", "create", "nightly", "30 2 * * *", command]);
     assert!(made.well().contains("nightly"));
@@ -486,7 +454,7 @@ fn a_schedule_is_made_shown_paused_and_deleted() {
             .well()
             .contains("30 2 * * *")
     );
-    let paused = forge.json(&["schedules", "pause", "nightly"]);
+    let paused = forge.json_lines(&["schedules", "pause", "nightly"]);
     assert!(paused[0]["next_at"].is_null(), "{paused:?}");
     forge.run(&["schedules", "resume", "nightly"]).well();
     forge.run(&["schedules", "run", "nightly"]).well();

@@ -1,7 +1,10 @@
 //! The program, run as somebody at a terminal or a script runs it.
+use super::gateway_process::GatewayProcess;
+use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use tempfile::TempDir;
 
 /// What a command left behind.
 #[derive(Debug)]
@@ -81,4 +84,42 @@ impl Dbforge {
 /// Runs `dbforge` to its end.
 pub(crate) fn dbforge(args: &[&str]) -> Ended {
     Dbforge::with(args).run()
+}
+
+/// A gateway on a folder of its own, and commands that talk to it.
+pub(crate) struct CliForge {
+    pub(crate) folder: TempDir,
+    pub(crate) gateway: GatewayProcess,
+}
+
+impl CliForge {
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let gateway = GatewayProcess::start(folder.path());
+        Self { folder, gateway }
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Dbforge {
+        Dbforge::with(args)
+            .setting("DBFORGE_URL", &self.gateway.url)
+            .setting("DBFORGE_TOKEN", &self.gateway.token)
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
+        self.command(args).run()
+    }
+
+    /// The JSON lines that a command prints.
+    pub(crate) fn json_lines(&self, args: &[&str]) -> Vec<Value> {
+        let out = self.run(&[args, &["--json"]].concat()).well();
+        let lines = out.lines().map(serde_json::from_str);
+        lines.collect::<Result<_, _>>().unwrap()
+    }
+
+    /// The one of a command that prints one.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let mut lines = self.json_lines(args);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        lines.remove(0)
+    }
 }
