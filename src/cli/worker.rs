@@ -1,5 +1,6 @@
 //! What runs inside a worker; the gateway and the container engine call these.
 use crate::cli::exit::{Exit, Failure, OrExit};
+use crate::engine::registry::{DEFAULT_ENGINE, Engines};
 use crate::runtime::WORKER_FOLDER;
 use crate::worker;
 use std::path::Path;
@@ -10,14 +11,28 @@ pub(super) enum WorkerCommand {
     /// Wait for a stop signal
     Run,
     /// Check whether the worker can work: exit code 0 or 1
-    Health,
+    Health {
+        /// The engine of its database
+        #[arg(long, default_value = DEFAULT_ENGINE)]
+        engine: String,
+    },
 }
 
 pub(super) fn run(command: &WorkerCommand) -> Result<(), Failure> {
     match command {
         WorkerCommand::Run => worker::run().or_exit(Exit::Unavailable, "the worker cannot run"),
         // Container engines expect 0 or 1.
-        WorkerCommand::Health => worker::health(Path::new(WORKER_FOLDER))
-            .or_exit(Exit::Refused, "the worker is unhealthy"),
+        WorkerCommand::Health { engine } => {
+            let engines = Engines::standard();
+            let Some(engine) = engines.find(engine) else {
+                return Err(Failure::new(
+                    Exit::Refused,
+                    format!("unknown engine `{engine}`"),
+                ));
+            };
+            engine
+                .check_in_worker(Path::new(WORKER_FOLDER))
+                .or_exit(Exit::Refused, "the worker is unhealthy")
+        }
     }
 }

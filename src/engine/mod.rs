@@ -39,6 +39,13 @@ pub trait Engine: Send + Sync {
     /// When it is missing, is no database, or does not answer.
     fn probe(&self, folder: &Path) -> Result<(), DataFileError>;
 
+    /// Checks, inside its worker, that the database in `folder` could be served. It runs often, so
+    /// it opens nothing and takes no lock.
+    ///
+    /// # Errors
+    /// What is wrong; the container engine shows it as the check's output.
+    fn check_in_worker(&self, folder: &Path) -> Result<(), DataFileError>;
+
     /// Whether the database in `folder` is empty.
     ///
     /// # Errors

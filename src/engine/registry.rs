@@ -15,6 +15,9 @@ use std::sync::Arc;
 
 pub use super::sqlite::{SqliteConfig, Views};
 
+/// The engine of a database for which none is named.
+pub const DEFAULT_ENGINE: &str = Sqlite::NAME;
+
 /// The engines of a gateway: SQLite, and those that live in their workers.
 #[derive(Clone)]
 pub struct Engines {

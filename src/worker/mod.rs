@@ -1,6 +1,4 @@
-//! What runs inside a worker: it waits to be used, and says whether it could be.
-mod health;
+//! What runs inside a worker: it waits to be used.
 mod run;
 
-pub use health::{Unfit, health};
 pub use run::run;

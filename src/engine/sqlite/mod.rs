@@ -14,6 +14,7 @@ mod error;
 pub(crate) mod executor;
 mod files;
 mod functions;
+mod health;
 mod limits;
 pub(crate) mod open;
 pub(crate) mod process;
@@ -74,6 +75,10 @@ impl Engine for Sqlite {
 
     fn probe(&self, folder: &Path) -> Result<(), DataFileError> {
         files::probe(folder)
+    }
+
+    fn check_in_worker(&self, folder: &Path) -> Result<(), DataFileError> {
+        health::check(folder)
     }
 
     fn is_empty(&self, folder: &Path) -> Result<bool, DataFileError> {

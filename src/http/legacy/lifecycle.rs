@@ -12,6 +12,7 @@ use crate::domain::name::DatabaseName;
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::Scope;
 use crate::domain::verb::Verb;
+use crate::engine::registry::DEFAULT_ENGINE;
 use crate::http::Gateway;
 use crate::http::extract::PathParts;
 use crate::http::extract::mutation::Mutation;
@@ -317,6 +318,6 @@ fn spawned(
 fn create(name: &DatabaseName) -> Command {
     Command::CreateDatabase(CreateDatabase {
         name: Some(name.clone()),
-        ..CreateDatabase::of_engine("sqlite", Limits::default())
+        ..CreateDatabase::of_engine(DEFAULT_ENGINE, Limits::default())
     })
 }

@@ -1,92 +1,78 @@
 //! The program inside a worker.
-use dbforge::clock::{Deadline, IdSource, RandomIds};
-use dbforge::worker::{Unfit, health};
+use dbforge::clock::Deadline;
+use dbforge::engine::sqlite::Sqlite;
+use dbforge::engine::{DataFileError, Engine as _};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A folder, for as long as a test needs it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(RandomIds.fresh().to_string());
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn with(main_db: &[u8]) -> Self {
-        let folder = Self::new();
-        fs::write(folder.main_db(), main_db).unwrap();
-        folder
-    }
-
-    fn main_db(&self) -> PathBuf {
-        self.0.join("main.db")
-    }
-
-    fn unfit(&self) -> Unfit {
-        health(&self.0).unwrap_err()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
+/// The folder of a database, and its file.
+fn folder() -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("main.db");
+    (folder, file)
 }
 
 #[test]
 fn a_folder_with_a_database_is_healthy() {
-    let folder = Folder::with(b"");
-    health(&folder.0).expect("an empty file is a new database");
-    fs::write(folder.main_db(), b"SQLite format 3\0and pages").unwrap();
-    health(&folder.0).unwrap();
+    let (folder, file) = folder();
+    fs::write(&file, b"").unwrap();
+    let check = || Sqlite.check_in_worker(folder.path());
+    check().expect("an empty file is a new database");
+    fs::write(&file, b"SQLite format 3\0and pages").unwrap();
+    check().unwrap();
 }
 
 #[test]
-fn what_is_no_database_is_unfit() {
+fn what_is_no_database_is_unhealthy() {
     for content in [
         &b"SQLite format 3"[..],
         b"SQLite format 4\0",
         b"#!/bin/sh\n",
     ] {
-        let unfit = Folder::with(content).unfit();
-        assert!(matches!(unfit, Unfit::NotADatabase { .. }), "{unfit}");
+        let (folder, file) = folder();
+        fs::write(file, content).unwrap();
+        let error = Sqlite.check_in_worker(folder.path()).unwrap_err();
+        let is_right = matches!(error, DataFileError::NotADatabase { .. });
+        assert!(is_right, "{error}");
     }
 }
 
 #[test]
-fn a_missing_file_is_unfit() {
-    let unfit = Folder::new().unfit();
-    assert!(matches!(unfit, Unfit::Unreadable { .. }), "{unfit}");
-}
-
-#[test]
-fn a_link_to_a_database_is_unfit_and_so_is_a_folder() {
-    let (real, linked, nested) = (Folder::with(b""), Folder::new(), Folder::new());
-    std::os::unix::fs::symlink(real.main_db(), linked.main_db()).unwrap();
-    fs::create_dir(nested.main_db()).unwrap();
-    for folder in [linked, nested] {
-        let unfit = folder.unfit();
-        assert!(matches!(unfit, Unfit::NotAFile { .. }), "{unfit}");
+fn a_missing_file_a_link_to_a_database_and_a_folder_are_unhealthy() {
+    let (real, database) = folder();
+    fs::write(&database, b"").unwrap();
+    let (missing, _) = folder();
+    let (linked, link) = folder();
+    std::os::unix::fs::symlink(&database, link).unwrap();
+    let (nested, inner) = folder();
+    fs::create_dir(inner).unwrap();
+    Sqlite.check_in_worker(real.path()).unwrap();
+    for folder in [missing, linked, nested] {
+        let error = Sqlite.check_in_worker(folder.path()).unwrap_err();
+        assert_eq!(error, DataFileError::Missing);
     }
 }
 
 #[test]
 fn a_worker_without_its_folder_tells_why_and_exits_with_1() {
-    let output = Command::new(env!("CARGO_BIN_EXE_dbforge"))
-        .args(["worker", "health"])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("/data/database/main.db"), "{told}");
+    for (arguments, why) in [
+        (&["worker", "health"][..], "missing"),
+        (&["worker", "health", "--engine", "sqlite"], "missing"),
+        (&["worker", "health", "--engine", "abacus"], "abacus"),
+    ] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_dbforge"));
+        let output = program.args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains(why), "{told}");
+    }
 }
 
 #[test]

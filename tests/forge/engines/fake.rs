@@ -95,6 +95,10 @@ impl Engine for FakeEngine {
         })
     }
 
+    fn check_in_worker(&self, folder: &Path) -> Result<(), DataFileError> {
+        self.probe(folder)
+    }
+
     fn is_empty(&self, folder: &Path) -> Result<bool, DataFileError> {
         self.probe(folder)?;
         Ok(self.size_bytes(folder) == HEADER.len() as u64)

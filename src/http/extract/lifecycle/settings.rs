@@ -4,7 +4,7 @@ use crate::domain::command::{CreateDatabase, DatabaseChange, IfExists};
 use crate::domain::database::{Durability, EngineName, Labels, Limits};
 use crate::domain::name::DatabaseName;
 use crate::engine::Engine;
-use crate::engine::registry::Engines;
+use crate::engine::registry::{DEFAULT_ENGINE, Engines};
 use crate::http::extract::fields;
 use crate::http::extract::span::Span;
 use crate::http::openapi::schemas;
@@ -13,9 +13,6 @@ use crate::http::response::refusals::sentence;
 use serde::de::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
-
-/// The default engine.
-const DEFAULT_ENGINE: &str = "sqlite";
 
 /// Settings of a new database.
 #[derive(Debug, serde::Deserialize, ToSchema)]
