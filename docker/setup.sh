@@ -69,7 +69,8 @@ strace_for_tests() {
   command -v strace >/dev/null || install_packages "strace" strace
 }
 
-# Asks the gateway everything that its description allows, and what it does not.
+# Asks the gateway everything that its description allows, and what it does not; and Prometheus' own
+# parser, which reads its metrics.
 schemathesis_for_tests() {
   python_tools Schemathesis schemathesis "$fixtures/contract/requirements.txt"
 }

@@ -35,6 +35,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rusqlite", &["engine/sqlite/", "projections/control_db/"]),
     ("tokio_cron_scheduler", &["jobs/schedule.rs"]),
     ("axum", &["http/"]),
+    ("prometheus_client", &["http/metrics/exposition.rs"]),
     ("clap", &["cli/", "main.rs"]),
     ("clap_complete", &["cli/"]),
     ("ed25519_dalek", &["event_log/checkpoints/"]),

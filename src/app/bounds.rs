@@ -71,6 +71,7 @@ pub(super) fn of_sql(config: &Config) -> DataConfig {
             max_connections: sql.max_connections,
             temp_bytes: sql.max_temp_bytes,
             streams: sql.max_streams,
+            slow_statement: sql.slow,
             streams_per_database: sql.max_streams.div_ceil(4),
             ..defaults.sqlite
         },
@@ -93,6 +94,7 @@ pub(super) fn of_http(config: &Config) -> HttpConfig {
         drain_timeout: http.stop_grace,
         ready_wait: http.ready_wait,
         request_timeout: request_timeout(config.sql.max_timeout, http.ready_wait),
+        access_log: http.access_log,
         webhooks: WebhookConfig {
             targets: config.webhooks.targets,
             max_failures: u32::try_from(config.webhooks.max_failures).unwrap_or(u32::MAX),

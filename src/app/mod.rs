@@ -6,6 +6,7 @@ mod start_error;
 
 use crate::clock::{Clock, IdSource, RandomIds, SystemClock};
 use crate::config::{Config, RuntimeChoice};
+use crate::control::narrator::Narrator;
 use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError, state_snapshot};
 use crate::data::{DataPlane, check_layout};
 use crate::domain::command::Command;
@@ -143,6 +144,14 @@ impl App {
             root_token,
             bounds::of_http(&config),
         ));
+        let (named, weak) = (data.statistics(), Arc::downgrade(&control));
+        named.name_by(Box::new(move |id| {
+            let current = weak.upgrade()?.current();
+            let database = current.state.database(id)?;
+            Some(database.name.to_string())
+        }));
+        let narrator = Narrator::new(&control, gateway.told.clone());
+        let ready = gateway.clone();
         let webhooks = gateway.service.webhooks.clone();
         let signed = gateway.service.checkpoints.clone();
         let (stop_serving, serving) = serve(listener, gateway.clone())?;
@@ -153,8 +162,23 @@ impl App {
             stop_working.clone(),
         ));
         working.spawn(webhooks.run(stop_working.clone()));
+        working.spawn(narrator.run(control.clone(), stop_working.clone()));
+        working.spawn(http::announce_ready(ready, stop_working.clone()));
         let clock = control.clock().clone();
         working.spawn(data.clone().keep_time(clock, stop_working.clone()));
+        let head = control.current().head;
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            address = %address,
+            data_dir = %data_dir.display(),
+            runtime = chosen.runtime.name(),
+            runtime.reason = chosen.reason,
+            instance = %instance,
+            head.sequence = head.sequence.0,
+            head.hash = hex::encode(head.hash),
+            process.id = std::process::id(),
+            "started"
+        );
         Ok(Self {
             address,
             greeting: Greeting {

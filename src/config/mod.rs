@@ -148,6 +148,8 @@ pub struct HttpLimits {
     pub stop_grace: Duration,
     /// How long SQL waits for a database that is being created.
     pub ready_wait: Duration,
+    /// Whether each request is a line of the log.
+    pub access_log: bool,
 }
 
 /// Bounds of webhooks.
@@ -202,6 +204,7 @@ impl Config {
         let max_streams = reader.count("DBFORGE_MAX_STREAMS");
         let stop_grace = reader.duration("DBFORGE_STOP_GRACE");
         let ready_wait = reader.duration("DBFORGE_READY_WAIT");
+        let access_log = reader.value("DBFORGE_ACCESS_LOG", on_or_off);
         let targets = reader.value("DBFORGE_WEBHOOK_TARGETS", Targets::from_str);
         let max_failures = reader.count("DBFORGE_WEBHOOK_MAX_FAILURES");
         let trash_retention = reader.duration("DBFORGE_TRASH_RETENTION");
@@ -229,6 +232,7 @@ impl Config {
                 max_streams: max_streams?,
                 stop_grace: stop_grace?,
                 ready_wait: ready_wait?,
+                access_log: access_log?,
             },
             sql: sql?,
             webhooks: WebhookLimits {
@@ -249,6 +253,8 @@ pub struct TraceConfig {
     pub filter: String,
     /// For people or for programs.
     pub format: LogFormat,
+    /// Whether each request is a line of the log, whatever the filter says.
+    pub access_log: bool,
 }
 
 impl TraceConfig {
@@ -263,10 +269,27 @@ impl TraceConfig {
         };
         let filter = reader.value("DBFORGE_LOG", String::from_str);
         let format = reader.value("DBFORGE_LOG_FORMAT", log_format);
-        match (filter, format) {
-            (Some(filter), Some(format)) => Ok(Self { filter, format }),
+        let access_log = reader.value("DBFORGE_ACCESS_LOG", on_or_off);
+        match (filter, format, access_log) {
+            (Some(filter), Some(format), Some(access_log)) => Ok(Self {
+                filter,
+                format,
+                access_log,
+            }),
             _ => Err(ConfigError(reader.problems)),
         }
+    }
+
+    /// The format of the log, also where the other settings cannot be used: text unless it is
+    /// known to be another.
+    #[must_use]
+    pub fn format(environment: &dyn Environment) -> LogFormat {
+        let mut reader = Reader {
+            environment,
+            problems: Vec::new(),
+        };
+        let format = reader.value("DBFORGE_LOG_FORMAT", log_format);
+        format.unwrap_or(LogFormat::Text)
     }
 }
 
@@ -290,6 +313,14 @@ fn segment_bytes(text: &str) -> Result<u64, String> {
         .filter(|bytes| SEGMENT_BYTES.contains(bytes));
     let (least, most) = (SEGMENT_BYTES.start(), SEGMENT_BYTES.end());
     bytes.ok_or_else(|| format!("`{text}` is not a whole number from {least} to {most}"))
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("`{text}` is not one of on, off")),
+    }
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

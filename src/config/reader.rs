@@ -64,4 +64,12 @@ impl Reader<'_> {
     pub(super) fn duration(&mut self, variable: &str) -> Option<Duration> {
         self.value(variable, crate::clock::timestamp::parse_duration)
     }
+
+    /// A duration, or `off`.
+    pub(super) fn duration_or_off(&mut self, variable: &str) -> Option<Option<Duration>> {
+        self.value(variable, |text| match text {
+            "off" => Ok(None),
+            text => crate::clock::timestamp::parse_duration(text).map(Some),
+        })
+    }
 }

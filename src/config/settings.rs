@@ -77,9 +77,15 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "DBFORGE_LOG",
         "info",
-        "log filter, in the syntax of tracing-subscriber",
+        "log filter: error, warn, info or debug; crate=level for others, as tracing-subscriber reads it",
     ),
     setting("DBFORGE_LOG_FORMAT", "text", "log format: text or json"),
+    setting("DBFORGE_ACCESS_LOG", "off", "log every request: on or off"),
+    setting(
+        "DBFORGE_SLOW_STATEMENT",
+        "1s",
+        "log statements that take at least this long, without their values; off for none",
+    ),
     setting("DBFORGE_MAX_BODY_BYTES", "1048576", "largest request body"),
     setting(
         "DBFORGE_MAX_REQUESTS",

@@ -10,6 +10,8 @@ pub struct SqlLimits {
     pub timeout: Duration,
     /// Longest time a request may name.
     pub max_timeout: Duration,
+    /// A statement that takes at least so long is logged; none is where it is `None`.
+    pub slow: Option<Duration>,
     /// Rows in a JSON answer when the request names no bound.
     pub max_rows: usize,
     /// Bytes of a JSON answer when the request names no bound.
@@ -35,6 +37,7 @@ impl SqlLimits {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let timeout = reader.duration("DBFORGE_SQL_TIMEOUT");
         let max_timeout = reader.duration("DBFORGE_SQL_MAX_TIMEOUT");
+        let slow = reader.duration_or_off("DBFORGE_SLOW_STATEMENT");
         let max_rows = reader.count("DBFORGE_SQL_MAX_ROWS");
         let max_result_bytes = reader.count("DBFORGE_SQL_MAX_RESULT_BYTES");
         let max_connections = reader.count("DBFORGE_SQL_MAX_CONNECTIONS");
@@ -47,6 +50,7 @@ impl SqlLimits {
         Some(Self {
             timeout: timeout?,
             max_timeout: max_timeout?,
+            slow: slow?,
             max_rows: max_rows?,
             max_result_bytes: max_result_bytes?,
             max_connections: max_connections?,

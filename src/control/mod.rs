@@ -3,6 +3,7 @@
 //! [`ControlPlane::submit`] is the only way to add events. Readers take the [`CurrentState`], which
 //! shows nothing that is not on disk yet.
 mod decision;
+pub mod narrator;
 pub mod past;
 mod repeats;
 pub mod state_snapshot;

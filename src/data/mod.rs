@@ -19,8 +19,9 @@ pub use crate::engine::registry::SqliteConfig;
 pub use crate::engine::sql::{
     Access, BatchError, BatchMode, BatchStatement, BegunTransaction, Format, Int64Form,
     MAX_PARAMETERS, NewTransaction, Param, Params, QueryAnswer, QueryError, QueryOptions,
-    QueryRequest, RowStream, ScriptError, Shape, StreamStopper, Streamed, Target,
-    TransactionBatchError, TransactionEnd, TransactionError, TransactionKey, TransactionMode,
+    QueryRequest, RowStream, ScriptError, Shape, SqlStatistics, StatementKind, StatementOutcome,
+    StreamStopper, Streamed, Target, TransactionBatchError, TransactionEnd, TransactionError,
+    TransactionKey, TransactionMode,
 };
 pub use config::DataConfig;
 pub use folders::{FolderError, FolderPlace, Folders};
@@ -34,6 +35,7 @@ use crate::engine::registry::{Engines, Executor, Executors, Views};
 use crate::engine::sql::{Call, Form, Statement};
 use crate::engine::{DataFileError, Engine};
 use crate::projections::control_db::{AUDIT_TABLES, AUDIT_VIEWS, ControlDb};
+use crate::telemetry::Durations;
 use std::path::Path;
 use std::sync::Arc;
 use transactions::Transactions;
@@ -62,6 +64,18 @@ pub struct DataPlaneHealth {
     pub stuck_threads: usize,
     /// Transactions of several requests that are open.
     pub transactions: usize,
+    /// Threads that run SQL.
+    pub threads: usize,
+    /// How long requests have waited for a thread, those that got one at once left out.
+    pub thread_waits: Durations,
+    /// Writes that wait, of all databases.
+    pub queued_writes: usize,
+    /// Writes that wait for the database for which most do.
+    pub longest_write_queue: usize,
+    /// Bytes of the WALs of open databases.
+    pub wal_bytes: u64,
+    /// Bytes of the largest one.
+    pub largest_wal_bytes: u64,
 }
 
 impl DataPlane {
@@ -357,7 +371,19 @@ impl DataPlane {
             streams: executors.streams,
             stuck_threads: executors.stuck_threads,
             transactions: self.transactions.count(),
+            threads: executors.threads,
+            thread_waits: executors.thread_waits,
+            queued_writes: executors.queued_writes,
+            longest_write_queue: executors.longest_write_queue,
+            wal_bytes: executors.wal_bytes,
+            largest_wal_bytes: executors.largest_wal_bytes,
         }
+    }
+
+    /// Counts of statements.
+    #[must_use]
+    pub fn statistics(&self) -> &Arc<SqlStatistics> {
+        self.executors.statistics()
     }
 
     /// How many transactions of several requests have ended so, since the start.

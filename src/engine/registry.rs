@@ -2,8 +2,9 @@
 use super::access_lock::{AccessLocks, SharedGuard};
 use super::sql::executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
 use super::sql::{
-    BatchError, BatchMode, Form, QueryAnswer, QueryError, Statement, Streamed, Target,
-    TransactionBatchError, TransactionEnd, TransactionError, TransactionMode, TransactionPlace,
+    BatchError, BatchMode, Form, QueryAnswer, QueryError, SqlStatistics, Statement, Streamed,
+    Target, TransactionBatchError, TransactionEnd, TransactionError, TransactionMode,
+    TransactionPlace,
 };
 use super::sqlite::{Sqlite, SqliteExecutor, SqliteTransaction};
 use super::{DataFileError, DatabasesFolder, Engine, ServedEngine};
@@ -147,6 +148,12 @@ impl Executors {
         self.sqlite.close_idle()
     }
 
+    /// Counts of the statements that run in this process.
+    #[must_use]
+    pub fn statistics(&self) -> &Arc<SqlStatistics> {
+        self.sqlite.statistics()
+    }
+
     /// Lets go of every database.
     pub async fn close_all(&self) {
         self.sqlite.close_all().await;
@@ -164,6 +171,12 @@ impl Executors {
             temp_bytes: all.temp_bytes + one.temp_bytes,
             streams: all.streams + one.streams,
             stuck_threads: all.stuck_threads + one.stuck_threads,
+            threads: all.threads + one.threads,
+            thread_waits: all.thread_waits.plus(&one.thread_waits),
+            queued_writes: all.queued_writes + one.queued_writes,
+            longest_write_queue: all.longest_write_queue.max(one.longest_write_queue),
+            wal_bytes: all.wal_bytes + one.wal_bytes,
+            largest_wal_bytes: all.largest_wal_bytes.max(one.largest_wal_bytes),
         })
     }
 }

@@ -10,6 +10,7 @@ mod legacy;
 mod metrics;
 mod middleware;
 mod openapi;
+mod ready;
 mod response;
 mod routes;
 mod routing;
@@ -17,16 +18,18 @@ mod server;
 
 pub use self::metrics::Metrics;
 pub use self::middleware::dispatch::Dispatcher;
+pub use self::ready::announce_ready;
 pub use self::response::error::{ErrorCode, Problem};
 pub use self::server::serve::serve;
 
+use self::middleware::RefusedSignIns;
 use self::server::connections::Connections;
 use crate::config::{CorsOrigins, TrustedProxies};
+use crate::control::narrator::Told;
 use crate::jobs::JobContext;
 use crate::jobs::webhooks::WebhookConfig;
 use crate::projections::control_db::ControlDb;
 
-use crate::http::middleware::refused_sign_ins::RefusedSignIns;
 use crate::service::{RootToken, Service, ServiceConfig};
 use crate::shares::{Accounts, RoomSizes, Rooms};
 use std::sync::Arc;
@@ -67,6 +70,8 @@ pub struct HttpConfig {
     pub drain_timeout: Duration,
     /// How long SQL waits for a database that is being created, or whose files a job has.
     pub ready_wait: Duration,
+    /// Whether each request is a line of the log.
+    pub access_log: bool,
     /// How long routes of the legacy API wait for a job.
     pub original_wait: Duration,
     /// Bounds of webhooks.
@@ -94,6 +99,7 @@ impl Default for HttpConfig {
             stream_silence: Duration::from_secs(15),
             drain_timeout: Duration::from_secs(20),
             ready_wait: Duration::from_secs(5),
+            access_log: false,
             // Clients of the legacy API time out after 30 s.
             original_wait: Duration::from_secs(25),
             webhooks: WebhookConfig::default(),
@@ -123,13 +129,15 @@ pub struct Gateway {
     pub config: HttpConfig,
     /// Request counters.
     pub metrics: Metrics,
+    /// Events and jobs, as they are logged.
+    pub told: Arc<Told>,
     /// Open connections.
     connections: Arc<Connections>,
     /// Limited resources: request slots, streams, memory.
     rooms: Arc<Rooms>,
     /// Their use by caller.
     accounts: Accounts,
-    /// Sources of tokens that were not accepted.
+    /// Sources of tokens that were not accepted, and which of these are logged.
     refused_sign_ins: RefusedSignIns,
 }
 
@@ -170,6 +178,7 @@ impl Gateway {
             refused_sign_ins: RefusedSignIns::default(),
             config,
             metrics: Metrics::default(),
+            told: Arc::default(),
         }
     }
 }

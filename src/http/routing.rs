@@ -5,6 +5,7 @@
 //! fifth of a point read's time. Axum gives the extractors and the handlers.
 use super::Gateway;
 use super::extract::path::PathValues;
+use super::metrics::CountsByMethod;
 use super::openapi::limits::DescribedLimits;
 use super::openapi::{self, documents};
 use super::response::reply::Marked;
@@ -122,6 +123,8 @@ pub(super) struct Route {
     pub(super) path: String,
     pub(super) traits: Traits,
     target: Target,
+    /// Its requests.
+    pub(super) counts: CountsByMethod,
 }
 
 enum Target {
@@ -160,6 +163,7 @@ impl RouteTable {
                 path: path.clone(),
                 traits,
                 target,
+                counts: CountsByMethod::default(),
             };
             let inserted = table.insert(path, route);
             inserted.expect("no two routes are in conflict");

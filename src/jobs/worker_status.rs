@@ -20,6 +20,13 @@ impl WorkerStatuses {
         self.workers.read().get(&database).copied()
     }
 
+    /// The state of each worker that is known.
+    #[must_use]
+    pub fn states(&self) -> Vec<WorkerState> {
+        let workers = self.workers.read();
+        workers.values().copied().collect()
+    }
+
     /// Notes one worker; `None` when it was removed.
     pub fn note(&self, database: DatabaseId, state: Option<WorkerState>) {
         let mut seen = self.workers.write();

@@ -79,6 +79,11 @@ impl Caller {
         }
     }
 
+    /// The name of its token.
+    pub fn token_name(&self) -> &str {
+        self.token.as_ref().map_or("root", |token| &token.name)
+    }
+
     /// The caller's token; none for root.
     pub fn token_id(&self) -> Option<TokenId> {
         self.token.as_ref().map(|it| it.id)

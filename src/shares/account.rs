@@ -46,6 +46,15 @@ impl Kind {
         Self::Bytes,
         Self::Forwarded,
     ];
+
+    /// What metrics call them, in the same order.
+    pub const WORDS: [&str; Self::ALL.len()] = [
+        "working",
+        "waiting",
+        "event_streams",
+        "buffered_bytes",
+        "forwarded",
+    ];
 }
 
 /// What one holder uses.

@@ -1,6 +1,6 @@
 //! The bounded resources of the gateway.
 use super::account::{Account, Kind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// A caller may use this many times what is free.
 pub const ALONE: usize = 3;
@@ -38,6 +38,10 @@ pub struct Rooms([Room; Kind::ALL.len()]);
 struct Room {
     most: usize,
     taken: AtomicUsize,
+    /// How often it was refused because it was used up, and because a share was.
+    refused: [AtomicU64; 2],
+    /// How often a place to wait was taken.
+    waits: AtomicU64,
 }
 
 impl Rooms {
@@ -53,6 +57,8 @@ impl Rooms {
                 Kind::Forwarded => sizes.forwarded,
             },
             taken: AtomicUsize::new(0),
+            refused: Default::default(),
+            waits: AtomicU64::default(),
         }))
     }
 
@@ -66,6 +72,18 @@ impl Rooms {
     #[must_use]
     pub fn taken(&self, kind: Kind) -> usize {
         self.0[kind as usize].taken.load(Ordering::Relaxed)
+    }
+
+    /// How often it was refused so, since the start.
+    #[must_use]
+    pub fn refused(&self, kind: Kind, why: Refused) -> u64 {
+        self.0[kind as usize].refused[why as usize].load(Ordering::Relaxed)
+    }
+
+    /// How often a request had to wait, since the start.
+    #[must_use]
+    pub fn waits(&self) -> u64 {
+        self.0[Kind::Waiting as usize].waits.load(Ordering::Relaxed)
     }
 
     /// How much an account may use at the moment: what it uses and what it could still
@@ -84,16 +102,28 @@ impl Rooms {
     /// # Errors
     /// When the resource is used up, or the account has reached its share.
     pub(super) fn take(&self, kind: Kind, account: &Account, count: usize) -> Result<(), Refused> {
-        let Room { most, taken } = &self.0[kind as usize];
+        let Room {
+            most,
+            taken,
+            refused,
+            waits,
+        } = &self.0[kind as usize];
+        let refuse = |why: Refused| {
+            refused[why as usize].fetch_add(1, Ordering::Relaxed);
+            Err(why)
+        };
         let others_too = taken.fetch_add(count, Ordering::Relaxed);
         if others_too + count > *most {
             taken.fetch_sub(count, Ordering::Relaxed);
-            return Err(Refused::Full);
+            return refuse(Refused::Full);
         }
         let own = account.counter(kind).fetch_add(count, Ordering::Relaxed);
         if own + count > ALONE * (most - others_too) {
             self.give_back(kind, account, count);
-            return Err(Refused::ShareTaken);
+            return refuse(Refused::ShareTaken);
+        }
+        if kind == Kind::Waiting {
+            waits.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }

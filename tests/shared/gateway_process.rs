@@ -53,8 +53,10 @@ impl GatewayProcess {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
             let at = line.find("http://127.0.0.1:")?;
-            let url = line[at..].split_whitespace().next()?;
-            Some(url.trim_end_matches('/').to_owned())
+            let host = &line[at + "http://".len()..];
+            let is_end = |it: char| it.is_whitespace() || matches!(it, '/' | '"');
+            let url = format!("http://{}", host.split(is_end).next()?);
+            Some(url)
         });
         let Some(url) = url else {
             child.wait().unwrap();

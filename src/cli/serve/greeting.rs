@@ -1,5 +1,8 @@
 //! What the gateway says to the person who starts it, and at its end.
 use crate::app::Greeting;
+use crate::cli::exit::Failure;
+use crate::clock::{Clock as _, SystemClock};
+use serde_json::json;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 
@@ -9,6 +12,36 @@ pub(super) fn written(address: SocketAddr, greeting: &Greeting) -> String {
     // The first process of a container writes its log, whatever it is attached to.
     let is_seen_once = io::stdout().is_terminal() && std::process::id() != 1;
     text(address, greeting, is_seen_once)
+}
+
+/// The same as one line of JSON, for logs: the token stays in its file.
+pub(super) fn in_json(address: SocketAddr, greeting: &Greeting) -> String {
+    let line = json!({
+        "timestamp": SystemClock.now(),
+        "level": "INFO",
+        "message": "serving",
+        "url": format!("http://{address}"),
+        "docs": format!("http://{address}/docs"),
+        "data": greeting.data_dir,
+        "runtime": greeting.runtime,
+        "runtime.reason": greeting.runtime_reason,
+        "root_token_file": greeting.data_dir.join(".forge").join("root-token"),
+        "read_only": greeting.read_only,
+    });
+    line.to_string()
+}
+
+/// Why the gateway does not start, or has ended, as a line of JSON: whatever the log shows.
+pub(super) fn failure_in_json(failure: &Failure) -> Option<String> {
+    let error = failure.error.as_ref()?;
+    let line = json!({
+        "timestamp": SystemClock.now(),
+        "level": "ERROR",
+        "message": format!("{error:#}"),
+        "hint": failure.hint,
+        "exit_code": failure.exit as u8,
+    });
+    Some(line.to_string())
 }
 
 fn text(address: SocketAddr, greeting: &Greeting, is_seen_once: bool) -> String {

@@ -5,7 +5,7 @@ mod greeting;
 use super::terminal::output;
 use crate::app::App;
 use crate::cli::exit::{Exit, Failure, OrExit};
-use crate::config::{Config, Environment, Overlay, SETTINGS, Setting, TraceConfig};
+use crate::config::{Config, Environment, LogFormat, Overlay, SETTINGS, Setting, TraceConfig};
 use crate::engine::SQL_THREAD_STACK;
 use crate::telemetry;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
@@ -72,22 +72,39 @@ pub(super) fn serve(settings: &Settings, environment: &dyn Environment) -> Resul
         flags: settings.0.clone(),
         below: environment,
     };
-    let traces =
-        TraceConfig::read(&environment).map_err(|error| Failure::new(Exit::Usage, error))?;
-    let config = Config::read(&environment).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let served = start_logs(&environment).and_then(|format| run(&environment, format));
+    served.map_err(|failure| match TraceConfig::format(&environment) {
+        LogFormat::Text => failure,
+        LogFormat::Json => {
+            if let Some(line) = greeting::failure_in_json(&failure) {
+                output::error_line(line);
+            }
+            Failure::told(failure.exit)
+        }
+    })
+}
+
+fn start_logs(environment: &dyn Environment) -> Result<LogFormat, Failure> {
+    let traces = TraceConfig::read(environment);
+    let traces = traces.map_err(|error| Failure::new(Exit::Usage, error))?;
     telemetry::start(&traces).or_exit(Exit::Usage, "DBFORGE_LOG is not a valid filter")?;
+    Ok(traces.format)
+}
+
+fn run(environment: &dyn Environment, format: LogFormat) -> Result<(), Failure> {
+    let config = Config::read(environment).map_err(|error| Failure::new(Exit::Usage, error))?;
     allocator::use_small_pages();
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(SQL_THREAD_STACK)
         .build()
         .or_exit(Exit::Unavailable, "cannot start the tokio runtime")?;
-    let served = tokio.block_on(serve_until_told(config));
+    let served = tokio.block_on(serve_until_told(config, format));
     tokio.shutdown_timeout(STUCK_THREADS);
     served
 }
 
-async fn serve_until_told(config: Config) -> Result<(), Failure> {
+async fn serve_until_told(config: Config, format: LogFormat) -> Result<(), Failure> {
     let mut signals =
         StopSignals::listen().or_exit(Exit::Unavailable, "cannot listen for signals")?;
     let mut hang_ups =
@@ -96,28 +113,40 @@ async fn serve_until_told(config: Config) -> Result<(), Failure> {
     let app = tokio::select! {
         started = Box::pin(App::start(config)) => started,
         // No request has been served yet, so there is nothing to finish.
-        () = signals.next() => std::process::exit(INTERRUPTED),
+        _ = signals.next() => std::process::exit(INTERRUPTED),
     };
     let app = app.or_exit(Exit::Unavailable, "the gateway cannot start")?;
     allocator::give_back_all();
+    let greeted = match format {
+        LogFormat::Text => output::text(greeting::written(app.address, &app.greeting)),
+        LogFormat::Json => output::line(greeting::in_json(app.address, &app.greeting)),
+    };
     // A gateway whose output is closed or full serves as well.
-    if output::text(greeting::written(app.address, &app.greeting)).is_err() {
+    if greeted.is_err() {
         tracing::warn!(address = %app.address, "cannot write to the standard output; serving");
     }
     tokio::select! {
-        () = signals.next() => {}
+        signal = signals.next() => tracing::info!(signal, "stopping"),
         never = allocator::give_back() => match never {},
         never = take_up_root_tokens(&app, &mut hang_ups) => match never {},
     }
-    output::note("shutting down: finishing running requests; press Ctrl-C again to stop now");
+    if format == LogFormat::Text {
+        output::note("shutting down: finishing running requests; press Ctrl-C again to stop now");
+    }
     let farewell = greeting::farewell(&app.greeting);
     tokio::select! {
         () = app.stop() => {}
-        () = signals.next() => std::process::exit(INTERRUPTED),
+        signal = signals.next() => {
+            tracing::warn!(signal, "stopped at once: running requests were not finished");
+            std::process::exit(INTERRUPTED)
+        }
     }
-    if let Some(farewell) = farewell {
-        output::note(farewell);
+    match (farewell, format) {
+        (Some(farewell), LogFormat::Text) => output::note(farewell),
+        (Some(farewell), LogFormat::Json) => tracing::info!("{farewell}"),
+        (None, _) => {}
     }
+    tracing::info!("stopped");
     Ok(())
 }
 
@@ -147,10 +176,11 @@ impl StopSignals {
         })
     }
 
-    async fn next(&mut self) {
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
         }
     }
 }

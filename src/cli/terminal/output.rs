@@ -38,8 +38,8 @@ pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal() && !IS_QUIET.load(Ordering::Relaxed)
 }
 
-/// Of what a line quotes, only line breaks are not escaped.
-fn error_line(text: impl fmt::Display) {
+/// Writes to the standard error. Of what a line quotes, only line breaks are not escaped.
+pub(crate) fn error_line(text: impl fmt::Display) {
     let text = text.to_string();
     let lines: Vec<_> = text.split('\n').map(printable).collect();
     drop(writeln!(io::stderr().lock(), "{}", lines.join("\n")));

@@ -10,6 +10,7 @@ use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::data_file::DataFileError;
+use crate::telemetry::Durations;
 use async_trait::async_trait;
 use std::fmt::Debug;
 use std::ops::Range;
@@ -40,6 +41,18 @@ pub struct ExecutorHealth {
     pub streams: usize,
     /// Threads that are held by a statement that nothing stops.
     pub stuck_threads: usize,
+    /// Threads that run SQL.
+    pub threads: usize,
+    /// How long requests have waited for a thread, those that got one at once left out.
+    pub thread_waits: Durations,
+    /// Writes that wait, of all databases.
+    pub queued_writes: usize,
+    /// Writes that wait for the database for which most do.
+    pub longest_write_queue: usize,
+    /// Bytes of the WALs of open databases.
+    pub wal_bytes: u64,
+    /// Bytes of the largest one.
+    pub largest_wal_bytes: u64,
 }
 
 /// Runs SQL on the databases of one engine that lives in its workers.

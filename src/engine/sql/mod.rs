@@ -6,7 +6,9 @@ pub mod form;
 pub mod params;
 pub mod pipe;
 pub mod query;
+mod redacted;
 pub mod row_stream;
+pub mod statistics;
 pub mod transaction;
 
 pub use cancellation::Cancellation;
@@ -20,6 +22,10 @@ pub use query::{
     Statement, Target,
 };
 pub use row_stream::{RowStream, StreamStopper, Streamed};
+pub use statistics::{
+    DatabaseUse, EndedStatement, NameOf, SqlStatistics, StatementCounter, StatementKind,
+    StatementOutcome,
+};
 pub use transaction::{
     BegunTransaction, NewTransaction, TransactionBatchError, TransactionEnd, TransactionError,
     TransactionKey, TransactionMode, TransactionPlace,

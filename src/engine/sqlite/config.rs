@@ -62,6 +62,8 @@ pub struct SqliteConfig {
     pub large_caches: usize,
     /// A WAL larger than this is brought into the main file and cut, waiting for readers. 32 MiB.
     pub wal_bytes: u64,
+    /// A statement that takes at least so long is logged. 1 s: people wait by then.
+    pub slow_statement: Option<Duration>,
 }
 
 impl Default for SqliteConfig {
@@ -90,6 +92,7 @@ impl Default for SqliteConfig {
             temp_bytes: 8 << 30,
             large_caches: 8,
             wal_bytes: 32 << 20,
+            slow_statement: Some(Duration::from_secs(1)),
         }
     }
 }

@@ -19,10 +19,10 @@ use super::sandbox::{c_calls, vfs};
 use super::statement::counters::Session;
 use super::statement::first_word::begins_with;
 use crate::domain::database::Durability;
-use crate::engine::sql::Counters;
+use crate::engine::sql::{Counters, StatementCounter};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Row};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -61,6 +61,8 @@ pub struct SqliteConnection {
     pub(super) is_spoiled: bool,
     /// Within which statements run on it at the moment.
     pub(super) bounds: Option<Bounds>,
+    /// Where its statements are counted.
+    pub(super) counter: Option<StatementCounter>,
 }
 
 /// See [`SqliteConnection::short_values`].
@@ -167,6 +169,7 @@ impl SqliteConnection {
             is_internal: Arc::default(),
             is_spoiled: false,
             bounds: None,
+            counter: None,
         })
     }
 
@@ -382,6 +385,18 @@ impl SqliteConnection {
         resized.map_err(|error| SqlError::from_sqlite(&error, None))
     }
 
+    /// Has its statements counted from now on.
+    pub fn count_in(&mut self, counter: StatementCounter) {
+        self.counter = Some(counter);
+    }
+
+    /// Counts how long a write has waited for its turn on it.
+    pub(super) fn count_wait(&self, waited: Duration) {
+        if let Some(counter) = &self.counter {
+            counter.count_wait(waited);
+        }
+    }
+
     /// Has its temporary files on disk from now on: the journals of statements, what they sort, and
     /// tables of their own. In memory, each statement has room for little of it.
     ///
@@ -414,12 +429,37 @@ impl SqliteConnection {
     /// # Errors
     /// What SQLite says.
     pub fn command(&mut self, sql: &'static str) -> Result<(), SqlError> {
+        self.command_with_rows(sql, |_| Ok(()))
+    }
+
+    /// Brings what the WAL holds into the main file, by this checkpoint's PRAGMA. Whether all of it
+    /// is there now: readers put that off.
+    ///
+    /// # Errors
+    /// As [`Self::command`].
+    pub(super) fn checkpoint(&mut self, sql: &'static str) -> Result<bool, SqlError> {
+        let mut is_whole = false;
+        self.command_with_rows(sql, |row| {
+            let (is_busy, frames, moved): (bool, i64, i64) = row.try_into()?;
+            is_whole = !is_busy && frames == moved;
+            Ok(())
+        })?;
+        Ok(is_whole)
+    }
+
+    fn command_with_rows(
+        &mut self,
+        sql: &'static str,
+        mut take: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), SqlError> {
         assert!(sql.ends_with(';'), "a client could find `{sql}` prepared");
         let _temporary_files = TempFilesIn::space(self.temp_space.as_ref());
         let result = self.as_internal(|sqlite| {
             let mut statement = sqlite.prepare_cached(sql)?;
             let mut rows = statement.raw_query();
-            while rows.next()?.is_some() {}
+            while let Some(row) = rows.next()? {
+                take(row)?;
+            }
             Ok(())
         });
         result.map_err(|it| {
@@ -475,20 +515,18 @@ const ROOM_OF_A_DISK_NOT_FULL: u64 = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Stopwatch;
+    use crate::domain::ids::DatabaseId;
     use crate::engine::Engine as _;
+    use crate::engine::sql::{Form, Format, Int64Form, Shape};
+    use crate::engine::sql::{SqlStatistics, Statement, StatementKind};
     use crate::engine::sqlite::Sqlite;
 
     #[test]
     fn a_connection_has_a_large_page_cache_when_it_is_told_so() {
         let folder = tempfile::tempdir().unwrap();
         Sqlite.create_file(folder.path(), Durability::Full).unwrap();
-        let profile = Profile {
-            role: Role::Reader,
-            durability: Durability::Full,
-            size_bytes: 1 << 20,
-            cached_statements: 1,
-        };
-        let mut sqlite = SqliteConnection::open(folder.path(), profile).unwrap();
+        let mut sqlite = opened(folder.path(), Role::Reader);
         let kib = |it: &SqliteConnection| {
             let asked =
                 it.as_internal(|it| it.pragma_query_value(None, "cache_size", |row| row.get(0)));
@@ -497,5 +535,64 @@ mod tests {
         assert_eq!(kib(&sqlite), PAGE_CACHE_KIB);
         sqlite.widen_page_cache().unwrap();
         assert_eq!(kib(&sqlite), LARGE_CACHE_KIB);
+    }
+
+    fn opened(folder: &Path, role: Role) -> SqliteConnection {
+        let profile = Profile {
+            role,
+            durability: Durability::Full,
+            size_bytes: 1 << 20,
+            cached_statements: 1,
+        };
+        SqliteConnection::open(folder, profile).unwrap()
+    }
+
+    #[test]
+    fn a_checkpoint_is_whole_once_no_reader_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        Sqlite.create_file(folder.path(), Durability::Full).unwrap();
+        let mut writer = opened(folder.path(), Role::Writer);
+        let mut reader = opened(folder.path(), Role::Reader);
+        let checkpoint = "PRAGMA wal_checkpoint(PASSIVE);";
+        writer.command("CREATE TABLE t (a);").unwrap();
+        reader.command("BEGIN;").unwrap();
+        reader.command("SELECT * FROM t;").unwrap();
+        writer.command("INSERT INTO t VALUES (1);").unwrap();
+        assert_eq!(writer.checkpoint(checkpoint), Ok(false));
+        reader.command("COMMIT;").unwrap();
+        assert_eq!(writer.checkpoint(checkpoint), Ok(true));
+    }
+
+    #[test]
+    fn a_statement_is_counted_without_the_pauses_of_its_reader() {
+        let folder = tempfile::tempdir().unwrap();
+        Sqlite.create_file(folder.path(), Durability::Full).unwrap();
+        let all = SqlStatistics::new(None);
+        let mut reader = opened(folder.path(), Role::Reader);
+        reader.count_in(all.counter(DatabaseId(uuid::Uuid::nil())));
+        let statement = Statement {
+            sql: "SELECT hex(zeroblob(40000)) FROM (VALUES (1), (2), (3))".into(),
+            ..Statement::default()
+        };
+        let form = Form {
+            format: Format::Ndjson,
+            shape: Shape::Rows,
+            int64: Int64Form::Number,
+            max_rows: u64::MAX,
+            may_truncate: false,
+            max_bytes: usize::MAX,
+        };
+        let mut pieces = 0;
+        let pause = Duration::from_millis(20);
+        let answer = reader.stream(&statement, &form, |_| {
+            pieces += 1;
+            let since = Stopwatch::start();
+            while since.elapsed() < pause {}
+            Ok(())
+        });
+        let took = answer.unwrap().elapsed;
+        let counted = all.statements().durations(StatementKind::Read);
+        assert_eq!((pieces, counted.count()), (3, 1));
+        assert!(Duration::from_nanos(counted.nanoseconds) <= took - 3 * pause);
     }
 }

@@ -5,6 +5,7 @@ use super::sandbox::execution_limits::Interrupt;
 use super::sandbox::memory;
 use super::sandbox::vfs::Full;
 use crate::engine::DataFileError;
+use crate::engine::sql::StatementOutcome;
 use crate::engine::sql::error::QueryError;
 use rusqlite::ffi::{self, ErrorCode};
 use std::time::Duration;
@@ -146,6 +147,35 @@ impl SqlError {
             Self::Damaged | Self::VirtualTable { .. } | Self::Io { .. } => QueryError::Broken {
                 reason: self.to_string(),
             },
+        }
+    }
+
+    /// How a statement that fails so has ended.
+    pub(super) fn outcome(&self) -> StatementOutcome {
+        match self {
+            Self::Timeout | Self::SliceOver => StatementOutcome::Timeout,
+            Self::Cancelled => StatementOutcome::Cancelled,
+            Self::DiskFull
+            | Self::NoFiles
+            | Self::DataMissing
+            | Self::OutcomeUnknown
+            | Self::Damaged
+            | Self::Io { .. } => StatementOutcome::Failure,
+            Self::Sql { .. }
+            | Self::NotAllowed { .. }
+            | Self::ForeignKeysOff
+            | Self::NeedsWriter
+            | Self::Constraint { .. }
+            | Self::DeferredForeignKey
+            | Self::Invalid { .. }
+            | Self::ParameterMismatch { .. }
+            | Self::ResultTooLarge { .. }
+            | Self::DuplicateColumn { .. }
+            | Self::NoRoom
+            | Self::Locked
+            | Self::QuotaExceeded
+            | Self::TemporaryFilesFull { .. }
+            | Self::VirtualTable { .. } => StatementOutcome::Error,
         }
     }
 

@@ -15,7 +15,7 @@ use super::threads::pool::{Lateness, ThreadPool};
 use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::{AccessLocks, SharedGuard};
 use crate::engine::sql::executor::{Call, ExecutorHealth};
-use crate::engine::sql::{QueryAnswer, QueryError, Statement, Target};
+use crate::engine::sql::{QueryAnswer, QueryError, SqlStatistics, Statement, Target};
 use crate::engine::{DataFileError, DatabasesFolder};
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -138,10 +138,25 @@ impl SqliteExecutor {
         let _ = tokio::task::spawn_blocking(move || drop(open)).await;
     }
 
-    /// How it is doing.
+    /// Counts of its statements.
+    #[must_use]
+    pub fn statistics(&self) -> &Arc<SqlStatistics> {
+        &self.open.statistics
+    }
+
+    /// How it is doing. Looks at a file of each open database.
     #[must_use]
     pub fn health(&self) -> ExecutorHealth {
+        let open = self.open.all();
+        let queues = || open.iter().map(|it| it.writes.waiting());
+        let wals = || open.iter().map(|it| it.wal_length());
         ExecutorHealth {
+            threads: self.threads.taken(),
+            thread_waits: self.threads.waits().plus(&self.stream_threads.waits()),
+            queued_writes: queues().sum(),
+            longest_write_queue: queues().max().unwrap_or(0),
+            wal_bytes: wals().sum(),
+            largest_wal_bytes: wals().max().unwrap_or(0),
             connections: self.open.connections(),
             temp_bytes: self.open.temp_bytes(),
             streams: self.stream_threads.taken(),

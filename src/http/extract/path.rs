@@ -12,6 +12,13 @@ impl PathValues {
         self.0.is_empty()
     }
 
+    /// The database that a request to this route names, as it was sent.
+    pub(crate) fn database(&self, route: &str) -> Option<String> {
+        let mut names = route.split('/').filter(|part| part.starts_with('{'));
+        let place = names.position(|name| name == "{db}")?;
+        self.0.get(place).cloned()
+    }
+
     pub(crate) fn of(params: &Params<'_, '_>) -> Self {
         Self(params.iter().map(|(_, value)| value.to_owned()).collect())
     }

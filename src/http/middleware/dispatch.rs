@@ -1,12 +1,14 @@
 //! Authentication, admission control and dispatch, around every route.
+use super::access_log::TokenName;
 use super::admission::{no_connection, no_room, token_ended};
-use super::auth::{has_secret, identify};
+use super::auth::identify;
 use super::compression::{Encoding, compress};
 use super::cors::Cors;
-use super::trace::observe;
+use super::trace::{Observed, observe};
 use crate::domain::ids::RequestId;
 use crate::http::Gateway;
 use crate::http::extract::path::PathValues;
+use crate::http::metrics::CountsByMethod;
 use crate::http::openapi::documents;
 use crate::http::openapi::limits::DescribedLimits;
 use crate::http::openapi::packed_documents::PackedDocuments;
@@ -31,6 +33,8 @@ use tracing::Instrument as _;
 pub struct Dispatcher {
     gateway: Arc<Gateway>,
     routes: Arc<RouteTable>,
+    /// Requests without a route.
+    unmatched: Arc<CountsByMethod>,
     documents: Arc<PackedDocuments>,
     cors: Arc<Cors>,
     /// The main tokio runtime.
@@ -45,6 +49,7 @@ impl Dispatcher {
         Self {
             gateway: gateway.clone(),
             routes: Arc::new(routes::table(&limits)),
+            unmatched: Arc::default(),
             documents: Arc::default(),
             cors: Arc::new(Cors::new(&gateway.config.cors_origins)),
             tokio: Handle::current(),
@@ -75,21 +80,38 @@ impl Dispatcher {
             && let Err(problem) = check_host(&request)
         {
             let refused = async |_, _| problem.into_response();
-            return observe(gateway, "unmatched", peer, request, refused).await;
+            let refused = observe(gateway, self.unmatched(), peer, request, refused);
+            return Box::pin(refused).await; // rare, and no part of every request's future
         }
         match self.routes.find(request.uri().path()) {
             Some((route, values)) => {
+                let database = (gateway.config.access_log)
+                    .then(|| values.database(&route.path))
+                    .flatten();
                 let go_on = |id, request| {
                     let admit = move |request| self.admit(route, values, id, connection, request);
                     self.cors.within(request, admit)
                 };
-                observe(gateway, &route.path, peer, request, go_on).await
+                let observed = Observed {
+                    route: &route.path,
+                    counts: &route.counts,
+                    database,
+                };
+                observe(gateway, observed, peer, request, go_on).await
             }
             None => {
                 let no_route = async |request| documents::no_route(&request).into_response();
                 let unknown = |_, request| self.cors.within(request, no_route);
-                observe(gateway, "unmatched", peer, request, unknown).await
+                Box::pin(observe(gateway, self.unmatched(), peer, request, unknown)).await
             }
+        }
+    }
+
+    fn unmatched(&self) -> Observed<'_> {
+        Observed {
+            route: "unmatched",
+            counts: &self.unmatched,
+            database: None,
         }
     }
 
@@ -117,6 +139,7 @@ impl Dispatcher {
             return problem.into_response();
         }
         let encoding = Encoding::wanted(request.headers());
+        let peer = connection.map(Connection::address);
         let account = match route.traits.admission {
             Admission::Always => {
                 let path = request.uri().path().to_owned();
@@ -124,7 +147,6 @@ impl Dispatcher {
                 return self.documents.pack(&path, response, encoding).await;
             }
             Admission::WithRoom => {
-                let peer = connection.map(Connection::address);
                 let source = gateway.source(peer, request.headers());
                 gateway
                     .accounts
@@ -137,13 +159,26 @@ impl Dispatcher {
                 }
                 let caller = match identified {
                     Ok(caller) => caller,
-                    Err(problem) => {
-                        let peer = connection.map(Connection::address);
-                        let source = gateway.source(peer, request.headers()).map(Holder::at);
-                        let source = source.filter(|_| has_secret(request.headers()));
-                        return self.refuse(problem, source).await.into_response();
+                    Err(refused) => {
+                        let client = gateway.source(peer, request.headers());
+                        let path = request.uri().path();
+                        gateway.metrics.count_refused_sign_in(&refused);
+                        gateway
+                            .refused_sign_ins
+                            .tell(refused.reason(), client, path, id);
+                        let source = client.filter(|_| refused.is_of_a_token());
+                        let problem = Problem::from(refused);
+                        return self
+                            .refuse(problem, source.map(Holder::at))
+                            .await
+                            .into_response();
                     }
                 };
+                if gateway.config.access_log
+                    && let Some(name) = request.extensions().get::<TokenName>()
+                {
+                    name.tell(caller.token_name().to_owned());
+                }
                 let account = gateway.accounts.of(caller.holder());
                 request.extensions_mut().insert(caller);
                 account

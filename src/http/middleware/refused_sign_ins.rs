@@ -1,10 +1,13 @@
-//! Refused sign-ins: counted for each source, and answered the later the more there were.
+//! Refused sign-ins: counted for each source, and answered the later the more there were; logged,
+//! but never so many that a guesser fills the disk.
 //!
 //! An accepted token is answered at once, whatever others behind the same address have sent.
-use crate::clock::Stopwatch;
+use crate::clock::{Deadline, Stopwatch};
+use crate::domain::ids::RequestId;
 use crate::locks::Mutex;
 use crate::shares::Holder;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// So many in [`WINDOW`] are answered at once: a person with an old token, a client that retries.
@@ -18,9 +21,17 @@ const DOUBLINGS: u32 = 5;
 /// At this many sources, those whose window is over are forgotten.
 const SWEEP_AT: usize = 4096;
 
-/// The sources of refused sign-ins.
+/// Lines of the log within one [`LINES_WINDOW`], of all sources together.
+const MOST_LINES: u32 = 10;
+/// How long lines are counted together.
+const LINES_WINDOW: Duration = Duration::from_secs(10);
+
+/// The sources of refused sign-ins, and the lines about them.
 #[derive(Debug, Default)]
-pub(crate) struct RefusedSignIns(Mutex<HashMap<Holder, Recent>>);
+pub(crate) struct RefusedSignIns {
+    sources: Mutex<HashMap<Holder, Recent>>,
+    lines: Mutex<Lines>,
+}
 
 #[derive(Debug)]
 struct Recent {
@@ -28,10 +39,17 @@ struct Recent {
     count: u32,
 }
 
+#[derive(Debug, Default)]
+struct Lines {
+    end: Option<Deadline>,
+    told: u32,
+    untold: u64,
+}
+
 impl RefusedSignIns {
     /// Counts one, and says how long its answer is to wait.
-    pub(crate) fn note(&self, source: Holder) -> Duration {
-        let mut sources = self.0.lock();
+    pub(super) fn note(&self, source: Holder) -> Duration {
+        let mut sources = self.sources.lock();
         if sources.len() >= SWEEP_AT {
             sources.retain(|_, recent| recent.since.elapsed() < WINDOW);
         }
@@ -50,6 +68,27 @@ impl RefusedSignIns {
         }
         wait_after(count)
     }
+
+    /// Logs one, unless there were many just now; these are told with the next line.
+    pub(super) fn tell(
+        &self,
+        reason: &str,
+        client: Option<IpAddr>,
+        path: &str,
+        request: RequestId,
+    ) {
+        let Some(untold) = self.lines.lock().turn() else {
+            return;
+        };
+        tracing::warn!(
+            reason,
+            client.address = client.map(tracing::field::display),
+            http.path = path,
+            request.id = %request,
+            untold = (untold > 0).then_some(untold),
+            "sign-in refused"
+        );
+    }
 }
 
 impl Recent {
@@ -58,6 +97,22 @@ impl Recent {
             since: Stopwatch::start(),
             count: 0,
         }
+    }
+}
+
+impl Lines {
+    /// How many were not told since the last line; none when this one is not told either.
+    fn turn(&mut self) -> Option<u64> {
+        if self.end.is_none_or(|end| end.has_passed()) {
+            self.end = Some(Deadline::after(LINES_WINDOW));
+            self.told = 0;
+        }
+        if self.told >= MOST_LINES {
+            self.untold += 1;
+            return None;
+        }
+        self.told += 1;
+        Some(std::mem::take(&mut self.untold))
     }
 }
 
@@ -87,5 +142,18 @@ mod tests {
             Duration::ZERO,
             "sources are told apart"
         );
+    }
+
+    #[test]
+    fn a_guesser_is_told_ten_times_in_a_while_and_then_counted() {
+        let mut lines = Lines::default();
+        let since = Stopwatch::start();
+        let told = (0..1000).filter(|_| lines.turn().is_some()).count();
+        if since.elapsed() < LINES_WINDOW {
+            assert_eq!(told, 10);
+            lines.end = None;
+            let untold = lines.turn();
+            assert_eq!(untold, Some(990), "the rest is told with the next line");
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Request id, tracing span, metrics and error responses, around every request.
+use super::access_log::AccessLine;
 use crate::clock::{Milliseconds, Stopwatch};
 use crate::domain::ids::RequestId;
 use crate::http::Gateway;
+use crate::http::metrics::CountsByMethod;
 use crate::http::response::error::{ErrorCode, Problem};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -23,17 +25,35 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
      base-uri 'none'; object-src 'none'; frame-ancestors 'none'",
 );
 
+/// Where a request is counted and how it is logged.
+pub(super) struct Observed<'r> {
+    /// The path of its route.
+    pub(super) route: &'r str,
+    pub(super) counts: &'r CountsByMethod,
+    /// The database that it names, where that is logged.
+    pub(super) database: Option<String>,
+}
+
 /// Answers a request through `answer`.
 pub(super) async fn observe<F: Future<Output = Response>>(
     gateway: &Gateway,
-    route: &str,
+    observed: Observed<'_>,
     peer: Option<IpAddr>,
-    request: Request,
+    mut request: Request,
     answer: impl FnOnce(RequestId, Request) -> F,
 ) -> Response {
+    let Observed {
+        route,
+        counts,
+        database,
+    } = observed;
     let stopwatch = Stopwatch::start();
     let id = taken_id(request.headers()).unwrap_or_else(|| gateway.service.control.fresh_request());
     let method = request.method().clone();
+    let line = gateway.config.access_log.then(|| {
+        let client = gateway.source(peer, request.headers());
+        AccessLine::begin(&mut request, stopwatch, id, client, database)
+    });
     // A debug span: created for every request, it would cost a point read 5 % of its time.
     let span = tracing::debug_span!(
         "request",
@@ -63,8 +83,8 @@ pub(super) async fn observe<F: Future<Output = Response>>(
 
     let status = response.status().as_u16();
     let code = problem.as_ref().map(Problem::code);
-    gateway.metrics.count(&method, route, status, code, elapsed);
-    let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    counts.count(&gateway.metrics, (&method, route), status, code, elapsed);
+    let duration_ms = elapsed.as_secs_f64() * 1000.0;
     if let Some(cause) = problem.as_ref().and_then(Problem::cause) {
         tracing::error!(
             request.id = %id,
@@ -84,7 +104,10 @@ pub(super) async fn observe<F: Future<Output = Response>>(
         duration_ms,
         "{method} {route} answered {status}"
     );
-    response
+    match line {
+        Some(line) => line.follow(response),
+        None => response,
+    }
 }
 
 /// Security headers: no MIME sniffing, and no foreign content in pages.

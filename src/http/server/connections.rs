@@ -9,6 +9,7 @@ use crate::clock::Stopwatch;
 use crate::config::TrustedProxies;
 use crate::locks::Mutex;
 use crate::shares::{ALONE, Holder, Place};
+use crate::telemetry::add_alone;
 use futures_util::task::AtomicWaker;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -54,6 +55,8 @@ pub(crate) struct Connection {
     in_a_row: AtomicU32,
     /// See [`Standing`].
     standing: AtomicU64,
+    /// Bytes that were received and sent; its task alone adds to them.
+    bytes: [AtomicU64; 2],
     end: Ending,
     all: Arc<Connections>,
 }
@@ -65,6 +68,8 @@ struct Inside {
     of_holders: HashMap<Holder, usize>,
     /// Those on which only probes are answered.
     for_probes: usize,
+    /// Bytes that were received and sent on those that are closed.
+    bytes: [u64; 2],
     found: Found,
 }
 
@@ -138,6 +143,13 @@ impl Connections {
         })
     }
 
+    /// Bytes that were received and sent on all of them, since the start.
+    pub(crate) fn bytes(&self) -> [u64; 2] {
+        let inside = self.lock();
+        let open = inside.open.values().map(|connection| connection.bytes());
+        open.fold(inside.bytes, plus)
+    }
+
     /// Takes a connection in, and closes another where that is needed. `None` when there is no room
     /// even for probes.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<OpenConnection> {
@@ -173,6 +185,7 @@ impl Connections {
             is_known: AtomicBool::new(false),
             in_a_row: AtomicU32::new(0),
             standing: AtomicU64::new(self.idle_from_now(Standing::New)),
+            bytes: Default::default(),
             end: Ending::default(),
             all: Arc::clone(self),
         });
@@ -256,6 +269,20 @@ impl Inside {
 }
 
 impl Connection {
+    /// Counts bytes that its client sent.
+    pub(super) fn received(&self, bytes: usize) {
+        add_alone(&self.bytes[0], bytes as u64);
+    }
+
+    /// Counts bytes that its client was sent.
+    pub(super) fn sent(&self, bytes: usize) {
+        add_alone(&self.bytes[1], bytes as u64);
+    }
+
+    fn bytes(&self) -> [u64; 2] {
+        [0, 1].map(|at: usize| self.bytes[at].load(Ordering::Relaxed))
+    }
+
     /// How it is to end, if it is; otherwise the task is woken when that is so.
     pub(crate) fn end(&self, task: &Context<'_>) -> Option<End> {
         self.end.waker.register(task.waker());
@@ -349,6 +376,7 @@ impl Drop for OpenConnection {
         }
         let mut inside = self.0.all.lock();
         inside.open.remove(&id);
+        inside.bytes = plus(inside.bytes, self.0.bytes());
         inside.for_probes -= usize::from(self.0.is_for_probes);
         if let Some(holder) = holder
             && let Some(own) = inside.of_holders.get_mut(&holder)
@@ -359,6 +387,10 @@ impl Drop for OpenConnection {
             }
         }
     }
+}
+
+fn plus([received, sent]: [u64; 2], more: [u64; 2]) -> [u64; 2] {
+    [received + more[0], sent + more[1]]
 }
 
 fn number(standing: Standing) -> u64 {

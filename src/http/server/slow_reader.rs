@@ -29,6 +29,13 @@ impl<S: AsyncWrite + Unpin> Impatient<S> {
         }
     }
 
+    fn counted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.connection.sent(*bytes);
+        }
+        written
+    }
+
     fn bounded<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -57,9 +64,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(context, buffer);
-        if read.is_pending() {
-            self.connection.waits_for_client();
+        match read {
+            Poll::Ready(_) => self.connection.received(buffer.filled().len() - before),
+            Poll::Pending => self.connection.waits_for_client(),
         }
         read
     }
@@ -71,7 +80,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.bounded(context, |inner, context| inner.poll_write(context, bytes))
+        let written = self.bounded(context, |inner, context| inner.poll_write(context, bytes));
+        self.counted(written)
     }
 
     fn poll_write_vectored(
@@ -79,9 +89,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.bounded(context, |inner, context| {
+        let written = self.bounded(context, |inner, context| {
             inner.poll_write_vectored(context, parts)
-        })
+        });
+        self.counted(written)
     }
 
     fn is_write_vectored(&self) -> bool {

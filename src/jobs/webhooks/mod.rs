@@ -15,7 +15,7 @@ use self::store::{Progress, Store};
 use crate::clock::timestamp::Timestamp;
 use crate::config::{Secret, Targets};
 use crate::control::ControlPlane;
-use crate::domain::ids::WebhookId;
+use crate::domain::ids::{Sequence, WebhookId};
 use crate::domain::webhook::Webhook;
 use crate::locks::Mutex;
 use crate::projections::control_db::ControlDb;
@@ -24,6 +24,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -69,7 +70,12 @@ pub struct Webhooks {
     room: Semaphore,
     /// The progress of each webhook; read from its file at first use.
     progress: Mutex<HashMap<WebhookId, Progress>>,
+    /// Attempts by their place in [`OUTCOMES`].
+    attempts: [AtomicU64; OUTCOMES.len()],
 }
+
+/// How an attempt ends: with a status from 200 to 299, with another one, without one.
+const OUTCOMES: [&str; 3] = ["accepted", "refused", "failed"];
 
 impl Webhooks {
     /// Stores secrets and cursors in `folder`; removes those of deleted webhooks.
@@ -95,6 +101,7 @@ impl Webhooks {
             store,
             room: Semaphore::new(SENT_AT_ONCE),
             progress: Mutex::default(),
+            attempts: Default::default(),
         }
     }
 
@@ -150,6 +157,18 @@ impl Webhooks {
         self.store.forget(id);
     }
 
+    /// How often an attempt ended in which way, since the start.
+    #[must_use]
+    pub fn deliveries_by_outcome(&self) -> [(&'static str, u64); OUTCOMES.len()] {
+        std::array::from_fn(|at| (OUTCOMES[at], self.attempts[at].load(Ordering::Relaxed)))
+    }
+
+    /// The last event that a receiver has accepted, or that was not for it.
+    #[must_use]
+    pub fn cursor(&self, webhook: &Webhook) -> Sequence {
+        self.with_progress(webhook, |progress| progress.cursor)
+    }
+
     /// The latest attempts, oldest first.
     #[must_use]
     pub fn deliveries(&self, webhook: &Webhook) -> Vec<Delivery> {
@@ -194,6 +213,12 @@ impl Webhooks {
         let sent =
             tokio::task::spawn_blocking(move || sender::send(&agent, &url, &headers, &body)).await;
         let outcome = sent.map_err(io::Error::other)?;
+        let place = match outcome.status {
+            Some(200..=299) => 0,
+            Some(_) => 1,
+            None => 2,
+        };
+        self.attempts[place].fetch_add(1, Ordering::Relaxed);
         Ok(delivery(message, attempt, at, outcome))
     }
 

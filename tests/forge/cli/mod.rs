@@ -4,6 +4,7 @@ mod files;
 mod gateway;
 mod help;
 mod history;
+mod logs;
 mod plans;
 mod replay;
 mod serve;

@@ -59,12 +59,14 @@ fn every_limit_stands_in_the_operations_document_with_its_value() {
         );
     };
     let no_bounds = [
-        "owner",
-        "sqlite",
-        "domain",
-        "webhooks",
-        "trusted_proxies",
+        "access_log",
         "cors_origins",
+        "domain",
+        "owner",
+        "slow_statement",
+        "sqlite",
+        "trusted_proxies",
+        "webhooks",
     ];
     for config in [
         format!("{:#?}", DataConfig::default()),

@@ -5,6 +5,7 @@ mod faults;
 mod generated_clients;
 mod ground;
 mod legacy;
+mod metrics;
 mod open_files;
 mod repeats;
 mod requests;

@@ -4,7 +4,8 @@ use super::connections::Connections;
 use super::handle::{Handle, Writer};
 use crate::clock::{Deadline, Stopwatch};
 use crate::domain::database::Durability;
-use crate::engine::sql::{QueryError, Target};
+use crate::domain::ids::DatabaseId;
+use crate::engine::sql::{QueryError, SqlStatistics, Target};
 use crate::engine::sqlite::config::SqliteConfig;
 use crate::engine::sqlite::readers::latency_class::StatementClassifier;
 use crate::engine::sqlite::threads::concurrency_limiter::ConcurrencyLimiter;
@@ -59,6 +60,8 @@ pub(crate) struct OpenDatabase {
     most_readers: usize,
     writer: Mutex<Option<Writer>>,
     connections: Arc<Connections>,
+    database: DatabaseId,
+    pub(crate) statistics: Arc<SqlStatistics>,
 }
 
 impl OpenDatabase {
@@ -69,6 +72,7 @@ impl OpenDatabase {
         config: &SqliteConfig,
         connections: &Arc<Connections>,
         temporary: &Arc<TempBudget>,
+        statistics: &Arc<SqlStatistics>,
     ) -> Self {
         Self {
             epoch,
@@ -104,6 +108,8 @@ impl OpenDatabase {
             most_readers: config.readers_per_database,
             writer: Mutex::new(None),
             connections: Arc::clone(connections),
+            database: target.database,
+            statistics: Arc::clone(statistics),
         }
     }
 
@@ -246,6 +252,7 @@ impl OpenDatabase {
         let found = identity(&self.folder);
         let open = || {
             let mut sqlite = SqliteConnection::open(&self.folder, profile)?;
+            sqlite.count_in(self.statistics.counter(self.database));
             if role == Role::Writer {
                 sqlite.keep_temporary_files_in(Arc::clone(&self.temp_space))?;
             }

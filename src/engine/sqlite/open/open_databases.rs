@@ -5,7 +5,7 @@ use super::open_database::OpenDatabase;
 use crate::domain::ids::DatabaseId;
 use crate::engine::DatabasesFolder;
 use crate::engine::access_lock::{AccessLocks, SharedGuard};
-use crate::engine::sql::Target;
+use crate::engine::sql::{SqlStatistics, Target};
 use crate::engine::sqlite::TempBudget;
 use crate::engine::sqlite::config::SqliteConfig;
 use crate::locks::Mutex;
@@ -23,6 +23,7 @@ pub(crate) struct OpenDatabases {
     connections: Arc<Connections>,
     temporary: Arc<TempBudget>,
     large_caches: Arc<Semaphore>,
+    pub(crate) statistics: Arc<SqlStatistics>,
 }
 
 /// A database or a reader to be closed, under the guard of its access lock: its files are not moved
@@ -46,6 +47,7 @@ impl OpenDatabases {
             connections: Connections::new(config.max_connections, close_idle_of(all.clone())),
             temporary: TempBudget::new(config.temp_bytes),
             large_caches: Arc::new(Semaphore::new(config.large_caches)),
+            statistics: SqlStatistics::new(config.slow_statement),
         })
     }
 
@@ -68,6 +70,7 @@ impl OpenDatabases {
                     config,
                     &self.connections,
                     &self.temporary,
+                    &self.statistics,
                 ));
                 by_id.insert(guard.database(), Arc::clone(&open));
                 open
@@ -147,6 +150,7 @@ impl OpenDatabases {
 
     /// Takes out one database, whose exclusive lock the caller holds.
     pub(crate) fn take(&self, database: DatabaseId) -> Option<Arc<OpenDatabase>> {
+        self.statistics.forget(database);
         self.lock().remove(&database)
     }
 
@@ -159,6 +163,11 @@ impl OpenDatabases {
         {
             by_id.remove(&database);
         }
+    }
+
+    /// Those that are open.
+    pub(crate) fn all(&self) -> Vec<Arc<OpenDatabase>> {
+        self.lock().values().map(Arc::clone).collect()
     }
 
     /// Takes out all.

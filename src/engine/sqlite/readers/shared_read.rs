@@ -152,8 +152,8 @@ mod tests {
     use crate::domain::ids::DatabaseId;
     use crate::engine::Engine as _;
     use crate::engine::access_lock::AccessLocks;
-    use crate::engine::sql::Target;
     use crate::engine::sql::{Form, Format, Int64Form, Shape, Statement};
+    use crate::engine::sql::{SqlStatistics, Target};
     use crate::engine::sqlite::config::SqliteConfig;
     use crate::engine::sqlite::open::connections::Connections;
     use crate::engine::sqlite::{Profile, Role, Sqlite, TempBudget};
@@ -208,6 +208,7 @@ mod tests {
                 &config,
                 &connections,
                 &temporary,
+                &SqlStatistics::new(None),
             );
             open.rest(open.reader().unwrap());
             Self {

@@ -163,6 +163,7 @@ impl SqliteConnection {
             rows_affected: 0,
             truncated: false,
             elapsed: stopwatch.elapsed(),
+            reads_only: true,
             changes_schema: false,
             counters: self.session.counters(),
         };

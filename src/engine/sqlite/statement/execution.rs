@@ -5,7 +5,9 @@ use super::pieces::{Outlet, Pieces, Whole};
 use super::{binding, hint};
 use crate::clock::Stopwatch;
 use crate::engine::sql::Form;
-use crate::engine::sql::{Counters, QueryAnswer, Statement};
+use crate::engine::sql::{
+    Counters, EndedStatement, QueryAnswer, Statement, StatementKind, StatementOutcome,
+};
 use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
 use crate::engine::sqlite::limits::{LARGE_CACHE_KIB, PAGE_CACHE_KIB};
@@ -38,6 +40,8 @@ pub struct Answer {
     pub elapsed: Duration,
     /// What its session's statements have done, itself included.
     pub counters: Counters,
+    /// It cannot have changed anything.
+    pub reads_only: bool,
     /// It changes the schema: what was learned about other statements no longer holds.
     pub changes_schema: bool,
 }
@@ -103,8 +107,9 @@ impl SqliteConnection {
         &mut self,
         statement: &Statement,
         form: &Form,
-        outlet: impl Outlet,
+        mut outlet: impl Outlet,
     ) -> Result<Answer, SqlError> {
+        let stopwatch = Stopwatch::start();
         self.recorder.take();
         let _stack = StatementStack::begin();
         if self.role.reads_only() {
@@ -121,7 +126,7 @@ impl SqliteConnection {
             Budget::of(STATEMENT_BYTES),
             TempFilesIn::space(self.temp_space.as_ref()),
         );
-        let mut result = run(self, statement, form, outlet);
+        let mut result = run(self, statement, form, &mut outlet, stopwatch);
         if let Some(cut) = watch.told() {
             result = Err(SqlError::interrupted(Some(cut)));
         }
@@ -148,12 +153,59 @@ impl SqliteConnection {
             Err(error) if self.bounds.is_some() => Err(error),
             Err(error) => Err(self.explain(error, &seen, &statement.sql)),
         };
+        self.count(&result, statement, stopwatch, outlet.paused());
         if let Err(error) = &result {
             // A read that only has to go elsewhere leaves nothing, and its pages are wanted.
             let goes_elsewhere = self.bounds.is_some() && *error == SqlError::SliceOver;
             self.is_spoiled |= error.spoils_connection() && !goes_elsewhere;
         }
         result
+    }
+
+    /// Counts a statement that has ended. A read that only has to go elsewhere is counted there.
+    fn count(
+        &self,
+        result: &Result<Answer, SqlError>,
+        statement: &Statement,
+        since: Stopwatch,
+        paused: Duration,
+    ) {
+        let Some(counter) = &self.counter else {
+            return;
+        };
+        let (kind, outcome, elapsed, rows, changed) = match result {
+            Ok(answer) => (
+                match answer.reads_only {
+                    true => StatementKind::Read,
+                    false => StatementKind::Write,
+                },
+                StatementOutcome::Ok,
+                answer.elapsed,
+                answer.row_count,
+                answer.rows_affected,
+            ),
+            Err(_) if self.bounds.is_some() => return,
+            // It goes to the writer, where it is counted.
+            Err(SqlError::NeedsWriter) if self.role.reads_only() => return,
+            Err(error) => (
+                match self.role.reads_only() {
+                    true => StatementKind::Read,
+                    false => StatementKind::Write,
+                },
+                error.outcome(),
+                since.elapsed(),
+                0,
+                0,
+            ),
+        };
+        counter.count(&EndedStatement {
+            sql: &statement.sql,
+            kind,
+            outcome,
+            elapsed: elapsed.saturating_sub(paused),
+            rows,
+            changed,
+        });
     }
 
     /// Whether a statement was refused with an older schema in mind, which is looked at anew.
@@ -321,9 +373,9 @@ fn run(
     connection: &SqliteConnection,
     statement: &Statement,
     form: &Form,
-    outlet: impl Outlet,
+    outlet: &mut impl Outlet,
+    stopwatch: Stopwatch,
 ) -> Result<Answer, SqlError> {
-    let stopwatch = Stopwatch::start();
     let cut = |it: rusqlite::Error| SqlError::from_sqlite(&it, connection.interrupts.interrupt());
     let sqlite = &connection.inner;
     let changes_before = sqlite.total_changes();
@@ -381,7 +433,8 @@ fn run(
     }
     let changes_schema = found.changes_schema && prepared.is_explain() == 0;
     // To SQLite, EXPLAIN of a statement that changes rows is one that changed none.
-    let counts_rows = !prepared.readonly() && !found.changes_schema && !found.asks_pragma;
+    let reads_only = prepared.readonly();
+    let counts_rows = !reads_only && !found.changes_schema && !found.asks_pragma;
     if found.changes_schema || found.asks_pragma || found.asks_changes {
         // Its next run has to be seen by the authorizer again, which tells others of it.
         prepared.discard();
@@ -407,6 +460,7 @@ fn run(
         rows_affected: totals.rows_affected,
         truncated: written.truncated,
         elapsed,
+        reads_only,
         changes_schema,
         counters: connection.session.counters(),
     })

@@ -15,7 +15,32 @@ pub(crate) trait Outlet {
     fn after_row(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError>;
 
     /// The room that what is left of the answer has.
-    fn held(self) -> Held;
+    fn held(&mut self) -> Held;
+
+    /// How long it has waited for its reader so far.
+    fn paused(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl<O: Outlet> Outlet for &mut O {
+    #[inline]
+    fn after_part(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
+        (**self).after_part(out)
+    }
+
+    #[inline]
+    fn after_row(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
+        (**self).after_row(out)
+    }
+
+    fn held(&mut self) -> Held {
+        (**self).held()
+    }
+
+    fn paused(&self) -> Duration {
+        (**self).paused()
+    }
 }
 
 /// From here on the buffer of an answer has room for the largest one: pages of memory that nothing is
@@ -63,8 +88,8 @@ impl Outlet for Whole {
         self.ask_for_room(out)
     }
 
-    fn held(self) -> Held {
-        self.held
+    fn held(&mut self) -> Held {
+        std::mem::take(&mut self.held)
     }
 
     fn after_row(&mut self, _: &mut Vec<u8>) -> Result<(), SqlError> {
@@ -80,6 +105,7 @@ pub(crate) struct Pieces<S> {
     interrupts: Arc<InterruptHandle>,
     looks: u64,
     last_sent: Stopwatch,
+    paused: Duration,
 }
 
 /// The first piece has about so many bytes, so that it is on its way at once.
@@ -106,15 +132,18 @@ impl<S: FnMut(Vec<u8>) -> Result<(), SqlError>> Pieces<S> {
             looks: interrupts.looks(),
             interrupts,
             last_sent: Stopwatch::start(),
+            paused: Duration::ZERO,
         }
     }
 
     fn send(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
         let piece = std::mem::replace(out, Vec::with_capacity(PIECE_BYTES + LAST_ROW_BYTES));
         self.sent_bytes += piece.len();
-        (self.send)(piece)?;
+        let waits = Stopwatch::start();
+        let sent = (self.send)(piece);
+        self.paused += waits.elapsed();
         self.last_sent = Stopwatch::start();
-        Ok(())
+        sent
     }
 
     /// Whether rows were held back for long enough.
@@ -145,8 +174,12 @@ impl<S: FnMut(Vec<u8>) -> Result<(), SqlError>> Outlet for Pieces<S> {
         Ok(())
     }
 
-    fn held(self) -> Held {
+    fn held(&mut self) -> Held {
         Held::default() // each piece has its own
+    }
+
+    fn paused(&self) -> Duration {
+        self.paused
     }
 }
 

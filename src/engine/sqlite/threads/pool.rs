@@ -11,6 +11,7 @@ use crate::clock::{Deadline, Stopwatch, ThreadTime};
 use crate::engine::sqlite::open::circuit_breaker::CircuitBreaker;
 use crate::locks::Mutex;
 use crate::shares::{FairLimiter, Permit};
+use crate::telemetry::{DurationHistogram, Durations};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub(crate) struct ThreadPool {
     stuck: AtomicUsize,
     max_stuck: usize,
     lateness: Lateness,
+    waits: DurationHistogram,
 }
 
 /// How late threads may be.
@@ -76,6 +78,7 @@ impl ThreadPool {
             stuck: AtomicUsize::new(0),
             max_stuck,
             lateness,
+            waits: DurationHistogram::default(),
         })
     }
 
@@ -93,8 +96,18 @@ impl ThreadPool {
         breaker: &Arc<CircuitBreaker>,
         deadline: Deadline,
     ) -> Option<Arc<PoolSlot>> {
+        if let Some(slot) = self.try_take(breaker) {
+            return Some(slot);
+        }
+        let stopwatch = Stopwatch::start();
         let turn = tokio::time::timeout_at(deadline.instant(), self.line.take()).await;
+        self.waits.observe(stopwatch.elapsed());
         Some(self.slot(turn.ok()?.ok()?, breaker))
+    }
+
+    /// How long requests have waited for a slot, those that got one at once left out.
+    pub(crate) fn waits(&self) -> Durations {
+        self.waits.read()
     }
 
     /// How many slots are taken; those that were given to others are not.
@@ -241,6 +254,22 @@ mod tests {
             std::thread::sleep(grace);
         }
         assert_eq!(threads.stuck(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_for_a_thread_is_counted_and_one_that_does_not_is_not() {
+        let (threads, breaker) = (one_slot(HOUR, HOUR), Arc::new(CircuitBreaker::default()));
+        let deadline = Deadline::after(HOUR);
+        let first = threads.take(&breaker, deadline).await.unwrap();
+        assert_eq!(threads.waits().count(), 0);
+        let (second, ()) = tokio::join!(threads.take(&breaker, deadline), async { drop(first) });
+        assert!(second.is_some());
+        assert_eq!(threads.waits().count(), 1);
+        let too_late = threads
+            .take(&breaker, Deadline::after(Duration::ZERO))
+            .await;
+        assert!(too_late.is_none());
+        assert_eq!(threads.waits().count(), 2, "in vain, too");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(super) fn run_group(
     classifier: &StatementClassifier,
     commits: &AtomicU64,
 ) -> GroupEnd {
-    let Some(first) = next_wanted(waiting) else {
+    let Some((first, _)) = next_wanted(waiting) else {
         return GroupEnd::default();
     };
     sqlite.set_limits(limits_for(&first, None));
@@ -59,13 +59,14 @@ pub(super) fn run_group(
 
     let stopwatch = Stopwatch::start();
     let mut kept: Kept = Vec::new();
-    while let Some(request) = next_wanted(waiting) {
+    while let Some((request, waited)) = next_wanted(waiting) {
         let has_neighbours = !kept.is_empty();
         let is_exclusive = request.sharing == Sharing::Exclusive;
         if has_neighbours && (is_exclusive || stopwatch.elapsed() > group_time) {
             waiting.push_front(request);
             break;
         }
+        sqlite.count_wait(waited);
         let slice = has_neighbours.then(|| Slice::of(group_time));
         match run_request(sqlite, &request, slice) {
             Ok(answers) => {
@@ -118,13 +119,14 @@ fn answer_failure(
     }
 }
 
-/// The next request that was not cancelled and has time left.
-fn next_wanted(waiting: &mut VecDeque<WriteRequest>) -> Option<WriteRequest> {
+/// The next request that was not cancelled and has time left, and how much of its time is over.
+fn next_wanted(waiting: &mut VecDeque<WriteRequest>) -> Option<(WriteRequest, Duration)> {
     while let Some(request) = waiting.pop_front() {
         if request.cancellation.is_cancelled() {
             continue;
         }
-        if request.deadline.has_passed() {
+        let left = request.deadline.remaining();
+        if left.is_zero() {
             request.fail(0, SqlError::Timeout);
             continue;
         }
@@ -132,7 +134,8 @@ fn next_wanted(waiting: &mut VecDeque<WriteRequest>) -> Option<WriteRequest> {
             request.turn_away(QueryError::TokenEnded);
             continue;
         }
-        return Some(request);
+        let waited = request.timeout.saturating_sub(left);
+        return Some((request, waited));
     }
     None
 }

@@ -168,6 +168,11 @@ impl WriteQueue {
         }
     }
 
+    /// How many requests wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     /// Queues a request. `true` when the caller has to start the writer loop.
     pub(crate) fn push(&self, request: WriteRequest) -> Result<bool, QueryError> {
         let mut inside = self.lock();

@@ -52,12 +52,13 @@ impl OpenDatabase {
             slice: None,
             may_wait: true,
         });
-        let _ = writer.command(if has_snapshots || self.streams.are_taken() {
+        let is_whole = writer.checkpoint(if has_snapshots || self.streams.are_taken() {
             "PRAGMA wal_checkpoint(PASSIVE);"
         } else {
             "PRAGMA wal_checkpoint(TRUNCATE);"
         });
         writer.clear_limits();
+        self.statistics.checkpointed(is_whole == Ok(true));
     }
 
     fn has_snapshots(&self) -> bool {
@@ -65,7 +66,12 @@ impl OpenDatabase {
     }
 
     fn wal_is_longer_than(&self, bytes: u64) -> bool {
+        self.wal_length() > bytes
+    }
+
+    /// Bytes of the WAL; 0 when there is none.
+    pub(crate) fn wal_length(&self) -> u64 {
         let wal = self.folder().join(WAL_FILE);
-        wal.metadata().is_ok_and(|it| it.len() > bytes)
+        wal.metadata().map_or(0, |it| it.len())
     }
 }

@@ -86,7 +86,7 @@ async fn what_a_transaction_does_is_seen_by_others_once_it_is_committed() {
     }
     let numbers = forge.get("/metrics").await.text;
     for line in [
-        "dbforge_sql_transactions 0",
+        "dbforge_sql_open_transactions 0",
         r#"dbforge_sql_transactions_total{end="committed"} 3"#,
         r#"dbforge_sql_transactions_total{end="rolled_back"} 3"#,
     ] {
