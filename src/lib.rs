@@ -50,4 +50,5 @@ pub mod runtime;
 pub mod service;
 pub mod shares;
 pub mod telemetry;
+pub mod whole_file;
 pub mod worker;

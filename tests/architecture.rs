@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["locks"],
     &["clock"],
     &["config"],
-    &["open_files", "telemetry"],
+    &["open_files", "telemetry", "whole_file"],
     &["domain"],
     &["shares"],
     &["event_log", "runtime"],

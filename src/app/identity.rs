@@ -3,11 +3,12 @@ use super::start_error::{RootTokenError, StartError};
 use crate::config::Secret;
 use crate::domain::ids::InstanceId;
 use crate::service::RootToken;
+use crate::whole_file;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Random bytes of a token: too many to guess.
@@ -47,7 +48,7 @@ pub(super) fn keep_instance(forge_dir: &Path, instance: InstanceId) -> Result<()
     if fs::read_to_string(&file).is_ok_and(|it| it == text) {
         return Ok(());
     }
-    write_atomically(&file, text.as_bytes()).map_err(|source| StartError::DataFolder {
+    whole_file::replace(&file, text.as_bytes()).map_err(|source| StartError::DataFolder {
         folder: forge_dir.to_owned(),
         source,
     })
@@ -128,24 +129,6 @@ fn write_fresh_token(file: &Path) -> Result<String, RootTokenError> {
     let mut random = [0_u8; TOKEN_BYTES];
     getrandom::fill(&mut random).map_err(|it| error(io::Error::other(it.to_string())))?;
     let token = format!("dbf_{}", URL_SAFE_NO_PAD.encode(random));
-    write_atomically(file, format!("{token}\n").as_bytes()).map_err(error)?;
+    whole_file::replace(file, format!("{token}\n").as_bytes()).map_err(error)?;
     Ok(token)
-}
-
-/// Readers see the old text or the new one, also after a power loss; only the owner may read it.
-fn write_atomically(file: &Path, text: &[u8]) -> io::Result<()> {
-    let fresh = file.with_extension("new");
-    let mut writing = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)?;
-    writing.write_all(text)?;
-    writing.sync_all()?;
-    fs::rename(&fresh, file)?;
-    match file.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
 }

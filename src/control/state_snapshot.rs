@@ -8,10 +8,11 @@ use crate::domain::event::recorded::Hash;
 use crate::domain::ids::Sequence;
 use crate::domain::state::State;
 use crate::event_log::{EventLog, ReadError};
+use crate::whole_file;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -97,18 +98,8 @@ pub fn save(forge_dir: &Path, control: &ControlPlane) -> io::Result<()> {
         build: build()?,
         crc: crc32c::crc32c(state.as_bytes()),
     };
-    let new = forge_dir.join("checkpoint.new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&new)?;
-    writeln!(file, "{}", serde_json::to_string(&header)?)?;
-    file.write_all(state.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, forge_dir.join(NAME))?;
-    File::open(forge_dir)?.sync_all()
+    let text = format!("{}\n{state}", serde_json::to_string(&header)?);
+    whole_file::replace(&forge_dir.join(NAME), text.as_bytes())
 }
 
 fn load(forge_dir: &Path, log: &dyn EventLog) -> Result<State, String> {

@@ -1,10 +1,10 @@
 //! The key that signs checkpoints, and its public half.
+use crate::whole_file;
 use ed25519_dalek::{Signature, Signer};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -63,17 +63,8 @@ impl SigningKey {
 
     /// Keeps it in `folder`, readable by its owner alone. When it returns, it survives power loss.
     pub(super) fn keep_in(&self, folder: &Path) -> io::Result<()> {
-        let fresh = folder.join("key.new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&fresh)?;
-        writeln!(file, "{}", hex::encode(self.0.to_bytes()))?;
-        file.sync_all()?;
-        fs::rename(&fresh, folder.join(FILE))?;
-        fs::File::open(folder)?.sync_all()
+        let text = format!("{}\n", hex::encode(self.0.to_bytes()));
+        whole_file::replace(&folder.join(FILE), text.as_bytes())
     }
 
     /// Its public half.

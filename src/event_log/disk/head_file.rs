@@ -5,9 +5,9 @@
 use crate::clock::timestamp::Timestamp;
 use crate::domain::event::recorded::Head;
 use crate::domain::ids::Sequence;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use crate::whole_file;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 const NAME: &str = "HEAD";
@@ -46,17 +46,8 @@ pub(super) fn write(folder: &Path, head: &Head) -> io::Result<()> {
         head.time.millis()
     );
     let crc = crc32c::crc32c(text.as_bytes());
-    let new = folder.join("HEAD.new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&new)?;
-    file.write_all(format!("{text} {crc:08x}\n").as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, folder.join(NAME))?;
-    File::open(folder)?.sync_all()
+    let line = format!("{text} {crc:08x}\n");
+    whole_file::replace(&folder.join(NAME), line.as_bytes())
 }
 
 fn parse(line: &str) -> Option<Head> {

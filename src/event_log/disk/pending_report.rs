@@ -5,10 +5,9 @@
 use crate::domain::event::Event;
 use crate::domain::ids::Sequence;
 use crate::event_log::EventLog;
-use crate::event_log::journal::segment;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use crate::whole_file;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 const NAME: &str = "healed";
@@ -82,15 +81,6 @@ pub(super) fn remove(folder: &Path) {
 }
 
 fn try_write(folder: &Path, after: Sequence, detail: &str) -> io::Result<()> {
-    let new = folder.join("healed.new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&new)?;
-    file.write_all(format!("{after}\n{detail}").as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, folder.join(NAME))?;
-    segment::sync_folder(folder)
+    let text = format!("{after}\n{detail}");
+    whole_file::replace(&folder.join(NAME), text.as_bytes())
 }
