@@ -88,8 +88,11 @@ fn network(address: IpAddr) -> Network {
 fn network_of_v4(address: Ipv4Addr) -> Network {
     let [a, b, c, d] = address.octets();
     match (a, b) {
-        // Alibaba's metadata lies among the addresses that carriers share.
+        // Alibaba's metadata lies among the addresses that carriers share, Azure's among public
+        // ones, Oracle's in a network for protocols, of which no address is a receiver's.
         (100, 100) if (c, d) == (100, 200) => Network::LinkLocal,
+        (168, 63) if (c, d) == (129, 16) => Network::LinkLocal,
+        (192, 0) if c == 0 => Network::LinkLocal,
         (169, 254) => Network::LinkLocal,
         (127, _) => Network::Loopback,
         (10, _) | (172, 16..=31) | (192, 168) | (100, 64..=127) => Network::Private,
@@ -99,15 +102,18 @@ fn network_of_v4(address: Ipv4Addr) -> Network {
 }
 
 fn network_of_v6(address: Ipv6Addr) -> Network {
-    // Amazon's metadata lies among the private addresses.
+    // Amazon's and Google's metadata lie among the private addresses.
     const AMAZON: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    const GOOGLE: Ipv6Addr = Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
     if address == Ipv6Addr::LOCALHOST {
         return Network::Loopback;
     }
-    if address == AMAZON {
+    if address == AMAZON || address == GOOGLE {
         return Network::LinkLocal;
     }
     match address.segments()[0] {
+        // NAT64 of a network's own (RFC 8215): where it leads to is not told by the address.
+        0x64 if address.segments()[1..3] == [0xff9b, 1] => Network::Nowhere,
         0xfe80..=0xfebf => Network::LinkLocal,
         0xfc00..=0xfdff | 0xfec0..=0xfeff => Network::Private,
         0xff00..=0xffff | 0 => Network::Nowhere,
@@ -145,6 +151,13 @@ mod tests {
             "fe80::1",
             "fd00:ec2::254",
             "100.100.100.200",
+            "168.63.129.16",
+            "::ffff:168.63.129.16",
+            "192.0.0.192",
+            "192.0.0.8",
+            "fd20:ce::254",
+            "64:ff9b:1::a9fe:a9fe",
+            "64:ff9b:1:ffff::1",
             "0.0.0.0",
             "::",
             "224.0.0.1",
@@ -160,6 +173,9 @@ mod tests {
             "192.168.0.9",
             "fd00::1",
             "9.9.9.9",
+            "168.63.129.17",
+            "192.0.1.1",
+            "64:ff9b::9.9.9.9",
         ] {
             assert!(targets.allow(allowed.parse().unwrap()), "{allowed}");
         }

@@ -8,6 +8,7 @@ use crate::cli::terminal::output;
 use crate::cli::terminal::table::{Table, cell};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 const COLUMNS: &Columns = &[
     ("ID", "/id"),
@@ -24,6 +25,9 @@ const FIELDS: &Columns = &[
     ("secret", "/secret"),
     ("kinds", "/kinds"),
     ("databases", "/databases"),
+    ("headers", "/headers"),
+    ("delivered through", "/delivered_through"),
+    ("next try", "/retry_at"),
     ("enabled", "/enabled"),
     ("disabled because", "/disabled_reason"),
     ("created", "/created_at"),
@@ -53,8 +57,16 @@ pub(in crate::cli) enum WebhookCommand {
     Test(WebhookArgs),
     /// List the latest delivery attempts
     Deliveries(WebhookArgs),
-    /// Enable a disabled webhook; it resumes where it stopped
-    Enable(WebhookArgs),
+    /// Enable a disabled or paused webhook; it resumes where it stopped
+    Enable(EnableArgs),
+    /// Pause a webhook until it is enabled
+    Pause(WebhookArgs),
+    /// Skip the events through one, also one that is being retried
+    Skip(EventArgs),
+    /// Send one event again and print the result
+    Replay(EventArgs),
+    /// Replace the signing secret; the new one is not shown again
+    Secret(SecretArgs),
     /// Delete a webhook
     Delete(WebhookArgs),
 }
@@ -71,6 +83,44 @@ pub(in crate::cli) struct CreateArgs {
     /// Only events of these databases: a name, or a pattern such as pr-*; repeatable
     #[arg(long = "database", value_name = "PATTERN", default_value = "*")]
     databases: Vec<String>,
+    /// Header to send with each message; repeatable
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(String, String)>,
+}
+
+/// `dbforge webhooks enable`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct EnableArgs {
+    /// Id of the webhook
+    id: String,
+    /// Leave out the events since it was disabled
+    #[arg(long)]
+    from_now: bool,
+}
+
+/// An event of one webhook.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct EventArgs {
+    /// Id of the webhook
+    id: String,
+    /// Sequence number of the event
+    sequence: u64,
+}
+
+/// `dbforge webhooks secret`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct SecretArgs {
+    /// Id of the webhook
+    id: String,
+    /// How long messages are signed with the old secret, too
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    overlap: String,
+}
+
+/// `Name: value`, as in a request.
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("must be `NAME: VALUE`")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// One webhook.
@@ -86,8 +136,9 @@ pub(in crate::cli) fn run(
 ) -> Result<(), Failure> {
     match command {
         WebhookCommand::Create(args) => {
-            let body =
-                json!({"url": args.receiver, "kinds": args.kinds, "databases": args.databases});
+            let headers: BTreeMap<_, _> = args.headers.iter().cloned().collect();
+            let body = json!({"url": args.receiver, "kinds": args.kinds,
+                "databases": args.databases, "headers": headers});
             let request = Request::post(&["webhooks"]).body(body);
             send(invocation, request)
         }
@@ -106,10 +157,29 @@ pub(in crate::cli) fn run(
             let request = Request::get(&["webhooks", &args.id]);
             send(invocation, request)
         }
-        WebhookCommand::Test(args) => test(args, invocation),
+        WebhookCommand::Test(args) => {
+            let request = Request::post(&["webhooks", &args.id, "test"]);
+            attempt(request, "the test message was not delivered", invocation)
+        }
         WebhookCommand::Enable(args) => {
             let request = Request::post(&["webhooks", &args.id, "enable"]);
-            send(invocation, request)
+            send(invocation, request.body(json!({"from_now": args.from_now})))
+        }
+        WebhookCommand::Pause(args) => {
+            send(invocation, Request::post(&["webhooks", &args.id, "pause"]))
+        }
+        WebhookCommand::Skip(args) => {
+            let request = Request::post(&["webhooks", &args.id, "skip"]);
+            send(invocation, request.body(json!({"through": args.sequence})))
+        }
+        WebhookCommand::Replay(args) => {
+            let request = Request::post(&["webhooks", &args.id, "replay"]);
+            let request = request.body(json!({"sequence": args.sequence}));
+            attempt(request, "the event was not delivered", invocation)
+        }
+        WebhookCommand::Secret(args) => {
+            let request = Request::post(&["webhooks", &args.id, "secret"]);
+            send(invocation, request.body(json!({"overlap": args.overlap})))
         }
         WebhookCommand::Delete(args) => {
             let request = Request::delete(&["webhooks", &args.id]);
@@ -125,9 +195,13 @@ fn send(invocation: Invocation<'_>, request: Request) -> Result<(), Failure> {
 }
 
 /// Prints the attempt; fails if the receiver did not accept the message.
-fn test(args: &WebhookArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
+fn attempt(
+    request: Request,
+    failed: &'static str,
+    invocation: Invocation<'_>,
+) -> Result<(), Failure> {
     let client = Client::new(invocation)?;
-    let answer = client.send(Request::post(&["webhooks", &args.id, "test"]))?;
+    let answer = client.send(request)?;
     let delivery: Delivery = answer.read()?;
     if client.json {
         output::line(&answer.text)?;
@@ -140,10 +214,8 @@ fn test(args: &WebhookArgs, invocation: Invocation<'_>) -> Result<(), Failure> {
     if delivery.delivered {
         return Ok(());
     }
-    Err(
-        Failure::new(Exit::Refused, "the test message was not delivered")
-            .hint("check the receiver; it must answer with a status of 200 to 299"),
-    )
+    Err(Failure::new(Exit::Refused, failed)
+        .hint("check the receiver; it must answer with a status of 200 to 299"))
 }
 
 #[derive(Deserialize)]

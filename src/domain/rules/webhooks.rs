@@ -103,9 +103,10 @@ fn check_url(text: &str) -> Result<(), &'static str> {
     if text.len() > MAX_URL {
         return Err("is too long");
     }
-    // The parser leaves out line breaks and tabs; what is kept and shown is the text.
-    if !is_printable(text) || text.contains(' ') {
-        return Err("must not contain spaces or control characters");
+    // Browsers read a backslash as a slash, and leave line breaks out: what is kept and shown would
+    // not be where it goes.
+    if !is_printable(text) || text.contains([' ', '\\']) {
+        return Err("must not contain backslashes, spaces or control characters");
     }
     let url = Url::parse(text).map_err(|_| "is not a valid URL")?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
@@ -148,6 +149,11 @@ mod tests {
             "http://user@host/",
             "https://user:secret@host/",
             "http://host/#part",
+            "http://good.example\\@169.254.169.254/",
+            "http:\\\\host/",
+            "http://ho\nst/",
+            "http://host/\u{1b}[31m",
+            " http://host/",
         ] {
             assert!(check_url(bad).is_err(), "{bad}");
         }

@@ -94,6 +94,15 @@ pub(crate) fn labels() -> Schema {
     or_null(labels)
 }
 
+/// Headers of a webhook's messages, by name.
+pub(crate) fn own_headers() -> Schema {
+    ObjectBuilder::new()
+        .property_names(Some(Schema::from(pattern("^[A-Za-z0-9_-]{1,64}$"))))
+        .additional_properties(Some(pattern("^[ -~]{0,2048}$")))
+        .max_properties(Some(16))
+        .into()
+}
+
 /// A name in which `{date}` and `{time}` are filled in later.
 pub(crate) fn name_for_later() -> RefOr<Schema> {
     let part = r"([A-Za-z0-9_.-]|\{date\}|\{time\})";

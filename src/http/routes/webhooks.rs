@@ -1,6 +1,7 @@
 //! Webhooks: made, changed, tried, and what came of their messages.
-use crate::clock::timestamp::Timestamp;
+use crate::clock::timestamp::{Timestamp, parse_duration};
 use crate::control::{Accepted, CurrentState};
+use crate::domain::ids::Sequence;
 use crate::domain::webhook::{Webhook, WebhookPlan};
 use crate::http::Gateway;
 use crate::http::extract::mutation::Mutation;
@@ -11,7 +12,7 @@ use crate::http::response::error::Problem;
 use crate::http::response::job_answers::mark_replayed;
 use crate::http::response::lists::{List, is_uuid, page_answer, state_page};
 use crate::http::response::reply::{self, Marked};
-use crate::jobs::webhooks::Delivery;
+use crate::jobs::webhooks::{Delivery, OwnHeaders};
 use crate::projections::control_db::Page;
 use crate::service::caller::Caller;
 use crate::service::commands::webhooks::find_webhook;
@@ -20,7 +21,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 use utoipa::ToSchema;
+
+/// How long a replaced secret may go on signing.
+const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
 
 /// A new webhook.
 #[derive(Deserialize, ToSchema)]
@@ -40,6 +45,11 @@ pub(super) struct WebhookBody {
     /// Signing secret, 16 to 128 printable characters; generated if omitted.
     #[schema(pattern = "^[!-~]{16,128}$")]
     secret: Option<String>,
+    /// Headers to send with each message, such as `Authorization`. Not stored in the event log, and
+    /// not returned.
+    #[serde(default)]
+    #[schema(schema_with = schemas::own_headers)]
+    headers: OwnHeaders,
 }
 
 /// Changes; omitted fields keep their value.
@@ -52,6 +62,50 @@ pub(super) struct ChangeWebhookBody {
     kinds: Option<Vec<String>>,
     #[schema(schema_with = schemas::optional_database_patterns)]
     databases: Option<Vec<String>>,
+    /// Replaces all headers of the webhook.
+    #[schema(schema_with = schemas::own_headers)]
+    headers: Option<OwnHeaders>,
+}
+
+/// How a webhook resumes.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = EnableWebhook)]
+pub(super) struct EnableBody {
+    /// `true` leaves out the events since it was disabled.
+    #[serde(default)]
+    from_now: bool,
+}
+
+/// Events to leave out.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SkipEvents)]
+pub(super) struct SkipBody {
+    /// The last one, by its sequence number.
+    through: u64,
+}
+
+/// An event to send again.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ReplayEvent)]
+pub(super) struct ReplayBody {
+    /// Its sequence number.
+    sequence: u64,
+}
+
+/// A new secret.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ReplaceWebhookSecret)]
+pub(super) struct SecretBody {
+    /// 16 to 128 printable characters; generated if omitted.
+    #[schema(pattern = "^[!-~]{16,128}$")]
+    secret: Option<String>,
+    /// How long messages are signed with the old secret, too: `24h`, at most 30 days. Default `0s`.
+    #[schema(pattern = "^([0-9]{1,6}s|[0-9]{1,4}m|[0-9]{1,2}h|[0-9]d)$")]
+    overlap: Option<String>,
 }
 
 /// A receiver of events.
@@ -64,7 +118,14 @@ pub(super) struct WebhookView {
     #[schema(value_type = Vec<words::EventKind>)]
     kinds: Vec<String>,
     databases: Vec<String>,
-    /// Signing secret; returned only when the webhook is created.
+    /// Names of the headers that are sent with each message.
+    headers: Vec<String>,
+    /// All events up to this one were accepted, skipped, or do not match.
+    delivered_through: u64,
+    /// When the event that failed last is tried again.
+    #[schema(required = true, value_type = Option<String>, format = DateTime)]
+    retry_at: Option<Timestamp>,
+    /// Signing secret; returned only when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
     enabled: bool,
@@ -99,14 +160,19 @@ pub(super) struct DeliveryView {
     error: Option<String>,
 }
 
-impl From<&Webhook> for WebhookView {
-    fn from(webhook: &Webhook) -> Self {
+impl WebhookView {
+    fn of(webhook: &Webhook, gateway: &Gateway) -> Self {
+        let hooks = &gateway.service.webhooks;
         let plan = webhook.plan.clone();
+        let (delivered_through, retry_at) = hooks.place(webhook);
         Self {
             id: webhook.id.to_string(),
             url: plan.url,
             kinds: plan.kinds,
             databases: plan.databases,
+            headers: hooks.header_names(webhook.id),
+            delivered_through: delivered_through.0,
+            retry_at,
             secret: None,
             enabled: webhook.disabled.is_none(),
             disabled_reason: webhook.disabled.clone(),
@@ -150,7 +216,7 @@ pub(super) async fn list_webhooks(
         paging.order,
         current.head.sequence,
     )?;
-    Ok(page_answer(page, |it| WebhookView::from(it.as_ref())))
+    Ok(page_answer(page, |it| WebhookView::of(it, &gateway)))
 }
 
 /// Create a webhook
@@ -171,12 +237,14 @@ pub(super) async fn create_webhook(
         databases: body.databases.unwrap_or_else(|| vec!["*".into()]),
     };
     let secret = body.secret.as_deref();
-    let created = gateway.service.create_webhook(&request, plan, secret);
+    let created = gateway
+        .service
+        .create_webhook(&request, plan, secret, &body.headers);
     let created = created.await?;
     let webhook = &created.webhook;
     let view = WebhookView {
         secret: created.secret,
-        ..WebhookView::from(webhook)
+        ..WebhookView::of(webhook, &gateway)
     };
     let answer = reply::json(StatusCode::CREATED, &view)
         .with(header::LOCATION, &format!("/v1/webhooks/{}", webhook.id))
@@ -199,7 +267,7 @@ pub(super) async fn get_webhook(
     let current = gateway.service.present_at(parameters.min_sequence());
     let current = current.await?;
     let webhook = find_webhook(&current.state, &id)?;
-    Ok(show(webhook, &current))
+    Ok(show(webhook, &current, &gateway))
 }
 
 /// Change a webhook
@@ -218,24 +286,115 @@ pub(super) async fn change_webhook(
         kinds: body.kinds.clone().unwrap_or(old.kinds),
         databases: body.databases.clone().unwrap_or(old.databases),
     };
-    let changed = gateway.service.change_webhook(&request, &id, change);
-    Ok(changed_answer(changed.await?))
+    let changed = gateway
+        .service
+        .change_webhook(&request, &id, change, body.headers.clone());
+    Ok(changed_answer(changed.await?, &gateway))
 }
 
 /// Enable a webhook
 ///
-/// Also sends the events since it was disabled.
+/// Also sends the events since it was disabled, unless `from_now` is set.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/enable", tag = "webhooks",
     params(("id" = String, Path, description = "The webhook's id"), KeyHeader),
-    request_body = NoFields, responses((status = 200, body = WebhookView)))]
+    request_body = EnableBody, responses((status = 200, body = WebhookView)))]
 pub(super) async fn enable_webhook(
+    State(gateway): State<Arc<Gateway>>,
+    PathParts(id): PathParts<String>,
+    _: StrictQuery<NoParameters>,
+    mutation: Mutation<EnableBody>,
+) -> Result<Response, Problem> {
+    let Mutation { request, body } = mutation;
+    let enabled = gateway.service.enable_webhook(&request, &id, body.from_now);
+    Ok(changed_answer(enabled.await?, &gateway))
+}
+
+/// Pause a webhook
+///
+/// Sends nothing until it is enabled.
+#[utoipa::path(post, path = "/v1/webhooks/{id}/pause", tag = "webhooks",
+    params(("id" = String, Path, description = "The webhook's id"), KeyHeader),
+    request_body = NoFields, responses((status = 200, body = WebhookView)))]
+pub(super) async fn pause_webhook(
     State(gateway): State<Arc<Gateway>>,
     PathParts(id): PathParts<String>,
     _: StrictQuery<NoParameters>,
     mutation: Mutation<NoFields>,
 ) -> Result<Response, Problem> {
-    let enabled = gateway.service.enable_webhook(&mutation.request, &id);
-    Ok(changed_answer(enabled.await?))
+    let paused = gateway.service.pause_webhook(&mutation.request, &id);
+    Ok(changed_answer(paused.await?, &gateway))
+}
+
+/// Skip events
+///
+/// Leaves out all events through this one, also one that is being tried.
+#[utoipa::path(post, path = "/v1/webhooks/{id}/skip", tag = "webhooks",
+    params(("id" = String, Path, description = "The webhook's id")),
+    request_body = SkipBody, responses((status = 200, body = WebhookView)))]
+pub(super) async fn skip_events(
+    State(gateway): State<Arc<Gateway>>,
+    PathParts(id): PathParts<String>,
+    _: StrictQuery<NoParameters>,
+    mutation: Mutation<SkipBody>,
+) -> Result<Response, Problem> {
+    let Mutation { request, body } = mutation;
+    let skipped = gateway
+        .service
+        .skip_events(&request, &id, Sequence(body.through));
+    let (webhook, current) = skipped.await?;
+    Ok(show(&webhook, &current, &gateway))
+}
+
+/// Send an event again
+///
+/// Sends one event once, whatever was delivered, and returns the result.
+#[utoipa::path(post, path = "/v1/webhooks/{id}/replay", tag = "webhooks",
+    params(("id" = String, Path, description = "The webhook's id")),
+    request_body = ReplayBody, responses((status = 200, body = DeliveryView)))]
+pub(super) async fn replay_event(
+    State(gateway): State<Arc<Gateway>>,
+    PathParts(id): PathParts<String>,
+    _: StrictQuery<NoParameters>,
+    mutation: Mutation<ReplayBody>,
+) -> Result<Response, Problem> {
+    let Mutation { request, body } = mutation;
+    let sent = gateway
+        .service
+        .resend_event(&request, &id, Sequence(body.sequence));
+    Ok(reply::json(
+        StatusCode::OK,
+        &DeliveryView::from(sent.await?),
+    ))
+}
+
+/// Replace the signing secret
+///
+/// The new secret is returned only in this response.
+#[utoipa::path(post, path = "/v1/webhooks/{id}/secret", tag = "webhooks",
+    params(("id" = String, Path, description = "The webhook's id")),
+    request_body = SecretBody, responses((status = 200, body = WebhookView)))]
+pub(super) async fn replace_secret(
+    State(gateway): State<Arc<Gateway>>,
+    PathParts(id): PathParts<String>,
+    _: StrictQuery<NoParameters>,
+    mutation: Mutation<SecretBody>,
+) -> Result<Response, Problem> {
+    let Mutation { request, body } = mutation;
+    let overlap = body.overlap.as_deref().map(parse_duration).transpose();
+    let overlap = overlap.map_err(|error| Problem::invalid(format!("`overlap`: {error}.")))?;
+    let (secret, overlap) = (body.secret.as_deref(), overlap.unwrap_or_default());
+    if overlap > LONGEST_OVERLAP {
+        return Err(Problem::invalid("`overlap` must be at most 30 days."));
+    }
+    let replaced = gateway
+        .service
+        .replace_webhook_secret(&request, &id, secret, overlap);
+    let (webhook, secret) = replaced.await?;
+    let view = WebhookView {
+        secret: Some(secret),
+        ..WebhookView::of(&webhook, &gateway)
+    };
+    Ok(reply::json(StatusCode::OK, &view).etag(webhook.sequence))
 }
 
 /// Delete a webhook
@@ -298,12 +457,13 @@ pub(super) async fn test_webhook(
 
 fn changed_answer(
     (webhook, accepted, current): (Arc<Webhook>, Accepted, Arc<CurrentState>),
+    gateway: &Gateway,
 ) -> Response {
-    mark_replayed(show(&webhook, &current), &accepted)
+    mark_replayed(show(&webhook, &current, gateway), &accepted)
 }
 
-fn show(webhook: &Webhook, current: &CurrentState) -> Response {
-    reply::json(StatusCode::OK, &WebhookView::from(webhook))
+fn show(webhook: &Webhook, current: &CurrentState, gateway: &Gateway) -> Response {
+    reply::json(StatusCode::OK, &WebhookView::of(webhook, gateway))
         .etag(webhook.sequence)
         .seen(current.head.sequence)
 }

@@ -23,6 +23,10 @@ const READ_PAUSE: Duration = Duration::from_secs(1);
 /// The shortest time between two saves of a cursor. Events accepted since the last save are sent
 /// again after a crash.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// The longest pause that a receiver may ask for: longer ones would look like a webhook that died.
+const LONGEST_WANTED_PAUSE: Duration = Duration::from_secs(24 * 3600);
+/// The status of a receiver that will never want anything again.
+const GONE: u16 = 410;
 /// Size of the cache of database names.
 const REMEMBERED: usize = 10_000;
 
@@ -74,7 +78,7 @@ impl Follower {
             if cursor < head {
                 if let Err(error) = self.tell(&webhook, cursor, head).await {
                     tracing::warn!(webhook.id = %self.id, %error, "webhook {} cannot read the log; retrying", self.id);
-                    self.pause(READ_PAUSE).await;
+                    self.pause(READ_PAUSE, Sequence(u64::MAX)).await;
                 }
                 continue;
             }
@@ -130,7 +134,9 @@ impl Follower {
         let hooks = self.hooks.clone();
         // Read before every attempt, because it may have changed.
         while let Some(webhook) = self.webhook() {
-            if !webhook.plan.wants(event.kind, name) {
+            let is_skipped =
+                hooks.with_progress(&webhook, |progress| progress.cursor >= event.sequence);
+            if is_skipped || !webhook.plan.wants(event.kind, name) {
                 return Ok(true);
             }
             let instance = hooks.control.current().state.instance;
@@ -142,35 +148,57 @@ impl Follower {
                 sent = hooks.send(&webhook, &message, attempt) => sent,
             };
             self.is_saved = false;
-            let error = match sent {
-                Ok(delivery) => {
-                    let error = delivery.error.clone();
+            let (error, status, retry_after) = match sent {
+                Ok((delivery, retry_after)) => {
+                    let (error, status) = (delivery.error.clone(), delivery.status);
                     hooks.with_progress(&webhook, |progress| progress.remember(delivery));
-                    error
+                    (error, status, retry_after)
                 }
-                Err(error) => Some(format!("cannot sign or send it: {error}")),
+                Err(error) => (Some(format!("cannot sign or send it: {error}")), None, None),
             };
             let Some(error) = error else {
                 hooks.with_progress(&webhook, |progress| progress.failures = 0);
                 return Ok(true);
             };
             hooks.with_progress(&webhook, |progress| progress.failures = attempt);
-            if attempt >= hooks.config.max_failures && self.disable(&webhook, &error).await {
+            let reason = match status {
+                Some(GONE) => Some("the receiver answered 410 Gone".to_owned()),
+                _ if attempt >= hooks.config.max_failures => {
+                    Some(format!("{attempt} failures in a row; last error: {error}"))
+                }
+                _ => None,
+            };
+            if let Some(reason) = reason
+                && self.disable(&webhook, reason).await
+            {
                 return Ok(false);
             }
             self.save().await;
             let jitter = hooks.control.ids().jitter_permille();
-            self.pause(back_off(hooks.config, attempt, jitter)).await;
+            let wanted = retry_after.unwrap_or_default().min(LONGEST_WANTED_PAUSE);
+            let pause = back_off(hooks.config, attempt, jitter).max(wanted);
+            let retry_at = hooks.control.clock().now().after(pause);
+            hooks.with_progress(&webhook, |progress| progress.retry_at = Some(retry_at));
+            self.pause(pause, event.sequence).await;
+            hooks.with_progress(&webhook, |progress| progress.retry_at = None);
         }
         Ok(false)
     }
 
-    /// Waits; ends early when the webhook is changed or the gateway stops.
-    async fn pause(&mut self, pause: Duration) {
+    /// Waits; ends early when the webhook is changed, `event` is skipped or the gateway stops.
+    async fn pause(&mut self, pause: Duration, event: Sequence) {
         let deadline = Deadline::after(pause);
+        let hooks = self.hooks.clone();
         let sequence = self.webhook().map(|it| it.sequence);
-        while self.webhook().map(|it| it.sequence) == sequence {
+        while let Some(webhook) = self.webhook()
+            && Some(webhook.sequence) == sequence
+        {
+            let moved = hooks.moved.notified();
+            if hooks.with_progress(&webhook, |progress| progress.cursor >= event) {
+                return;
+            }
             tokio::select! {
+                () = moved => {}
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep_until(deadline.instant()) => return,
                 changed = self.changes.changed() => if changed.is_err() { return },
@@ -179,12 +207,11 @@ impl Follower {
     }
 
     /// Disables the webhook; returns whether that succeeded.
-    async fn disable(&self, webhook: &Webhook, error: &str) -> bool {
+    async fn disable(&self, webhook: &Webhook, reason: String) -> bool {
         let control = &self.hooks.control;
-        let failures = self.hooks.config.max_failures;
         let command = Command::DisableWebhook {
             webhook: self.id,
-            reason: format!("{failures} failures in a row; last error: {error}"),
+            reason,
         };
         let request = control.fresh_request();
         let submission = Submission::new(command, Actor::named("webhooks"), request);
@@ -202,8 +229,9 @@ impl Follower {
     }
 
     async fn advance(&mut self, webhook: &Webhook, to: Sequence) {
-        self.hooks
-            .with_progress(webhook, |progress| progress.cursor = to);
+        self.hooks.with_progress(webhook, |progress| {
+            progress.cursor = progress.cursor.max(to)
+        });
         self.is_saved = false;
         if self.save_at.has_passed() {
             self.save().await;

@@ -86,15 +86,19 @@ impl Message {
     }
 
     /// The value of `DBForge-Signature`: the time, and HMAC-SHA256 over time and body, so that
-    /// receivers can detect replayed messages.
-    pub(super) fn signature(&self, secret: &Secret, now: Timestamp) -> String {
+    /// receivers can detect replayed messages. It has one `v1` for each secret.
+    pub(super) fn signature(&self, secrets: &[Secret], now: Timestamp) -> String {
         let seconds = now.millis().div_euclid(1000);
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes())
-            .expect("a key of any length can be used");
-        mac.update(format!("{seconds}.").as_bytes());
-        mac.update(self.body.as_bytes());
-        let signature = hex::encode(mac.finalize().into_bytes());
-        format!("t={seconds},v1={signature}")
+        let mut signature = format!("t={seconds}");
+        for secret in secrets {
+            let mut mac = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes())
+                .expect("a key of any length can be used");
+            mac.update(format!("{seconds}.").as_bytes());
+            mac.update(self.body.as_bytes());
+            signature.push_str(",v1=");
+            signature.push_str(&hex::encode(mac.finalize().into_bytes()));
+        }
+        signature
     }
 }
 
@@ -126,7 +130,7 @@ mod tests {
             delivery: String::new(),
             body: "{\"a\":1}".into(),
         };
-        let secret = Secret::new("whsec_test".into());
+        let secret = [Secret::new("whsec_test".into())];
         // printf '1772366400.{"a":1}' | openssl dgst -sha256 -hmac whsec_test
         assert_eq!(
             message.signature(&secret, Timestamp::from_millis(1_772_366_400_999)),

@@ -7,7 +7,7 @@ mod message;
 mod sender;
 mod store;
 
-pub use store::Delivery;
+pub use store::{Delivery, OwnHeaders};
 
 use self::message::Message;
 use self::sender::Headers;
@@ -18,7 +18,7 @@ use crate::control::ControlPlane;
 use crate::domain::ids::{Sequence, WebhookId};
 use crate::domain::webhook::Webhook;
 use crate::locks::Mutex;
-use crate::projections::control_db::ControlDb;
+use crate::projections::control_db::{ControlDb, EventFilter, PageRequest};
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -72,6 +72,8 @@ pub struct Webhooks {
     progress: Mutex<HashMap<WebhookId, Progress>>,
     /// Attempts by their place in [`OUTCOMES`].
     attempts: [AtomicU64; OUTCOMES.len()],
+    /// Notified when a cursor was moved by hand.
+    moved: Notify,
 }
 
 /// How an attempt ends: with a status from 200 to 299, with another one, without one.
@@ -102,6 +104,7 @@ impl Webhooks {
             room: Semaphore::new(SENT_AT_ONCE),
             progress: Mutex::default(),
             attempts: Default::default(),
+            moved: Notify::new(),
         }
     }
 
@@ -151,6 +154,83 @@ impl Webhooks {
         self.store.keep_secret(id, secret)
     }
 
+    /// Replaces the secret of a webhook; the one before signs, too, until `until`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn replace_secret(
+        &self,
+        id: WebhookId,
+        secret: &Secret,
+        until: Timestamp,
+    ) -> io::Result<()> {
+        self.store.replace_secret(id, secret, until)
+    }
+
+    /// Stores the headers that a receiver wants.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn keep_headers(&self, id: WebhookId, headers: &OwnHeaders) -> io::Result<()> {
+        self.store.keep_headers(id, headers)
+    }
+
+    /// The names of the headers that a receiver wants; their values may be secrets.
+    #[must_use]
+    pub fn header_names(&self, id: WebhookId) -> Vec<String> {
+        let headers = self.store.headers(id).unwrap_or_default();
+        headers.into_keys().collect()
+    }
+
+    /// Leaves out the events up to this one, also one that is being tried.
+    ///
+    /// # Errors
+    /// When the new place cannot be written.
+    pub fn skip(&self, webhook: &Webhook, to: Sequence) -> io::Result<()> {
+        let progress = self.with_progress(webhook, |progress| {
+            progress.cursor = progress.cursor.max(to);
+            progress.failures = 0;
+            progress.clone()
+        });
+        self.store.keep_progress(webhook.id, &progress)?;
+        self.moved.notify_waiters();
+        Ok(())
+    }
+
+    /// Sends one event once more; none when there is no such event.
+    ///
+    /// # Errors
+    /// When the gateway itself cannot read or send it.
+    pub async fn resend(
+        &self,
+        webhook: &Webhook,
+        sequence: Sequence,
+    ) -> io::Result<Option<Delivery>> {
+        let filter = EventFilter {
+            after: Some(Sequence(sequence.0.saturating_sub(1))),
+            ..EventFilter::default()
+        };
+        let one = PageRequest {
+            limit: 1,
+            cursor: None,
+        };
+        let page = self.control_db.list_events(filter, one).await;
+        let page = page.map_err(io::Error::other)?;
+        let Some(event) = page.items.first().filter(|it| it.sequence == sequence) else {
+            return Ok(None);
+        };
+        let name = match event.database {
+            Some(database) => self.control_db.past_name(database).await,
+            None => Ok(None),
+        };
+        let name = name.map_err(io::Error::other)?;
+        let instance = self.control.current().state.instance;
+        let message = Message::of_event(webhook.id, instance, event, name.as_deref())?;
+        let (delivery, _) = self.send(webhook, &message, 1).await?;
+        self.with_progress(webhook, |progress| progress.remember(delivery.clone()));
+        Ok(Some(delivery))
+    }
+
     /// Removes the files of a deleted webhook.
     pub fn forget(&self, id: WebhookId) {
         self.known_progress().remove(&id);
@@ -163,10 +243,11 @@ impl Webhooks {
         std::array::from_fn(|at| (OUTCOMES[at], self.attempts[at].load(Ordering::Relaxed)))
     }
 
-    /// The last event that a receiver has accepted, or that was not for it.
+    /// The last event that a receiver has accepted, or that was not for it; and when an event that
+    /// failed is tried again.
     #[must_use]
-    pub fn cursor(&self, webhook: &Webhook) -> Sequence {
-        self.with_progress(webhook, |progress| progress.cursor)
+    pub fn place(&self, webhook: &Webhook) -> (Sequence, Option<Timestamp>) {
+        self.with_progress(webhook, |progress| (progress.cursor, progress.retry_at))
     }
 
     /// The latest attempts, oldest first.
@@ -186,24 +267,25 @@ impl Webhooks {
         let instance = self.control.current().state.instance;
         let id = self.control.ids().fresh().to_string();
         let message = Message::test(webhook.id, instance, &id, now)?;
-        let delivery = self.send(webhook, &message, 1).await?;
+        let (delivery, _) = self.send(webhook, &message, 1).await?;
         self.with_progress(webhook, |progress| progress.remember(delivery.clone()));
         Ok(delivery)
     }
 
-    /// Sends a message once.
+    /// Sends a message once; also how long the receiver wants to be left alone.
     async fn send(
         &self,
         webhook: &Webhook,
         message: &Message,
         attempt: u32,
-    ) -> io::Result<Delivery> {
+    ) -> io::Result<(Delivery, Option<Duration>)> {
         let _room = self.room.acquire().await.map_err(io::Error::other)?;
         let at = self.control.clock().now();
-        let secret = self.store.secret(webhook.id)?;
+        let secrets = self.store.secrets(webhook.id, at)?;
         let headers = Headers {
             delivery: message.delivery.clone(),
-            signature: message.signature(&secret, at),
+            signature: message.signature(&secrets, at),
+            own: self.store.headers(webhook.id)?,
         };
         let (agent, url, body) = (
             self.agent.clone(),
@@ -211,7 +293,8 @@ impl Webhooks {
             message.body.clone(),
         );
         let sent =
-            tokio::task::spawn_blocking(move || sender::send(&agent, &url, &headers, &body)).await;
+            tokio::task::spawn_blocking(move || sender::send(&agent, &url, &headers, &body, at))
+                .await;
         let outcome = sent.map_err(io::Error::other)?;
         let place = match outcome.status {
             Some(200..=299) => 0,
@@ -219,7 +302,8 @@ impl Webhooks {
             None => 2,
         };
         self.attempts[place].fetch_add(1, Ordering::Relaxed);
-        Ok(delivery(message, attempt, at, outcome))
+        let retry_after = outcome.retry_after;
+        Ok((delivery(message, attempt, at, outcome), retry_after))
     }
 
     fn known_progress(&self) -> std::sync::MutexGuard<'_, HashMap<WebhookId, Progress>> {

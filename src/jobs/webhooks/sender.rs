@@ -1,5 +1,7 @@
 //! Sends a message to a receiver, within limits.
+use super::store::OwnHeaders;
 use crate::clock::Stopwatch;
+use crate::clock::timestamp::Timestamp;
 use crate::config::Targets;
 use std::io::{self, Read};
 use std::time::Duration;
@@ -17,6 +19,8 @@ const ANSWER_BYTES: u64 = 64 << 10;
 pub(super) struct Headers {
     pub(super) delivery: String,
     pub(super) signature: String,
+    /// What the receiver wants besides.
+    pub(super) own: OwnHeaders,
 }
 
 /// The result of one attempt.
@@ -27,6 +31,8 @@ pub(super) struct Outcome {
     pub(super) status: Option<u16>,
     /// Why it failed.
     pub(super) error: Option<String>,
+    /// How long the receiver wants to be left alone.
+    pub(super) retry_after: Option<Duration>,
 }
 
 /// An HTTP client that connects to allowed addresses only. It ignores redirects and the proxies of
@@ -47,10 +53,19 @@ pub(super) fn agent(targets: Targets, timeout: Duration) -> Agent {
 }
 
 /// Sends once. Blocks, at most for the client's timeout.
-pub(super) fn send(agent: &Agent, url: &str, headers: &Headers, body: &str) -> Outcome {
+pub(super) fn send(
+    agent: &Agent,
+    url: &str,
+    headers: &Headers,
+    body: &str,
+    now: Timestamp,
+) -> Outcome {
     let time = Stopwatch::start();
-    let answer = agent
-        .post(url)
+    let mut request = agent.post(url);
+    for (name, value) in &headers.own {
+        request = request.header(name, value);
+    }
+    let answer = request
         .header(
             "Content-Type",
             "application/cloudevents+json; charset=utf-8",
@@ -58,10 +73,12 @@ pub(super) fn send(agent: &Agent, url: &str, headers: &Headers, body: &str) -> O
         .header("DBForge-Delivery", &headers.delivery)
         .header("DBForge-Signature", &headers.signature)
         .send(body);
-    let (status, error) = match answer {
-        Err(error) => (None, Some(error.to_string())),
+    let (status, error, retry_after) = match answer {
+        Err(error) => (None, Some(error.to_string()), None),
         Ok(mut answer) => {
             let status = answer.status();
+            let retry_after = answer.headers().get("retry-after");
+            let retry_after = retry_after.and_then(|value| wanted_pause(value.to_str().ok()?, now));
             let mut rest = answer.body_mut().as_reader().take(ANSWER_BYTES);
             // The content does not matter, nor whether it is complete.
             let _ = io::copy(&mut rest, &mut io::sink());
@@ -70,14 +87,25 @@ pub(super) fn send(agent: &Agent, url: &str, headers: &Headers, body: &str) -> O
                 300..=399 => Some(format!("answered {status}; redirects are not followed")),
                 _ => Some(format!("answered {status}")),
             };
-            (Some(status.as_u16()), error)
+            (Some(status.as_u16()), error, retry_after)
         }
     };
     Outcome {
         duration: time.elapsed(),
         status,
         error,
+        retry_after,
     }
+}
+
+/// What `Retry-After` asks for: seconds, or a time (RFC 9110, 10.2.3).
+fn wanted_pause(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
+    Some(Timestamp::from_millis(at.ok()?.as_millisecond()).since(now))
 }
 
 /// Resolves a name to its allowed addresses. The checked addresses are those that are
@@ -110,5 +138,22 @@ impl Resolver for AllowedAddresses {
             )));
         }
         Ok(allowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_may_ask_for_a_pause_in_seconds_or_until_a_time() {
+        let now = Timestamp::from_millis(784_111_700_000); // 77 s before the time below
+        let seconds = |text| wanted_pause(text, now).map(|it| it.as_secs());
+        assert_eq!(seconds("120"), Some(120));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(77));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+        for unclear in ["", "soon", "-1", "1.5"] {
+            assert_eq!(seconds(unclear), None, "{unclear}");
+        }
     }
 }

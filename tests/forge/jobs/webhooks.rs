@@ -2,6 +2,7 @@
 use crate::support::gateway_process::{GatewayProcess, PATIENCE};
 use crate::support::http::HttpForge;
 use dbforge::clock::Stopwatch;
+use dbforge::clock::timestamp::Timestamp;
 use dbforge::config::Targets;
 use dbforge::http::HttpConfig;
 use dbforge::jobs::webhooks::WebhookConfig;
@@ -16,6 +17,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
 const KEY: &str = "0123456789abcdef";
 
 /// What a receiver does with a message.
@@ -24,6 +29,8 @@ enum Does {
     Takes,
     Answers(u16),
     Redirects,
+    /// Answers 503, and when to come back.
+    AsksFor(&'static str),
     Closes,
     /// Answers nothing, and keeps the connection.
     Hangs,
@@ -74,6 +81,9 @@ impl Receiver {
                     Does::Takes => "204 No Content\r\n".to_owned(),
                     Does::Answers(status) => format!("{status} No\r\n"),
                     Does::Redirects => "302 Found\r\nlocation: /elsewhere\r\n".to_owned(),
+                    Does::AsksFor(pause) => {
+                        format!("503 Later\r\nretry-after: {pause}\r\n")
+                    }
                     Does::Closes => continue,
                     Does::Hangs => {
                         hanging.push(stream);
@@ -375,4 +385,169 @@ fn kills_and_restarts_in_the_middle_lose_nothing() {
         (since + 1..=head).collect::<Vec<_>>(),
         "{tries} in all"
     );
+}
+
+#[tokio::test]
+async fn a_receiver_that_asks_for_a_pause_gets_it_and_its_event_can_be_skipped() {
+    let forge = HttpForge::with(quick(1000)).await;
+    let receiver = Receiver::start(|n| match n {
+        0 => Does::AsksFor("3600"),
+        _ => Does::Takes,
+    });
+    let stop = CancellationToken::new();
+    let telling = tokio::spawn(forge.gateway.service.webhooks.clone().run(stop.clone()));
+    let kinds = json!(["token_issued"]);
+    let id = webhook(&forge, json!({"url": receiver.url, "kinds": kinds})).await;
+    forge.token("t0", r#""read""#, r#""*""#).await;
+    let first = forge.control.current().head.sequence.0;
+    forge.token("t1", r#""read""#, r#""*""#).await;
+    let deliveries = format!("/v1/webhooks/{id}/deliveries");
+    let start = Stopwatch::start();
+    let retry_at = loop {
+        let shown = forge.get(&format!("/v1/webhooks/{id}")).await.json();
+        if let Some(retry_at) = shown["retry_at"].as_str() {
+            break time(retry_at);
+        }
+        assert!(start.elapsed() < PATIENCE, "the first try fails");
+    };
+    let listed = forge.get(&deliveries).await.json();
+    let first_try = time(listed["data"][0]["at"].as_str().unwrap());
+    let pause = retry_at.since(first_try);
+    assert!(
+        pause >= Duration::from_secs(3600),
+        "not within 5 ms: {pause:?}"
+    );
+
+    let skip = |through: u64| json!({ "through": through }).to_string();
+    let path = format!("/v1/webhooks/{id}/skip");
+    let beyond = forge.post(&path, &skip(first + 1000)).await;
+    beyond.problem(404, "event_not_found");
+    let skipped = forge.post(&path, &skip(first)).await.json();
+    assert_eq!(skipped["delivered_through"], first, "{skipped}");
+    until("the next is told", || receiver.taken().len() == 1).await;
+    assert_eq!(receiver.taken(), [first + 1]);
+
+    let replay = format!("/v1/webhooks/{id}/replay");
+    let again = json!({ "sequence": first }).to_string();
+    let again = forge.post(&replay, &again).await.json();
+    assert_eq!(
+        (&again["delivered"], &again["sequence"]),
+        (&json!(true), &json!(first))
+    );
+    assert_eq!(receiver.taken(), [first + 1, first]);
+    let none = json!({"sequence": 1_000_000}).to_string();
+    forge
+        .post(&replay, &none)
+        .await
+        .problem(404, "event_not_found");
+    stop.cancel();
+    telling.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_disables_its_webhook_which_may_go_on_from_now() {
+    let forge = HttpForge::with(quick(1000)).await;
+    let receiver = Receiver::start(|n| match n {
+        0 => Does::Answers(410),
+        _ => Does::Takes,
+    });
+    let stop = CancellationToken::new();
+    let telling = tokio::spawn(forge.gateway.service.webhooks.clone().run(stop.clone()));
+    let kinds = json!(["token_issued"]);
+    let id = webhook(&forge, json!({"url": receiver.url, "kinds": kinds})).await;
+    let path = format!("/v1/webhooks/{id}");
+    forge.token("t0", r#""read""#, r#""*""#).await;
+    let start = Stopwatch::start();
+    while forge.get(&path).await.json()["enabled"] == true {
+        assert!(start.elapsed() < PATIENCE, "410 disables at once");
+    }
+    let shown = forge.get(&path).await.json();
+    assert_eq!(shown["disabled_reason"], "the receiver answered 410 Gone");
+    let enable = async |body: Value| {
+        let path = format!("{path}/enable");
+        forge.post(&path, &body.to_string()).await.json()
+    };
+    assert_eq!(enable(json!({"from_now": true})).await["enabled"], true);
+    forge.token("t1", r#""read""#, r#""*""#).await;
+    let second = forge.control.current().head.sequence.0;
+    until("what comes from now on is told", || {
+        !receiver.taken().is_empty()
+    })
+    .await;
+    assert_eq!(receiver.taken(), [second]);
+
+    let paused = forge.post(&format!("{path}/pause"), "").await.json();
+    assert_eq!(
+        (&paused["enabled"], &paused["disabled_reason"]),
+        (&json!(false), &json!("paused by root"))
+    );
+    forge.token("t2", r#""read""#, r#""*""#).await;
+    let third = forge.control.current().head.sequence.0;
+    assert_eq!(enable(json!({})).await["enabled"], true);
+    until("what came meanwhile is told", || {
+        receiver.taken().len() == 2
+    })
+    .await;
+    assert_eq!(receiver.taken(), [second, third]);
+    stop.cancel();
+    telling.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_webhook_sends_its_own_headers_and_signs_with_both_secrets_for_a_while() {
+    let forge = HttpForge::with(quick(3)).await;
+    let receiver = Receiver::start(|_| Does::Takes);
+    let headers = json!({"Authorization": "Bearer dbf_hidden_away"});
+    let body = json!({"url": receiver.url, "secret": KEY, "headers": headers});
+    let id = webhook(&forge, body).await;
+    let path = format!("/v1/webhooks/{id}");
+    let replaced = json!({"overlap": "1h"}).to_string();
+    let replaced = forge
+        .post(&format!("{path}/secret"), &replaced)
+        .await
+        .json();
+    assert!(replaced["secret"].as_str().unwrap().starts_with("whsec_"));
+    forge.post(&format!("{path}/test"), "").await;
+    let message = receiver.all().remove(0);
+    assert_eq!(message.headers["authorization"], "Bearer dbf_hidden_away");
+    let signed = &message.headers["dbforge-signature"];
+    assert_eq!(signed.matches("v1=").count(), 2, "{signed}");
+    let with_the_old_one = signature(&message);
+    let old = with_the_old_one.split_once(',').unwrap().1;
+    assert!(signed.ends_with(old), "{signed}");
+
+    let replaced = json!({"secret": "another-secret-of-mine"}).to_string();
+    forge.post(&format!("{path}/secret"), &replaced).await;
+    forge.post(&format!("{path}/test"), "").await;
+    let message = receiver.all().remove(1);
+    let signed = &message.headers["dbforge-signature"];
+    assert_eq!(
+        signed.matches("v1=").count(),
+        2,
+        "the second ended at once: {signed}"
+    );
+    let with_the_first = signature(&message);
+    let first = with_the_first.split_once(',').unwrap().1;
+    assert!(
+        signed.ends_with(first),
+        "the first was promised an hour: {signed}"
+    );
+
+    let shown = forge.get(&path).await.json();
+    assert_eq!(shown["headers"], json!(["Authorization"]));
+    let exported = forge.get("/v1/audit/export").await.text;
+    assert!(!exported.contains("hidden_away"), "the log holds no secret");
+    for (name, value) in [
+        ("Host", "x"),
+        ("dbforge-signature", "x"),
+        ("X-A", "line\nbreak"),
+    ] {
+        let mut headers = serde_json::Map::new();
+        headers.insert(name.to_owned(), json!(value));
+        let body = json!({ "headers": headers }).to_string();
+        forge
+            .send("PATCH", &path, &body)
+            .await
+            .problem(400, "invalid_request");
+    }
 }
