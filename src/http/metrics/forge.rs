@@ -124,7 +124,7 @@ fn show_webhooks(gateway: &Gateway, shown: &mut Exposition) {
     let head = current.head.sequence.0;
     let behind = enabled
         .iter()
-        .map(|webhook| head.saturating_sub(hooks.cursor(webhook).0));
+        .map(|webhook| head.saturating_sub(hooks.place(webhook).0.0));
     shown.gauge(
         "dbforge_webhook_lag_events",
         "Events between the end of the log and the enabled webhook that is furthest behind.",
