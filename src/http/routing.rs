@@ -53,6 +53,23 @@ pub(super) struct Traits {
     pub(super) workplace: Workplace,
     /// Whether every answer says which sequence it has seen.
     pub(super) is_sequenced: bool,
+    /// Whether clients of the legacy API use it: its paths may end with `/`.
+    pub(super) is_legacy: bool,
+    /// Whether a body is ignored, whatever it is.
+    pub(super) ignores_body: bool,
+}
+
+impl Traits {
+    /// Of routes of the API itself.
+    pub(super) fn new(admission: Admission, workplace: Workplace) -> Self {
+        Self {
+            admission,
+            workplace,
+            is_sequenced: false,
+            is_legacy: false,
+            ignores_body: false,
+        }
+    }
 }
 
 type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
@@ -173,11 +190,7 @@ impl RouteTable {
             insert(path, traits, Target::Handlers { handlers, allowed });
         }
         let documents = documents(&openapi);
-        let traits = Traits {
-            admission: Admission::Always,
-            workplace: Workplace::Here,
-            is_sequenced: false,
-        };
+        let traits = Traits::new(Admission::Always, Workplace::Here);
         for path in documents::PATHS {
             insert(
                 path.to_owned(),
@@ -190,7 +203,11 @@ impl RouteTable {
 
     /// The route of a path, and the variable parts of it.
     pub(super) fn find(&self, path: &str) -> Option<(&Route, PathValues)> {
-        let found = self.0.at(path).ok()?;
+        let found = self.0.at(path).ok().or_else(|| {
+            let shorter = path.strip_suffix('/')?;
+            let found = self.0.at(shorter).ok();
+            found.filter(|found| found.value.traits.is_legacy)
+        })?;
         Some((found.value, PathValues::of(&found.params)))
     }
 }

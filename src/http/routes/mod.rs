@@ -27,27 +27,30 @@ use super::routing::{Admission, Group, RouteTable, Traits, Workplace, group};
 /// The table of all routes. What is in no group here cannot be reached. Their description shows
 /// `limits`.
 pub(super) fn table(limits: &DescribedLimits) -> RouteTable {
-    let traits = |admission, workplace| Traits {
-        admission,
-        workplace,
-        is_sequenced: false,
-    };
     let control = Traits {
         is_sequenced: true,
-        ..traits(Admission::WithToken, Workplace::Elsewhere)
+        ..Traits::new(Admission::WithToken, Workplace::Elsewhere)
+    };
+    let sql = Traits::new(Admission::WithToken, Workplace::Here);
+    let legacy = |traits| Traits {
+        is_legacy: true,
+        ..traits
+    };
+    let legacy_control = Traits {
+        ignores_body: true,
+        ..legacy(control)
     };
     let groups = vec![
-        (traits(Admission::Always, Workplace::Here), probes()),
-        (traits(Admission::WithRoom, Workplace::Here), open()),
+        (Traits::new(Admission::Always, Workplace::Here), probes()),
+        (Traits::new(Admission::WithRoom, Workplace::Here), open()),
         (
-            traits(Admission::AlwaysWithToken, Workplace::Elsewhere),
+            Traits::new(Admission::AlwaysWithToken, Workplace::Elsewhere),
             numbers(),
         ),
-        (control, control_plane().merge(legacy::control_routes())),
-        (
-            traits(Admission::WithToken, Workplace::Here),
-            sql_routes().merge(legacy::data_routes()),
-        ),
+        (control, control_plane()),
+        (legacy_control, legacy::control_routes()),
+        (sql, sql_routes()),
+        (legacy(sql), legacy::data_routes()),
     ];
     RouteTable::new(groups, limits)
 }

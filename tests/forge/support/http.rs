@@ -125,7 +125,12 @@ impl Ask<'_> {
     }
 
     pub(crate) async fn body(self, body: &str) -> Answer {
-        let (parts, body) = self.unread(body).await.into_parts();
+        self.bytes(body.as_bytes()).await
+    }
+
+    /// A body that may be no text.
+    pub(crate) async fn bytes(self, body: &[u8]) -> Answer {
+        let (parts, body) = Box::pin(self.sent(body)).await.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         Answer {
             status: parts.status,
@@ -135,7 +140,11 @@ impl Ask<'_> {
     }
 
     /// An answer of which nothing is read yet.
-    pub(crate) async fn unread(mut self, body: &str) -> Response {
+    pub(crate) async fn unread(self, body: &str) -> Response {
+        self.sent(body.as_bytes()).await
+    }
+
+    async fn sent(mut self, body: &[u8]) -> Response {
         let named = self
             .request
             .headers_ref()

@@ -19,8 +19,17 @@ use axum::response::Response;
 use std::net::IpAddr;
 use std::pin::pin;
 
+/// What becomes of a request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyUse {
+    /// It is read whole.
+    Read,
+    /// It is read and discarded: the C++ client of the legacy API sends what is left in its memory.
+    Ignored,
+}
+
 impl Gateway {
-    /// Reads a request's body and processes it within the limits. Aborts it when it takes too long,
+    /// Reads a request's body, or ignores it, and processes it within the limits. Aborts it when it takes too long,
     /// when no waiting slot is free, or when its token ends.
     ///
     /// # Errors
@@ -29,12 +38,13 @@ impl Gateway {
         &self,
         pass: Pass,
         request: Request,
+        body: BodyUse,
         work: impl FnOnce(Request) -> F,
     ) -> Result<Response, Problem> {
         let leaving = Leaving(&pass);
         // Pinned before it is wrapped: each wrapper would copy its two kilobytes.
         let work = pin!(async {
-            let (request, _held) = self.with_whole_body(request).await?;
+            let (request, _held) = self.with_whole_body(request, body).await?;
             let begun = pass.begin_to_work();
             begun.map_err(|error| no_room(&pass, Kind::Working, error))?;
             Ok(work(request).await)

@@ -1,6 +1,6 @@
 //! The body of a request: it is read whole before the request is worked on.
-use super::no_memory;
 use super::packed_body::{Coding, Unread};
+use super::{BodyUse, no_memory};
 use crate::http::Gateway;
 use crate::http::response::error::{ErrorCode, Problem};
 use crate::shares::{Held, waiting};
@@ -27,12 +27,17 @@ impl Gateway {
     pub(crate) async fn with_whole_body(
         &self,
         request: Request,
+        body_use: BodyUse,
     ) -> Result<(Request, Held), Problem> {
         let mut held = Held::default();
         if request.body().is_end_stream() {
             return Ok((request, held));
         }
         let (mut parts, mut body) = request.into_parts();
+        if body_use == BodyUse::Ignored {
+            waiting(drain(&mut body)).await;
+            return Ok((Request::from_parts(parts, Body::empty()), held));
+        }
         let limit = self.config.body_limit;
         let too_large = || {
             Problem::new(

@@ -1,5 +1,6 @@
 //! The original's routes, as its clients know them: to the letter.
 mod admin;
+mod clients;
 mod rows;
 
 use crate::support::http::{Answer, HttpForge, ROOT};
