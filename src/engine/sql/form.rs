@@ -38,8 +38,8 @@ pub enum Shape {
     Rows,
     /// `"rows":[{…}]`.
     Objects,
-    /// The original routes, in JSON alone: `{"data":[{…}],"rows_affected":n}`, or a message and
-    /// the number.
+    /// The original routes: `{"data":[{…}],"rows_affected":n,"message":null}`; a statement without
+    /// columns has a message, and null for its rows. Not in NDJSON.
     Original,
 }
 

@@ -50,6 +50,12 @@ words! {
         Csv => Csv,
     }
 
+    /// Response format of SQL results of the legacy API.
+    OriginalFormat => Format {
+        Json => Json,
+        Csv => Csv,
+    }
+
     Int64Word => Int64Form {
         Number => Number,
         String => Text,

@@ -8,6 +8,7 @@ mod machine;
 mod query;
 mod rows;
 mod running;
+mod schema;
 mod statistics;
 
 use super::routing::{Group, group};
@@ -34,5 +35,6 @@ pub(super) fn data_routes() -> Group {
         rows::create_original_table,
         rows::insert_original_rows,
         rows::select_original_rows,
+        schema::show_original_schema,
     ]
 }

@@ -1,15 +1,16 @@
 //! One statement, in the legacy API's shape.
 use crate::clock::Stopwatch;
-use crate::data::{Format, Params, QueryError, QueryOptions, QueryRequest, Shape};
+use crate::data::{Params, QueryError, QueryOptions, QueryRequest, Shape};
 use crate::domain::database::Condition;
 use crate::http::Gateway;
-use crate::http::extract::{JsonBody, PathParts};
+use crate::http::extract::words::OriginalFormat;
+use crate::http::extract::{JsonBody, PathParts, fields};
 use crate::http::openapi::schemas;
 use crate::http::response::error::{ErrorCode, Problem};
 use crate::http::response::rows;
 use crate::service::caller::Caller;
 use crate::service::resolver::ResolveError;
-use crate::service::sql::{RunError, default_options};
+use crate::service::sql::{InvalidOption, RunError, default_options};
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
@@ -26,25 +27,36 @@ pub(in crate::http) struct OriginalQuery {
     #[serde(default, alias = "parameters")]
     #[schema(schema_with = schemas::parameters, example = json!([18]))]
     params: Params,
+    /// Truncate the result after this many rows; `X-DBForge-Truncated` says whether there were more.
+    #[serde(default, deserialize_with = "fields::whole")]
+    #[schema(minimum = 1)]
+    limit: Option<u64>,
+    /// `csv` answers the rows as CSV with a header line.
+    #[serde(default)]
+    format: Option<OriginalFormat>,
 }
 
 /// Rows, or how many were changed; written by the engine.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes bytes that the engine writes itself")]
 pub(in crate::http) struct OriginalAnswer {
-    /// The rows, where the statement returns any.
-    #[schema(schema_with = schemas::original_rows, required = false)]
+    /// The rows; null where the statement returns none.
+    #[schema(schema_with = schemas::original_rows, required = true)]
     data: Option<()>,
-    #[schema(example = "Query executed successfully.")]
-    message: Option<String>,
+    /// The number of rows in `data`, or of those that were changed.
     rows_affected: u64,
+    /// Null where there are rows.
+    #[schema(example = "Query executed successfully.", required = true)]
+    message: Option<String>,
 }
 
 /// Run one statement
 #[utoipa::path(post, path = "/api/db/{db}/query", tag = "original",
     params(("db" = String, Path, description = "Name or id")),
     request_body = OriginalQuery,
-    responses((status = 200, body = OriginalAnswer)))]
+    responses((status = 200, content(
+        (OriginalAnswer = "application/json"),
+        (String = "text/csv")))))]
 pub(in crate::http) async fn run_original_query(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
@@ -52,17 +64,25 @@ pub(in crate::http) async fn run_original_query(
     JsonBody(body): JsonBody<OriginalQuery>,
 ) -> Result<Response, Problem> {
     let since = Stopwatch::start();
+    let format = body.format.unwrap_or_default().into();
     let request = QueryRequest {
         sql: body.sql,
         params: body.params,
         options: QueryOptions {
             shape: Shape::Original,
+            max_rows: body.limit,
+            format,
             ..default_options()
         },
     };
     let answer = gateway.service.query(&caller, &reference, request).await;
     let answer = answer.map_err(|error| gateway.in_legacy_words(&reference, error))?;
-    Ok(rows::whole(answer, Format::Json, since))
+    let is_cut = answer.truncated;
+    let mut response = rows::whole(answer, format, since);
+    if body.limit.is_some() {
+        rows::tell_truncated(&mut response, is_cut);
+    }
+    Ok(response)
 }
 
 impl Gateway {
@@ -71,6 +91,12 @@ impl Gateway {
         match error.into() {
             RunError::Resolve(error) => self.not_entered(reference, error),
             RunError::Query(error) => query_problem(error),
+            // The only option that these routes have.
+            RunError::Option(error) => InvalidOption {
+                name: "limit",
+                ..error
+            }
+            .into(),
             other => other.into(),
         }
     }
@@ -111,7 +137,8 @@ fn query_problem(error: QueryError) -> Problem {
         | QueryError::InvalidRequest { message } => message.as_str(),
         QueryError::ResultTooLarge { .. } => {
             // These routes have no bounds of their own to be raised.
-            return Problem::from(error).hint("use LIMIT, or POST /v1/databases/{db}/query");
+            return Problem::from(error)
+                .hint("use LIMIT or `limit`, or POST /v1/databases/{db}/query");
         }
         _ => return error.into(),
     };

@@ -2,15 +2,15 @@
 use super::query::OriginalAnswer;
 use crate::clock::Stopwatch;
 use crate::data::Format;
-use crate::data::legacy_rows::{NewRows, NewTable};
+use crate::data::legacy_rows::{NewRows, NewTable, RowOrder, RowSelection};
 use crate::http::Gateway;
+use crate::http::extract::words::Direction;
 use crate::http::extract::{JsonBody, PathParts, StrictQuery};
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
 use crate::http::response::reply;
 use crate::http::response::rows;
 use crate::service::caller::Caller;
-use crate::service::sql::rows::RowSelection;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -29,11 +29,14 @@ struct TableCreated {
 #[derive(ToSchema)]
 #[schema(as = NewTable, example = json!({"table_name": "users", "columns": [
     {"name": "id", "type": "INTEGER", "primary_key": true},
-    {"name": "name", "type": "TEXT", "not_null": true, "unique": true, "default": "nobody"}]}))]
+    {"name": "name", "type": "TEXT", "not_null": true, "default": "'nobody'"}],
+    "indexes": [{"name": "users_by_name", "columns": ["name"], "unique": true}]}))]
 #[expect(dead_code, reason = "describes what the data plane reads itself")]
 pub(in crate::http) struct TableBody {
     table_name: String,
     columns: Vec<ColumnBody>,
+    /// Indexes, made with the table or not at all.
+    indexes: Option<Vec<IndexBody>>,
 }
 
 /// A column of a new table.
@@ -42,17 +45,29 @@ pub(in crate::http) struct TableBody {
 #[expect(dead_code, reason = "describes what the data plane reads itself")]
 struct ColumnBody {
     name: String,
-    /// Its declared type: words, and a size in parentheses.
+    /// Its type, in SQL; constraints may follow.
+    #[schema(example = "DECIMAL(10,2) CHECK(price > 0)")]
     r#type: String,
-    #[schema(required = false)]
-    primary_key: bool,
-    #[schema(required = false)]
-    not_null: bool,
-    #[schema(required = false)]
-    unique: bool,
-    /// What it has when nothing is given.
+    primary_key: Option<bool>,
+    not_null: Option<bool>,
+    unique: Option<bool>,
+    /// What it has when nothing is given. Text is SQL: `'pending'`, `(datetime('now'))`, `NULL`.
     #[schema(schema_with = schemas::parameter, required = false)]
     default: (),
+    /// Constraints, in SQL.
+    #[schema(example = json!(["NOT NULL", "CHECK(price > 0)"]))]
+    constraints: Option<Vec<String>>,
+}
+
+/// An index of a new table.
+#[derive(ToSchema)]
+#[schema(as = NewIndex)]
+#[expect(dead_code, reason = "describes what the data plane reads itself")]
+struct IndexBody {
+    name: String,
+    #[schema(min_items = 1)]
+    columns: Vec<String>,
+    unique: Option<bool>,
 }
 
 /// Rows to be inserted, all or none.
@@ -125,7 +140,10 @@ pub(in crate::http) async fn insert_original_rows(
     params(("db" = String, Path, description = "Name or id"),
         ("table" = String, Path, description = "Its name"),
         ("limit" = Option<u64>, Query, description = "Most rows"),
-        ("offset" = Option<u64>, Query, description = "Rows to leave out first")),
+        ("offset" = Option<u64>, Query, description = "Rows to leave out first"),
+        ("order_by" = Option<String>, Query, description = "Column to sort by; the primary key if only `order` is given"),
+        ("order" = inline(Option<Direction>), Query, description = "Sort order"),
+        ("where" = Option<String>, Query, description = "Condition, in SQL: `price > 100`")),
     responses((status = 200, body = OriginalAnswer)))]
 pub(in crate::http) async fn select_original_rows(
     State(gateway): State<Arc<Gateway>>,
@@ -150,13 +168,27 @@ fn selection(parameters: Vec<(String, String)>) -> Result<RowSelection, Problem>
         match name.as_str() {
             "limit" => selection.limit = Some(count(&name, &value)?),
             "offset" => selection.offset = Some(count(&name, &value)?),
+            "order_by" => selection.order_by = Some(value),
+            "order" => selection.order = Some(order(&value)?),
+            "where" => selection.condition = Some(value),
             _ => selection.filters.push((name, value)),
         }
     }
     Ok(selection)
 }
 
-fn count(name: &str, value: &str) -> Result<u64, Problem> {
+fn order(value: &str) -> Result<RowOrder, Problem> {
+    match value.to_ascii_lowercase().as_str() {
+        "asc" => Ok(RowOrder::Ascending),
+        "desc" => Ok(RowOrder::Descending),
+        _ => Err(Problem::invalid(format!(
+            "`order` must be asc or desc, not `{value}`."
+        ))),
+    }
+}
+
+/// The number of rows that a query parameter says.
+pub(super) fn count(name: &str, value: &str) -> Result<u64, Problem> {
     // As many as SQLite counts.
     let number = value.parse().ok().filter(|it| i64::try_from(*it).is_ok());
     number.ok_or_else(|| Problem::invalid(format!("`{name}` is a number of rows, not `{value}`.")))

@@ -2,11 +2,11 @@
 use super::instances::{find_living, is_running, not_running, worker_of};
 use crate::clock::timestamp::Timestamp;
 use crate::data::legacy_rows::TableFacts;
-use crate::domain::database::Database;
+use crate::domain::database::{Condition, Database};
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::Scope;
 use crate::http::Gateway;
-use crate::http::extract::PathParts;
+use crate::http::extract::{PathParts, StrictQuery};
 use crate::http::response::error::Problem;
 use crate::http::response::reply;
 use crate::service::caller::Caller;
@@ -14,20 +14,20 @@ use crate::service::sql::RunError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// What is said of every database that is shown here.
 const RUNNING: &str = "running";
 
-/// A database that runs.
+/// A database of the list.
 #[derive(Serialize, ToSchema)]
-struct RunningDatabase<'a> {
+struct ListedDatabase<'a> {
     name: &'a str,
     container_id: String,
-    #[schema(example = "running")]
-    status: &'static str,
+    #[schema(inline)]
+    status: Status,
 }
 
 /// A database that can be connected to.
@@ -65,27 +65,83 @@ struct TableSummary {
     row_count: u64,
 }
 
-/// List what runs
+/// Which databases are listed. Other parameters are ignored.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct ListParameters {
+    /// Which databases are listed.
+    #[serde(default)]
+    #[param(inline)]
+    status: Status,
+    /// Most databases.
+    limit: Option<u64>,
+    /// Databases to leave out first.
+    #[serde(default)]
+    offset: u64,
+}
+
+/// How a database is. One that is being created, restored or deleted is none of these.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    /// It answers SQL.
+    #[default]
+    Running,
+    /// It was pruned.
+    Stopped,
+    /// A job on it is stuck, and it does not answer SQL.
+    Error,
+}
+
+impl Status {
+    fn of(database: &Database, now: Timestamp) -> Option<Self> {
+        match database.condition {
+            _ if !database.is_living() || database.has_expired(now) => None,
+            Condition::Ready => Some(Self::Running),
+            _ if database.stuck => Some(Self::Error),
+            Condition::Stopped => Some(Self::Stopped),
+            Condition::Creating | Condition::Trashed { .. } | Condition::Purging => None,
+        }
+    }
+}
+
+/// List databases
+///
+/// Those that run, unless `status` says otherwise; oldest first.
 #[utoipa::path(get, path = "/admin/databases", tag = "original",
-    responses((status = 200, body = Vec<RunningDatabase<'_>>)))]
+    params(ListParameters),
+    responses((status = 200, body = Vec<ListedDatabase<'_>>)))]
 pub(in crate::http) async fn list_running_databases(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
+    StrictQuery(parameters): StrictQuery<ListParameters>,
 ) -> Result<Response, Problem> {
+    caller.require(Scope::Manage)?;
     let current = gateway.service.control.current();
-    let running = running(
-        &current.state,
-        &caller,
-        gateway.service.control.clock().now(),
-    )?;
-    let databases: Vec<_> = running
-        .map(|it| RunningDatabase {
+    let now = gateway.service.control.clock().now();
+    let status = parameters.status;
+    let limit = parameters
+        .limit
+        .map_or(Ok(usize::MAX), |it| size("limit", it))?;
+    let offset = size("offset", parameters.offset)?;
+    let databases: Vec<_> = (current.state.databases())
+        .filter(|it| Status::of(it, now) == Some(status) && caller.covers(it.name.as_str()))
+        .skip(offset)
+        .take(limit)
+        .map(|it| ListedDatabase {
             name: it.name.as_str(),
             container_id: worker_of(it),
-            status: RUNNING,
+            status,
         })
         .collect();
     Ok(reply::json(StatusCode::OK, &databases))
+}
+
+/// A number of databases. What is beyond signed 64 bits is refused, as everywhere.
+fn size(name: &str, number: u64) -> Result<usize, Problem> {
+    let fits = i64::try_from(number).is_ok();
+    let size = usize::try_from(number).ok().filter(|_| fits);
+    size.ok_or_else(|| Problem::invalid(format!("`{name}` is too large.")))
 }
 
 /// List what can be connected to

@@ -70,14 +70,19 @@ pub(crate) struct ScriptResult {
 
 /// A whole answer in its format.
 pub(crate) fn whole(answer: QueryAnswer, format: Format, since: Stopwatch) -> Response {
-    let is_cut = if answer.truncated { "true" } else { "false" };
     let content_type = content_type(format);
     let mut response = timed(answer.body, content_type, answer.elapsed, since);
     if format != Format::Json {
-        let headers = response.headers_mut();
-        headers.insert(TRUNCATED, HeaderValue::from_static(is_cut));
+        tell_truncated(&mut response, answer.truncated);
     }
     response
+}
+
+/// Says beside a body whether there were more rows.
+pub(crate) fn tell_truncated(response: &mut Response, is_cut: bool) {
+    let said = if is_cut { "true" } else { "false" };
+    let headers = response.headers_mut();
+    headers.insert(TRUNCATED, HeaderValue::from_static(said));
 }
 
 /// The answers of a batch.

@@ -1,21 +1,12 @@
 //! Tables and rows without SQL, as the legacy API works with them.
 use super::RunError;
 use crate::data::QueryAnswer;
-use crate::data::legacy_rows::{self, NewRows, NewTable, SchemaFacts};
+use crate::data::legacy_rows::{
+    self, NewRows, NewTable, RowSelection, SchemaFacts, TableDescription,
+};
 use crate::domain::token::Scope;
 use crate::service::Service;
 use crate::service::caller::Caller;
-
-/// Which rows are asked for.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct RowSelection {
-    /// Columns, and the values they must have.
-    pub filters: Vec<(String, String)>,
-    /// Most rows.
-    pub limit: Option<u64>,
-    /// Rows to leave out first.
-    pub offset: Option<u64>,
-}
 
 impl Service {
     /// Creates a table.
@@ -70,11 +61,25 @@ impl Service {
             &entered.guard,
             &entered.target,
             table,
-            &selection.filters,
-            selection.limit,
-            selection.offset,
+            selection,
         );
         Ok(selected.await?)
+    }
+
+    /// The tables of a database, or the one of a name, with their columns and indexes.
+    ///
+    /// # Errors
+    /// When the caller may not, or there is no such database or table.
+    pub async fn describe_tables(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        only: Option<&str>,
+    ) -> Result<Vec<TableDescription>, RunError> {
+        caller.require(Scope::Read)?;
+        let entered = self.enter(caller, reference).await?;
+        let described = legacy_rows::describe(&self.data, &entered.guard, &entered.target, only);
+        Ok(described.await?)
     }
 
     /// The tables and indexes of a database.

@@ -17,11 +17,11 @@ const WORK: &[&str] = &[
     "Drift",
     "Tokens",
     "The gateway itself",
-    "The original routes",
+    "Legacy API",
 ];
 const HISTORY: &[&str] = &[
     "History",
-    "Watching",
+    "Watching events",
     "Webhooks",
     "Plans and undo",
     "Schedules",
@@ -38,6 +38,10 @@ struct Example {
 fn examples(sections: &[&str]) -> Vec<Example> {
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/API.md");
     let document = std::fs::read_to_string(document).unwrap();
+    for section in sections {
+        let heading = format!("\n## {section}\n");
+        assert!(document.contains(&heading), "no section `{section}`");
+    }
     let (mut section, mut fence, mut block) = ("", None, String::new());
     let mut examples = Vec::new();
     for line in document.lines() {

@@ -1,7 +1,7 @@
 //! From columns to the bytes of the answer, with nothing in between.
 use super::pieces::Outlet;
 use super::values;
-use super::values::BlobForm;
+use super::values::SpecialForm;
 use crate::clock::Milliseconds;
 use crate::engine::sql::{Form, Format, Shape};
 use crate::engine::sqlite::error::SqlError;
@@ -215,9 +215,9 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
         }
         self.rows += 1;
         self.out.extend_from_slice(self.delimiters.open);
-        let blobs = match self.form.shape {
-            Shape::Original => BlobForm::Plain,
-            Shape::Rows | Shape::Objects => BlobForm::Marked,
+        let special = match self.form.shape {
+            Shape::Original => SpecialForm::Plain,
+            Shape::Rows | Shape::Objects => SpecialForm::Marked,
         };
         let has_names = !self.names.is_empty();
         let mut is_first = true;
@@ -242,7 +242,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             match self.form.format {
                 Format::Csv => values::csv(&mut self.out, value, &mut pass)?,
                 Format::Json | Format::Ndjson => {
-                    values::json(&mut self.out, value, (self.form.int64, blobs), &mut pass)?;
+                    values::json(&mut self.out, value, (self.form.int64, special), &mut pass)?;
                 }
             }
             pass(&mut self.out)?;
@@ -255,6 +255,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
     /// Writes what stands behind the rows.
     pub(crate) fn finish(mut self, totals: &Totals) -> Written {
         match (self.form.format, self.form.shape) {
+            (Format::Csv, _) => {}
             (_, Shape::Original) => self.original_totals(totals),
             (Format::Json, _) => {
                 self.out.push(b']');
@@ -266,7 +267,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
                 self.totals(totals);
                 self.out.push(b'\n');
             }
-            (Format::Ndjson, Shape::Objects) | (Format::Csv, _) => {}
+            (Format::Ndjson, Shape::Objects) => {}
         }
         Written {
             body: self.out,
@@ -298,14 +299,18 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
 
     fn original_totals(&mut self, totals: &Totals) {
         let out = &mut self.out;
-        if self.columns == 0 {
+        let (rows, message): (u64, &[u8]) = if self.columns == 0 {
             out.clear();
-            out.extend_from_slice(br#"{"message":"Query executed successfully.","rows_affected":"#);
-            values::number(out, totals.rows_affected);
+            out.extend_from_slice(br#"{"data":null"#);
+            (totals.rows_affected, br#""Query executed successfully.""#)
         } else {
-            out.extend_from_slice(br#"],"rows_affected":"#);
-            values::number(out, self.rows);
-        }
+            out.push(b']');
+            (self.rows, b"null")
+        };
+        out.extend_from_slice(br#","rows_affected":"#);
+        values::number(out, rows);
+        out.extend_from_slice(br#","message":"#);
+        out.extend_from_slice(message);
         out.push(b'}');
     }
 }

@@ -5,12 +5,12 @@ use base64::engine::general_purpose::STANDARD;
 use rusqlite::types::ValueRef;
 use std::io::Write as _;
 
-/// How BLOBs are written in JSON.
+/// How values are written that JSON has no form for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BlobForm {
-    /// `{"$base64":"…"}`, told from text.
+pub(crate) enum SpecialForm {
+    /// `{"$base64":"…"}` and `{"$real":"…"}`, told from text.
     Marked,
-    /// The base64 alone.
+    /// The base64 of a BLOB alone, and null for an infinity.
     Plain,
 }
 
@@ -28,14 +28,14 @@ const PART_BYTES: usize = 48 << 10;
 pub(crate) fn json<E>(
     out: &mut Vec<u8>,
     value: &ValueRef<'_>,
-    (int64, blobs): (Int64Form, BlobForm),
+    (int64, special): (Int64Form, SpecialForm),
     pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
     match *value {
         ValueRef::Text(long) if long.len() > PART_BYTES => long_text(out, long, pass),
-        ValueRef::Blob(long) if long.len() > PART_BYTES => long_blob(out, long, blobs, pass),
+        ValueRef::Blob(long) if long.len() > PART_BYTES => long_blob(out, long, special, pass),
         _ => {
-            short_json(out, value, int64, blobs);
+            short_json(out, value, int64, special);
             Ok(())
         }
     }
@@ -45,10 +45,10 @@ pub(crate) fn json<E>(
 fn long_blob<E>(
     out: &mut Vec<u8>,
     blob: &[u8],
-    form: BlobForm,
+    form: SpecialForm,
     pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
-    if form == BlobForm::Plain {
+    if form == SpecialForm::Plain {
         return long_base64(out, blob, "\"", pass);
     }
     out.extend_from_slice(br#"{"$base64":"#);
@@ -73,11 +73,12 @@ fn long_text<E>(
 }
 
 #[inline]
-fn short_json(out: &mut Vec<u8>, value: &ValueRef<'_>, int64: Int64Form, blobs: BlobForm) {
+fn short_json(out: &mut Vec<u8>, value: &ValueRef<'_>, int64: Int64Form, special: SpecialForm) {
     match *value {
         ValueRef::Null => out.extend_from_slice(b"null"),
         ValueRef::Integer(it) => integer(out, it, int64),
         ValueRef::Real(it) if it.is_finite() => number(out, it),
+        ValueRef::Real(_) if special == SpecialForm::Plain => out.extend_from_slice(b"null"),
         ValueRef::Real(it) => {
             let name = infinity(it);
             write!(out, r#"{{"$real":"{name}"}}"#).expect("writing to memory does not fail");
@@ -90,7 +91,7 @@ fn short_json(out: &mut Vec<u8>, value: &ValueRef<'_>, int64: Int64Form, blobs: 
                 out.push(b'}');
             }
         },
-        ValueRef::Blob(it) if blobs == BlobForm::Plain => quoted_base64(out, it),
+        ValueRef::Blob(it) if special == SpecialForm::Plain => quoted_base64(out, it),
         ValueRef::Blob(it) => {
             out.extend_from_slice(br#"{"$base64":"#);
             quoted_base64(out, it);

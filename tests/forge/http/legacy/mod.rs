@@ -2,6 +2,7 @@
 mod admin;
 mod clients;
 mod rows;
+mod tables;
 
 use crate::support::http::{Answer, HttpForge, ROOT};
 use crate::support::with_snapshots_in;
@@ -225,20 +226,20 @@ async fn filters_compare_as_their_column_does_and_pages_are_cut_out() {
 }
 
 #[tokio::test]
-async fn bytes_are_plain_base64_and_unknown_fields_are_ignored() {
+async fn bytes_are_plain_base64_infinities_null_and_unknown_fields_are_ignored() {
     let forge = with_users().await;
-    let query = r#"{"sql":"SELECT x'00ff' AS bytes","limit":5,"format":"json"}"#;
+    let query = r#"{"sql":"SELECT x'00ff' AS bytes, -9e999 AS least","stream":false}"#;
     let answer = forge.post("/api/db/shop/query", query).await;
     assert_eq!(
         answer.text,
-        r#"{"data":[{"bytes":"AP8="}],"rows_affected":1}"#
+        r#"{"data":[{"bytes":"AP8=","least":null}],"rows_affected":1,"message":null}"#
     );
     let change = forge
         .post("/api/db/shop/query", r#"{"sql":"CREATE TABLE t (a)"}"#)
         .await;
     assert_eq!(
         change.text,
-        r#"{"message":"Query executed successfully.","rows_affected":0}"#
+        r#"{"data":null,"rows_affected":0,"message":"Query executed successfully."}"#
     );
 }
 

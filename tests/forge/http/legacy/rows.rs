@@ -1,7 +1,7 @@
 //! Tables and rows as the original routes know them.
 use crate::support::sql::{Sql, soon};
 use dbforge::data::QueryError;
-use dbforge::data::legacy_rows::{create_table, insert_rows, schema, select_rows};
+use dbforge::data::legacy_rows::{RowSelection, create_table, insert_rows, schema, select_rows};
 
 #[tokio::test]
 async fn a_table_is_made_filled_read_and_listed() {
@@ -28,28 +28,34 @@ async fn a_table_is_made_filled_read_and_listed() {
             &filter[..],
             None,
             None,
-            r#"{"data":[{"id":1,"name":"Ann","age":24},{"id":3,"name":"Cy","age":24}],"rows_affected":2}"#,
+            r#"{"data":[{"id":1,"name":"Ann","age":24},{"id":3,"name":"Cy","age":24}],"rows_affected":2,"message":null}"#,
         ),
         (
             &[],
             Some(1),
             Some(1),
-            r#"{"data":[{"id":2,"name":"Bob","age":18}],"rows_affected":1}"#,
+            r#"{"data":[{"id":2,"name":"Bob","age":18}],"rows_affected":1,"message":null}"#,
         ),
         (
             &filter[..],
             Some(0),
             None,
-            r#"{"data":[],"rows_affected":0}"#,
+            r#"{"data":[],"rows_affected":0,"message":null}"#,
         ),
         (
             &[],
             None,
             Some(2),
-            r#"{"data":[{"id":3,"name":"Cy","age":24}],"rows_affected":1}"#,
+            r#"{"data":[{"id":3,"name":"Cy","age":24}],"rows_affected":1,"message":null}"#,
         ),
     ] {
-        let answer = select_rows(plane, &guard, target, "users", filters, limit, offset)
+        let selection = RowSelection {
+            filters: filters.to_vec(),
+            limit,
+            offset,
+            ..RowSelection::default()
+        };
+        let answer = select_rows(plane, &guard, target, "users", &selection)
             .await
             .unwrap();
         assert_eq!(str::from_utf8(&answer.body).unwrap(), expected);
@@ -85,8 +91,11 @@ async fn a_name_cannot_carry_sql() {
     let sql = Sql::new();
     sql.ask("CREATE TABLE t (a)").await.unwrap();
     let guard = sql.plane.enter(sql.target.database, soon()).await.unwrap();
-    let filter = [("a\" = '' OR 1 --".to_owned(), String::new())];
-    let error = select_rows(&sql.plane, &guard, &sql.target, "t", &filter, None, None)
+    let selection = RowSelection {
+        filters: vec![("a\" = '' OR 1 --".to_owned(), String::new())],
+        ..RowSelection::default()
+    };
+    let error = select_rows(&sql.plane, &guard, &sql.target, "t", &selection)
         .await
         .unwrap_err();
     assert!(error.to_string().contains("no such column"), "{error}");
@@ -95,9 +104,7 @@ async fn a_name_cannot_carry_sql() {
         &guard,
         &sql.target,
         "t\"; DROP TABLE t --",
-        &[],
-        None,
-        None,
+        &RowSelection::default(),
     )
     .await
     .unwrap_err();

@@ -58,7 +58,7 @@ async fn the_original_routes_write_a_name_once_with_the_last_value() {
     let answer = ask(&forge, "/api/db/shop/query", &body).await;
     assert_eq!(
         answer.text,
-        r#"{"data":[{"name":"x","id":2}],"rows_affected":1}"#
+        r#"{"data":[{"name":"x","id":2}],"rows_affected":1,"message":null}"#
     );
 }
 

@@ -90,23 +90,23 @@ async fn the_original_shape_is_exact_to_the_letter() {
     for (question, expected) in [
         (
             "CREATE TABLE t (a, b)",
-            r#"{"message":"Query executed successfully.","rows_affected":0}"#,
+            r#"{"data":null,"rows_affected":0,"message":"Query executed successfully."}"#,
         ),
         (
             "INSERT INTO t VALUES (1, x'00ff'), (2, NULL)",
-            r#"{"message":"Query executed successfully.","rows_affected":2}"#,
+            r#"{"data":null,"rows_affected":2,"message":"Query executed successfully."}"#,
         ),
         (
             "SELECT a, b FROM t",
-            r#"{"data":[{"a":1,"b":"AP8="},{"a":2,"b":null}],"rows_affected":2}"#,
+            r#"{"data":[{"a":1,"b":"AP8="},{"a":2,"b":null}],"rows_affected":2,"message":null}"#,
         ),
         (
             "SELECT a FROM t WHERE a > 9",
-            r#"{"data":[],"rows_affected":0}"#,
+            r#"{"data":[],"rows_affected":0,"message":null}"#,
         ),
         (
             "UPDATE t SET b = 3 RETURNING a",
-            r#"{"data":[{"a":1},{"a":2}],"rows_affected":2}"#,
+            r#"{"data":[{"a":1},{"a":2}],"rows_affected":2,"message":null}"#,
         ),
     ] {
         let answer = sql
