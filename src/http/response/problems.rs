@@ -223,6 +223,9 @@ impl From<FailedStatement> for Problem {
         };
         let problem = match error {
             TransactionError::Query(error) => one_of_several(error, &place, kept_part(of)),
+            TransactionError::RolledBack(error) => {
+                one_of_several(error, &place, "the transaction was rolled back")
+            }
             other => other.into(),
         };
         problem.at_statement(statement, kept, offset)
@@ -244,8 +247,8 @@ fn kept_part(of: Several) -> &'static str {
     }
 }
 
-/// The problem of one statement, with what it means for the others as a hint where there is none
-/// yet.
+/// The problem of one statement, with its place and what it means for the others in front of the
+/// hint.
 fn one_of_several(error: QueryError, place: &str, kept: &str) -> Problem {
     if error == QueryError::DeferredForeignKey {
         let hint = format!(
@@ -253,13 +256,16 @@ fn one_of_several(error: QueryError, place: &str, kept: &str) -> Problem {
         );
         return Problem::from(error).hint(hint);
     }
-    let is_unknown = error == QueryError::OutcomeUnknown;
-    let has_hint = error.hint().is_some();
+    let own_hint = error.hint().map(str::to_owned);
     let problem = Problem::from(error);
-    if has_hint || is_unknown || problem.code() == ErrorCode::Internal {
-        return problem;
+    if problem.code() == ErrorCode::Internal {
+        return problem; // what is kept is not known
     }
-    problem.hint(format!("{place} failed; {kept}"))
+    let place = format!("{place} failed; {kept}");
+    problem.hint(match own_hint {
+        Some(hint) => format!("{place}; {hint}"),
+        None => place,
+    })
 }
 
 impl From<QueryError> for Problem {

@@ -67,6 +67,14 @@ async fn a_script_that_fails_keeps_nothing_and_says_where() {
         json!([])
     );
 
+    let misspelt = "CREATE TABLE users (id);\nSELECT 1; SELECT * FROM usrs";
+    let said = run(&forge, misspelt).await.problem(400, "sql_error");
+    let place = "statement 2, at line 2, failed; the script was rolled back";
+    assert!(
+        said.contains(&format!("{place}; did you mean")),
+        "its place comes before the hint: {said}"
+    );
+
     let deferred = "CREATE TABLE p (a PRIMARY KEY);\n\
                     CREATE TABLE c (p REFERENCES p DEFERRABLE INITIALLY DEFERRED);\n\
                     INSERT INTO c VALUES (1);\nINSERT INTO p VALUES (2)";
