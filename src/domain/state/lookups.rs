@@ -12,11 +12,17 @@ use crate::domain::webhook::Webhook;
 use std::iter;
 use std::sync::Arc;
 
+/// What stands before a host label that is to be read as one. No name and no id has a colon.
+pub const BY_HOST: &str = "host:";
+
 impl State {
     /// The database that `{db}` in a path means: the living one of that name, else the latest of
-    /// that name in the trash, else the one with that id.
+    /// that name in the trash, else the one with that id; after [`BY_HOST`] the one of a host label.
     #[must_use]
     pub fn find_database(&self, reference: &str) -> Option<&Arc<Database>> {
+        if let Some(label) = reference.strip_prefix(BY_HOST) {
+            return self.find_by_host(label);
+        }
         let key = name_key(reference);
         let id = self
             .names
@@ -25,6 +31,18 @@ impl State {
             .copied()
             .or_else(|| reference.parse().ok())?;
         self.databases.get(&id)
+    }
+
+    /// The living database of a host label, else the latest in the trash that had its name as its
+    /// label.
+    fn find_by_host(&self, label: &str) -> Option<&Arc<Database>> {
+        let label = label.to_ascii_lowercase();
+        if let Some(id) = self.dns_labels.get(&label) {
+            return self.databases.get(id);
+        }
+        let trashed = self.trash.get(&label)?.iter().rev();
+        let mut trashed = trashed.filter_map(|id| self.databases.get(id));
+        trashed.find(|database| database.dns_label == label)
     }
 
     /// The database that a command is about; of a create the one that has the name.

@@ -3,6 +3,8 @@ mod lookups;
 mod names;
 mod text;
 
+pub use self::lookups::BY_HOST;
+
 use super::command::refusal::Refusal;
 use super::command::{Command, DecisionContext};
 use super::database::Database;

@@ -4,6 +4,7 @@ use super::admission::{BodyUse, no_connection, no_room, token_ended};
 use super::auth::identify;
 use super::compression::{Encoding, compress};
 use super::cors::Cors;
+use super::hosts::{DatabaseHosts, on_domain};
 use super::trace::{Observed, observe};
 use crate::domain::ids::RequestId;
 use crate::http::Gateway;
@@ -37,6 +38,7 @@ pub struct Dispatcher {
     unmatched: Arc<CountsByMethod>,
     documents: Arc<PackedDocuments>,
     cors: Arc<Cors>,
+    hosts: Arc<DatabaseHosts>,
     /// The main tokio runtime.
     tokio: Handle,
 }
@@ -52,6 +54,7 @@ impl Dispatcher {
             unmatched: Arc::default(),
             documents: Arc::default(),
             cors: Arc::new(Cors::new(&gateway.config.cors_origins)),
+            hosts: Arc::new(DatabaseHosts::of(&gateway.config.domain)),
             tokio: Handle::current(),
         }
     }
@@ -76,19 +79,29 @@ impl Dispatcher {
     async fn answer_to(&self, connection: Option<&Connection>, request: Request) -> Response {
         let gateway = &*self.gateway;
         let peer = connection.map(Connection::address);
-        if connection.is_some()
-            && let Err(problem) = check_host(&request)
-        {
-            let refused = async |_, _| problem.into_response();
-            let refused = observe(gateway, self.unmatched(), peer, request, refused);
-            return Box::pin(refused).await; // rare, and no part of every request's future
-        }
-        match self.routes.find(request.uri().path()) {
-            Some((route, values)) => {
+        let label = match host_of(&request) {
+            Ok(host) => host.and_then(|host| self.hosts.label(host)),
+            // A request from this program itself has none.
+            Err(_) if connection.is_none() => None,
+            Err(problem) => {
+                let refused = async |_, _| problem.into_response();
+                let refused = observe(gateway, self.unmatched(), peer, request, refused);
+                return Box::pin(refused).await; // rare, and no part of every request's future
+            }
+        };
+        let on_domain = label.and_then(|label| on_domain(label, request.uri()));
+        let own = on_domain.and_then(|uri| Some((self.routes.find(uri.path())?, Some(uri))));
+        let found = own.or_else(|| Some((self.routes.find(request.uri().path())?, None)));
+        match found {
+            Some(((route, values), on_domain)) => {
+                let on_domain = on_domain.map(Box::new);
                 let database = (gateway.config.access_log)
                     .then(|| values.database(&route.path))
                     .flatten();
-                let go_on = |id, request| {
+                let go_on = |id, mut request: Request| {
+                    if let Some(uri) = on_domain {
+                        *request.uri_mut() = *uri;
+                    }
                     let admit = move |request| self.admit(route, values, id, connection, request);
                     self.cors.within(request, admit)
                 };
@@ -269,12 +282,18 @@ impl Dispatcher {
     }
 }
 
-/// Checks that a request names its host once (RFC 9112, 3.2); HTTP/1.0 need not.
-fn check_host(request: &Request) -> Result<(), Problem> {
+/// The host that a request names, once (RFC 9112, 3.2); HTTP/1.0 need not. One in the address of the
+/// request counts more.
+///
+/// # Errors
+/// When it names none, or two.
+fn host_of(request: &Request) -> Result<Option<&[u8]>, Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(_), None) => Ok(()),
-        (None, _) if request.version() == Version::HTTP_10 => Ok(()),
+        (Some(host), None) => Ok(Some(
+            request.uri().host().map_or(host.as_bytes(), str::as_bytes),
+        )),
+        (None, _) if request.version() == Version::HTTP_10 => Ok(None),
         (None, _) => Err(Problem::invalid("The request has no `Host` header.")),
         (Some(_), Some(_)) => Err(Problem::invalid("`host` was sent twice.")),
     }

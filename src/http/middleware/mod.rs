@@ -5,6 +5,7 @@ pub(crate) mod auth;
 pub(crate) mod compression;
 mod cors;
 pub(crate) mod dispatch;
+mod hosts;
 mod refused_sign_ins;
 mod trace;
 

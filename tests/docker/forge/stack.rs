@@ -133,6 +133,9 @@ fn the_stack_comes_up_answers_through_traefik_and_leaves_nothing_behind() {
     assert!(body.contains("through Traefik"), "{body}");
     let (status, _) = stack.ask("GET", "/readyz", "shop.db.localhost", None);
     assert_eq!(status, 200, "a database's own host leads to the gateway");
+    let (status, body) = stack.ask("POST", "/query", "shop.db.localhost", insert);
+    assert_eq!(status, 200, "{body}");
+    assert!(body.contains("through Traefik"), "{body}");
     let (status, _) = stack.ask("GET", "/readyz", "elsewhere.localhost", None);
     assert_eq!(status, 404, "no other host does");
 

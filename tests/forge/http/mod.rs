@@ -4,6 +4,7 @@ mod cors;
 mod faults;
 mod generated_clients;
 mod ground;
+mod hosts;
 mod legacy;
 mod metrics;
 mod open_files;
