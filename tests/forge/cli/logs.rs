@@ -181,6 +181,27 @@ fn refused_sign_ins_are_lines_and_a_guesser_does_not_fill_the_disk() {
 }
 
 #[test]
+fn the_access_log_has_the_path_of_a_request_on_a_host_as_it_was_sent_and_the_database() {
+    let logged = Logged::start(&[("DBFORGE_ACCESS_LOG", "on"), ("DBFORGE_LOG", "error")]);
+    logged.create("shop");
+    let mut client = TcpStream::connect(&logged.gateway.url["http://".len()..]).unwrap();
+    let root = &logged.gateway.token;
+    write!(
+        client,
+        "GET /?at=1 HTTP/1.1\r\nHost: shop.db.localhost\r\nX-API-Key: {root}\r\n\
+         Connection: close\r\n\r\n"
+    )
+    .unwrap();
+    std::io::read_to_string(&mut client).unwrap();
+    let lines = logged.stop();
+    let requests = find(&lines, "request");
+    let shown = requests.iter().find(|line| line["http.path"] == "/");
+    let shown = shown.unwrap_or_else(|| panic!("{requests:#?}"));
+    assert_eq!(shown["database.name"], "host:shop");
+    assert_eq!(shown["token.name"], "root");
+}
+
+#[test]
 fn the_access_log_has_a_line_for_each_request_and_for_those_that_are_abandoned() {
     let logged = Logged::start(&[("DBFORGE_ACCESS_LOG", "on"), ("DBFORGE_LOG", "error")]);
     logged.create("shop");
