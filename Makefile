@@ -6,7 +6,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run install up down logs status clean test crash contract slt fuzz bench replay check deps build images
+.PHONY: help run install up down logs status clean test crash contract slt fuzz bench figures replay check deps build images
 
 # The host's own target by name: only then do RUSTFLAGS reach the program and not build scripts,
 # and images and tests share one build. On Linux that build is static: one file that runs in
@@ -80,6 +80,10 @@ fuzz: ## Fuzz each input parser for some seconds: make fuzz SECONDS=600 [SEED=1]
 # Only a whole run is worth keeping.
 bench: ## Run the benchmarks and update docs/performance.md: make bench [ONLY=sql|log|history|memory] [SIZE=small]
 	OUT='$(or $(OUT),$(if $(ONLY)$(SIZE),,$(CURDIR)/docs/performance.md))' cargo bench --locked --bench forge
+	@echo "make figures puts the figures of docs/performance.md into README.md and docs/OPERATIONS.md"
+
+figures: ## Put the figures of docs/performance.md into README.md and docs/OPERATIONS.md
+	DBFORGE_FIGURES=write cargo test --locked --test forge figures_in_the_documents
 
 replay: ## Rebuild the state from an exported history: make replay LOG=events.jsonl [AT=100] [ASSERT=state.txt]
 	@test -n '$(LOG)' || { echo "set LOG: make replay LOG=events.jsonl; create one with dbforge log export"; exit 2; }

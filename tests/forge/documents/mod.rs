@@ -2,6 +2,7 @@
 mod api_examples;
 mod clients;
 pub(crate) mod export_verifier;
+mod figures;
 
 use dbforge::config::SETTINGS;
 use dbforge::data::{DataConfig, SqliteConfig};
