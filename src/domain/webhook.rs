@@ -29,12 +29,6 @@ impl WebhookPlan {
         };
         of_kind && self.databases.iter().any(about)
     }
-
-    /// Whether every database is meant, those to come included.
-    #[must_use]
-    pub fn wants_all_databases(&self) -> bool {
-        self.databases.iter().any(|pattern| pattern == "*")
-    }
 }
 
 /// A webhook as its events tell it. The log never holds its secret.

@@ -2,7 +2,7 @@
 use super::kinds::{next_step, step, step_behind};
 use super::turns::{self, Candidate, RUNNING_JOBS};
 use super::{Done, JobContext, Step, StepContext, StepError, StepFn};
-use crate::control::{Accepted, Submission, SubmitError};
+use crate::control::{Submission, SubmitError};
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, JobId};
 use crate::domain::job::{Job, JobErrorCode, JobState, StepName, StepOutcome};
@@ -65,7 +65,7 @@ impl Runner {
             while running.try_join_next().is_some() {}
             for id in self.next_turns() {
                 let runner = self.clone();
-                running.spawn(async move { runner.move_to_rest(id).await });
+                running.spawn(async move { runner.run_and_release(id).await });
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -95,7 +95,7 @@ impl Runner {
                 return Ok(any);
             }
             for id in due {
-                let moved = self.move_until_rest(id).await;
+                let moved = self.run_until_blocked(id).await;
                 self.let_go(id);
                 moved?;
                 any = true;
@@ -130,11 +130,12 @@ impl Runner {
             time_limit: JOB_TIME,
         };
         self.mark_taken_up(job.id);
-        self.report(job, start).await
+        self.report(job, start).await?;
+        Ok(Moved::On)
     }
 
     async fn run_step(&self, job: &Arc<Job>) -> Result<Moved, SubmitError> {
-        let left_by_earlier_boot = self.mark_taken_up(job.id);
+        let left_by_earlier_process = self.mark_taken_up(job.id);
         let running = job.step.as_ref().map(|it| &it.name);
         let Some(step) = running
             .and_then(|name| step(&job.kind, name))
@@ -143,7 +144,7 @@ impl Runner {
             return Ok(Moved::Rests);
         };
         let name = StepName(step.name.to_owned());
-        if left_by_earlier_boot || running.is_none() {
+        if left_by_earlier_process || running.is_none() {
             return self.resume(job, name).await;
         }
         let result = self.run_bounded(job, step, step.ensure).await;
@@ -160,17 +161,17 @@ impl Runner {
             }
             Err(failed) => (self.failure(job, step, failed), None),
         };
-        let moved = self.report(job, command).await;
+        let reported = self.report(job, command).await;
         drop(guard);
-        moved
+        reported.map(|()| Moved::On)
     }
 
     async fn undo_last(&self, job: &Arc<Job>) -> Result<Moved, SubmitError> {
-        let left_by_earlier_boot = self.mark_taken_up(job.id);
+        let left_by_earlier_process = self.mark_taken_up(job.id);
         let Some(name) = job.begun_steps.last() else {
             return Ok(Moved::Rests);
         };
-        if left_by_earlier_boot {
+        if left_by_earlier_process {
             return self.resume(job, name.clone()).await;
         }
         let step = step(&job.kind, name);
@@ -192,14 +193,15 @@ impl Runner {
             }
             Err(failure) => (failure, None),
         };
-        let moved = self.report(job, command).await;
+        let reported = self.report(job, command).await;
         drop(guard);
-        moved
+        reported.map(|()| Moved::On)
     }
 
     async fn resume(&self, job: &Job, step: StepName) -> Result<Moved, SubmitError> {
         let resume = Command::ResumeJob { job: job.id, step };
-        self.report(job, resume).await
+        self.report(job, resume).await?;
+        Ok(Moved::On)
     }
 
     async fn run_bounded(
@@ -260,14 +262,14 @@ impl Runner {
         }
     }
 
-    async fn report(&self, job: &Job, command: Command) -> Result<Moved, SubmitError> {
+    async fn report(&self, job: &Job, command: Command) -> Result<(), SubmitError> {
         let mut submission = Submission::new(command, Actor::named("runner"), job.request);
         submission.causation = Some(job.enqueued);
-        let Accepted { .. } = self.job_context.control.submit(submission).await?;
-        Ok(Moved::On)
+        self.job_context.control.submit(submission).await?;
+        Ok(())
     }
 
-    async fn move_until_rest(&self, id: JobId) -> Result<(), SubmitError> {
+    async fn run_until_blocked(&self, id: JobId) -> Result<(), SubmitError> {
         while self.is_due(id) {
             if self.move_once(id).await? == Moved::Rests {
                 break;
@@ -278,8 +280,8 @@ impl Runner {
 
     /// Moves a job as far as possible. A result that could not be recorded is obtained again by
     /// repeating the step.
-    async fn move_to_rest(&self, id: JobId) {
-        if let Err(error) = self.move_until_rest(id).await {
+    async fn run_and_release(&self, id: JobId) {
+        if let Err(error) = self.run_until_blocked(id).await {
             tracing::error!(job.id = %id, %error, "failed to record job result");
             tokio::time::sleep(REPORT_AGAIN).await;
         }

@@ -155,13 +155,7 @@ impl Service {
     /// # Errors
     /// When it has expired.
     pub fn refuse_expired(&self, database: &Database) -> Result<(), Refusal> {
-        match database.expires_at {
-            Some(at) if database.has_expired(self.control.clock().now()) => {
-                let name = database.name.clone();
-                Err(Refusal::DatabaseExpired { name, at })
-            }
-            _ => Ok(()),
-        }
+        Refusal::if_expired(database, || self.control.clock().now())
     }
 }
 

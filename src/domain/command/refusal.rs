@@ -1,6 +1,6 @@
 //! Why the rules said no.
 use crate::clock::timestamp::Timestamp;
-use crate::domain::database::{DatabaseState, EngineName};
+use crate::domain::database::{Database, DatabaseState, EngineName};
 use crate::domain::ids::{DatabaseId, JobId, PlanId};
 use crate::domain::job::JobState;
 use crate::domain::name::DatabaseName;
@@ -131,5 +131,19 @@ impl Refusal {
     #[must_use]
     pub fn no_database(id: DatabaseId) -> Self {
         Self::DatabaseNotFound(id.to_string())
+    }
+
+    /// Refuses a database whose time to live is over. The clock is asked only where it has one.
+    ///
+    /// # Errors
+    /// [`Self::DatabaseExpired`].
+    pub fn if_expired(database: &Database, now: impl FnOnce() -> Timestamp) -> Result<(), Self> {
+        match database.expires_at {
+            Some(at) if at <= now() => Err(Self::DatabaseExpired {
+                name: database.name.clone(),
+                at,
+            }),
+            _ => Ok(()),
+        }
     }
 }

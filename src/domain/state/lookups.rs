@@ -3,7 +3,7 @@ use super::State;
 use crate::domain::command::Command;
 use crate::domain::database::Database;
 use crate::domain::ids::{DatabaseId, JobId, NodeId, PlanId, ScheduleId, TokenId, WebhookId};
-use crate::domain::job::{Job, JobState};
+use crate::domain::job::Job;
 use crate::domain::name::name_key;
 use crate::domain::plan::Plan;
 use crate::domain::schedule::Schedule;
@@ -153,15 +153,6 @@ impl State {
             self.databases.get(&it.behind?)
         });
         chain.find(|it| it.behind == Some(id))
-    }
-
-    /// How many jobs wait to be taken up.
-    #[must_use]
-    pub fn queued_jobs(&self) -> usize {
-        self.jobs
-            .values()
-            .filter(|it| it.state == JobState::Queued)
-            .count()
     }
 
     /// The accepted token with this hash of its secret.

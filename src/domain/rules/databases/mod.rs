@@ -208,13 +208,8 @@ fn known(state: &State, id: DatabaseId) -> Result<&Arc<Database>, Refusal> {
 /// A database that is not on its way to the trash, and whose time is not over.
 fn living(state: &State, id: DatabaseId, now: Timestamp) -> Result<&Arc<Database>, Refusal> {
     let database = not_leaving(state, id)?;
-    match database.expires_at {
-        Some(at) if database.has_expired(now) => Err(Refusal::DatabaseExpired {
-            name: database.name.clone(),
-            at,
-        }),
-        _ => Ok(database),
-    }
+    Refusal::if_expired(database, || now)?;
+    Ok(database)
 }
 
 /// A database that is not in the trash and not on its way there.
