@@ -33,7 +33,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("bincode", &["event_log/codec.rs"]),
     ("bollard", &["runtime/docker/"]),
     ("rusqlite", &["engine/sqlite/", "projections/control_db/"]),
-    ("tokio_cron_scheduler", &["jobs/schedule.rs"]),
+    ("tokio_cron_scheduler", &["jobs/ticker.rs"]),
     ("axum", &["http/"]),
     ("prometheus_client", &["http/metrics/exposition.rs"]),
     ("clap", &["cli/", "main.rs"]),

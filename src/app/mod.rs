@@ -20,7 +20,7 @@ use crate::http::{self, Gateway};
 use crate::jobs::JobContext;
 use crate::jobs::reconciler::Reconciler;
 use crate::jobs::runner::Runner;
-use crate::jobs::schedule::Ticker;
+use crate::jobs::ticker::Ticker;
 use crate::jobs::worker_status::WorkerStatuses;
 use crate::jobs::{checkpoints, retention, schedules};
 use crate::open_files;

@@ -371,9 +371,9 @@ impl Job {
     /// Whether the gateway has died in its step so often that the next death is its end. One that
     /// an earlier boot has left is about to count the death of that boot.
     #[must_use]
-    pub fn is_suspected(&self, left_by_earlier_boot: bool) -> bool {
+    pub fn is_suspected(&self, left_by_earlier_process: bool) -> bool {
         let crashes = self.step.as_ref().map(|it| it.crashes);
-        crashes.is_some_and(|it| it + u32::from(left_by_earlier_boot) >= SUSPECT_CRASHES)
+        crashes.is_some_and(|it| it + u32::from(left_by_earlier_process) >= SUSPECT_CRASHES)
     }
 
     /// Whether its next attempt may begin. A moment further ahead than any wait is long was

@@ -26,13 +26,13 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub(super) fn of(job: &Job, left_by_earlier_boot: bool) -> Self {
+    pub(super) fn of(job: &Job, left_by_earlier_process: bool) -> Self {
         Self {
             job: job.id,
             actor: job.actor.clone(),
             kind: JobKind::as_str(&job.kind),
             enqueued: job.enqueued,
-            is_suspected: job.is_suspected(left_by_earlier_boot),
+            is_suspected: job.is_suspected(left_by_earlier_process),
         }
     }
 }

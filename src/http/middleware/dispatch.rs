@@ -66,12 +66,12 @@ impl Dispatcher {
 
     /// Answers a request of a connection, which counts as busy meanwhile.
     pub(crate) async fn answer_on(&self, connection: &Connection, request: Request) -> Response {
-        if connection.begins() {
+        if connection.mark_busy() {
             tokio::task::yield_now().await;
         }
         let response = self.answer_to(Some(connection), request).await;
         let goes_on = response.body().size_hint().exact().is_none();
-        connection.rests_after(goes_on);
+        connection.mark_idle(goes_on);
         response
     }
 
@@ -168,7 +168,7 @@ impl Dispatcher {
             Admission::WithToken | Admission::AlwaysWithToken => {
                 let identified = identify(&gateway.service, request.headers(), id);
                 if let Some(connection) = connection {
-                    connection.is_known(identified.is_ok());
+                    connection.set_authenticated(identified.is_ok());
                 }
                 let caller = match identified {
                     Ok(caller) => caller,
@@ -251,7 +251,7 @@ impl Dispatcher {
     /// When that client has its share of them.
     fn forward(&self, connection: &Connection, request: &Request) -> Result<(), Problem> {
         let gateway = &*self.gateway;
-        connection.keeps(None); // of the last request, which streamed
+        connection.hold(None); // of the last request, which streamed
         let source = gateway.source(Some(connection.address()), request.headers());
         let account = gateway
             .accounts
@@ -259,7 +259,7 @@ impl Dispatcher {
         let pass = Pass::new(&gateway.rooms, account);
         let place = shares::Place::take(&pass, Kind::Forwarded)
             .map_err(|refused| no_room(&pass, Kind::Forwarded, refused))?;
-        connection.keeps(Some(place));
+        connection.hold(Some(place));
         Ok(())
     }
 

@@ -300,14 +300,14 @@ impl Connection {
     }
 
     /// Keeps the place of a request until it is answered, and all that streams is sent.
-    pub(crate) fn keeps(&self, place: Option<Place>) {
+    pub(crate) fn hold(&self, place: Option<Place>) {
         *self.forwarded.lock() = place;
     }
 
-    /// A request of it is worked on from now on. Whether others are to be served first: the client
-    /// has sent many at once.
+    /// Marks it as serving a request. Returns whether others are to be served first, because the
+    /// client has sent many at once.
     #[must_use]
-    pub(crate) fn begins(&self) -> bool {
+    pub(crate) fn mark_busy(&self) -> bool {
         let busy = number(Standing::Busy);
         self.standing.store(busy, Ordering::Relaxed);
         let before = self.in_a_row.fetch_add(1, Ordering::Relaxed);
@@ -319,15 +319,15 @@ impl Connection {
         self.in_a_row.store(0, Ordering::Relaxed);
     }
 
-    /// Whether the token of its request was accepted.
-    pub(crate) fn is_known(&self, is_known: bool) {
-        self.is_known.store(is_known, Ordering::Relaxed);
+    /// Records whether the token of its request was accepted.
+    pub(crate) fn set_authenticated(&self, is_authenticated: bool) {
+        self.is_known.store(is_authenticated, Ordering::Relaxed);
     }
 
-    /// Its request was answered; the answer may go on.
-    pub(crate) fn rests_after(&self, goes_on: bool) {
+    /// Marks its request as answered; `goes_on` where the answer is still being streamed.
+    pub(crate) fn mark_idle(&self, goes_on: bool) {
         if !goes_on && self.is_forwarded() {
-            self.keeps(None);
+            self.hold(None);
         }
         self.rests(match (goes_on, self.is_known.load(Ordering::Relaxed)) {
             (true, _) => Standing::Streaming,
@@ -372,7 +372,7 @@ impl Drop for OpenConnection {
     fn drop(&mut self) {
         let Connection { id, holder, .. } = *self.0;
         if self.0.is_forwarded() {
-            self.0.keeps(None);
+            self.0.hold(None);
         }
         let mut inside = self.0.all.lock();
         inside.open.remove(&id);
@@ -417,11 +417,11 @@ mod tests {
             .collect();
         open[0].rests(Standing::Known);
         open[1].rests(Standing::Unknown);
-        let _ = open[2].begins();
+        let _ = open[2].mark_busy();
         for (newcomer, closed) in [(5, 3), (6, 1), (7, 0)] {
             let comes = all.admit(address(newcomer)).unwrap();
             assert!(!comes.is_for_probes);
-            let _ = comes.begins();
+            let _ = comes.mark_busy();
             std::mem::forget(comes);
             assert!(is_closed(&open[closed]), "{closed} makes room");
         }

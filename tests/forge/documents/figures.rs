@@ -19,7 +19,9 @@ fn row(performance: &str, what: impl Fn(&str) -> bool) -> Vec<String> {
 /// The number behind a word: `journal 163 MiB` has 163.
 fn number_after(cell: &str, word: &str) -> f64 {
     let (_, rest) = cell.split_once(word).expect("the cell has the word");
-    let number = rest.trim_start().split(|it: char| !it.is_ascii_digit() && it != '.');
+    let number = rest
+        .trim_start()
+        .split(|it: char| !it.is_ascii_digit() && it != '.');
     number.into_iter().next().unwrap().parse().unwrap()
 }
 
@@ -42,7 +44,9 @@ fn places() -> Vec<Place> {
     let select = row(&performance, |it| it == "W1, asked by wrk");
     let insert = row(&performance, |it| it == "W2, asked by wrk");
     let of_a_million = |end: &str| {
-        row(&performance, |it| it.starts_with("10004") && it.ends_with(end))
+        row(&performance, |it| {
+            it.starts_with("10004") && it.ends_with(end)
+        })
     };
     let disk = &of_a_million("memory of the gateway that has listed them")[2];
     let first_list = &of_a_million("without and with a checkpoint")[2];

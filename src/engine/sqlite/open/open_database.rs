@@ -147,7 +147,7 @@ impl OpenDatabase {
     }
 
     /// Its reads have threads for a while.
-    pub(crate) fn goes_without_fast_class(&self, time: Duration) {
+    pub(crate) fn suspend_fast_class(&self, time: Duration) {
         let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let until = self.micros().saturating_add(time);
         self.without_fast_class.store(until, Ordering::Relaxed);
@@ -158,7 +158,7 @@ impl OpenDatabase {
     }
 
     /// The size that the state knows now; what is open for another one is opened anew.
-    pub(crate) fn may_grow_to(&self, size_bytes: u64) {
+    pub(crate) fn set_size_limit(&self, size_bytes: u64) {
         if self.size_bytes.swap(size_bytes, Ordering::Relaxed) != size_bytes {
             self.lock_readers().clear();
         }

@@ -77,7 +77,7 @@ impl OpenDatabases {
             }
         };
         drop(by_id);
-        database.may_grow_to(target.size_bytes);
+        database.set_size_limit(target.size_bytes);
         let now = self.uses.fetch_add(1, Ordering::Relaxed);
         database.last_used.store(now, Ordering::Relaxed);
         database

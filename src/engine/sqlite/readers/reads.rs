@@ -86,7 +86,7 @@ impl SqliteExecutor {
             // A value that is too long for here, a lock, whatever it is: a read can be run again.
             Err(error) => {
                 if error == SqlError::SliceOver {
-                    open.goes_without_fast_class(most * SLICES_WITHOUT);
+                    open.suspend_fast_class(most * SLICES_WITHOUT);
                 }
                 let epoch = open.classifier.epoch();
                 open.classifier

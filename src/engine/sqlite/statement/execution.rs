@@ -217,12 +217,12 @@ impl SqliteConnection {
         let (SqliteFailure(error, _) | SqlInputError { error, .. }) = error else {
             return false;
         };
-        error.code == ErrorCode::Unknown && self.role == Role::Reader && self.looks_at_schema()
+        error.code == ErrorCode::Unknown && self.role == Role::Reader && self.refresh_schema()
     }
 
     /// Sees what other connections have changed in the schema, which SQLite itself does when it
     /// begins to read.
-    fn looks_at_schema(&self) -> bool {
+    fn refresh_schema(&self) -> bool {
         let looked = self.as_internal(|internal| {
             let mut look = internal.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 0")?;
             look.raw_query().next().map(|_| ())
@@ -387,7 +387,7 @@ fn run(
     }
     .map_err(cut)?;
     let mut found = connection.recorder.found();
-    if found.asks_pragma && connection.role == Role::Reader && connection.looks_at_schema() {
+    if found.asks_pragma && connection.role == Role::Reader && connection.refresh_schema() {
         // Some PRAGMAs are answered while they are prepared, from the schema as it was last seen.
         prepared.discard();
         prepared = prepare(sqlite, &statement.sql).map_err(cut)?;

@@ -204,7 +204,7 @@ impl WriteQueue {
     }
 
     /// The writer is leased from now on: no writer loop runs.
-    pub(crate) fn is_leased_out(&self) {
+    pub(crate) fn mark_leased(&self) {
         self.lock().is_leased = true;
     }
 
@@ -253,7 +253,7 @@ impl WriteQueue {
     }
 
     /// Records what runs, for watchers.
-    pub(crate) fn runs(&self, running: Option<Running>) {
+    pub(crate) fn set_running(&self, running: Option<Running>) {
         self.lock().running = running;
     }
 

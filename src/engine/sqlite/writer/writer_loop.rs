@@ -78,16 +78,16 @@ impl WriterLoop {
                     Err(error) => fail_all(&mut group, &error),
                 }
             }
-            if let Some(loan) = self.open.writes.next_lease() {
-                match self.begin(&loan, &mut place) {
+            if let Some(lease) = self.open.writes.next_lease() {
+                match self.begin(&lease, &mut place) {
                     Ok(writer) => {
                         self.open.writes.put_back(group);
-                        self.open.writes.is_leased_out();
+                        self.open.writes.mark_leased();
                         drop(place); // the writer comes back to it
-                        self.clone().await_back(loan.grant(writer));
+                        self.clone().await_back(lease.grant(writer));
                         return true;
                     }
-                    Err(error) => loan.fail(error),
+                    Err(error) => lease.fail(error),
                 }
             }
             if stopwatch.elapsed() > self.drain_time {
@@ -106,7 +106,7 @@ impl WriterLoop {
         group: &mut VecDeque<WriteRequest>,
     ) {
         let running = Running::new(writer.interrupt_handle(), slot);
-        self.open.writes.runs(Some(running));
+        self.open.writes.set_running(Some(running));
         let open = &self.open;
         let end = run_group(
             writer,
@@ -115,7 +115,7 @@ impl WriterLoop {
             &open.classifier,
             &open.commits,
         );
-        self.open.writes.runs(None);
+        self.open.writes.set_running(None);
         if end.outcome_is_unknown {
             self.open.breaker.disk_failed();
         }
@@ -123,8 +123,8 @@ impl WriterLoop {
     }
 
     /// Begins a transaction for a lease, and takes the writer out of its place.
-    fn begin(&self, loan: &LeaseRequest, place: &mut Option<Writer>) -> Result<Writer, SqlError> {
-        loan.begin(self.open.ready_writer(place)?)?;
+    fn begin(&self, lease: &LeaseRequest, place: &mut Option<Writer>) -> Result<Writer, SqlError> {
+        lease.begin(self.open.ready_writer(place)?)?;
         Ok(place
             .take()
             .expect("a writer that is ready is in its place"))
