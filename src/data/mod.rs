@@ -32,10 +32,10 @@ use crate::domain::database::Database;
 use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::AccessLocks;
 use crate::engine::registry::{Engines, Executor, Executors, Views};
+use crate::engine::sql::executor::ExecutorHealth;
 use crate::engine::sql::{Call, Form, Statement};
 use crate::engine::{DataFileError, Engine};
 use crate::projections::control_db::{AUDIT_TABLES, AUDIT_VIEWS, ControlDb};
-use crate::telemetry::Durations;
 use std::path::Path;
 use std::sync::Arc;
 use transactions::Transactions;
@@ -49,33 +49,6 @@ pub struct DataPlane {
     engines: Arc<Engines>,
     executors: Arc<Executors>,
     transactions: Arc<Transactions>,
-}
-
-/// How the data plane is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DataPlaneHealth {
-    /// Connections that are open.
-    pub connections: usize,
-    /// Bytes of the temporary files of statements.
-    pub temp_bytes: u64,
-    /// Rows that are being streamed.
-    pub streams: usize,
-    /// Threads that are held by a statement that nothing stops.
-    pub stuck_threads: usize,
-    /// Transactions of several requests that are open.
-    pub transactions: usize,
-    /// Threads that run SQL.
-    pub threads: usize,
-    /// How long requests have waited for a thread, those that got one at once left out.
-    pub thread_waits: Durations,
-    /// Writes that wait, of all databases.
-    pub queued_writes: usize,
-    /// Writes that wait for the database for which most do.
-    pub longest_write_queue: usize,
-    /// Bytes of the WALs of open databases.
-    pub wal_bytes: u64,
-    /// Bytes of the largest one.
-    pub largest_wal_bytes: u64,
 }
 
 impl DataPlane {
@@ -363,21 +336,14 @@ impl DataPlane {
 
     /// How it is doing.
     #[must_use]
-    pub fn health(&self) -> DataPlaneHealth {
-        let executors = self.executors.health();
-        DataPlaneHealth {
-            connections: executors.connections,
-            temp_bytes: executors.temp_bytes,
-            streams: executors.streams,
-            stuck_threads: executors.stuck_threads,
-            transactions: self.transactions.count(),
-            threads: executors.threads,
-            thread_waits: executors.thread_waits,
-            queued_writes: executors.queued_writes,
-            longest_write_queue: executors.longest_write_queue,
-            wal_bytes: executors.wal_bytes,
-            largest_wal_bytes: executors.largest_wal_bytes,
-        }
+    pub fn health(&self) -> ExecutorHealth {
+        self.executors.health()
+    }
+
+    /// Transactions of several requests that are open.
+    #[must_use]
+    pub fn open_transactions(&self) -> usize {
+        self.transactions.count()
     }
 
     /// Counts of statements.

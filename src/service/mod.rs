@@ -89,8 +89,12 @@ impl Service {
         config: ServiceConfig,
     ) -> Self {
         let forge_dir = job_context.data.folders().root().with_file_name(".forge");
-        let (log, lists) = (job_context.control.clone(), control_db.clone());
-        let webhooks = Webhooks::new(log, lists, forge_dir.join("webhooks"), config.webhooks);
+        let webhooks = Webhooks::new(
+            job_context.control.clone(),
+            control_db.clone(),
+            forge_dir.join("webhooks"),
+            config.webhooks,
+        );
         Self {
             checkpoints: Arc::new(Checkpoints::at(forge_dir.join("audit"))),
             webhooks: Arc::new(webhooks),

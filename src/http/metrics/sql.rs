@@ -119,7 +119,7 @@ fn show_limits(gateway: &Gateway, shown: &mut Exposition) {
         (
             "dbforge_sql_open_transactions",
             "Interactive transactions, open or waiting.",
-            health.transactions,
+            data.open_transactions(),
         ),
         (
             "dbforge_sql_open_transactions_limit",

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn count(forge: &HttpForge) -> usize {
-    forge.job_context.data.health().transactions
+    forge.job_context.data.open_transactions()
 }
 
 /// Waits until no transaction holds anything.
@@ -281,7 +281,7 @@ async fn a_snapshot_behind_which_the_wal_grows_too_long_ends_and_the_wal_is_cut(
         .join("main.db-wal");
     let is_open = || {
         sql.plane.expire_transactions(&clock);
-        sql.plane.health().transactions > 0
+        sql.plane.open_transactions() > 0
     };
     let mut most = 0;
     while is_open() {

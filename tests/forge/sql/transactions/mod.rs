@@ -119,7 +119,7 @@ async fn a_write_waits_for_the_transaction_that_writes_and_no_longer_than_its_ti
     );
     // Who was refused has left nothing behind.
     assert_eq!(seen(&forge, QUERY).await, json!([1, 3]));
-    assert_eq!(forge.job_context.data.health().transactions, 0);
+    assert_eq!(forge.job_context.data.open_transactions(), 0);
 }
 
 #[tokio::test]
