@@ -1,8 +1,8 @@
 # Common tasks. `make` without arguments lists them.
 #
-# Rust alone:   make run
-# With Docker:  make up
-# Settings:     .env (see .env.example), or the environment, which takes precedence.
+# Without Docker:  make run
+# With Docker:     make up
+# Settings:        .env (see .env.example), or the environment, which takes precedence.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -27,7 +27,7 @@ help: ## List the targets
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Build and run the gateway on this machine; needs only Rust
+run: ## Build and run the gateway on this machine; needs Rust and a C compiler
 	@. compose/env.sh && exec cargo run --locked --profile quick -- serve
 
 install: ## Install the program `dbforge` into ~/.cargo/bin (ROOT=dir: dir/bin); shares the build of `make run`

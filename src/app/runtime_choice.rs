@@ -42,7 +42,7 @@ pub(super) async fn choose(
         }
         (RuntimeChoice::Auto, Some(_)) => {
             let reason =
-                "this data folder's workers are processes; DBFORGE_RUNTIME can change that";
+                "this data folder's workers are not containers; DBFORGE_RUNTIME can change that";
             (Kind::Process, reason.to_owned())
         }
         (RuntimeChoice::Auto, None) => {
@@ -114,7 +114,7 @@ pub(super) fn worker_user(config: &Config) -> (u32, u32) {
     }
 }
 
-/// A data folder remembers its choice: an engine that is down at a later start is waited for.
+/// A data folder remembers its choice: if Docker is down at a later start, it is waited for.
 async fn remember(control: &ControlPlane, runtime: &str, reason: &str) -> Result<(), StartError> {
     let current = control.current();
     if current.read_only.is_some() || current.state.runtime.as_deref() == Some(runtime) {

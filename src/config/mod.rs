@@ -63,12 +63,12 @@ impl fmt::Display for Secret {
 /// Where workers are to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuntimeChoice {
-    /// Docker where its engine answers and has the worker image, else child processes; a data
-    /// folder remembers what was chosen.
+    /// Docker where it answers and has the worker image, else `process`; a data folder remembers
+    /// what was chosen.
     Auto,
     /// Containers.
     Docker,
-    /// Child processes.
+    /// Entries in the gateway's memory.
     Process,
 }
 

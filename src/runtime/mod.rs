@@ -1,4 +1,4 @@
-//! Runs workers: one for each database, in containers, as child processes, or in memory.
+//! Runs workers: one for each database, as containers or as entries in memory.
 pub mod docker;
 pub mod process;
 pub mod simulated;
@@ -25,48 +25,50 @@ pub trait Runtime: Send + Sync {
     /// `docker`, `process` or `simulated`.
     fn name(&self) -> &'static str;
 
-    /// Whether the engine is reachable.
+    /// Whether the container runtime is reachable.
     ///
     /// # Errors
-    /// [`RuntimeError::Unavailable`] when it does not.
+    /// [`RuntimeError::Unavailable`] when it is not.
     async fn ping(&self) -> Result<(), RuntimeError>;
 
     /// Ensures that exactly one worker with this spec runs for its database: starts one that is
     /// missing or exited, replaces one that is paused or of another spec. Returns its id.
     ///
     /// # Errors
-    /// When the engine is unreachable or refuses.
+    /// When the container runtime is unreachable or refuses.
     async fn ensure_running(&self, spec: &WorkerSpec) -> Result<String, RuntimeError>;
 
     /// Ensures that the database has no worker.
     ///
     /// # Errors
-    /// When the engine is unreachable or refuses.
+    /// When the container runtime is unreachable or refuses.
     async fn ensure_removed(&self, database: DatabaseId) -> Result<(), RuntimeError>;
 
     /// The database's worker, if there is one.
     ///
     /// # Errors
-    /// When the engine is unreachable or refuses; never `None` for that reason.
+    /// When the container runtime is unreachable or refuses; never `None` for that reason.
     async fn inspect(&self, database: DatabaseId) -> Result<Option<Worker>, RuntimeError>;
 
     /// All workers of this forge, and no other container.
     ///
     /// # Errors
-    /// When the engine is unreachable, refuses, or returns a list that may be incomplete.
+    /// When the container runtime is unreachable, refuses, or returns a list that may be
+    /// incomplete.
     async fn list(&self) -> Result<Vec<Worker>, RuntimeError>;
 
     /// Stops a worker that belongs to no database and gives it a name that begins with
     /// [`QUARANTINED`], so that an operator can inspect it. Removes nothing.
     ///
     /// # Errors
-    /// When the engine is unreachable or refuses. A worker that no longer exists is no error.
+    /// When the container runtime is unreachable or refuses. A worker that no longer exists is no
+    /// error.
     async fn quarantine(&self, worker: &str) -> Result<(), RuntimeError>;
 
     /// Removes a quarantined worker, if it still exists.
     ///
     /// # Errors
-    /// When the engine is unreachable or refuses, or the worker is not quarantined.
+    /// When the container runtime is unreachable or refuses, or the worker is not quarantined.
     async fn remove_quarantined(&self, worker: &str) -> Result<(), RuntimeError>;
 
     /// A tick for each change of a worker of this forge. Ticks may be lost: they only
@@ -133,7 +135,7 @@ impl WorkerSpec {
     }
 }
 
-/// A worker as the engine reports it.
+/// A worker as the container runtime reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker {
     /// Its id under the runtime.
@@ -184,14 +186,14 @@ impl WorkerState {
 /// Why a call of the runtime failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuntimeError {
-    /// The engine is unreachable, or did not answer in time.
+    /// The container runtime is unreachable, or did not answer in time.
     #[error("the {runtime} runtime is unreachable: {reason}")]
     Unavailable {
         runtime: &'static str,
         /// What was seen.
         reason: String,
     },
-    /// The engine reported an error that may be temporary.
+    /// The container runtime reported an error that may be temporary.
     #[error("the {runtime} runtime failed to {action}: {reason}")]
     Failed {
         runtime: &'static str,
@@ -200,7 +202,8 @@ pub enum RuntimeError {
         /// What it answered.
         reason: String,
     },
-    /// The engine refused permanently: the image is missing, or a limit is not supported.
+    /// The container runtime refused permanently: the image is missing, or a limit is not
+    /// supported.
     #[error("the {runtime} runtime refused to {action}: {reason}")]
     Refused {
         runtime: &'static str,

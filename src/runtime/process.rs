@@ -1,5 +1,5 @@
-//! Workers without containers: a worker is a registration, and works as child processes of the
-//! gateway's own program. The embedded default, where no Docker engine is.
+//! Workers without containers: a worker is an entry in the gateway's memory, and no process is
+//! started for it. The default where Docker is not available.
 use super::{Runtime, RuntimeError, Worker, WorkerSpec, WorkerState};
 use crate::domain::ids::DatabaseId;
 use crate::locks::Mutex;
@@ -11,8 +11,7 @@ use std::sync::MutexGuard;
 
 /// Keeps registrations in memory.
 ///
-/// Between operations there is no process that could die, so a registered worker is always listed
-/// and always healthy.
+/// There is no process that could die, so a registered worker is always listed and always healthy.
 #[derive(Debug)]
 pub struct ProcessRuntime(Mutex<BTreeMap<DatabaseId, WorkerSpec>>);
 

@@ -1,4 +1,4 @@
-//! Watches events as they happen, pulled from the log by sequence.
+//! Watches events as they happen, read by sequence through `control.db`.
 //!
 //! Nothing is queued for a reader: each reads on from the last sequence it was sent, whenever the
 //! state changes and its connection has room.
@@ -30,22 +30,22 @@ const PROGRESS_LOOK: Duration = Duration::from_millis(500);
 /// Which events a feed sends.
 #[derive(Debug, Clone)]
 pub struct FeedRequest {
-    /// From behind `after` on, or from now on.
+    /// Which events. The feed resumes after `filter.after`, or starts with the next event.
     pub filter: EventFilter,
-    /// Behind an event of one of these kinds there is nothing more to send. A feed that has last
-    /// kinds is of the filter's job, and tells how far that one is, too.
+    /// An event of one of these kinds ends the feed. When there are any, the filter names a job,
+    /// and the feed sends its progress, too.
     pub last_kinds: &'static [&'static str],
-    /// How long it is silent before it says that it is there.
+    /// How long the feed is silent before it sends a sign of life.
     pub silence: Duration,
 }
 
 /// Why there is no feed.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
-    /// As many feeds are open as may be, or as the caller's share has.
+    /// The limit of open feeds, or the caller's share of it, is reached.
     #[error("too many event streams are open")]
     NoRoom(Pass, Refused),
-    /// It is to go on behind an event that has not happened.
+    /// The feed was asked to resume after an event that has not happened.
     #[error("cannot resume after event {after}: the last event is {head}")]
     AfterEnd {
         /// The last event.

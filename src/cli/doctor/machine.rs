@@ -37,7 +37,7 @@ pub(super) fn look_at_disk(data_dir: &Path) -> Finding {
 pub(super) fn look_at_runtime(config: &Config, remembered: Option<&str>) -> Finding {
     match (config.runtime, remembered) {
         (RuntimeChoice::Process, _) => {
-            Finding::ok("runtime", "process: workers are child processes")
+            Finding::ok("runtime", "process: workers are entries in memory")
         }
         (RuntimeChoice::Docker, _) => docker(config, "DBFORGE_RUNTIME says docker"),
         (RuntimeChoice::Auto, Some("docker")) => {
@@ -45,7 +45,7 @@ pub(super) fn look_at_runtime(config: &Config, remembered: Option<&str>) -> Find
         }
         (RuntimeChoice::Auto, Some(_)) => Finding::ok(
             "runtime",
-            "process: the data folder's workers are processes",
+            "process: the data folder's workers are not containers",
         ),
         (RuntimeChoice::Auto, None) => {
             let seen = match availability(config) {

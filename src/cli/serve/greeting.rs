@@ -65,7 +65,9 @@ fn text(address: SocketAddr, greeting: &Greeting, is_seen_once: bool) -> String 
             "         each database gets a container, which keeps running when the gateway stops;"
                 .to_owned(),
         );
-        lines.push("         for child processes start with DBFORGE_RUNTIME=process".to_owned());
+        lines.push(
+            "         for workers without containers start with DBFORGE_RUNTIME=process".to_owned(),
+        );
     }
     let kept = data_dir.join(".forge").join("root-token");
     match fresh_root_token {

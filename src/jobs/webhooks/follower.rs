@@ -77,7 +77,7 @@ impl Follower {
             let cursor = self.hooks.with_progress(&webhook, |it| it.cursor);
             if cursor < head {
                 if let Err(error) = self.tell(&webhook, cursor, head).await {
-                    tracing::warn!(webhook.id = %self.id, %error, "webhook {} cannot read the log; retrying", self.id);
+                    tracing::warn!(webhook.id = %self.id, %error, "webhook {} cannot read events; retrying", self.id);
                     self.pause(READ_PAUSE, Sequence(u64::MAX)).await;
                 }
                 continue;

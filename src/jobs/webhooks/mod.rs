@@ -1,7 +1,7 @@
 //! Webhooks: deliver events to receivers, in order, at least once.
 //!
-//! A webhook reads the log from its own cursor, as an event stream does. The cursor is stored in
-//! a file and advances only when the receiver has accepted an event.
+//! A webhook reads events through `control.db` from its own cursor on, as an event stream does. The
+//! cursor is stored in a file and advances only when the receiver has accepted an event.
 mod follower;
 mod message;
 mod sender;

@@ -59,7 +59,7 @@ impl TestForge for Simulated {
     }
 }
 
-/// A forge whose workers are child processes.
+/// A forge whose workers are entries in memory.
 struct Process(ProcessRuntime, InstanceId);
 
 impl TestForge for Process {
