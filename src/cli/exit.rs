@@ -12,7 +12,7 @@ Exit codes:
      finish in time; a file cannot be read
   4  damage: log verify, replay or doctor found damage
 141  the reader of the output, such as `head`, closed it
-`health` and `worker health` exit with 0 or 1, as container engines expect; `serve` exits with
+`health` and `worker health` exit with 0 or 1, as container runtimes expect; `serve` exits with
 130 when it receives a second stop signal.";
 
 /// Why a command failed.

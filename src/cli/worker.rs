@@ -1,4 +1,4 @@
-//! What runs inside a worker; the gateway and the container engine call these.
+//! What runs inside a worker; the gateway and the container runtime call these.
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::engine::registry::{DEFAULT_ENGINE, Engines};
 use crate::runtime::WORKER_FOLDER;
@@ -21,7 +21,7 @@ pub(super) enum WorkerCommand {
 pub(super) fn run(command: &WorkerCommand) -> Result<(), Failure> {
     match command {
         WorkerCommand::Run => worker::run().or_exit(Exit::Unavailable, "the worker cannot run"),
-        // Container engines expect 0 or 1.
+        // Container runtimes expect 0 or 1.
         WorkerCommand::Health { engine } => {
             let engines = Engines::standard();
             let Some(engine) = engines.find(engine) else {

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// In so many crashes in a row a step is suspected and runs alone; at the next one its job is
+/// After this many crashes in a row a step is suspected and runs alone; at the next one its job is
 /// given up.
 pub const SUSPECT_CRASHES: u32 = 5;
-/// Attempts that a job shows. While an engine is away, undoing is tried again without end, and the
-/// log has every attempt anyway.
+/// Attempts that a job shows. While the container runtime is away, undoing is tried again without
+/// end, and the log has every attempt anyway.
 const SHOWN_ATTEMPTS: usize = 100;
 
-/// The longest wait between two attempts: an engine that comes back is noticed within it.
+/// The longest wait between two attempts: a container runtime that comes back is noticed within it.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// The same while files that are going cannot be removed: each attempt is three events, and the
 /// cause may stay for a night.
@@ -80,9 +80,9 @@ pub struct JobError {
 pub enum JobErrorCode {
     /// A bug, or an unexpected answer of the system.
     Internal,
-    /// The container engine is unreachable.
+    /// The container runtime is unreachable.
     RuntimeUnavailable,
-    /// The engine refused: the image is missing, or a limit is not supported.
+    /// The container runtime refused: the image is missing, or a limit is not supported.
     RuntimeRefused,
     /// The worker started, but its health check fails.
     WorkerUnhealthy,

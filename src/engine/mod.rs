@@ -43,7 +43,7 @@ pub trait Engine: Send + Sync {
     /// it opens nothing and takes no lock.
     ///
     /// # Errors
-    /// What is wrong; the container engine shows it as the check's output.
+    /// What is wrong; the container runtime shows it as the check's output.
     fn check_in_worker(&self, folder: &Path) -> Result<(), DataFileError>;
 
     /// Whether the database in `folder` is empty.

@@ -73,7 +73,7 @@ pub struct HttpConfig {
     /// Whether each request is a line of the log.
     pub access_log: bool,
     /// How long routes of the legacy API wait for a job.
-    pub original_wait: Duration,
+    pub legacy_wait: Duration,
     /// Bounds of webhooks.
     pub webhooks: WebhookConfig,
 }
@@ -101,7 +101,7 @@ impl Default for HttpConfig {
             ready_wait: Duration::from_secs(5),
             access_log: false,
             // Clients of the legacy API time out after 30 s.
-            original_wait: Duration::from_secs(25),
+            legacy_wait: Duration::from_secs(25),
             webhooks: WebhookConfig::default(),
         }
     }

@@ -106,7 +106,7 @@ impl Done {
         }
     }
 
-    fn behind_gate(outcome: StepOutcome, guard: ExclusiveGuard) -> Self {
+    fn holding(outcome: StepOutcome, guard: ExclusiveGuard) -> Self {
         Self {
             outcome,
             guard: Some(guard),

@@ -6,7 +6,7 @@ use crate::cli::terminal::output;
 use crate::config::ClientConfig;
 use std::time::Duration;
 
-/// A healthy gateway answers in milliseconds; container engines give a check a few seconds.
+/// A healthy gateway answers in milliseconds; container runtimes give a check a few seconds.
 const LIMIT: Duration = Duration::from_secs(3);
 /// The answer is one line; a larger one comes from another server.
 const LARGEST_ANSWER: u64 = 64 << 10;

@@ -87,7 +87,7 @@ pub(in crate::http) async fn spawn_database(
         .map_err(|reason| Problem::invalid("Invalid database name.").hint(reason.to_string()))?;
     mutation.request.caller.require_name(&name)?;
 
-    let deadline = Deadline::after(gateway.config.original_wait);
+    let deadline = Deadline::after(gateway.config.legacy_wait);
     let mut changes = gateway.service.control.changes();
     loop {
         let current = changes.borrow_and_update().clone();
@@ -142,7 +142,7 @@ pub(in crate::http) async fn prune_database(
     };
     let stopped = gateway.service.carry_out(&mutation.request, stop).await;
     let accepted = stopped.map_err(or_not_running)?;
-    let wait = gateway.config.original_wait;
+    let wait = gateway.config.legacy_wait;
     let job = gateway.outcome_of(accepted.job(), wait).await?;
     let (status, message) = if job.state.is_final() {
         (StatusCode::OK, "Database instance pruned successfully.")
@@ -175,7 +175,7 @@ pub(in crate::http) async fn trash_database(
     };
     let deleted = gateway.service.carry_out(&mutation.request, delete).await;
     let accepted = deleted.map_err(or_not_running)?;
-    let wait = gateway.config.original_wait;
+    let wait = gateway.config.legacy_wait;
     let job = gateway.outcome_of(accepted.job(), wait).await?;
     let current = gateway.service.control.current();
     let database = current.state.database(job.database);

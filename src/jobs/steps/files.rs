@@ -80,7 +80,7 @@ pub(in crate::jobs) const PURGE: Step = Step {
     name: "purge",
     time_limit: FILE_TIME,
     ensure: |context| purge(context),
-    undo: None, // the one step that cannot be undone: its job goes forward alone (`rules/steps/mod.rs`)
+    undo: None, // removed files do not come back: `has_no_way_back` lets the job only go forward
 };
 
 fn reserve_folder(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
@@ -124,9 +124,9 @@ fn close(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
         // A worker that answers SQL has the files open until it is removed.
         let guard = match sql_needs_worker(context)? {
             true => acquire_exclusive_without_checkpoint(context).await?,
-            false => take_gate(context).await?,
+            false => lock_exclusively(context).await?,
         };
-        Ok(Done::behind_gate(StepOutcome::Stopped, guard))
+        Ok(Done::holding(StepOutcome::Stopped, guard))
     })
 }
 
@@ -137,7 +137,7 @@ fn open(_: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 
 fn move_to_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let guard = match take_gate(context).await {
+        let guard = match lock_exclusively(context).await {
             // If the disk is too full for a checkpoint, the WAL is moved too.
             Err(StepError { error, .. }) if error.code == JobErrorCode::DiskFull => {
                 acquire_exclusive_without_checkpoint(context).await?
@@ -147,17 +147,17 @@ fn move_to_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
         let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_trashed(id)).await?;
-        Ok(Done::behind_gate(StepOutcome::Trashed, guard))
+        Ok(Done::holding(StepOutcome::Trashed, guard))
     })
 }
 
 fn restore_from_trash(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
-        let guard = take_gate(context).await?;
+        let guard = lock_exclusively(context).await?;
         let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_restored(id)).await?;
-        Ok(Done::behind_gate(StepOutcome::Undeleted, guard))
+        Ok(Done::holding(StepOutcome::Undeleted, guard))
     })
 }
 
@@ -194,7 +194,7 @@ fn set_aside(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
         let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_set_aside(id)).await?;
-        Ok(Done::behind_gate(StepOutcome::SetAside, guard))
+        Ok(Done::holding(StepOutcome::SetAside, guard))
     })
 }
 
@@ -204,7 +204,7 @@ fn put_back(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
         let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_put_back(id)).await?;
-        Ok(Done::behind_gate(StepOutcome::Nothing, guard))
+        Ok(Done::holding(StepOutcome::Nothing, guard))
     })
 }
 
@@ -214,7 +214,7 @@ fn purge(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
         let folders = context.job_context.data.folders().clone();
         let id = context.database.id;
         blocking(context, move || folders.ensure_purged(id)).await?;
-        Ok(Done::behind_gate(StepOutcome::Purged, guard))
+        Ok(Done::holding(StepOutcome::Purged, guard))
     })
 }
 
@@ -223,7 +223,7 @@ fn purge(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let engine = engine_of(context)?;
-        let guard = take_gate(context).await?;
+        let guard = lock_exclusively(context).await?;
         let folders = context.job_context.data.folders().clone();
         let (id, condition) = (context.database.id, context.database.condition);
         let outcome = blocking(context, move || {
@@ -244,11 +244,11 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
             Ok(StepOutcome::Nothing)
         })
         .await?;
-        Ok(Done::behind_gate(outcome, guard))
+        Ok(Done::holding(outcome, guard))
     })
 }
 
-async fn take_gate(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
+async fn lock_exclusively(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
     let deadline = Deadline::after(DRAIN_TIME);
     let target = target_of(context)?;
     let guard = context.job_context.data.take(&target, deadline);

@@ -1,4 +1,4 @@
-//! What the engine answers when a call does not succeed.
+//! What Docker answers when a call does not succeed.
 use crate::runtime::RuntimeError;
 use bollard::errors::Error;
 
@@ -8,9 +8,9 @@ pub(super) const NAME: &str = "docker";
 /// What came of a call that did not succeed.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The engine said no, with an HTTP status.
+    /// Docker said no, with an HTTP status.
     Said { status: u16, message: String },
-    /// The engine said nothing that could be read. The call may have had its effect.
+    /// Docker said nothing that could be read. The call may have had its effect.
     None(String),
 }
 
@@ -30,7 +30,7 @@ impl From<Error> for Answer {
 }
 
 impl Answer {
-    /// As the room's error. What the engine calls our mistake stays one, except where it speaks of
+    /// As the room's error. What Docker calls our mistake stays one, except where it speaks of
     /// a moment: a container that is gone (404), that is being changed (409), too many calls (429).
     pub(super) fn into_error(self, action: &str) -> RuntimeError {
         match self {
@@ -50,7 +50,7 @@ impl Answer {
     }
 }
 
-/// The engine, or we, said no for good.
+/// Docker, or we, said no for good.
 pub(super) fn refused(action: &str, reason: impl Into<String>) -> RuntimeError {
     RuntimeError::Refused {
         runtime: NAME,

@@ -1,4 +1,4 @@
-//! Follows the engine's events, across restarts of the engine.
+//! Follows Docker's events, across restarts.
 use super::engine::{DockerEngine, QUICK};
 use super::recipe;
 use crate::domain::ids::InstanceId;
@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// An engine that was restarted is back within a second or so.
+/// A Docker daemon that was restarted is back within a second or so.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
-/// Asking an engine that stays away twice a minute costs nothing; the reconciler's own minute goes
+/// Asking a daemon that stays away twice a minute costs nothing; the reconciler's own minute goes
 /// on beside it.
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
@@ -35,7 +35,7 @@ const EVENTS: &[&str] = &[
 
 type Events = BoxStream<'static, Result<EventMessage, Error>>;
 
-/// A tick for each event, and one each time that the engine is found: it says nothing about what
+/// A tick for each event, and one each time that Docker is found: it says nothing about what
 /// happened while there was no connection.
 ///
 /// It also listens while no ticks are received; pending ticks are merged. Call it inside tokio.

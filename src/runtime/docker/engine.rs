@@ -1,4 +1,4 @@
-//! Calls to the engine: each bounded in time, each answer read once.
+//! Calls to Docker: each bounded in time, each answer read once.
 use super::answer::Answer;
 use super::found::{self, Found};
 use crate::runtime::RuntimeError;
@@ -18,15 +18,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// Questions are answered in milliseconds; an engine that starts many containers takes a second
-/// or two. After this time the engine is reported as unreachable.
+/// Questions are answered in milliseconds; a daemon that starts many containers takes a second
+/// or two. After this time Docker is reported as unreachable.
 pub(super) const QUICK: Duration = Duration::from_secs(10);
 
 /// Making, starting or removing a container takes 0.1 to 0.5 s; a machine under load, or a disk
 /// that syncs, many times that.
 pub(super) const SLOW: Duration = Duration::from_secs(30);
 
-/// A Docker engine, met when it is first needed: it may come up after the gateway.
+/// A Docker daemon, met when it is first needed: it may come up after the gateway.
 #[derive(Debug, Default)]
 pub struct DockerEngine {
     socket: Option<PathBuf>,
@@ -34,14 +34,14 @@ pub struct DockerEngine {
 }
 
 impl DockerEngine {
-    /// The engine of this machine: at `DOCKER_HOST` where that names a socket, else at the usual
-    /// one.
+    /// The Docker daemon of this machine: at `DOCKER_HOST` where that names a socket, else at the
+    /// usual one.
     #[must_use]
     pub fn local() -> Self {
         Self::default()
     }
 
-    /// The engine behind a socket of its own.
+    /// The Docker daemon behind a socket of its own.
     #[must_use]
     pub fn at(socket: PathBuf) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl DockerEngine {
         }
     }
 
-    /// Whether workers can run here: does the engine answer, and has it the image?
+    /// Whether workers can run here: does Docker answer, and has it the image?
     pub async fn availability(&self, image: &str) -> DockerAvailability {
         let looked_up = self
             .bounded(QUICK, |docker| docker.inspect_image(image))
@@ -84,7 +84,7 @@ impl DockerEngine {
         }
     }
 
-    /// The connection, its API version agreed upon: ours is newer than many engines know.
+    /// The connection, its API version agreed upon: ours is newer than many daemons know.
     pub(super) async fn docker(&self) -> Result<&Docker, Error> {
         let meet = || async {
             let docker = match &self.socket {
@@ -218,17 +218,17 @@ impl DockerEngine {
 /// Whether workers can run in Docker, and why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DockerAvailability {
-    /// The engine answers and has the image.
+    /// Docker answers and has the image.
     Available {
         /// The workers' image.
         image: String,
     },
-    /// The engine does not answer.
+    /// Docker does not answer.
     NoEngine {
         /// What was seen.
         reason: String,
     },
-    /// The engine answers, and the image is not there.
+    /// Docker answers, and the image is not there.
     NoImage {
         /// The image that was looked for.
         image: String,

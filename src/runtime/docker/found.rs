@@ -1,4 +1,4 @@
-//! Reads what the engine lists.
+//! Reads what Docker lists.
 use super::recipe::{DATABASE_LABEL, GENERATION, GENERATION_LABEL, SPEC_LABEL};
 use crate::domain::ids::DatabaseId;
 use crate::runtime::{QUARANTINED, Worker, WorkerState};
@@ -24,11 +24,11 @@ pub(super) enum Life {
     Paused,
     Created,
     Exited,
-    /// The engine is removing it, or tried and could not.
+    /// Docker is removing it, or tried and could not.
     Dying,
 }
 
-/// What the engine's own check found.
+/// What Docker's own check found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     NotYet,
@@ -87,7 +87,7 @@ fn life(state: Option<State>, status: &str) -> Life {
 }
 
 impl Found {
-    /// As the engine tells it.
+    /// As Docker tells it.
     pub(super) fn state(&self) -> WorkerState {
         match self.life {
             Life::Running(Verdict::NotYet) | Life::Created => WorkerState::Starting,
@@ -103,7 +103,7 @@ impl Found {
 
     /// Whether it runs or can be started as it is.
     ///
-    /// Not one that is paused: woken, the engine calls it unhealthy until its next check, half a
+    /// Not one that is paused: woken, Docker calls it unhealthy until its next check, half a
     /// minute in which its state is unknown. A new one is ready sooner.
     fn can_serve(&self) -> bool {
         match self.life {
@@ -112,7 +112,7 @@ impl Found {
         }
     }
 
-    /// `fit`: it passed our check, which counts until the engine has made its own.
+    /// `fit`: it passed our check, which counts until Docker has made its own.
     pub(super) fn into_worker(self, fit: bool) -> Worker {
         let state = match self.life {
             Life::Running(Verdict::NotYet) if fit => WorkerState::Healthy,

@@ -1,4 +1,4 @@
-//! Where the data folder is for the engine, when the gateway itself is in a container.
+//! Where the data folder is for Docker, when the gateway itself is in a container.
 use super::answer::{Answer, refused};
 use super::engine::{DockerEngine, QUICK};
 use crate::runtime::RuntimeError;
@@ -6,14 +6,14 @@ use bollard::models::MountPoint;
 use std::path::{Path, PathBuf};
 
 impl DockerEngine {
-    /// The path under which the engine finds `data_dir`, an absolute path of this process.
+    /// The path under which Docker finds `data_dir`, an absolute path of this process.
     ///
-    /// The engine mounts its host's paths. A gateway in a container asks the engine about itself:
+    /// Docker mounts its host's paths. A gateway in a container asks Docker about itself:
     /// its data folder lies on one of its own mounts. A gateway that is in no container, or in one
-    /// that this engine does not know (the engine is inside with it), sees what the engine sees.
+    /// that this Docker does not know (Docker is inside with it), sees what Docker sees.
     ///
     /// # Errors
-    /// When the engine does not answer, or the data folder is on none of the container's mounts.
+    /// When Docker does not answer, or the data folder is on none of the container's mounts.
     pub async fn host_data_dir(&self, data_dir: &Path) -> Result<PathBuf, RuntimeError> {
         // Where there is no /proc there are no containers either.
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
@@ -39,10 +39,10 @@ impl DockerEngine {
     }
 }
 
-/// The id of the container that this process is in, from its mounts: engines lay a file of their
+/// The id of the container that this process is in, from its mounts: Docker lays a file of its
 /// own over `/etc/hostname`, in a folder named after the container, under every cgroup version.
 ///
-/// Only at that place: on a host, the engine's folders are mount points as well.
+/// Only at that place: on a host, Docker's folders are mount points as well.
 fn own_container(mountinfo: &str) -> Option<&str> {
     mountinfo
         .lines()

@@ -1,6 +1,6 @@
 //! Workers as containers, one for each database, locked down; the only room that knows bollard.
 //!
-//! Nothing is remembered that the engine does not know: containers are found by their labels, so a
+//! Nothing is remembered that Docker does not know: containers are found by their labels, so a
 //! lost reply, a restart of the gateway, or a hand that renamed something changes nothing.
 mod answer;
 mod changes;
@@ -35,17 +35,17 @@ const STARTS: usize = 4;
 const CHECKS: usize = 2;
 
 /// How long one waits for its turn: a hundred ahead of it, at the six to ten a second
-/// that the engine manages, and as long again.
+/// that Docker manages, and as long again.
 const TURN: Duration = Duration::from_secs(30);
 
-/// Runs workers in the Docker engine of this machine.
+/// Runs workers with the Docker of this machine.
 #[derive(Debug)]
 pub struct DockerRuntime {
     engine: Arc<DockerEngine>,
     config: DockerConfig,
     starts: Semaphore,
     checks: Semaphore,
-    /// Containers that answered our own check before the engine's first one was due.
+    /// Containers that answered our own check before Docker's first one was due.
     answered: Mutex<HashSet<String>>,
 }
 
@@ -103,7 +103,7 @@ impl DockerRuntime {
         }
     }
 
-    /// The engine repeats the paths it was given; jobs show its words to users.
+    /// Docker repeats the paths it was given; jobs show its words to users.
     fn without_paths(&self, answer: Answer) -> Answer {
         match answer {
             Answer::Said { status, message } => {
@@ -151,9 +151,9 @@ impl DockerRuntime {
             .map_err(|answer| answer.into_error("start a worker"))
     }
 
-    /// Checks a running container before the engine has done so for the first time.
+    /// Checks a running container before Docker has done so for the first time.
     ///
-    /// The engine's first check comes one interval after the start, and the interval is long so
+    /// Docker's first check comes one interval after the start, and the interval is long so
     /// that idle workers cost little (see [`recipe`]). A create should not wait
     /// that long, so the first check is ours.
     async fn first_check(&self, id: &str) -> Result<(), RuntimeError> {
@@ -175,7 +175,7 @@ impl DockerRuntime {
         self.answered.lock()
     }
 
-    /// As the engine tells it, with our own check where the engine has not made one.
+    /// As Docker tells it, with our own check where Docker has not made one.
     fn judged(&self, container: Found) -> Worker {
         let fit = self.has_answered(&container.id);
         container.into_worker(fit)
@@ -212,7 +212,7 @@ impl Runtime for DockerRuntime {
             Some(container) if container.runs() => Ok(container.id),
             Some(container) => match self.start_in_turn(&container.id).await {
                 Ok(()) => Ok(container.id),
-                // An engine that was killed while it started a container can never start it
+                // A Docker daemon that was killed while it started a container can never start it
                 // again: something in it has that id already. A fresh one has a fresh id.
                 Err(RuntimeError::Failed { .. }) => {
                     self.engine.remove(&container.id).await?;
@@ -245,7 +245,7 @@ impl Runtime for DockerRuntime {
     async fn list(&self) -> Result<Vec<Worker>, RuntimeError> {
         let labels = recipe::labels_of(self.config.instance, None);
         let found = self.engine.list(labels).await?;
-        // What is no longer starting has been judged by the engine, or has to be checked anew.
+        // What is no longer starting has been judged by Docker, or has to be checked anew.
         self.answered().retain(|id| {
             found
                 .iter()

@@ -22,12 +22,12 @@ pub(super) const GENERATION: &str = "1";
 
 const PROGRAM: &str = "/dbforge";
 
-/// What the engine runs inside a worker to check it, and we run for the first check.
+/// What Docker runs inside a worker to check it, and we run for the first check.
 pub(super) const HEALTH_COMMAND: &[&str] = &[PROGRAM, "worker", "health"];
 
-/// How often the engine checks a worker. Each check starts a process in the container, about 50 ms
+/// How often Docker checks a worker. Each check starts a process in the container, about 50 ms
 /// of processor time: every second for fifty idle workers would take more than two cores; every
-/// 30 s takes under a tenth of one. (An engine older than 25.0 knows no shorter interval for the
+/// 30 s takes under a tenth of one. (Docker before 25.0 knows no shorter interval for the
 /// start, so the first check is ours.)
 const HEALTH_INTERVAL: Duration = Duration::from_secs(30);
 /// A check reads 16 bytes; what takes longer hangs.
@@ -53,7 +53,7 @@ pub struct DockerConfig {
     pub user: (u32, u32),
     /// The data folder as the gateway sees it.
     pub data_dir: PathBuf,
-    /// The same folder as the engine sees it: another path when the gateway is in a container
+    /// The same folder as Docker sees it: another path when the gateway is in a container
     /// ([`super::DockerEngine::host_data_dir`]).
     pub host_data_dir: PathBuf,
 }
@@ -118,7 +118,7 @@ fn hardening(spec: &WorkerSpec) -> HostConfig {
             ])),
         }),
         // One hand restarts: the reconciler, with back-off, as a job that is in the event log and
-        // that ends in `degraded`. The engine's own restarts would hide a crash from it, and would
+        // that ends in `degraded`. Docker's own restarts would hide a crash from it, and would
         // bring workers back that it had stopped.
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
@@ -130,7 +130,7 @@ fn hardening(spec: &WorkerSpec) -> HostConfig {
 
 /// The database's folder, all of the disk that the worker sees.
 ///
-/// A *mount* and not a *bind*: for a missing source the engine refuses the first and makes an empty
+/// A *mount* and not a *bind*: for a missing source Docker refuses the first and makes an empty
 /// folder, owned by root, for the second.
 fn folder(config: &DockerConfig, spec: &WorkerSpec) -> Result<Mount, RuntimeError> {
     let inside = spec.folder.strip_prefix(&config.data_dir).map_err(|_| {

@@ -213,7 +213,7 @@ async fn a_token_sees_and_touches_only_what_its_patterns_cover() {
 #[tokio::test]
 async fn each_scope_opens_its_own_routes() {
     let config = HttpConfig {
-        original_wait: Duration::ZERO,
+        legacy_wait: Duration::ZERO,
         ..HttpConfig::default()
     };
     let forge = HttpForge::with(config).await;

@@ -16,8 +16,8 @@ use crate::domain::state::State;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Attempts at a job, and at undoing it, before it is given up. An engine that is away and a want
-/// of file descriptors do not count: then only the job's deadline ends the waiting.
+/// Attempts at a job, and at undoing it, before it is given up. A container runtime that is away
+/// and a want of file descriptors do not count: then only the job's deadline ends the waiting.
 const MAX_ATTEMPTS: u32 = 5;
 /// The wait after the first failure; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
@@ -315,8 +315,8 @@ fn retry(job: &Job, error: &JobError, failures: u32, context: &DecisionContext) 
     .into()
 }
 
-/// The wait after so many failures: doubling, bounded, and spread over half to one and a half of
-/// itself, so that jobs which failed together do not return together.
+/// The wait after the given number of failures: doubling, bounded, and spread over half to one and
+/// a half of itself, so that jobs which failed together do not return together.
 fn back_off(failures: u32, code: JobErrorCode, jitter_permille: u16) -> Duration {
     let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10));
     doubled.min(code.longest_retry()) * (500 + u32::from(jitter_permille)) / 1000

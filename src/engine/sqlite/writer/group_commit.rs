@@ -258,8 +258,8 @@ fn run_again(kept: Kept, waiting: &mut VecDeque<WriteRequest>) {
     }
 }
 
-/// A write that takes so many times the time of a group is long: not every wait for a processor on
-/// a busy machine makes it so.
+/// A write is long when it takes more than this many times the time of a group: a wait for a
+/// processor on a busy machine alone does not make it so.
 const LONG: u32 = 5;
 
 fn learn_how_it_was(
@@ -335,7 +335,7 @@ mod tests {
             home: Handle::current(),
             _guard: AccessLocks::default()
                 .try_enter(DatabaseId(Uuid::nil()))
-                .expect("nobody is alone behind a new gate"),
+                .expect("a new access lock is not held exclusively"),
         };
         (request, answered)
     }

@@ -74,7 +74,7 @@ async fn spawns_of_one_name_at_the_same_time_make_one_database() {
 #[tokio::test]
 async fn a_spawn_that_takes_longer_than_a_client_waits_is_accepted_with_the_same_keys() {
     let config = HttpConfig {
-        original_wait: Duration::from_millis(1),
+        legacy_wait: Duration::from_millis(1),
         ..HttpConfig::default()
     };
     // Nobody runs its job.

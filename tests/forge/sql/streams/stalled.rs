@@ -67,7 +67,7 @@ async fn a_client_that_stops_reading_holds_nothing_past_its_deadline() {
     assert_eq!(stalled.status, 200);
     served.poll_streams(0).await;
     let alone = data.take(&target, Deadline::after(PATIENCE)).await;
-    drop(alone.expect("nobody is behind the gate any more"));
+    drop(alone.expect("the access lock is free again"));
 
     let (lines, is_whole) = stalled.rest().await;
     let says_so = is_whole && last_error(&lines)["code"] == "statement_timeout";
