@@ -206,7 +206,8 @@ pub struct Database {
     pub condition: Condition,
     /// Why its worker cannot be kept running, where that is so.
     pub degraded: Option<String>,
-    /// The node that it was placed on; the founding node's, as long as there is none.
+    /// The node that an event has placed it on. `None`: it belongs on the forge's first node
+    /// (`State::node_of`).
     pub placed_on: Option<NodeId>,
     /// Its worker's id under the runtime, while it has one.
     pub worker: Option<String>,
@@ -214,7 +215,8 @@ pub struct Database {
     pub queue: Vec<QueuedJob>,
     /// Whether its first job is stuck.
     pub stuck: bool,
-    /// The database that has to be gone before its own first job may begin: both have one name.
+    /// The database that had its name before and has to leave (to the trash, or for good) before
+    /// the first job of this one may begin.
     pub behind: Option<DatabaseId>,
     /// When it was asked for.
     pub created_at: Timestamp,

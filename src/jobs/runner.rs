@@ -39,9 +39,9 @@ pub struct Runner {
 /// The result of moving a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moved {
-    /// It moved by one step; there may be another.
+    /// A result was recorded; the job may be due again at once.
     On,
-    /// It did not move: it ended, waits for a retry, or for an operator.
+    /// There was nothing to do: the job has ended, or is stuck and waits for an operator.
     Rests,
 }
 

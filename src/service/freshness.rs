@@ -35,10 +35,10 @@ pub struct NotReached {
 /// What is asked for is not visible yet.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FreshnessError {
-    /// To the log.
+    /// The log has not reached the sequence that was asked for.
     #[error(transparent)]
     NotReached(#[from] NotReached),
-    /// To the lists.
+    /// The lists have not seen the last event yet.
     #[error(transparent)]
     Behind(#[from] Behind),
 }

@@ -20,7 +20,7 @@ const MAX_LABEL_VALUE: usize = 128;
 const MIN_SIZE_BYTES: u64 = 64 << 10;
 /// Largest file: SQLite itself could do 281 TB, a laptop's disk could not.
 const MAX_SIZE_BYTES: u64 = 1 << 40;
-/// Least memory a container engine accepts for a worker.
+/// Least memory a container runtime accepts for a worker.
 const MIN_MEMORY_BYTES: u64 = 16 << 20;
 const MAX_MEMORY_BYTES: u64 = 1 << 40;
 const MIN_CPU_MILLIS: u32 = 10;
@@ -100,7 +100,7 @@ pub struct Changed {
 pub enum ChangedTtl {
     /// It exists until it is deleted.
     Never,
-    /// So many seconds from the change.
+    /// This many seconds from the change.
     Seconds(u64),
 }
 

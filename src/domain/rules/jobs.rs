@@ -38,7 +38,7 @@ pub(super) fn start(
         let error = JobError {
             code: JobErrorCode::DatabaseGone,
             detail: format!(
-                "database `{}` is {} by the time the job runs, so there is nothing to {}",
+                "database `{}` is {}, so `{}` no longer applies",
                 database.name,
                 database.state(),
                 job.kind

@@ -349,7 +349,7 @@ impl SqliteConnection {
             .map(drop)
     }
 
-    /// While it lives, no value is longer than so many bytes.
+    /// While the result lives, no value is longer than `bytes`.
     pub(crate) fn short_values(&self, bytes: i32) -> rusqlite::Result<ShortValues<'_>> {
         self.limit_values(bytes)?;
         Ok(ShortValues(self))

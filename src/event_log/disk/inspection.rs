@@ -11,8 +11,7 @@ use crate::event_log::sled::{Index, StreamEnds};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// At least so many of the last events have their hashes computed again at each open: some
-/// milliseconds.
+/// The last events whose hashes are computed again at each open, at least: some milliseconds.
 const EVENTS_ALWAYS_VERIFIED: u64 = 1_000;
 
 /// Where the parts of a log lie.

@@ -264,8 +264,7 @@ impl Frames {
         Ok(())
     }
 
-    /// Sees to it that so many bytes lie ahead, as far as the segment has them; returns how many
-    /// do.
+    /// Reads until `wanted` bytes lie ahead, as far as the segment has them; returns how many do.
     fn fill(&mut self, wanted: usize) -> io::Result<usize> {
         let there = self.ahead.len() - self.done;
         if there >= wanted {

@@ -93,7 +93,7 @@ fn too_large(json: &[u8], number: std::ops::Range<usize>) -> Problem {
 
 /// Where in the body something stands: `params[2]`, `statements[0].params.name`.
 fn place_of(json: &[u8], target: usize) -> String {
-    /// In an object, under a key; in a list, so many places from its start.
+    /// In an object, its key; in a list, its index.
     enum Step {
         Key(String),
         Index(usize),

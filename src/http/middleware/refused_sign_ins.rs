@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// So many in [`WINDOW`] are answered at once: a person with an old token, a client that retries.
+/// Refusals in [`WINDOW`] that are answered at once: a person with an old token, a client that
+/// retries.
 const FREE: u32 = 100;
 /// What is counted together; it begins with the first refusal.
 const WINDOW: Duration = Duration::from_secs(60);

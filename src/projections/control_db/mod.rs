@@ -320,7 +320,9 @@ impl ControlDb {
         let published = self.wishes.published.load(Ordering::Acquire);
         let trouble = trouble.map_or(String::new(), |reason| format!("; {reason}"));
         ListError::Unavailable {
-            reason: format!("they are being built again, event {sequence} of {published}{trouble}"),
+            reason: format!(
+                "control.db is being rebuilt: event {sequence} of {published}{trouble}"
+            ),
         }
     }
 }

@@ -260,7 +260,7 @@ async fn what_was_read_while_it_was_built_again_does_not_count() {
     };
     let read = control_db.whole(is_built_again).await;
     assert!(
-        matches!(&read, Err(ListError::Unavailable { reason }) if reason.contains("built again")),
+        matches!(&read, Err(ListError::Unavailable { reason }) if reason.contains("is being rebuilt")),
         "{read:?}"
     );
     assert_eq!(control_db.whole(async { 1 }).await, Ok(1));

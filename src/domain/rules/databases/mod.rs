@@ -91,7 +91,7 @@ fn may_restart(state: &State, id: DatabaseId, now: Timestamp) -> Result<&Arc<Dat
         return Err(Refusal::WrongState {
             name: database.name.clone(),
             state: database.state(),
-            wanted: "restarted; start it",
+            wanted: "restarted; use start",
         });
     }
     Ok(database)
@@ -159,7 +159,7 @@ pub(super) fn repair_worker(
 }
 
 pub(super) fn degrade(state: &State, id: DatabaseId, reason: &str) -> Result<Vec<Event>, Refusal> {
-    let database = idle_and_ready(state, id, "called degraded")?;
+    let database = idle_and_ready(state, id, "marked as degraded")?;
     if database.degraded.is_some() {
         return Ok(Vec::new());
     }

@@ -131,7 +131,7 @@ struct Values<'v>(&'v [*mut ffi::sqlite3_value]);
 impl<'v> Values<'v> {
     unsafe fn of(values: *mut *mut ffi::sqlite3_value, count: c_int) -> Self {
         match usize::try_from(count) {
-            // SAFETY: SQLite gives so many values.
+            // SAFETY: SQLite gives as many values as it says.
             Ok(count) if count > 0 => unsafe { Self(std::slice::from_raw_parts(values, count)) },
             _ => Self(&[]),
         }
@@ -322,10 +322,10 @@ struct Tokens {
 const TOKEN_BYTES: usize = 2 * (size_of::<(usize, usize)>() + size_of::<i64>());
 /// The same for a match, and for the run of matches that it is in.
 const MATCH_BYTES: usize = size_of::<Match>() + 2 * size_of::<(i64, i64)>();
-/// Tokens are counted in steps of so many.
+/// Memory is taken for this many tokens at a time.
 const TOKENS_AT_ONCE: usize = 4096;
 
-/// So many bytes of the statement's memory.
+/// Counts `bytes` as the statement's memory.
 fn charge(bytes: usize) -> std::result::Result<Charge, c_int> {
     let mut charge = Charge::default();
     if charge.grow(bytes) {
@@ -335,7 +335,7 @@ fn charge(bytes: usize) -> std::result::Result<Charge, c_int> {
     }
 }
 
-/// Most bytes of a column with so many of its parts marked.
+/// Most bytes of a column with `parts` of it marked.
 fn longest(
     column: &Column<'_>,
     parts: usize,

@@ -196,7 +196,7 @@ fn too_big() -> Error {
     Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_TOOBIG), None)
 }
 
-/// So many bytes of the statement's memory.
+/// Counts `bytes` as the statement's memory.
 fn charge(bytes: usize) -> Result<Charge> {
     let mut charge = Charge::default();
     if charge.grow(bytes) {

@@ -31,8 +31,9 @@ impl SqliteConnection {
     }
 }
 
-/// So many bytes SQLite's own functions compare in a tenth of a second.
+/// Comparisons of two bytes that SQLite's own quadratic functions do in a tenth of a second.
 const LARGEST_PRODUCT_OF_ORIGINALS: u32 = 1 << 27;
 
-/// So long a text LIKE compares with 50 bytes in a tenth of a second.
+/// Bytes of a text that SQLite's own LIKE compares with a pattern of 50 bytes in a tenth of a
+/// second.
 const LARGEST_LENGTH_OF_ORIGINALS: u32 = 2 << 20;

@@ -36,7 +36,7 @@ fn is_empty_pattern(pattern: &[u8]) -> bool {
     pattern.first().is_none_or(|byte| *byte == 0)
 }
 
-/// Between two looks whether to go on, so many bytes are searched: some milliseconds.
+/// Bytes that are searched between two looks whether to go on: some milliseconds.
 const BYTES_BETWEEN_LOOKS: usize = 1 << 20;
 
 /// Where each `pattern` is in `text`, for as long as `goes_on`.

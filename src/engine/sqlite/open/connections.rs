@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Closes connections that are idle, until at most so many are open. Returns whether it closed any.
+/// Closes idle connections until at most the given number is open. Returns whether it closed any.
 pub(crate) type CloseIdle = Box<dyn Fn(usize) -> bool + Send + Sync>;
 
 /// Counts the connections that are open.

@@ -53,7 +53,7 @@ pub(crate) struct OpenDatabase {
     durability: Durability,
     size_bytes: AtomicU64,
     cached_statements: usize,
-    /// Past so many bytes the WAL is brought into the main file.
+    /// Bytes of the WAL past which it is brought into the main file.
     pub(crate) wal_bytes: u64,
     /// Readers that rest; the last one to rest is the first to work, its pages being at hand.
     readers: Mutex<Vec<Handle>>,

@@ -34,7 +34,7 @@ pub(crate) struct Closing<T> {
     _guard: SharedGuard,
 }
 
-/// Whose database was not used for so many uses of others has no need of a large page cache.
+/// Uses of other databases after which an unused one has no need of a large page cache.
 const LONG_UNUSED: u64 = 100_000;
 
 impl OpenDatabases {

@@ -77,12 +77,13 @@ impl StatementClassifier {
         Some(class)
     }
 
-    /// Says when something is being learned.
+    /// The epoch to pass to `learn`, taken before the statement runs: what a schema change has
+    /// made outdated meanwhile is not learned.
     pub(crate) fn epoch(&self) -> u64 {
         self.lock().epoch
     }
 
-    /// Remembers what was learned since `epoch`.
+    /// Remembers the class of a statement, unless the cache was cleared since `epoch`.
     pub(crate) fn learn(&self, epoch: u64, sql: &Arc<str>, class: Option<LatencyClass>) {
         if sql.len() > LONGEST_TEXT {
             return;

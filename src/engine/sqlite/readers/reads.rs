@@ -1,15 +1,14 @@
 //! Reads: here, when they are known to be short; else on a thread of their own.
 //!
-//! Measured on two cores: a point read takes 4 µs here and 9 µs by way of a thread, and of 32 at a
-//! time a second sees 275,000 here and 75,000 by way of threads. So a statement that was short on a
-//! thread runs where its request is served, under a slice of a millisecond; one that runs out of it
-//! is cut and starts over on a thread, which a read survives.
+//! Handing a point read to a thread costs more than the read itself. So a statement that was short
+//! on a thread runs where its request is served, under a slice of a millisecond; one that runs out
+//! of it is cut and starts over on a thread, which a read survives.
 //!
 //! That it was short does not protect other requests: the same text may be long with other
-//! parameters, and the client chooses both. What protects others is its program, which is bounded in every way but
-//! time (`Bounds`), so that the slice cuts it wherever it is; and a database that was cut has to do
-//! without this class for a while, so that texts made for being cut take little of
-//! the thread's time.
+//! parameters, and the client chooses both. What protects others is its program, which is bounded
+//! in every way but time (`Bounds`), so that the slice cuts it wherever it is; and a database whose
+//! statement was cut does without this class for a while, so that texts made for being cut take
+//! little of the thread's time.
 use super::latency_class::LatencyClass;
 use super::shared_read::SharedRead;
 use crate::clock::WorkTime;
@@ -27,7 +26,8 @@ use std::time::Duration;
 /// Most parameters of a statement that runs here; to give it more takes time of its own.
 const MOST_PARAMETERS: usize = 500;
 
-/// A database whose statement was cut has the next ones on threads for so many slices.
+/// After a statement was cut, its database has reads on threads only, for as long as this many
+/// slices.
 const SLICES_WITHOUT: u32 = 50;
 
 impl SqliteExecutor {

@@ -3,7 +3,7 @@
 //! To begin and end to read takes SQLite a tenth of what a whole point select costs. A thread that
 //! has several reads of one database to serve therefore runs them in one transaction. It ends with
 //! the next commit, or once the thread has served what was ready when it began, and before that
-//! when it is [`LONGEST`] old: by so much a commit of another program may be seen later.
+//! when it is [`LONGEST`] old: a commit of another program may be seen that much later.
 use crate::clock::Stopwatch;
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::sqlite::SqliteConnection;
@@ -20,7 +20,8 @@ use tokio::sync::OwnedSemaphorePermit;
 /// Most time from the first read of a transaction to the beginning of its last one.
 const LONGEST: Duration = Duration::from_millis(1);
 
-/// So many reads in a row make a reader busy.
+/// Reads in a row after which a reader is busy and asks for a large page cache; it asks again after
+/// as many.
 const READS_BETWEEN_WISHES: u32 = 1_024;
 
 thread_local! {

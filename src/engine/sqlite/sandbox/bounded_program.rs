@@ -16,7 +16,7 @@ pub struct Bounds {
     sorts: bool,
 }
 
-/// SQLite's machine takes so many steps between two looks, where a statement runs within bounds.
+/// Steps that SQLite's machine takes between two looks, where a statement runs within bounds.
 pub(crate) const STEPS_BETWEEN_LOOKS: i32 = 200;
 
 /// Bytes that steps may handle between two looks. At most one of two steps has a value. Each of its
@@ -27,7 +27,7 @@ const BYTES_BETWEEN_LOOKS: i32 = 4 << 20;
 /// Longest program: straight on, SQLite looks once at its end.
 const MOST_STEPS: i32 = 1_000;
 
-/// To compare without regard to case costs so many times as much.
+/// How many times as much it costs to compare without regard to case.
 const COST_OF_COLLATIONS: i32 = 16;
 
 impl Bounds {

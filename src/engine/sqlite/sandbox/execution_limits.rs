@@ -31,14 +31,14 @@ pub struct Slice {
 struct Busy {
     /// Since half of its time was over: asking is a system call, which short statements are spared.
     worked: Option<WorkTime>,
-    /// It waited so long for files.
+    /// How long it has waited for files.
     waited: Duration,
-    /// So long it has to be busy before its statement is cut.
+    /// How long it has to be busy before its statement is cut.
     least: Duration,
 }
 
 impl Slice {
-    /// So much time from now on.
+    /// A slice that ends after `time`.
     #[must_use]
     pub fn of(time: Duration) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl InterruptHandle {
             .is_some_and(|limits| limits.slice.is_some_and(|slice| slice.busy.is_some()))
     }
 
-    /// So long a file was waited for.
+    /// Notes that a file was waited for, for `time`.
     pub(crate) fn has_waited(&self, time: Duration) {
         let mut limits = self.lock();
         let slice = limits.as_mut().and_then(|limits| limits.slice.as_mut());

@@ -18,15 +18,16 @@ use std::sync::OnceLock;
 /// of a long value takes three times as much: as it was, as it is, and the row.
 pub(crate) const STATEMENT_BYTES: i64 = 192 << 20;
 
-/// So many of them are not counted among what its caller has in memory: a connection's own pages.
+/// The first bytes of a statement, which are not counted among what its caller has in memory: a
+/// connection's own pages.
 const UNCOUNTED: i64 = 4 << 20;
-/// Past that, they are counted in steps of this.
+/// Past [`UNCOUNTED`], bytes are counted in steps of this size.
 const STEP: i64 = 1 << 20;
-/// So much of its caller's share a statement leaves. Streams would wait for room for their next
-/// piece otherwise, each for what the others' statements have.
+/// Bytes of its caller's share that a statement leaves free. Streams would wait for room for their
+/// next piece otherwise, each for what the others' statements have.
 const LEFT_FOR_ANSWERS: usize = 4 << 20;
-/// So many at once are for a long value, which takes a while to make: the statement's limits are
-/// looked at before.
+/// Bytes of one allocation from which on it is for a long value, which takes a while to make: the
+/// statement's limits are polled before.
 const LONG: i64 = 1 << 20;
 
 thread_local! {
@@ -50,7 +51,7 @@ struct Counted {
     held: Held,
 }
 
-/// While it lives, SQLite gets no more than so many bytes on this thread.
+/// While it lives, SQLite gets no more bytes on this thread than this budget has.
 #[derive(Debug)]
 pub(crate) struct Budget(());
 
@@ -86,7 +87,7 @@ pub(crate) fn had_no_room() -> bool {
 pub(crate) struct Charge(i64);
 
 impl Charge {
-    /// Takes so many bytes more. `false` when the statement may not have them.
+    /// Takes `bytes` more. `false` when the statement may not have them.
     pub(crate) fn grow(&mut self, bytes: usize) -> bool {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         let may_take = may_take(bytes);

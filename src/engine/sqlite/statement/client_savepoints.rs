@@ -23,7 +23,7 @@ const MOST: usize = 100;
 #[derive(Debug, Clone, Default)]
 pub struct Savepoints {
     names: Vec<String>,
-    /// So many were there before the statements that are kept together, which must not end them.
+    /// How many were open before the statements that are kept together, which must not end them.
     fixed: usize,
 }
 

@@ -108,11 +108,11 @@ pub(crate) struct Pieces<S> {
     paused: Duration,
 }
 
-/// The first piece has about so many bytes, so that it is on its way at once.
+/// About how many bytes the first piece has: few, so that it is on its way at once.
 const FIRST_PIECE_BYTES: usize = 4 << 10;
 
-/// Each other piece has about so many: changing threads costs some 10 µs, which is little against
-/// the 300 µs in which this many bytes are written.
+/// About how many bytes each other piece has: changing threads costs some 10 µs, which is little
+/// against the 300 µs in which a piece is written.
 pub(crate) const PIECE_BYTES: usize = 64 << 10;
 
 /// Room behind a full piece for the row that fills it.

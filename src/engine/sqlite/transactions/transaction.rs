@@ -240,7 +240,7 @@ impl SqliteTransaction {
         let open = Arc::clone(&inside.open);
         let turn = match inside.held {
             Held::Writer(_) => None,
-            // A database's reads have so many threads, these included.
+            // The threads for a database's reads are limited, and this one takes one of them.
             Held::Nothing | Held::Snapshot(_) => Some(open.turn(call.deadline).await?),
         };
         let place = Arc::clone(&inside.place);

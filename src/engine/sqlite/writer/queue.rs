@@ -216,8 +216,8 @@ impl WriteQueue {
         inside.is_running
     }
 
-    /// While a transaction has the writer, drops requests that were cancelled.
-    /// Whether it is leased.
+    /// While a transaction has leased the writer, drops requests that were cancelled. Returns
+    /// whether the writer is leased.
     pub(crate) fn forget_cancelled(&self) -> bool {
         let mut inside = self.lock();
         if inside.is_leased {

@@ -8,10 +8,10 @@ use std::time::Duration;
 /// How long a WAL checkpoint waits for readers; past that, a later checkpoint truncates it.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(10);
 
-/// A WAL of so many times the length at which it should have been truncated takes no more writes.
+/// A WAL that is this many times as long as it may get before it is truncated takes no more writes.
 const MOST_WALS: u64 = 2;
-/// Behind a transaction's snapshot it may grow to so many times the length at which it is truncated
-/// otherwise; then such transactions end.
+/// While a transaction's snapshot keeps it from being truncated, it may grow to this many times
+/// that length; then such transactions end.
 const WALS_OF_SNAPSHOTS: u64 = 8;
 
 impl OpenDatabase {

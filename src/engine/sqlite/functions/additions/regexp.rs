@@ -37,7 +37,7 @@ const AUTOMATON_CACHE: usize = 256 << 10;
 /// How deep groups may be nested.
 const DEEPEST_NEST: u32 = 100;
 
-/// So many bytes are read between two looks at the deadline.
+/// Bytes of the text that are read between two looks at the deadline.
 const BYTES_BETWEEN_LOOKS: usize = 16;
 
 /// Most steps of the slower search, which nothing interrupts: some tenths of a second.

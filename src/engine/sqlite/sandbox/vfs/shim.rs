@@ -176,7 +176,7 @@ unsafe extern "C" fn read(
 /// A WAL that grows leaves room on the disk for what makes room: the log of a purge, above all.
 ///
 /// # Safety
-/// As SQLite calls it: with an open file and so many bytes.
+/// As SQLite calls it: with an open file, and `bytes` bytes at `from`.
 unsafe extern "C" fn write(
     file: *mut ffi::sqlite3_file,
     from: *const c_void,

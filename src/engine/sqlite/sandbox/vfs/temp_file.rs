@@ -81,7 +81,7 @@ unsafe extern "C" fn read(
     let (Ok(bytes), Ok(mut offset)) = (usize::try_from(bytes), u64::try_from(offset)) else {
         return ffi::SQLITE_IOERR_READ;
     };
-    // SAFETY: SQLite gives room for so many bytes, and nothing else refers to it meanwhile. They
+    // SAFETY: SQLite gives room for that many bytes, and nothing else refers to it meanwhile. They
     // may not have been written yet, so they are before they are lent out.
     let (file, mut rest) = unsafe {
         to.cast::<u8>().write_bytes(0, bytes);
@@ -114,7 +114,7 @@ unsafe extern "C" fn write(
     let (Ok(bytes), Ok(offset)) = (usize::try_from(bytes), u64::try_from(offset)) else {
         return ffi::SQLITE_IOERR_WRITE;
     };
-    // SAFETY: SQLite gives so many bytes, which nothing changes meanwhile.
+    // SAFETY: SQLite gives that many bytes, which nothing changes meanwhile.
     let (file, from) = unsafe {
         (
             opened(file),

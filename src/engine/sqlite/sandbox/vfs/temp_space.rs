@@ -42,9 +42,9 @@ pub struct TempSpace {
 /// Why a temporary file may not grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// The database's share is used up: so many bytes.
+    /// The database's share, in bytes, is used up.
     Database(u64),
-    /// What all databases may have is used up: so many bytes.
+    /// What all databases may have together, in bytes, is used up.
     Gateway(u64),
     /// The disk has too little room.
     Disk,

@@ -25,7 +25,7 @@ thread_local! {
     static TOLD: Cell<Option<Interrupt>> = const { Cell::new(None) };
 }
 
-/// So many pages are asked for between two looks: some 10 µs.
+/// Pages that a statement asks for between two looks at its limits: some 10 µs.
 const PAGES_BETWEEN_LOOKS: u32 = 64;
 
 /// While it lives, steps of this thread's statement end when its limits say so.

@@ -134,7 +134,7 @@ unsafe fn text_of<'v>(value: *mut ffi::sqlite3_value) -> Option<&'v [u8]> {
     }
     // SAFETY: as the caller says; asked in this order, it is the length of that text.
     let bytes = unsafe { ffi::sqlite3_value_bytes(value) };
-    // SAFETY: SQLite keeps so many bytes there as long as the value is, and in that form.
+    // SAFETY: SQLite keeps that many bytes there as long as the value is, and in that form.
     let text = unsafe { std::slice::from_raw_parts(text, usize::try_from(bytes).ok()?) };
     let end = memchr(0, text).unwrap_or(text.len());
     text.get(..end)
@@ -154,7 +154,7 @@ unsafe extern "C" fn compare(
         unsafe { mark(context, operator, marks) };
     }
     let count = usize::try_from(count).unwrap_or_default();
-    // SAFETY: SQLite gives so many values, which stay until this function returns.
+    // SAFETY: SQLite gives that many values, which stay until this function returns.
     let answer = unsafe { operator.answer(std::slice::from_raw_parts(values, count)) };
     // SAFETY: the context is that of this call; a message is copied.
     unsafe {

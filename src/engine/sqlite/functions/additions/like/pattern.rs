@@ -5,7 +5,7 @@
 //! there is no recursion, and the deadline is looked at on the way.
 use memchr::{memchr, memchr2};
 
-/// So many bytes are compared between two looks at the deadline: some microseconds.
+/// Bytes that are compared between two looks at the deadline: some microseconds.
 const BYTES_BETWEEN_LOOKS: usize = 4 << 10;
 
 /// Bytes that are searched for one character in the time in which one is compared.
@@ -277,7 +277,7 @@ impl<S: Fn() -> bool> Comparison<'_, S> {
         byte.is_ascii() && ![self.rules.escape, self.rules.set].contains(&byte.into())
     }
 
-    /// So many bytes were compared.
+    /// Counts bytes that were compared.
     fn count(&mut self, bytes: usize) -> Result<(), Stopped> {
         if bytes < self.until_look {
             self.until_look -= bytes;
