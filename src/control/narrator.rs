@@ -1,6 +1,7 @@
 //! Logs what the events tell: each end of a job, and each state that a database comes to. That its
 //! time is over follows from the clock, without an event.
 use super::ControlPlane;
+use crate::clock::Milliseconds;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::database::DatabaseState;
 use crate::domain::event::recorded::RecordedEvent;
@@ -250,7 +251,7 @@ fn tell_end(job: &Job, end: JobState, took: Duration, recorded: &RecordedEvent) 
                 database.name = %name,
                 actor = %job.actor,
                 request.id = %job.request,
-                duration_ms = took.as_secs_f64() * 1000.0,
+                duration_ms = Milliseconds(took).number(),
                 "job {kind} of database `{name}`: {word}"
             )
         };

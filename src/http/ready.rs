@@ -1,6 +1,6 @@
 //! Whether the gateway is ready: what that is judged by, and the line of the log that says it first.
 use super::Gateway;
-use crate::clock::{CLOCK_TOLERANCE, Deadline};
+use crate::clock::{CLOCK_TOLERANCE, Deadline, Milliseconds};
 use crate::projections::control_db::Position;
 use serde::Serialize;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub async fn announce_ready(gateway: Arc<Gateway>, stop: CancellationToken) {
             () = tokio::time::sleep(LOOK) => {}
         }
     }
-    let duration_ms = gateway.service.uptime().as_secs_f64() * 1000.0;
+    let duration_ms = Milliseconds(gateway.service.uptime()).number();
     tracing::info!(duration_ms, "ready");
 }
 

@@ -3,6 +3,7 @@
 //! Each connection has counters of its own, which it alone adds to: no lock, no atomic operation that
 //! processors have to agree on. They are summed up when they are asked for.
 use super::redacted::redacted;
+use crate::clock::Milliseconds;
 use crate::domain::ids::DatabaseId;
 use crate::locks::Mutex;
 use crate::telemetry::{DurationHistogram, Durations, add_alone};
@@ -332,7 +333,7 @@ impl StatementCounter {
         tracing::info!(
             database.id = %self.database,
             database.name = name,
-            duration_ms = ended.elapsed.as_secs_f64() * 1000.0,
+            duration_ms = Milliseconds(ended.elapsed).number(),
             rows = ended.rows,
             rows_affected = ended.changed,
             outcome = ended.outcome.word(),

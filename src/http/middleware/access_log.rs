@@ -1,5 +1,5 @@
 //! One line for each request, where `DBFORGE_ACCESS_LOG` is on.
-use crate::clock::Stopwatch;
+use crate::clock::{Milliseconds, Stopwatch};
 use crate::domain::ids::RequestId;
 use crate::telemetry::ACCESS;
 use axum::body::{Body, HttpBody};
@@ -86,7 +86,7 @@ impl Drop for AccessLine {
             http.path = self.path,
             http.status = status,
             bytes = self.bytes,
-            duration_ms = self.since.elapsed().as_secs_f64() * 1000.0,
+            duration_ms = Milliseconds(self.since.elapsed()).number(),
             database.name = self.database,
             token.name = self.token.0.get(),
             client.address = self.client.map(tracing::field::display),

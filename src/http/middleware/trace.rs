@@ -84,7 +84,7 @@ pub(super) async fn observe<F: Future<Output = Response>>(
     let status = response.status().as_u16();
     let code = problem.as_ref().map(Problem::code);
     counts.count(&gateway.metrics, (&method, route), status, code, elapsed);
-    let duration_ms = elapsed.as_secs_f64() * 1000.0;
+    let duration_ms = Milliseconds(elapsed).number();
     if let Some(cause) = problem.as_ref().and_then(Problem::cause) {
         tracing::error!(
             request.id = %id,

@@ -97,7 +97,7 @@ pub(crate) fn script(answers: &[QueryAnswer], since: Stopwatch) -> Response {
     let result = ScriptResult {
         statements: answers.len(),
         rows_affected: answers.iter().map(|answer| answer.rows_affected).sum(),
-        elapsed_ms: (since.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+        elapsed_ms: Milliseconds(since.elapsed()).number(),
     };
     reply::json(StatusCode::OK, &result)
 }
