@@ -250,6 +250,9 @@ async fn each_scope_opens_its_own_routes() {
                     Some("run_batch" | "run_batch_in_transaction") => r#"{"statements":[]}"#,
                     Some("create_original_table") => r#"{"table_name":"t","columns":[]}"#,
                     Some("insert_original_rows") => r#"{"rows":[]}"#,
+                    Some("create_webhook") => r#"{"url":""}"#,
+                    Some("skip_events") => r#"{"through":1}"#,
+                    Some("replay_event") => r#"{"sequence":1}"#,
                     _ => "",
                 };
                 let answer = forge.ask(&method, &url).token(token).body(body).await;
