@@ -236,6 +236,25 @@ async fn a_request_that_could_be_read_in_two_ways_is_refused_and_the_connection_
     }
 }
 
+/// Hyper leaves the length out and tells no handler of it, so it cannot be refused (RFC 9112, 6.3,
+/// allows both).
+#[tokio::test]
+async fn a_request_with_a_length_and_chunks_is_read_by_its_chunks_and_is_the_last_one() {
+    let served = Served::with(HttpConfig::default()).await;
+    let behind = head("1.1", "/v1/databases", "");
+    for both in [
+        "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
+    ] {
+        let mut stream = served.connect().await;
+        let chunks = format!("{:x}\r\n{BODY}\r\n0\r\n\r\n{behind}", BODY.len());
+        send(&mut stream, &(head("1.1", "/v1/databases", both) + &chunks)).await;
+        let answer = rest(&mut stream).await.to_ascii_lowercase();
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert_eq!(answer.matches("http/1.1 ").count(), 1, "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn who_asks_first_is_told_that_a_body_is_too_large_before_it_is_sent() {
     let served = Served::with(HttpConfig::default()).await;
