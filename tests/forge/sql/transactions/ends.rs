@@ -1,5 +1,5 @@
 //! Transactions that nobody ends: time, jobs, clients that vanish, a gateway that stops.
-use super::{BEGIN, QUERY, begin, end, query, run, run_soon, seen, shop};
+use super::{BEGIN, QUERY, begin, end, query, run, seen, shop};
 use crate::support::NOON;
 use crate::support::http::{Answer, HttpForge, ROOT};
 use crate::support::sql::{Sql, soon};
@@ -375,7 +375,7 @@ async fn none_of_32_clients_loses_an_acknowledged_row_to_a_neighbour_or_a_transa
     let forge = Arc::new(shop().await);
     run(&forge, QUERY, "INSERT INTO t VALUES (0)").await;
     let child = "CREATE TABLE c (p REFERENCES t DEFERRABLE INITIALLY DEFERRED)";
-    run_soon(&forge, QUERY, child).await;
+    run(&forge, QUERY, child).await;
     let clients: Vec<_> = (1..=32)
         .map(|number| tokio::spawn(client(forge.clone(), number)))
         .collect();

@@ -24,7 +24,7 @@ pub(crate) async fn run(forge: &HttpForge, path: &str, sql: &str) -> Answer {
 }
 
 /// A statement with little patience.
-pub(crate) async fn run_soon(forge: &HttpForge, path: &str, sql: &str) -> Answer {
+async fn run_soon(forge: &HttpForge, path: &str, sql: &str) -> Answer {
     let body = json!({"sql": sql, "timeout_ms": 100});
     forge.post(path, &body.to_string()).await
 }
@@ -170,7 +170,7 @@ async fn writes_that_wait_for_transactions_hold_up_no_other_database() {
     let others = async {
         for number in 0..20 {
             let insert = format!("INSERT INTO t VALUES ({number})");
-            let answer = run_soon(&forge, QUERY, &insert).await;
+            let answer = run(&forge, QUERY, &insert).await;
             assert_eq!(answer.status, 200, "{}", answer.text);
         }
         for commit in &begun {
@@ -191,7 +191,7 @@ async fn a_transaction_that_reads_sees_one_moment_and_nobody_waits_for_it() {
     let inside = format!("{transaction}/query");
     for number in 2..10 {
         let insert = format!("INSERT INTO t VALUES ({number})");
-        assert_eq!(run_soon(&forge, QUERY, &insert).await.status, 200);
+        assert_eq!(run(&forge, QUERY, &insert).await.status, 200);
         assert_eq!(seen(&forge, &inside).await, json!([1]));
     }
     let write = query(&forge, &transaction, "INSERT INTO t VALUES (99)").await;
@@ -206,9 +206,7 @@ async fn a_deferred_transaction_writes_only_on_top_of_what_it_has_read() {
     let transaction = begin(&forge, r#"{"mode":"deferred"}"#).await;
     let inside = format!("{transaction}/query");
     assert_eq!(
-        run_soon(&forge, QUERY, "INSERT INTO t VALUES (1)")
-            .await
-            .status,
+        run(&forge, QUERY, "INSERT INTO t VALUES (1)").await.status,
         200
     );
     assert_eq!(
@@ -228,9 +226,7 @@ async fn a_deferred_transaction_writes_only_on_top_of_what_it_has_read() {
     let inside = format!("{transaction}/query");
     assert_eq!(seen(&forge, &inside).await, json!([1, 2]));
     assert_eq!(
-        run_soon(&forge, QUERY, "INSERT INTO t VALUES (3)")
-            .await
-            .status,
+        run(&forge, QUERY, "INSERT INTO t VALUES (3)").await.status,
         200
     );
     let write = "WITH n AS (SELECT 4 AS a) INSERT INTO t SELECT a FROM n";
@@ -243,9 +239,7 @@ async fn a_deferred_transaction_writes_only_on_top_of_what_it_has_read() {
         "it may go on reading"
     );
     assert_eq!(
-        run_soon(&forge, QUERY, "INSERT INTO t VALUES (5)")
-            .await
-            .status,
+        run(&forge, QUERY, "INSERT INTO t VALUES (5)").await.status,
         200
     );
     assert_eq!(end(&forge, &transaction, "commit").await.status, 204);
@@ -400,7 +394,7 @@ async fn no_more_transactions_are_open_than_allowed() {
         said.contains("limit reached (16) on this database"),
         "{said}"
     );
-    let write = run_soon(&forge, QUERY, "INSERT INTO t VALUES (1)").await;
+    let write = run(&forge, QUERY, "INSERT INTO t VALUES (1)").await;
     assert_eq!(write.status, 200, "{}", write.text);
     end(&forge, &open[0], "rollback").await;
     begin(&forge, readonly).await;
