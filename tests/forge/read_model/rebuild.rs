@@ -5,6 +5,7 @@ use dbforge::clock::Deadline;
 use dbforge::domain::event::recorded::{NewCommit, RecordedEvent};
 use dbforge::domain::ids::Sequence;
 use dbforge::domain::verb::Verb;
+use dbforge::engine::sqlite::set_up_process;
 use dbforge::event_log::EventLog;
 use dbforge::projections::control_db::{ControlDb, EventFilter, JobFilter, ListError, Opening};
 use rusqlite::Connection;
@@ -386,6 +387,7 @@ async fn a_log_that_cannot_be_read_for_a_while_is_tried_again() {
 async fn waiting_for_an_event_that_does_not_come_ends_at_its_deadline() {
     let history = History::begin();
     let folder = Folder::new();
+    set_up_process();
     let (control_db, _) =
         ControlDb::open(&folder.file(), history.log.clone(), export_line).unwrap();
     let deadline = Deadline::after(Duration::from_millis(20));

@@ -3,6 +3,7 @@ use dbforge::clock::Deadline;
 use dbforge::domain::event::Stream;
 use dbforge::domain::event::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use dbforge::domain::ids::Sequence;
+use dbforge::engine::sqlite::set_up_process;
 use dbforge::event_log::{AppendError, EventLog, ReadError};
 use dbforge::projections::control_db::{ControlDb, Opening, Page, PageRequest};
 use rusqlite::types::ValueRef;
@@ -166,6 +167,8 @@ impl Folder {
 
 /// Opens the read model and lets it come to the log's end.
 pub(crate) async fn follow(folder: &Folder, log: &Arc<VecLog>) -> (ControlDb, Opening) {
+    // SQLite takes its bounds of memory before it opens anything in a process.
+    set_up_process();
     let (control_db, opening) = ControlDb::open(&folder.file(), log.clone(), export_line).unwrap();
     control_db
         .wait_for(log.head().sequence, soon())

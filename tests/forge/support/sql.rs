@@ -7,6 +7,7 @@ use dbforge::data::{
 use dbforge::domain::database::Durability;
 use dbforge::domain::ids::DatabaseId;
 use dbforge::engine::registry::Engines;
+use dbforge::engine::sqlite::set_up_process;
 use serde_json::Value;
 use std::fs;
 use std::time::Duration;
@@ -28,6 +29,11 @@ impl Sql {
     }
 
     pub(crate) fn with(config: SqliteConfig) -> Self {
+        let is_bounded = set_up_process();
+        assert!(
+            is_bounded,
+            "another test opened SQLite before its bounds were set"
+        );
         let home = tempfile::tempdir().unwrap();
         let data_dir = home.path().join("data");
         fs::create_dir(&data_dir).unwrap();

@@ -3,6 +3,7 @@
 use crate::support::sql::Sql;
 use dbforge::data::QueryError;
 use dbforge::engine::sqlite::MAIN_FILE;
+use dbforge::engine::sqlite::set_up_process;
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -81,6 +82,7 @@ async fn a_full_text_table_that_is_damaged_is_told_as_such() {
         .folders()
         .living(sql.target.database)
         .join(MAIN_FILE);
+    set_up_process();
     let plain = Connection::open(file).unwrap();
     plain
         .execute("UPDATE f_data SET block = x'ffffffffffffffff'", [])

@@ -7,6 +7,7 @@ mod sql_logic_files;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use dbforge::engine::sqlite::set_up_process;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -83,6 +84,7 @@ impl Oracle {
 
     /// A connection as SQLite gives it.
     pub(crate) fn connect(&self) -> Connection {
+        set_up_process();
         Connection::open(&self.file).unwrap()
     }
 

@@ -6,6 +6,7 @@
 use super::{Oracle, Outcome, Value, plain};
 use crate::support::http::HttpForge;
 use async_trait::async_trait;
+use dbforge::engine::sqlite::set_up_process;
 use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::json;
@@ -299,6 +300,7 @@ struct Writer(Connection);
 
 impl Writer {
     fn new() -> Self {
+        set_up_process();
         Self(Connection::open_in_memory().unwrap())
     }
 
