@@ -204,7 +204,7 @@ impl Service {
         hex::encode_to_slice(hash, &mut hex).expect("32 bytes are 64 digits");
         let hex = str::from_utf8(&hex).expect("digits are ASCII");
         let current = self.control.current();
-        // Nobody can choose the bytes of a hash, so how long the search takes tells no secret.
+        // The bytes of a hash cannot be chosen, so how long the search takes tells no secret.
         let Some(token) = current.state.token_by_hash(hex) else {
             if !self.root_token.has_hash(&hash) {
                 return Err(AuthenticationError::Unknown);

@@ -33,15 +33,7 @@ fn ten_kills_under_load_leave_one_container_for_each_ready_database_and_nothing_
         forge.kill_gateway();
         forge.start_gateway();
     }
-    forge.gateway().poll("every job ends", || {
-        ["queued", "running", "retry_wait"].iter().all(|state| {
-            let (_, jobs) = forge
-                .gateway()
-                .get(&format!("/v1/jobs?state={state}"))
-                .unwrap();
-            jobs["data"].as_array().unwrap().is_empty()
-        })
-    });
+    forge.until_every_job_ends();
     assert!(
         acknowledged.len() > DATABASES.len(),
         "the clients did something"

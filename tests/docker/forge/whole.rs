@@ -85,15 +85,7 @@ fn a_gateway_killed_in_the_middle_of_creates_leaves_no_orphan_container() {
         forge.kill_gateway();
         forge.start_gateway();
     }
-    forge.gateway().poll("every job ends", || {
-        ["queued", "running", "retry_wait"].iter().all(|state| {
-            let (_, jobs) = forge
-                .gateway()
-                .get(&format!("/v1/jobs?state={state}"))
-                .unwrap();
-            jobs["data"].as_array().unwrap().is_empty()
-        })
-    });
+    forge.until_every_job_ends();
     let (_, databases) = forge.gateway().get("/v1/databases?limit=1000").unwrap();
     let databases = databases["data"].as_array().unwrap().clone();
     assert_eq!(databases.len(), 12, "every acknowledged create");

@@ -55,6 +55,19 @@ impl Forge {
         self.gateway.take().unwrap().kill();
     }
 
+    /// Waits until no job has anything left to do.
+    pub(crate) fn until_every_job_ends(&self) {
+        self.gateway().poll("every job ends", || {
+            ["queued", "running", "retry_wait"].iter().all(|state| {
+                let (_, jobs) = self
+                    .gateway()
+                    .get(&format!("/v1/jobs?state={state}"))
+                    .unwrap();
+                jobs["data"].as_array().unwrap().is_empty()
+            })
+        });
+    }
+
     pub(crate) fn gateway(&self) -> &GatewayProcess {
         self.gateway.as_ref().unwrap()
     }

@@ -17,6 +17,7 @@ use dbforge::clock::{IdSource, RandomIds};
 use dbforge::domain::ids::{DatabaseId, InstanceId, RequestId};
 use dbforge::runtime::docker::{DockerConfig, DockerEngine, DockerRuntime};
 use dbforge::runtime::{Runtime, WorkerSpec};
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
@@ -177,5 +178,16 @@ fn finally(work: impl Future<Output = ()> + Send + 'static) {
     .join();
     if ended.is_err() && !std::thread::panicking() {
         panic!("what the test made could not be taken away");
+    }
+}
+
+/// A container that is like a worker in everything but the labels.
+pub(crate) fn labelled(labels: HashMap<String, String>) -> ContainerCreateBody {
+    ContainerCreateBody {
+        image: Some(worker_image()),
+        entrypoint: Some(vec!["/dbforge".to_owned()]),
+        cmd: Some(vec!["worker".to_owned(), "run".to_owned()]),
+        labels: Some(labels),
+        ..Default::default()
     }
 }

@@ -2,8 +2,7 @@
 //! belongs to nobody is set aside, and nothing else is touched.
 use crate::support::gateway_forge::Forge;
 use crate::support::runtime_contract::TestForge;
-use crate::support::{DockerForge, Foreign, docker, worker_image};
-use bollard::models::ContainerCreateBody;
+use crate::support::{DockerForge, Foreign, docker, labelled};
 use bollard::query_parameters::{
     InspectContainerOptions, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
     StopContainerOptionsBuilder,
@@ -72,17 +71,6 @@ fn workers_that_are_removed_stopped_or_paused_by_hand_come_back_and_a_renamed_on
     assert_eq!(repairs("renamed").len(), 0);
     assert_eq!(repairs("paused")[0]["actor"], "reconciler");
     assert_eq!(forge.containers().len(), 4);
-}
-
-/// A container with these labels.
-fn labelled(labels: HashMap<String, String>) -> ContainerCreateBody {
-    ContainerCreateBody {
-        image: Some(worker_image()),
-        entrypoint: Some(vec!["/dbforge".to_owned()]),
-        cmd: Some(vec!["worker".to_owned(), "run".to_owned()]),
-        labels: Some(labels),
-        ..Default::default()
-    }
 }
 
 async fn seen(id: &str) -> (String, bool) {

@@ -1,7 +1,6 @@
 //! Hands that meddle with workers, and containers that are not ours.
 use crate::support::runtime_contract::{TestForge, ids, until, until_healthy};
-use crate::support::{DockerForge, Foreign, docker, worker_image};
-use bollard::models::ContainerCreateBody;
+use crate::support::{DockerForge, Foreign, docker, labelled};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
     RenameContainerOptionsBuilder, StopContainerOptionsBuilder,
@@ -20,21 +19,10 @@ async fn forge_with_a_worker() -> (DockerForge, WorkerSpec, String) {
     (forge, spec, id)
 }
 
-/// Somebody else's container: like a worker in everything but the labels.
-fn foreign(labels: HashMap<String, String>) -> ContainerCreateBody {
-    ContainerCreateBody {
-        image: Some(worker_image()),
-        entrypoint: Some(vec!["/dbforge".to_owned()]),
-        cmd: Some(vec!["worker".to_owned(), "run".to_owned()]),
-        labels: Some(labels),
-        ..Default::default()
-    }
-}
-
 /// A container with these labels, made and not started. It goes with its forge.
 async fn create(name: &str, labels: HashMap<String, String>) -> String {
     let options = CreateContainerOptionsBuilder::new().name(name).build();
-    let body = foreign(labels);
+    let body = labelled(labels);
     let created = docker().await.create_container(Some(options), body).await;
     created.unwrap().id
 }
@@ -179,7 +167,7 @@ async fn a_worker_made_by_another_recipe_is_of_another_spec_and_is_replaced() {
 async fn a_foreign_container_is_never_seen_and_its_name_is_refused() {
     let forge = DockerForge::new().await;
     let spec = forge.spec("shop");
-    let stranger = Foreign::start(&spec.name, foreign(HashMap::new())).await;
+    let stranger = Foreign::start(&spec.name, labelled(HashMap::new())).await;
 
     let refusal = forge.runtime().ensure_running(&spec).await.unwrap_err();
     assert!(!refusal.is_transient(), "{refusal}");
@@ -195,7 +183,7 @@ async fn a_container_with_our_label_and_no_database_is_left_alone() {
     let instance = forge.config.instance.to_string();
     let labels = HashMap::from([("dbforge.instance".to_owned(), instance)]);
     let name = format!("odd-{}", spec.database.short());
-    let odd = Foreign::start(&name, foreign(labels)).await;
+    let odd = Foreign::start(&name, labelled(labels)).await;
     assert_eq!(ids(&forge).await, [id]);
     forge.runtime().ensure_removed(spec.database).await.unwrap();
     assert!(runs(&odd.0).await);
