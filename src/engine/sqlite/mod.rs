@@ -1,6 +1,6 @@
 //! SQLite.
 //!
-//! Raw SQL of clients runs here. `connection.rs` is the profile under which it does, and the order
+//! Raw SQL of clients runs here. `connection/opening.rs` is the profile under which it does, and the order
 //! of what it sets up matters. `sandbox/` says what SQL may do and ends what takes too long,
 //! `functions/` has the SQL functions that replace SQLite's own or join them, `statement/` runs
 //! statements and writes their answers. `open/` keeps the connections to each database, `readers/`
