@@ -17,11 +17,12 @@ pub use crate::engine::DataFile;
 pub use crate::engine::access_lock::{AccessError, ExclusiveGuard, SharedGuard};
 pub use crate::engine::registry::SqliteConfig;
 pub use crate::engine::sql::{
-    Access, BatchError, BatchMode, BatchStatement, BegunTransaction, Format, Int64Form,
-    MAX_PARAMETERS, NewTransaction, Param, Params, QueryAnswer, QueryError, QueryOptions,
-    QueryRequest, RowStream, ScriptError, Shape, SqlStatistics, StatementKind, StatementOutcome,
-    StreamStopper, Streamed, Target, TransactionBatchError, TransactionEnd, TransactionError,
-    TransactionKey, TransactionMode,
+    Access, Affinity, BatchError, BatchMode, BatchStatement, BegunTransaction, Column, ForeignKey,
+    Format, Generated, Index, IndexColumn, IndexOrigin, Int64Form, MAX_PARAMETERS, NewTransaction,
+    Param, Params, QueryAnswer, QueryError, QueryOptions, QueryRequest, RowStream, Schema,
+    ScriptError, Shape, SqlStatistics, StatementKind, StatementOutcome, StreamStopper, Streamed,
+    Table, TableKind, Target, TransactionBatchError, TransactionEnd, TransactionError,
+    TransactionKey, TransactionMode, Trigger, nearest, quoted,
 };
 pub use config::DataConfig;
 pub use folders::{FolderError, FolderPlace, Folders};
@@ -250,6 +251,21 @@ impl DataPlane {
         let executor = self.executor_of(target)?;
         let call = self.call(&options);
         executor.batch(guard, target, &call, statements, mode).await
+    }
+
+    /// What is in the database behind `guard`, as it is committed now. Kept in memory until it
+    /// changes.
+    ///
+    /// # Errors
+    /// As [`Self::query`]; [`QueryError::NotSupported`] when its engine does not tell.
+    pub async fn schema(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        options: &QueryOptions,
+    ) -> Result<Arc<Schema>, QueryError> {
+        let executor = self.executor_of(target)?;
+        executor.schema(guard, target, &self.call(options)).await
     }
 
     /// Runs one statement on the history in `control_db`.

@@ -2,8 +2,8 @@
 use super::access_lock::{AccessLocks, SharedGuard};
 use super::sql::executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
 use super::sql::{
-    BatchError, BatchMode, Form, QueryAnswer, QueryError, SqlStatistics, Statement, Streamed,
-    Target, TransactionBatchError, TransactionEnd, TransactionError, TransactionMode,
+    BatchError, BatchMode, Form, QueryAnswer, QueryError, Schema, SqlStatistics, Statement,
+    Streamed, Target, TransactionBatchError, TransactionEnd, TransactionError, TransactionMode,
     TransactionPlace,
 };
 use super::sqlite::{Sqlite, SqliteExecutor, SqliteTransaction};
@@ -234,6 +234,18 @@ impl Executor<'_> {
         match self {
             Self::Sqlite(sqlite) => sqlite.stream(guard, target, call, rows, statement).await,
             Self::Served(served) => served.stream(guard, target, call, rows, statement).await,
+        }
+    }
+
+    pub async fn schema(
+        self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+    ) -> Result<Arc<Schema>, QueryError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.schema(guard, target, call).await,
+            Self::Served(served) => served.schema(guard, target, call).await,
         }
     }
 

@@ -17,5 +17,6 @@ mod reconciler;
 mod recovery;
 mod replay;
 mod runtime;
+mod schema;
 mod sql;
 mod support;

@@ -5,11 +5,6 @@ use crate::data::{
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// A name as SQL quotes it.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// A statement whose answer goes to the client.
 pub(super) fn original(sql: String, params: Params, access: Access) -> QueryRequest {
     QueryRequest {

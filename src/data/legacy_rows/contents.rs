@@ -1,6 +1,6 @@
 //! What is in a database: its tables with their columns, indexes and numbers of rows.
-use super::asking::{ask, quoted};
-use crate::data::{DataPlane, Param, Params, QueryError, SharedGuard, Target};
+use super::asking::ask;
+use crate::data::{DataPlane, Param, Params, QueryError, SharedGuard, Target, quoted};
 use serde::{Deserialize, Deserializer};
 
 /// A table as the list tells it.

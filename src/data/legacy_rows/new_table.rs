@@ -3,10 +3,11 @@
 //! Types, defaults and constraints are SQL, as in the original. What is run begins as one
 //! `CREATE TABLE` of the table's name with a list of columns, and none of these pieces can end the
 //! list, begin another column or another statement.
-use super::asking::{original_options, quoted};
+use super::asking::original_options;
 use super::piece::is_one_piece;
 use crate::data::{
     Access, BatchMode, BatchStatement, DataPlane, Param, Params, QueryError, SharedGuard, Target,
+    quoted,
 };
 use serde::Deserialize;
 

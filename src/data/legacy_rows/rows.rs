@@ -1,9 +1,9 @@
 //! Inserts and selects rows.
-use super::asking::{ask, original, original_options, quoted};
+use super::asking::{ask, original, original_options};
 use super::piece::is_one_piece;
 use crate::data::{
     Access, BatchError, BatchMode, BatchStatement, DataPlane, Param, Params, QueryAnswer,
-    QueryError, SharedGuard, Target,
+    QueryError, SharedGuard, Target, quoted,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;

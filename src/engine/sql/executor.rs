@@ -3,6 +3,7 @@ use super::error::{BatchError, QueryError};
 use super::form::Form;
 use super::query::{BatchMode, QueryAnswer, Statement, Target};
 use super::row_stream::Streamed;
+use super::schema::Schema;
 use super::transaction::{
     TransactionBatchError, TransactionEnd, TransactionError, TransactionMode, TransactionPlace,
 };
@@ -105,6 +106,22 @@ pub trait SqlExecutor: Debug + Send + Sync {
         rows: &Form,
         statement: Statement,
     ) -> Result<Streamed, QueryError>;
+
+    /// What is in a database, as it is committed now.
+    ///
+    /// # Errors
+    /// [`QueryError::NotSupported`] where the engine does not tell; else as [`Self::query`].
+    async fn schema(
+        &self,
+        _guard: &SharedGuard,
+        target: &Target,
+        _call: &Call,
+    ) -> Result<Arc<Schema>, QueryError> {
+        Err(QueryError::NotSupported {
+            engine: target.engine.to_owned(),
+            what: "telling its schema",
+        })
+    }
 
     /// Begins a transaction of several requests, and keeps `place` for as long as it is open.
     ///

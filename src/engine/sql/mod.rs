@@ -8,6 +8,7 @@ pub mod pipe;
 pub mod query;
 mod redacted;
 pub mod row_stream;
+pub mod schema;
 pub mod statistics;
 pub mod transaction;
 
@@ -22,6 +23,10 @@ pub use query::{
     Statement, Target,
 };
 pub use row_stream::{RowStream, StreamStopper, Streamed};
+pub use schema::{
+    Affinity, Column, ForeignKey, Generated, INTERNAL_TABLES, Index, IndexColumn, IndexOrigin,
+    Schema, Table, TableKind, Trigger, nearest, quoted,
+};
 pub use statistics::{
     DatabaseUse, EndedStatement, NameOf, SqlStatistics, StatementCounter, StatementKind,
     StatementOutcome,

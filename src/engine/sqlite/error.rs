@@ -1,4 +1,5 @@
 //! What can come of a statement besides its answer.
+use super::limits::{MOST_OBJECTS, MOST_SCHEMA_BYTES};
 use super::sandbox::c_calls;
 use super::sandbox::c_calls::NotOpened;
 use super::sandbox::execution_limits::Interrupt;
@@ -60,6 +61,9 @@ pub enum SqlError {
         /// The bound, in words: `10000 rows`.
         limit: String,
     },
+    /// More is in the schema than is told.
+    #[error("the schema is larger than {}", schema_limit())]
+    SchemaTooLarge,
     /// Rows are to be objects, and two columns have one name.
     #[error("two columns are named `{name}`; an object cannot have the same key twice")]
     DuplicateColumn {
@@ -132,6 +136,10 @@ impl SqlError {
             Self::Invalid { message } => QueryError::InvalidRequest { message },
             Self::ParameterMismatch { message } => QueryError::ParameterMismatch { message },
             Self::ResultTooLarge { limit } => QueryError::ResultTooLarge { limit },
+            Self::SchemaTooLarge => QueryError::PayloadTooLarge {
+                what: "the schema of this database",
+                limit: schema_limit(),
+            },
             Self::DuplicateColumn { name } => QueryError::DuplicateColumn { name },
             Self::NoRoom => QueryError::NoRoom,
             Self::Timeout | Self::Cancelled | Self::SliceOver => QueryError::timeout(timeout),
@@ -171,6 +179,7 @@ impl SqlError {
             | Self::ParameterMismatch { .. }
             | Self::ResultTooLarge { .. }
             | Self::DuplicateColumn { .. }
+            | Self::SchemaTooLarge
             | Self::NoRoom
             | Self::Locked
             | Self::QuotaExceeded
@@ -204,6 +213,7 @@ impl SqlError {
             | Self::ParameterMismatch { .. }
             | Self::ResultTooLarge { .. }
             | Self::DuplicateColumn { .. }
+            | Self::SchemaTooLarge
             | Self::VirtualTable { .. }
             | Self::Locked => false,
         }
@@ -302,6 +312,11 @@ impl SqlError {
             message: message.to_owned(),
         }
     }
+}
+
+/// How much of a schema is told, in words.
+fn schema_limit() -> String {
+    format!("{MOST_OBJECTS} objects or {MOST_SCHEMA_BYTES} bytes of SQL")
 }
 
 const OUT_OF_MEMORY: &str = "the statement needs more memory than one statement may have";

@@ -26,6 +26,12 @@ pub const LIMITS: &[(Limit, i32)] = &[
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
 ];
 
+/// Most tables, views, indexes and triggers of a schema that is told.
+pub(crate) const MOST_OBJECTS: usize = 50_000;
+
+/// Most bytes of their SQL: they are kept in memory for as long as the database is open.
+pub(crate) const MOST_SCHEMA_BYTES: usize = 16 << 20;
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,

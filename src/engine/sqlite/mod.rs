@@ -5,7 +5,8 @@
 //! `functions/` has the SQL functions that replace SQLite's own or join them, `statement/` runs
 //! statements and writes their answers. `open/` keeps the connections to each database, `readers/`
 //! and `writer/` run reads and writes on them, `threads/` bounds their threads, `streams/` sends
-//! rows as they come, `transactions/` spans several requests.
+//! rows as they come, `transactions/` spans several requests. `schema/` tells what is in a
+//! database, `syntax/` takes stored SQL apart.
 pub(crate) mod audit;
 pub(crate) mod batch;
 pub(crate) mod config;
@@ -20,8 +21,10 @@ pub(crate) mod open;
 pub(crate) mod process;
 pub(crate) mod readers;
 mod sandbox;
+pub(crate) mod schema;
 pub mod statement;
 pub(crate) mod streams;
+pub(crate) mod syntax;
 pub(crate) mod threads;
 pub(crate) mod transactions;
 pub(crate) mod writer;

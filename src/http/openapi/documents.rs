@@ -42,6 +42,7 @@ pub(crate) const PATHS: [&str; 4] = [OPENAPI, "/docs", "/docs/", "/docs/{*rest}"
         (name = "drift", description = "Differences between the event log and the actual state"),
         (name = "tokens", description = "API tokens and their permissions"),
         (name = "sql", description = "Run SQL"),
+        (name = "schema", description = "See and change tables"),
         (name = "original", description = "The legacy API, unchanged"),
         (name = "health", description = "Health, readiness and metrics"),
     )

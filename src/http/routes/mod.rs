@@ -9,6 +9,7 @@ mod health;
 mod jobs;
 mod plans;
 mod schedules;
+mod schema;
 mod sql;
 mod state;
 mod tokens;
@@ -76,6 +77,7 @@ fn sql_routes() -> Group {
         sql::query_database,
         batch::run_batch,
         batch::run_script,
+        schema::show_schema,
         transactions::begin_transaction,
         transactions::query_in_transaction,
         transactions::run_batch_in_transaction,

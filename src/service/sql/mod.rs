@@ -1,6 +1,7 @@
 //! Runs SQL on the database that a request names.
 mod lifetime;
 pub mod rows;
+pub mod schema;
 pub mod transactions;
 
 pub use self::lifetime::LivingRows;

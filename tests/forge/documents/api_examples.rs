@@ -13,6 +13,7 @@ use tempfile::TempDir;
 const WORK: &[&str] = &[
     "Databases",
     "SQL",
+    "Schema",
     "Jobs",
     "Drift",
     "Tokens",

@@ -252,7 +252,11 @@ impl SqliteConnection {
         Ok(is_whole)
     }
 
-    fn command_with_rows(
+    /// The same, of a statement whose rows are taken.
+    ///
+    /// # Errors
+    /// As [`Self::command`], and what `take` says.
+    pub(super) fn command_with_rows(
         &mut self,
         sql: &'static str,
         mut take: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,

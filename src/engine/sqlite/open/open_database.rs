@@ -8,6 +8,7 @@ use crate::domain::ids::DatabaseId;
 use crate::engine::sql::{QueryError, SqlStatistics, Target};
 use crate::engine::sqlite::config::SqliteConfig;
 use crate::engine::sqlite::readers::latency_class::StatementClassifier;
+use crate::engine::sqlite::schema::SchemaCache;
 use crate::engine::sqlite::threads::concurrency_limiter::ConcurrencyLimiter;
 use crate::engine::sqlite::writer::queue::WriteQueue;
 use crate::engine::sqlite::{
@@ -26,6 +27,8 @@ use std::time::Duration;
 pub(crate) struct OpenDatabase {
     pub(crate) epoch: u64,
     pub(crate) classifier: StatementClassifier,
+    /// Its schema, as it was last read.
+    pub(crate) schema: SchemaCache,
     pub(crate) breaker: Arc<CircuitBreaker>,
     pub(crate) writes: Arc<WriteQueue>,
     /// Commits of its writer. Readers compare it to detect new commits.
@@ -77,6 +80,7 @@ impl OpenDatabase {
         Self {
             epoch,
             classifier: StatementClassifier::new(config.remembered_statements),
+            schema: SchemaCache::default(),
             breaker: Arc::default(),
             writes: Arc::new(WriteQueue::new(config.waiting_writes)),
             commits: AtomicU64::new(0),
@@ -153,7 +157,8 @@ impl OpenDatabase {
         self.without_fast_class.store(until, Ordering::Relaxed);
     }
 
-    fn micros(&self) -> u64 {
+    /// Microseconds since it was opened.
+    pub(crate) fn micros(&self) -> u64 {
         u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 

@@ -11,6 +11,7 @@ use super::authorizer::Created;
 use super::memory::Budget;
 use super::role::Refused;
 use super::watch::Watch;
+use crate::engine::sql::quoted;
 use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -151,9 +152,4 @@ fn uses_of(sqlite: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
         format!("DELETE FROM {table}"),
         format!("UPDATE {table} SET {}", columns.join(", ")),
     ])
-}
-
-/// A name as SQL quotes it.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -1,5 +1,5 @@
 //! What FTS5 tables need beside what SQLite does for them.
-use super::created::quoted;
+use crate::engine::sql::quoted;
 use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
 

@@ -10,9 +10,9 @@ use super::pieces::Whole;
 use crate::clock::Stopwatch;
 use crate::engine::sql::Form;
 use crate::engine::sql::Statement;
+use crate::engine::sql::quoted;
 use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
-use crate::engine::sqlite::sandbox::created::quoted;
 use crate::engine::sqlite::sandbox::role::{Role, Step};
 use rusqlite::hooks::TransactionOperation;
 

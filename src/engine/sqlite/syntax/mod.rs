@@ -1,0 +1,5 @@
+//! Stored SQL taken apart, so that a part can be changed and all others keep their text.
+pub(crate) mod create_table;
+mod cursor;
+pub(crate) mod stored;
+pub(crate) mod tokens;
