@@ -50,5 +50,6 @@ pub mod runtime;
 pub mod service;
 pub mod shares;
 pub mod telemetry;
+pub mod unpacked_file;
 pub mod whole_file;
 pub mod worker;

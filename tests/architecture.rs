@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["locks"],
     &["clock"],
     &["config"],
-    &["open_files", "telemetry", "whole_file"],
+    &["open_files", "telemetry", "unpacked_file", "whole_file"],
     &["domain"],
     &["shares"],
     &["event_log", "runtime"],
@@ -40,6 +40,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli/"]),
     ("ed25519_dalek", &["event_log/checkpoints/"]),
     ("zeekstd", &["event_log/journal/compressed.rs"]),
+    ("flate2", &["unpacked_file.rs"]),
+    ("zstd", &["unpacked_file.rs"]),
     ("anyhow", &["cli/", "main.rs"]),
 ];
 

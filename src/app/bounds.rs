@@ -1,6 +1,7 @@
 //! Hands each room its part of the settings, as far as the limit on open files lets it.
 use super::runtime_choice::worker_user;
 use crate::config::Config;
+use crate::data::uploads::UploadBounds;
 use crate::data::{DataConfig, SqliteConfig};
 use crate::http::{HttpConfig, request_timeout};
 use crate::jobs::webhooks::WebhookConfig;
@@ -66,6 +67,13 @@ pub(super) fn of_sql(config: &Config) -> DataConfig {
         max_transactions_per_database: sql.max_database_transactions,
         transaction_idle: sql.transaction_idle,
         transaction_total: sql.transaction_total,
+        uploads: UploadBounds {
+            upload_bytes: config.uploads.max_bytes as u64,
+            unpacked_bytes: config.uploads.max_unpacked_bytes as u64,
+            upload_idle: config.uploads.idle,
+            upload_retention: config.uploads.retention,
+            ..defaults.uploads
+        },
         sqlite: SqliteConfig {
             threads: (defaults.sqlite.threads).min(sql.max_connections.div_ceil(2)),
             max_connections: sql.max_connections,

@@ -22,9 +22,10 @@ use crate::jobs::reconciler::Reconciler;
 use crate::jobs::runner::Runner;
 use crate::jobs::ticker::Ticker;
 use crate::jobs::worker_status::WorkerStatuses;
-use crate::jobs::{checkpoints, retention, schedules};
+use crate::jobs::{checkpoints, retention, schedules, uploads};
 use crate::open_files;
 use crate::projections::control_db::{ControlDb, Opening};
+use crate::runtime::child::ChildStarter;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -137,6 +138,7 @@ impl App {
             data: data.clone(),
             worker_status: Arc::new(WorkerStatuses::default()),
             progress: Arc::default(),
+            children: ChildStarter::of_this_program(data.config().owner),
         });
         let gateway = Arc::new(Gateway::new(
             &job_context,
@@ -164,6 +166,11 @@ impl App {
         working.spawn(webhooks.run(stop_working.clone()));
         working.spawn(narrator.run(control.clone(), stop_working.clone()));
         working.spawn(http::announce_ready(ready, stop_working.clone()));
+        working.spawn(uploads::run(
+            control.clone(),
+            data.uploads().clone(),
+            stop_working.clone(),
+        ));
         let clock = control.clock().clone();
         working.spawn(data.clone().keep_time(clock, stop_working.clone()));
         let head = control.current().head;

@@ -115,6 +115,8 @@ pub struct Config {
     pub http: HttpLimits,
     /// Bounds of SQL.
     pub sql: SqlLimits,
+    /// Bounds of uploaded files.
+    pub uploads: UploadLimits,
     /// Bounds of webhooks.
     pub webhooks: WebhookLimits,
     /// How long the trash keeps a database.
@@ -150,6 +152,19 @@ pub struct HttpLimits {
     pub ready_wait: Duration,
     /// Whether each request is a line of the log.
     pub access_log: bool,
+}
+
+/// Bounds of uploaded files.
+#[derive(Debug, Clone, Copy)]
+pub struct UploadLimits {
+    /// Largest file, as it is sent.
+    pub max_bytes: usize,
+    /// Most bytes that it unpacks to.
+    pub max_unpacked_bytes: usize,
+    /// How long a client may send nothing.
+    pub idle: Duration,
+    /// How long one is kept that is not imported.
+    pub retention: Duration,
 }
 
 /// Bounds of webhooks.
@@ -210,6 +225,10 @@ impl Config {
         let trash_retention = reader.duration("DBFORGE_TRASH_RETENTION");
         let max_unfinished_jobs = reader.count("DBFORGE_MAX_UNFINISHED_JOBS");
         let journal_segment_bytes = reader.value("DBFORGE_JOURNAL_SEGMENT_BYTES", segment_bytes);
+        let max_upload_bytes = reader.count("DBFORGE_MAX_UPLOAD_BYTES");
+        let max_unpacked_bytes = reader.count("DBFORGE_MAX_UNPACKED_BYTES");
+        let upload_idle = reader.duration("DBFORGE_UPLOAD_IDLE");
+        let upload_retention = reader.duration("DBFORGE_UPLOAD_RETENTION");
         let sql = SqlLimits::read(reader);
         Some(Self {
             listen: listen?,
@@ -235,6 +254,12 @@ impl Config {
                 access_log: access_log?,
             },
             sql: sql?,
+            uploads: UploadLimits {
+                max_bytes: max_upload_bytes?,
+                max_unpacked_bytes: max_unpacked_bytes?,
+                idle: upload_idle?,
+                retention: upload_retention?,
+            },
             webhooks: WebhookLimits {
                 targets: targets?,
                 max_failures: max_failures?,

@@ -212,6 +212,26 @@ pub const SETTINGS: &[Setting] = &[
         "32",
         "concurrent SQL streams, at most a quarter per database; more get 503",
     ),
+    setting(
+        "DBFORGE_MAX_UPLOAD_BYTES",
+        "8589934592",
+        "largest file that can be uploaded to be imported, as it is sent",
+    ),
+    setting(
+        "DBFORGE_MAX_UNPACKED_BYTES",
+        "68719476736",
+        "most bytes that a compressed upload may unpack to",
+    ),
+    setting(
+        "DBFORGE_UPLOAD_IDLE",
+        "30s",
+        "how long a client may send nothing during an upload; then it is given up",
+    ),
+    setting(
+        "DBFORGE_UPLOAD_RETENTION",
+        "24h",
+        "how long an upload is kept that is not imported",
+    ),
 ];
 
 /// Every setting of the client commands.

@@ -1,4 +1,5 @@
 //! The bounds of the data plane, each with its default and its reason.
+use super::uploads::UploadBounds;
 use crate::engine::registry::SqliteConfig;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct DataConfig {
     pub transaction_idle: Duration,
     /// Longest that it may last. 60 s: what it reads keeps the WAL from being cut.
     pub transaction_total: Duration,
+    /// The bounds of uploaded files.
+    pub uploads: UploadBounds,
     /// The bounds of SQL on SQLite.
     pub sqlite: SqliteConfig,
 }
@@ -56,6 +59,7 @@ impl Default for DataConfig {
             max_transactions_per_database: 16,
             transaction_idle: Duration::from_secs(10),
             transaction_total: Duration::from_secs(60),
+            uploads: UploadBounds::default(),
             sqlite: SqliteConfig::default(),
         }
     }

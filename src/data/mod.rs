@@ -12,6 +12,7 @@ mod open_transaction;
 mod scripts;
 mod transaction_requests;
 mod transactions;
+pub mod uploads;
 
 pub use crate::engine::DataFile;
 pub use crate::engine::access_lock::{AccessError, ExclusiveGuard, SharedGuard};
@@ -40,6 +41,7 @@ use crate::projections::control_db::{AUDIT_TABLES, AUDIT_VIEWS, ControlDb};
 use std::path::Path;
 use std::sync::Arc;
 use transactions::Transactions;
+use uploads::Uploads;
 
 /// Serves SQL on the databases under one data folder. Clones are the same plane.
 #[derive(Debug, Clone)]
@@ -50,6 +52,7 @@ pub struct DataPlane {
     engines: Arc<Engines>,
     executors: Arc<Executors>,
     transactions: Arc<Transactions>,
+    uploads: Uploads,
 }
 
 impl DataPlane {
@@ -64,6 +67,11 @@ impl DataPlane {
         engines: Engines,
     ) -> Result<Self, FolderError> {
         let folders = Folders::open(data_dir, config.owner)?;
+        let uploads = Uploads::open(data_dir, config.owner, config.uploads);
+        let uploads = uploads.map_err(|source| FolderError::Io {
+            action: "open the folder of uploads",
+            source,
+        })?;
         let transactions = Transactions::new(
             config.max_transactions,
             config.max_transactions_per_database,
@@ -77,7 +85,14 @@ impl DataPlane {
             engines: Arc::new(engines),
             executors: Arc::new(executors),
             transactions: Arc::new(transactions),
+            uploads,
         })
+    }
+
+    /// Files that were uploaded to be imported.
+    #[must_use]
+    pub fn uploads(&self) -> &Uploads {
+        &self.uploads
     }
 
     /// The engines that it serves.

@@ -73,6 +73,10 @@ id!(
     /// One stored plan.
     PlanId
 );
+id!(
+    /// One file that was uploaded to be imported.
+    UploadId
+);
 
 impl NodeId {
     /// The node on which a forge was founded. It needs no event of its own: its id follows from the

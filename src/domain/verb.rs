@@ -1,7 +1,7 @@
 //! The lifecycle verbs and the kinds of jobs, one row each: what is true of one wherever it is met.
 use super::command::Command;
 use super::database::{Condition, DatabaseState, Prospect};
-use super::ids::{DatabaseId, JobId};
+use super::ids::{DatabaseId, JobId, UploadId};
 use super::name::DatabaseName;
 use super::token::Scope;
 use serde::{Deserialize, Serialize};
@@ -302,6 +302,21 @@ impl JobKind {
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         self.row().word
+    }
+
+    /// The upload that it reads, which is kept while the job is unfinished.
+    #[must_use]
+    pub fn upload(&self) -> Option<UploadId> {
+        match self {
+            Self::CreateDatabase
+            | Self::StopDatabase
+            | Self::StartDatabase
+            | Self::DeleteDatabase
+            | Self::PurgeDatabase
+            | Self::UndeleteDatabase
+            | Self::RestartWorker
+            | Self::RepairWorker { .. } => None,
+        }
     }
 }
 

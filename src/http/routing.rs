@@ -6,6 +6,7 @@
 use super::Gateway;
 use super::extract::path::PathValues;
 use super::metrics::CountsByMethod;
+use super::middleware::admission::BodyUse;
 use super::openapi::limits::DescribedLimits;
 use super::openapi::{self, documents};
 use super::response::reply::Marked;
@@ -55,8 +56,8 @@ pub(super) struct Traits {
     pub(super) is_sequenced: bool,
     /// Whether clients of the legacy API use it: its paths may end with `/`.
     pub(super) is_legacy: bool,
-    /// Whether a body is ignored, whatever it is.
-    pub(super) ignores_body: bool,
+    /// What becomes of a body.
+    pub(super) body: BodyUse,
 }
 
 impl Traits {
@@ -67,7 +68,7 @@ impl Traits {
             workplace,
             is_sequenced: false,
             is_legacy: false,
-            ignores_body: false,
+            body: BodyUse::Read,
         }
     }
 }

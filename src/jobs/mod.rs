@@ -13,6 +13,7 @@ pub mod schedules;
 mod steps;
 pub mod ticker;
 mod turns;
+pub mod uploads;
 pub mod webhooks;
 pub mod worker_status;
 
@@ -22,11 +23,13 @@ use crate::data::DataPlane;
 use crate::data::ExclusiveGuard;
 use crate::domain::database::Database;
 use crate::domain::job::{Job, JobError, JobErrorCode, StepOutcome};
+use crate::runtime::child::ChildStarter;
 use crate::runtime::{Runtime, RuntimeError};
 use futures_util::future::BoxFuture;
 use progress::{Progress, ProgressMap};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use worker_status::WorkerStatuses;
 
 /// How often a waiting step reports its progress.
@@ -44,6 +47,8 @@ pub struct JobContext {
     pub worker_status: Arc<WorkerStatuses>,
     /// The progress of running steps.
     pub progress: Arc<ProgressMap>,
+    /// Starts the processes in which files that others made are opened.
+    pub children: ChildStarter,
 }
 
 /// One part of a job. It may run twice, also after a crash at any point.
@@ -68,6 +73,9 @@ pub struct StepContext {
     pub job: Arc<Job>,
     /// The job's database.
     pub database: Arc<Database>,
+    /// Cancelled when the job is cancelled or the gateway stops. A step that takes long ends then
+    /// with [`StepError::interrupted`], as soon as it can.
+    pub interrupted: CancellationToken,
 }
 
 impl StepContext {
@@ -80,6 +88,7 @@ impl StepContext {
                 done: began.elapsed().min(longest).as_secs(),
                 total: longest.as_secs(),
                 unit: "seconds",
+                rows: None,
             };
             self.job_context.progress.report(self.job.id, progress);
             tokio::select! {
@@ -121,14 +130,26 @@ pub struct StepError {
     pub error: JobError,
     /// Whether a retry may succeed.
     pub transient: bool,
+    /// Whether it ended because it was told to.
+    pub was_interrupted: bool,
 }
 
 impl StepError {
+    /// Of a step that ended because the job was cancelled or the gateway stops.
+    #[must_use]
+    pub fn interrupted() -> Self {
+        Self {
+            was_interrupted: true,
+            ..Self::transient(JobErrorCode::Internal, "the step was interrupted")
+        }
+    }
+
     fn transient(code: JobErrorCode, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self {
             error: JobError { code, detail },
             transient: true,
+            was_interrupted: false,
         }
     }
 
@@ -137,6 +158,7 @@ impl StepError {
         Self {
             error: JobError { code, detail },
             transient: false,
+            was_interrupted: false,
         }
     }
 }
@@ -154,6 +176,7 @@ impl From<RuntimeError> for StepError {
                 detail: error.to_string(),
             },
             transient: error.is_transient(),
+            was_interrupted: false,
         }
     }
 }

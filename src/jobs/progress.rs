@@ -9,8 +9,10 @@ use std::collections::HashMap;
 pub struct Progress {
     pub done: u64,
     pub total: u64,
-    /// The unit: `seconds`.
+    /// The unit: `seconds` or `bytes`.
     pub unit: &'static str,
+    /// Rows so far, of a step that counts them.
+    pub rows: Option<u64>,
 }
 
 /// The progress of each running step that reports it.

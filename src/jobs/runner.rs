@@ -1,5 +1,5 @@
 //! Runs jobs: a thin loop around one function that moves one job by one step.
-use super::kinds::{next_step, step, step_behind};
+use super::kinds::{longest_step, next_step, step, step_behind};
 use super::turns::{self, Candidate, RUNNING_JOBS};
 use super::{Done, JobContext, Step, StepContext, StepError, StepFn};
 use crate::control::{Submission, SubmitError};
@@ -10,6 +10,7 @@ use crate::locks::Mutex;
 use futures_util::FutureExt;
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -34,6 +35,8 @@ pub struct Runner {
     /// Jobs that are running a step now.
     moving: Mutex<HashSet<JobId>>,
     moved: Notify,
+    /// Interrupts steps that take long.
+    stopping: CancellationToken,
 }
 
 /// The result of moving a job.
@@ -54,6 +57,7 @@ impl Runner {
             taken_up: Mutex::default(),
             moving: Mutex::default(),
             moved: Notify::new(),
+            stopping: CancellationToken::new(),
         }
     }
 
@@ -74,6 +78,7 @@ impl Runner {
                 () = tokio::time::sleep(LONGEST_NAP) => {}
             }
         }
+        self.stopping.cancel();
         if tokio::time::timeout(DRAIN_TIME, running.join_all())
             .await
             .is_err()
@@ -127,7 +132,7 @@ impl Runner {
         let start = Command::StartJob {
             job: job.id,
             step: step.map(|step| StepName(step.name.to_owned())),
-            time_limit: JOB_TIME,
+            time_limit: JOB_TIME.max(2 * longest_step(&job.kind)),
         };
         self.mark_taken_up(job.id);
         self.report(job, start).await?;
@@ -147,7 +152,8 @@ impl Runner {
         if left_by_earlier_process || running.is_none() {
             return self.resume(job, name).await;
         }
-        let result = self.run_bounded(job, step, step.ensure).await;
+        let told_to_end = self.until_told_to_end(job.id);
+        let result = self.run_bounded(job, step, step.ensure, told_to_end).await;
         let (command, guard) = match result {
             Ok(Done { outcome, guard }) => {
                 let next = step_behind(&job.kind, &name).map(|step| StepName(step.name.to_owned()));
@@ -158,6 +164,10 @@ impl Runner {
                     next,
                 };
                 (finish, guard)
+            }
+            // It goes on at the next start.
+            Err(failed) if failed.was_interrupted && self.stopping.is_cancelled() => {
+                return Ok(Moved::Rests);
             }
             Err(failed) => (self.failure(job, step, failed), None),
         };
@@ -177,7 +187,7 @@ impl Runner {
         let step = step(&job.kind, name);
         let undone = match step.and_then(|step| step.undo.map(|undo| (step, undo))) {
             Some((step, undo)) => self
-                .run_bounded(job, step, undo)
+                .run_bounded(job, step, undo, std::future::pending())
                 .await
                 .map_err(|failed| self.failure(job, step, failed)),
             None => Ok(Done::with(StepOutcome::Nothing)),
@@ -209,6 +219,7 @@ impl Runner {
         job: &Arc<Job>,
         step: &Step,
         part: StepFn,
+        told_to_end: impl Future<Output = ()>,
     ) -> Result<Done, StepError> {
         let current = self.job_context.control.current();
         let Some(database) = current.state.database(job.database) else {
@@ -221,9 +232,18 @@ impl Runner {
             job_context: self.job_context.clone(),
             job: job.clone(),
             database: database.clone(),
+            interrupted: CancellationToken::new(),
         };
         let run = AssertUnwindSafe(part(&context)).catch_unwind();
-        let ended = tokio::time::timeout(step.time_limit, run).await;
+        let mut run = pin!(tokio::time::timeout(step.time_limit, run));
+        let ended = tokio::select! {
+            biased;
+            ended = &mut run => ended,
+            () = told_to_end => {
+                context.interrupted.cancel();
+                run.await
+            }
+        };
         self.job_context.progress.forget(job.id);
         match ended {
             Ok(Ok(result)) => result,
@@ -242,8 +262,22 @@ impl Runner {
         }
     }
 
+    /// Ends when the job is cancelled, or the gateway stops.
+    async fn until_told_to_end(&self, id: JobId) {
+        let mut changes = self.job_context.control.changes();
+        let goes_on = |job: Option<&Arc<Job>>| job.is_some_and(|job| !job.cancel_requested);
+        while goes_on(changes.borrow_and_update().state.job(id)) {
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
     fn failure(&self, job: &Job, step: &Step, failed: StepError) -> Command {
-        let StepError { error, transient } = failed;
+        let StepError {
+            error, transient, ..
+        } = failed;
         tracing::warn!(
             job.id = %job.id,
             job.kind = %job.kind,

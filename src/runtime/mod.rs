@@ -1,4 +1,6 @@
-//! Runs workers: one for each database, as containers or as entries in memory.
+//! Runs workers: one for each database, as containers or as entries in memory. And one-shot
+//! children, in which files that others made are opened.
+pub mod child;
 pub mod docker;
 pub mod process;
 pub mod simulated;

@@ -20,8 +20,10 @@ pub struct JobProgress {
     pub done: u64,
     /// Of how much.
     pub total: u64,
-    /// What is counted: `steps`, or `seconds` of the longest wait.
+    /// What is counted: `steps`, `seconds` of the longest wait, or `bytes` of a file.
     pub unit: &'static str,
+    /// Rows so far, of a step that counts them.
+    pub rows: Option<u64>,
 }
 
 impl JobProgress {
@@ -38,17 +40,24 @@ impl JobProgress {
             done: job.finished_steps.len() as u64,
             total: steps(&job.kind).len() as u64,
             unit: "steps",
+            rows: None,
         })
     }
 
     /// As the running step itself counts it, where it does.
     #[must_use]
     pub fn live(job: &Job, live: &ProgressMap) -> Option<Self> {
-        let Progress { done, total, unit } = live.of(job.id)?;
+        let Progress {
+            done,
+            total,
+            unit,
+            rows,
+        } = live.of(job.id)?;
         Some(Self {
             done,
             total,
             unit,
+            rows,
             ..Self::of(job)?
         })
     }

@@ -12,6 +12,7 @@ pub mod lists;
 pub mod resolver;
 mod root_token;
 pub mod sql;
+pub mod uploads;
 pub mod watch;
 
 pub use self::root_token::RootToken;

@@ -12,6 +12,7 @@ mod event_log;
 mod history;
 mod http;
 mod jobs;
+mod loads;
 mod read_model;
 mod reconciler;
 mod recovery;

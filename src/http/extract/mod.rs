@@ -2,6 +2,7 @@
 
 pub(crate) mod answer_form;
 pub(crate) mod fields;
+mod file_body;
 mod json_text;
 pub(crate) mod lifecycle;
 pub(crate) mod mutation;

@@ -26,6 +26,18 @@ pub(super) fn show(gateway: &Gateway, runtime_answers: bool, shown: &mut Exposit
     show_webhooks(gateway, shown);
     show_workers(gateway, runtime_answers, shown);
     show_log(gateway, shown);
+    show_uploads(gateway, shown);
+}
+
+fn show_uploads(gateway: &Gateway, shown: &mut Exposition) {
+    let uploads = gateway.service.data.uploads();
+    let all = uploads.all();
+    let states = [("whole", all.len()), ("receiving", uploads.receiving())];
+    let states = states.map(|(word, count)| (by("state", word), count));
+    shown.gauges("dbforge_uploads", "Uploaded files by state.", states);
+    let bytes: u64 = all.iter().map(|upload| upload.bytes).sum();
+    let help = "Bytes of uploaded files.";
+    shown.gauge("dbforge_upload_bytes", help, bytes);
 }
 
 fn by(label: &'static str, word: &str) -> Vec<(&'static str, String)> {

@@ -1,6 +1,6 @@
 //! Authentication, admission control and dispatch, around every route.
 use super::access_log::TokenName;
-use super::admission::{BodyUse, no_connection, no_room, token_ended};
+use super::admission::{no_connection, no_room, token_ended};
 use super::auth::identify;
 use super::compression::{Encoding, compress};
 use super::cors::Cors;
@@ -212,11 +212,7 @@ impl Dispatcher {
         if route.traits.admission == Admission::AlwaysWithToken {
             return scoped(pass.clone(), work(request)).await;
         }
-        let body = if route.traits.ignores_body {
-            BodyUse::Ignored
-        } else {
-            BodyUse::Read
-        };
+        let body = route.traits.body;
         let admitted = pin!(gateway.within_bounds(pass.clone(), request, body, work));
         admitted.await.unwrap_or_else(Problem::into_response)
     }

@@ -59,8 +59,8 @@ words! {
     Overlap = ["skip", "queue"];
     /// State of a worker; `recorded` in past states, where the actual state is unknown.
     WorkerState = ["starting", "healthy", "unhealthy", "exited", "missing", "recorded"];
-    /// What progress is counted in: steps, or seconds of the longest wait.
-    ProgressUnit = ["steps", "seconds"];
+    /// What progress is counted in: steps, seconds of the longest wait, or bytes of a file.
+    ProgressUnit = ["steps", "seconds", "bytes"];
     /// Whether the gateway is ready.
     ReadinessStatus = ["ready", "not_ready"];
     /// What differs.

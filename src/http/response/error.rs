@@ -85,6 +85,8 @@ error_codes! {
     PlanNotFound "plan_not_found" 404 "Plan not found" final;
     /// No webhook has that id.
     WebhookNotFound "webhook_not_found" 404 "Webhook not found" final;
+    /// No upload has that id. It may have expired, or its import has ended.
+    UploadNotFound "upload_not_found" 404 "Upload not found" final;
     /// No route matches this path. `/docs` lists every route.
     RouteNotFound "route_not_found" 404 "Route not found" final;
     /// The path does not support this method. The `Allow` header lists those it supports.
@@ -113,6 +115,8 @@ error_codes! {
     ScheduleExists "schedule_exists" 409 "Schedule exists" final;
     /// A UNIQUE, CHECK, NOT NULL or FOREIGN KEY constraint failed.
     ConstraintViolation "constraint_violation" 409 "Constraint violation" final;
+    /// A job is importing the upload. Cancel the job, or wait for it.
+    UploadInUse "upload_in_use" 409 "Upload in use" final;
     /// The database was deleted. While it is in the trash, `undelete` restores it.
     DatabaseDeleted "database_deleted" 410 "Database deleted" final;
     /// The database's time to live has ended.

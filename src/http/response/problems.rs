@@ -1,6 +1,7 @@
 //! Errors of the service as HTTP problems.
 use super::error::{ErrorCode, Problem};
 use super::refusals::sentence;
+use crate::data::uploads::UploadError;
 use crate::data::{QueryError, TransactionEnd, TransactionError};
 use crate::event_log::checkpoints::{FileError, KeyError};
 use crate::http::middleware::admission::no_room;
@@ -13,9 +14,40 @@ use crate::service::history::{AuditError, PastError};
 use crate::service::lists::LookupError;
 use crate::service::resolver::ResolveError;
 use crate::service::sql::{FailedStatement, InvalidOption, RunError, Several};
+use crate::service::uploads::FileRequestError;
 use crate::service::watch::WatchError;
 use crate::shares::Kind;
 use std::io;
+
+impl From<UploadError> for Problem {
+    fn from(error: UploadError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            UploadError::TooLarge { .. } => Self::new(ErrorCode::PayloadTooLarge, detail)
+                .hint("compress it with gzip or zstd, or raise DBFORGE_MAX_UPLOAD_BYTES"),
+            UploadError::TooMany { .. } => Self::new(ErrorCode::Overloaded, detail)
+                .hint("delete uploads that are not needed: DELETE /v1/uploads/{id}"),
+            UploadError::ShareTaken { .. } => Self::new(ErrorCode::RateLimited, detail)
+                .hint("delete uploads that are not needed: DELETE /v1/uploads/{id}"),
+            UploadError::DiskFull => Self::new(ErrorCode::DiskFull, detail),
+            UploadError::NoFiles => Self::new(ErrorCode::Overloaded, detail),
+            UploadError::NotFound(_) => Self::new(ErrorCode::UploadNotFound, detail)
+                .hint("GET /v1/uploads lists yours; POST /v1/uploads takes a file"),
+            UploadError::InUse(_) => Self::new(ErrorCode::UploadInUse, detail)
+                .hint("GET /v1/jobs?state=running lists the job"),
+            UploadError::Io { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<FileRequestError> for Problem {
+    fn from(error: FileRequestError) -> Self {
+        match error {
+            FileRequestError::Denied(error) => error.into(),
+            FileRequestError::Upload(error) => error.into(),
+        }
+    }
+}
 
 impl From<AuthenticationError> for Problem {
     fn from(error: AuthenticationError) -> Self {

@@ -13,6 +13,7 @@ mod schema;
 mod sql;
 mod state;
 mod tokens;
+mod uploads;
 mod webhooks;
 
 use self::audit::checkpoints;
@@ -20,7 +21,7 @@ use self::events::undo;
 use self::sql::{batch, transactions};
 use self::state::diff;
 use super::legacy;
-use super::middleware::admission::usage;
+use super::middleware::admission::{BodyUse, usage};
 use super::openapi::documents;
 use super::openapi::limits::DescribedLimits;
 use super::routing::{Admission, Group, RouteTable, Traits, Workplace, group};
@@ -38,8 +39,12 @@ pub(super) fn table(limits: &DescribedLimits) -> RouteTable {
         ..traits
     };
     let legacy_control = Traits {
-        ignores_body: true,
+        body: BodyUse::Ignored,
         ..legacy(control)
+    };
+    let files = Traits {
+        body: BodyUse::Streamed,
+        ..control
     };
     let groups = vec![
         (Traits::new(Admission::Always, Workplace::Here), probes()),
@@ -49,6 +54,7 @@ pub(super) fn table(limits: &DescribedLimits) -> RouteTable {
             numbers(),
         ),
         (control, control_plane()),
+        (files, file_routes()),
         (legacy_control, legacy::control_routes()),
         (sql, sql_routes()),
         (legacy(sql), legacy::data_routes()),
@@ -84,6 +90,16 @@ fn sql_routes() -> Group {
         transactions::run_script_in_transaction,
         transactions::commit_transaction,
         transactions::roll_back_transaction,
+    ]
+}
+
+/// Files that come in: their bodies are read as they arrive.
+fn file_routes() -> Group {
+    group![
+        uploads::create_upload,
+        uploads::list_uploads,
+        uploads::get_upload,
+        uploads::delete_upload,
     ]
 }
 

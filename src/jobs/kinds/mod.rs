@@ -10,6 +10,7 @@ mod undelete_database;
 
 use super::Step;
 use crate::domain::job::{Job, JobKind, StepName};
+use std::time::Duration;
 
 /// The steps of a kind, in order.
 #[must_use]
@@ -24,6 +25,12 @@ pub fn steps(kind: &JobKind) -> &'static [Step] {
         JobKind::RestartWorker => restart_worker::STEPS,
         JobKind::RepairWorker { .. } => repair_worker::STEPS,
     }
+}
+
+/// How long the longest step of a kind may take.
+pub(super) fn longest_step(kind: &JobKind) -> Duration {
+    let limits = steps(kind).iter().map(|step| step.time_limit);
+    limits.max().unwrap_or_default()
 }
 
 /// The first step that has not succeeded.

@@ -18,6 +18,7 @@ use dbforge::event_log::EventLog;
 use dbforge::event_log::memory::MemoryEventLog;
 use dbforge::jobs::JobContext;
 use dbforge::jobs::runner::Runner;
+use dbforge::runtime::child::ChildStarter;
 use dbforge::runtime::docker::{DockerEngine, DockerRuntime};
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +86,7 @@ impl Forge {
             data: Arc::new(data),
             worker_status: Arc::default(),
             progress: Arc::default(),
+            children: ChildStarter::new(env!("CARGO_BIN_EXE_dbforge").into(), None),
         };
         Self {
             docker,

@@ -18,6 +18,7 @@ use dbforge::event_log::memory::MemoryEventLog;
 use dbforge::jobs::JobContext;
 use dbforge::jobs::reconciler::{Finding, Reconciler};
 use dbforge::jobs::worker_status::WorkerStatuses;
+use dbforge::runtime::child::ChildStarter;
 use dbforge::runtime::docker::{DockerEngine, DockerRuntime};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -108,6 +109,7 @@ async fn reconciler(forge: &DockerForge, clock: Arc<ManualClock>) -> Reconciler 
         data: Arc::new(data),
         worker_status: Arc::new(WorkerStatuses::default()),
         progress: Arc::default(),
+        children: ChildStarter::new(env!("CARGO_BIN_EXE_dbforge").into(), None),
     }))
 }
 

@@ -79,7 +79,7 @@ fn a_second_gateway_on_one_folder_exits() {
 #[test]
 fn a_folder_that_is_a_link_is_refused_at_the_start_and_by_doctor() {
     let elsewhere = TempDir::new().unwrap();
-    for name in ["databases", "trash", "backups", ".forge"] {
+    for name in ["databases", "trash", "backups", "uploads", ".forge"] {
         let folder = TempDir::new().unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), folder.path().join(name)).unwrap();
         for subcommand in ["serve", "doctor"] {

@@ -5,6 +5,7 @@ pub(crate) mod export_verifier;
 mod figures;
 
 use dbforge::config::SETTINGS;
+use dbforge::data::uploads::UploadBounds;
 use dbforge::data::{DataConfig, SqliteConfig};
 use dbforge::engine::sqlite::LIMITS;
 use dbforge::http::{ErrorCode, HttpConfig};
@@ -67,11 +68,13 @@ fn every_limit_stands_in_the_operations_document_with_its_value() {
         "slow_statement",
         "sqlite",
         "trusted_proxies",
+        "uploads",
         "webhooks",
     ];
     for config in [
         format!("{:#?}", DataConfig::default()),
         format!("{:#?}", SqliteConfig::default()),
+        format!("{:#?}", UploadBounds::default()),
         format!("{:#?}", HttpConfig::default()),
     ] {
         // A field of the struct itself is one step in.

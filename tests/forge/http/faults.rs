@@ -10,6 +10,7 @@ use dbforge::domain::ids::DatabaseId;
 use dbforge::event_log::AppendError;
 use dbforge::http::{Dispatcher, Gateway, HttpConfig};
 use dbforge::jobs::JobContext;
+use dbforge::runtime::child::ChildStarter;
 use dbforge::runtime::{Runtime, RuntimeError, Worker, WorkerSpec};
 use dbforge::service::RootToken;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -161,6 +162,7 @@ async fn a_bug_in_one_request_is_an_answer_and_takes_no_other_with_it() {
         data: forge.job_context.data.clone(),
         worker_status: Arc::default(),
         progress: Arc::default(),
+        children: ChildStarter::new(env!("CARGO_BIN_EXE_dbforge").into(), None),
     };
     let gateway = Arc::new(Gateway::new(
         &job_context,

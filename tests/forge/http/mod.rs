@@ -10,5 +10,5 @@ mod metrics;
 mod open_files;
 mod repeats;
 mod requests;
-mod serving;
+pub(crate) mod serving;
 mod tokens;

@@ -11,15 +11,15 @@ use tokio_util::sync::CancellationToken;
 /// Nothing in these tests takes longer unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) struct Served {
-    pub(super) forge: HttpForge,
+pub(crate) struct Served {
+    pub(crate) forge: HttpForge,
     address: SocketAddr,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
 
 impl Served {
-    pub(super) async fn with(config: HttpConfig) -> Self {
+    pub(crate) async fn with(config: HttpConfig) -> Self {
         let forge = HttpForge::with(config).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -33,7 +33,7 @@ impl Served {
         }
     }
 
-    pub(super) async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
@@ -44,12 +44,12 @@ impl Served {
     }
 }
 
-pub(super) async fn send(stream: &mut TcpStream, text: &str) {
+pub(crate) async fn send(stream: &mut TcpStream, text: &str) {
     stream.write_all(text.as_bytes()).await.unwrap();
 }
 
 /// What arrives until the other side closes.
-pub(super) async fn rest(stream: &mut TcpStream) -> String {
+pub(crate) async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
     // A connection that is given up may be reset; what arrived before counts.

@@ -22,6 +22,7 @@ use dbforge::jobs::runner::Runner;
 use dbforge::jobs::worker_status::WorkerStatuses;
 use dbforge::projections::control_db::ControlDb;
 use dbforge::runtime::Runtime;
+use dbforge::runtime::child::ChildStarter;
 use dbforge::runtime::simulated::{SimulatedEngine, SimulatedRuntime};
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,6 +158,7 @@ impl TestForge {
             data: Arc::new(data),
             worker_status: Arc::new(WorkerStatuses::default()),
             progress: Arc::default(),
+            children: ChildStarter::new(env!("CARGO_BIN_EXE_dbforge").into(), None),
         });
         Self {
             kept,

@@ -12,12 +12,13 @@ pub(crate) mod usage;
 use self::share::Share;
 use crate::http::Gateway;
 use crate::http::response::error::{ErrorCode, Problem};
-use crate::shares::{self, Cut, Holder, Kind, Pass, Refused, scoped};
+use crate::shares::{self, Cut, Held, Holder, Kind, Pass, Refused, scoped};
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::time::Duration;
 
 /// What becomes of a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,12 @@ pub(crate) enum BodyUse {
     Read,
     /// It is read and discarded: the C++ client of the legacy API sends what is left in its memory.
     Ignored,
+    /// The route reads it as it arrives, however large it is.
+    Streamed,
 }
+
+/// How long a request may take whose body is a file: 8 GiB at 200 KiB/s.
+const LONGEST_TRANSFER: Duration = Duration::from_secs(12 * 3600);
 
 impl Gateway {
     /// Reads a request's body, or ignores it, and processes it within the limits. Aborts it when it takes too long,
@@ -44,12 +50,18 @@ impl Gateway {
         let leaving = Leaving(&pass);
         // Pinned before it is wrapped: each wrapper would copy its two kilobytes.
         let work = pin!(async {
-            let (request, _held) = self.with_whole_body(request, body).await?;
+            let (request, _held) = match body {
+                BodyUse::Streamed => (request, Held::default()),
+                BodyUse::Read | BodyUse::Ignored => self.with_whole_body(request, body).await?,
+            };
             let begun = pass.begin_to_work();
             begun.map_err(|error| no_room(&pass, Kind::Working, error))?;
             Ok(work(request).await)
         });
-        let limit = self.config.request_timeout;
+        let limit = match body {
+            BodyUse::Streamed => LONGEST_TRANSFER,
+            BodyUse::Read | BodyUse::Ignored => self.config.request_timeout,
+        };
         let mut all = pin!(tokio::time::timeout(limit, scoped(pass.clone(), work)));
         let answered = tokio::select! {
             biased;

@@ -134,7 +134,7 @@ async fn collect(body: &mut Body, limit: usize, held: &mut Held) -> Result<Bytes
 
 /// Reads and discards the rest, within limits: many clients read the response only after sending the
 /// whole body, and would see a broken connection otherwise.
-async fn drain(body: &mut Body) {
+pub(crate) async fn drain(body: &mut Body) {
     let rest = async {
         let mut bytes = 0;
         while let Some(Ok(frame)) = body.frame().await {

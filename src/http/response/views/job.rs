@@ -31,7 +31,8 @@ pub(crate) struct JobView {
     /// Progress; only while running or rolling back.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<ProgressView>,
-    /// Whether cancellation was requested; takes effect at the next step.
+    /// Whether cancellation was requested; takes effect at the next step, during imports and exports
+    /// at once.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     cancel_requested: bool,
     attempts: Vec<AttemptView>,
@@ -89,9 +90,12 @@ pub(crate) struct ProgressView {
     done: u64,
     /// Units in total.
     total: u64,
-    /// `steps`, or `seconds` of the longest wait.
+    /// `steps`, `seconds` of the longest wait, or `bytes` of a file.
     #[schema(value_type = words::ProgressUnit)]
     unit: &'static str,
+    /// Rows so far; only of imports and exports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<u64>,
 }
 
 /// One attempt at a job.
@@ -161,12 +165,14 @@ impl From<JobProgress> for ProgressView {
             done,
             total,
             unit,
+            rows,
         } = progress;
         Self {
             phase,
             done,
             total,
             unit,
+            rows,
         }
     }
 }
