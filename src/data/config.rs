@@ -10,7 +10,7 @@ pub struct DataConfig {
     pub owner: Option<(u32, u32)>,
     /// Most bytes of one statement. 100 kB: longer ones are data, which belongs in parameters.
     pub max_statement_bytes: usize,
-    /// Most statements of one batch. 1,000: as many rows as one insert may carry.
+    /// Most statements of one batch. 1,000: many rows of one statement are one statement.
     pub max_batch_statements: usize,
     /// Most statements of one script. 10,000: it comes from a file, and no answer has rows.
     pub max_script_statements: usize,

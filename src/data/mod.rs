@@ -18,11 +18,12 @@ pub use crate::engine::DataFile;
 pub use crate::engine::access_lock::{AccessError, ExclusiveGuard, SharedGuard};
 pub use crate::engine::registry::SqliteConfig;
 pub use crate::engine::sql::{
-    Access, Affinity, BatchError, BatchMode, BatchStatement, BegunTransaction, Column, ForeignKey,
-    Format, Generated, Index, IndexColumn, IndexOrigin, Int64Form, MAX_PARAMETERS, NewTransaction,
-    Param, Params, QueryAnswer, QueryError, QueryOptions, QueryRequest, RowStream, Schema,
-    ScriptError, Shape, SqlStatistics, StatementKind, StatementOutcome, StreamStopper, Streamed,
-    Table, TableKind, Target, TransactionBatchError, TransactionEnd, TransactionError,
+    Access, Affinity, BatchError, BatchMode, BatchStatement, BegunTransaction, Column, Excess,
+    ForeignKey, Format, Generated, Index, IndexColumn, IndexOrigin, Int64Form, KeyedRows,
+    ListBuilder, MAX_PARAMETER_ROWS, MAX_PARAMETERS, MAX_RUNS, NewTransaction, Param, ParamRef,
+    Params, ParamsList, QueryAnswer, QueryError, QueryOptions, QueryRequest, RowStream, Run,
+    Schema, ScriptError, Shape, SqlStatistics, StatementKind, StatementOutcome, StreamStopper,
+    Streamed, Table, TableKind, Target, TransactionBatchError, TransactionEnd, TransactionError,
     TransactionKey, TransactionMode, Trigger, nearest, quoted,
 };
 pub use config::DataConfig;
@@ -211,7 +212,7 @@ impl DataPlane {
         request: QueryRequest,
     ) -> Result<QueryAnswer, QueryError> {
         let call = self.call(&request.options);
-        self.refuse_early(&request.sql)?;
+        self.refuse_early(&request.sql, &request.params)?;
         if call.form.shape == Shape::Original {
             self.require_legacy_api(target)?;
         }
@@ -238,7 +239,7 @@ impl DataPlane {
             max_bytes: options.max_bytes.unwrap_or(usize::MAX),
             ..call.form
         };
-        self.refuse_early(&request.sql)?;
+        self.refuse_early(&request.sql, &request.params)?;
         let executor = self.executor_of(target)?;
         let statement = statement_of(request);
         executor
@@ -293,7 +294,7 @@ impl DataPlane {
         request: QueryRequest,
     ) -> Result<QueryAnswer, QueryError> {
         let call = self.call(&request.options);
-        self.refuse_early(&request.sql)?;
+        self.refuse_early(&request.sql, &request.params)?;
         let mut texts = control_db.event_texts();
         let views = Views {
             file: control_db.path().to_owned(),
@@ -413,7 +414,7 @@ impl DataPlane {
         self.executors.of(target.engine)
     }
 
-    fn refuse_early(&self, sql: &str) -> Result<(), QueryError> {
+    fn refuse_early(&self, sql: &str, params: &Params) -> Result<(), QueryError> {
         if sql.len() > self.config.max_statement_bytes {
             return Err(QueryError::PayloadTooLarge {
                 what: "the statement",
@@ -425,7 +426,10 @@ impl DataPlane {
                 message: "the statement holds a NUL byte".to_owned(),
             });
         }
-        Ok(())
+        match params {
+            Params::List(list) => list.fault().map_or(Ok(()), |fault| Err(fault.into())),
+            _ => Ok(()),
+        }
     }
 
     fn call(&self, options: &QueryOptions) -> Call {

@@ -96,7 +96,8 @@ impl DataPlane {
     /// Looks at every statement before the first one runs.
     fn looked_at(&self, statements: Vec<BatchStatement>) -> Result<Vec<Statement>, BatchError> {
         let look = |(index, it): (usize, BatchStatement)| {
-            self.refuse_early(&it.sql).map_err(at(index))?;
+            let refused = self.refuse_early(&it.sql, &it.params);
+            refused.map_err(at(index))?;
             Ok(Statement {
                 sql: it.sql,
                 params: it.params,

@@ -166,8 +166,35 @@ fn write_in_groups(sqlite: &Connection, queue: &mpsc::Receiver<Write>) {
     }
 }
 
+/// Rows of values for one statement, or rows by column as the legacy API takes them.
+fn run_rows(sqlite: &Connection, request: &Value) -> Option<Vec<u8>> {
+    let mut changed = 0;
+    if let Some(rows) = request["params_list"].as_array() {
+        let sql = request["sql"].as_str().unwrap();
+        let mut statement = sqlite.prepare_cached(sql).unwrap();
+        for row in rows {
+            bind(&mut statement, row.as_array().unwrap());
+            changed += statement.raw_execute().unwrap();
+        }
+    } else {
+        for row in request["rows"].as_array()? {
+            let row = row.as_object().unwrap();
+            let columns: Vec<&str> = row.keys().map(String::as_str).collect();
+            let places = vec!["?"; columns.len()].join(",");
+            let sql = format!("INSERT INTO w ({}) VALUES ({places})", columns.join(","));
+            let mut statement = sqlite.prepare_cached(&sql).unwrap();
+            bind(&mut statement, row.values());
+            changed += statement.raw_execute().unwrap();
+        }
+    }
+    Some(format!("{{\"rows_affected\":{changed}}}").into_bytes())
+}
+
 fn run(sqlite: &Connection, body: &[u8]) -> Vec<u8> {
     let request: Value = serde_json::from_slice(body).unwrap();
+    if let Some(answer) = run_rows(sqlite, &request) {
+        return answer;
+    }
     let mut statement = sqlite
         .prepare_cached(request["sql"].as_str().unwrap())
         .unwrap();
@@ -208,7 +235,7 @@ fn run(sqlite: &Connection, body: &[u8]) -> Vec<u8> {
     out
 }
 
-fn bind(statement: &mut Statement<'_>, values: &[Value]) {
+fn bind<'v>(statement: &mut Statement<'_>, values: impl IntoIterator<Item = &'v Value>) {
     for (index, value) in (1..).zip(values) {
         let bound = match value {
             Value::Number(it) => statement.raw_bind_parameter(index, it.as_i64().unwrap()),

@@ -26,7 +26,7 @@ const ROUNDS: usize = 3;
 /// Databases of the mixed workload.
 const MIXED: usize = 64;
 
-/// W1 to W4, W6 to W8, and what databases cost.
+/// W1 to W8, and what databases cost.
 pub(crate) fn workloads(table: &mut Table, chart: &mut Chart, size: Size) {
     let folder = TempDir::new().unwrap();
     let bare_files: Vec<PathBuf> = (0..MIXED)
@@ -111,6 +111,22 @@ pub(crate) fn workloads(table: &mut Table, chart: &mut Chart, size: Size) {
         Some(0.9),
         same("/write", insert_thousand),
         ours(one, insert_thousand),
+    );
+    pair(
+        "W5 insert of 1,000 rows of parameters",
+        Some(0.9),
+        same("/write", insert_list),
+        ours(one, insert_list),
+    );
+    let legacy = Load {
+        paths: vec![format!("/api/db/{}/tables/w/rows", names[0])],
+        ..ours(one, insert_rows)
+    };
+    pair(
+        "W5 insert of 1,000 rows by the legacy route",
+        Some(0.9),
+        same("/write", insert_rows),
+        legacy,
     );
     pair(
         "W7 nine W1 to one W2, 64 databases",
@@ -241,6 +257,27 @@ fn insert_thousand(_: &mut Dice, body: &mut String) {
         let sql = "INSERT INTO w (name, age) SELECT value ->> 0, value ->> 1 FROM json_each(?1)";
         let rows = serde_json::to_string(&rows).unwrap();
         serde_json::json!({"sql": sql, "params": [rows]}).to_string()
+    });
+    body.push_str(&BODY);
+}
+
+fn insert_list(_: &mut Dice, body: &mut String) {
+    static BODY: LazyLock<String> = LazyLock::new(|| {
+        let rows: Vec<_> = (0..1000)
+            .map(|n| serde_json::json!([format!("person {n}"), n % 90]))
+            .collect();
+        let sql = "INSERT INTO w (name, age) VALUES (?1, ?2)";
+        serde_json::json!({"sql": sql, "params_list": rows}).to_string()
+    });
+    body.push_str(&BODY);
+}
+
+fn insert_rows(_: &mut Dice, body: &mut String) {
+    static BODY: LazyLock<String> = LazyLock::new(|| {
+        let rows: Vec<_> = (0..1000)
+            .map(|n| serde_json::json!({"name": format!("person {n}"), "age": n % 90}))
+            .collect();
+        serde_json::json!({ "rows": rows }).to_string()
     });
     body.push_str(&BODY);
 }

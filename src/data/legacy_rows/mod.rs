@@ -12,4 +12,4 @@ pub use self::contents::{
     ColumnFacts, IndexFacts, SchemaFacts, TableDescription, TableFacts, describe, schema,
 };
 pub use self::new_table::{NewColumn, NewIndex, NewTable, create_table};
-pub use self::rows::{NewRows, RowOrder, RowSelection, insert_rows, select_rows};
+pub use self::rows::{RowOrder, RowSelection, insert_rows, select_rows};

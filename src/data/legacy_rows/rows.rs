@@ -2,14 +2,10 @@
 use super::asking::{ask, original, original_options};
 use super::piece::is_one_piece;
 use crate::data::{
-    Access, BatchError, BatchMode, BatchStatement, DataPlane, Param, Params, QueryAnswer,
-    QueryError, SharedGuard, Target, quoted,
+    Access, BatchError, BatchMode, BatchStatement, DataPlane, Excess, KeyedRows,
+    MAX_PARAMETER_ROWS, MAX_RUNS, Param, Params, QueryAnswer, QueryError, Run, SharedGuard, Target,
+    quoted,
 };
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-/// Rows to be inserted: a value for each column that is named.
-pub type NewRows = Vec<BTreeMap<String, Param>>;
 
 /// Which rows are asked for, and in which order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -41,44 +37,56 @@ pub enum RowOrder {
 /// Inserts rows, all or none; the number of rows that were inserted.
 ///
 /// # Errors
-/// When a row is empty, or as for any statement.
+/// When there are too many, or as for any statement, with the place of the row.
 pub async fn insert_rows(
     plane: &DataPlane,
     guard: &SharedGuard,
     target: &Target,
     table: &str,
-    rows: NewRows,
+    rows: KeyedRows,
 ) -> Result<u64, BatchError> {
     plane.require_legacy_api(target)?;
-    let most = plane.config().max_batch_statements;
-    if rows.len() > most {
-        return Err(BatchError {
-            statement: most,
-            error: QueryError::PayloadTooLarge {
-                what: "the number of rows",
-                limit: most.to_string(),
-            },
-        });
+    if let Some(excess) = rows.excess {
+        return Err(too_many(excess).into());
     }
-    let mut statements = Vec::with_capacity(rows.len());
-    let mut last: Option<Arc<str>> = None;
-    for row in rows {
-        let text = insert_sql(table, row.keys());
-        // Rows of one form share one text, and so one prepared statement.
-        let sql = match last.take().filter(|it| **it == *text) {
-            Some(same) => same,
-            None => text.into(),
-        };
-        last = Some(Arc::clone(&sql));
-        let params = positional(row.into_values().collect());
-        statements.push(BatchStatement { sql, params });
+    let mut statements = Vec::with_capacity(rows.runs.len());
+    // Of each run, where its first row is.
+    let mut starts = Vec::with_capacity(rows.runs.len());
+    let mut start = 0;
+    for Run { columns, rows } in rows.runs {
+        starts.push(start);
+        start += rows.rows();
+        statements.push(BatchStatement {
+            sql: insert_sql(table, &columns).into(),
+            params: Params::List(rows),
+        });
     }
     let options = original_options(Access::ReadWrite);
     let mode = BatchMode::Immediate;
-    let answers = plane
-        .batch(guard, target, statements, mode, options)
-        .await?;
+    let answers = plane.batch(guard, target, statements, mode, options).await;
+    let answers = answers.map_err(|failure| {
+        let (row, error) = failure.error.without_row();
+        let start = starts.get(failure.statement).copied().unwrap_or(0);
+        BatchError {
+            statement: start + row.unwrap_or(0),
+            error,
+        }
+    })?;
     Ok(answers.iter().map(|it| it.rows_affected).sum())
+}
+
+fn too_many(excess: Excess) -> QueryError {
+    let (what, most) = match excess {
+        Excess::Rows => ("the number of rows", MAX_PARAMETER_ROWS),
+        Excess::Runs => (
+            "the number of times that a row names other columns than the one before it",
+            MAX_RUNS,
+        ),
+    };
+    QueryError::PayloadTooLarge {
+        what,
+        limit: most.to_string(),
+    }
 }
 
 /// Selects rows.
@@ -158,8 +166,8 @@ async fn order_of(
     Ok(terms.collect())
 }
 
-fn insert_sql<'k>(table: &str, columns: impl Iterator<Item = &'k String>) -> String {
-    let columns: Vec<String> = columns.map(|it| quoted(it)).collect();
+fn insert_sql(table: &str, columns: &[String]) -> String {
+    let columns: Vec<String> = columns.iter().map(|it| quoted(it)).collect();
     if columns.is_empty() {
         return format!("INSERT INTO {} DEFAULT VALUES", quoted(table));
     }

@@ -1,4 +1,5 @@
 //! Why there is no answer.
+use super::params::{ListFault, MAX_LIST_VALUES, MAX_PARAMETER_ROWS};
 use std::time::Duration;
 
 /// Why there is no answer. No text in it names a path of this machine.
@@ -45,6 +46,14 @@ pub enum QueryError {
     ParameterMismatch {
         /// What does not fit.
         message: String,
+    },
+    /// One row of `params_list` is to blame (the code of what it failed with, and its place).
+    #[error("{error}")]
+    InRow {
+        /// Which row, from 0.
+        index: usize,
+        /// What it failed with.
+        error: Box<Self>,
     },
     /// The database's engine does not do this (`not_supported_by_engine`).
     #[error("the engine `{engine}` does not support {what}")]
@@ -147,6 +156,7 @@ impl QueryError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Sql { hint, .. } => hint.as_deref(),
+            Self::InRow { error, .. } => error.hint(),
             Self::ResultTooLarge { .. } => {
                 Some("use LIMIT, or ask for more with max_rows, max_bytes or ?stream=true")
             }
@@ -181,6 +191,15 @@ impl QueryError {
         }
     }
 
+    /// The same without the row of parameters that it is of.
+    #[must_use]
+    pub fn without_row(self) -> (Option<usize>, Self) {
+        match self {
+            Self::InRow { index, error } => (Some(index), *error),
+            other => (None, other),
+        }
+    }
+
     /// Whether the same request may work later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -193,6 +212,27 @@ impl QueryError {
                 | Self::NoRoom
                 | Self::Unavailable { .. }
         )
+    }
+}
+
+impl From<&ListFault> for QueryError {
+    fn from(fault: &ListFault) -> Self {
+        match fault {
+            ListFault::Misfit { index, message } => Self::InRow {
+                index: *index,
+                error: Box::new(Self::ParameterMismatch {
+                    message: message.clone(),
+                }),
+            },
+            ListFault::TooManyRows => Self::PayloadTooLarge {
+                what: "the number of rows in `params_list`",
+                limit: MAX_PARAMETER_ROWS.to_string(),
+            },
+            ListFault::TooManyValues => Self::PayloadTooLarge {
+                what: "the number of values in `params_list`",
+                limit: MAX_LIST_VALUES.to_string(),
+            },
+        }
     }
 }
 

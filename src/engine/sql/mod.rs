@@ -17,7 +17,10 @@ pub(crate) use error::at;
 pub use error::{BatchError, QueryError, ScriptError};
 pub use executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
 pub use form::{Form, Format, Int64Form, Shape};
-pub use params::{MAX_PARAMETERS, Param, Params};
+pub use params::{
+    Excess, KeyedRows, ListBuilder, ListFault, MAX_LIST_VALUES, MAX_PARAMETER_ROWS, MAX_PARAMETERS,
+    MAX_RUNS, Param, ParamRef, Params, ParamsList, Run,
+};
 pub use query::{
     Access, BatchMode, BatchStatement, Counters, QueryAnswer, QueryOptions, QueryRequest,
     Statement, Target,

@@ -99,7 +99,7 @@ impl SqliteExecutor {
 
     /// Runs statements on one reader that sees one moment. The first that would change something
     /// is refused with [`QueryError::ReadOnly`].
-    async fn read_together(
+    pub(super) async fn read_together(
         &self,
         guard: &SharedGuard,
         open: &Arc<OpenDatabase>,

@@ -55,6 +55,14 @@ pub enum SqlError {
         /// What does not fit.
         message: String,
     },
+    /// One row of parameters, of many, is to blame.
+    #[error("{error}")]
+    InRow {
+        /// Which row, from 0.
+        index: usize,
+        /// What it failed with.
+        error: Box<Self>,
+    },
     /// The result has more rows or bytes than may be answered.
     #[error("the result is larger than {limit}")]
     ResultTooLarge {
@@ -135,6 +143,10 @@ impl SqlError {
             Self::DeferredForeignKey => QueryError::DeferredForeignKey,
             Self::Invalid { message } => QueryError::InvalidRequest { message },
             Self::ParameterMismatch { message } => QueryError::ParameterMismatch { message },
+            Self::InRow { index, error } => QueryError::InRow {
+                index,
+                error: Box::new(error.for_caller(timeout)),
+            },
             Self::ResultTooLarge { limit } => QueryError::ResultTooLarge { limit },
             Self::SchemaTooLarge => QueryError::PayloadTooLarge {
                 what: "the schema of this database",
@@ -161,6 +173,7 @@ impl SqlError {
     /// How a statement that fails so has ended.
     pub(super) fn outcome(&self) -> StatementOutcome {
         match self {
+            Self::InRow { error, .. } => error.outcome(),
             Self::Timeout | Self::SliceOver => StatementOutcome::Timeout,
             Self::Cancelled => StatementOutcome::Cancelled,
             Self::DiskFull
@@ -204,6 +217,7 @@ impl SqlError {
             | Self::OutcomeUnknown
             | Self::Io { .. } => true,
             Self::Sql { message, .. } => message == OUT_OF_MEMORY,
+            Self::InRow { error, .. } => error.spoils_connection(),
             Self::NotAllowed { .. }
             | Self::ForeignKeysOff
             | Self::NeedsWriter
@@ -288,6 +302,21 @@ impl SqlError {
             ErrorCode::AuthorizationForStatementDenied => Self::NotAllowed { what: message },
             ErrorCode::ReadOnly => Self::NeedsWriter,
             _ => Self::sql(message),
+        }
+    }
+
+    /// The same with the row of parameters that it happened at, where that is to blame.
+    pub(super) fn in_row(self, row: Option<usize>) -> Self {
+        let is_about_values = matches!(
+            self,
+            Self::Sql { .. } | Self::Constraint { .. } | Self::ParameterMismatch { .. }
+        );
+        match row {
+            Some(index) if is_about_values => Self::InRow {
+                index,
+                error: Box::new(self),
+            },
+            _ => self,
         }
     }
 

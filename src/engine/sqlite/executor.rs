@@ -15,7 +15,7 @@ use super::threads::pool::{Lateness, ThreadPool};
 use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::{AccessLocks, SharedGuard};
 use crate::engine::sql::executor::{Call, ExecutorHealth};
-use crate::engine::sql::{QueryAnswer, QueryError, SqlStatistics, Statement, Target};
+use crate::engine::sql::{Params, QueryAnswer, QueryError, SqlStatistics, Statement, Target};
 use crate::engine::{DataFileError, DatabasesFolder};
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -94,7 +94,18 @@ impl SqliteExecutor {
     ) -> Result<QueryAnswer, QueryError> {
         let sql = &statement.sql;
         let writes = begins_like_a_write(sql) || call.may_write && optimizes(sql);
-        if !writes {
+        if !writes && matches!(statement.params, Params::List(_)) {
+            // All of its rows see one moment.
+            let read = self.read_together(guard, open, call, vec![statement.clone()]);
+            match Box::pin(read).await.map_err(|failure| failure.error) {
+                Err(QueryError::ReadOnly) if call.may_write => {}
+                other => {
+                    let mut answers = other?;
+                    let answer = answers.pop().expect("one answer for one statement");
+                    return Ok(answer.into());
+                }
+            }
+        } else if !writes {
             match self.read(guard, open, call, &statement).await {
                 Err(QueryError::ReadOnly) if call.may_write => {}
                 other => return other,

@@ -2,8 +2,9 @@
 use super::fields;
 
 use super::words::BatchWord;
-use crate::data::{BatchStatement, Params, QueryOptions, QueryRequest};
+use crate::data::{BatchStatement, Params, ParamsList, QueryOptions, QueryRequest};
 use crate::http::openapi::schemas;
+use crate::http::response::error::Problem;
 use crate::service::sql::{Batch, default_options};
 use serde::Deserialize;
 use std::time::Duration;
@@ -83,8 +84,13 @@ sql_body! {
         sql: String,
         /// Parameter values: an array, or an object by name.
         #[serde(default)]
-        #[schema(schema_with = schemas::parameters, example = json!([7]))]
-        params: Params,
+        #[schema(schema_with = schemas::parameters, required = false, example = json!([7]))]
+        params: Option<Params>,
+        /// Rows of parameter values instead of `params`: the statement runs once for each row, and
+        /// is kept for all of them or for none.
+        #[serde(default)]
+        #[schema(schema_with = schemas::parameter_rows, required = false)]
+        params_list: Option<ParamsList>,
     }
     with all options
 }
@@ -125,8 +131,13 @@ struct StatementBody {
     sql: String,
     /// Parameter values: an array, or an object by name.
     #[serde(default)]
-    #[schema(schema_with = schemas::parameters, example = json!(["Ann"]))]
-    params: Params,
+    #[schema(schema_with = schemas::parameters, required = false, example = json!(["Ann"]))]
+    params: Option<Params>,
+    /// Rows of parameter values instead of `params`: the statement runs once for each row, and
+    /// is kept for all of them or for none.
+    #[serde(default)]
+    #[schema(schema_with = schemas::parameter_rows, required = false)]
+    params_list: Option<ParamsList>,
 }
 
 /// How a script runs.
@@ -139,13 +150,27 @@ pub(crate) struct ScriptParameters {
     timeout_ms: Option<u64>,
 }
 
-impl From<QueryBody> for QueryRequest {
-    fn from(body: QueryBody) -> Self {
-        Self {
+/// The parameters of a statement, which come as one row or as several.
+fn one_of(params: Option<Params>, list: Option<ParamsList>) -> Result<Params, Problem> {
+    match (params, list) {
+        (params, None) => Ok(params.unwrap_or_default()),
+        (None, Some(list)) => Ok(Params::List(list)),
+        (Some(_), Some(_)) => Err(Problem::invalid(
+            "A statement has `params` or `params_list`, not both.",
+        )
+        .hint("send one row of values in `params`, several in `params_list`")),
+    }
+}
+
+impl TryFrom<QueryBody> for QueryRequest {
+    type Error = Problem;
+
+    fn try_from(body: QueryBody) -> Result<Self, Problem> {
+        Ok(Self {
             options: body.options(),
             sql: body.sql,
-            params: body.params,
-        }
+            params: one_of(body.params, body.params_list)?,
+        })
     }
 }
 
@@ -159,18 +184,23 @@ impl From<AuditQuery> for QueryRequest {
     }
 }
 
-impl From<BatchBody> for Batch {
-    fn from(body: BatchBody) -> Self {
+impl TryFrom<BatchBody> for Batch {
+    type Error = Problem;
+
+    fn try_from(body: BatchBody) -> Result<Self, Problem> {
         let options = body.options();
-        let statements = body.statements.into_iter().map(|it| BatchStatement {
-            sql: it.sql.into(),
-            params: it.params,
+        let statements = (0..).zip(body.statements).map(|(index, statement)| {
+            let params = one_of(statement.params, statement.params_list);
+            Ok(BatchStatement {
+                sql: statement.sql.into(),
+                params: params.map_err(|problem| problem.at_statement(index, 0, None))?,
+            })
         });
-        Self {
-            statements: statements.collect(),
+        Ok(Self {
+            statements: statements.collect::<Result<_, Problem>>()?,
             mode: body.transaction.into(),
             options,
-        }
+        })
     }
 }
 

@@ -129,6 +129,7 @@ impl Gateway {
 
 /// What SQLite refuses was a 400 whose text begins with `SQL Error: `.
 fn query_problem(error: QueryError) -> Problem {
+    let (_, error) = error.without_row();
     let message = match &error {
         QueryError::DeferredForeignKey => "FOREIGN KEY constraint failed",
         QueryError::Sql { message, .. }

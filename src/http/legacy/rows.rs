@@ -1,8 +1,8 @@
 //! Tables and rows in the legacy API's shapes.
 use super::query::OriginalAnswer;
 use crate::clock::Stopwatch;
-use crate::data::Format;
-use crate::data::legacy_rows::{NewRows, NewTable, RowOrder, RowSelection};
+use crate::data::legacy_rows::{NewTable, RowOrder, RowSelection};
+use crate::data::{Format, KeyedRows};
 use crate::http::Gateway;
 use crate::http::extract::words::Direction;
 use crate::http::extract::{JsonBody, PathParts, StrictQuery};
@@ -75,7 +75,7 @@ struct IndexBody {
 pub(in crate::http) struct InsertBody {
     /// One object for each, from column to value.
     #[schema(schema_with = schemas::rows_by_column, example = json!([{"name": "Ann", "age": 30}]))]
-    rows: NewRows,
+    rows: KeyedRows,
 }
 
 /// Rows were inserted.

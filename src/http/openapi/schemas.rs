@@ -1,7 +1,7 @@
 //! OpenAPI schemas of values in requests: enums, patterns, limits.
 //!
 //! The domain checks the values; this only describes them.
-use crate::data::MAX_PARAMETERS;
+use crate::data::{MAX_PARAMETER_ROWS, MAX_PARAMETERS};
 use crate::domain::job::{JobKind, JobState};
 use utoipa::openapi::schema::{
     AdditionalProperties, AnyOf, AnyOfBuilder, Array, ArrayBuilder, KnownFormat, ObjectBuilder,
@@ -151,6 +151,16 @@ pub(crate) fn moment() -> Schema {
 /// Values for a statement's parameters: a list, or an object by name.
 pub(crate) fn parameters() -> Schema {
     or_null(named("Parameters"))
+}
+
+/// Rows of values for a statement's parameters.
+pub(crate) fn parameter_rows() -> Schema {
+    or_null(
+        ArrayBuilder::new()
+            .items(named("Parameters"))
+            .min_items(Some(1))
+            .max_items(Some(MAX_PARAMETER_ROWS)),
+    )
 }
 
 /// Rows to be inserted, each from column to value.

@@ -252,10 +252,18 @@ pub struct Problem {
     detail: String,
     hint: Option<String>,
     retryable: bool,
-    place: Option<StatementPlace>,
+    place: Box<Place>,
     share: Option<Box<Share>>,
     /// Logged, not sent.
     cause: Option<String>,
+}
+
+/// Where in a request something failed, as far as it has places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Place {
+    statement: Option<StatementPlace>,
+    /// Of `params_list`.
+    row: Option<usize>,
 }
 
 /// Which of several statements failed.
@@ -280,7 +288,7 @@ impl Problem {
             detail,
             hint: None,
             retryable: code.is_retryable(),
-            place: None,
+            place: Box::default(),
             share: None,
             cause: None,
         }
@@ -341,11 +349,18 @@ impl Problem {
     /// script it begins.
     #[must_use]
     pub fn at_statement(mut self, statement: usize, kept: usize, offset: Option<usize>) -> Self {
-        self.place = Some(StatementPlace {
+        self.place.statement = Some(StatementPlace {
             statement,
             kept,
             offset,
         });
+        self
+    }
+
+    /// Says which row of `params_list` failed.
+    #[must_use]
+    pub fn at_row(mut self, index: usize) -> Self {
+        self.place.row = Some(index);
         self
     }
 
@@ -366,6 +381,7 @@ impl Problem {
     #[must_use]
     pub fn body(&self, request_id: Option<String>) -> ProblemBody {
         let status = self.code.status();
+        let place = self.place.statement;
         ProblemBody {
             r#type: self.code.page(),
             title: self.code.title(),
@@ -374,9 +390,10 @@ impl Problem {
             code: self.code.as_str(),
             hint: self.hint.clone(),
             retryable: self.retryable,
-            statement: self.place.map(|it| it.statement),
-            kept: self.place.map(|it| it.kept),
-            offset: self.place.and_then(|it| it.offset),
+            statement: place.map(|it| it.statement),
+            kept: place.map(|it| it.kept),
+            offset: place.and_then(|it| it.offset),
+            params_index: self.place.row,
             request_id,
             error: ErrorObject {
                 code: status
@@ -454,6 +471,9 @@ pub struct ProblemBody {
     /// Byte offset of that statement in the script.
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<usize>,
+    /// Index of the row of `params_list` that failed, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params_index: Option<usize>,
     /// Id of this request in the server log, events and jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,

@@ -289,11 +289,18 @@ fn one_of_several(error: QueryError, place: &str, kept: &str) -> Problem {
         return Problem::from(error).hint(hint);
     }
     let own_hint = error.hint().map(str::to_owned);
+    let (row, error) = error.without_row();
     let problem = Problem::from(error);
     if problem.code() == ErrorCode::Internal {
         return problem; // what is kept is not known
     }
-    let place = format!("{place} failed; {kept}");
+    let (problem, place) = match row {
+        Some(row) => (
+            problem.at_row(row),
+            format!("{place} failed at row {row} of `params_list`; {kept}"),
+        ),
+        None => (problem, format!("{place} failed; {kept}")),
+    };
     problem.hint(match own_hint {
         Some(hint) => format!("{place}; {hint}"),
         None => place,
@@ -303,6 +310,14 @@ fn one_of_several(error: QueryError, place: &str, kept: &str) -> Problem {
 impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         let code = match &error {
+            QueryError::InRow { index, error } => {
+                let place = format!("row {index} of `params_list` failed; none of them was kept");
+                let hint = match error.hint() {
+                    Some(hint) => format!("{place}; {hint}"),
+                    None => place,
+                };
+                return Self::from((**error).clone()).hint(hint).at_row(*index);
+            }
             QueryError::InvalidRequest { .. } | QueryError::DuplicateColumn { .. } => {
                 ErrorCode::InvalidRequest
             }

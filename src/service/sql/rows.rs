@@ -1,9 +1,7 @@
 //! Tables and rows without SQL, as the legacy API works with them.
 use super::RunError;
-use crate::data::QueryAnswer;
-use crate::data::legacy_rows::{
-    self, NewRows, NewTable, RowSelection, SchemaFacts, TableDescription,
-};
+use crate::data::legacy_rows::{self, NewTable, RowSelection, SchemaFacts, TableDescription};
+use crate::data::{KeyedRows, QueryAnswer};
 use crate::domain::token::Scope;
 use crate::service::Service;
 use crate::service::caller::Caller;
@@ -34,7 +32,7 @@ impl Service {
         caller: &Caller,
         reference: &str,
         table: &str,
-        rows: NewRows,
+        rows: KeyedRows,
     ) -> Result<u64, RunError> {
         caller.require(Scope::Write)?;
         let entered = self.enter(caller, reference).await?;

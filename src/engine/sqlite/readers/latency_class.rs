@@ -5,10 +5,24 @@
 //! twice on a thread of its own and its program is bounded: from then on a time slice interrupts
 //! it. An interrupted read leaves the class, and may get back into it. A schema change clears the
 //! cache, since the same text may mean other work.
+use crate::engine::sql::{Params, Statement};
 use crate::engine::sqlite::Bounds;
 use crate::locks::Mutex;
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard};
+
+/// What a statement is remembered by: its text; with rows of parameters, their order of magnitude
+/// too, since they decide how long it takes.
+pub(crate) fn key_of(statement: &Statement) -> Arc<str> {
+    match &statement.params {
+        Params::List(list) => {
+            let magnitude = list.rows().checked_ilog2().unwrap_or(0);
+            // No text of SQL has a NUL.
+            format!("\0{magnitude}\0{}", statement.sql).into()
+        }
+        _ => Arc::clone(&statement.sql),
+    }
+}
 
 /// How a statement was the last time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +130,7 @@ impl StatementClassifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::sql::ListBuilder;
 
     #[test]
     fn what_was_learned_before_the_schema_changed_is_not_remembered_after() {
@@ -128,6 +143,29 @@ mod tests {
         assert_eq!(classifier.of("SELECT 1"), None);
         classifier.learn(before, &sql, Some(LatencyClass::Short));
         assert_eq!(classifier.of("SELECT 1"), None);
+    }
+
+    #[test]
+    fn a_statement_with_many_rows_of_parameters_is_not_taken_for_one_with_few() {
+        let statement = |rows: usize| {
+            let mut list = ListBuilder::of_width(0);
+            (0..rows).for_each(|_| list.end_row());
+            Statement {
+                sql: "INSERT".into(),
+                params: Params::List(list.finish()),
+                ..Statement::default()
+            }
+        };
+        assert_eq!(
+            key_of(&Statement {
+                params: Params::None,
+                ..statement(1)
+            }),
+            "INSERT".into()
+        );
+        assert_ne!(key_of(&statement(1)), "INSERT".into());
+        assert_eq!(key_of(&statement(600)), key_of(&statement(1000)));
+        assert_ne!(key_of(&statement(10)), key_of(&statement(1000)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{binding, hint};
 use crate::clock::Stopwatch;
 use crate::engine::sql::Form;
 use crate::engine::sql::{
-    Counters, EndedStatement, QueryAnswer, Statement, StatementKind, StatementOutcome,
+    Counters, EndedStatement, Params, QueryAnswer, Statement, StatementKind, StatementOutcome,
 };
 use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
@@ -16,7 +16,7 @@ use crate::engine::sqlite::sandbox::bounded_program::Bounds;
 use crate::engine::sqlite::sandbox::memory::{Budget, STATEMENT_BYTES};
 use crate::engine::sqlite::sandbox::role::{Refused, Role};
 use crate::engine::sqlite::sandbox::vfs::{TempFilesIn, lacked_shared_memory, why_full};
-use crate::engine::sqlite::sandbox::watch::{self, Watch};
+use crate::engine::sqlite::sandbox::watch::Watch;
 use crate::shares::Held;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::{Batch, CachedStatement, Connection, ErrorCode};
@@ -126,7 +126,8 @@ impl SqliteConnection {
             Budget::of(STATEMENT_BYTES),
             TempFilesIn::space(self.temp_space.as_ref()),
         );
-        let mut result = run(self, statement, form, &mut outlet, stopwatch);
+        let mut row = None;
+        let mut result = run(self, statement, form, &mut outlet, stopwatch, &mut row);
         if let Some(cut) = watch.told() {
             result = Err(SqlError::interrupted(Some(cut)));
         }
@@ -151,7 +152,7 @@ impl SqliteConnection {
             }
             // It runs again elsewhere, and is explained there.
             Err(error) if self.bounds.is_some() => Err(error),
-            Err(error) => Err(self.explain(error, &seen, &statement.sql)),
+            Err(error) => Err(self.explain(error, &seen, &statement.sql).in_row(row)),
         };
         self.count(&result, statement, stopwatch, outlet.paused());
         if let Err(error) = &result {
@@ -228,52 +229,6 @@ impl SqliteConnection {
             look.raw_query().next().map(|_| ())
         });
         looked.is_ok()
-    }
-
-    /// What SQLite means by a full database: the size limit, the disk, or an AUTOINCREMENT that has
-    /// no number left. The transaction is rolled back by then, and what led to it may be gone.
-    fn what_is_full(&self, sql: &str) -> SqlError {
-        let largest_page = i64::from(watch::largest_page());
-        let most_pages = self.as_internal(|internal| {
-            internal.pragma_query_value(None, "max_page_count", |row| row.get::<_, i64>(0))
-        });
-        if most_pages.is_ok_and(|most| largest_page > most) {
-            return SqlError::QuotaExceeded;
-        }
-        if !self.disk_has_room() {
-            return SqlError::DiskFull;
-        }
-        let table = match self.tables_that_count(sql).as_deref() {
-            Ok([]) => return SqlError::QuotaExceeded,
-            Ok([table]) => format!("the table {table}"),
-            Ok(_) | Err(_) => "a table of this statement".to_owned(),
-        };
-        SqlError::Constraint {
-            message: format!(
-                "{table} has given its largest AUTOINCREMENT number, {}; give the row a number \
-                 yourself, or lower the table's entry in sqlite_sequence once that row is gone",
-                i64::MAX
-            ),
-        }
-    }
-
-    /// The tables of this statement whose numbers AUTOINCREMENT gives.
-    ///
-    /// # Errors
-    /// Where it cannot be prepared: its tables were made in the transaction that is gone.
-    fn tables_that_count(&self, sql: &str) -> rusqlite::Result<Vec<String>> {
-        // The statement may have come from the cache, so the authorizer did not see its tables.
-        let prepared = self.inner.prepare(without_end(sql)).map(drop);
-        let seen = self.recorder.take();
-        prepared?;
-        let question = "SELECT 1 FROM sqlite_schema WHERE type = 'table' \
-                        AND name = ?1 COLLATE NOCASE AND sql LIKE '%autoincrement%'";
-        self.as_internal(|internal| {
-            let mut question = internal.prepare(question)?;
-            let mut tables = seen.tables;
-            tables.retain(|table| question.exists([table]).unwrap_or(false));
-            Ok(tables)
-        })
     }
 
     /// Makes the error the one the client should see.
@@ -361,6 +316,10 @@ impl SqliteConnection {
     }
 }
 
+/// Rows of parameters between two looks at a statement's limits: a row takes a microsecond or more.
+/// SQLite itself looks in between, by the steps of its machine.
+const ROWS_BETWEEN_LOOKS: usize = 64;
+
 /// What SQLite says of a value that is too long.
 const TOO_BIG: &str = "string or blob too big";
 
@@ -375,11 +334,10 @@ fn run(
     form: &Form,
     outlet: &mut impl Outlet,
     stopwatch: Stopwatch,
+    at_row: &mut Option<usize>,
 ) -> Result<Answer, SqlError> {
     let cut = |it: rusqlite::Error| SqlError::from_sqlite(&it, connection.interrupts.interrupt());
     let sqlite = &connection.inner;
-    let changes_before = sqlite.total_changes();
-
     let mut prepared = match prepare(sqlite, &statement.sql) {
         Err(error) if connection.may_be_behind(&error) => prepare(sqlite, &statement.sql),
         Err(_) if connection.only_explains(&statement.sql) => prepare(sqlite, &statement.sql),
@@ -407,7 +365,13 @@ fn run(
     if found.checks_file {
         connection.refresh_fts5_tables();
     }
-    binding::bind(&statement.params, &mut prepared)?;
+    let columns = match &statement.params {
+        Params::List(list) => Some(binding::Columns::of(list, &prepared)?),
+        params => {
+            binding::bind(params, &mut prepared)?;
+            None
+        }
+    };
     let most_bytes = (found.adds_constraint)
         .then(|| connection.most_bytes_for_originals(&statement.sql))
         .flatten();
@@ -416,7 +380,9 @@ fn run(
         .map_err(cut)?;
     let mut writer = AnswerWriter::new(form, outlet);
     let mut has_head = false;
-    {
+    let mut rows_affected = 0;
+    let mut step_through = |prepared: &mut CachedStatement<'_>| -> Result<(), SqlError> {
+        let changes_before = sqlite.total_changes();
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next().map_err(cut)? {
             if !has_head {
@@ -427,6 +393,28 @@ fn run(
                 break;
             }
         }
+        drop(rows);
+        // `changes` keeps its number over statements that change nothing.
+        if sqlite.total_changes() != changes_before {
+            rows_affected += sqlite.changes();
+        }
+        Ok(())
+    };
+    match (&columns, &statement.params) {
+        (Some(columns), Params::List(list)) => {
+            for row in 0..list.rows() {
+                if row % ROWS_BETWEEN_LOOKS == 0
+                    && let Some(cut) = connection.interrupts.poll()
+                {
+                    return Err(SqlError::interrupted(Some(cut)));
+                }
+                *at_row = Some(row);
+                columns.bind(row, &mut prepared)?;
+                step_through(&mut prepared)?;
+            }
+            *at_row = None;
+        }
+        _ => step_through(&mut prepared)?,
     }
     if !has_head {
         writer.head(&prepared)?;
@@ -443,12 +431,7 @@ fn run(
     let inserted = (connection.session).statement_ends(sqlite, counts_rows);
     let elapsed = stopwatch.elapsed();
     let totals = Totals {
-        // `changes` keeps its number over statements that change nothing.
-        rows_affected: if sqlite.total_changes() == changes_before {
-            0
-        } else {
-            sqlite.changes()
-        },
+        rows_affected,
         last_insert_rowid: inserted,
         elapsed,
     };

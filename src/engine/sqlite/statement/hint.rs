@@ -1,4 +1,8 @@
-//! What may help with an error: the nearest name in the schema, or the bound that was passed.
+//! What may help with an error: the nearest name in the schema, the bound that was passed, what is full.
+use super::first_word::without_end;
+use crate::engine::sqlite::connection::SqliteConnection;
+use crate::engine::sqlite::error::SqlError;
+use crate::engine::sqlite::sandbox::watch;
 use rusqlite::Connection;
 
 /// `did you mean "users"?` for a message that names a table or column that is not in `schema`; of
@@ -84,6 +88,54 @@ fn nearest(sqlite: &Connection, question: &str, wrong: &str) -> Option<String> {
 
 /// Longer names are not compared: the work grows with the square.
 const LONGEST_NAME: usize = 64;
+
+impl SqliteConnection {
+    /// What SQLite means by a full database: the size limit, the disk, or an AUTOINCREMENT that has
+    /// no number left. The transaction is rolled back by then, and what led to it may be gone.
+    pub(super) fn what_is_full(&self, sql: &str) -> SqlError {
+        let largest_page = i64::from(watch::largest_page());
+        let most_pages = self.as_internal(|internal| {
+            internal.pragma_query_value(None, "max_page_count", |row| row.get::<_, i64>(0))
+        });
+        if most_pages.is_ok_and(|most| largest_page > most) {
+            return SqlError::QuotaExceeded;
+        }
+        if !self.disk_has_room() {
+            return SqlError::DiskFull;
+        }
+        let table = match self.tables_that_count(sql).as_deref() {
+            Ok([]) => return SqlError::QuotaExceeded,
+            Ok([table]) => format!("the table {table}"),
+            Ok(_) | Err(_) => "a table of this statement".to_owned(),
+        };
+        SqlError::Constraint {
+            message: format!(
+                "{table} has given its largest AUTOINCREMENT number, {}; give the row a number \
+                 yourself, or lower the table's entry in sqlite_sequence once that row is gone",
+                i64::MAX
+            ),
+        }
+    }
+
+    /// The tables of this statement whose numbers AUTOINCREMENT gives.
+    ///
+    /// # Errors
+    /// Where it cannot be prepared: its tables were made in the transaction that is gone.
+    fn tables_that_count(&self, sql: &str) -> rusqlite::Result<Vec<String>> {
+        // The statement may have come from the cache, so the authorizer did not see its tables.
+        let prepared = self.inner.prepare(without_end(sql)).map(drop);
+        let seen = self.recorder.take();
+        prepared?;
+        let question = "SELECT 1 FROM sqlite_schema WHERE type = 'table' \
+                        AND name = ?1 COLLATE NOCASE AND sql LIKE '%autoincrement%'";
+        self.as_internal(|internal| {
+            let mut question = internal.prepare(question)?;
+            let mut tables = seen.tables;
+            tables.retain(|table| question.exists([table]).unwrap_or(false));
+            Ok(tables)
+        })
+    }
+}
 
 #[cfg(test)]
 mod tests {

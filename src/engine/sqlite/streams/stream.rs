@@ -9,7 +9,7 @@ use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::Call;
 use crate::engine::sql::pipe::{Inlet, NotTaken, pipe};
 use crate::engine::sql::row_stream::StreamEnd;
-use crate::engine::sql::{Cancellation, Form, Statement};
+use crate::engine::sql::{Cancellation, Form, Params, Statement};
 use crate::engine::sql::{QueryAnswer, QueryError, RowStream, Streamed, Target};
 use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
@@ -38,7 +38,9 @@ impl SqliteExecutor {
         rows: &Form,
         statement: Statement,
     ) -> Result<Streamed, QueryError> {
-        if !begins_like_a_write(&statement.sql) {
+        // With rows of parameters it is answered whole: its runs see one moment together.
+        let is_list = matches!(statement.params, Params::List(_));
+        if !is_list && !begins_like_a_write(&statement.sql) {
             let reading = Call {
                 form: *rows,
                 ..*call

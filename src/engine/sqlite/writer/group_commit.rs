@@ -100,15 +100,15 @@ fn answer_failure(
     waiting: &mut VecDeque<WriteRequest>,
     classifier: &StatementClassifier,
 ) {
-    let sql = &request.statements[0].sql;
+    let key = &request.key;
     match request.sharing {
         _ if error == SqlError::SliceOver => {
-            classifier.learn(classifier.epoch(), sql, Some(LatencyClass::Slow));
+            classifier.learn(classifier.epoch(), key, Some(LatencyClass::Slow));
             request.sharing = Sharing::Exclusive;
             waiting.push_front(request);
         }
         Sharing::Proven => {
-            classifier.learn(classifier.epoch(), sql, None);
+            classifier.learn(classifier.epoch(), key, None);
             if has_neighbours {
                 waiting.push_front(request);
             } else {
@@ -269,15 +269,15 @@ fn learn_how_it_was(
     classifier: &StatementClassifier,
 ) {
     let took: Duration = answers.iter().map(|it| it.elapsed).sum();
-    let sql = &request.statements[0].sql;
+    let key = &request.key;
     if took > group_time * LONG {
-        classifier.learn(classifier.epoch(), sql, Some(LatencyClass::Slow));
+        classifier.learn(classifier.epoch(), key, Some(LatencyClass::Slow));
     } else if took < group_time {
         let is_one = request.statements.len() == 1;
         if is_one && request.sharing != Sharing::Proven {
-            classifier.learn(classifier.epoch(), sql, Some(LatencyClass::Proven));
+            classifier.learn(classifier.epoch(), key, Some(LatencyClass::Proven));
         } else if request.sharing == Sharing::Exclusive {
-            classifier.learn(classifier.epoch(), sql, None);
+            classifier.learn(classifier.epoch(), key, None);
         }
     }
 }
@@ -318,6 +318,7 @@ mod tests {
                 sql: sql.into(),
                 ..Statement::default()
             }],
+            key: sql.into(),
             form: Form {
                 format: Format::Json,
                 shape: Shape::Rows,

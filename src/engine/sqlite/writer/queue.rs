@@ -21,6 +21,8 @@ pub(crate) type WriteResult = Result<Vec<Answer>, BatchError>;
 #[derive(Debug)]
 pub(crate) struct WriteRequest {
     pub(crate) statements: Vec<Statement>,
+    /// What its first statement is remembered by.
+    pub(crate) key: Arc<str>,
     pub(crate) form: Form,
     pub(crate) deadline: Deadline,
     pub(crate) timeout: Duration,

@@ -4,11 +4,11 @@ use super::queue::{Sharing, WriteQueue, WriteRequest};
 use super::writer_loop::WriterLoop;
 use crate::clock::Deadline;
 use crate::engine::access_lock::SharedGuard;
-use crate::engine::sql::{BatchError, Call, Cancellation, QueryError, Statement};
+use crate::engine::sql::{BatchError, Call, Cancellation, Params, QueryError, Statement};
 use crate::engine::sqlite::Answer;
 use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
-use crate::engine::sqlite::readers::latency_class::LatencyClass;
+use crate::engine::sqlite::readers::latency_class::{LatencyClass, key_of};
 use crate::shares::{Pass, waiting as waiting_for};
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,6 +18,18 @@ use tokio::sync::oneshot;
 
 /// A commit that takes longer than this past its deadline has a disk that does not answer.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Rows of parameters with which a request, of which nothing is known yet, is taken to be long. A
+/// row takes about a microsecond, a group about 2 ms.
+const SHARED_ROWS: usize = 2_000;
+
+fn rows_of_parameters(statements: &[Statement]) -> usize {
+    let rows = statements.iter().map(|statement| match &statement.params {
+        Params::List(list) => list.rows(),
+        _ => 0,
+    });
+    rows.sum()
+}
 
 impl SqliteExecutor {
     /// Runs statements on the writer, all or none.
@@ -35,10 +47,11 @@ impl SqliteExecutor {
         let cancellation = Arc::new(Cancellation::default());
         let (answer, mut answered) = oneshot::channel();
         let here = Handle::current();
-        let class = open.classifier.of(&statements[0].sql);
-        let sharing = match class {
+        let key = key_of(&statements[0]);
+        let sharing = match open.classifier.of(&key) {
             Some(LatencyClass::Slow) => Sharing::Exclusive,
             Some(LatencyClass::Proven) if statements.len() == 1 => Sharing::Proven,
+            _ if rows_of_parameters(&statements) > SHARED_ROWS => Sharing::Exclusive,
             _ => Sharing::InSavepoint,
         };
         let is_long = sharing == Sharing::Exclusive;
@@ -46,6 +59,7 @@ impl SqliteExecutor {
             .writes
             .push(WriteRequest {
                 sharing,
+                key,
                 statements,
                 form: call.form,
                 deadline: call.deadline,

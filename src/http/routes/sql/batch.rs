@@ -27,7 +27,7 @@ pub(crate) async fn run_batch(
     JsonBody(body): JsonBody<BatchBody>,
 ) -> Result<Response, Problem> {
     let since = Stopwatch::start();
-    let ran = gateway.service.batch(&caller, &reference, body.into());
+    let ran = gateway.service.batch(&caller, &reference, body.try_into()?);
     Ok(rows::batch(ran.await?, since))
 }
 

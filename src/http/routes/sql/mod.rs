@@ -36,7 +36,7 @@ pub(crate) async fn query_database(
     JsonBody(body): JsonBody<QueryBody>,
 ) -> Result<Response, Problem> {
     let since = Stopwatch::start();
-    let mut request = QueryRequest::from(body);
+    let mut request = QueryRequest::try_from(body)?;
     let service = &gateway.service;
     let delivery = form.apply(
         &mut request.options,

@@ -106,7 +106,9 @@ pub(crate) async fn query_in_transaction(
         database: &reference,
         id: &id,
     };
-    let answer = gateway.service.query_in(&caller, transaction, body.into());
+    let answer = gateway
+        .service
+        .query_in(&caller, transaction, body.try_into()?);
     Ok(rows::whole(answer.await?, Format::Json, since))
 }
 
@@ -133,7 +135,9 @@ pub(crate) async fn run_batch_in_transaction(
         database: &reference,
         id: &id,
     };
-    let ran = gateway.service.batch_in(&caller, transaction, body.into());
+    let ran = gateway
+        .service
+        .batch_in(&caller, transaction, body.try_into()?);
     Ok(rows::batch(ran.await?, since))
 }
 

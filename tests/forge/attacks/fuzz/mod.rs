@@ -8,7 +8,7 @@ use crate::support::sql::{Sql, read_only, read_write, within};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dbforge::clock::Deadline;
-use dbforge::data::{Param, Params, QueryError, QueryOptions};
+use dbforge::data::{Param, Params, ParamsList, QueryError, QueryOptions};
 use dbforge::domain::name::DatabaseName;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -73,7 +73,14 @@ fn parameters_that_are_read_say_the_same_when_they_are_written() {
                 }
                 object
             }
+            Params::List(_) => unreachable!("`params` is one row"),
         };
+        if let Params::Positional(values) = &params {
+            // As a row of many it holds the same.
+            let list: ParamsList = serde_json::from_str(&format!("[{text},{text}]")).unwrap();
+            let alone: Vec<_> = values.iter().map(Param::borrowed).collect();
+            prop_assert!((0..2).all(|row| list.row(row).eq(alone.iter().copied())));
+        }
         let again: Params = serde_json::from_str(&written.to_string()).unwrap();
         let sorted = |params: Params| match params {
             Params::Named(values) => {

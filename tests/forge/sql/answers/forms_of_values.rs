@@ -169,12 +169,12 @@ async fn the_original_routes_say_of_a_deferred_foreign_key_what_they_say_of_any(
 #[tokio::test]
 async fn too_many_rows_are_spoken_of_as_rows() {
     let forge = shop().await;
-    let rows = json!({"rows": vec![json!({"n": 1}); 1_001]}).to_string();
+    let rows = json!({"rows": vec![json!({"n": 1}); 100_001]}).to_string();
     let ask = forge.ask("POST", "/api/db/shop/tables/t/rows").token(ROOT);
     let answer = ask.body(&rows).await;
     let said = answer.problem(413, "payload_too_large");
     assert!(
-        said.contains("number of rows is larger than 1000"),
+        said.contains("number of rows is larger than 100000"),
         "{said}"
     );
 }

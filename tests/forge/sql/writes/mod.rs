@@ -1,6 +1,7 @@
 //! Writes: grouped, each for itself, lasting when answered.
 mod files;
 mod large;
+mod many_rows;
 
 use crate::support::sql::{Sql, read_write, soon, within};
 use dbforge::clock::{Deadline, Stopwatch};
