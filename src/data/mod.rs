@@ -8,6 +8,7 @@ mod config;
 mod folders;
 mod layout;
 pub mod legacy_rows;
+mod migrations;
 mod open_transaction;
 mod scripts;
 mod transaction_requests;
@@ -17,6 +18,9 @@ pub mod uploads;
 pub use crate::engine::DataFile;
 pub use crate::engine::access_lock::{AccessError, ExclusiveGuard, SharedGuard};
 pub use crate::engine::registry::SqliteConfig;
+pub use crate::engine::sql::changes::{
+    AppliedMigration, MigrateError, Migrated, Violation, compare_migration_names,
+};
 pub use crate::engine::sql::{
     Access, Affinity, BatchError, BatchMode, BatchStatement, BegunTransaction, Column, Excess,
     ForeignKey, Format, Generated, Index, IndexColumn, IndexOrigin, Int64Form, KeyedRows,
@@ -29,6 +33,7 @@ pub use crate::engine::sql::{
 pub use config::DataConfig;
 pub use folders::{FolderError, FolderPlace, Folders};
 pub use layout::{LayoutError, check_layout};
+pub use migrations::{MAX_MIGRATION_NAME, MAX_MIGRATION_STATEMENTS, MigrationRequest};
 
 use crate::clock::Deadline;
 use crate::domain::database::Database;

@@ -2,9 +2,9 @@
 use super::access_lock::{AccessLocks, SharedGuard};
 use super::sql::executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
 use super::sql::{
-    BatchError, BatchMode, Form, QueryAnswer, QueryError, Schema, SqlStatistics, Statement,
-    Streamed, Target, TransactionBatchError, TransactionEnd, TransactionError, TransactionMode,
-    TransactionPlace,
+    BatchError, BatchMode, Form, MigrateError, Migrated, NewMigration, QueryAnswer, QueryError,
+    Schema, SqlStatistics, Statement, Streamed, Target, TransactionBatchError, TransactionEnd,
+    TransactionError, TransactionMode, TransactionPlace,
 };
 use super::sqlite::{Sqlite, SqliteExecutor, SqliteTransaction};
 use super::{DataFileError, DatabasesFolder, Engine, ServedEngine};
@@ -246,6 +246,19 @@ impl Executor<'_> {
         match self {
             Self::Sqlite(sqlite) => sqlite.schema(guard, target, call).await,
             Self::Served(served) => served.schema(guard, target, call).await,
+        }
+    }
+
+    pub async fn migrate(
+        self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        migration: NewMigration,
+    ) -> Result<Migrated, MigrateError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.migrate(guard, target, call, migration).await,
+            Self::Served(served) => served.migrate(guard, target, call, migration).await,
         }
     }
 

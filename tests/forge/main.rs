@@ -13,6 +13,7 @@ mod history;
 mod http;
 mod jobs;
 mod loads;
+mod migrations;
 mod read_model;
 mod reconciler;
 mod recovery;

@@ -1,4 +1,5 @@
 //! What every engine that speaks SQL does for a database whose access lock is held.
+use super::changes::{MigrateError, Migrated, NewMigration};
 use super::error::{BatchError, QueryError};
 use super::form::Form;
 use super::query::{BatchMode, QueryAnswer, Statement, Target};
@@ -121,6 +122,24 @@ pub trait SqlExecutor: Debug + Send + Sync {
             engine: target.engine.to_owned(),
             what: "telling its schema",
         })
+    }
+
+    /// Applies a migration, unless it was applied before.
+    ///
+    /// # Errors
+    /// What [`MigrateError`] lists; [`QueryError::NotSupported`] where the engine does not do it.
+    async fn migrate(
+        &self,
+        _guard: &SharedGuard,
+        target: &Target,
+        _call: &Call,
+        _migration: NewMigration,
+    ) -> Result<Migrated, MigrateError> {
+        let not_supported = QueryError::NotSupported {
+            engine: target.engine.to_owned(),
+            what: "migrations",
+        };
+        Err(not_supported.into())
     }
 
     /// Begins a transaction of several requests, and keeps `place` for as long as it is open.

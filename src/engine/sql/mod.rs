@@ -1,5 +1,6 @@
 //! What is asked of databases in SQL, and what comes back, whichever engine answers.
 pub mod cancellation;
+pub mod changes;
 pub mod error;
 pub mod executor;
 pub mod form;
@@ -13,6 +14,10 @@ pub mod statistics;
 pub mod transaction;
 
 pub use cancellation::Cancellation;
+pub use changes::{
+    AppliedMigration, MIGRATIONS_TABLE, MigrateError, Migrated, NewMigration, Violation,
+    compare_migration_names,
+};
 pub(crate) use error::at;
 pub use error::{BatchError, QueryError, ScriptError};
 pub use executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};

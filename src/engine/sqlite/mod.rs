@@ -9,6 +9,7 @@
 //! database, `syntax/` takes stored SQL apart.
 pub(crate) mod audit;
 pub(crate) mod batch;
+pub(crate) mod changes;
 pub(crate) mod config;
 pub(crate) mod connection;
 mod error;

@@ -113,6 +113,12 @@ error_codes! {
     TokenExists "token_exists" 409 "Token exists" final;
     /// A schedule already has this name.
     ScheduleExists "schedule_exists" 409 "Schedule exists" final;
+    /// A migration of this name was applied with another text. Write the change as a new migration.
+    MigrationChanged "migration_changed" 409 "Migration changed" final;
+    /// A migration whose name comes later was applied already.
+    MigrationOutOfOrder "migration_out_of_order" 409 "Migration out of order" final;
+    /// The database has a table, view or index of this name.
+    TableExists "table_exists" 409 "Table exists" final;
     /// A UNIQUE, CHECK, NOT NULL or FOREIGN KEY constraint failed.
     ConstraintViolation "constraint_violation" 409 "Constraint violation" final;
     /// A job is importing the upload. Cancel the job, or wait for it.

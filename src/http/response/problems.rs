@@ -2,7 +2,7 @@
 use super::error::{ErrorCode, Problem};
 use super::refusals::sentence;
 use crate::data::uploads::UploadError;
-use crate::data::{QueryError, TransactionEnd, TransactionError};
+use crate::data::{MigrateError, QueryError, TransactionEnd, TransactionError};
 use crate::event_log::checkpoints::{FileError, KeyError};
 use crate::http::middleware::admission::no_room;
 use crate::http::middleware::admission::share::Share;
@@ -234,6 +234,7 @@ impl From<RunError> for Problem {
                 Self::new(ErrorCode::ReadOnly, detail).hint("send `\"mode\":\"readonly\"` to read")
             }
             RunError::Statement(failed) => failed.into(),
+            RunError::Migration(error) => error.into(),
         }
     }
 }
@@ -248,7 +249,7 @@ impl From<FailedStatement> for Problem {
         } = failed;
         let (place, offset) = match of {
             Several::Batch { .. } => (format!("statement {statement}"), None),
-            Several::Script { offset, line, .. } => {
+            Several::Script { offset, line } | Several::Migration { offset, line } => {
                 let place = format!("statement {statement}, at line {line},");
                 (place, Some(offset))
             }
@@ -264,6 +265,25 @@ impl From<FailedStatement> for Problem {
     }
 }
 
+impl From<MigrateError> for Problem {
+    fn from(error: MigrateError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            MigrateError::Changed { .. } => Self::new(ErrorCode::MigrationChanged, detail)
+                .hint("leave an applied migration as it is, and write the change as a new one"),
+            MigrateError::Late { .. } => Self::new(ErrorCode::MigrationOutOfOrder, detail).hint(
+                "give it a name that comes later, or send `\"out_of_order\":true` to apply it all the same",
+            ),
+            MigrateError::ForeignTable => Self::new(ErrorCode::TableExists, detail)
+                .hint("rename that table: DB-Forge keeps applied migrations under this name"),
+            MigrateError::ForeignKeys { .. } => Self::new(ErrorCode::ConstraintViolation, detail)
+                .hint("the migration was rolled back: let it remove or mend these rows"),
+            MigrateError::Statement(failed) => failed.error.into(),
+            MigrateError::Query(error) => error.into(),
+        }
+    }
+}
+
 /// What is kept of the others, in words.
 fn kept_part(of: Several) -> &'static str {
     match of {
@@ -276,6 +296,7 @@ fn kept_part(of: Several) -> &'static str {
         } => "earlier statements were committed",
         Several::Batch { .. } => "earlier statements remain in the transaction",
         Several::Script { .. } => "the script was rolled back",
+        Several::Migration { .. } => "the migration was rolled back",
     }
 }
 

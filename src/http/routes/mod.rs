@@ -18,6 +18,7 @@ mod webhooks;
 
 use self::audit::checkpoints;
 use self::events::undo;
+use self::schema::migrations;
 use self::sql::{batch, transactions};
 use self::state::diff;
 use super::legacy;
@@ -84,6 +85,8 @@ fn sql_routes() -> Group {
         batch::run_batch,
         batch::run_script,
         schema::show_schema,
+        migrations::apply_migration,
+        migrations::list_migrations,
         transactions::begin_transaction,
         transactions::query_in_transaction,
         transactions::run_batch_in_transaction,

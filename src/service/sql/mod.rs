@@ -1,5 +1,6 @@
 //! Runs SQL on the database that a request names.
 mod lifetime;
+pub mod migrations;
 pub mod rows;
 pub mod schema;
 pub mod transactions;
@@ -10,8 +11,8 @@ use super::Service;
 use super::caller::{AccessDenied, Caller};
 use super::resolver::ResolveError;
 use crate::data::{
-    Access, BatchMode, BatchStatement, DataConfig, QueryAnswer, QueryError, QueryOptions,
-    QueryRequest, Streamed, TransactionError,
+    Access, BatchMode, BatchStatement, DataConfig, MigrateError, QueryAnswer, QueryError,
+    QueryOptions, QueryRequest, Streamed, TransactionError,
 };
 use crate::domain::token::Scope;
 use std::pin::pin;
@@ -54,6 +55,9 @@ pub enum RunError {
     /// One of several statements failed.
     #[error(transparent)]
     Statement(#[from] FailedStatement),
+    /// A migration was not applied.
+    #[error(transparent)]
+    Migration(MigrateError),
 }
 
 /// Which of several statements failed, and what it means for the others.
@@ -83,6 +87,13 @@ pub enum Several {
     },
     /// A script.
     Script {
+        /// The byte at which the failed statement begins.
+        offset: usize,
+        /// Its line, from 1.
+        line: usize,
+    },
+    /// A migration.
+    Migration {
         /// The byte at which the failed statement begins.
         offset: usize,
         /// Its line, from 1.

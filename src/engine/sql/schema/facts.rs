@@ -1,9 +1,10 @@
 //! The parts of a schema.
 use super::{Affinity, naming};
+use crate::engine::sql::changes::MIGRATIONS_TABLE;
 use std::collections::HashMap;
 
 /// Tables of DB-Forge's own that lie beside a user's.
-pub const INTERNAL_TABLES: &[&str] = &["dbforge_migrations"];
+pub const INTERNAL_TABLES: &[&str] = &[MIGRATIONS_TABLE];
 
 /// What is in a database, as of one moment. Objects of SQLite's own are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

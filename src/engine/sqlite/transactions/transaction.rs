@@ -14,6 +14,7 @@ use crate::engine::sqlite::sandbox::execution_limits::ExecutionLimits;
 use crate::engine::sqlite::statement::client_savepoints::Savepoints;
 use crate::engine::sqlite::statement::first_word::begins_like_a_write;
 use crate::engine::sqlite::threads::on_thread::limits_of;
+use crate::engine::sqlite::writer::lease::LeaseSetup;
 use crate::shares;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,7 +58,8 @@ impl SqliteExecutor {
         let open = self.open_behind(guard, target)?;
         let held = match mode {
             TransactionMode::Immediate => {
-                Held::Writer(self.lease_writer(guard, &open, call).await?)
+                let setup = LeaseSetup::default();
+                Held::Writer(self.lease_writer(guard, &open, call, setup).await?)
             }
             TransactionMode::Deferred => Held::Nothing,
             TransactionMode::ReadOnly => {
@@ -283,7 +285,7 @@ impl SqliteTransaction {
         }
         let executor = &self.executor;
         let writer = executor
-            .lease_writer(&inside.guard, &inside.open, call)
+            .lease_writer(&inside.guard, &inside.open, call, LeaseSetup::default())
             .await?;
         if let Held::Snapshot(it) = &inside.held
             && !it.is_current()

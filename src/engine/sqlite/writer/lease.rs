@@ -18,13 +18,53 @@ use tokio::sync::oneshot;
 pub(crate) struct WriterLease {
     /// There until dropped.
     writer: Option<Writer>,
+    setup: LeaseSetup,
     /// Takes the writer, or nothing in place of one that must not be used again.
     back: Option<oneshot::Sender<Option<Writer>>>,
+}
+
+/// What is set up on the writer before its transaction begins, where it can be set up at all, and
+/// set back when the lease ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LeaseSetup {
+    /// Foreign keys do not hold.
+    pub(crate) foreign_keys_off: bool,
+    /// ALTER TABLE RENAME leaves triggers and views as they are.
+    pub(crate) legacy_alter_table: bool,
+}
+
+impl LeaseSetup {
+    fn set(self, writer: &mut SqliteConnection) -> Result<(), SqlError> {
+        if self.foreign_keys_off {
+            writer.command("PRAGMA foreign_keys = OFF;")?;
+        }
+        if self.legacy_alter_table {
+            writer.command("PRAGMA legacy_alter_table = ON;")?;
+        }
+        Ok(())
+    }
+
+    /// A writer that cannot be set back is not used again.
+    fn set_back(self, writer: &mut SqliteConnection) {
+        let foreign_keys = match self.foreign_keys_off {
+            true => writer.command("PRAGMA foreign_keys = ON;"),
+            false => Ok(()),
+        };
+        let alter_table = match self.legacy_alter_table {
+            true => writer.command("PRAGMA legacy_alter_table = OFF;"),
+            false => Ok(()),
+        };
+        // In a transaction the PRAGMA would do nothing, and not say so.
+        if foreign_keys.and(alter_table).is_err() || !writer.is_autocommit() {
+            writer.spoil();
+        }
+    }
 }
 
 /// A request for the writer.
 #[derive(Debug)]
 pub(crate) struct LeaseRequest {
+    pub(crate) setup: LeaseSetup,
     pub(crate) deadline: Deadline,
     pub(crate) timeout: Duration,
     pub(crate) cancellation: Arc<Cancellation>,
@@ -55,8 +95,12 @@ impl LeaseRequest {
             slice: None,
             may_wait: true,
         });
-        let begun = writer.command("BEGIN IMMEDIATE;");
+        let set_up = self.setup.set(writer);
+        let begun = set_up.and_then(|()| writer.command("BEGIN IMMEDIATE;"));
         writer.clear_limits();
+        if begun.is_err() {
+            self.setup.set_back(writer);
+        }
         writer.begin_session(Counters::default());
         begun
     }
@@ -67,6 +111,7 @@ impl LeaseRequest {
         let (back, comes_back) = oneshot::channel();
         let _ = self.answer.send(Ok(WriterLease {
             writer: Some(writer),
+            setup: self.setup,
             back: Some(back),
         }));
         comes_back
@@ -92,6 +137,7 @@ impl Drop for WriterLease {
             return;
         };
         roll_back(&mut writer.handle);
+        self.setup.set_back(&mut writer.handle);
         // One that must not be used again is closed here, on a thread that may block.
         let writer = (!writer.handle.is_spoiled()).then_some(writer);
         let _ = back.send(writer);

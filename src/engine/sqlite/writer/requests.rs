@@ -1,5 +1,5 @@
 //! How requests get to the writer: in the queue, and with a lease of it.
-use super::lease::{LeaseRequest, WriterLease};
+use super::lease::{LeaseRequest, LeaseSetup, WriterLease};
 use super::queue::{Sharing, WriteQueue, WriteRequest};
 use super::writer_loop::WriterLoop;
 use crate::clock::Deadline;
@@ -153,10 +153,12 @@ impl SqliteExecutor {
         guard: &SharedGuard,
         open: &Arc<OpenDatabase>,
         call: &Call,
+        setup: LeaseSetup,
     ) -> Result<WriterLease, QueryError> {
         let (answer, answered) = oneshot::channel();
         let cancellation = Arc::new(Cancellation::default());
         let is_first = open.writes.push_lease(LeaseRequest {
+            setup,
             deadline: call.deadline,
             timeout: call.timeout,
             cancellation: Arc::clone(&cancellation),

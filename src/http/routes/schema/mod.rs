@@ -1,4 +1,5 @@
 //! The schema of a database.
+pub(crate) mod migrations;
 mod views;
 
 use self::views::SchemaView;
