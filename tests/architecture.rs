@@ -193,8 +193,8 @@ fn each_outside_crate_is_met_in_one_place() {
 
 #[test]
 fn a_lock_that_a_panic_left_is_taken_in_one_way() {
-    // The second waits for news under its lock, which the standard library alone can do.
-    let places = ["locks.rs", "engine/sql/pipe.rs"];
+    // The others wait for news under their lock, which the standard library alone can do.
+    let places = ["locks.rs", "data/exports/spill.rs", "engine/sql/pipe.rs"];
     let mut strays: Vec<_> = source_files();
     strays.retain(|(path, text)| text.contains("PoisonError") && !places.contains(&path.as_str()));
     let strays: Vec<_> = strays.into_iter().map(|(path, _)| path).collect();

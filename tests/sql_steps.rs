@@ -23,6 +23,7 @@ const FORM: Form = Form {
     max_rows: 1_000_000,
     may_truncate: false,
     max_bytes: 64 << 20,
+    escapes_formulas: false,
 };
 
 fn database() -> TempDir {

@@ -1,4 +1,5 @@
 //! The bounds of the data plane, each with its default and its reason.
+use super::exports::ExportBounds;
 use super::uploads::UploadBounds;
 use crate::engine::registry::SqliteConfig;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct DataConfig {
     pub transaction_total: Duration,
     /// The bounds of uploaded files.
     pub uploads: UploadBounds,
+    /// The bounds of exports.
+    pub exports: ExportBounds,
     /// The bounds of SQL on SQLite.
     pub sqlite: SqliteConfig,
 }
@@ -60,6 +63,7 @@ impl Default for DataConfig {
             transaction_idle: Duration::from_secs(10),
             transaction_total: Duration::from_secs(60),
             uploads: UploadBounds::default(),
+            exports: ExportBounds::default(),
             sqlite: SqliteConfig::default(),
         }
     }

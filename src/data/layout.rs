@@ -5,7 +5,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// Every folder of ours. What is missing is made when it is needed.
-const FOLDERS: &[&str] = &["databases", "trash", "backups", "uploads", ".forge"];
+const FOLDERS: &[&str] = &[
+    "databases",
+    "trash",
+    "backups",
+    "uploads",
+    "exports",
+    ".forge",
+];
 
 /// Between these a database moves by one rename.
 const MOVES_BETWEEN: [&str; 2] = ["databases", "trash"];

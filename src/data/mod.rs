@@ -5,6 +5,7 @@
 //! [`DataPlane::query`], which has the executor of the database's engine run it. A step that moves
 //! files [`DataPlane::take`]s the database alone.
 mod config;
+pub mod exports;
 mod folders;
 mod layout;
 pub mod legacy_rows;
@@ -44,6 +45,7 @@ use crate::engine::sql::executor::ExecutorHealth;
 use crate::engine::sql::{Call, Form, Statement};
 use crate::engine::{DataFileError, Engine};
 use crate::projections::control_db::{AUDIT_TABLES, AUDIT_VIEWS, ControlDb};
+use exports::Exports;
 use std::path::Path;
 use std::sync::Arc;
 use transactions::Transactions;
@@ -59,6 +61,7 @@ pub struct DataPlane {
     executors: Arc<Executors>,
     transactions: Arc<Transactions>,
     uploads: Uploads,
+    exports: Exports,
 }
 
 impl DataPlane {
@@ -78,6 +81,11 @@ impl DataPlane {
             action: "open the folder of uploads",
             source,
         })?;
+        let exports = Exports::open(data_dir, config.exports.clone());
+        let exports = exports.map_err(|source| FolderError::Io {
+            action: "open the folder of exports",
+            source,
+        })?;
         let transactions = Transactions::new(
             config.max_transactions,
             config.max_transactions_per_database,
@@ -92,6 +100,7 @@ impl DataPlane {
             executors: Arc::new(executors),
             transactions: Arc::new(transactions),
             uploads,
+            exports,
         })
     }
 
@@ -447,6 +456,7 @@ impl DataPlane {
             deadline: Deadline::after(timeout),
             timeout,
             may_write: options.may_write(),
+            yields_to_writes: false,
             form: Form {
                 format: options.format,
                 shape: options.shape,
@@ -460,6 +470,7 @@ impl DataPlane {
                     .max_bytes
                     .unwrap_or(config.default_max_bytes)
                     .min(config.largest_max_bytes),
+                escapes_formulas: false,
             },
         }
     }

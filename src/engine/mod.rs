@@ -1,11 +1,13 @@
 //! The kinds of database the forge can serve: one folder each, one registry.
 pub mod access_lock;
 pub mod data_file;
+pub mod file_export;
 pub mod registry;
 pub mod sql;
 pub mod sqlite;
 
 pub use data_file::{DataFile, DataFileError};
+pub use file_export::{FileExportError, FileExporter};
 
 use crate::domain::database::{Durability, Limits};
 use crate::domain::ids::DatabaseId;
@@ -67,6 +69,11 @@ pub trait Engine: Send + Sync {
 
     /// Bytes of the database in `folder`; 0 when it has none.
     fn size_bytes(&self, folder: &Path) -> u64;
+
+    /// What takes whole databases out as files; `None` where nothing does.
+    fn file_exporter(&self) -> Option<&dyn FileExporter> {
+        None
+    }
 }
 
 /// An engine that lives in its workers: what runs its SQL asks them.

@@ -9,6 +9,7 @@ mod databases;
 mod documents;
 mod engines;
 mod event_log;
+mod exports;
 mod history;
 mod http;
 mod jobs;

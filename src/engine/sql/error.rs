@@ -125,6 +125,12 @@ pub enum QueryError {
         /// For what.
         what: &'static str,
     },
+    /// It was read for so long that writes would have been refused for it (`overloaded`).
+    #[error("the export ended: while it read, so much was written that the WAL became too long")]
+    YieldedToWrites,
+    /// An export was on its way to its client for as long as it may be (`timed_out`).
+    #[error("the export was not taken in time")]
+    NotTakenInTime,
     /// The database takes no requests until it is well again (`overloaded`, with the reason).
     #[error("the database is temporarily unavailable: {reason}")]
     Unavailable {
@@ -172,6 +178,9 @@ impl QueryError {
                  refers to it ON DELETE CASCADE; PRAGMA defer_foreign_keys = ON, in a batch, \
                  script or transaction, checks them at its end",
             ),
+            Self::YieldedToWrites => {
+                Some("export less at a time, or try again when less is written")
+            }
             Self::Locked => {
                 Some("a transaction or another process holds the write lock; try again")
             }
@@ -210,6 +219,7 @@ impl QueryError {
                 | Self::DiskFull
                 | Self::Overloaded { .. }
                 | Self::NoRoom
+                | Self::YieldedToWrites
                 | Self::Unavailable { .. }
         )
     }

@@ -30,6 +30,8 @@ pub struct Call {
     pub form: Form,
     /// Whether it may change something.
     pub may_write: bool,
+    /// Whether it reads for long, and ends rather than have writes refused for it.
+    pub yields_to_writes: bool,
 }
 
 /// How an executor is doing.

@@ -15,6 +15,8 @@ pub struct Form {
     pub may_truncate: bool,
     /// Most bytes of the body.
     pub max_bytes: usize,
+    /// Whether texts of CSV that a spreadsheet would take for formulas are written as texts.
+    pub escapes_formulas: bool,
 }
 
 /// What an answer's body is written in.
@@ -28,6 +30,10 @@ pub enum Format {
     Ndjson,
     /// RFC 4180 with a header line, whatever the shape.
     Csv,
+    /// A JSON array of objects and nothing else.
+    Array,
+    /// An INSERT for each row, into the table that the statement names.
+    Sql,
 }
 
 /// The shape of an answer's rows.

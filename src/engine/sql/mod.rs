@@ -27,8 +27,8 @@ pub use params::{
     MAX_RUNS, Param, ParamRef, Params, ParamsList, Run,
 };
 pub use query::{
-    Access, BatchMode, BatchStatement, Counters, QueryAnswer, QueryOptions, QueryRequest,
-    Statement, Target,
+    Access, BatchMode, BatchStatement, Counters, InsertTarget, QueryAnswer, QueryOptions,
+    QueryRequest, Statement, Target,
 };
 pub use row_stream::{RowStream, StreamStopper, Streamed};
 pub use schema::{

@@ -132,6 +132,18 @@ pub struct Statement {
     pub params: Params,
     /// What the statements before it in its session did, where they ran on other connections.
     pub counters: Counters,
+    /// The table that rows written in SQL are inserted into, and the names of its columns there.
+    pub inserts: Option<Arc<InsertTarget>>,
+}
+
+/// Where rows that are written in SQL go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsertTarget {
+    /// The table.
+    pub table: String,
+    /// Its columns in the order of the rows' values; empty for all of them, in the table's order.
+    /// `None`: they are named as the result's columns are.
+    pub columns: Option<Vec<String>>,
 }
 
 /// What the statements of a session have done so far.

@@ -20,7 +20,7 @@ pub const WAL_FILE: &str = "main.db-wal";
 const NEW_FILE: &str = "main.db.new";
 
 /// How long opening waits for another process that has the file locked.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn create(folder: &Path, durability: Durability) -> Result<(), DataFileError> {
     let main = folder.join(MAIN_FILE);
@@ -173,7 +173,7 @@ fn io_error(action: &'static str, error: &io::Error) -> DataFileError {
     }
 }
 
-fn sqlite_error(action: &'static str, error: &rusqlite::Error) -> DataFileError {
+pub(super) fn sqlite_error(action: &'static str, error: &rusqlite::Error) -> DataFileError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => DataFileError::NotADatabase {
             reason: error.to_string(),

@@ -14,6 +14,7 @@ pub(crate) mod config;
 pub(crate) mod connection;
 mod error;
 pub(crate) mod executor;
+pub(crate) mod export;
 mod files;
 mod functions;
 mod health;
@@ -46,7 +47,7 @@ pub use files::{MAIN_FILE, WAL_FILE};
 pub use limits::{LIMITS, MAX_VALUE_BYTES};
 pub use process::set_up_process;
 
-use super::{Capabilities, DataFile, DataFileError, Engine, ReadyWhen};
+use super::{Capabilities, DataFile, DataFileError, Engine, FileExporter, ReadyWhen};
 use crate::domain::database::{Durability, Limits};
 use std::io;
 use std::path::Path;
@@ -99,5 +100,9 @@ impl Engine for Sqlite {
 
     fn size_bytes(&self, folder: &Path) -> u64 {
         files::size_bytes(folder)
+    }
+
+    fn file_exporter(&self) -> Option<&dyn FileExporter> {
+        Some(&export::SqliteExporter)
     }
 }

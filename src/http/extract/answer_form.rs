@@ -75,7 +75,7 @@ impl AnswerForm {
         let tells_at_its_end = match self.format {
             Format::Json => true,
             Format::Ndjson => options.shape == Shape::Rows,
-            Format::Csv => false,
+            Format::Csv | Format::Array | Format::Sql => false,
         };
         // A header says whether it was cut, so it cannot be on its way before its end.
         if options.max_rows.is_some() && !tells_at_its_end {
@@ -125,8 +125,9 @@ fn accepted_format(headers: &HeaderMap) -> Result<Format, Problem> {
 
 fn media_type(format: Format) -> &'static str {
     match format {
-        Format::Json => "application/json",
+        Format::Json | Format::Array => "application/json",
         Format::Ndjson => "application/x-ndjson",
         Format::Csv => "text/csv",
+        Format::Sql => "application/sql",
     }
 }

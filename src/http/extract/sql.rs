@@ -122,6 +122,20 @@ sql_body! {
     with options of reads
 }
 
+/// One SQL statement whose rows are exported.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ExportQuery)]
+pub(crate) struct ExportBody {
+    /// One read-only SQL statement.
+    #[schema(example = "SELECT id, name FROM customers")]
+    pub(crate) sql: String,
+    /// Parameter values: an array, or an object by name.
+    #[serde(default)]
+    #[schema(schema_with = schemas::parameters, example = json!([]))]
+    pub(crate) params: Params,
+}
+
 /// One statement of a batch.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,6 @@
 //! The API's words for choices, and what each means below: declared once.
 use crate::data::{BatchMode, Format, Int64Form, Shape, TransactionMode};
+use crate::http::middleware::compression::Encoding;
 use crate::projections::control_db::Order;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -56,6 +57,20 @@ words! {
         Csv => Csv,
     }
 
+    /// Format of exported rows.
+    ExportFormatWord => Format {
+        Csv => Csv,
+        Ndjson => Ndjson,
+        Json => Array,
+        Sql => Sql,
+    }
+
+    /// Compression of an exported file.
+    CompressionWord => Encoding {
+        Gzip => Gzip,
+        Zstd => Zstd,
+    }
+
     Int64Word => Int64Form {
         Number => Number,
         String => Text,
@@ -85,5 +100,22 @@ words! {
         Deferred => Deferred,
         /// Reads a snapshot; does not block writers.
         Readonly => ReadOnly,
+    }
+}
+
+/// What becomes of CSV texts that spreadsheets take for formulas.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FormulasWord {
+    /// They are written as they are.
+    #[default]
+    Keep,
+    /// They get a leading `'`.
+    Escape,
+}
+
+impl From<FormulasWord> for bool {
+    fn from(word: FormulasWord) -> Self {
+        word == FormulasWord::Escape
     }
 }

@@ -1,5 +1,7 @@
 //! Compresses large responses when the client asks for it.
+use super::admission::no_memory;
 use crate::http::extract::negotiation::wishes;
+use crate::http::response::error::Problem;
 use crate::shares::Held;
 use async_compression::Level;
 use async_compression::tokio::bufread::{GzipEncoder, ZstdEncoder};
@@ -23,6 +25,10 @@ pub(crate) enum Encoding {
 
 /// Smaller responses are not compressed: they fit into two packets anyway.
 const SMALLEST_BYTES: u64 = 2 << 10;
+
+/// Content types of compressed files.
+const GZIP_FILE: &str = "application/gzip";
+const ZSTD_FILE: &str = "application/zstd";
 
 /// Fastest level: compressing must not take longer than sending the bytes it saves.
 const LEVEL: Level = Level::Precise(1);
@@ -62,6 +68,22 @@ impl Encoding {
         }
     }
 
+    /// What the name of a compressed file ends with.
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            Self::Gzip => "gz",
+            Self::Zstd => "zst",
+        }
+    }
+
+    /// The content type of a compressed file.
+    pub(crate) fn file_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Gzip => GZIP_FILE,
+            Self::Zstd => ZSTD_FILE,
+        })
+    }
+
     fn name(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Gzip => "gzip",
@@ -81,22 +103,39 @@ pub(crate) fn compress(mut response: Response, wanted: Option<Encoding>) -> Resp
     let Some(encoding) = wanted else {
         return response;
     };
-    let mut held = Held::default();
-    if held.grow(encoding.memory()).is_err() {
+    let Some(held) = memory_of(encoding) else {
         return response;
-    }
+    };
     let (mut parts, body) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts
         .headers
         .insert(header::CONTENT_ENCODING, encoding.name());
+    Response::from_parts(parts, encoded(body, encoding, held))
+}
+
+/// A body that is a compressed file, whatever the client accepts.
+///
+/// # Errors
+/// When there is no memory for the encoder.
+pub(crate) fn packed(body: Body, encoding: Encoding) -> Result<Body, Problem> {
+    let held = memory_of(encoding).ok_or_else(no_memory)?;
+    Ok(encoded(body, encoding, held))
+}
+
+fn memory_of(encoding: Encoding) -> Option<Held> {
+    let mut held = Held::default();
+    held.grow(encoding.memory()).ok()?;
+    Some(held)
+}
+
+fn encoded(body: Body, encoding: Encoding, held: Held) -> Body {
     // What was written is flushed whenever the body has nothing more to give at the moment.
     let plain = StreamReader::new(in_portions(body));
-    let body = match encoding {
+    match encoding {
         Encoding::Gzip => in_steps(GzipEncoder::with_quality(plain, LEVEL), held),
         Encoding::Zstd => in_steps(ZstdEncoder::with_quality(plain, LEVEL), held),
-    };
-    Response::from_parts(parts, body)
+    }
 }
 
 /// The body in portions, with a pause behind each: a thousand times more may go into a step than
@@ -135,8 +174,11 @@ fn is_worth_it(response: &Response) -> bool {
     let is_event_stream = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+    let is_packed = (headers.get(header::CONTENT_TYPE))
+        .is_some_and(|value| [GZIP_FILE, ZSTD_FILE].contains(&value.to_str().unwrap_or_default()));
     // An entity tag names the bytes that it came with.
     !is_event_stream
+        && !is_packed
         && !headers.contains_key(header::ETAG)
         && !headers.contains_key(header::CONTENT_ENCODING)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod error;
 pub(crate) mod event_stream;
+pub(crate) mod files;
 pub(crate) mod job_answers;
 pub(crate) mod lists;
 pub(crate) mod pieces;

@@ -364,9 +364,11 @@ impl From<QueryError> for Problem {
             }
             QueryError::DiskFull => ErrorCode::DiskFull,
             QueryError::DataMissing => ErrorCode::DataMissing,
-            QueryError::Overloaded { .. } | QueryError::NoRoom | QueryError::Unavailable { .. } => {
-                ErrorCode::Overloaded
-            }
+            QueryError::Overloaded { .. }
+            | QueryError::NoRoom
+            | QueryError::YieldedToWrites
+            | QueryError::Unavailable { .. } => ErrorCode::Overloaded,
+            QueryError::NotTakenInTime => ErrorCode::TimedOut,
             QueryError::OutcomeUnknown | QueryError::Broken { .. } => ErrorCode::Internal,
         };
         // SQLite's own words stay as they are: clients compare them.

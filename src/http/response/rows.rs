@@ -122,11 +122,13 @@ fn timed(
     (headers, body.into()).into_response()
 }
 
-fn content_type(format: Format) -> HeaderValue {
+pub(crate) fn content_type(format: Format) -> HeaderValue {
     HeaderValue::from_static(match format {
         Format::Json => "application/json",
         Format::Ndjson => "application/x-ndjson",
         Format::Csv => "text/csv; charset=utf-8; header=present",
+        Format::Array => "application/json",
+        Format::Sql => "application/sql",
     })
 }
 

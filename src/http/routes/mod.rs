@@ -5,6 +5,7 @@ mod databases;
 mod drift;
 mod engines;
 mod events;
+mod exports;
 mod health;
 mod jobs;
 mod plans;
@@ -35,6 +36,7 @@ pub(super) fn table(limits: &DescribedLimits) -> RouteTable {
         ..Traits::new(Admission::WithToken, Workplace::Elsewhere)
     };
     let sql = Traits::new(Admission::WithToken, Workplace::Here);
+    let exports = Traits::new(Admission::WithToken, Workplace::Elsewhere);
     let legacy = |traits| Traits {
         is_legacy: true,
         ..traits
@@ -56,6 +58,7 @@ pub(super) fn table(limits: &DescribedLimits) -> RouteTable {
         ),
         (control, control_plane()),
         (files, file_routes()),
+        (exports, export_routes()),
         (legacy_control, legacy::control_routes()),
         (sql, sql_routes()),
         (legacy(sql), legacy::data_routes()),
@@ -104,6 +107,11 @@ fn file_routes() -> Group {
         uploads::get_upload,
         uploads::delete_upload,
     ]
+}
+
+/// Files that leave a database.
+fn export_routes() -> Group {
+    group![exports::export_query, exports::export_table]
 }
 
 /// Commands, and questions about what came of them: every answer carries a sequence.

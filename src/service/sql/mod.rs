@@ -1,4 +1,5 @@
 //! Runs SQL on the database that a request names.
+pub mod exports;
 mod lifetime;
 pub mod migrations;
 pub mod rows;

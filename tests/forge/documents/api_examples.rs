@@ -15,6 +15,7 @@ const WORK: &[&str] = &[
     "SQL",
     "Schema",
     "Imports",
+    "Exports",
     "Jobs",
     "Drift",
     "Tokens",

@@ -5,6 +5,7 @@ pub(crate) mod export_verifier;
 mod figures;
 
 use dbforge::config::SETTINGS;
+use dbforge::data::exports::ExportBounds;
 use dbforge::data::uploads::UploadBounds;
 use dbforge::data::{DataConfig, SqliteConfig};
 use dbforge::engine::sqlite::LIMITS;
@@ -64,6 +65,7 @@ fn every_limit_stands_in_the_operations_document_with_its_value() {
         "access_log",
         "cors_origins",
         "domain",
+        "exports",
         "owner",
         "slow_statement",
         "sqlite",
@@ -75,6 +77,7 @@ fn every_limit_stands_in_the_operations_document_with_its_value() {
         format!("{:#?}", DataConfig::default()),
         format!("{:#?}", SqliteConfig::default()),
         format!("{:#?}", UploadBounds::default()),
+        format!("{:#?}", ExportBounds::default()),
         format!("{:#?}", HttpConfig::default()),
     ] {
         // A field of the struct itself is one step in.

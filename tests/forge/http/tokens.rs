@@ -243,6 +243,7 @@ async fn each_scope_opens_its_own_routes() {
                     Some("create_database") => r#"{"name":"!"}"#,
                     Some(
                         "query_database"
+                        | "export_query"
                         | "query_history"
                         | "run_original_query"
                         | "query_in_transaction",

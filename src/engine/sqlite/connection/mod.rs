@@ -380,6 +380,7 @@ mod tests {
             max_rows: u64::MAX,
             may_truncate: false,
             max_bytes: usize::MAX,
+            escapes_formulas: false,
         };
         let mut pieces = 0;
         let pause = Duration::from_millis(20);

@@ -170,6 +170,7 @@ mod tests {
         max_rows: 1,
         may_truncate: false,
         max_bytes: 1000,
+        escapes_formulas: false,
     };
 
     /// An open database with one reader that rests, and another program that writes to its file.

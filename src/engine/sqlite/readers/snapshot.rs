@@ -5,10 +5,36 @@ use crate::engine::sqlite::{ExecutionLimits, SqlError, SqliteConnection};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// While it lives, something reads what was there when it began, and the WAL is not truncated.
+#[derive(Debug)]
+pub(crate) struct CountedSnapshot(Arc<OpenDatabase>);
+
+impl CountedSnapshot {
+    /// Counts one on this database.
+    pub(crate) fn of(open: &Arc<OpenDatabase>) -> Self {
+        open.snapshots.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(open))
+    }
+
+    /// Whether the WAL has grown so long that it has to end.
+    pub(crate) fn has_to_end(&self) -> bool {
+        self.0.wal_is_long.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for CountedSnapshot {
+    fn drop(&mut self) {
+        if self.0.snapshots.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.wal_is_long.store(false, Ordering::Release);
+        }
+    }
+}
+
 /// A reader in a transaction. Dropped, it ends the transaction and rests.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     open: Arc<OpenDatabase>,
+    _counted: CountedSnapshot,
     /// There until dropped.
     reader: Option<Handle>,
     /// Commits before it began, at least those that it sees.
@@ -29,8 +55,8 @@ impl Snapshot {
             reader: Some(open.reader()?),
             // Counted first: a commit in between makes it older than it is, never younger.
             commits: open.commits.load(Ordering::Acquire),
+            _counted: CountedSnapshot::of(open),
         };
-        open.snapshots.fetch_add(1, Ordering::AcqRel);
         let sqlite = snapshot.sqlite();
         sqlite.set_limits(limits);
         let begun = sqlite
@@ -54,9 +80,6 @@ impl Snapshot {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        if self.open.snapshots.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.open.wal_is_long.store(false, Ordering::Release);
-        }
         let Some(mut reader) = self.reader.take() else {
             return;
         };

@@ -3,8 +3,9 @@ use super::pieces::Outlet;
 use super::values;
 use super::values::SpecialForm;
 use crate::clock::Milliseconds;
-use crate::engine::sql::{Form, Format, Shape};
+use crate::engine::sql::{Form, Format, InsertTarget, Shape};
 use crate::engine::sqlite::error::SqlError;
+use crate::engine::sqlite::export::literals;
 use crate::shares::Held;
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement};
@@ -21,6 +22,9 @@ pub(crate) struct AnswerWriter<'f, O> {
     /// `"name":` of each column, where rows are objects; `None` for one that a later column of the
     /// same name stands for.
     names: Vec<Option<Vec<u8>>>,
+    /// Where rows go that are written in SQL, and what stands before the values of each.
+    inserts: Option<&'f InsertTarget>,
+    insert: Vec<u8>,
     columns: usize,
     rows: u64,
     truncated: bool,
@@ -106,6 +110,8 @@ impl Delimiters {
             (Format::Ndjson, Shape::Rows) => (b"", b"[", b"]\n"),
             (Format::Ndjson, Shape::Objects | Shape::Original) => (b"", b"{", b"}\n"),
             (Format::Csv, _) => (b"", b"", b"\r\n"),
+            (Format::Array, _) => (b",\n", b"{", b"}"),
+            (Format::Sql, _) => (b"", b"", b");\n"),
         };
         Self {
             between,
@@ -123,10 +129,18 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             out: Vec::with_capacity(FIRST_BYTES),
             outlet,
             names: Vec::new(),
+            inserts: None,
+            insert: Vec::new(),
             columns: 0,
             rows: 0,
             truncated: false,
         }
+    }
+
+    /// Rows that are written in SQL go there.
+    pub(crate) fn inserting(mut self, target: Option<&'f InsertTarget>) -> Self {
+        self.inserts = target;
+        self
     }
 
     /// Writes everything before the rows. Called once, when the statement has been stepped: a
@@ -147,6 +161,12 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             self.csv_header(statement);
             return Ok(());
         }
+        if let Some(target) = self.inserts {
+            let of_result = || statement.column_names().map(str::to_owned).collect();
+            let columns = target.columns.clone().unwrap_or_else(of_result);
+            literals::insert_into(&mut self.insert, &target.table, &columns);
+            return Ok(());
+        }
         if self.form.shape != Shape::Rows {
             self.names = {
                 let names: Vec<&str> = statement.column_names().collect();
@@ -156,6 +176,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
         match (self.form.format, self.form.shape) {
             (_, Shape::Original) => self.out.extend_from_slice(br#"{"data":["#),
             (Format::Ndjson, Shape::Objects) => {}
+            (Format::Array, _) => self.out.push(b'['),
             (Format::Ndjson, Shape::Rows) => {
                 self.column_list(statement);
                 self.out.extend_from_slice(b"}\n");
@@ -194,7 +215,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             if index > 0 {
                 self.out.push(b',');
             }
-            values::csv_text(&mut self.out, name.as_bytes());
+            values::csv_text(&mut self.out, name.as_bytes(), self.form.escapes_formulas);
         }
         self.out.extend_from_slice(self.delimiters.close);
     }
@@ -215,6 +236,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
         }
         self.rows += 1;
         self.out.extend_from_slice(self.delimiters.open);
+        self.out.extend_from_slice(&self.insert);
         let special = match self.form.shape {
             Shape::Original => SpecialForm::Plain,
             Shape::Rows | Shape::Objects => SpecialForm::Marked,
@@ -240,8 +262,12 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             }
             let mut pass = |out: &mut Vec<u8>| self.outlet.after_part(out);
             match self.form.format {
-                Format::Csv => values::csv(&mut self.out, value, &mut pass)?,
-                Format::Json | Format::Ndjson => {
+                Format::Csv => {
+                    let escapes = self.form.escapes_formulas;
+                    values::csv(&mut self.out, value, escapes, &mut pass)?;
+                }
+                Format::Sql => literals::literal(&mut self.out, value, &mut pass)?,
+                Format::Json | Format::Ndjson | Format::Array => {
                     values::json(&mut self.out, value, (self.form.int64, special), &mut pass)?;
                 }
             }
@@ -255,7 +281,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
     /// Writes what stands behind the rows.
     pub(crate) fn finish(mut self, totals: &Totals) -> Written {
         match (self.form.format, self.form.shape) {
-            (Format::Csv, _) => {}
+            (Format::Csv | Format::Sql, _) => {}
             (_, Shape::Original) => self.original_totals(totals),
             (Format::Json, _) => {
                 self.out.push(b']');
@@ -268,6 +294,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
                 self.out.push(b'\n');
             }
             (Format::Ndjson, Shape::Objects) => {}
+            (Format::Array, _) => self.out.extend_from_slice(b"]\n"),
         }
         Written {
             body: self.out,

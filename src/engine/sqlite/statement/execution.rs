@@ -378,7 +378,7 @@ fn run(
     let _short = (most_bytes.map(|bytes| connection.short_values(bytes)))
         .transpose()
         .map_err(cut)?;
-    let mut writer = AnswerWriter::new(form, outlet);
+    let mut writer = AnswerWriter::new(form, outlet).inserting(statement.inserts.as_deref());
     let mut has_head = false;
     let mut rows_affected = 0;
     let mut step_through = |prepared: &mut CachedStatement<'_>| -> Result<(), SqlError> {

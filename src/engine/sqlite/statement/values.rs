@@ -102,19 +102,24 @@ fn short_json(out: &mut Vec<u8>, value: &ValueRef<'_>, int64: Int64Form, special
 
 /// One value as a field of CSV: NULL is empty and not quoted, so that it is no text. Text that is
 /// no UTF-8 is written as a BLOB is: the file has one encoding. A long one is written in parts, and
-/// `pass` is called behind each.
+/// `pass` is called behind each. Where it `escapes`, a text that a spreadsheet would take for a
+/// formula has a `'` in front.
 ///
 /// # Errors
 /// What `pass` says.
 pub(crate) fn csv<E>(
     out: &mut Vec<u8>,
     value: &ValueRef<'_>,
+    escapes: bool,
     mut pass: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
     match *value {
         ValueRef::Text(long) if long.len() > PART_BYTES && std::str::from_utf8(long).is_ok() => {
             let mark: &[u8] = if is_plain_csv(long) { b"" } else { b"\"" };
             out.extend_from_slice(mark);
+            if escapes && is_formula(long) {
+                out.push(b'\'');
+            }
             for part in long.chunks(PART_BYTES) {
                 if mark.is_empty() {
                     out.extend_from_slice(part);
@@ -130,21 +135,21 @@ pub(crate) fn csv<E>(
             long_base64(out, long, "", pass)
         }
         _ => {
-            short_csv(out, value);
+            short_csv(out, value, escapes);
             Ok(())
         }
     }
 }
 
-fn short_csv(out: &mut Vec<u8>, value: &ValueRef<'_>) {
+fn short_csv(out: &mut Vec<u8>, value: &ValueRef<'_>, escapes: bool) {
     match *value {
         ValueRef::Null => {}
         ValueRef::Integer(it) => number(out, it),
         ValueRef::Real(it) if it.is_finite() => number(out, it),
         ValueRef::Real(it) => out.extend_from_slice(infinity(it).as_bytes()),
-        ValueRef::Text(it) if std::str::from_utf8(it).is_ok() => csv_text(out, it),
+        ValueRef::Text(it) if std::str::from_utf8(it).is_ok() => csv_text(out, it, escapes),
         ValueRef::Text(it) => base64(out, it),
-        ValueRef::Blob([]) => csv_text(out, &[]),
+        ValueRef::Blob([]) => csv_text(out, &[], false),
         ValueRef::Blob(it) => base64(out, it),
     }
 }
@@ -175,16 +180,31 @@ fn json_string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Text as a field of CSV (RFC 4180): quoted where it must be, and where it is empty.
-pub(crate) fn csv_text(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn csv_text(out: &mut Vec<u8>, bytes: &[u8], escapes: bool) {
     let valid = String::from_utf8_lossy(bytes);
     let bytes = valid.as_bytes();
+    let mark: &[u8] = if escapes && is_formula(bytes) {
+        b"'"
+    } else {
+        b""
+    };
     if !bytes.is_empty() && is_plain_csv(bytes) {
+        out.extend_from_slice(mark);
         out.extend_from_slice(bytes);
         return;
     }
     out.push(b'"');
+    out.extend_from_slice(mark);
     csv_quoted(out, bytes);
     out.push(b'"');
+}
+
+/// Whether a spreadsheet would compute this text instead of showing it (OWASP, CSV injection).
+fn is_formula(bytes: &[u8]) -> bool {
+    matches!(
+        bytes.first(),
+        Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n')
+    )
 }
 
 fn is_plain_csv(bytes: &[u8]) -> bool {

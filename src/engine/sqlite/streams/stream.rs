@@ -13,16 +13,21 @@ use crate::engine::sql::{Cancellation, Form, Params, Statement};
 use crate::engine::sql::{QueryAnswer, QueryError, RowStream, Streamed, Target};
 use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
+use crate::engine::sqlite::readers::snapshot::CountedSnapshot;
 use crate::engine::sqlite::statement::first_word::begins_like_a_write;
 use crate::engine::sqlite::{Answer, ExecutionLimits, SqlError};
 use crate::shares;
 use crate::shares::{Held, Pass};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// Pieces in the pipe are no larger than this, whatever a row has.
 const LARGEST_PIECE_BYTES: usize = 128 << 10;
+
+/// How often a read that yields to writes looks whether it has to.
+const LOOK_AT_WAL: Duration = Duration::from_millis(100);
 
 impl SqliteExecutor {
     /// Runs one statement like [`Self::query`], but streams the rows of one that only reads,
@@ -70,6 +75,10 @@ impl SqliteExecutor {
         let slot = slot.ok_or(QueryError::Overloaded {
             what: "a thread for streams",
         })?;
+        let counted = call
+            .yields_to_writes
+            .then(|| Arc::new(CountedSnapshot::of(&open)));
+        let watched = counted.clone();
         let (inlet, outlet, tap) = pipe();
         let cancellation = Arc::new(Cancellation::default());
         let rows = RowStream::new(outlet, tap.clone(), Arc::clone(&cancellation));
@@ -87,6 +96,7 @@ impl SqliteExecutor {
         let thread = tokio::task::spawn_blocking(move || {
             in_use.begins();
             let result = shares::on_thread(pass, || read.run(&inlet));
+            drop(counted);
             drop(turn);
             drop(in_use);
             match result {
@@ -120,6 +130,11 @@ impl SqliteExecutor {
                     tap.break_off(Err(QueryError::TokenEnded));
                     in_time(&mut thread).await
                 }
+                () = has_to_yield(watched) => {
+                    cancellation.cancel();
+                    tap.break_off(Err(QueryError::YieldedToWrites));
+                    in_time(&mut thread).await
+                }
             };
             if let Some(mut overdue) = late {
                 cancellation.cancel();
@@ -129,6 +144,16 @@ impl SqliteExecutor {
             }
         });
         rows.begun().await
+    }
+}
+
+/// Comes back when a snapshot has kept the WAL from being truncated for too long.
+async fn has_to_yield(counted: Option<Arc<CountedSnapshot>>) {
+    let Some(counted) = counted else {
+        return std::future::pending().await;
+    };
+    while !counted.has_to_end() {
+        tokio::time::sleep(LOOK_AT_WAL).await;
     }
 }
 

@@ -326,6 +326,7 @@ mod tests {
                 max_rows: 10,
                 may_truncate: true,
                 max_bytes: 10_000,
+                escapes_formulas: false,
             },
             deadline: Deadline::after(timeout),
             timeout,

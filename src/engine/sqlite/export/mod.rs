@@ -1,0 +1,302 @@
+//! What leaves a database as a file: a copy of it while others write, SQLite's own file, SQL.
+mod dump;
+pub(crate) mod literals;
+mod virtual_tables;
+
+use super::files::{self, MAIN_FILE, require_plain, sqlite_error};
+use super::functions::{self, additions, fts5};
+use super::sandbox::execution_limits::InterruptHandle;
+use crate::engine::DataFileError;
+use crate::engine::file_export::{FileExportError, FileExporter};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Exports SQLite's databases.
+#[derive(Debug)]
+pub(super) struct SqliteExporter;
+
+impl FileExporter for SqliteExporter {
+    fn copy(&self, folder: &Path, copy: &Path) -> Result<(), FileExportError> {
+        let file = folder.join(MAIN_FILE);
+        require_plain(&file)?;
+        let copied = || -> rusqlite::Result<StepResult> {
+            let from = open(&file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            from.busy_timeout(files::BUSY_TIMEOUT)?;
+            // A connection that only reads leaves the WAL to those that write.
+            from.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+            let mut to = open(&copy.join(MAIN_FILE), create)?;
+            // A copy that is cut off is made anew.
+            to.pragma_update(None, "synchronous", "OFF")?;
+            to.pragma_update(None, "journal_mode", "OFF")?;
+            // In one step: with pauses, each write in between would begin it anew.
+            let step = Backup::new(&from, &mut to)?.step(-1)?;
+            to.close().map_err(|(_, error)| error)?;
+            Ok(step)
+        };
+        match copied() {
+            Ok(StepResult::Done) => Ok(()),
+            Ok(_) => Err(DataFileError::Busy.into()),
+            Err(error) => Err(sqlite_error("copy the database", &error).into()),
+        }
+    }
+
+    fn write_file(&self, copy: &Path, out: &Path) -> Result<(), FileExportError> {
+        let written = || -> rusqlite::Result<()> {
+            let sqlite = open_copy(copy)?;
+            let out = out
+                .to_str()
+                .ok_or(rusqlite::Error::InvalidPath(out.into()))?;
+            sqlite.execute("VACUUM INTO ?1", [out])?;
+            Ok(())
+        };
+        written().map_err(|error| sqlite_error("write the database", &error).into())
+    }
+
+    fn write_sql(&self, copy: &Path, out: &mut dyn Write) -> Result<Vec<String>, FileExportError> {
+        let sqlite = open_copy(copy).map_err(|error| sqlite_error("read the database", &error))?;
+        dump::dump(&sqlite, out)
+    }
+}
+
+/// A copy with the functions that its schema may call. Nothing in it is run but for that.
+fn open_copy(copy: &Path) -> rusqlite::Result<Connection> {
+    let sqlite = open(&copy.join(MAIN_FILE), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    sqlite.pragma_update(None, "synchronous", "OFF")?;
+    functions::replace_in(&sqlite)?;
+    fts5::replace_in(&sqlite)?;
+    additions::add_to(&sqlite, &Arc::new(InterruptHandle::default()))?;
+    Ok(sqlite)
+}
+
+fn open(file: &Path, how: OpenFlags) -> rusqlite::Result<Connection> {
+    super::process::set_up_process();
+    let flags = how | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    Connection::open_with_flags(file, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+    use tempfile::TempDir;
+
+    /// Everything that is easily lost on the way.
+    const EVERYTHING: &str = r#"
+        PRAGMA application_id = 77;
+        PRAGMA user_version = 7;
+        CREATE TABLE plain (a, b TEXT, c REAL, d BLOB);
+        INSERT INTO plain VALUES
+            (1, 'it''s' || char(10) || 'two', 0.1, x'00ff'),
+            (NULL, '', 1e999, x''),
+            (-9223372036854775808, 'a' || char(13, 10) || 'b', -1e999, zeroblob(3)),
+            (1.0, CAST(x'610062' AS TEXT), 5e-324, 'text'),
+            (9223372036854775807, CAST(x'ff' AS TEXT), 1.7976931348623157e308, NULL);
+        CREATE TABLE "o""dd 'name" ("select" INTEGER PRIMARY KEY, "a b" /* , */ TEXT, [c,d]);
+        INSERT INTO "o""dd 'name" VALUES (5, 'x', 1), (9, 'y', 2);
+        CREATE TABLE numbered (id INTEGER PRIMARY KEY AUTOINCREMENT, v);
+        INSERT INTO numbered (v) VALUES (1), (2), (3);
+        DELETE FROM numbered WHERE id > 1;
+        CREATE TABLE gaps (v);
+        INSERT INTO gaps (rowid, v) VALUES (10, 'ten'), (20, 'twenty');
+        CREATE TABLE without (k TEXT, n INT, v, PRIMARY KEY (k, n)) WITHOUT ROWID;
+        INSERT INTO without VALUES ('a', 1, 2), ('b', 1, NULL);
+        CREATE TABLE strict (i INTEGER, a ANY, t TEXT) STRICT;
+        INSERT INTO strict VALUES (1, x'01', 't'), (2, '2', NULL);
+        CREATE TABLE computed (a, v AS (a + 1), s AS (a * 2) STORED, b);
+        INSERT INTO computed (a, b) VALUES (1, 2), (3, 4);
+        CREATE TABLE child (id INTEGER PRIMARY KEY, up REFERENCES parent (id));
+        CREATE TABLE parent (id INTEGER PRIMARY KEY);
+        INSERT INTO parent VALUES (1);
+        INSERT INTO child VALUES (1, 1);
+        CREATE VIEW seen AS SELECT a FROM plain -- to the end
+        ;
+        CREATE UNIQUE INDEX by_v ON gaps (v DESC) WHERE v <> '';
+        CREATE TABLE log (t);
+        CREATE TRIGGER logs AFTER INSERT ON gaps BEGIN
+            INSERT INTO log VALUES (new.v || ';');
+        END;
+        CREATE TRIGGER through INSTEAD OF INSERT ON seen BEGIN SELECT 1; END;
+        CREATE VIRTUAL TABLE words USING fts5(title, body, tokenize = 'porter');
+        INSERT INTO words (words, rank) VALUES ('pgsz', 100);
+        INSERT INTO words (rowid, title, body) VALUES (3, 'running', 'far'), (8, 'walked', NULL);
+        CREATE VIRTUAL TABLE of_gaps USING fts5(v, content = 'gaps', content_rowid = rowid);
+        INSERT INTO of_gaps (of_gaps) VALUES ('rebuild');
+        CREATE VIRTUAL TABLE boxes USING rtree(id, x0, x1, +label);
+        INSERT INTO boxes VALUES (4, 0.1, 0.3, 'first'), (6, -1e10, 7, NULL);
+    "#;
+
+    /// Every value of everything, with its type.
+    const QUESTIONS: &[&str] = &[
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema
+            WHERE NOT (name GLOB 'of_gaps_*' OR name GLOB 'words_*' OR name GLOB 'boxes_*')
+            ORDER BY type, name",
+        "SELECT rowid, quote(a), typeof(a), hex(b), typeof(b), c, typeof(c), hex(d), typeof(d) FROM plain",
+        "SELECT * FROM \"o\"\"dd 'name\"",
+        "SELECT * FROM numbered",
+        "SELECT * FROM sqlite_sequence",
+        "SELECT rowid, v FROM gaps",
+        "SELECT * FROM without",
+        "SELECT i, quote(a), t FROM strict",
+        "SELECT * FROM computed",
+        "SELECT * FROM child, parent, log",
+        "SELECT rowid, title, body FROM words ORDER BY rowid",
+        "SELECT rowid FROM words WHERE words MATCH 'run'",
+        "SELECT * FROM words_config WHERE k <> 'version'",
+        "SELECT rowid FROM of_gaps WHERE of_gaps MATCH 'twenty'",
+        "SELECT * FROM boxes",
+        "SELECT application_id FROM pragma_application_id",
+        "SELECT user_version FROM pragma_user_version",
+        "SELECT integrity_check FROM pragma_integrity_check",
+    ];
+
+    fn contents(sqlite: &Connection) -> Vec<String> {
+        let answers = QUESTIONS.iter().map(|question| {
+            let mut question = sqlite.prepare(question).unwrap();
+            let columns = question.column_count();
+            let rows = question.query_map([], |row| {
+                let values = (0..columns).map(|place| row.get::<_, rusqlite::types::Value>(place));
+                values
+                    .map(|value| value.map(|it| format!("{it:?}")))
+                    .collect::<Result<Vec<_>, _>>()
+            });
+            format!(
+                "{:?}",
+                rows.unwrap().collect::<Result<Vec<_>, _>>().unwrap()
+            )
+        });
+        answers.collect()
+    }
+
+    struct Scene {
+        home: TempDir,
+        original: Vec<String>,
+        _open: Connection,
+    }
+
+    impl Scene {
+        /// A database that is open elsewhere, with all of its rows in the WAL, and its copy.
+        fn new(sql: &str) -> Self {
+            let home = TempDir::new().unwrap();
+            let [folder, copy] = ["folder", "copy"].map(|name| home.path().join(name));
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::create_dir(&copy).unwrap();
+            let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+            let sqlite = open(&folder.join(MAIN_FILE), create).unwrap();
+            sqlite.pragma_update(None, "journal_mode", "WAL").unwrap();
+            sqlite.execute_batch(sql).unwrap();
+            SqliteExporter.copy(&folder, &copy).unwrap();
+            let original = match sql == EVERYTHING {
+                true => contents(&sqlite),
+                false => Vec::new(),
+            };
+            Self {
+                home,
+                original,
+                _open: sqlite,
+            }
+        }
+
+        fn sql(&self) -> (String, Vec<String>) {
+            let mut out = Vec::new();
+            let copy = self.home.path().join("copy");
+            let left_out = SqliteExporter.write_sql(&copy, &mut out).unwrap();
+            (String::from_utf8(out).unwrap(), left_out)
+        }
+    }
+
+    #[test]
+    fn sql_of_a_database_makes_an_equal_one() {
+        let scene = Scene::new(EVERYTHING);
+        let (sql, left_out) = scene.sql();
+        assert!(left_out.is_empty(), "{left_out:?}");
+        let loaded = Connection::open_in_memory().unwrap();
+        loaded
+            .execute_batch(&sql)
+            .unwrap_or_else(|error| panic!("{error}\n{sql}"));
+        for (loaded, original) in contents(&loaded).iter().zip(&scene.original) {
+            assert_eq!(loaded, original, "{sql}");
+        }
+    }
+
+    #[test]
+    fn the_shell_loads_the_sql_of_a_database() {
+        let scene = Scene::new(EVERYTHING);
+        let file = scene.home.path().join("loaded.db");
+        let shell = Command::new("sqlite3")
+            .arg("-bail")
+            .arg(&file)
+            .stdin(Stdio::piped())
+            .spawn();
+        let Ok(mut shell) = shell else {
+            return; // this machine has none
+        };
+        let (sql, _) = scene.sql();
+        shell
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(sql.as_bytes())
+            .unwrap();
+        assert!(shell.wait().unwrap().success());
+        let loaded = open(&file, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+        for (loaded, original) in contents(&loaded).iter().zip(&scene.original) {
+            assert_eq!(loaded, original);
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_database_is_equal_and_compact_and_needs_no_other_file() {
+        let scene = Scene::new(EVERYTHING);
+        let out = scene.home.path().join("out.db");
+        SqliteExporter
+            .write_file(&scene.home.path().join("copy"), &out)
+            .unwrap();
+        let written = open(&out, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        for (written, original) in contents(&written).iter().zip(&scene.original) {
+            assert_eq!(written, original);
+        }
+        let mode: String = written
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .unwrap();
+        assert_eq!(mode, "delete");
+        let free: i64 = written
+            .pragma_query_value(None, "freelist_count", |row| row.get(0))
+            .unwrap();
+        assert_eq!(free, 0);
+    }
+
+    #[test]
+    fn a_table_whose_rows_are_nowhere_is_left_out_by_name() {
+        let scene = Scene::new(
+            "CREATE VIRTUAL TABLE \"in\"\"dex\" USING fts5(a, content = '');
+             INSERT INTO \"in\"\"dex\" (rowid, a) VALUES (1, 'word');
+             CREATE TABLE t (a);",
+        );
+        let (sql, left_out) = scene.sql();
+        assert_eq!(left_out, ["in\"dex"]);
+        let loaded = Connection::open_in_memory().unwrap();
+        loaded.execute_batch(&sql).unwrap();
+        assert!(loaded.table_exists(None, "t").unwrap());
+    }
+
+    #[test]
+    fn what_is_damaged_is_told_and_nothing_panics() {
+        let scene = Scene::new("CREATE TABLE t (a); INSERT INTO t VALUES (hex(zeroblob(100000)));");
+        let copy = scene.home.path().join("copy");
+        let file = copy.join(MAIN_FILE);
+        let mut bytes = std::fs::read(&file).unwrap();
+        for byte in bytes.iter_mut().skip(4096).step_by(3) {
+            *byte ^= 0x5a;
+        }
+        std::fs::write(&file, bytes).unwrap();
+        assert!(SqliteExporter.write_sql(&copy, &mut Vec::new()).is_err());
+        let out = scene.home.path().join("out.db");
+        assert!(SqliteExporter.write_file(&copy, &out).is_err());
+    }
+}

@@ -1,0 +1,154 @@
+//! Exports: what leaves a database as a file.
+
+use crate::data::Format;
+use crate::data::exports::{ExportForm, ExportSource};
+use crate::http::Gateway;
+use crate::http::extract::sql::ExportBody;
+use crate::http::extract::words::{CompressionWord, ExportFormatWord, FormulasWord};
+use crate::http::extract::{JsonBody, PathParts, StrictQuery};
+use crate::http::response::error::Problem;
+use crate::http::response::files::{DownloadName, rows_as_file};
+use crate::service::caller::Caller;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::IntoParams;
+
+/// How a table is exported.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TableExportParameters {
+    /// `csv`, `ndjson`, `json` or `sql`.
+    #[serde(default)]
+    #[param(inline)]
+    format: ExportFormatWord,
+    /// Send a compressed file: `gzip` or `zstd`.
+    #[param(inline)]
+    compress: Option<CompressionWord>,
+    /// With `escape`, CSV texts that begin with `=`, `+`, `-` or `@` get a leading `'`, so that
+    /// spreadsheets do not run them.
+    #[serde(default)]
+    #[param(inline)]
+    formulas: FormulasWord,
+    /// Whether SQL also creates the table, its indexes and triggers. Default: `true`.
+    schema: Option<bool>,
+}
+
+/// How the rows of a query are exported.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct QueryExportParameters {
+    /// `csv`, `ndjson`, `json` or `sql`.
+    #[serde(default)]
+    #[param(inline)]
+    format: ExportFormatWord,
+    /// Send a compressed file: `gzip` or `zstd`.
+    #[param(inline)]
+    compress: Option<CompressionWord>,
+    /// With `escape`, CSV texts that begin with `=`, `+`, `-` or `@` get a leading `'`, so that
+    /// spreadsheets do not run them.
+    #[serde(default)]
+    #[param(inline)]
+    formulas: FormulasWord,
+    /// The table that SQL inserts the rows into. Default: `result`.
+    table: Option<String>,
+}
+
+/// The table of SQL where a request names none.
+const TABLE: &str = "result";
+
+/// Export a table
+///
+/// All rows of a table or view, streamed without a row limit. Reading never blocks writes, and a
+/// slow client does not slow it down. JSON and NDJSON have one object per row.
+#[utoipa::path(get, path = "/v1/databases/{db}/tables/{table}/export", tag = "exports",
+    params(("db" = String, Path, description = "Name or id"),
+        ("table" = String, Path, description = "Name of the table or view"),
+        TableExportParameters),
+    responses((status = 200, content(
+        (String = "text/csv"),
+        (String = "application/x-ndjson"),
+        (Vec<Object> = "application/json"),
+        (String = "application/sql")))))]
+pub(crate) async fn export_table(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    PathParts((reference, table)): PathParts<(String, String)>,
+    StrictQuery(wanted): StrictQuery<TableExportParameters>,
+) -> Result<Response, Problem> {
+    let form = ExportForm {
+        format: wanted.format.into(),
+        escapes_formulas: wanted.formulas.into(),
+        has_schema: wanted.schema.unwrap_or(true),
+    };
+    let source = ExportSource::Table(table.clone());
+    let service = &gateway.service;
+    let rows = service
+        .export_rows(&caller, &reference, source, form)
+        .await?;
+    let name = DownloadName::new(&[&rows.database, &table], extension(form.format));
+    Ok(rows_as_file(
+        &gateway,
+        rows,
+        form.format,
+        wanted.compress.map(Into::into),
+        &name,
+        caller.request,
+    ))
+}
+
+/// Export the rows of a query
+///
+/// The rows of one statement that only reads, streamed without a row limit.
+#[utoipa::path(post, path = "/v1/databases/{db}/export", tag = "exports",
+    params(("db" = String, Path, description = "Name or id"), QueryExportParameters),
+    request_body = ExportBody,
+    responses((status = 200, content(
+        (String = "text/csv"),
+        (String = "application/x-ndjson"),
+        (Vec<Object> = "application/json"),
+        (String = "application/sql")))))]
+pub(crate) async fn export_query(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    PathParts(reference): PathParts<String>,
+    StrictQuery(wanted): StrictQuery<QueryExportParameters>,
+    JsonBody(body): JsonBody<ExportBody>,
+) -> Result<Response, Problem> {
+    let form = ExportForm {
+        format: wanted.format.into(),
+        escapes_formulas: wanted.formulas.into(),
+        has_schema: false,
+    };
+    let into = wanted.table.unwrap_or_else(|| TABLE.to_owned());
+    let source = ExportSource::Query {
+        sql: body.sql,
+        params: body.params,
+        into: into.clone(),
+    };
+    let service = &gateway.service;
+    let rows = service
+        .export_rows(&caller, &reference, source, form)
+        .await?;
+    let name = DownloadName::new(&[&rows.database, &into], extension(form.format));
+    Ok(rows_as_file(
+        &gateway,
+        rows,
+        form.format,
+        wanted.compress.map(Into::into),
+        &name,
+        caller.request,
+    ))
+}
+
+fn extension(format: Format) -> &'static str {
+    match format {
+        Format::Csv => "csv",
+        Format::Ndjson => "ndjson",
+        Format::Json | Format::Array => "json",
+        Format::Sql => "sql",
+    }
+}

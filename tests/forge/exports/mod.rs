@@ -1,0 +1,2 @@
+//! What leaves a database as a file.
+mod rows;
