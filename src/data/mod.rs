@@ -11,6 +11,7 @@ mod layout;
 pub mod legacy_rows;
 mod migrations;
 mod open_transaction;
+pub mod rows;
 mod scripts;
 mod transaction_requests;
 mod transactions;
@@ -23,11 +24,11 @@ pub use crate::engine::sql::changes::{
     AppliedMigration, MigrateError, Migrated, Violation, compare_migration_names,
 };
 pub use crate::engine::sql::{
-    Access, Affinity, BatchError, BatchMode, BatchStatement, BegunTransaction, Column, Excess,
-    ForeignKey, Format, Generated, Index, IndexColumn, IndexOrigin, Int64Form, KeyedRows,
-    ListBuilder, MAX_PARAMETER_ROWS, MAX_PARAMETERS, MAX_RUNS, NewTransaction, Param, ParamRef,
-    Params, ParamsList, QueryAnswer, QueryError, QueryOptions, QueryRequest, RowStream, Run,
-    Schema, ScriptError, Shape, SqlStatistics, StatementKind, StatementOutcome, StreamStopper,
+    Access, Affinity, BareColumns, BatchError, BatchMode, BatchStatement, BegunTransaction, Column,
+    Excess, ForeignKey, Format, Generated, Index, IndexColumn, IndexOrigin, Int64Form, Keep,
+    KeyedRows, ListBuilder, MAX_PARAMETER_ROWS, MAX_PARAMETERS, MAX_RUNS, NewTransaction, Param,
+    ParamRef, Params, ParamsList, QueryAnswer, QueryError, QueryOptions, QueryRequest, RowStream,
+    Run, Schema, ScriptError, Shape, SqlStatistics, StatementKind, StatementOutcome, StreamStopper,
     Streamed, Table, TableKind, Target, TransactionBatchError, TransactionEnd, TransactionError,
     TransactionKey, TransactionMode, Trigger, nearest, quoted,
 };
@@ -380,6 +381,12 @@ impl DataPlane {
         &self.config
     }
 
+    /// Most bytes of a value that SQL may handle.
+    #[must_use]
+    pub fn largest_value_bytes() -> usize {
+        crate::engine::registry::MAX_VALUE_BYTES
+    }
+
     /// How it is doing.
     #[must_use]
     pub fn health(&self) -> ExecutorHealth {
@@ -457,6 +464,7 @@ impl DataPlane {
             timeout,
             may_write: options.may_write(),
             yields_to_writes: false,
+            keep: options.keep,
             form: Form {
                 format: options.format,
                 shape: options.shape,

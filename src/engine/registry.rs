@@ -14,7 +14,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use super::sqlite::{SqliteConfig, Views};
+pub use super::sqlite::{MAX_VALUE_BYTES, SqliteConfig, Views};
 
 /// The engine of a database for which none is named.
 pub const DEFAULT_ENGINE: &str = Sqlite::NAME;

@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod lists;
 pub mod resolver;
 mod root_token;
+pub mod rows;
 pub mod sql;
 pub mod uploads;
 pub mod watch;

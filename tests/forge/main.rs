@@ -19,6 +19,7 @@ mod read_model;
 mod reconciler;
 mod recovery;
 mod replay;
+mod rows;
 mod runtime;
 mod schema;
 mod sql;

@@ -7,8 +7,8 @@ use crate::clock::Deadline;
 use crate::data::DataPlane;
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::{
-    Call, Form, Format, InsertTarget, Int64Form, Params, QueryError, RowStream, Shape, Statement,
-    StreamStopper, Streamed, Target,
+    Call, Form, Format, InsertTarget, Int64Form, Keep, Params, QueryError, RowStream, Shape,
+    Statement, StreamStopper, Streamed, Target,
 };
 use crate::shares::Pass;
 use bytes::Bytes;
@@ -135,6 +135,7 @@ fn call_of(form: ExportForm, read_time: std::time::Duration) -> Call {
         timeout: read_time,
         may_write: false,
         yields_to_writes: true,
+        keep: Keep::default(),
         form: Form {
             format: form.format,
             shape,

@@ -41,6 +41,14 @@ pub enum QueryError {
     /// (`constraint_violation`).
     #[error("SQL Error: FOREIGN KEY constraint failed")]
     DeferredForeignKey,
+    /// It changes more rows than the request allows (`invalid_request`).
+    #[error("the request would change {affected} rows, and allows {most}; nothing was kept")]
+    TooManyAffected {
+        /// How many it would change.
+        affected: u64,
+        /// How many it may.
+        most: u64,
+    },
     /// The parameters do not fit (`parameter_mismatch`).
     #[error("{message}")]
     ParameterMismatch {
@@ -180,6 +188,9 @@ impl QueryError {
             ),
             Self::YieldedToWrites => {
                 Some("export less at a time, or try again when less is written")
+            }
+            Self::TooManyAffected { .. } => {
+                Some("filter for fewer rows, or raise `max-affected` in `Prefer`")
             }
             Self::Locked => {
                 Some("a transaction or another process holds the write lock; try again")

@@ -2,7 +2,7 @@
 use super::changes::{MigrateError, Migrated, NewMigration};
 use super::error::{BatchError, QueryError};
 use super::form::Form;
-use super::query::{BatchMode, QueryAnswer, Statement, Target};
+use super::query::{BatchMode, Keep, QueryAnswer, Statement, Target};
 use super::row_stream::Streamed;
 use super::schema::Schema;
 use super::transaction::{
@@ -32,6 +32,8 @@ pub struct Call {
     pub may_write: bool,
     /// Whether it reads for long, and ends rather than have writes refused for it.
     pub yields_to_writes: bool,
+    /// What becomes of what it changes.
+    pub keep: Keep,
 }
 
 /// How an executor is doing.

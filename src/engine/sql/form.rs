@@ -47,6 +47,21 @@ pub enum Shape {
     /// The original routes: `{"data":[{…}],"rows_affected":n,"message":null}`; a statement without
     /// columns has a message, and null for its rows. Not in NDJSON.
     Original,
+    /// `[{…}]`, and nothing around it.
+    Bare(BareColumns),
+}
+
+/// What the last columns of bare rows are, and how such rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BareColumns {
+    /// So many columns, in front of hidden ones, are JSON already and become a part of the answer.
+    pub json: u16,
+    /// So many columns at the end are not written: those of the last row are told beside the answer.
+    pub hidden: u16,
+    /// Whether the answer may end early, by half of its bytes, where more rows can be asked for.
+    pub is_paged: bool,
+    /// Whether members that are null are left out.
+    pub strips_nulls: bool,
 }
 
 /// How integers beyond ±(2^53 − 1) are written, which many JSON readers cannot hold.

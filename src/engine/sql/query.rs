@@ -1,6 +1,6 @@
 //! What is asked of a database in SQL, and what comes back.
 use super::form::{Format, Int64Form, Shape};
-use super::params::Params;
+use super::params::{Param, Params};
 use crate::domain::database::Durability;
 use crate::domain::ids::DatabaseId;
 use bytes::Bytes;
@@ -60,6 +60,26 @@ pub struct QueryOptions {
     pub format: Format,
     /// The shape of the answer.
     pub shape: Shape,
+    /// What becomes of its changes.
+    pub keep: Keep,
+}
+
+/// What becomes of the changes of a request whose statements end well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Whether they are kept; else they are answered and taken back.
+    pub is_kept: bool,
+    /// Most rows that all of them may change together; with more, none is kept.
+    pub most_affected: Option<u64>,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self {
+            is_kept: true,
+            most_affected: None,
+        }
+    }
 }
 
 impl QueryOptions {
@@ -75,6 +95,7 @@ impl QueryOptions {
             int64: Int64Form::Number,
             format: Format::Json,
             shape: Shape::Rows,
+            keep: Keep::default(),
         }
     }
 
@@ -109,6 +130,8 @@ pub struct QueryAnswer {
     pub elapsed: Duration,
     /// What the statements of its session have done, itself included.
     pub counters: Counters,
+    /// The hidden columns of its last row, where rows are bare.
+    pub hidden: Vec<Param>,
 }
 
 /// What keeps the statements of a batch together.

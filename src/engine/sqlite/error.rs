@@ -43,6 +43,14 @@ pub enum SqlError {
     /// A foreign key that is checked at the end of the transaction does not hold.
     #[error("SQL Error: FOREIGN KEY constraint failed")]
     DeferredForeignKey,
+    /// It changes more rows than its request allows.
+    #[error("the request would change {affected} rows, and allows {most}")]
+    TooManyAffected {
+        /// How many it would change.
+        affected: u64,
+        /// How many it may.
+        most: u64,
+    },
     /// There is no statement, there are several, or it holds a NUL byte.
     #[error("{message}")]
     Invalid {
@@ -141,6 +149,9 @@ impl SqlError {
             Self::NeedsWriter => QueryError::ReadOnly,
             Self::Constraint { message } => QueryError::Constraint { message },
             Self::DeferredForeignKey => QueryError::DeferredForeignKey,
+            Self::TooManyAffected { affected, most } => {
+                QueryError::TooManyAffected { affected, most }
+            }
             Self::Invalid { message } => QueryError::InvalidRequest { message },
             Self::ParameterMismatch { message } => QueryError::ParameterMismatch { message },
             Self::InRow { index, error } => QueryError::InRow {
@@ -188,6 +199,7 @@ impl SqlError {
             | Self::NeedsWriter
             | Self::Constraint { .. }
             | Self::DeferredForeignKey
+            | Self::TooManyAffected { .. }
             | Self::Invalid { .. }
             | Self::ParameterMismatch { .. }
             | Self::ResultTooLarge { .. }
@@ -223,6 +235,7 @@ impl SqlError {
             | Self::NeedsWriter
             | Self::Constraint { .. }
             | Self::DeferredForeignKey
+            | Self::TooManyAffected { .. }
             | Self::Invalid { .. }
             | Self::ParameterMismatch { .. }
             | Self::ResultTooLarge { .. }

@@ -9,6 +9,7 @@ pub(crate) mod mutation;
 pub(crate) mod negotiation;
 pub(crate) mod parameters;
 pub(crate) mod path;
+pub(crate) mod rows;
 pub(crate) mod span;
 pub(crate) mod sql;
 pub(crate) mod words;
@@ -164,6 +165,16 @@ pub(super) fn parse_object<T: DeserializeOwned>(
             "The body must be a JSON object, not an array.",
         ));
     }
+    look_over(bytes)?;
+    parse(bytes)
+}
+
+/// Any JSON of a known shape from the bytes of a body.
+pub(super) fn parse_body<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Result<T, Problem> {
+    check_content_type(headers)?;
     look_over(bytes)?;
     parse(bytes)
 }

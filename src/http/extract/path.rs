@@ -43,12 +43,39 @@ impl FromPath for (String, String) {
     }
 }
 
+/// The rows that a path names.
+#[derive(Debug, Clone)]
+pub(crate) struct RowsPath {
+    pub(crate) database: String,
+    pub(crate) table: String,
+    /// With its `%` escapes, which tell commas of values from those between values.
+    pub(crate) key: Option<String>,
+}
+
+impl FromPath for RowsPath {
+    fn from_path(parts: &Parts) -> Result<Self, Problem> {
+        let values = parts.extensions.get::<PathValues>();
+        let count = values.map_or(0, |values| values.0.len());
+        let key = (count > 2).then(|| raw(parts, 2).map(str::to_owned));
+        Ok(Self {
+            database: value(parts, 0)?,
+            table: value(parts, 1)?,
+            key: key.transpose()?,
+        })
+    }
+}
+
+fn raw(parts: &Parts, place: usize) -> Result<&str, Problem> {
+    let values = parts.extensions.get::<PathValues>();
+    let value = values.and_then(|it| it.0.get(place));
+    value
+        .map(String::as_str)
+        .ok_or_else(|| Problem::internal("a handler asked for a part that its path does not have"))
+}
+
 /// One variable part, without its `%` escapes.
 fn value(parts: &Parts, place: usize) -> Result<String, Problem> {
-    let values = parts.extensions.get::<PathValues>();
-    let value = values.and_then(|it| it.0.get(place)).ok_or_else(|| {
-        Problem::internal("a handler asked for a part that its path does not have")
-    })?;
+    let value = raw(parts, place)?;
     let decoded = percent_encoding::percent_decode_str(value).decode_utf8();
     decoded
         .map(Into::into)

@@ -18,6 +18,9 @@ use tracing::Instrument;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
+/// Below this, errors have members that clients of PostgREST read.
+const POSTGREST: &str = "/v1/databases/{db}/rest/";
+
 /// What a page of this server may load: its own files. Swagger UI writes styles into its page, and
 /// has small images in them.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
@@ -70,7 +73,10 @@ pub(super) async fn observe<F: Future<Output = Response>>(
     let answer = pin!(answer(id, request));
     let answered = AssertUnwindSafe(answer.instrument(span.clone()));
     let mut response = answered.catch_unwind().await.unwrap_or_else(after_panic);
-    let problem = response.extensions_mut().remove::<Problem>();
+    let mut problem = response.extensions_mut().remove::<Problem>();
+    if route.starts_with(POSTGREST) {
+        problem = problem.map(Problem::with_postgrest_members);
+    }
     if let Some(problem) = &problem {
         response = problem.write(id.to_string(), response.headers());
     }

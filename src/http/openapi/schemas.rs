@@ -178,6 +178,30 @@ pub(crate) fn rows() -> Array {
     ArrayBuilder::new().items(named("Row")).build()
 }
 
+/// Rows as objects.
+pub(crate) fn row_objects() -> Array {
+    ArrayBuilder::new().items(named("RowObject")).build()
+}
+
+/// A row as an object.
+pub(crate) fn row_object() -> RefOr<Schema> {
+    named("RowObject")
+}
+
+/// A row to be written, or several.
+pub(crate) fn new_rows() -> Schema {
+    let rows = ArrayBuilder::new().items(named("NamedParameters"));
+    OneOf::builder()
+        .item(named("NamedParameters"))
+        .item(rows)
+        .into()
+}
+
+/// New values by column.
+pub(crate) fn row_changes() -> RefOr<Schema> {
+    named("NamedParameters")
+}
+
 /// The rows of an answer of the legacy API.
 pub(crate) fn original_rows() -> Schema {
     or_null(ArrayBuilder::new().items(named("OriginalRow")))

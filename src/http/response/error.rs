@@ -54,6 +54,8 @@ struct Entry {
 error_codes! {
     /// The path, a header, a query parameter or the body is invalid. `detail` says which part.
     InvalidRequest "invalid_request" 400 "Invalid request" final;
+    /// A filter has no operator, or one that does not exist: `?age=24` means `?age=eq.24`.
+    UnknownFilterOperator "unknown_filter_operator" 400 "Unknown filter operator" final;
     /// SQLite rejected the statement, or it failed while running.
     SqlError "sql_error" 400 "SQL error" final;
     /// The token is missing or not accepted. Send `Authorization: Bearer dbf_…` or
@@ -67,6 +69,10 @@ error_codes! {
     ReadOnly "read_only" 403 "Read only" final;
     /// No database has that name or id.
     DatabaseNotFound "database_not_found" 404 "Database not found" final;
+    /// The database has no table or view of that name.
+    TableNotFound "table_not_found" 404 "Table not found" final;
+    /// The table has no row with that key.
+    RowNotFound "row_not_found" 404 "Row not found" final;
     /// This token has no transaction with that id on that database.
     TransactionNotFound "transaction_not_found" 404 "Transaction not found" final;
     /// No job has that id.
@@ -129,7 +135,7 @@ error_codes! {
     DatabaseExpired "database_expired" 410 "Database expired" final;
     /// The transaction has ended; `detail` says why. Begin a new one.
     TransactionEnded "transaction_ended" 410 "Transaction ended" final;
-    /// The database has changed since the `ETag` in `If-Match`. Fetch it again and retry.
+    /// The database or row has changed since the `ETag` in `If-Match`. Fetch it again and retry.
     PreconditionFailed "precondition_failed" 412 "Precondition failed" final;
     /// The request body is too large for this route.
     PayloadTooLarge "payload_too_large" 413 "Payload too large" final;
@@ -139,6 +145,8 @@ error_codes! {
     /// The body has an unsupported content type, or is compressed by something else than gzip or
     /// zstd (`Content-Encoding`).
     UnsupportedMediaType "unsupported_media_type" 415 "Unsupported media type" final;
+    /// The bytes or rows that were asked for lie behind the last.
+    RangeNotSatisfiable "range_not_satisfiable" 416 "Range not satisfiable" final;
     /// The `Idempotency-Key` was already used for a different request. Use a new key.
     IdempotencyKeyReused "idempotency_key_reused" 422 "Idempotency key reused" final;
     /// The database has changed since the plan was made. Make a new plan.
@@ -259,6 +267,7 @@ pub struct Problem {
     hint: Option<String>,
     retryable: bool,
     place: Box<Place>,
+    postgrest: Option<Box<PostgrestWords>>,
     share: Option<Box<Share>>,
     /// Logged, not sent.
     cause: Option<String>,
@@ -270,6 +279,13 @@ struct Place {
     statement: Option<StatementPlace>,
     /// Of `params_list`.
     row: Option<usize>,
+}
+
+/// What clients of PostgREST read of an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PostgrestWords {
+    code: Option<&'static str>,
+    details: Option<String>,
 }
 
 /// Which of several statements failed.
@@ -295,6 +311,7 @@ impl Problem {
             hint: None,
             retryable: code.is_retryable(),
             place: Box::default(),
+            postgrest: None,
             share: None,
             cause: None,
         }
@@ -370,6 +387,26 @@ impl Problem {
         self
     }
 
+    /// Gives the body the members that clients of PostgREST read, and its code, where it has one.
+    #[must_use]
+    pub(crate) fn in_postgrests_words(
+        mut self,
+        code: Option<&'static str>,
+        details: Option<String>,
+    ) -> Self {
+        self.postgrest = Some(Box::new(PostgrestWords { code, details }));
+        self
+    }
+
+    /// The same where it has them not yet.
+    #[must_use]
+    pub(crate) fn with_postgrest_members(self) -> Self {
+        match self.postgrest {
+            Some(_) => self,
+            None => self.in_postgrests_words(None, None),
+        }
+    }
+
     /// Says which share the caller has taken whole.
     #[must_use]
     pub(crate) fn of_share(mut self, share: Share) -> Self {
@@ -393,7 +430,11 @@ impl Problem {
             title: self.code.title(),
             status: status.as_u16(),
             detail: self.detail.clone(),
-            code: self.code.as_str(),
+            code: (self.postgrest.as_ref())
+                .and_then(|words| words.code)
+                .unwrap_or_else(|| self.code.as_str()),
+            message: self.postgrest.as_ref().map(|_| self.detail.clone()),
+            details: (self.postgrest.as_ref()).and_then(|words| words.details.clone()),
             hint: self.hint.clone(),
             retryable: self.retryable,
             statement: place.map(|it| it.statement),
@@ -463,6 +504,12 @@ pub struct ProblemBody {
     detail: String,
     #[schema(value_type = ErrorCode)]
     code: &'static str,
+    /// On the routes of PostgREST's dialect: the same as `detail`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    /// On the routes of PostgREST's dialect: more about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<String>,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,

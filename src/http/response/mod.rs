@@ -9,5 +9,7 @@ pub(crate) mod pieces;
 pub(crate) mod problems;
 pub(crate) mod refusals;
 pub(crate) mod reply;
+pub(crate) mod row_answers;
+pub(crate) mod row_problems;
 pub(crate) mod rows;
 pub(crate) mod views;

@@ -235,6 +235,7 @@ impl From<RunError> for Problem {
             }
             RunError::Statement(failed) => failed.into(),
             RunError::Migration(error) => error.into(),
+            RunError::Rows(error) => error.into(),
         }
     }
 }
@@ -339,9 +340,9 @@ impl From<QueryError> for Problem {
                 };
                 return Self::from((**error).clone()).hint(hint).at_row(*index);
             }
-            QueryError::InvalidRequest { .. } | QueryError::DuplicateColumn { .. } => {
-                ErrorCode::InvalidRequest
-            }
+            QueryError::InvalidRequest { .. }
+            | QueryError::DuplicateColumn { .. }
+            | QueryError::TooManyAffected { .. } => ErrorCode::InvalidRequest,
             QueryError::Sql { .. } => ErrorCode::SqlError,
             QueryError::NotAllowed { .. } | QueryError::ForeignKeysOff => {
                 ErrorCode::StatementNotAllowed

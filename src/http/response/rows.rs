@@ -103,7 +103,7 @@ pub(crate) fn script(answers: &[QueryAnswer], since: Stopwatch) -> Response {
 }
 
 /// An answer with how long it waited and how long it took.
-fn timed(
+pub(crate) fn timed(
     body: impl Into<Body>,
     content_type: HeaderValue,
     took: Duration,

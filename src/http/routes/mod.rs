@@ -9,6 +9,7 @@ mod exports;
 mod health;
 mod jobs;
 mod plans;
+mod rows;
 mod schedules;
 mod schema;
 mod sql;
@@ -19,6 +20,7 @@ mod webhooks;
 
 use self::audit::checkpoints;
 use self::events::undo;
+use self::rows::{many, one, postgrest};
 use self::schema::migrations;
 use self::sql::{batch, transactions};
 use self::state::diff;
@@ -96,6 +98,17 @@ fn sql_routes() -> Group {
         transactions::run_script_in_transaction,
         transactions::commit_transaction,
         transactions::roll_back_transaction,
+        many::list_rows,
+        many::insert_rows,
+        many::change_rows,
+        many::delete_rows,
+        one::get_row,
+        one::change_row,
+        one::delete_row,
+        postgrest::list_rows_for_postgrest,
+        postgrest::insert_rows_for_postgrest,
+        postgrest::change_rows_for_postgrest,
+        postgrest::delete_rows_for_postgrest,
     ]
 }
 

@@ -45,7 +45,7 @@ impl Service {
     ///
     /// # Errors
     /// The work's own, and [`QueryError::Expired`].
-    pub(super) async fn while_living<T, E: From<QueryError>>(
+    pub(in crate::service) async fn while_living<T, E: From<QueryError>>(
         self: &Arc<Self>,
         id: DatabaseId,
         // Pinned by the caller: an async function keeps what it is given twice, and this is large.

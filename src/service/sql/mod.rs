@@ -11,6 +11,7 @@ pub use self::lifetime::LivingRows;
 use super::Service;
 use super::caller::{AccessDenied, Caller};
 use super::resolver::ResolveError;
+use crate::data::rows::RowsError;
 use crate::data::{
     Access, BatchMode, BatchStatement, DataConfig, MigrateError, QueryAnswer, QueryError,
     QueryOptions, QueryRequest, Streamed, TransactionError,
@@ -59,6 +60,9 @@ pub enum RunError {
     /// A migration was not applied.
     #[error(transparent)]
     Migration(MigrateError),
+    /// A request about rows does not fit the database, or fails.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
 }
 
 /// Which of several statements failed, and what it means for the others.

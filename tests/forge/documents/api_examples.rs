@@ -14,6 +14,7 @@ const WORK: &[&str] = &[
     "Databases",
     "SQL",
     "Schema",
+    "Rows",
     "Imports",
     "Exports",
     "Jobs",

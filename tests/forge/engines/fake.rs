@@ -206,6 +206,7 @@ fn answer(statement: &Statement, lines: &str) -> QueryAnswer {
         truncated: false,
         elapsed: Duration::ZERO,
         counters: Counters::default(),
+        hidden: Vec::new(),
     }
 }
 

@@ -95,7 +95,7 @@ const FUNCTION_STEPS: &[&str] = &[
 #[rustfmt::skip]
 const SHORT_FUNCTIONS: &[&str] = &[
     "abs", "avg", "coalesce", "count", "cume_dist", "current_date", "current_time",
-    "current_timestamp", "date", "datetime", "dense_rank", "first_value", "ifnull", "iif",
+    "current_timestamp", "date", "datetime", "dbforge_object", "dense_rank", "first_value", "ifnull", "iif",
     "julianday", "lag", "last_value", "lead", "length", "likely", "max", "min", "nth_value",
     "ntile", "nullif", "octet_length", "percent_rank", "random", "rank", "round", "row_number",
     "sign", "sum", "time", "total", "typeof", "unixepoch", "unlikely",

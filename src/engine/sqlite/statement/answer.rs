@@ -3,7 +3,7 @@ use super::pieces::Outlet;
 use super::values;
 use super::values::SpecialForm;
 use crate::clock::Milliseconds;
-use crate::engine::sql::{Form, Format, InsertTarget, Shape};
+use crate::engine::sql::{BareColumns, Form, Format, InsertTarget, Param, Shape};
 use crate::engine::sqlite::error::SqlError;
 use crate::engine::sqlite::export::literals;
 use crate::shares::Held;
@@ -28,6 +28,10 @@ pub(crate) struct AnswerWriter<'f, O> {
     columns: usize,
     rows: u64,
     truncated: bool,
+    /// What the last columns are, where rows are bare.
+    bare: BareColumns,
+    /// Those of the last row that are not written.
+    hidden: Vec<Param>,
 }
 
 /// The keys of rows that are objects.
@@ -38,7 +42,7 @@ pub(crate) struct AnswerWriter<'f, O> {
 fn keys(names: &[&str], shape: Shape) -> Result<Vec<Option<Vec<u8>>>, SqlError> {
     let mut last = HashMap::with_capacity(names.len());
     for (place, name) in names.iter().enumerate() {
-        if last.insert(*name, place).is_some() && shape == Shape::Objects {
+        if last.insert(*name, place).is_some() && matches!(shape, Shape::Objects | Shape::Bare(_)) {
             return Err(SqlError::DuplicateColumn {
                 name: (*name).to_owned(),
             });
@@ -97,6 +101,7 @@ pub(crate) struct Written {
     pub(crate) held: Held,
     pub(crate) row_count: u64,
     pub(crate) truncated: bool,
+    pub(crate) hidden: Vec<Param>,
 }
 
 /// Room for the answer to a small question; larger ones grow.
@@ -106,9 +111,11 @@ impl Delimiters {
     fn of(form: &Form) -> Self {
         let (between, open, close): (&[u8], &[u8], &[u8]) = match (form.format, form.shape) {
             (Format::Json, Shape::Rows) => (b",", b"[", b"]"),
-            (Format::Json, Shape::Objects | Shape::Original) => (b",", b"{", b"}"),
+            (Format::Json, Shape::Objects | Shape::Original | Shape::Bare(_)) => (b",", b"{", b"}"),
             (Format::Ndjson, Shape::Rows) => (b"", b"[", b"]\n"),
-            (Format::Ndjson, Shape::Objects | Shape::Original) => (b"", b"{", b"}\n"),
+            (Format::Ndjson, Shape::Objects | Shape::Original | Shape::Bare(_)) => {
+                (b"", b"{", b"}\n")
+            }
             (Format::Csv, _) => (b"", b"", b"\r\n"),
             (Format::Array, _) => (b",\n", b"{", b"}"),
             (Format::Sql, _) => (b"", b"", b");\n"),
@@ -134,6 +141,11 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             columns: 0,
             rows: 0,
             truncated: false,
+            bare: match form.shape {
+                Shape::Bare(columns) => columns,
+                _ => BareColumns::default(),
+            },
+            hidden: Vec::new(),
         }
     }
 
@@ -150,7 +162,8 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
     /// [`SqlError::ResultTooLarge`]: a thousand columns may have long names.
     /// [`SqlError::DuplicateColumn`] where rows are objects.
     pub(crate) fn head(&mut self, statement: &Statement<'_>) -> Result<(), SqlError> {
-        self.columns = statement.column_count();
+        let hidden = usize::from(self.bare.hidden);
+        self.columns = statement.column_count().saturating_sub(hidden);
         let names: usize = statement.column_names().map(str::len).sum();
         if names > self.form.max_bytes {
             return Err(SqlError::ResultTooLarge {
@@ -169,14 +182,14 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
         }
         if self.form.shape != Shape::Rows {
             self.names = {
-                let names: Vec<&str> = statement.column_names().collect();
+                let names: Vec<&str> = statement.column_names().take(self.columns).collect();
                 keys(&names, self.form.shape)?
             };
         }
         match (self.form.format, self.form.shape) {
             (_, Shape::Original) => self.out.extend_from_slice(br#"{"data":["#),
-            (Format::Ndjson, Shape::Objects) => {}
-            (Format::Array, _) => self.out.push(b'['),
+            (Format::Ndjson, Shape::Objects | Shape::Bare(_)) => {}
+            (Format::Array, _) | (_, Shape::Bare(_)) => self.out.push(b'['),
             (Format::Ndjson, Shape::Rows) => {
                 self.column_list(statement);
                 self.out.extend_from_slice(b"}\n");
@@ -211,7 +224,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
         if self.columns == 0 {
             return;
         }
-        for (index, name) in statement.column_names().enumerate() {
+        for (index, name) in statement.column_names().take(self.columns).enumerate() {
             if index > 0 {
                 self.out.push(b',');
             }
@@ -222,6 +235,10 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
 
     /// Writes one row. `false` when no more are wanted.
     pub(crate) fn row(&mut self, row: &Row<'_>) -> Result<bool, SqlError> {
+        if self.bare.is_paged && self.rows > 0 && self.is_half_full() {
+            self.truncated = true;
+            return Ok(false);
+        }
         if self.rows == self.form.max_rows {
             if self.form.may_truncate {
                 self.truncated = true;
@@ -239,13 +256,17 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
         self.out.extend_from_slice(&self.insert);
         let special = match self.form.shape {
             Shape::Original => SpecialForm::Plain,
-            Shape::Rows | Shape::Objects => SpecialForm::Marked,
+            Shape::Rows | Shape::Objects | Shape::Bare(_) => SpecialForm::Marked,
         };
         let has_names = !self.names.is_empty();
         let mut is_first = true;
+        let json_from = self.columns - usize::from(self.bare.json).min(self.columns);
         for column in 0..self.columns {
             let name = has_names.then(|| &self.names[column]);
             if matches!(name, Some(None)) {
+                continue;
+            }
+            if self.bare.strips_nulls && matches!(row.get_ref(column), Ok(ValueRef::Null)) {
                 continue;
             }
             if !std::mem::take(&mut is_first) {
@@ -267,6 +288,11 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
                     values::csv(&mut self.out, value, escapes, &mut pass)?;
                 }
                 Format::Sql => literals::literal(&mut self.out, value, &mut pass)?,
+                _ if column >= json_from && matches!(value, ValueRef::Text(_)) => {
+                    if let ValueRef::Text(json) = value {
+                        self.out.extend_from_slice(json);
+                    }
+                }
                 Format::Json | Format::Ndjson | Format::Array => {
                     values::json(&mut self.out, value, (self.form.int64, special), &mut pass)?;
                 }
@@ -274,8 +300,39 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             pass(&mut self.out)?;
         }
         self.out.extend_from_slice(self.delimiters.close);
+        if self.bare.hidden > 0 {
+            self.keep_hidden(row)?;
+        }
         self.outlet.after_row(&mut self.out)?;
         Ok(true)
+    }
+
+    fn is_half_full(&self) -> bool {
+        self.out.len() >= self.form.max_bytes / 2
+    }
+
+    /// Keeps the columns of a row that are not written, if it may be the last.
+    fn keep_hidden(&mut self, row: &Row<'_>) -> Result<(), SqlError> {
+        let is_full = self.rows == self.form.max_rows || self.is_half_full();
+        if self.form.may_truncate && !is_full {
+            return Ok(());
+        }
+        self.hidden.clear();
+        for column in self.columns..self.columns + usize::from(self.bare.hidden) {
+            let value = row.get_ref(column);
+            let value = value.map_err(|error| SqlError::from_sqlite(&error, None))?;
+            self.hidden.push(match value {
+                ValueRef::Null => Param::Null,
+                ValueRef::Integer(number) => Param::Integer(number),
+                ValueRef::Real(number) => Param::Real(number),
+                ValueRef::Text(text) => match str::from_utf8(text) {
+                    Ok(text) => Param::Text(text.to_owned()),
+                    Err(_) => Param::TextBytes(text.to_owned()),
+                },
+                ValueRef::Blob(bytes) => Param::Blob(bytes.to_owned()),
+            });
+        }
+        Ok(())
     }
 
     /// Writes what stands behind the rows.
@@ -283,6 +340,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
         match (self.form.format, self.form.shape) {
             (Format::Csv | Format::Sql, _) => {}
             (_, Shape::Original) => self.original_totals(totals),
+            (Format::Json, Shape::Bare(_)) => self.out.push(b']'),
             (Format::Json, _) => {
                 self.out.push(b']');
                 self.out.push(b',');
@@ -293,7 +351,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
                 self.totals(totals);
                 self.out.push(b'\n');
             }
-            (Format::Ndjson, Shape::Objects) => {}
+            (Format::Ndjson, Shape::Objects | Shape::Bare(_)) => {}
             (Format::Array, _) => self.out.extend_from_slice(b"]\n"),
         }
         Written {
@@ -301,6 +359,7 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
             held: self.outlet.held(),
             row_count: self.rows,
             truncated: self.truncated,
+            hidden: self.hidden,
         }
     }
 

@@ -166,6 +166,7 @@ impl SqliteConnection {
             reads_only: true,
             changes_schema: false,
             counters: self.session.counters(),
+            hidden: Vec::new(),
         };
         Ok((step, answer))
     }

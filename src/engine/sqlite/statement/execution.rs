@@ -4,10 +4,10 @@ use super::first_word::{begins_with, without_end};
 use super::pieces::{Outlet, Pieces, Whole};
 use super::{binding, hint};
 use crate::clock::Stopwatch;
-use crate::engine::sql::Form;
 use crate::engine::sql::{
     Counters, EndedStatement, Params, QueryAnswer, Statement, StatementKind, StatementOutcome,
 };
+use crate::engine::sql::{Form, Param};
 use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
 use crate::engine::sqlite::limits::{LARGE_CACHE_KIB, PAGE_CACHE_KIB};
@@ -40,6 +40,8 @@ pub struct Answer {
     pub elapsed: Duration,
     /// What its session's statements have done, itself included.
     pub counters: Counters,
+    /// The hidden columns of its last row.
+    pub hidden: Vec<Param>,
     /// It cannot have changed anything.
     pub reads_only: bool,
     /// It changes the schema: what was learned about other statements no longer holds.
@@ -55,6 +57,7 @@ impl From<Answer> for QueryAnswer {
             truncated: it.truncated,
             elapsed: it.elapsed,
             counters: it.counters,
+            hidden: it.hidden,
         }
     }
 }
@@ -446,6 +449,7 @@ fn run(
         reads_only,
         changes_schema,
         counters: connection.session.counters(),
+        hidden: written.hidden,
     })
 }
 

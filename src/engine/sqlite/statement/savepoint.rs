@@ -1,5 +1,5 @@
 //! Statements that are kept together or not at all, in a transaction that is open.
-use crate::engine::sql::{Form, Statement};
+use crate::engine::sql::{Form, Keep, Statement};
 use crate::engine::sqlite::{Answer, ExecutionLimits, SqlError, SqliteConnection};
 
 /// Runs statements in a savepoint. Where one fails, the savepoint is undone if there still is a
@@ -13,10 +13,22 @@ pub(crate) fn run_in_savepoint(
     form: &Form,
     limits: ExecutionLimits,
     foreign_keys: ForeignKeys,
+    keep: Keep,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
     in_savepoint(sqlite, |sqlite| {
         let answers = run_held(sqlite, statements, form, limits, foreign_keys)?;
-        Ok((answers, End::Release))
+        let affected = answers.iter().map(|answer| answer.rows_affected).sum();
+        match keep.most_affected {
+            Some(most) if affected > most => {
+                return Err((0, SqlError::TooManyAffected { affected, most }));
+            }
+            _ => {}
+        }
+        let end = match keep.is_kept {
+            true => End::Release,
+            false => End::Undo,
+        };
+        Ok((answers, end))
     })
 }
 
@@ -24,6 +36,8 @@ pub(crate) fn run_in_savepoint(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Release,
+    /// What was changed in it is taken back.
+    Undo,
     /// It stays until the transaction ends.
     Leave,
 }
@@ -48,17 +62,26 @@ pub(crate) fn in_savepoint<T>(
                 Err((0, error))
             }
         },
+        Ok((answers, End::Undo)) => {
+            undo(sqlite);
+            Ok(answers)
+        }
         Err(failure) => {
             if !sqlite.is_autocommit() {
-                let undone = sqlite
-                    .command("ROLLBACK TO request;")
-                    .and_then(|()| sqlite.command("RELEASE request;"));
-                if undone.is_err() {
-                    roll_back(sqlite);
-                }
+                undo(sqlite);
             }
             Err(failure)
         }
+    }
+}
+
+/// Takes back what was changed since the savepoint; the whole transaction, where that fails.
+fn undo(sqlite: &mut SqliteConnection) {
+    let undone = sqlite
+        .command("ROLLBACK TO request;")
+        .and_then(|()| sqlite.command("RELEASE request;"));
+    if undone.is_err() {
+        roll_back(sqlite);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an open transaction holds, and how the statements of one request run on it.
 use crate::engine::access_lock::SharedGuard;
-use crate::engine::sql::{Form, Statement, TransactionPlace};
+use crate::engine::sql::{Form, Keep, Statement, TransactionPlace};
 use crate::engine::sqlite::open::open_database::OpenDatabase;
 use crate::engine::sqlite::readers::snapshot::Snapshot;
 use crate::engine::sqlite::statement::savepoint::{
@@ -209,7 +209,14 @@ fn run_one_by_one(
         }
         let one = std::slice::from_ref(statement);
         let at_commit = ForeignKeys::AtCommit;
-        let result = run_in_savepoint(sqlite, one, form, limits.clone(), at_commit);
+        let result = run_in_savepoint(
+            sqlite,
+            one,
+            form,
+            limits.clone(),
+            at_commit,
+            Keep::default(),
+        );
         let mut answers = result.map_err(|(_, error)| error)?;
         Ok(answers.pop().expect("one answer for one statement"))
     })

@@ -154,15 +154,17 @@ fn run_request(
     request: &WriteRequest,
     slice: Option<Slice>,
 ) -> Result<Vec<Answer>, (usize, SqlError)> {
-    let run = match request.sharing {
-        Sharing::Proven => run_held,
-        Sharing::InSavepoint | Sharing::Exclusive => run_in_savepoint,
-    };
     let limits = limits_for(request, slice);
     let (statements, form) = (&request.statements, &request.form);
     sqlite.begin_session(statements[0].counters);
     shares::on_thread(request.pass.clone(), || {
-        run(sqlite, statements, form, limits, ForeignKeys::Now)
+        let now = ForeignKeys::Now;
+        match request.sharing {
+            Sharing::Proven => run_held(sqlite, statements, form, limits, now),
+            Sharing::InSavepoint | Sharing::Exclusive => {
+                run_in_savepoint(sqlite, statements, form, limits, now, request.keep)
+            }
+        }
     })
 }
 
@@ -290,7 +292,7 @@ mod tests {
     use crate::domain::ids::DatabaseId;
     use crate::engine::Engine as _;
     use crate::engine::access_lock::AccessLocks;
-    use crate::engine::sql::{Cancellation, Form, Format, Int64Form, Shape, Statement};
+    use crate::engine::sql::{Cancellation, Form, Format, Int64Form, Keep, Shape, Statement};
     use crate::engine::sqlite::writer::queue::WriteResult;
     use crate::engine::sqlite::{Profile, Role, Sqlite};
     use tempfile::TempDir;
@@ -332,6 +334,7 @@ mod tests {
             timeout,
             cancellation: Arc::new(Cancellation::default()),
             sharing: Sharing::InSavepoint,
+            keep: Keep::default(),
             answer,
             pass: None,
             home: Handle::current(),

@@ -3,7 +3,7 @@ use super::lease::LeaseRequest;
 use crate::clock::Deadline;
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::{BatchError, QueryError};
-use crate::engine::sql::{Cancellation, Form, Statement};
+use crate::engine::sql::{Cancellation, Form, Keep, Statement};
 use crate::engine::sqlite::threads::pool::{Overdue, PoolSlot};
 use crate::engine::sqlite::{Answer, InterruptHandle, SqlError};
 use crate::locks::Mutex;
@@ -28,6 +28,8 @@ pub(crate) struct WriteRequest {
     pub(crate) timeout: Duration,
     pub(crate) cancellation: Arc<Cancellation>,
     pub(crate) sharing: Sharing,
+    /// What becomes of what it changes.
+    pub(crate) keep: Keep,
     pub(crate) answer: oneshot::Sender<WriteResult>,
     /// Of the request that it is of.
     pub(crate) pass: Option<Pass>,

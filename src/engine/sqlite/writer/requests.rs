@@ -4,7 +4,7 @@ use super::queue::{Sharing, WriteQueue, WriteRequest};
 use super::writer_loop::WriterLoop;
 use crate::clock::Deadline;
 use crate::engine::access_lock::SharedGuard;
-use crate::engine::sql::{BatchError, Call, Cancellation, Params, QueryError, Statement};
+use crate::engine::sql::{BatchError, Call, Cancellation, Keep, Params, QueryError, Statement};
 use crate::engine::sqlite::Answer;
 use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
@@ -50,7 +50,9 @@ impl SqliteExecutor {
         let key = key_of(&statements[0]);
         let sharing = match open.classifier.of(&key) {
             Some(LatencyClass::Slow) => Sharing::Exclusive,
-            Some(LatencyClass::Proven) if statements.len() == 1 => Sharing::Proven,
+            Some(LatencyClass::Proven) if statements.len() == 1 && call.keep == Keep::default() => {
+                Sharing::Proven
+            }
             _ if rows_of_parameters(&statements) > SHARED_ROWS => Sharing::Exclusive,
             _ => Sharing::InSavepoint,
         };
@@ -60,6 +62,7 @@ impl SqliteExecutor {
             .push(WriteRequest {
                 sharing,
                 key,
+                keep: call.keep,
                 statements,
                 form: call.form,
                 deadline: call.deadline,

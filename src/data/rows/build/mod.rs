@@ -1,0 +1,20 @@
+//! From what a request says and a schema to statements: identifiers are quoted, values bound. The
+//! one place that knows how SQLite spells them.
+mod conditions;
+mod cursor;
+mod embeds;
+mod identity;
+mod order;
+mod outputs;
+mod read;
+mod relations;
+mod scope;
+mod text;
+mod write;
+
+pub(super) use self::cursor::next_cursor;
+pub(super) use self::identity::{ColumnSet, Identity};
+pub(super) use self::read::{Page, PageForm, count, long_value, page};
+pub(super) use self::text::Sql;
+pub use self::write::Conflict;
+pub(super) use self::write::{InsertPlan, OneRow, Returning, delete, insert, update};

@@ -1,0 +1,4 @@
+//! Rows of a table without SQL.
+pub(crate) mod many;
+pub(crate) mod one;
+pub(crate) mod postgrest;
