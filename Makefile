@@ -6,7 +6,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run install up down logs status clean test crash contract slt fuzz bench figures replay check deps build images
+.PHONY: help run install up down logs status clean test crash contract slt fuzz soak bench figures replay check deps build images
 
 # The host's own target by name: only then do RUSTFLAGS reach the program and not build scripts,
 # and images and tests share one build. On Linux that build is static: one file that runs in
@@ -77,8 +77,11 @@ fuzz: ## Fuzz each input parser for some seconds: make fuzz SECONDS=600 [SEED=1]
 	DBFORGE_FUZZ_SECONDS=$(or $(SECONDS),60) DBFORGE_FUZZ_SEED=$(or $(SEED),0) \
 	  cargo test --locked --test forge fuzz:: -- --nocapture
 
+soak: ## Send large databases in and out, with memory watched: make soak MB=1000
+	DBFORGE_SOAK_MB=$(or $(MB),1000) cargo test --locked --test forge -- soak:: --nocapture --test-threads=1
+
 # Only a whole run is worth keeping.
-bench: ## Run the benchmarks and update docs/performance.md: make bench [ONLY=sql|log|history|memory] [SIZE=small]
+bench: ## Run the benchmarks and update docs/performance.md: make bench [ONLY=sql|data|log|history|memory] [SIZE=small]
 	OUT='$(or $(OUT),$(if $(ONLY)$(SIZE),,$(CURDIR)/docs/performance.md))' cargo bench --locked --bench forge
 	@echo "make figures puts the figures of docs/performance.md into README.md and docs/OPERATIONS.md"
 

@@ -45,6 +45,7 @@ pub mod http;
 pub mod jobs;
 pub mod locks;
 pub mod open_files;
+pub mod packed_file;
 pub mod projections;
 pub mod runtime;
 pub mod service;

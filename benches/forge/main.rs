@@ -15,6 +15,7 @@ mod process_memory;
 mod sql;
 mod story;
 mod table;
+mod transfers;
 
 use memory::OfTheState;
 use sql::chart::Chart;
@@ -58,6 +59,10 @@ fn main() {
             }
         };
         sql::workloads(&mut table, &mut chart, size);
+    }
+    if wants("data") {
+        transfers::exports(&mut table, if is_small { 50_000 } else { 1_000_000 });
+        transfers::rows_routes(&mut table, if is_small { 200 } else { 2000 });
     }
     if wants("log") {
         commands::in_process(&mut table, if is_small { 300 } else { 3000 });

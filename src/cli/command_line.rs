@@ -1,5 +1,6 @@
 //! Every command, and which function runs it.
 use super::client::connection::client::{GatewayArgs, Invocation};
+use super::client::data::{dump, export, import, load, migrate, schema};
 use super::client::history::{audit, events, past};
 use super::client::{databases, drift, health, jobs, plans, schedules, sql, verbs, webhooks};
 use super::exit::{self, Exit, Failure, OrExit};
@@ -37,6 +38,18 @@ enum Command {
     Set(databases::SetArgs),
     /// Run a SQL statement or a script
     Sql(sql::SqlArgs),
+    /// Import rows from a CSV, TSV, NDJSON or JSON file into a table
+    Import(import::ImportArgs),
+    /// Export the rows of a table or a query
+    Export(export::ExportArgs),
+    /// Load a dump, SQL or a SQLite file into a database
+    Load(load::LoadArgs),
+    /// Download a whole database as SQL or as a SQLite file
+    Dump(dump::DumpArgs),
+    /// Print a database's schema
+    Schema(schema::SchemaArgs),
+    /// Apply a folder of migrations, or list those that were applied
+    Migrate(migrate::MigrateArgs),
     #[command(flatten)]
     Act(verbs::VerbCommand),
     /// List, show, watch, cancel or retry jobs
@@ -193,6 +206,12 @@ impl Command {
             Self::Show(args) => databases::show(args, invocation),
             Self::Set(args) => databases::set(args, invocation),
             Self::Sql(args) => sql::sql(args, invocation),
+            Self::Import(args) => import::import(args, invocation),
+            Self::Export(args) => export::export(args, invocation),
+            Self::Load(args) => load::load(args, invocation),
+            Self::Dump(args) => dump::dump(args, invocation),
+            Self::Schema(args) => schema::schema(args, invocation),
+            Self::Migrate(args) => migrate::migrate(args, invocation),
             Self::Act(command) => command.run(invocation),
             Self::Jobs(args) => jobs::jobs(args, invocation),
             Self::Events(args) => events::events(args, invocation),

@@ -11,6 +11,7 @@ Exit codes:
   3  unavailable: the gateway is unreachable, answers 5xx or does not start; a job did not
      finish in time; a file cannot be read
   4  damage: log verify, replay or doctor found damage
+130  interrupted with Ctrl-C
 141  the reader of the output, such as `head`, closed it
 `health` and `worker health` exit with 0 or 1, as container runtimes expect; `serve` exits with
 130 when it receives a second stop signal.";
@@ -27,6 +28,8 @@ pub enum Exit {
     Unavailable = 3,
     /// Stored data is damaged.
     Damage = 4,
+    /// Ctrl-C: 128 and the number of SIGINT, as shells say it.
+    Interrupted = 130,
     /// The reader of the output has closed it: 128 and the number of SIGPIPE, as shells say it.
     OutputClosed = 141,
 }

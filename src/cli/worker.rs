@@ -10,6 +10,8 @@ use std::path::Path;
 pub(super) enum WorkerCommand {
     /// Wait for a stop signal
     Run,
+    /// Do what the standard input says, once, under its limits
+    Perform,
     /// Check whether the worker can work: exit code 0 or 1
     Health {
         /// The engine of its database
@@ -21,6 +23,7 @@ pub(super) enum WorkerCommand {
 pub(super) fn run(command: &WorkerCommand) -> Result<(), Failure> {
     match command {
         WorkerCommand::Run => worker::run().or_exit(Exit::Unavailable, "the worker cannot run"),
+        WorkerCommand::Perform => worker::perform().or_exit(Exit::Refused, "nothing was done"),
         // Container runtimes expect 0 or 1.
         WorkerCommand::Health { engine } => {
             let engines = Engines::standard();

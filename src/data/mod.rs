@@ -82,7 +82,7 @@ impl DataPlane {
             action: "open the folder of uploads",
             source,
         })?;
-        let exports = Exports::open(data_dir, config.exports.clone());
+        let exports = Exports::open(data_dir, config.exports.clone(), config.owner);
         let exports = exports.map_err(|source| FolderError::Io {
             action: "open the folder of exports",
             source,

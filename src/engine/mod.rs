@@ -1,16 +1,17 @@
 //! The kinds of database the forge can serve: one folder each, one registry.
 pub mod access_lock;
 pub mod data_file;
-pub mod file_export;
+pub mod exporting;
 pub mod registry;
 pub mod sql;
 pub mod sqlite;
 
 pub use data_file::{DataFile, DataFileError};
-pub use file_export::{FileExportError, FileExporter};
 
 use crate::domain::database::{Durability, Limits};
 use crate::domain::ids::DatabaseId;
+use crate::runtime::child::ChildFailure;
+use exporting::{ExportOrder, ExportReport};
 use sql::SqlExecutor;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,9 +71,17 @@ pub trait Engine: Send + Sync {
     /// Bytes of the database in `folder`; 0 when it has none.
     fn size_bytes(&self, folder: &Path) -> u64;
 
-    /// What takes whole databases out as files; `None` where nothing does.
-    fn file_exporter(&self) -> Option<&dyn FileExporter> {
-        None
+    /// Takes a step from a database to a file. Called in a child process alone.
+    ///
+    /// # Errors
+    /// When the database is missing or damaged, something in it has no form in the file, the disk
+    /// refuses, or the engine's databases do not become files.
+    fn export(&self, order: &ExportOrder) -> Result<ExportReport, ChildFailure> {
+        let _ = order;
+        Err(ChildFailure::refused(format!(
+            "databases of engine `{}` are not exported as files",
+            self.name()
+        )))
     }
 }
 
@@ -91,6 +100,8 @@ pub struct Capabilities {
     pub default_limits: Limits,
     /// Whether the routes of the legacy API know its databases.
     pub legacy_api: bool,
+    /// Whether its databases are exported as files.
+    pub file_exports: bool,
 }
 
 /// When a database answers SQL.

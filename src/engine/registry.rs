@@ -6,7 +6,7 @@ use super::sql::{
     Schema, SqlStatistics, Statement, Streamed, Target, TransactionBatchError, TransactionEnd,
     TransactionError, TransactionMode, TransactionPlace,
 };
-use super::sqlite::{Sqlite, SqliteExecutor, SqliteTransaction};
+use super::sqlite::{CountedSnapshot, Sqlite, SqliteExecutor, SqliteTransaction};
 use super::{DataFileError, DatabasesFolder, Engine, ServedEngine};
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
@@ -15,6 +15,26 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use super::sqlite::{MAX_VALUE_BYTES, SqliteConfig, Views};
+
+/// While it lives, a reader of a database that is in another process is known to its writer.
+#[derive(Debug)]
+pub enum SnapshotHold {
+    /// The writer is in this process.
+    Sqlite(CountedSnapshot),
+    /// It is in the database's worker, which knows its readers itself.
+    Served,
+}
+
+impl SnapshotHold {
+    /// Whether the reader has kept writes up for so long that it has to end.
+    #[must_use]
+    pub fn has_to_end(&self) -> bool {
+        match self {
+            Self::Sqlite(counted) => counted.has_to_end(),
+            Self::Served => false,
+        }
+    }
+}
 
 /// The engine of a database for which none is named.
 pub const DEFAULT_ENGINE: &str = Sqlite::NAME;
@@ -234,6 +254,17 @@ impl Executor<'_> {
         match self {
             Self::Sqlite(sqlite) => sqlite.stream(guard, target, call, rows, statement).await,
             Self::Served(served) => served.stream(guard, target, call, rows, statement).await,
+        }
+    }
+
+    pub fn hold_snapshot(
+        self,
+        guard: &SharedGuard,
+        target: &Target,
+    ) -> Result<SnapshotHold, QueryError> {
+        match self {
+            Self::Sqlite(sqlite) => Ok(SnapshotHold::Sqlite(sqlite.hold_snapshot(guard, target)?)),
+            Self::Served(_) => Ok(SnapshotHold::Served),
         }
     }
 

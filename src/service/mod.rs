@@ -29,6 +29,7 @@ use crate::jobs::webhooks::{WebhookConfig, Webhooks};
 use crate::jobs::worker_status::WorkerStatuses;
 use crate::projections::control_db::ControlDb;
 use crate::runtime::Runtime;
+use crate::runtime::child::ChildStarter;
 use crate::shares::FairLimiter;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,8 @@ pub struct Service {
     pub data: Arc<DataPlane>,
     /// Runs the workers.
     pub runtime: Arc<dyn Runtime>,
+    /// Starts processes for work on whole files.
+    pub children: ChildStarter,
     /// The workers as they were last seen.
     pub workers: Arc<WorkerStatuses>,
     /// Delivers events to receivers.
@@ -104,6 +107,7 @@ impl Service {
             control_db,
             data: job_context.data.clone(),
             runtime: job_context.runtime.clone(),
+            children: job_context.children.clone(),
             workers: job_context.worker_status.clone(),
             progress: job_context.progress.clone(),
             stopping: CancellationToken::new(),

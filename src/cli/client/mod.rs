@@ -1,5 +1,6 @@
 //! Commands that ask a running gateway.
 pub(super) mod connection;
+pub(super) mod data;
 pub(super) mod databases;
 pub(super) mod drift;
 pub(super) mod health;

@@ -21,6 +21,21 @@ pub struct ExportBounds {
     /// Bytes of one export of rows that may wait for its client on the disk. 4 GiB; past it, reading
     /// waits.
     pub spilled_bytes: u64,
+    /// Files of whole databases that are made at a time. 2: each keeps a processor and the disk busy.
+    pub files_in_all: usize,
+    /// The same of one database. 1.
+    pub files_per_database: usize,
+    /// How long making a file may take. 1 h.
+    pub file_time: Duration,
+    /// Bytes of the largest file. 64 GiB.
+    pub file_bytes: u64,
+    /// How long a file is kept for downloads that go on where they were. 15 min after the last
+    /// download began.
+    pub file_kept: Duration,
+    /// Most files that are kept. 16; past it the oldest go.
+    pub files_kept: usize,
+    /// Bytes of all kept files. 16 GiB; past it the oldest go, but for the last one.
+    pub kept_bytes: u64,
     /// Bytes of the disk that exports leave free. 256 MiB: writes need them.
     pub disk_reserve: u64,
 }
@@ -33,6 +48,13 @@ impl Default for ExportBounds {
             read_time: Duration::from_secs(10 * 60),
             send_time: Duration::from_secs(60 * 60),
             spilled_bytes: 4 << 30,
+            files_in_all: 2,
+            files_per_database: 1,
+            file_time: Duration::from_secs(60 * 60),
+            file_bytes: 64 << 30,
+            file_kept: Duration::from_secs(15 * 60),
+            files_kept: 16,
+            kept_bytes: 16 << 30,
             disk_reserve: 256 << 20,
         }
     }

@@ -76,7 +76,7 @@ impl DataPlane {
         source: ExportSource,
         form: ExportForm,
     ) -> Result<(ExportedRows, RowExportStopper), QueryError> {
-        let exports = &*self.exports.0;
+        let exports = &self.exports;
         let turn = Arc::new(exports.rows.take(target.database)?);
         let bounds = &exports.bounds;
         let call = call_of(form, bounds.read_time);
@@ -97,7 +97,7 @@ impl DataPlane {
             Streamed::Rows(rows) => {
                 let reading = rows.stopper();
                 let bounds = SpillBounds {
-                    folder: exports.folder.clone(),
+                    folder: exports.folder.to_path_buf(),
                     bytes: bounds.spilled_bytes,
                     disk_reserve: bounds.disk_reserve,
                 };

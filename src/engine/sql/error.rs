@@ -136,6 +136,12 @@ pub enum QueryError {
     /// It was read for so long that writes would have been refused for it (`overloaded`).
     #[error("the export ended: while it read, so much was written that the WAL became too long")]
     YieldedToWrites,
+    /// Something has no form in the format that is wanted (`invalid_request`).
+    #[error("{reason}")]
+    NoForm {
+        /// What, and why.
+        reason: String,
+    },
     /// An export was on its way to its client for as long as it may be (`timed_out`).
     #[error("the export was not taken in time")]
     NotTakenInTime,
@@ -186,6 +192,7 @@ impl QueryError {
                  refers to it ON DELETE CASCADE; PRAGMA defer_foreign_keys = ON, in a batch, \
                  script or transaction, checks them at its end",
             ),
+            Self::NoForm { .. } => Some("export the whole database with ?format=sqlite"),
             Self::YieldedToWrites => {
                 Some("export less at a time, or try again when less is written")
             }

@@ -9,6 +9,7 @@ use super::config::SqliteConfig;
 use super::open::circuit_breaker::CircuitBreaker;
 use super::open::open_database::OpenDatabase;
 use super::open::open_databases::OpenDatabases;
+use super::readers::snapshot::CountedSnapshot;
 use super::statement::first_word::{begins_like_a_write, optimizes};
 use super::threads::concurrency_limiter::ConcurrencyLimiter;
 use super::threads::pool::{Lateness, ThreadPool};
@@ -118,6 +119,19 @@ impl SqliteExecutor {
             .await
             .map_err(|failure| failure.error)?;
         Ok(answers.pop().expect("one answer for one statement").into())
+    }
+
+    /// Counts a snapshot of the database that is read in another process.
+    ///
+    /// # Errors
+    /// When the database is unavailable.
+    pub fn hold_snapshot(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+    ) -> Result<CountedSnapshot, QueryError> {
+        let open = self.open_behind(guard, target)?;
+        Ok(CountedSnapshot::of(&open))
     }
 
     /// Closes a database whose access lock is held exclusively.

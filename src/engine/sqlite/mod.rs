@@ -31,6 +31,7 @@ pub(crate) mod threads;
 pub(crate) mod transactions;
 pub(crate) mod writer;
 
+pub use self::readers::snapshot::CountedSnapshot;
 pub use self::sandbox::audit_role::TextOf;
 pub use self::sandbox::bounded_program::Bounds;
 pub use self::sandbox::execution_limits::{ExecutionLimits, InterruptHandle, Slice};
@@ -47,8 +48,10 @@ pub use files::{MAIN_FILE, WAL_FILE};
 pub use limits::{LIMITS, MAX_VALUE_BYTES};
 pub use process::set_up_process;
 
-use super::{Capabilities, DataFile, DataFileError, Engine, FileExporter, ReadyWhen};
+use super::exporting::{ExportOrder, ExportReport};
+use super::{Capabilities, DataFile, DataFileError, Engine, ReadyWhen};
 use crate::domain::database::{Durability, Limits};
+use crate::runtime::child::ChildFailure;
 use std::io;
 use std::path::Path;
 
@@ -71,6 +74,7 @@ impl Engine for Sqlite {
             ready_when: ReadyWhen::Provisioned,
             default_limits: Limits::default(),
             legacy_api: true,
+            file_exports: true,
         }
     }
 
@@ -102,7 +106,7 @@ impl Engine for Sqlite {
         files::size_bytes(folder)
     }
 
-    fn file_exporter(&self) -> Option<&dyn FileExporter> {
-        Some(&export::SqliteExporter)
+    fn export(&self, order: &ExportOrder) -> Result<ExportReport, ChildFailure> {
+        export::export(order)
     }
 }

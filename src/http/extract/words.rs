@@ -1,5 +1,6 @@
 //! The API's words for choices, and what each means below: declared once.
 use crate::data::{BatchMode, Format, Int64Form, Shape, TransactionMode};
+use crate::engine::exporting::FileFormat;
 use crate::http::middleware::compression::Encoding;
 use crate::projections::control_db::Order;
 use serde::Deserialize;
@@ -69,6 +70,12 @@ words! {
     CompressionWord => Encoding {
         Gzip => Gzip,
         Zstd => Zstd,
+    }
+
+    /// What a whole database is exported as.
+    FileFormatWord => FileFormat {
+        Sql => Sql,
+        Sqlite => Native,
     }
 
     Int64Word => Int64Form {

@@ -341,6 +341,7 @@ impl From<QueryError> for Problem {
                 return Self::from((**error).clone()).hint(hint).at_row(*index);
             }
             QueryError::InvalidRequest { .. }
+            | QueryError::NoForm { .. }
             | QueryError::DuplicateColumn { .. }
             | QueryError::TooManyAffected { .. } => ErrorCode::InvalidRequest,
             QueryError::Sql { .. } => ErrorCode::SqlError,

@@ -38,7 +38,10 @@ pub(super) fn table(limits: &DescribedLimits) -> RouteTable {
         ..Traits::new(Admission::WithToken, Workplace::Elsewhere)
     };
     let sql = Traits::new(Admission::WithToken, Workplace::Here);
-    let exports = Traits::new(Admission::WithToken, Workplace::Elsewhere);
+    let exports = Traits {
+        body: BodyUse::ReadForLong,
+        ..Traits::new(Admission::WithToken, Workplace::Elsewhere)
+    };
     let legacy = |traits| Traits {
         is_legacy: true,
         ..traits
@@ -124,7 +127,11 @@ fn file_routes() -> Group {
 
 /// Files that leave a database.
 fn export_routes() -> Group {
-    group![exports::export_query, exports::export_table]
+    group![
+        exports::export_query,
+        exports::export_table,
+        exports::whole::export_database,
+    ]
 }
 
 /// Commands, and questions about what came of them: every answer carries a sequence.

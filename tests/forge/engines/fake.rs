@@ -54,6 +54,7 @@ impl Engine for FakeEngine {
             ready_when: ReadyWhen::WorkerHealthy,
             default_limits: LIMITS,
             legacy_api: false,
+            file_exports: false,
         }
     }
 

@@ -47,7 +47,7 @@ pub(crate) struct Client {
     pub(crate) agent: ureq::Agent,
     pub(crate) url: String,
     pub(crate) token: Option<Secret>,
-    verbose: bool,
+    pub(super) verbose: bool,
     /// Whether answers are printed as the gateway sent them.
     pub(crate) json: bool,
 }

@@ -6,3 +6,4 @@ mod own_words;
 pub(crate) mod pages;
 pub(crate) mod request;
 pub(crate) mod streams;
+pub(crate) mod transfer;

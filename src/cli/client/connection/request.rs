@@ -33,6 +33,14 @@ impl Body {
         }
     }
 
+    /// Its bytes, to be sent more than once.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Json(it) => it.to_string(),
+            Self::Text(it) => it.clone(),
+        }
+    }
+
     pub(crate) fn into_text(self) -> String {
         match self {
             Self::Json(it) => it.to_string(),

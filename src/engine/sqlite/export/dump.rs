@@ -3,9 +3,9 @@
 //! Tables with their rows come first, in the order in which they were made; then the counters of
 //! AUTOINCREMENT, indexes, views, full-text tables whose rows are elsewhere, triggers: each behind
 //! what it needs, and what reacts to rows behind all of them.
+use super::error::ExportError;
 use super::literals::{insert_into, literal};
 use super::virtual_tables::{Contents, VirtualTable};
-use crate::engine::file_export::FileExportError;
 use crate::engine::sql::schema::quoted;
 use crate::engine::sqlite::files::sqlite_error;
 use crate::engine::sqlite::syntax::tokens::tokens;
@@ -25,10 +25,7 @@ const LONGEST_VALUE: usize = 480_000_000;
 const ROW_NUMBER_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
 
 /// Writes all that is in a database. Returns the names of tables whose rows are left out.
-pub(super) fn dump(
-    sqlite: &Connection,
-    out: &mut dyn Write,
-) -> Result<Vec<String>, FileExportError> {
+pub(super) fn dump(sqlite: &Connection, out: &mut dyn Write) -> Result<Vec<String>, ExportError> {
     let mut dump = Dump {
         sqlite,
         out,
@@ -341,11 +338,11 @@ fn refuse_too_long(value: &ValueRef<'_>, table: &str, column: &str) -> Result<()
 }
 
 impl DumpError {
-    fn told(self) -> FileExportError {
+    fn told(self) -> ExportError {
         match self {
             Self::Sqlite(error) => sqlite_error("read the database", &error).into(),
             Self::Io(error) => error.into(),
-            Self::NoForm(detail) => FileExportError::NoForm(detail),
+            Self::NoForm(detail) => ExportError::NoForm(detail),
         }
     }
 }

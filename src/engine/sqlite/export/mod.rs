@@ -1,65 +1,127 @@
 //! What leaves a database as a file: a copy of it while others write, SQLite's own file, SQL.
 mod dump;
+mod error;
 pub(crate) mod literals;
 mod virtual_tables;
 
+use self::error::ExportError;
 use super::files::{self, MAIN_FILE, require_plain, sqlite_error};
 use super::functions::{self, additions, fts5};
 use super::sandbox::execution_limits::InterruptHandle;
 use crate::engine::DataFileError;
-use crate::engine::file_export::{FileExportError, FileExporter};
+use crate::engine::exporting::{ExportOrder, ExportReport, FileCompression, FileFormat, FileKind};
+use crate::packed_file::PackedFile;
+use crate::runtime::child::{ChildFailure, ChildFailureCode};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Exports SQLite's databases.
-#[derive(Debug)]
-pub(super) struct SqliteExporter;
+/// The file that VACUUM writes, beside the copy.
+const COMPACT_FILE: &str = "compact.db";
 
-impl FileExporter for SqliteExporter {
-    fn copy(&self, folder: &Path, copy: &Path) -> Result<(), FileExportError> {
-        let file = folder.join(MAIN_FILE);
-        require_plain(&file)?;
-        let copied = || -> rusqlite::Result<StepResult> {
-            let from = open(&file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-            from.busy_timeout(files::BUSY_TIMEOUT)?;
-            // A connection that only reads leaves the WAL to those that write.
-            from.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-            let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-            let mut to = open(&copy.join(MAIN_FILE), create)?;
-            // A copy that is cut off is made anew.
-            to.pragma_update(None, "synchronous", "OFF")?;
-            to.pragma_update(None, "journal_mode", "OFF")?;
-            // In one step: with pauses, each write in between would begin it anew.
-            let step = Backup::new(&from, &mut to)?.step(-1)?;
-            to.close().map_err(|(_, error)| error)?;
-            Ok(step)
+/// Takes one step.
+///
+/// # Errors
+/// As [`crate::engine::Engine::export`].
+pub(super) fn export(order: &ExportOrder) -> Result<ExportReport, ChildFailure> {
+    let done = match order {
+        ExportOrder::Copy { folder, copy } => {
+            copy_database(folder, copy).map(|()| ExportReport::default())
+        }
+        ExportOrder::Write { copy, out, kind } => write(copy, out, *kind),
+    };
+    done.map_err(|error| {
+        let code = match &error {
+            ExportError::NoForm(_) => ChildFailureCode::Refused,
+            ExportError::Data(DataFileError::Missing) => ChildFailureCode::DataMissing,
+            ExportError::Data(DataFileError::DiskFull) => ChildFailureCode::DiskFull,
+            ExportError::Io(error) if error.kind() == io::ErrorKind::StorageFull => {
+                ChildFailureCode::DiskFull
+            }
+            ExportError::Data(_) | ExportError::Io(_) => ChildFailureCode::Internal,
         };
-        match copied() {
-            Ok(StepResult::Done) => Ok(()),
-            Ok(_) => Err(DataFileError::Busy.into()),
-            Err(error) => Err(sqlite_error("copy the database", &error).into()),
+        ChildFailure::new(code, error.to_string())
+    })
+}
+
+fn copy_database(folder: &Path, copy: &Path) -> Result<(), ExportError> {
+    let file = folder.join(MAIN_FILE);
+    require_plain(&file)?;
+    let copied = || -> rusqlite::Result<StepResult> {
+        let from = open(&file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        from.busy_timeout(files::BUSY_TIMEOUT)?;
+        // A connection that only reads leaves the WAL to those that write.
+        from.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut to = open(&copy.join(MAIN_FILE), create)?;
+        // A copy that is cut off is made anew.
+        to.pragma_update(None, "synchronous", "OFF")?;
+        to.pragma_update(None, "journal_mode", "OFF")?;
+        // In one step: with pauses, each write in between would begin it anew.
+        let step = Backup::new(&from, &mut to)?.step(-1)?;
+        to.close().map_err(|(_, error)| error)?;
+        Ok(step)
+    };
+    match copied() {
+        Ok(StepResult::Done) => Ok(()),
+        Ok(_) => Err(DataFileError::Busy.into()),
+        Err(error) => Err(sqlite_error("copy the database", &error).into()),
+    }
+}
+
+fn write(copy: &Path, out: &Path, kind: FileKind) -> Result<ExportReport, ExportError> {
+    let open = |error| sqlite_error("read the database", &error);
+    let sqlite = open_copy(copy).map_err(open)?;
+    match (kind.format, kind.compression) {
+        (FileFormat::Native, None) => {
+            compact(&sqlite, out)?;
+            Ok(ExportReport::default())
+        }
+        (FileFormat::Native, compression) => {
+            let plain = copy.join(COMPACT_FILE);
+            compact(&sqlite, &plain)?;
+            let mut packed = new_file(out, compression)?;
+            io::copy(&mut File::open(&plain)?, &mut packed)?;
+            packed.finish()?;
+            fs::remove_file(plain)?;
+            Ok(ExportReport::default())
+        }
+        (FileFormat::Sql, compression) => {
+            let mut out = new_file(out, compression)?;
+            let left_out = dump::dump(&sqlite, &mut out)?;
+            out.finish()?;
+            Ok(ExportReport { left_out })
         }
     }
+}
 
-    fn write_file(&self, copy: &Path, out: &Path) -> Result<(), FileExportError> {
-        let written = || -> rusqlite::Result<()> {
-            let sqlite = open_copy(copy)?;
-            let out = out
-                .to_str()
-                .ok_or(rusqlite::Error::InvalidPath(out.into()))?;
-            sqlite.execute("VACUUM INTO ?1", [out])?;
-            Ok(())
-        };
-        written().map_err(|error| sqlite_error("write the database", &error).into())
-    }
+/// Writes all of a database to a new file, without room that is free.
+fn compact(sqlite: &Connection, out: &Path) -> Result<(), ExportError> {
+    let written = || -> rusqlite::Result<()> {
+        let out = out
+            .to_str()
+            .ok_or(rusqlite::Error::InvalidPath(out.into()))?;
+        sqlite.execute("VACUUM INTO ?1", [out])?;
+        Ok(())
+    };
+    written().map_err(|error| sqlite_error("write the database", &error).into())
+}
 
-    fn write_sql(&self, copy: &Path, out: &mut dyn Write) -> Result<Vec<String>, FileExportError> {
-        let sqlite = open_copy(copy).map_err(|error| sqlite_error("read the database", &error))?;
-        dump::dump(&sqlite, out)
+fn new_file(path: &Path, compression: Option<FileCompression>) -> io::Result<PackedFile> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    match compression {
+        None => Ok(PackedFile::plain(file)),
+        Some(FileCompression::Gzip) => Ok(PackedFile::gzip(file)),
+        Some(FileCompression::Zstd) => PackedFile::zstd(file),
     }
 }
 
@@ -83,6 +145,7 @@ fn open(file: &Path, how: OpenFlags) -> rusqlite::Result<Connection> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
     use std::process::{Command, Stdio};
     use tempfile::TempDir;
 
@@ -184,13 +247,13 @@ mod tests {
         fn new(sql: &str) -> Self {
             let home = TempDir::new().unwrap();
             let [folder, copy] = ["folder", "copy"].map(|name| home.path().join(name));
-            std::fs::create_dir(&folder).unwrap();
-            std::fs::create_dir(&copy).unwrap();
+            fs::create_dir(&folder).unwrap();
+            fs::create_dir(&copy).unwrap();
             let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
             let sqlite = open(&folder.join(MAIN_FILE), create).unwrap();
             sqlite.pragma_update(None, "journal_mode", "WAL").unwrap();
             sqlite.execute_batch(sql).unwrap();
-            SqliteExporter.copy(&folder, &copy).unwrap();
+            copy_database(&folder, &copy).unwrap();
             let original = match sql == EVERYTHING {
                 true => contents(&sqlite),
                 false => Vec::new(),
@@ -202,11 +265,27 @@ mod tests {
             }
         }
 
+        fn written(
+            &self,
+            name: &str,
+            format: FileFormat,
+            compression: Option<FileCompression>,
+        ) -> Result<ExportReport, ChildFailure> {
+            export(&ExportOrder::Write {
+                copy: self.home.path().join("copy"),
+                out: self.home.path().join(name),
+                kind: FileKind {
+                    format,
+                    compression,
+                },
+            })
+        }
+
         fn sql(&self) -> (String, Vec<String>) {
-            let mut out = Vec::new();
-            let copy = self.home.path().join("copy");
-            let left_out = SqliteExporter.write_sql(&copy, &mut out).unwrap();
-            (String::from_utf8(out).unwrap(), left_out)
+            let out = self.written("dump.sql", FileFormat::Sql, None);
+            let report = out.unwrap();
+            let sql = fs::read_to_string(self.home.path().join("dump.sql"));
+            (sql.unwrap(), report.left_out)
         }
     }
 
@@ -253,10 +332,8 @@ mod tests {
     #[test]
     fn a_file_of_a_database_is_equal_and_compact_and_needs_no_other_file() {
         let scene = Scene::new(EVERYTHING);
+        scene.written("out.db", FileFormat::Native, None).unwrap();
         let out = scene.home.path().join("out.db");
-        SqliteExporter
-            .write_file(&scene.home.path().join("copy"), &out)
-            .unwrap();
         let written = open(&out, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         for (written, original) in contents(&written).iter().zip(&scene.original) {
             assert_eq!(written, original);
@@ -290,13 +367,14 @@ mod tests {
         let scene = Scene::new("CREATE TABLE t (a); INSERT INTO t VALUES (hex(zeroblob(100000)));");
         let copy = scene.home.path().join("copy");
         let file = copy.join(MAIN_FILE);
-        let mut bytes = std::fs::read(&file).unwrap();
+        let mut bytes = fs::read(&file).unwrap();
         for byte in bytes.iter_mut().skip(4096).step_by(3) {
             *byte ^= 0x5a;
         }
-        std::fs::write(&file, bytes).unwrap();
-        assert!(SqliteExporter.write_sql(&copy, &mut Vec::new()).is_err());
-        let out = scene.home.path().join("out.db");
-        assert!(SqliteExporter.write_file(&copy, &out).is_err());
+        fs::write(&file, bytes).unwrap();
+        for format in [FileFormat::Sql, FileFormat::Native] {
+            assert!(scene.written("out", format, None).is_err());
+            let _ = fs::remove_file(scene.home.path().join("out"));
+        }
     }
 }

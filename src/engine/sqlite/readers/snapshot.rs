@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 /// While it lives, something reads what was there when it began, and the WAL is not truncated.
 #[derive(Debug)]
-pub(crate) struct CountedSnapshot(Arc<OpenDatabase>);
+pub struct CountedSnapshot(Arc<OpenDatabase>);
 
 impl CountedSnapshot {
     /// Counts one on this database.
@@ -17,7 +17,8 @@ impl CountedSnapshot {
     }
 
     /// Whether the WAL has grown so long that it has to end.
-    pub(crate) fn has_to_end(&self) -> bool {
+    #[must_use]
+    pub fn has_to_end(&self) -> bool {
         self.0.wal_is_long.load(Ordering::Acquire)
     }
 }

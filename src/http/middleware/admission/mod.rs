@@ -27,11 +27,13 @@ pub(crate) enum BodyUse {
     Read,
     /// It is read and discarded: the C++ client of the legacy API sends what is left in its memory.
     Ignored,
+    /// It is read whole, and what it asks for may take long.
+    ReadForLong,
     /// The route reads it as it arrives, however large it is.
     Streamed,
 }
 
-/// How long a request may take whose body is a file: 8 GiB at 200 KiB/s.
+/// How long a request may take whose body or answer is a file: 8 GiB at 200 KiB/s.
 const LONGEST_TRANSFER: Duration = Duration::from_secs(12 * 3600);
 
 impl Gateway {
@@ -52,14 +54,16 @@ impl Gateway {
         let work = pin!(async {
             let (request, _held) = match body {
                 BodyUse::Streamed => (request, Held::default()),
-                BodyUse::Read | BodyUse::Ignored => self.with_whole_body(request, body).await?,
+                BodyUse::Read | BodyUse::Ignored | BodyUse::ReadForLong => {
+                    self.with_whole_body(request, body).await?
+                }
             };
             let begun = pass.begin_to_work();
             begun.map_err(|error| no_room(&pass, Kind::Working, error))?;
             Ok(work(request).await)
         });
         let limit = match body {
-            BodyUse::Streamed => LONGEST_TRANSFER,
+            BodyUse::Streamed | BodyUse::ReadForLong => LONGEST_TRANSFER,
             BodyUse::Read | BodyUse::Ignored => self.config.request_timeout,
         };
         let mut all = pin!(tokio::time::timeout(limit, scoped(pass.clone(), work)));

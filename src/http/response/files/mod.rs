@@ -1,4 +1,6 @@
 //! Answers that are files: their names, their compression, their pieces.
+pub(crate) mod whole;
+
 use super::error::Problem;
 use super::rows::content_type;
 use crate::data::Format;
@@ -6,7 +8,7 @@ use crate::data::QueryError;
 use crate::domain::ids::RequestId;
 use crate::http::Gateway;
 use crate::http::middleware::compression::{Encoding, packed};
-use crate::service::sql::exports::LivingExport;
+use crate::service::sql::exports::rows::LivingExport;
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};

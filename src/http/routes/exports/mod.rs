@@ -1,5 +1,7 @@
 //! Exports: what leaves a database as a file.
 
+pub(crate) mod whole;
+
 use crate::data::Format;
 use crate::data::exports::{ExportForm, ExportSource};
 use crate::http::Gateway;

@@ -1,9 +1,9 @@
-//! Exports: what leaves a database as a file.
-use super::RunError;
+//! The rows of a table or of a query.
 use crate::data::QueryError;
 use crate::data::exports::{ExportForm, ExportSource, ExportedRows};
 use crate::service::Service;
 use crate::service::caller::Caller;
+use crate::service::sql::RunError;
 use bytes::Bytes;
 use std::pin::pin;
 use std::sync::Arc;

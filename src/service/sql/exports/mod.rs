@@ -1,0 +1,3 @@
+//! Exports: what leaves a database as a file.
+pub mod files;
+pub mod rows;

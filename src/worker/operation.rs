@@ -1,0 +1,16 @@
+//! What a child is asked to do.
+use crate::engine::exporting::ExportOrder;
+use serde::{Deserialize, Serialize};
+
+/// An operation on files that others made, or that takes long.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// Take a step from a database to a file.
+    Export {
+        /// Whose kind of database it is.
+        engine: String,
+        /// The step.
+        order: ExportOrder,
+    },
+}

@@ -1,0 +1,59 @@
+//! A one-shot child: reads one order, does it under its bounds, tells what came of it, and ends.
+use super::fence::fence;
+use super::operation::Operation;
+use crate::engine::Engine;
+use crate::engine::registry::Engines;
+use crate::runtime::child::{ChildFailure, ChildOrder, ChildReply};
+use serde_json::Value;
+use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::sync::Arc;
+
+/// The longest order that is read.
+const LONGEST_ORDER: u64 = 1 << 20;
+
+/// Does what the standard input says, and writes what came of it to the standard output.
+///
+/// # Errors
+/// When there is no order, or nothing can be written.
+pub fn perform() -> io::Result<()> {
+    let mut line = String::new();
+    let mut input = io::BufReader::new(io::stdin().take(LONGEST_ORDER));
+    input.read_line(&mut line)?;
+    let order: ChildOrder<Operation> = serde_json::from_str(&line)?;
+    fence(&order.limits)?;
+    std::thread::spawn(end_with_input);
+    let reply = match carry_out(&order.operation) {
+        Ok(result) => ChildReply::Done(result),
+        Err(failure) => ChildReply::Failed(failure),
+    };
+    say(&reply)
+}
+
+fn carry_out(operation: &Operation) -> Result<Value, ChildFailure> {
+    match operation {
+        Operation::Export { engine, order } => value_of(engine_of(engine)?.export(order)?),
+    }
+}
+
+fn engine_of(name: &str) -> Result<Arc<dyn Engine>, ChildFailure> {
+    let engine = Engines::standard().find(name).cloned();
+    engine.ok_or_else(|| ChildFailure::internal(format!("unknown engine `{name}`")))
+}
+
+fn value_of(result: impl serde::Serialize) -> Result<Value, ChildFailure> {
+    serde_json::to_value(result).map_err(|error| ChildFailure::internal(error.to_string()))
+}
+
+fn say<T: serde::Serialize>(reply: &ChildReply<T>) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    let mut output = io::stdout().lock();
+    output.write_all(&line)?;
+    output.flush()
+}
+
+/// Its gateway holds the other end open for as long as it is there.
+fn end_with_input() {
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+    std::process::exit(1);
+}

@@ -1,0 +1,315 @@
+//! Large databases out of a real gateway, with its memory and its WAL watched: what is lost on the
+//! way, what a kill leaves, and whether writes go on.
+//!
+//! `DBFORGE_SOAK_MB` says how large: a few megabytes in `make test`, a gigabyte in `make soak`.
+use crate::support::gateway_process::GatewayProcess;
+use dbforge::clock::{Deadline, Stopwatch};
+use rusqlite::Connection;
+use serde_json::json;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Megabytes of a database where nothing is said.
+const MEGABYTES: u64 = 4;
+/// Writers at once.
+const WRITERS: usize = 32;
+/// Bytes that a gateway may grow by while anything goes through it: what a few streams have on
+/// their way, and SQLite's page caches.
+const GROWTH: u64 = 64 << 20;
+/// Past this a WAL has writes refused.
+const MOST_WAL: u64 = 512 << 20;
+/// For one call; a gigabyte takes a debug build some minutes.
+const LONG: Duration = Duration::from_secs(1800);
+
+fn megabytes() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
+    std::env::var("DBFORGE_SOAK_MB").map_or(MEGABYTES, |it| it.parse().unwrap())
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the figures are what a soak run is for"
+)]
+fn tell(what: &str, since: Stopwatch, bytes: u64) {
+    let seconds = since.elapsed().as_secs_f64();
+    let rate = bytes as f64 / 1e6 / seconds.max(1e-9);
+    eprintln!(
+        "soak: {what}: {:.1} MB in {seconds:.1} s, {rate:.0} MB/s",
+        bytes as f64 / 1e6
+    );
+}
+
+/// A gateway with one large database.
+struct Soak {
+    folder: TempDir,
+    gateway: GatewayProcess,
+}
+
+impl Soak {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let gateway = GatewayProcess::start(&folder.path().join("data"));
+        let shop = json!({"name": "shop", "limits": {"size_bytes": 16_u64 << 30}});
+        gateway.post("/v1/databases", &shop).unwrap();
+        gateway.poll("shop is ready", || {
+            let shop = gateway.get("/v1/databases/shop");
+            shop.is_some_and(|(_, shop)| shop["state"] == "ready")
+        });
+        let soak = Self { folder, gateway };
+        soak.fill(megabytes());
+        soak
+    }
+
+    fn run(&self, sql: &str) {
+        let body = json!({"sql": sql, "timeout_ms": 60_000});
+        let (status, answer) = (self.gateway)
+            .post("/v1/databases/shop/query", &body)
+            .expect("the gateway answers");
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// Everything that is easily lost, and so many megabytes of it.
+    fn fill(&self, megabytes: u64) {
+        for sql in [
+            "CREATE TABLE \"large \"\"one\" (id INTEGER PRIMARY KEY AUTOINCREMENT, \"select\" TEXT, \
+             real REAL, photo BLOB, any, twice AS (id * 2), length INT AS (length(photo)) STORED)",
+            "CREATE VIRTUAL TABLE words USING fts5(title, body)",
+            "CREATE TABLE pairs (k TEXT, n INT, v ANY, PRIMARY KEY (k, n)) STRICT, WITHOUT ROWID",
+            "CREATE TABLE ticks (n)",
+        ] {
+            self.run(sql);
+        }
+        for megabyte in 0..megabytes {
+            self.run(
+                "INSERT INTO \"large \"\"one\" (\"select\", real, photo, any) WITH RECURSIVE n(i) AS \
+                 (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) SELECT 'it''s ' || i || \
+                 char(13, 10) || hex(randomblob(250)), i / 7.0, randomblob(1300), CASE i % 5 \
+                 WHEN 0 THEN NULL WHEN 1 THEN i WHEN 2 THEN 1e999 WHEN 3 THEN CAST(x'ff00' AS TEXT) \
+                 ELSE -i / 3.0 END FROM n",
+            );
+            self.run(&format!(
+                "INSERT INTO words WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
+                 LIMIT 20) SELECT 'title ' || i, 'body of {megabyte} and ' || i FROM n"
+            ));
+            self.run(&format!(
+                "INSERT INTO pairs VALUES ('k', {megabyte}, x'00'), ('j', {megabyte}, {megabyte}.5)"
+            ));
+        }
+    }
+
+    fn main_file(&self) -> PathBuf {
+        let databases = self.folder.path().join("data/databases");
+        let database = fs::read_dir(databases).unwrap().next().unwrap().unwrap();
+        database.path().join("main.db")
+    }
+
+    /// Stores an answer as it comes.
+    fn download(&self, path: &str, file: &Path) -> u64 {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(LONG))
+            .build()
+            .into();
+        let answer = agent
+            .get(format!("{}{path}", self.gateway.url))
+            .header("X-API-Key", &self.gateway.token)
+            .header("Accept-Encoding", "identity")
+            .call()
+            .unwrap();
+        let mut body = answer.into_body().into_reader();
+        io::copy(&mut body, &mut File::create(file).unwrap()).unwrap()
+    }
+
+    fn memory(&self, field: &str) -> u64 {
+        let status = format!("/proc/{}/status", self.gateway.process_id());
+        let status = fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kilobytes.unwrap() * 1024
+    }
+
+    /// By how much the gateway grows at most while something is done.
+    fn growth(&self, work: impl FnOnce()) -> u64 {
+        let forget = format!("/proc/{}/clear_refs", self.gateway.process_id());
+        fs::write(forget, "5").unwrap();
+        let before = self.memory("VmRSS:");
+        work();
+        self.memory("VmHWM:").saturating_sub(before)
+    }
+}
+
+/// A number for all values of all rows.
+fn contents(sqlite: &Connection) -> Vec<u64> {
+    let questions = [
+        "SELECT id, \"select\", real, photo, any, twice, length FROM \"large \"\"one\" ORDER BY id",
+        "SELECT rowid, title, body FROM words ORDER BY rowid",
+        "SELECT count(*) FROM words WHERE words MATCH 'body'",
+        "SELECT k, n, v FROM pairs ORDER BY k, n",
+        "SELECT name, seq FROM sqlite_sequence",
+        "SELECT integrity_check FROM pragma_integrity_check",
+    ];
+    let hash = |question: &&str| {
+        let mut question = sqlite.prepare(question).unwrap();
+        let columns = question.column_count();
+        let mut rows = question.query([]).unwrap();
+        let mut hash = std::hash::DefaultHasher::new();
+        while let Some(row) = rows.next().unwrap() {
+            for column in 0..columns {
+                let value = format!("{:?}", row.get_ref(column).unwrap());
+                std::hash::Hash::hash(&value, &mut hash);
+            }
+        }
+        std::hash::Hasher::finish(&hash)
+    };
+    questions.iter().map(hash).collect()
+}
+
+#[test]
+fn everything_leaves_by_each_format_and_the_gateway_does_not_grow() {
+    let soak = Soak::new();
+    let original = {
+        let copy = soak.folder.path().join("original.db");
+        let source = Connection::open(soak.main_file()).unwrap();
+        let into = format!("VACUUM INTO '{}'", copy.display());
+        source.execute(&into, []).unwrap();
+        drop(source);
+        let original = contents(&Connection::open(&copy).unwrap());
+        fs::remove_file(copy).unwrap();
+        original
+    };
+    let file = soak.folder.path().join("shop.db");
+    let since = Stopwatch::start();
+    let grew = soak.growth(|| {
+        let bytes = soak.download("/v1/databases/shop/export?format=sqlite", &file);
+        tell("out as a SQLite file", since, bytes);
+    });
+    assert!(grew < GROWTH, "{grew} bytes");
+    assert_eq!(contents(&Connection::open(&file).unwrap()), original);
+    fs::remove_file(&file).unwrap();
+
+    let sql = soak.folder.path().join("shop.sql");
+    let since = Stopwatch::start();
+    let grew = soak.growth(|| {
+        let bytes = soak.download("/v1/databases/shop/export?format=sql", &sql);
+        tell("out as SQL", since, bytes);
+    });
+    assert!(grew < GROWTH, "{grew} bytes");
+    let loaded = Connection::open(&file).unwrap();
+    load(&loaded, &sql);
+    assert_eq!(contents(&loaded), original);
+    drop(loaded);
+    fs::remove_file(&file).unwrap();
+    fs::remove_file(&sql).unwrap();
+
+    let csv = soak.folder.path().join("large.csv");
+    let path = "/v1/databases/shop/tables/large%20%22one/export?format=csv";
+    let since = Stopwatch::start();
+    let grew = soak.growth(|| {
+        let bytes = soak.download(path, &csv);
+        tell("out as CSV", since, bytes);
+    });
+    assert!(grew < GROWTH, "{grew} bytes");
+}
+
+/// Runs a dump statement by statement: its lines of a gigabyte are no one text.
+fn load(sqlite: &Connection, file: &Path) {
+    let mut text = String::new();
+    File::open(file).unwrap().read_to_string(&mut text).unwrap();
+    sqlite.execute_batch(&text).unwrap();
+}
+
+#[test]
+fn a_kill_in_the_middle_of_an_export_leaves_nothing_behind() {
+    let soak = Soak::new();
+    let exports = soak.folder.path().join("data/exports");
+    let files = || fs::read_dir(&exports).unwrap().count();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // It is cut off by the kill.
+            let _ = (soak.gateway).get_text("/v1/databases/shop/export?compress=gzip");
+        });
+        soak.gateway.poll("an export is made", || files() > 0);
+        let children = children_of(soak.gateway.process_id());
+        soak.gateway.kill_now();
+        let deadline = Deadline::after(Duration::from_secs(20));
+        while children.iter().any(|child| is_alive(*child)) {
+            assert!(!deadline.has_passed(), "a child outlives its gateway");
+            std::thread::yield_now();
+        }
+    });
+    let Soak { folder, gateway } = soak;
+    drop(gateway);
+    let gateway = GatewayProcess::start(&folder.path().join("data"));
+    assert_eq!(files(), 0);
+    let soak = Soak { folder, gateway };
+    let file = soak.folder.path().join("after.db");
+    soak.download("/v1/databases/shop/export?format=sqlite", &file);
+    let check = Connection::open(&file).unwrap();
+    let check: String = check
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok");
+}
+
+fn children_of(process: u32) -> Vec<u32> {
+    let children = format!("/proc/{process}/task/{process}/children");
+    let children = fs::read_to_string(children).unwrap_or_default();
+    children
+        .split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .collect()
+}
+
+/// Whether a process is there and is no corpse.
+fn is_alive(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest.as_bytes()[0]);
+    state.is_some_and(|state| state != b'Z')
+}
+
+#[test]
+fn many_writers_go_on_while_a_file_is_made() {
+    let soak = Soak::new();
+    let main = soak.main_file();
+    let wal = PathBuf::from(format!("{}-wal", main.display()));
+    let (is_over, written, longest_wal) =
+        (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let file = soak.folder.path().join("shop.db");
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let (soak, is_over, written) = (&soak, &is_over, &written);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    soak.run(&format!(
+                        "INSERT INTO ticks VALUES ({writer} || hex(randomblob(500)))"
+                    ));
+                    written.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let bytes = wal.metadata().map_or(0, |wal| wal.len());
+                longest_wal.fetch_max(bytes, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        soak.gateway
+            .poll("writers write", || written.load(Ordering::Relaxed) > 100);
+        let before = written.load(Ordering::Relaxed);
+        let since = Stopwatch::start();
+        let bytes = soak.download("/v1/databases/shop/export?format=sqlite", &file);
+        tell("a SQLite file while 32 write", since, bytes);
+        let during = written.load(Ordering::Relaxed) - before;
+        is_over.store(true, Ordering::Relaxed);
+        assert!(during > 0, "writes go on");
+    });
+    let longest = longest_wal.load(Ordering::Relaxed);
+    tell("the longest WAL", Stopwatch::start(), longest);
+    assert!(longest < MOST_WAL, "{longest} bytes of WAL");
+    let sqlite = Connection::open(&file).unwrap();
+    assert_eq!(contents(&sqlite).len(), 6);
+}

@@ -1,0 +1,264 @@
+//! Whole databases as files, made by real child processes.
+use crate::support::stream_client::{Reply, Served};
+use rusqlite::Connection;
+use serde_json::json;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+const SHOP: &[&str] = &[
+    "CREATE TABLE goods (id INTEGER PRIMARY KEY, name TEXT, photo BLOB, twice AS (id * 2))",
+    "INSERT INTO goods (name, photo) VALUES ('tea', x'00ff'), ('it''s' || char(13, 10), NULL)",
+    "CREATE VIRTUAL TABLE words USING fts5(text)",
+    "INSERT INTO words (rowid, text) VALUES (7, 'green tea')",
+    "CREATE TABLE \"odd \"\"name\" (\"select\", [a b])",
+    "INSERT INTO \"odd \"\"name\" VALUES (1.5, 1e999)",
+];
+
+async fn shop() -> Served {
+    let served = Served::new().await;
+    for statement in SHOP {
+        served.run(statement).await;
+    }
+    served
+}
+
+async fn export(served: &Served, parameters: &str, headers: &str) -> (Reply, Vec<u8>) {
+    let path = format!("/v1/databases/shop/export{parameters}");
+    let mut reply = served.send("GET", &path, headers, "").await;
+    let (bytes, is_whole) = reply.rest().await;
+    assert!(is_whole, "{path}");
+    (reply, bytes)
+}
+
+fn contents(sqlite: &Connection) -> String {
+    let question = "SELECT (SELECT group_concat(quote(name) || quote(photo) || twice) FROM goods)
+        || (SELECT rowid FROM words WHERE words MATCH 'tea')
+        || (SELECT quote(\"select\") || quote(\"a b\") FROM \"odd \"\"name\")";
+    sqlite
+        .query_row(question, [], |row| row.get(0))
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+const CONTENTS: &str = "'tea'X'00FF'2,'it''s\r\n'NULL471.59.0e+999";
+
+fn opened(folder: &TempDir, bytes: &[u8]) -> Connection {
+    let file = folder.path().join("export.db");
+    std::fs::write(&file, bytes).unwrap();
+    Connection::open(&file).unwrap()
+}
+
+/// Files that wait to be sent, or were made for that.
+fn spooled(served: &Served) -> usize {
+    let folder = served.forge.kept.folder.path().join("exports");
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_database_leaves_as_sql_and_as_a_file_and_both_are_equal_to_it() {
+    let served = shop().await;
+    let folder = TempDir::new().unwrap();
+    let (reply, bytes) = export(&served, "?format=sqlite", "").await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("content-type"), "application/vnd.sqlite3");
+    assert_eq!(
+        reply.header("content-disposition"),
+        "attachment; filename=\"shop.db\""
+    );
+    assert_eq!(contents(&opened(&folder, &bytes)), CONTENTS);
+
+    let (reply, sql) = export(&served, "", "").await;
+    assert_eq!(reply.header("content-type"), "application/sql");
+    let loaded = Connection::open_in_memory().unwrap();
+    loaded
+        .execute_batch(std::str::from_utf8(&sql).unwrap())
+        .unwrap();
+    assert_eq!(contents(&loaded), CONTENTS);
+    assert_eq!(spooled(&served), 0, "what is whole has no name");
+}
+
+#[tokio::test]
+async fn a_compressed_export_unpacks_to_the_same() {
+    let served = shop().await;
+    let (_, plain) = export(&served, "?format=sql", "").await;
+    let (reply, packed) = export(&served, "?format=sql&compress=gzip", "").await;
+    assert_eq!(reply.header("content-type"), "application/gzip");
+    assert_eq!(
+        reply.header("content-disposition"),
+        "attachment; filename=\"shop.sql.gz\""
+    );
+    assert!(unpacked("gzip", &packed) == plain);
+    let (reply, packed) = export(&served, "?compress=zstd&format=sqlite", "").await;
+    assert_eq!(reply.header("content-type"), "application/zstd");
+    assert_eq!(packed[..4], [0x28, 0xb5, 0x2f, 0xfd]);
+}
+
+fn unpacked(program: &str, packed: &[u8]) -> Vec<u8> {
+    let mut child = Command::new(program)
+        .arg("-dc")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(packed).unwrap();
+    child.wait_with_output().unwrap().stdout
+}
+
+#[tokio::test]
+async fn a_download_that_broke_off_goes_on_in_the_same_file() {
+    let served = shop().await;
+    let (reply, whole) = export(&served, "?format=sqlite", "").await;
+    let tag = reply.header("etag").to_owned();
+    assert_eq!(reply.header("accept-ranges"), "bytes");
+    // The database changes; the file that is kept does not.
+    served
+        .run("INSERT INTO goods (name) VALUES ('coffee')")
+        .await;
+    let resume = format!("range: bytes=5000-\r\nif-range: {tag}\r\n");
+    let (reply, rest) = export(&served, "?format=sqlite", &resume).await;
+    assert_eq!(reply.status, 206);
+    let said = format!("bytes 5000-{}/{}", whole.len() - 1, whole.len());
+    assert_eq!(reply.header("content-range"), said);
+    assert!(rest == whole[5000..]);
+    // The last file is meant where none is named, as curl -C does.
+    let (reply, part) = export(&served, "?format=sqlite", "range: bytes=10-19\r\n").await;
+    assert_eq!((reply.status, part.as_slice()), (206, &whole[10..20]));
+    let (reply, _) = export(&served, "?format=sqlite", "range: bytes=999999999-\r\n").await;
+    assert_eq!(reply.status, 416);
+    assert_eq!(
+        reply.header("content-range"),
+        format!("bytes */{}", whole.len())
+    );
+
+    // Of a file that is not there, a rest would be of no use: all of a new one comes.
+    let other = "range: bytes=5000-\r\nif-range: \"0123\"\r\n";
+    let (reply, bytes) = export(&served, "?format=sqlite", other).await;
+    assert_eq!(reply.status, 200);
+    assert_ne!(reply.header("etag"), tag);
+    assert!(bytes.starts_with(b"SQLite format 3"));
+    // Of another token's file nothing is known.
+    let reader = served.forge.token("reader", "\"read\"", "\"*\"").await;
+    let path = "/v1/databases/shop/export?format=sqlite";
+    let ask = served.forge.ask("GET", path).token(&reader);
+    let answer = ask.header("range", "bytes=5000-").unread("").await;
+    assert_eq!(answer.status(), 200);
+    let (reply, first) = export(&served, "?format=sql", "range: bytes=0-5\r\n").await;
+    assert_eq!((reply.status, first.as_slice()), (206, &b"PRAGMA"[..]));
+}
+
+#[tokio::test]
+async fn an_export_that_is_not_wanted_any_more_leaves_nothing() {
+    let served = shop().await;
+    served
+        .run(
+            "INSERT INTO goods (photo) SELECT randomblob(1000) FROM (WITH RECURSIVE n(i) AS \
+              (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) SELECT i FROM n)",
+        )
+        .await;
+    let path = "/v1/databases/shop/export?format=sql&compress=gzip";
+    let mut asks = Box::pin(served.send("GET", path, "", ""));
+    let deadline = dbforge::clock::Deadline::after(std::time::Duration::from_secs(20));
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut asks => panic!("it was quicker than this test"),
+            () = tokio::task::yield_now() => {}
+        }
+        if spooled(&served) > 0 {
+            break;
+        }
+        assert!(!deadline.has_passed(), "nothing is being made");
+    }
+    drop(asks);
+    while spooled(&served) > 0 {
+        assert!(!deadline.has_passed(), "something is left");
+        tokio::task::yield_now().await;
+    }
+    let (reply, _) = export(&served, "?format=sql", "").await;
+    assert_eq!(reply.status, 200, "its turn is free again");
+}
+
+#[tokio::test]
+async fn an_export_that_cannot_begin_says_why() {
+    let served = shop().await;
+    for (path, status, said) in [
+        ("shop/export?format=xlsx", 400, "format"),
+        ("shop/export?from=sqlite", 400, "from"),
+        ("shopp/export", 404, "GET /v1/databases"),
+    ] {
+        let answer = served.forge.get(&format!("/v1/databases/{path}")).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        assert!(answer.text.contains(said), "{}", answer.text);
+    }
+    let token = served.forge.token("writer", "\"manage\"", "\"*\"").await;
+    let path = "/v1/databases/shop/export";
+    let answer = served.forge.ask("GET", path).token(&token).empty().await;
+    answer.problem(403, "insufficient_scope");
+    served.forge.post("/v1/databases/shop/stop", "").await;
+    served.forge.settle().await;
+    let hint = served
+        .forge
+        .get(path)
+        .await
+        .problem(409, "database_not_ready");
+    assert!(hint.contains("start"), "{hint}");
+    served.forge.send("DELETE", "/v1/databases/shop", "").await;
+    served.forge.settle().await;
+    served
+        .forge
+        .get(path)
+        .await
+        .problem(410, "database_deleted");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_with_the_export() {
+    let served = shop().await;
+    served
+        .run("CREATE VIRTUAL TABLE \"an, index\" USING fts5(a, content = '')")
+        .await;
+    let (reply, _) = export(&served, "?format=sql", "").await;
+    assert_eq!(reply.header("x-dbforge-left-out"), "an%2C%20index");
+    let (reply, _) = export(&served, "?format=sqlite", "").await;
+    assert_eq!(reply.header("x-dbforge-left-out"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_go_on_while_a_file_is_made_and_the_file_is_of_one_moment() {
+    let served = std::sync::Arc::new(shop().await);
+    served
+        .run("CREATE TABLE pairs (side TEXT PRIMARY KEY, n INT)")
+        .await;
+    served
+        .run("INSERT INTO pairs VALUES ('a', 0), ('b', 0)")
+        .await;
+    let writers = (0..8).map(|_| {
+        let served = served.clone();
+        tokio::spawn(async move {
+            for _ in 0..30 {
+                let sql = json!({"sql": "UPDATE pairs SET n = n + 1"}).to_string();
+                let answer = served.forge.post("/v1/databases/shop/query", &sql).await;
+                assert_eq!(answer.status, 200, "{}", answer.text);
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    let folder = TempDir::new().unwrap();
+    for _ in 0..3 {
+        let (reply, bytes) = export(&served, "?format=sqlite", "").await;
+        assert_eq!(reply.status, 200);
+        let sqlite = opened(&folder, &bytes);
+        let differs = "SELECT count(DISTINCT n) FROM pairs";
+        let sides: i64 = sqlite.query_row(differs, [], |row| row.get(0)).unwrap();
+        assert_eq!(sides, 1, "one moment has one number");
+        let check: String = sqlite
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(check, "ok");
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert!(Path::new(served.forge.kept.folder.path()).exists());
+}
