@@ -168,7 +168,7 @@ impl App {
         working.spawn(http::announce_ready(ready, stop_working.clone()));
         working.spawn(uploads::run(
             control.clone(),
-            data.uploads().clone(),
+            data.clone(),
             stop_working.clone(),
         ));
         let clock = control.clock().clone();

@@ -3,7 +3,7 @@
 //! Every call blocks, may be repeated, and may be cut off anywhere and run again. What moves moves
 //! by one rename inside one filesystem. A folder that is in a place already is never written over.
 use super::layout::{LayoutError, check_layout};
-use crate::domain::ids::DatabaseId;
+use crate::domain::ids::{DatabaseId, JobId};
 use crate::engine::DatabasesFolder;
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -73,6 +73,8 @@ impl FolderError {
 /// A folder on its way in or out begins with one of these, so that none is taken for a database.
 const RESERVING: &str = ".reserving-";
 const PURGING: &str = ".purging-";
+/// In front of a job's id: where that job builds a database.
+const BUILDING: &str = ".building-";
 /// Prefix of what was moved to the trash although no database was known by it.
 const STRANGER: &str = "unknown-";
 
@@ -310,6 +312,82 @@ impl Folders {
         }
         remove(&self.living.path().join(format!("{RESERVING}{database}")))?;
         self.sync_both()
+    }
+
+    /// Makes sure that a job has a folder to build a database in, 0700, the databases' owner's.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn ensure_building(&self, job: JobId) -> Result<PathBuf, FolderError> {
+        let folder = self.building(job);
+        self.ensure_owned(&folder)?;
+        Ok(folder)
+    }
+
+    /// Where a job builds a database.
+    #[must_use]
+    pub fn building(&self, job: JobId) -> PathBuf {
+        self.living.path().join(format!("{BUILDING}{job}"))
+    }
+
+    /// Makes sure that there is a folder in the trash for what is to be kept.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn ensure_kept(&self, database: DatabaseId) -> Result<PathBuf, FolderError> {
+        let folder = self.trashed(database);
+        self.ensure_owned(&folder)?;
+        Ok(folder)
+    }
+
+    /// Makes sure that nothing is kept in the trash after all.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn ensure_not_kept(&self, database: DatabaseId) -> Result<(), FolderError> {
+        remove(&self.trashed(database))
+    }
+
+    /// Whether the trash has a folder of this database.
+    #[must_use]
+    pub fn has_trashed(&self, database: DatabaseId) -> bool {
+        self.trashed(database).is_dir()
+    }
+
+    /// Makes sure that nothing is left of what a job has built.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn ensure_not_building(&self, job: JobId) -> Result<(), FolderError> {
+        remove(&self.building(job))
+    }
+
+    /// The jobs that have a folder to build a database in.
+    ///
+    /// # Errors
+    /// When the list cannot be read to its end.
+    pub fn list_building(&self) -> Result<Vec<JobId>, FolderError> {
+        let read = || -> io::Result<Vec<JobId>> {
+            let mut jobs = Vec::new();
+            for entry in fs::read_dir(self.living.path())? {
+                let name = entry?.file_name();
+                let id = name.to_str().and_then(|it| it.strip_prefix(BUILDING));
+                jobs.extend(id.and_then(|id| id.parse::<JobId>().ok()));
+            }
+            Ok(jobs)
+        };
+        read().map_err(failed("list the folders of databases"))
+    }
+
+    fn ensure_owned(&self, folder: &Path) -> Result<(), FolderError> {
+        let owned = || -> io::Result<()> {
+            ensure_folder(folder, 0o700)?;
+            if let Some((user, group)) = self.owner {
+                chown(folder, Some(user), Some(group))?;
+            }
+            sync(folder)
+        };
+        owned().map_err(failed("make a folder for the database"))
     }
 
     /// Where a database may be: the room, and its folder in it.

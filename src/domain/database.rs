@@ -1,6 +1,6 @@
 //! Databases, as the events tell them.
 use super::event::recorded::RecordedEvent;
-use super::event::{DatabaseRequested, Event};
+use super::event::{DatabaseKept, DatabaseRequested, Event};
 use super::ids::{DatabaseId, JobId, NodeId, Sequence};
 use super::job::JobKind;
 use super::name::DatabaseName;
@@ -252,6 +252,33 @@ impl Database {
             protected: it.protected,
             expires_at: it.expires_at,
             condition: Condition::Creating,
+            degraded: None,
+            placed_on: None,
+            worker: None,
+            queue: Vec::new(),
+            stuck: false,
+            behind: None,
+            created_at: recorded.commit.time,
+            sequence: recorded.sequence,
+        }
+    }
+
+    /// The database that an event puts into the trash as one of its own, where it does.
+    #[must_use]
+    pub fn kept_by(it: &DatabaseKept, recorded: &RecordedEvent) -> Self {
+        Self {
+            id: it.database,
+            name: it.name.clone(),
+            dns_label: it.name.dns_label(),
+            engine: it.engine.clone(),
+            durability: it.durability,
+            labels: it.labels.clone(),
+            limits: it.limits,
+            protected: false,
+            expires_at: None,
+            condition: Condition::Trashed {
+                purge_at: it.purge_at,
+            },
             degraded: None,
             placed_on: None,
             worker: None,

@@ -4,6 +4,7 @@ pub use super::verb::JobKind;
 use super::event::Event;
 use super::event::recorded::RecordedEvent;
 use super::ids::{Actor, DatabaseId, JobId, RequestId, Sequence};
+use super::load::LoadSummary;
 use super::name::DatabaseName;
 use crate::clock::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,31 @@ pub enum StepOutcome {
     Purged,
     /// The files are out of their place, still whole, and next are removed.
     SetAside,
+    /// The database holds what was loaded; what it held is in the trash.
+    Loaded { load: LoadSummary },
+    /// The database holds what was in the trash, and the other way round.
+    Exchanged,
+}
+
+impl StepOutcome {
+    /// Whether it is what its job was asked for, and is shown as its result.
+    #[must_use]
+    pub fn is_result(&self) -> bool {
+        match self {
+            Self::Loaded { .. } => true,
+            Self::Nothing
+            | Self::FilesCreated
+            | Self::WorkerStarted { .. }
+            | Self::WorkerRemoved
+            | Self::Stopped
+            | Self::Started
+            | Self::Trashed
+            | Self::Undeleted
+            | Self::Purged
+            | Self::SetAside
+            | Self::Exchanged => false,
+        }
+    }
 }
 
 /// What went wrong in a job.
@@ -104,6 +130,14 @@ pub enum JobErrorCode {
     FileNotRemoved,
     /// The database that was to be deleted first still has the name.
     NameTaken,
+    /// The file that was to be imported is not what it should be.
+    ImportRefused,
+    /// The database is not empty.
+    NotEmpty,
+    /// The database would become larger than it may be.
+    QuotaExceeded,
+    /// The upload is gone.
+    UploadGone,
 }
 
 impl JobErrorCode {
@@ -228,6 +262,8 @@ pub struct Job {
     pub error: Option<JobError>,
     /// The worker it started.
     pub worker: Option<String>,
+    /// What it has brought, of a kind that brings something.
+    pub result: Option<StepOutcome>,
     /// When the next attempt may begin.
     pub retry_at: Option<Timestamp>,
     /// Past this moment no further attempt begins.
@@ -269,6 +305,7 @@ impl Job {
             undo_failures: 0,
             error: None,
             worker: None,
+            result: None,
             retry_at: None,
             deadline: None,
             actor: recorded.commit.actor.clone(),
@@ -324,6 +361,9 @@ impl Job {
                 self.finished_steps.push(it.step.clone());
                 if let StepOutcome::WorkerStarted { worker } = &it.outcome {
                     self.worker = Some(worker.clone());
+                }
+                if it.outcome.is_result() {
+                    self.result = Some(it.outcome.clone());
                 }
             }
             Event::JobRetryScheduled(it) => {

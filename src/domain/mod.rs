@@ -7,6 +7,7 @@ pub mod database;
 pub mod event;
 pub mod ids;
 pub mod job;
+pub mod load;
 pub mod name;
 pub mod plan;
 pub mod printable;

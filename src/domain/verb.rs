@@ -2,6 +2,7 @@
 use super::command::Command;
 use super::database::{Condition, DatabaseState, Prospect};
 use super::ids::{DatabaseId, JobId, UploadId};
+use super::load::{LoadForm, LoadMode};
 use super::name::DatabaseName;
 use super::token::Scope;
 use serde::{Deserialize, Serialize};
@@ -122,6 +123,27 @@ pub enum JobKind {
         /// What the reconciler found.
         finding: String,
     },
+    /// Build a database of an uploaded file, and put it in the place of what is there.
+    LoadDatabase {
+        /// The file.
+        upload: UploadId,
+        /// What it is, where that was said.
+        form: Option<LoadForm>,
+        /// What becomes of what is there.
+        mode: LoadMode,
+        /// The id of what is there, once it is in the trash.
+        kept: DatabaseId,
+    },
+    /// Make a database of an uploaded file.
+    CreateFromUpload {
+        /// The file.
+        upload: UploadId,
+    },
+    /// Exchange what a database holds for what is in the trash.
+    ExchangeContents {
+        /// What is in the trash.
+        with: DatabaseId,
+    },
 }
 
 /// What is true of a kind of job.
@@ -140,14 +162,25 @@ pub struct JobKindRow {
     /// What it is to bring about, where it ends at once if that is so already. Its steps would do
     /// no harm then, but undoing them would.
     pub is_done_at: Option<Condition>,
+    /// Whether it keeps a processor and the disk busy, for minutes maybe.
+    pub is_long: bool,
     /// What it changes, as far as an undo is concerned.
     pub changes: Aspect,
-    /// The verb that takes it back once it has succeeded, or why none does.
-    pub undone_by: Result<Verb, &'static str>,
+    /// What takes it back once it has succeeded, or why nothing does.
+    pub undone_by: Result<Opposite, &'static str>,
     /// What a plan says is done to the worker and the files.
     pub effects: &'static [(Part, &'static str)],
     /// What a plan warns of.
     pub warning: Option<fn(&DatabaseName) -> String>,
+}
+
+/// What takes a job back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opposite {
+    /// A verb.
+    Verb(Verb),
+    /// An exchange of what the database holds for what it held before.
+    Exchange,
 }
 
 /// What a job changes of a database.
@@ -157,6 +190,8 @@ pub enum Aspect {
     Place,
     /// Whether it answers SQL.
     Service,
+    /// What it holds.
+    Contents,
     /// Nothing that could be restored.
     Nothing,
 }
@@ -175,8 +210,9 @@ const CREATE: JobKindRow = JobKindRow {
     frees_name: false,
     fits: |condition| condition == Condition::Creating,
     is_done_at: None,
+    is_long: false,
     changes: Aspect::Place,
-    undone_by: Ok(Verb::Delete),
+    undone_by: Ok(Opposite::Verb(Verb::Delete)),
     effects: &[(Part::Files, "create"), (Part::Worker, "start")],
     warning: None,
 };
@@ -188,8 +224,9 @@ const STOP: JobKindRow = JobKindRow {
     frees_name: false,
     fits: is_in_place,
     is_done_at: Some(Condition::Stopped),
+    is_long: false,
     changes: Aspect::Service,
-    undone_by: Ok(Verb::Start),
+    undone_by: Ok(Opposite::Verb(Verb::Start)),
     effects: &[(Part::Worker, "remove")],
     warning: Some(|name| format!("SQL on `{name}` is rejected until it is started.")),
 };
@@ -201,8 +238,9 @@ const START: JobKindRow = JobKindRow {
     frees_name: false,
     fits: is_in_place,
     is_done_at: Some(Condition::Ready),
+    is_long: false,
     changes: Aspect::Service,
-    undone_by: Ok(Verb::Stop),
+    undone_by: Ok(Opposite::Verb(Verb::Stop)),
     effects: &[(Part::Worker, "start")],
     warning: None,
 };
@@ -214,8 +252,9 @@ const DELETE: JobKindRow = JobKindRow {
     frees_name: true,
     fits: is_in_place,
     is_done_at: None,
+    is_long: false,
     changes: Aspect::Place,
-    undone_by: Ok(Verb::Undelete),
+    undone_by: Ok(Opposite::Verb(Verb::Undelete)),
     effects: &[(Part::Worker, "remove"), (Part::Files, "move to the trash")],
     warning: Some(|name| {
         format!("The name `{name}` becomes available; `undelete` fails if it is taken.")
@@ -229,6 +268,7 @@ const PURGE: JobKindRow = JobKindRow {
     frees_name: true,
     fits: |_| true,
     is_done_at: None,
+    is_long: false,
     changes: Aspect::Place,
     undone_by: Err("a purge deletes the files permanently"),
     effects: &[(Part::Worker, "remove"), (Part::Files, "remove")],
@@ -242,8 +282,9 @@ const UNDELETE: JobKindRow = JobKindRow {
     frees_name: false,
     fits: |condition| matches!(condition, Condition::Trashed { .. }),
     is_done_at: None,
+    is_long: false,
     changes: Aspect::Place,
-    undone_by: Ok(Verb::Delete),
+    undone_by: Ok(Opposite::Verb(Verb::Delete)),
     effects: &[
         (Part::Files, "move out of the trash"),
         (Part::Worker, "start"),
@@ -259,6 +300,7 @@ const RESTART: JobKindRow = JobKindRow {
     // A worker of a stopped database would be one too many.
     fits: |condition| condition == Condition::Ready,
     is_done_at: None,
+    is_long: false,
     changes: Aspect::Nothing,
     undone_by: Err("a restart changes nothing that could be restored"),
     effects: &[(Part::Worker, "replace")],
@@ -268,6 +310,45 @@ const RESTART: JobKindRow = JobKindRow {
 const REPAIR: JobKindRow = JobKindRow {
     word: "repair_worker",
     ..RESTART
+};
+
+const LOAD: JobKindRow = JobKindRow {
+    word: "load_database",
+    shown_as: None,
+    prospect: |so_far, _| so_far,
+    frees_name: false,
+    fits: |condition| condition == Condition::Ready,
+    is_done_at: None,
+    is_long: true,
+    changes: Aspect::Contents,
+    undone_by: Ok(Opposite::Exchange),
+    effects: &[
+        (Part::Files, "replace by the uploaded file"),
+        (Part::Files, "move what was there to the trash"),
+    ],
+    warning: Some(|name| {
+        format!(
+            "SQL on `{name}` waits while the files are exchanged; with mode=insert, during the whole import."
+        )
+    }),
+};
+
+const CREATE_FROM_UPLOAD: JobKindRow = JobKindRow {
+    word: "create_from_upload",
+    is_long: true,
+    effects: &[
+        (Part::Files, "create from the uploaded file"),
+        (Part::Worker, "start"),
+    ],
+    ..CREATE
+};
+
+const EXCHANGE: JobKindRow = JobKindRow {
+    word: "exchange_contents",
+    is_long: false,
+    effects: &[(Part::Files, "exchange with what is in the trash")],
+    warning: None,
+    ..LOAD
 };
 
 impl JobKind {
@@ -281,6 +362,9 @@ impl JobKind {
         UNDELETE.word,
         RESTART.word,
         REPAIR.word,
+        LOAD.word,
+        CREATE_FROM_UPLOAD.word,
+        EXCHANGE.word,
     ];
 
     /// What is true of it.
@@ -295,6 +379,9 @@ impl JobKind {
             Self::UndeleteDatabase => &UNDELETE,
             Self::RestartWorker => &RESTART,
             Self::RepairWorker { .. } => &REPAIR,
+            Self::LoadDatabase { .. } => &LOAD,
+            Self::CreateFromUpload { .. } => &CREATE_FROM_UPLOAD,
+            Self::ExchangeContents { .. } => &EXCHANGE,
         }
     }
 
@@ -308,6 +395,7 @@ impl JobKind {
     #[must_use]
     pub fn upload(&self) -> Option<UploadId> {
         match self {
+            Self::LoadDatabase { upload, .. } | Self::CreateFromUpload { upload } => Some(*upload),
             Self::CreateDatabase
             | Self::StopDatabase
             | Self::StartDatabase
@@ -315,7 +403,32 @@ impl JobKind {
             | Self::PurgeDatabase
             | Self::UndeleteDatabase
             | Self::RestartWorker
-            | Self::RepairWorker { .. } => None,
+            | Self::RepairWorker { .. }
+            | Self::ExchangeContents { .. } => None,
+        }
+    }
+
+    /// Whether it makes its database: when it does not succeed, there is none.
+    #[must_use]
+    pub fn creates(&self) -> bool {
+        matches!(self, Self::CreateDatabase | Self::CreateFromUpload { .. })
+    }
+
+    /// What it puts into the trash, or exchanges for.
+    #[must_use]
+    pub fn exchanges_with(&self) -> Option<DatabaseId> {
+        match self {
+            Self::LoadDatabase { kept, .. } => Some(*kept),
+            Self::ExchangeContents { with } => Some(*with),
+            Self::CreateDatabase
+            | Self::StopDatabase
+            | Self::StartDatabase
+            | Self::DeleteDatabase
+            | Self::PurgeDatabase
+            | Self::UndeleteDatabase
+            | Self::RestartWorker
+            | Self::RepairWorker { .. }
+            | Self::CreateFromUpload { .. } => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 pub mod access_lock;
 pub mod data_file;
 pub mod exporting;
+pub mod loading;
 pub mod registry;
 pub mod sql;
 pub mod sqlite;
@@ -10,8 +11,9 @@ pub use data_file::{DataFile, DataFileError};
 
 use crate::domain::database::{Durability, Limits};
 use crate::domain::ids::DatabaseId;
-use crate::runtime::child::ChildFailure;
 use exporting::{ExportOrder, ExportReport};
+use crate::runtime::child::{ChildFailure, ChildProgress};
+use loading::{LoadOrder, LoadReport};
 use sql::SqlExecutor;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -83,6 +85,40 @@ pub trait Engine: Send + Sync {
             self.name()
         )))
     }
+
+    /// Makes a database of a file that others wrote. Called in a child process alone.
+    ///
+    /// # Errors
+    /// When the file is not what it should be, or the engine takes none.
+    fn load(
+        &self,
+        order: &LoadOrder,
+        report: &mut dyn FnMut(ChildProgress),
+    ) -> Result<LoadReport, ChildFailure> {
+        let _ = (order, report);
+        Err(ChildFailure::refused(format!(
+            "databases of engine `{}` are not loaded from files",
+            self.name()
+        )))
+    }
+
+    /// Makes sure that the database in `incoming` is in the place of the one in `living`, which is
+    /// in `outgoing` then; both are whole and closed. When `incoming` has none, that was done.
+    ///
+    /// # Errors
+    /// When the disk refuses, or the engine's databases cannot be exchanged.
+    fn replace(
+        &self,
+        living: &Path,
+        incoming: &Path,
+        outgoing: &Path,
+    ) -> Result<(), DataFileError> {
+        let _ = (living, incoming, outgoing);
+        Err(DataFileError::Io {
+            action: "replace the database",
+            reason: format!("engine `{}` does not support it", self.name()),
+        })
+    }
 }
 
 /// An engine that lives in its workers: what runs its SQL asks them.
@@ -102,6 +138,8 @@ pub struct Capabilities {
     pub legacy_api: bool,
     /// Whether its databases are exported as files.
     pub file_exports: bool,
+    /// Whether a database is loaded from a file.
+    pub loads: bool,
 }
 
 /// When a database answers SQL.

@@ -12,6 +12,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub(super) const RUNNING_JOBS: usize = 32;
 /// Concurrent jobs of one kind, so that a slow kind leaves room for others.
 const RUNNING_OF_A_KIND: usize = 28;
+/// Concurrent jobs that keep a processor and the disk busy, so that SQL and others go on.
+const RUNNING_LONG: usize = 4;
+/// Those of one actor.
+const RUNNING_LONG_OF_AN_ACTOR: usize = 3;
 /// Concurrent jobs of one actor, so that there is room for the next one even if these hang.
 const RUNNING_OF_AN_ACTOR: usize = 20;
 
@@ -22,6 +26,7 @@ pub(super) struct Candidate {
     actor: Actor,
     kind: &'static str,
     enqueued: Sequence,
+    is_long: bool,
     is_suspected: bool,
 }
 
@@ -32,6 +37,7 @@ impl Candidate {
             actor: job.actor.clone(),
             kind: JobKind::as_str(&job.kind),
             enqueued: job.enqueued,
+            is_long: job.kind.row().is_long,
             is_suspected: job.is_suspected(left_by_earlier_process),
         }
     }
@@ -50,14 +56,23 @@ pub(super) fn next(waiting: Vec<Candidate>, moving: &[Candidate]) -> Vec<JobId> 
     }
     let mut kinds: HashMap<&str, usize> = HashMap::new();
     let mut running: BTreeMap<Actor, usize> = BTreeMap::new();
+    let mut long: BTreeMap<Actor, usize> = BTreeMap::new();
     for candidate in moving {
         *kinds.entry(candidate.kind).or_default() += 1;
         *running.entry(candidate.actor.clone()).or_default() += 1;
+        if candidate.is_long {
+            *long.entry(candidate.actor.clone()).or_default() += 1;
+        }
     }
-    let mut queues: HashMap<Actor, BTreeSet<(Sequence, JobId, &str)>> = HashMap::new();
+    let mut queues: HashMap<Actor, BTreeSet<(Sequence, JobId, &str, bool)>> = HashMap::new();
     for candidate in others {
         let queue = queues.entry(candidate.actor).or_default();
-        queue.insert((candidate.enqueued, candidate.job, candidate.kind));
+        queue.insert((
+            candidate.enqueued,
+            candidate.job,
+            candidate.kind,
+            candidate.is_long,
+        ));
     }
     let mut turns = Vec::new();
     while moving.len() + turns.len() < RUNNING_JOBS {
@@ -71,14 +86,23 @@ pub(super) fn next(waiting: Vec<Candidate>, moving: &[Candidate]) -> Vec<JobId> 
             if count >= RUNNING_OF_AN_ACTOR {
                 return None;
             }
-            let (enqueued, job, kind) = queue.iter().find(|(_, _, kind)| has_room(kind))?;
-            Some((count, *enqueued, *job, *kind, actor.clone()))
+            let own_long = long.get(actor).copied().unwrap_or(0);
+            let may_be_long =
+                long.values().sum::<usize>() < RUNNING_LONG && own_long < RUNNING_LONG_OF_AN_ACTOR;
+            let fits = |kind: &str, is_long: bool| has_room(kind) && (may_be_long || !is_long);
+            let (enqueued, job, kind, is_long) = queue
+                .iter()
+                .find(|(_, _, kind, is_long)| fits(kind, *is_long))?;
+            Some((count, *enqueued, *job, *kind, *is_long, actor.clone()))
         });
-        let Some((_, enqueued, job, kind, actor)) = firsts.min() else {
+        let Some((_, enqueued, job, kind, is_long, actor)) = firsts.min() else {
             break;
         };
         if let Some(queue) = queues.get_mut(&actor) {
-            queue.remove(&(enqueued, job, kind));
+            queue.remove(&(enqueued, job, kind, is_long));
+        }
+        if is_long {
+            *long.entry(actor.clone()).or_default() += 1;
         }
         *kinds.entry(kind).or_default() += 1;
         *running.entry(actor).or_default() += 1;
@@ -98,6 +122,7 @@ mod tests {
             actor: Actor::named(actor),
             kind,
             enqueued: Sequence(n),
+            is_long: false,
             is_suspected: false,
         }
     }
@@ -135,6 +160,17 @@ mod tests {
             .filter(|number| **number < 100)
             .count();
         assert_eq!((turns.len(), slow), (RUNNING_JOBS, RUNNING_OF_A_KIND));
+    }
+
+    #[test]
+    fn long_jobs_leave_room_for_short_ones_and_for_others_long_ones() {
+        let long = |n, actor| Candidate {
+            is_long: true,
+            ..job(n, actor, "load")
+        };
+        let mut waiting: Vec<_> = (0..10).map(|n| long(n, "a")).collect();
+        waiting.extend([long(20, "b"), long(21, "b"), job(30, "a", "x")]);
+        assert_eq!(numbers(&next(waiting, &[])), [0, 20, 1, 21, 30]);
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Service {
     pub fn uploads(&self, caller: &Caller) -> Result<Vec<Arc<Upload>>, AccessDenied> {
         may_upload(caller)?;
         let mut uploads = self.data.uploads().all();
-        uploads.retain(|upload| is_visible(caller, upload));
+        uploads.retain(|upload| caller.may_use(upload));
         Ok(uploads)
     }
 
@@ -73,7 +73,7 @@ impl Service {
     pub fn upload(&self, caller: &Caller, id: &str) -> Result<Arc<Upload>, FileRequestError> {
         may_upload(caller)?;
         let found = id.parse().ok().and_then(|id| self.data.uploads().find(id));
-        let found = found.filter(|upload| is_visible(caller, upload));
+        let found = found.filter(|upload| caller.may_use(upload));
         found.ok_or_else(|| UploadError::NotFound(id.to_owned()).into())
     }
 
@@ -113,6 +113,10 @@ fn may_upload(caller: &Caller) -> Result<(), AccessDenied> {
     caller.require(Scope::Write)
 }
 
-fn is_visible(caller: &Caller, upload: &Upload) -> bool {
-    upload.token == caller.token_id() || caller.has_scope(Scope::Admin) && caller.covers_all()
+impl Caller {
+    /// Whether an upload is the caller's, or the caller is an admin.
+    #[must_use]
+    pub fn may_use(&self, upload: &Upload) -> bool {
+        upload.token == self.token_id() || self.has_scope(Scope::Admin) && self.covers_all()
+    }
 }

@@ -1,5 +1,6 @@
 //! What a child is asked to do.
 use crate::engine::exporting::ExportOrder;
+use crate::engine::loading::LoadOrder;
 use serde::{Deserialize, Serialize};
 
 /// An operation on files that others made, or that takes long.
@@ -12,5 +13,11 @@ pub enum Operation {
         engine: String,
         /// The step.
         order: ExportOrder,
+    },
+    /// Make a database of a file.
+    Load {
+        /// Whose kind of database it is.
+        engine: String,
+        order: LoadOrder,
     },
 }

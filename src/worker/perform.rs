@@ -1,15 +1,19 @@
 //! A one-shot child: reads one order, does it under its bounds, tells what came of it, and ends.
 use super::fence::fence;
 use super::operation::Operation;
+use crate::clock::Stopwatch;
 use crate::engine::Engine;
 use crate::engine::registry::Engines;
-use crate::runtime::child::{ChildFailure, ChildOrder, ChildReply};
+use crate::runtime::child::{ChildFailure, ChildOrder, ChildProgress, ChildReply};
 use serde_json::Value;
 use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest order that is read.
 const LONGEST_ORDER: u64 = 1 << 20;
+/// Least time between two reports.
+const REPORT_EVERY: Duration = Duration::from_millis(200);
 
 /// Does what the standard input says, and writes what came of it to the standard output.
 ///
@@ -30,8 +34,22 @@ pub fn perform() -> io::Result<()> {
 }
 
 fn carry_out(operation: &Operation) -> Result<Value, ChildFailure> {
+    let mut last = None::<Stopwatch>;
+    let mut report = |progress: ChildProgress| {
+        if last.is_some_and(|last| last.elapsed() < REPORT_EVERY) {
+            return;
+        }
+        last = Some(Stopwatch::start());
+        if say(&ChildReply::<Value>::Progress(progress)).is_err() {
+            // Nothing hears it any more.
+            std::process::exit(1);
+        }
+    };
     match operation {
         Operation::Export { engine, order } => value_of(engine_of(engine)?.export(order)?),
+        Operation::Load { engine, order } => {
+            value_of(engine_of(engine)?.load(order, &mut report)?)
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// The folder in the data folder.
 const FOLDER: &str = "uploads";
@@ -135,6 +136,8 @@ pub struct Uploads(pub(super) Arc<Inside>);
 
 #[derive(Debug)]
 pub(super) struct Inside {
+    /// Told when there is something to remove soon.
+    news: Notify,
     pub(super) folder: PathBuf,
     pub(super) owner: Option<(u32, u32)>,
     pub(super) bounds: UploadBounds,
@@ -176,6 +179,7 @@ impl Uploads {
         let of_calls = known.whole.values().filter(|it| it.is_of_a_call);
         known.submitted = of_calls.map(|it| it.id).collect();
         Ok(Self(Arc::new(Inside {
+            news: Notify::new(),
             folder,
             owner,
             bounds,
@@ -215,6 +219,12 @@ impl Uploads {
     /// Says that a command which names this upload was submitted.
     pub fn note_submitted(&self, id: UploadId) {
         self.0.known.lock().submitted.push(id);
+        self.0.news.notify_one();
+    }
+
+    /// Waits until there is something to remove soon.
+    pub async fn news(&self) {
+        self.0.news.notified().await;
     }
 
     /// Removes an upload; one that is not there is fine. Blocks for a moment.

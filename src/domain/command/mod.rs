@@ -6,8 +6,9 @@ pub mod settings;
 pub use self::settings::{CreateDatabase, DatabaseChange, IfExists};
 
 use self::lifecycle::LifecycleCommand;
-use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId, WebhookId};
+use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId, UploadId, WebhookId};
 use super::job::{JobError, StepName, StepOutcome};
+use super::load::{LoadForm, LoadMode};
 use super::schedule::SchedulePlan;
 use super::token::Scope;
 use super::verb::Verb;
@@ -41,6 +42,22 @@ pub enum Command {
     },
     /// Do one thing to a database, by a job.
     ActOnDatabase { verb: Verb, database: DatabaseId },
+    /// Build a database of an uploaded file, and put it in the place of what is there.
+    LoadDatabase {
+        database: DatabaseId,
+        /// The file.
+        upload: UploadId,
+        /// What it is, where that was said.
+        form: Option<LoadForm>,
+        /// What becomes of what is there.
+        mode: LoadMode,
+    },
+    /// Exchange what a database holds for what is in the trash.
+    ExchangeContents {
+        database: DatabaseId,
+        /// What is in the trash.
+        with: DatabaseId,
+    },
     /// Bring back a worker that is missing or exited.
     RepairWorker {
         database: DatabaseId,
@@ -233,6 +250,8 @@ impl Command {
             | Self::ChooseRuntime { .. }
             | Self::CreateDatabase(_)
             | Self::ChangeDatabase { .. }
+            | Self::LoadDatabase { .. }
+            | Self::ExchangeContents { .. }
             | Self::RepairWorker { .. }
             | Self::DegradeDatabase { .. }
             | Self::IssueToken { .. }
@@ -263,6 +282,8 @@ impl Command {
         match self {
             Self::ChangeDatabase { database, .. }
             | Self::ActOnDatabase { database, .. }
+            | Self::LoadDatabase { database, .. }
+            | Self::ExchangeContents { database, .. }
             | Self::RepairWorker { database, .. }
             | Self::DegradeDatabase { database, .. } => Some(*database),
             Self::InitializeForge { .. }

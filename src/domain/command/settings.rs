@@ -4,7 +4,7 @@ use super::refusal::Refusal;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::database::{Database, Durability, EngineName, Labels, Limits};
 use crate::domain::event::{DatabaseChanged, DatabaseRequested};
-use crate::domain::ids::DatabaseId;
+use crate::domain::ids::{DatabaseId, UploadId};
 use crate::domain::name::DatabaseName;
 use crate::domain::printable::is_printable;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,8 @@ pub struct CreateDatabase {
     pub ttl: Option<Duration>,
     /// What is done where a database has the name.
     pub if_exists: IfExists,
+    /// The file that it is made of; none for an empty one.
+    pub from: Option<UploadId>,
 }
 
 /// What a create does where a database has the name.
@@ -137,6 +139,7 @@ impl CreateDatabase {
             protected: false,
             ttl: None,
             if_exists: IfExists::Refuse,
+            from: None,
         }
     }
 
@@ -250,6 +253,7 @@ impl Wanted {
             protected: self.protected,
             ttl: self.ttl_seconds.map(Duration::from_secs),
             if_exists: IfExists::Refuse,
+            from: None,
         }
     }
 }

@@ -10,7 +10,9 @@ mod subject;
 pub use self::stream::Stream;
 use super::command::lifecycle::LifecycleCommand;
 use super::database::{Durability, EngineName, Labels, Limits};
-use super::ids::{DatabaseId, InstanceId, JobId, NodeId, PlanId, ScheduleId, TokenId, WebhookId};
+use super::ids::{
+    DatabaseId, InstanceId, JobId, NodeId, PlanId, ScheduleId, TokenId, UploadId, WebhookId,
+};
 use super::job::{JobError, JobKind, StepName, StepOutcome};
 use super::name::DatabaseName;
 use super::plan::Basis;
@@ -439,6 +441,39 @@ events! {
         database: DatabaseId,
         /// Where it belongs.
         node: NodeId,
+    }
+    /// It holds what was loaded from a file.
+    57 DatabaseLoaded "database_loaded" {
+        database: DatabaseId,
+        /// The file.
+        upload: UploadId,
+        /// What was there before, which is in the trash; none for a new database.
+        kept: Option<DatabaseId>,
+    }
+    /// What a database held before a load is in the trash, as a database of its own.
+    58 DatabaseKept "database_kept" {
+        /// Its permanent id.
+        database: DatabaseId,
+        /// What held it.
+        of: DatabaseId,
+        /// Its own name, under which it can be restored.
+        name: DatabaseName,
+        /// Which engine serves it.
+        engine: EngineName,
+        /// What an answered write survives.
+        durability: Durability,
+        /// The owner's own key-value marks.
+        labels: Labels,
+        /// What it may use.
+        limits: Limits,
+        /// When it is permanently deleted.
+        purge_at: Timestamp,
+    }
+    /// It holds what was in the trash, where what it held is now.
+    59 ContentsExchanged "contents_exchanged" {
+        database: DatabaseId,
+        /// What is in the trash.
+        with: DatabaseId,
     }
 }
 

@@ -38,6 +38,9 @@ impl Event {
             Self::NothingChanged(it) => return it.database,
             Self::DatabaseSetAside(it) => it.database,
             Self::DatabasePlaced(it) => it.database,
+            Self::DatabaseLoaded(it) => it.database,
+            Self::DatabaseKept(it) => it.database,
+            Self::ContentsExchanged(it) => it.database,
             Self::DatabaseRequested(it) => it.database,
             Self::DatabaseReady(it) => it.database,
             Self::DatabaseAbandoned(it) => it.database,
@@ -119,7 +122,10 @@ impl Event {
             | Self::ScheduleRewound(_)
             | Self::DatabaseSetAside(_)
             | Self::NodeJoined(_)
-            | Self::DatabasePlaced(_) => return None,
+            | Self::DatabasePlaced(_)
+            | Self::DatabaseLoaded(_)
+            | Self::DatabaseKept(_)
+            | Self::ContentsExchanged(_) => return None,
         })
     }
 }

@@ -6,7 +6,7 @@
 use super::steps::end_queue_behind;
 use crate::domain::database::{Database, QueuedJob};
 use crate::domain::event::{DatabaseAbandoned, Event, JobFailed};
-use crate::domain::job::{JobError, JobErrorCode, JobKind};
+use crate::domain::job::{JobError, JobErrorCode};
 use crate::domain::state::State;
 
 /// Ends what waited for a database to be gone that stays, and keeps its name.
@@ -32,7 +32,7 @@ pub(super) fn end_followers(state: &State, database: &Database) -> Vec<Event> {
                 }
                 .into(),
             );
-            if *kind == JobKind::CreateDatabase {
+            if kind.creates() {
                 events.extend(end_queue_behind(state, job, database));
                 events.push(DatabaseAbandoned { database }.into());
             }

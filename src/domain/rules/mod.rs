@@ -3,6 +3,7 @@ mod databases;
 mod followers;
 mod forge;
 mod jobs;
+mod loads;
 mod orphans;
 mod plans;
 #[cfg(test)]
@@ -43,6 +44,15 @@ pub(super) fn decide(
         }
         Command::ActOnDatabase { verb, database } => {
             databases::act(state, *verb, *database, context)
+        }
+        Command::LoadDatabase {
+            database,
+            upload,
+            form,
+            mode,
+        } => loads::load(state, *database, (*upload, *form, *mode), context),
+        Command::ExchangeContents { database, with } => {
+            loads::exchange(state, *database, *with, context)
         }
         Command::RepairWorker { database, finding } => {
             databases::repair_worker(state, *database, finding, context)

@@ -130,6 +130,11 @@ impl State {
                     .insert(database.dns_label.clone(), database.id);
                 self.databases.insert(database.id, Arc::new(database));
             }
+            Event::DatabaseKept(it) => {
+                let kept = Database::kept_by(it, recorded);
+                self.databases.insert(kept.id, Arc::new(kept));
+                self.keep_findable(it.database, |trash, id| trash.push(id));
+            }
             Event::DatabaseAbandoned(it) => self.forget_database(it.database),
             Event::DatabasePurged(it) => self.forget_database(it.database),
             Event::DatabaseTrashed(it) => {
@@ -162,6 +167,8 @@ impl State {
             }
             Event::DatabaseReady(_)
             | Event::DatabasePlaced(_)
+            | Event::DatabaseLoaded(_)
+            | Event::ContentsExchanged(_)
             | Event::DatabaseStopped(_)
             | Event::DatabaseStarted(_)
             | Event::DatabaseDegraded(_)

@@ -163,6 +163,7 @@ fn write_job(f: &mut fmt::Formatter<'_>, job: &Job) -> fmt::Result {
         undo_failures,
         error,
         worker,
+        result,
         retry_at,
         deadline,
         actor,
@@ -214,6 +215,9 @@ fn write_job(f: &mut fmt::Formatter<'_>, job: &Job) -> fmt::Result {
     }
     if let Some(worker) = worker {
         writeln!(f, "worker      {}", printable(worker))?;
+    }
+    if result.is_some() {
+        writeln!(f, "result      recorded")?;
     }
     if let Some(moment) = retry_at {
         writeln!(f, "retry at    {moment}")?;

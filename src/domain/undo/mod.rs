@@ -9,13 +9,13 @@ use super::event::recorded::RecordedEvent;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::settings::settings_of;
 use crate::domain::command::{Command, DatabaseChange};
-use crate::domain::database::Database;
+use crate::domain::database::{Condition, Database};
 use crate::domain::event::{DatabaseChanged, Event, EventKind, JobEnqueued, TokenIssued};
 use crate::domain::ids::{JobId, ScheduleId, Sequence, TokenId};
 use crate::domain::job::JobKind;
 use crate::domain::schedule::Schedule;
 use crate::domain::state::State;
-use crate::domain::verb::Aspect;
+use crate::domain::verb::{Aspect, Opposite};
 
 /// What an undo rests on.
 #[derive(Debug, Clone, Copy)]
@@ -142,8 +142,11 @@ fn undo_job(
             return Err(never(cause, reason));
         }
     }
-    let verb = it.kind.row().undone_by;
-    let command = verb.map_err(|reason| never(cause, reason))?.on(it.database);
+    let opposite = it.kind.row().undone_by;
+    let command = match opposite.map_err(|reason| never(cause, reason))? {
+        Opposite::Verb(verb) => verb.on(it.database),
+        Opposite::Exchange => exchange_back(story, cause, it)?,
+    };
     let later = story.stream.iter().find(|later| {
         let Event::JobEnqueued(next) = &later.event else {
             return false;
@@ -156,6 +159,30 @@ fn undo_job(
             )
     });
     later.map_or(Ok(command), |later| Err(overtaken(cause, later)))
+}
+
+/// What was there before a load is in the trash, unless it was purged or taken out of it.
+fn exchange_back(
+    story: Story<'_>,
+    cause: &RecordedEvent,
+    it: &JobEnqueued,
+) -> Result<Command, CannotUndo> {
+    let with = it.kind.exchanges_with();
+    let before = with.and_then(|with| story.state.database(with));
+    match before.map(|it| (it.id, it.condition)) {
+        Some((with, Condition::Trashed { .. })) => Ok(Command::ExchangeContents {
+            database: it.database,
+            with,
+        }),
+        Some(_) => Err(never(
+            cause,
+            "what was there before was restored from the trash, as a database of its own",
+        )),
+        None => Err(never(
+            cause,
+            "what was there before is no longer in the trash",
+        )),
+    }
 }
 
 /// Whether this event requests the cancellation of the job.
@@ -190,6 +217,7 @@ fn takes_over(earlier: &JobKind, later: &JobKind) -> bool {
     match later.row().changes {
         Aspect::Place => true,
         Aspect::Service => earlier.row().changes == Aspect::Service,
+        Aspect::Contents => earlier.row().changes == Aspect::Contents,
         Aspect::Nothing => false,
     }
 }

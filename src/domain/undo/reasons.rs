@@ -51,6 +51,9 @@ pub(super) fn reason(kind: EventKind) -> &'static str {
             "a cancelled or released job does not continue; send its command again"
         }
         EventKind::DatabaseRequested
+        | EventKind::DatabaseLoaded
+        | EventKind::DatabaseKept
+        | EventKind::ContentsExchanged
         | EventKind::DatabaseReady
         | EventKind::DatabaseAbandoned
         | EventKind::DatabaseStopped

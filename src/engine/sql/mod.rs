@@ -8,7 +8,7 @@ mod objects;
 pub mod params;
 pub mod pipe;
 pub mod query;
-mod redacted;
+pub(crate) mod redacted;
 pub mod row_stream;
 pub mod schema;
 pub mod statistics;

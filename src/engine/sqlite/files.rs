@@ -195,6 +195,56 @@ pub(super) fn sqlite_error(action: &'static str, error: &rusqlite::Error) -> Dat
     }
 }
 
+/// Puts one database in the place of another, which is kept. Both are closed, with nothing in a WAL.
+///
+/// What is replaced gets a second name first, so that at every moment a whole database has the name
+/// that is served: one that is cut off between has two names, is not opened, and is gone on with.
+pub(super) fn replace(
+    living: &Path,
+    incoming: &Path,
+    outgoing: &Path,
+) -> Result<(), DataFileError> {
+    let [living_file, incoming_file, outgoing_file] =
+        [living, incoming, outgoing].map(|folder| folder.join(MAIN_FILE));
+    if incoming_file.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let failed = |error: io::Error| io_error("replace the database", &error);
+    for folder in [living, incoming] {
+        let wal = folder.join(WAL_FILE);
+        if wal.metadata().is_ok_and(|it| it.len() > 0) {
+            return Err(DataFileError::Busy);
+        }
+        for rest in ["-wal", "-shm"] {
+            match fs::remove_file(folder.join(format!("{MAIN_FILE}{rest}"))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => {}
+            }
+        }
+    }
+    let has_one = living_file.symlink_metadata().is_ok();
+    if has_one && outgoing_file.symlink_metadata().is_err() {
+        match fs::hard_link(&living_file, &outgoing_file) {
+            Ok(()) => {}
+            // A file system without second names.
+            Err(_) => fs::rename(&living_file, &outgoing_file).map_err(failed)?,
+        }
+        sync_folder(outgoing).map_err(failed)?;
+    }
+    fs::rename(&incoming_file, &living_file).map_err(failed)?;
+    for folder in [living, incoming, outgoing] {
+        sync_folder(folder).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        opened => opened?.sync_all(),
+    }
+}
+
 /// Looks into the folder of a database.
 ///
 /// # Errors

@@ -19,6 +19,7 @@ mod files;
 mod functions;
 mod health;
 mod limits;
+mod loading;
 pub(crate) mod open;
 pub(crate) mod process;
 pub(crate) mod readers;
@@ -51,7 +52,8 @@ pub use process::set_up_process;
 use super::exporting::{ExportOrder, ExportReport};
 use super::{Capabilities, DataFile, DataFileError, Engine, ReadyWhen};
 use crate::domain::database::{Durability, Limits};
-use crate::runtime::child::ChildFailure;
+use crate::engine::loading::{LoadOrder, LoadReport};
+use crate::runtime::child::{ChildFailure, ChildProgress};
 use std::io;
 use std::path::Path;
 
@@ -75,6 +77,7 @@ impl Engine for Sqlite {
             default_limits: Limits::default(),
             legacy_api: true,
             file_exports: true,
+            loads: true,
         }
     }
 
@@ -108,5 +111,22 @@ impl Engine for Sqlite {
 
     fn export(&self, order: &ExportOrder) -> Result<ExportReport, ChildFailure> {
         export::export(order)
+    }
+
+    fn load(
+        &self,
+        order: &LoadOrder,
+        report: &mut dyn FnMut(ChildProgress),
+    ) -> Result<LoadReport, ChildFailure> {
+        loading::load(order, report)
+    }
+
+    fn replace(
+        &self,
+        living: &Path,
+        incoming: &Path,
+        outgoing: &Path,
+    ) -> Result<(), DataFileError> {
+        files::replace(living, incoming, outgoing)
     }
 }

@@ -238,7 +238,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// The content type without its parameters, in small letters.
-fn essence(headers: &HeaderMap) -> Option<String> {
+pub(super) fn essence(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(header::CONTENT_TYPE)?.to_str();
     let essence = text.unwrap_or_default().split(';').next();
     Some(essence.unwrap_or_default().trim().to_ascii_lowercase())

@@ -40,18 +40,22 @@ impl<T: DeserializeOwned> FromRequest<Arc<Gateway>> for Mutation<T> {
     async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let bytes = read_body(body).await?;
-        let caller = caller_of(&parts)?;
         let body = parse_object(&parts.headers, &bytes)?;
-        let request = CommandRequest {
-            caller,
-            dry_run: false,
-            wait: preferred_wait(&parts.headers),
-            idempotency: idempotency(&parts, &bytes)?,
-            if_match: if_match(&parts.headers)?,
-            causation: None,
-        };
+        let request = command_request(&parts, &bytes)?;
         Ok(Self { request, body })
     }
+}
+
+/// The caller and conditions of a request; `body` stands for its body where two are compared.
+pub(crate) fn command_request(parts: &Parts, body: &[u8]) -> Result<CommandRequest, Problem> {
+    Ok(CommandRequest {
+        caller: caller_of(parts)?,
+        dry_run: false,
+        wait: preferred_wait(&parts.headers),
+        idempotency: idempotency(parts, body)?,
+        if_match: if_match(&parts.headers)?,
+        causation: None,
+    })
 }
 
 /// The key, with a fingerprint of method, path, query and body. `Prefer` is not part of it: it only

@@ -101,6 +101,9 @@ error_codes! {
     NotAcceptable "not_acceptable" 406 "Not acceptable" final;
     /// The request body did not arrive in time.
     RequestTimeout "request_timeout" 408 "Request timeout" retry;
+    /// The database has tables already. Import with `mode=replace` or `mode=insert`, or into a new
+    /// database.
+    DatabaseNotEmpty "database_not_empty" 409 "Database not empty" final;
     /// A database already has this name. Names are not case-sensitive.
     DatabaseExists "database_exists" 409 "Database exists" final;
     /// The database is being created or is stopped. Wait for its job, or start it.
@@ -147,6 +150,9 @@ error_codes! {
     UnsupportedMediaType "unsupported_media_type" 415 "Unsupported media type" final;
     /// The bytes or rows that were asked for lie behind the last.
     RangeNotSatisfiable "range_not_satisfiable" 416 "Range not satisfiable" final;
+    /// The file cannot be imported. `detail` says what is wrong, and where; correct it and send it
+    /// again.
+    ImportRefused "import_refused" 422 "Import refused" final;
     /// The `Idempotency-Key` was already used for a different request. Use a new key.
     IdempotencyKeyReused "idempotency_key_reused" 422 "Idempotency key reused" final;
     /// The database has changed since the plan was made. Make a new plan.

@@ -4,7 +4,7 @@ use super::reply::{self, Marked};
 use super::views::job::JobView;
 use super::views::plan::PlanView;
 use crate::control::Accepted;
-use crate::domain::job::{Job, JobKind, JobState};
+use crate::domain::job::{Job, JobState};
 use crate::http::Gateway;
 use crate::service::commands::{Enqueued, Outcome};
 use axum::http::{HeaderName, StatusCode, header};
@@ -66,7 +66,7 @@ impl Gateway {
         if let Some(problem) = problem_of(job) {
             return Err(problem);
         }
-        if job.kind != JobKind::CreateDatabase {
+        if !job.kind.creates() {
             return Ok(self.show_job(StatusCode::OK, job));
         }
         let location = format!("/v1/databases/{}", job.database_name);

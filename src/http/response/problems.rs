@@ -21,7 +21,13 @@ use std::io;
 
 impl From<UploadError> for Problem {
     fn from(error: UploadError) -> Self {
-        let detail = sentence(&error);
+        Self::from(&error)
+    }
+}
+
+impl From<&UploadError> for Problem {
+    fn from(error: &UploadError) -> Self {
+        let detail = sentence(error);
         match error {
             UploadError::TooLarge { .. } => Self::new(ErrorCode::PayloadTooLarge, detail)
                 .hint("compress it with gzip or zstd, or raise DBFORGE_MAX_UPLOAD_BYTES"),
@@ -216,6 +222,11 @@ impl From<CommandError> for Problem {
             CommandError::WebhookTarget(_) => {
                 Self::invalid(detail).hint("set DBFORGE_WEBHOOK_TARGETS to allow this network")
             }
+            CommandError::Upload(error) => Self::from(error.as_ref()),
+            CommandError::NotEmpty(_) => Self::new(ErrorCode::DatabaseNotEmpty, detail).hint(
+                "?mode=replace moves what is there to the trash; ?mode=insert runs SQL on top of it",
+            ),
+            CommandError::NotLoaded { .. } => Self::new(ErrorCode::NotSupportedByEngine, detail),
             CommandError::Internal(cause) => Self::internal(cause),
         }
     }

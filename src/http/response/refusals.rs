@@ -168,6 +168,10 @@ impl From<&JobError> for Problem {
             JobErrorCode::DiskFull => ErrorCode::DiskFull,
             JobErrorCode::DatabaseGone => ErrorCode::DatabaseDeleted,
             JobErrorCode::Overloaded => ErrorCode::Overloaded,
+            JobErrorCode::ImportRefused => ErrorCode::ImportRefused,
+            JobErrorCode::NotEmpty => ErrorCode::DatabaseNotEmpty,
+            JobErrorCode::QuotaExceeded => ErrorCode::QuotaExceeded,
+            JobErrorCode::UploadGone => ErrorCode::UploadNotFound,
         };
         Self::new(code, sentence(error))
     }

@@ -19,6 +19,7 @@ mod uploads;
 mod webhooks;
 
 use self::audit::checkpoints;
+use self::databases::import;
 use self::events::undo;
 use self::rows::{many, one, postgrest};
 use self::schema::migrations;
@@ -122,6 +123,7 @@ fn file_routes() -> Group {
         uploads::list_uploads,
         uploads::get_upload,
         uploads::delete_upload,
+        import::import_database,
     ]
 }
 

@@ -1,6 +1,7 @@
 //! The kinds of jobs: one file per kind, with its list of steps.
 mod create_database;
 mod delete_database;
+mod load_database;
 mod purge_database;
 mod repair_worker;
 mod restart_worker;
@@ -24,6 +25,9 @@ pub fn steps(kind: &JobKind) -> &'static [Step] {
         JobKind::UndeleteDatabase => undelete_database::STEPS,
         JobKind::RestartWorker => restart_worker::STEPS,
         JobKind::RepairWorker { .. } => repair_worker::STEPS,
+        JobKind::LoadDatabase { .. } => load_database::STEPS,
+        JobKind::CreateFromUpload { .. } => load_database::CREATE_STEPS,
+        JobKind::ExchangeContents { .. } => load_database::EXCHANGE_STEPS,
     }
 }
 

@@ -43,6 +43,10 @@ pub fn plan(
         }
     }
     let is_unknown = |name: &str| {
+        // What a job builds in is removed when it has ended.
+        if name.starts_with(".building-") {
+            return false;
+        }
         let id = name.rsplit_once(".reserving-").map_or(name, |(_, id)| id);
         let id = id.rsplit_once(".purging-").map_or(id, |(_, id)| id);
         id.parse().map_or(true, |id| after.database(id).is_none())

@@ -248,7 +248,7 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     })
 }
 
-async fn lock_exclusively(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
+pub(super) async fn lock_exclusively(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
     let deadline = Deadline::after(DRAIN_TIME);
     let target = target_of(context)?;
     let guard = context.job_context.data.take(&target, deadline);
@@ -265,7 +265,7 @@ pub(super) async fn acquire_exclusive_without_checkpoint(
     Ok(context.awaited(DRAIN_TIME, guard).await?)
 }
 
-fn engine_of(context: &StepContext) -> Result<Arc<dyn Engine>, StepError> {
+pub(super) fn engine_of(context: &StepContext) -> Result<Arc<dyn Engine>, StepError> {
     let engine = context.job_context.data.engine_of(&context.database);
     engine.cloned().map_err(|_| no_engine(context))
 }
@@ -291,7 +291,7 @@ fn no_engine(context: &StepContext) -> StepError {
 
 /// Runs file operations on a blocking thread. When file descriptors run out, it closes idle
 /// databases and tries again.
-async fn blocking<T, E>(
+pub(super) async fn blocking<T, E>(
     context: &StepContext,
     work: impl Fn() -> Result<T, E> + Send + 'static,
 ) -> Result<T, StepError>

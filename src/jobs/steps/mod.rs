@@ -1,3 +1,4 @@
 //! The steps that kinds of jobs are made of.
 pub(super) mod files;
+pub(super) mod loads;
 pub(super) mod worker;

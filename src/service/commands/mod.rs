@@ -2,6 +2,7 @@
 pub mod databases;
 pub mod drift;
 pub mod jobs;
+pub mod loads;
 pub mod plans;
 pub mod preview;
 pub mod schedules;
@@ -16,6 +17,7 @@ use super::jobs::has_ended;
 use super::lists::LookupError;
 use super::resolver::ResolveError;
 use crate::control::{Accepted, Submission, SubmitError};
+use crate::data::uploads::UploadError;
 use crate::domain::command::Command;
 use crate::domain::command::refusal::Refusal;
 use crate::domain::database::Database;
@@ -132,6 +134,18 @@ pub enum CommandError {
     /// The container runtime does not do it.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// The upload that it names is not there.
+    #[error(transparent)]
+    Upload(Arc<UploadError>),
+    /// The database has tables already.
+    #[error("database `{0}` is not empty")]
+    NotEmpty(String),
+    /// No file is loaded into databases of this engine.
+    #[error("databases of engine `{engine}` are not loaded from files")]
+    NotLoaded {
+        /// Which engine.
+        engine: String,
+    },
     /// A fault of the gateway.
     #[error("{0}")]
     Internal(String),

@@ -120,7 +120,7 @@ fn warnings(events: &[Event], state: &State, database: Option<&Database>) -> Vec
         };
         let (name, own_id) = (&it.database_name, it.database);
         warnings.extend(it.kind.row().warning.map(|warning| warning(name)));
-        let takes_name = matches!(it.kind, JobKind::CreateDatabase | JobKind::UndeleteDatabase);
+        let takes_name = it.kind.creates() || it.kind == JobKind::UndeleteDatabase;
         let holder = state.find_database(name.as_str()).filter(|_| takes_name);
         let leaves = holder.filter(|holder| holder.id != own_id && holder.is_leaving());
         if let Some(holder) = leaves.filter(|it| it.is_living()) {

@@ -55,6 +55,7 @@ impl Engine for FakeEngine {
             default_limits: LIMITS,
             legacy_api: false,
             file_exports: false,
+            loads: false,
         }
     }
 

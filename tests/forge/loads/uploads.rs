@@ -134,9 +134,9 @@ async fn an_upload_that_nothing_uses_is_removed_after_a_day() {
     } = &forge.forge;
     let uploads = job_context.data.uploads();
     forge.kept.clock.advance(Duration::from_secs(86_399));
-    remove_ended(control, uploads).await;
+    remove_ended(control, &job_context.data).await;
     assert_eq!(uploads.all().len(), 1);
     forge.kept.clock.advance(Duration::from_secs(1));
-    remove_ended(control, uploads).await;
+    remove_ended(control, &job_context.data).await;
     assert_eq!(uploads.all().len(), 0);
 }

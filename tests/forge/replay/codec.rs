@@ -6,9 +6,10 @@ use dbforge::domain::database::{Durability, EngineName, Labels, Limits};
 use dbforge::domain::event::recorded::{Idempotency, NewCommit, RecordedEvent};
 use dbforge::domain::event::*;
 use dbforge::domain::ids::{
-    InstanceId, JobId, NodeId, PlanId, ScheduleId, Sequence, TokenId, WebhookId,
+    InstanceId, JobId, NodeId, PlanId, ScheduleId, Sequence, TokenId, UploadId, WebhookId,
 };
 use dbforge::domain::job::{JobError, JobErrorCode, JobKind, StepName, StepOutcome};
+use dbforge::domain::load::{LoadForm, LoadMode, LoadSummary};
 use dbforge::domain::name::DatabaseName;
 use dbforge::domain::plan::Basis;
 use dbforge::domain::schedule::{Misfire, Overlap, SchedulePlan};
@@ -305,7 +306,96 @@ pub(crate) fn sample(kind: EventKind) -> Event {
             NodeJoined { node, name }.into()
         }
         EventKind::DatabasePlaced => DatabasePlaced { database, node }.into(),
+        EventKind::DatabaseLoaded => DatabaseLoaded {
+            database,
+            upload: UploadId(uuid(0x0b)),
+            kept: Some(database_before()),
+        }
+        .into(),
+        EventKind::DatabaseKept => DatabaseKept {
+            database: database_before(),
+            of: database,
+            name: DatabaseName::parse("Shop.EU_1-before-0000000000df").unwrap(),
+            engine: EngineName("sqlite".to_owned()),
+            durability: Durability::Full,
+            labels,
+            limits,
+            purge_at: later,
+        }
+        .into(),
+        EventKind::ContentsExchanged => ContentsExchanged {
+            database,
+            with: database_before(),
+        }
+        .into(),
     }
+}
+
+/// What is in the trash after a load.
+fn database_before() -> dbforge::domain::ids::DatabaseId {
+    database(0xdf)
+}
+
+/// The kinds and outcomes of jobs that came later than the events which hold them.
+#[test]
+fn jobs_that_load_are_stored_as_they_always_were() {
+    let (database, job) = (database(0xdb), JobId(uuid(0x10b)));
+    let upload = UploadId(uuid(0x0b));
+    let kinds = [
+        JobKind::LoadDatabase {
+            upload,
+            form: Some(LoadForm::Sql),
+            mode: LoadMode::Insert,
+            kept: database_before(),
+        },
+        JobKind::CreateFromUpload { upload },
+        JobKind::ExchangeContents {
+            with: database_before(),
+        },
+    ];
+    let enqueued = kinds.map(|kind| {
+        JobEnqueued {
+            job,
+            database,
+            database_name: DatabaseName::parse("shop").unwrap(),
+            kind,
+        }
+        .into()
+    });
+    let load = LoadSummary {
+        form: LoadForm::File,
+        statements: 1,
+        tables: 2,
+        rows: 3,
+        size_bytes: 4,
+        foreign_key_violations: 5,
+        notes: vec!["six".to_owned()],
+    };
+    let outcomes = [StepOutcome::Loaded { load }, StepOutcome::Exchanged];
+    let finished = outcomes.map(|outcome| {
+        StepFinished {
+            job,
+            database,
+            step: StepName("load".to_owned()),
+            outcome,
+        }
+        .into()
+    });
+    let events: Vec<Event> = enqueued.into_iter().chain(finished).collect();
+    let header = header(1);
+    let log = MemoryEventLog::default();
+    let recorded = log.append(Sequence(0), vec![NewCommit { header, events }]);
+    let recorded = recorded.unwrap();
+    let bytes = encode_commit(&recorded);
+    let read = decode_commit(&bytes, recorded[0].previous_hash).unwrap();
+    assert_eq!(read, recorded);
+    let json: Vec<String> = recorded.iter().map(canonical_json).collect();
+    let shown = format!(
+        "stored:\n{}\n\ncanonical:\n{}",
+        hex_lines(&bytes),
+        json.join("\n")
+    );
+    with_snapshots_in("codec", || insta::assert_snapshot!("jobs_that_load", shown));
 }
 
 /// That event as the first of a log; every other one has the optional parts of a commit too.

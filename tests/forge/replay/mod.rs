@@ -32,6 +32,11 @@ fn clock_was_ahead() {
 }
 
 #[test]
+fn loads_and_their_undo() {
+    replays_as_before("loads_and_their_undo");
+}
+
+#[test]
 fn create() {
     replays_as_before("create");
 }

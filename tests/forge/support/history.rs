@@ -7,6 +7,7 @@ use dbforge::domain::database::Limits;
 use dbforge::domain::event::recorded::{CommitHeader, NewCommit, RecordedEvent};
 use dbforge::domain::ids::{Actor, CommitId, DatabaseId, JobId, RequestId};
 use dbforge::domain::job::{JobError, JobErrorCode, JobKind, StepName, StepOutcome};
+use dbforge::domain::load::{LoadForm, LoadSummary};
 use dbforge::domain::name::DatabaseName;
 use dbforge::domain::state::State;
 use dbforge::domain::token::Scope;
@@ -206,6 +207,20 @@ fn step(name: &str) -> StepName {
     StepName(name.to_owned())
 }
 
+fn loaded() -> StepOutcome {
+    StepOutcome::Loaded {
+        load: LoadSummary {
+            form: LoadForm::Sql,
+            statements: 2,
+            tables: 1,
+            rows: 1,
+            size_bytes: 8192,
+            foreign_key_violations: 0,
+            notes: Vec::new(),
+        },
+    }
+}
+
 fn steps_of(kind: &JobKind) -> Vec<(&'static str, StepOutcome)> {
     let worker = || {
         let worker = "w-1".to_owned();
@@ -220,5 +235,8 @@ fn steps_of(kind: &JobKind) -> Vec<(&'static str, StepOutcome)> {
         JobKind::PurgeDatabase => vec![no_worker, ("purge", StepOutcome::Purged)],
         JobKind::UndeleteDatabase => vec![("untrash", StepOutcome::Undeleted), worker()],
         JobKind::RestartWorker | JobKind::RepairWorker { .. } => vec![no_worker, worker()],
+        JobKind::LoadDatabase { .. } => vec![("load", loaded())],
+        JobKind::CreateFromUpload { .. } => vec![("load", loaded()), worker()],
+        JobKind::ExchangeContents { .. } => vec![("exchange", StepOutcome::Exchanged)],
     }
 }

@@ -41,7 +41,10 @@ pub(super) fn create(
         job: JobId(context.fresh[1]),
         database,
         database_name: name,
-        kind: JobKind::CreateDatabase,
+        kind: match wanted.from {
+            Some(upload) => JobKind::CreateFromUpload { upload },
+            None => JobKind::CreateDatabase,
+        },
     };
     Ok(vec![requested.into(), enqueued.into()])
 }
@@ -206,7 +209,11 @@ fn known(state: &State, id: DatabaseId) -> Result<&Arc<Database>, Refusal> {
 }
 
 /// A database that is not on its way to the trash, and whose time is not over.
-fn living(state: &State, id: DatabaseId, now: Timestamp) -> Result<&Arc<Database>, Refusal> {
+pub(super) fn living(
+    state: &State,
+    id: DatabaseId,
+    now: Timestamp,
+) -> Result<&Arc<Database>, Refusal> {
     let database = not_leaving(state, id)?;
     Refusal::if_expired(database, || now)?;
     Ok(database)
@@ -238,7 +245,7 @@ fn idle_and_ready<'a>(
     Ok(database)
 }
 
-fn enqueue(database: &Database, kind: JobKind, context: &DecisionContext) -> Vec<Event> {
+pub(super) fn enqueue(database: &Database, kind: JobKind, context: &DecisionContext) -> Vec<Event> {
     vec![
         JobEnqueued {
             job: JobId(context.fresh[1]),
@@ -250,7 +257,7 @@ fn enqueue(database: &Database, kind: JobKind, context: &DecisionContext) -> Vec
     ]
 }
 
-fn check_queue(state: &State, context: &DecisionContext) -> Result<(), Refusal> {
+pub(super) fn check_queue(state: &State, context: &DecisionContext) -> Result<(), Refusal> {
     let unfinished = state.jobs.len();
     if unfinished >= context.queue_bound {
         return Err(Refusal::QueueFull { unfinished });

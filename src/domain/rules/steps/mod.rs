@@ -1,6 +1,7 @@
 //! Rules for the steps of a job: what their ends bring about, when they are retried or undone.
 use super::followers::end_followers;
 use super::jobs::{step_started, unfinished, wrong_state};
+use super::loads;
 use crate::domain::command::DecisionContext;
 use crate::domain::command::refusal::Refusal;
 use crate::domain::database::{Condition, Database};
@@ -48,7 +49,7 @@ pub(super) fn finish(
     let turns_round = job.cancel_requested && next.is_some();
     // What is undone at once never had this effect: what was set aside goes back.
     if !(turns_round && *outcome == StepOutcome::SetAside) {
-        events.extend(effect(state, job, outcome, context));
+        events.extend(effects(state, job, outcome, context));
     }
     match next {
         Some(_) if turns_round => events.push(compensating(job, None)),
@@ -155,7 +156,7 @@ pub(super) fn finish_undo(
         step: step.clone(),
     };
     let mut events = vec![undone.into()];
-    events.extend(effect(state, job, outcome, context));
+    events.extend(effects(state, job, outcome, context));
     if job.begun_steps.len() == 1 {
         let ended = end_undone(state, job, job.error.clone());
         // Data that was written before the creation failed is in the trash now.
@@ -191,7 +192,7 @@ pub(super) fn end_undone(state: &State, job: &Job, error: Option<JobError>) -> V
         .into(),
         None => JobCancelled { job: id, database }.into(),
     }];
-    if job.kind == JobKind::CreateDatabase {
+    if job.kind.creates() {
         events.extend(end_queue_behind(state, job.id, database));
         events.push(DatabaseAbandoned { database }.into());
     }
@@ -231,7 +232,21 @@ pub(super) fn end_queue_behind(state: &State, job: JobId, database: DatabaseId) 
         .collect()
 }
 
-/// What a step's outcome means for its database.
+/// What a step's outcome means for its database, and for one that it puts into the trash.
+fn effects(
+    state: &State,
+    job: &Job,
+    outcome: &StepOutcome,
+    context: &DecisionContext,
+) -> Vec<Event> {
+    match outcome {
+        StepOutcome::Loaded { .. } => loads::loaded(state, job, context),
+        StepOutcome::Exchanged => loads::exchanged(job),
+        other => effect(state, job, other, context).into_iter().collect(),
+    }
+}
+
+/// What any other outcome means for the job's database.
 fn effect(
     state: &State,
     job: &Job,
@@ -241,7 +256,7 @@ fn effect(
     let database = state.database(job.database)?;
     let id = database.id;
     Some(match outcome {
-        StepOutcome::Nothing => return None,
+        StepOutcome::Nothing | StepOutcome::Loaded { .. } | StepOutcome::Exchanged => return None,
         StepOutcome::FilesCreated if database.condition == Condition::Creating => {
             DatabaseReady { database: id }.into()
         }

@@ -39,6 +39,19 @@ pub(crate) struct CreateBody {
     durability: Option<Durability>,
     /// Protect the database from deletion.
     protect: Option<bool>,
+    /// What the database begins with; empty if omitted.
+    #[serde(default, deserialize_with = "fields::optional_object")]
+    from: Option<FromBody>,
+}
+
+/// What a new database begins with.
+#[derive(Debug, serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CreateFrom)]
+struct FromBody {
+    /// Id of an upload: SQL text or a SQLite file.
+    #[schema(format = Uuid)]
+    upload: String,
 }
 
 /// New settings; omitted fields keep their value.
@@ -99,7 +112,13 @@ impl CreateBody {
             protected: self.protect.unwrap_or(false),
             ttl: self.ttl.map(|it| it.0),
             if_exists,
+            from: None,
         })
+    }
+
+    /// The upload that the database is made of.
+    pub(crate) fn upload(&self) -> Option<&str> {
+        self.from.as_ref().map(|from| from.upload.as_str())
     }
 
     /// The same for plans and schedules: the name may contain placeholders.
@@ -108,6 +127,13 @@ impl CreateBody {
             Problem::invalid("`create_database` requires a `name`.")
                 .hint("use {date} or {time} to make names unique: \"copy-{date}\"")
         })?;
+        if self.from.is_some() {
+            return Err(Problem::invalid(
+                "`from` is not available in plans that are stored and in schedules: an upload is \
+                 kept for a day.",
+            )
+            .hint("POST /v1/databases?dry_run=plan shows what would happen"));
+        }
         let engine = self.engine(engines)?;
         let limits = engine.capabilities().default_limits;
         Ok(Wanted {

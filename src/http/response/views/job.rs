@@ -1,6 +1,7 @@
 //! Jobs as the API shows them.
 use crate::clock::timestamp::Timestamp;
-use crate::domain::job::{Attempt, Job, JobError, JobState};
+use crate::domain::job::{Attempt, Job, JobError, JobState, StepOutcome};
+use crate::domain::load::LoadForm;
 use crate::domain::state::State;
 use crate::http::openapi::words;
 use crate::http::response::error::{ErrorCode, Problem, ProblemBody};
@@ -44,6 +45,9 @@ pub(crate) struct JobView {
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<Timestamp>,
+    /// What it brought; only of imports that succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<JobResultView>,
     /// Why it failed or is stuck.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<ProblemBody>,
@@ -77,6 +81,62 @@ struct StepView {
     /// How often the gateway crashed in this step. From five on it runs alone; after that the job
     /// fails.
     crashes: u32,
+}
+
+/// What a job brought.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JobResult)]
+#[serde(untagged)]
+enum JobResultView {
+    Load(LoadView),
+}
+
+/// What was imported.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ImportedDatabase)]
+struct LoadView {
+    /// What the file was: `sql` or `file`.
+    #[schema(value_type = String, example = "sql")]
+    form: LoadForm,
+    /// Statements that were run; 0 for a SQLite file.
+    statements: u64,
+    /// Tables in the database now.
+    tables: u64,
+    /// Rows that statements wrote; 0 for a SQLite file.
+    rows: u64,
+    /// Bytes of the database.
+    size_bytes: u64,
+    /// Rows that violate a foreign key.
+    foreign_key_violations: u64,
+    /// What was left out or is different; at most eleven sentences.
+    notes: Vec<String>,
+}
+
+impl JobResultView {
+    fn of(outcome: &StepOutcome) -> Option<Self> {
+        match outcome {
+            StepOutcome::Loaded { load } => Some(Self::Load(LoadView {
+                form: load.form,
+                statements: load.statements,
+                tables: load.tables,
+                rows: load.rows,
+                size_bytes: load.size_bytes,
+                foreign_key_violations: load.foreign_key_violations,
+                notes: load.notes.clone(),
+            })),
+            StepOutcome::Nothing
+            | StepOutcome::FilesCreated
+            | StepOutcome::WorkerStarted { .. }
+            | StepOutcome::WorkerRemoved
+            | StepOutcome::Stopped
+            | StepOutcome::Started
+            | StepOutcome::Trashed
+            | StepOutcome::Undeleted
+            | StepOutcome::Purged
+            | StepOutcome::SetAside
+            | StepOutcome::Exchanged => None,
+        }
+    }
 }
 
 /// Progress of a job.
@@ -137,6 +197,7 @@ impl JobView {
             attempts: job.attempts.iter().map(AttemptView::of).collect(),
             retry_at: job.retry_at,
             deadline: job.deadline.filter(|_| !job.state.is_final()),
+            result: job.result.as_ref().and_then(JobResultView::of),
             problem: error.map(|it| Problem::from(it).body(None)),
             actor: job.actor.to_string(),
             request_id: job.request.to_string(),

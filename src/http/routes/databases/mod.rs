@@ -1,4 +1,5 @@
 //! Databases: created, looked at, changed, deleted.
+pub(super) mod import;
 pub(super) mod verbs;
 
 use crate::domain::command::IfExists;
@@ -84,7 +85,14 @@ pub(super) async fn create_database(
         None => IfExists::Refuse,
     };
     let Mutation { request, body } = mutation.or_plan(parameters.dry_run);
-    let wanted = || body.command(if_exists, gateway.service.data.engines());
+    let wanted = || {
+        let mut wanted = body.command(if_exists, gateway.service.data.engines())?;
+        if let Some(id) = body.upload() {
+            let upload = gateway.service.upload_to_load(&request.caller, id);
+            wanted.from = Some(upload?.id);
+        }
+        Ok::<_, Problem>(wanted)
+    };
     let name = body.name.as_deref();
     let created = gateway.service.create_database(&request, name, wanted);
     match created.await? {

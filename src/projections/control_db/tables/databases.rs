@@ -42,12 +42,16 @@ struct Removal {
 impl DatabaseRow {
     /// The row that an event begins, where it begins one.
     pub(crate) fn begun_by(recorded: &RecordedEvent) -> Option<Self> {
-        let Event::DatabaseRequested(it) = &recorded.event else {
+        let database = if let Event::DatabaseRequested(it) = &recorded.event {
+            Database::begun_by(it, recorded)
+        } else if let Event::DatabaseKept(it) = &recorded.event {
+            Database::kept_by(it, recorded)
+        } else {
             return None;
         };
         Some(Self {
             requested: recorded.sequence,
-            database: Database::begun_by(it, recorded),
+            database,
             removed: None,
         })
     }

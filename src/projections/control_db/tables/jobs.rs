@@ -2,7 +2,9 @@
 use super::events::first_at;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::ids::{Actor, DatabaseId, JobId};
-use crate::domain::job::{Attempt, Job, JobError, JobKind, JobState, RunningStep, StepName};
+use crate::domain::job::{
+    Attempt, Job, JobError, JobKind, JobState, RunningStep, StepName, StepOutcome,
+};
 use crate::projections::control_db::listing::page::{Order, Page, Window};
 use crate::projections::control_db::listing::{Listing, find, sequence_in, stored};
 use crate::projections::control_db::storage::StorageError;
@@ -156,6 +158,7 @@ struct Document {
     undo_failures: u32,
     error: Option<JobError>,
     worker: Option<String>,
+    result: Option<StepOutcome>,
     retry_at: Option<Timestamp>,
     deadline: Option<Timestamp>,
 }
@@ -202,6 +205,7 @@ fn job_in(row: &Row<'_>) -> Result<Job, StorageError> {
         undo_failures: document.undo_failures,
         error: document.error,
         worker: document.worker,
+        result: document.result,
         retry_at: document.retry_at,
         deadline: document.deadline,
         actor: read(row.get_ref(6)?)?,

@@ -1,0 +1,301 @@
+//! Runs the statements of a SQL text: all of them in one transaction, or none.
+use super::splitter::{Piece, SplitError, Splitter};
+use super::target::Target;
+use super::virtual_tables::{self, VirtualTables};
+use super::words::{Word, Words, foreign_dialect};
+use super::{Loaded, failure_of, internal, shortened};
+use crate::engine::loading::LoadOrder;
+use crate::engine::sql::redacted::redacted;
+use crate::runtime::child::{ChildFailure, ChildFailureCode};
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use crate::engine::sqlite::files::MAIN_FILE;
+
+/// Statements between two reports.
+const REPORT_EVERY: u64 = 1_000;
+/// Characters of a statement that an error shows.
+const SHOWN_SQL: usize = 120;
+
+/// PRAGMAs of a script that are passed over: they say how the writing program worked, or what the
+/// gateway decides.
+const PASSED_OVER: &[&str] = &[
+    "foreign_keys",
+    "defer_foreign_keys",
+    "writable_schema",
+    "journal_mode",
+    "journal_size_limit",
+    "synchronous",
+    "cache_size",
+    "cache_spill",
+    "temp_store",
+    "locking_mode",
+    "mmap_size",
+    "busy_timeout",
+    "legacy_alter_table",
+    "recursive_triggers",
+    "page_size",
+    "auto_vacuum",
+    "encoding",
+    "foreign_key_check",
+    "integrity_check",
+    "quick_check",
+    "optimize",
+    "secure_delete",
+    "wal_autocheckpoint",
+    "wal_checkpoint",
+    "automatic_index",
+    "count_changes",
+    "cell_size_check",
+    "trusted_schema",
+    "threads",
+    "fullfsync",
+    "checkpoint_fullfsync",
+    "read_uncommitted",
+    "query_only",
+    "shrink_memory",
+    "analysis_limit",
+    "table_info",
+    "case_sensitive_like",
+    "short_column_names",
+    "full_column_names",
+    "empty_result_callbacks",
+];
+
+/// Runs all of `input` on the database in `file`.
+pub(super) fn run(
+    order: &LoadOrder,
+    file: &Path,
+    input: impl Read,
+    told: &mut dyn FnMut(u64),
+) -> Result<Loaded, ChildFailure> {
+    if let Some(base) = &order.base {
+        fs::copy(base.join(MAIN_FILE), file).map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => {
+                ChildFailure::new(ChildFailureCode::DiskFull, "the disk is full")
+            }
+            _ => ChildFailure::internal(format!("the database cannot be copied: {error}")),
+        })?;
+    }
+    let target = Target::open(order, file)?;
+    let own = |sql: &str| {
+        let ran = target.own(|sqlite| sqlite.execute_batch(sql));
+        ran.map_err(|error| internal(&error, order))
+    };
+    own("BEGIN")?;
+    let before = target.sqlite.total_changes();
+    let mut script = Script {
+        order,
+        target: &target,
+        virtual_tables: VirtualTables::default(),
+        loaded: Loaded::default(),
+        transaction: None,
+    };
+    let mut splitter = Splitter::new(input);
+    while let Some(piece) = splitter.next().map_err(split_failure)? {
+        script.take(piece)?;
+        if script.loaded.statements.is_multiple_of(REPORT_EVERY) {
+            told(target.sqlite.total_changes() - before);
+        }
+    }
+    let rows = target.sqlite.total_changes() - before;
+    let Script {
+        virtual_tables,
+        mut loaded,
+        transaction,
+        ..
+    } = script;
+    if let Some(line) = transaction {
+        return Err(ChildFailure::refused(format!(
+            "the text ends inside the transaction that begins on line {line}: it was cut off; \
+             write the dump again"
+        )));
+    }
+    if loaded.statements == 0 {
+        return Err(ChildFailure::refused("the text holds no statement"));
+    }
+    virtual_tables::rebuild(virtual_tables, &target, order, &mut loaded.notes)?;
+    own("COMMIT")?;
+    loaded.rows = rows;
+    told(rows);
+    Ok(loaded)
+}
+
+fn split_failure(error: SplitError) -> ChildFailure {
+    match error {
+        SplitError::Unreadable(error) => super::unreadable(&error),
+        SplitError::TooLong { .. } | SplitError::EndsInside { .. } => {
+            ChildFailure::refused(error.to_string())
+        }
+    }
+}
+
+struct Script<'s> {
+    order: &'s LoadOrder,
+    target: &'s Target,
+    virtual_tables: VirtualTables,
+    loaded: Loaded,
+    /// The line of a BEGIN without its COMMIT.
+    transaction: Option<u64>,
+}
+
+impl Script<'_> {
+    fn take(&mut self, piece: Piece<'_>) -> Result<(), ChildFailure> {
+        let Piece { sql, line, .. } = piece;
+        if sql
+            .iter()
+            .all(|byte| matches!(byte, b';' | b' ' | b'\n' | b'\r' | b'\t'))
+        {
+            return Ok(());
+        }
+        self.loaded.statements += 1;
+        // The very most of a dump.
+        if !Words::of(sql).pass(&["INSERT"]) && self.took_itself(sql, line)? {
+            return Ok(());
+        }
+        if self.virtual_tables.take(sql, line, self.target)? {
+            return Ok(());
+        }
+        self.execute(sql, line)
+    }
+
+    /// Does what is no statement for SQLite here; `false` for one that is.
+    fn took_itself(&mut self, sql: &[u8], line: u64) -> Result<bool, ChildFailure> {
+        let mut words = Words::of(sql);
+        let Some(first) = words.next() else {
+            return Ok(true);
+        };
+        let first = match &first {
+            Word::Bare(word) => word.to_ascii_uppercase(),
+            Word::Sign(b'.') => {
+                let command = words.next();
+                let command = command.as_ref().and_then(Word::name).unwrap_or_default();
+                return Err(refused(
+                    line,
+                    &format!(
+                        "`.{}` is a command of the sqlite3 shell, not SQL: remove the line, or run the \
+                         file through the shell and send what `.dump` writes",
+                        shortened(command, SHOWN_SQL)
+                    ),
+                ));
+            }
+            Word::Sign(b'\\') => {
+                return Err(refused(line, "a command of psql, not SQL: remove the line"));
+            }
+            Word::Quoted(_) | Word::Sign(_) => return Ok(false),
+        };
+        match first.as_str() {
+            "BEGIN" => {
+                self.transaction.get_or_insert(line);
+            }
+            "COMMIT" | "END" => self.transaction = None,
+            "SAVEPOINT" | "RELEASE" => {}
+            "ROLLBACK" => {
+                return Err(refused(
+                    line,
+                    "ROLLBACK: the program that wrote the dump met errors (`ROLLBACK; -- due to \
+                     errors`), so it is not whole; repair the database with `.recover`, and send that",
+                ));
+            }
+            "PRAGMA" => self.pragma(words, line)?,
+            "VACUUM" => {}
+            "ATTACH" | "DETACH" => {
+                return Err(refused(
+                    line,
+                    &format!("{first} is not allowed: an import is one database; remove the line"),
+                ));
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn pragma(&mut self, mut words: Words<'_>, line: u64) -> Result<(), ChildFailure> {
+        let name = words.table().unwrap_or_default().to_ascii_lowercase();
+        if PASSED_OVER.contains(&name.as_str()) {
+            return Ok(());
+        }
+        let value: Vec<Word> = words.take(3).collect();
+        if !matches!(name.as_str(), "user_version" | "application_id") {
+            return Err(refused(
+                line,
+                &format!(
+                    "PRAGMA {} is not allowed in an import: remove the line",
+                    shortened(&name, SHOWN_SQL)
+                ),
+            ));
+        }
+        let (sign, number) = match value.as_slice() {
+            [
+                Word::Sign(b'=' | b'('),
+                Word::Sign(b'-'),
+                Word::Bare(number),
+                ..,
+            ] => ("-", number),
+            [Word::Sign(b'=' | b'('), Word::Bare(number), ..] => ("", number),
+            _ => return Ok(()), // a question
+        };
+        let Ok(number) = format!("{sign}{number}").parse::<i64>() else {
+            return Err(refused(
+                line,
+                &format!("PRAGMA {name} takes a whole number"),
+            ));
+        };
+        let set = self
+            .target
+            .own(|sqlite| sqlite.pragma_update(None, &name, number));
+        set.map_err(|error| internal(&error, self.order))
+    }
+
+    fn execute(&mut self, sql: &[u8], line: u64) -> Result<(), ChildFailure> {
+        let text = std::str::from_utf8(sql).map_err(|error| {
+            refused(
+                line,
+                &format!(
+                    "byte {} of the statement is not UTF-8: convert the text, for example with \
+                     `iconv -f LATIN1 -t UTF-8`, or write such values as CAST(X'…' AS TEXT)",
+                    error.valid_up_to()
+                ),
+            )
+        })?;
+        if text.contains('\0') {
+            return Err(refused(line, "the statement holds a NUL byte"));
+        }
+        let Err(error) = self.target.sqlite.execute_batch(text) else {
+            return Ok(());
+        };
+        let said = error.to_string();
+        if let Some(missing) = virtual_tables::missing_own_table(&said) {
+            let made = self.target.own(|sqlite| sqlite.execute_batch(missing));
+            made.map_err(|error| internal(&error, self.order))?;
+            if self.target.sqlite.execute_batch(text).is_ok() {
+                return Ok(());
+            }
+        }
+        if let Some(failure) = failure_of(&error, self.order) {
+            return Err(failure);
+        }
+        let hint = foreign_dialect(sql).map_or_else(String::new, |hint| format!("; {hint}"));
+        // Its values are the owner's: errors are kept in the history.
+        let shown = shortened(&redacted(text), SHOWN_SQL);
+        // rusqlite repeats the statement; SQLite's own words are enough.
+        let said = match &error {
+            rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+            rusqlite::Error::SqliteFailure(_, Some(said)) => said.clone(),
+            other => other.to_string(),
+        };
+        let said = if said.starts_with("not authorized") {
+            "the statement is not allowed in an import: it reaches outside of the database"
+                .to_owned()
+        } else {
+            said
+        };
+        Err(refused(line, &format!("{said}, in `{shown}`{hint}")))
+    }
+}
+
+/// The file's own fault, with its line.
+pub(super) fn refused(line: u64, what: &str) -> ChildFailure {
+    ChildFailure::refused(format!("line {line}: {what}"))
+}
