@@ -11,8 +11,8 @@ pub use data_file::{DataFile, DataFileError};
 
 use crate::domain::database::{Durability, Limits};
 use crate::domain::ids::DatabaseId;
-use exporting::{ExportOrder, ExportReport};
 use crate::runtime::child::{ChildFailure, ChildProgress};
+use exporting::{ExportOrder, ExportReport};
 use loading::{LoadOrder, LoadReport};
 use sql::SqlExecutor;
 use std::io;

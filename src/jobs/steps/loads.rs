@@ -472,9 +472,10 @@ fn internal(error: &dyn std::error::Error) -> StepError {
 }
 
 fn disk_error(action: &'static str, error: &io::Error) -> StepError {
-    let code = match error.kind() {
-        io::ErrorKind::StorageFull => JobErrorCode::DiskFull,
-        _ => JobErrorCode::Internal,
+    let code = if error.kind() == io::ErrorKind::StorageFull {
+        JobErrorCode::DiskFull
+    } else {
+        JobErrorCode::Internal
     };
     StepError::transient(code, format!("could not {action}"))
 }

@@ -149,7 +149,7 @@ async fn what_is_refused_is_named_with_its_line_and_what_to_do() {
             "\nCREATE TABLE t(id INT AUTO_INCREMENT) ENGINE=InnoDB;",
             &["Line 2", "MySQL"],
         ),
-        ("INSERT INTO t VALUES('it\\'s');", &["Line 1", "backslash"]),
+        ("INSERT INTO t VALUES('it\\'s');", &["line 1", "backslash"]),
         (
             "CREATE TABLE t(a);\nCOPY public.t (a) FROM stdin;\n1\n\\.\n",
             &["Line 2", "PostgreSQL"],

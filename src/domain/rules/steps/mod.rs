@@ -239,11 +239,13 @@ fn effects(
     outcome: &StepOutcome,
     context: &DecisionContext,
 ) -> Vec<Event> {
-    match outcome {
-        StepOutcome::Loaded { .. } => loads::loaded(state, job, context),
-        StepOutcome::Exchanged => loads::exchanged(job),
-        other => effect(state, job, other, context).into_iter().collect(),
+    if matches!(outcome, StepOutcome::Loaded { .. }) {
+        return loads::loaded(state, job, context);
     }
+    if *outcome == StepOutcome::Exchanged {
+        return loads::exchanged(job);
+    }
+    effect(state, job, outcome, context).into_iter().collect()
 }
 
 /// What any other outcome means for the job's database.

@@ -1,6 +1,6 @@
 //! Looks whether what was built is sound, and whether the gateway can serve it.
+use super::outcome::{Notes, internal, remove_left_over, shortened};
 use super::target::Target;
-use super::{Notes, internal, remove_left_over, shortened};
 use crate::domain::database::Durability;
 use crate::engine::loading::LoadOrder;
 use crate::engine::sqlite::connection::{Profile, Role, SqliteConnection};

@@ -1,5 +1,5 @@
 //! Takes a database file over as it is: page size, encoding and auto-vacuum are its own.
-use super::{Loaded, Notes, unreadable};
+use super::outcome::{Loaded, Notes, unreadable};
 use crate::engine::loading::LoadOrder;
 use crate::runtime::child::{ChildFailure, ChildFailureCode};
 use std::fs::OpenOptions;
@@ -121,7 +121,7 @@ fn check_header(
             pages * page_bytes
         )));
     }
-    if length % page_bytes != 0 {
+    if !length.is_multiple_of(page_bytes) {
         return Err(ChildFailure::refused(format!(
             "the file is cut off: {length} bytes are no whole number of pages of {page_bytes}"
         )));

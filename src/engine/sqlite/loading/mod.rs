@@ -6,18 +6,20 @@
 //! file over, `check.rs` looks whether the gateway can serve what came of it.
 mod check;
 mod copy;
+mod outcome;
 mod script;
 mod splitter;
 mod target;
 mod virtual_tables;
 mod words;
 
+use self::outcome::unreadable;
 use super::files::MAIN_FILE;
 use crate::domain::load::LoadForm;
 use crate::engine::loading::{LoadOrder, LoadReport};
 use crate::runtime::child::{ChildFailure, ChildFailureCode, ChildProgress};
 use crate::unpacked_file::UnpackedFile;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
 
 /// What a database file begins with.
@@ -67,64 +69,6 @@ pub(super) fn load(
         foreign_key_violations: checked.foreign_key_violations,
         notes: notes.into_first(),
     })
-}
-
-/// What came of a file, before it is checked.
-#[derive(Debug, Default)]
-struct Loaded {
-    statements: u64,
-    rows: u64,
-    notes: Notes,
-}
-
-/// Most notes that are told.
-const MOST_NOTES: usize = 10;
-/// Most characters of one, and of a text of the file's in an error.
-const LONGEST_NOTE: usize = 300;
-
-/// What was left out or is different.
-#[derive(Debug, Default)]
-struct Notes {
-    first: Vec<String>,
-    more: usize,
-}
-
-impl Notes {
-    fn add(&mut self, note: impl Into<String>) {
-        let note = shortened(&note.into(), LONGEST_NOTE);
-        if self.first.contains(&note) {
-            return;
-        }
-        if self.first.len() == MOST_NOTES {
-            self.more += 1;
-            return;
-        }
-        self.first.push(note);
-    }
-
-    fn extend(&mut self, others: Self) {
-        for note in others.first {
-            self.add(note);
-        }
-        self.more += others.more;
-    }
-
-    fn into_first(mut self) -> Vec<String> {
-        if self.more > 0 {
-            self.first.push(format!("And {} more.", self.more));
-        }
-        self.first
-    }
-}
-
-/// The beginning of a text, for people: without control characters.
-fn shortened(text: &str, most: usize) -> String {
-    let shown = |it: char| if it.is_control() { ' ' } else { it };
-    let mut short: String = text.chars().take(most).map(shown).collect();
-    if text.chars().nth(most).is_some() {
-        short.push('…');
-    }
-    short
 }
 
 fn read_full(input: &mut UnpackedFile, into: &mut [u8]) -> Result<usize, ChildFailure> {
@@ -192,66 +136,4 @@ fn form_of(first: &[u8], said: Option<LoadForm>) -> Result<LoadForm, ChildFailur
         "the file is no SQLite database: it does not begin with `SQLite format 3`. It may be \
          encrypted (SQLCipher, SEE): decrypt it first, or send a dump as SQL",
     ))
-}
-
-fn unreadable(error: &io::Error) -> ChildFailure {
-    match error.kind() {
-        io::ErrorKind::FileTooLarge => ChildFailure::refused(format!(
-            "the file is too large: {error}; see DBFORGE_MAX_UNPACKED_BYTES"
-        )),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-            ChildFailure::refused(format!(
-                "the compressed file is damaged or was cut off: {error}"
-            ))
-        }
-        io::ErrorKind::StorageFull => {
-            ChildFailure::new(ChildFailureCode::DiskFull, "the disk is full")
-        }
-        // zstd has no kind of its own for what is damaged.
-        _ => ChildFailure::refused(format!("the file cannot be read: {error}")),
-    }
-}
-
-/// What SQLite says of the database that is built, where that is not about the file itself.
-fn failure_of(error: &rusqlite::Error, order: &LoadOrder) -> Option<ChildFailure> {
-    use rusqlite::ErrorCode;
-    let code = error.sqlite_error_code()?;
-    Some(match code {
-        ErrorCode::DiskFull if has_room(order) => ChildFailure::new(
-            ChildFailureCode::QuotaExceeded,
-            format!(
-                "the database would become larger than its limit of {} bytes; raise \
-                 `limits.size_bytes`",
-                order.size_bytes
-            ),
-        ),
-        ErrorCode::DiskFull => ChildFailure::new(ChildFailureCode::DiskFull, "the disk is full"),
-        ErrorCode::OutOfMemory => ChildFailure::new(
-            ChildFailureCode::OutOfMemory,
-            "the file takes more memory than an import may use",
-        ),
-        ErrorCode::SystemIoFailure => ChildFailure::internal(format!("the disk failed: {error}")),
-        _ => return None,
-    })
-}
-
-/// Whether the disk has room, so that a full database is full by its own limit.
-fn has_room(order: &LoadOrder) -> bool {
-    rustix::fs::statvfs(&order.target)
-        .map_or(true, |it| it.f_bavail.saturating_mul(it.f_frsize) > 1 << 20)
-}
-
-fn internal(error: &rusqlite::Error, order: &LoadOrder) -> ChildFailure {
-    failure_of(error, order).unwrap_or_else(|| ChildFailure::internal(error.to_string()))
-}
-
-/// Lengths of files that SQLite makes beside the database.
-fn remove_left_over(order: &LoadOrder) -> io::Result<()> {
-    for rest in ["-wal", "-shm", "-journal"] {
-        match fs::remove_file(order.target.join(format!("{MAIN_FILE}{rest}"))) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -1,9 +1,9 @@
 //! Runs the statements of a SQL text: all of them in one transaction, or none.
+use super::outcome::{Loaded, failure_of, internal, refused, shortened, unreadable};
 use super::splitter::{Piece, SplitError, Splitter};
 use super::target::Target;
 use super::virtual_tables::{self, VirtualTables};
 use super::words::{Word, Words, foreign_dialect};
-use super::{Loaded, failure_of, internal, shortened};
 use crate::engine::loading::LoadOrder;
 use crate::engine::sql::redacted::redacted;
 use crate::runtime::child::{ChildFailure, ChildFailureCode};
@@ -124,7 +124,7 @@ pub(super) fn run(
 
 fn split_failure(error: SplitError) -> ChildFailure {
     match error {
-        SplitError::Unreadable(error) => super::unreadable(&error),
+        SplitError::Unreadable(error) => unreadable(&error),
         SplitError::TooLong { .. } | SplitError::EndsInside { .. } => {
             ChildFailure::refused(error.to_string())
         }
@@ -293,9 +293,4 @@ impl Script<'_> {
         };
         Err(refused(line, &format!("{said}, in `{shown}`{hint}")))
     }
-}
-
-/// The file's own fault, with its line.
-pub(super) fn refused(line: u64, what: &str) -> ChildFailure {
-    ChildFailure::refused(format!("line {line}: {what}"))
 }

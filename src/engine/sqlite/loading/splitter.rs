@@ -216,10 +216,11 @@ impl<R: Read> Splitter<R> {
                     }
                     self.skip_to(end, 2);
                 }
-                Lexer::Between => match self.look_at_token()? {
-                    Some(end) => return Some(end),
-                    None => {}
-                },
+                Lexer::Between => {
+                    if let Some(end) = self.look_at_token()? {
+                        return Some(end);
+                    }
+                }
             }
         }
         None

@@ -1,6 +1,6 @@
 //! The connection on which a database is built: bounded, and closed to what is not the database's
 //! own.
-use super::internal;
+use super::outcome::internal;
 use crate::engine::loading::LoadOrder;
 use crate::engine::sqlite::functions::additions;
 use crate::engine::sqlite::limits::LIMITS;

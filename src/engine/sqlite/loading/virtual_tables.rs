@@ -4,10 +4,10 @@
 //!
 //! `sqlite3 .dump` writes a declaration as a row of `sqlite_schema`, other programs as a statement.
 //! Behind it come the tables in which the virtual table keeps its data, as ordinary ones.
-use super::script::refused;
+use super::outcome::refused;
+use super::outcome::{Notes, failure_of, shortened};
 use super::target::Target;
 use super::words::{Word, Words};
-use super::{Notes, shortened};
 use crate::engine::loading::LoadOrder;
 use crate::runtime::child::ChildFailure;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -257,7 +257,7 @@ pub(super) fn rebuild(
             Module::Fts5 | Module::Fts => Ok(()),
         };
         filled.map_err(|error| {
-            super::failure_of(&error, order).unwrap_or_else(|| {
+            failure_of(&error, order).unwrap_or_else(|| {
                 refused(
                     table.line,
                     &format!("virtual table `{shown}` cannot be rebuilt: {error}"),
