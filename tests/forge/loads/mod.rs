@@ -2,6 +2,7 @@
 mod dumps;
 mod exchange;
 mod files;
+mod running;
 mod uploads;
 
 use crate::support::http::HttpForge;

@@ -13,6 +13,8 @@ pub(super) struct Loaded {
     pub(super) notes: Notes,
 }
 
+/// More than the page cache of the database that is built.
+const CACHE_BYTES: u64 = 96 << 20;
 /// Most notes that are told.
 const MOST_NOTES: usize = 10;
 /// Most characters of one, and of a text of the file's in an error.
@@ -86,7 +88,7 @@ pub(super) fn failure_of(error: &rusqlite::Error, order: &LoadOrder) -> Option<C
     use rusqlite::ErrorCode;
     let code = error.sqlite_error_code()?;
     Some(match code {
-        ErrorCode::DiskFull if has_room(order) => ChildFailure::new(
+        ErrorCode::DiskFull if is_at_its_limit(order) => ChildFailure::new(
             ChildFailureCode::QuotaExceeded,
             format!(
                 "the database would become larger than its limit of {} bytes; raise \
@@ -104,10 +106,17 @@ pub(super) fn failure_of(error: &rusqlite::Error, order: &LoadOrder) -> Option<C
     })
 }
 
-/// Whether the disk has room, so that a full database is full by its own limit.
-fn has_room(order: &LoadOrder) -> bool {
-    rustix::fs::statvfs(&order.target)
-        .map_or(true, |it| it.f_bavail.saturating_mul(it.f_frsize) > 1 << 20)
+/// Whether the database itself is full, and not the disk: SQLite says the same of both. What is in
+/// its cache is not in the file yet.
+fn is_at_its_limit(order: &LoadOrder) -> bool {
+    let length = order
+        .target
+        .join(MAIN_FILE)
+        .metadata()
+        .map_or(0, |it| it.len());
+    let disk_has_room = rustix::fs::statvfs(&order.target)
+        .map_or(true, |it| it.f_bavail.saturating_mul(it.f_frsize) > 1 << 20);
+    disk_has_room && length.saturating_add(CACHE_BYTES) >= order.size_bytes
 }
 
 pub(super) fn internal(error: &rusqlite::Error, order: &LoadOrder) -> ChildFailure {
