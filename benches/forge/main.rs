@@ -61,7 +61,7 @@ fn main() {
         sql::workloads(&mut table, &mut chart, size);
     }
     if wants("data") {
-        transfers::exports(&mut table, if is_small { 50_000 } else { 1_000_000 });
+        transfers::both_ways(&mut table, if is_small { 50_000 } else { 1_000_000 });
         transfers::rows_routes(&mut table, if is_small { 200 } else { 2000 });
     }
     if wants("log") {

@@ -14,11 +14,11 @@ use tempfile::TempDir;
 /// Rows that are inserted at a time to make the table.
 const MAKES_AT_A_TIME: usize = 50_000;
 
-/// Exports a table of so many rows as CSV and as SQL, and all of it as a SQLite file.
-pub(crate) fn exports(table: &mut Table, rows: usize) {
+/// Sends a table of so many rows out and in: as CSV, as SQL, and all of it as a SQLite file.
+pub(crate) fn both_ways(table: &mut Table, rows: usize) {
     if !shell_is_there() {
         table.row(
-            "exports",
+            "data in and out",
             "not measured".to_owned(),
             "the sqlite3 shell is not installed".to_owned(),
         );
@@ -75,6 +75,34 @@ pub(crate) fn exports(table: &mut Table, rows: usize) {
         ours,
         theirs,
     );
+
+    let csv = folder.path().join("rows.csv");
+    shell(&file, &["-csv", "-header"], "SELECT * FROM t;", &csv);
+    gateway.create_ready("copy");
+    let made = "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, price REAL, note TEXT)";
+    gateway.run("copy", made);
+    process_memory::forget_peak(gateway.process());
+    let before = gateway.memory();
+    let path = "/v1/databases/copy/tables/t/import?format=csv&types=auto";
+    let ours = timed(|| gateway.upload(path, "text/csv", &csv));
+    let grew = process_memory::peak(gateway.process()).saturating_sub(before);
+    let nothing = folder.path().join("nothing");
+    let import = format!("{made};\n.import --csv --skip 1 '{}' t", csv.display());
+    let theirs = timed(|| shell(&folder.path().join("csv.db"), &[], &import, &nothing));
+    ratio(table, &format!("{rows} rows in as CSV"), rows, ours, theirs);
+    let bytes = csv.metadata().unwrap().len();
+    table.row(
+        format!("memory for {} MB of CSV that come in", bytes / 1_000_000),
+        format!("{} KiB", grew >> 10),
+        String::new(),
+    );
+
+    gateway.create_ready("loaded");
+    let path = "/v1/databases/loaded/import";
+    let ours = timed(|| gateway.upload(path, "application/sql", &sql));
+    let read = format!(".read '{}'", sql.display());
+    let theirs = timed(|| shell(&folder.path().join("sql.db"), &[], &read, &nothing));
+    ratio(table, &format!("{rows} rows in as SQL"), rows, ours, theirs);
     gateway.stop();
 }
 
@@ -128,6 +156,26 @@ fn ratio(table: &mut Table, what: &str, rows: usize, ours: Duration, theirs: Dur
 }
 
 impl Gateway {
+    /// Sends a file, and waits until the job that takes it in has succeeded.
+    fn upload(&self, path: &str, content_type: &str, file: &Path) {
+        let mut answer = ureq::post(format!("http://{}{path}", self.address()))
+            .header("X-API-Key", self.token())
+            .header("Content-Type", content_type)
+            .header("Prefer", "wait=60")
+            .send(File::open(file).unwrap())
+            .expect("the gateway answers well");
+        let mut job: Job = answer.body_mut().read_json().unwrap();
+        while job.state != "succeeded" {
+            assert!(
+                ["queued", "running"].contains(&job.state.as_str()),
+                "{}",
+                job.state
+            );
+            let path = format!("/v1/jobs/{}?wait=60", job.id);
+            job = serde_json::from_str(&self.get(&path)).unwrap();
+        }
+    }
+
     /// Stores an answer as it comes.
     fn download(&self, path: &str, file: &Path) {
         let answer = ureq::get(format!("http://{}{path}", self.address()))
@@ -138,6 +186,13 @@ impl Gateway {
         let mut body = answer.into_body().into_reader();
         io::copy(&mut body, &mut File::create(file).unwrap()).unwrap();
     }
+}
+
+/// A job, as far as it is waited for.
+#[derive(serde::Deserialize)]
+struct Job {
+    id: String,
+    state: String,
 }
 
 /// Rows routes beside the same statements through `/query`: inserts of 100 rows, and pages of 100.

@@ -53,9 +53,12 @@ pub(super) fn table_parts(
 }
 
 fn no_such_table(schema: &Schema, name: &str) -> QueryError {
-    QueryError::Sql {
-        message: format!("no such table: {name}"),
-        hint: (schema.nearest(name)).map(|nearest| format!("did you mean \"{nearest}\"?")),
+    QueryError::NoTable {
+        table: name.to_owned(),
+        hint: schema.nearest(name).map_or_else(
+            || "GET /v1/databases/{db}/schema lists the tables".to_owned(),
+            |nearest| format!("did you mean `{nearest}`?"),
+        ),
     }
 }
 

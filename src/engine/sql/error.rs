@@ -136,6 +136,14 @@ pub enum QueryError {
     /// It was read for so long that writes would have been refused for it (`overloaded`).
     #[error("the export ended: while it read, so much was written that the WAL became too long")]
     YieldedToWrites,
+    /// The database has no such table (`table_not_found`).
+    #[error("there is no table `{table}`")]
+    NoTable {
+        /// The name that was asked for.
+        table: String,
+        /// What may help.
+        hint: String,
+    },
     /// Something has no form in the format that is wanted (`invalid_request`).
     #[error("{reason}")]
     NoForm {
@@ -192,6 +200,7 @@ impl QueryError {
                  refers to it ON DELETE CASCADE; PRAGMA defer_foreign_keys = ON, in a batch, \
                  script or transaction, checks them at its end",
             ),
+            Self::NoTable { hint, .. } => Some(hint),
             Self::NoForm { .. } => Some("export the whole database with ?format=sqlite"),
             Self::YieldedToWrites => {
                 Some("export less at a time, or try again when less is written")

@@ -381,6 +381,7 @@ impl From<QueryError> for Problem {
             | QueryError::NoRoom
             | QueryError::YieldedToWrites
             | QueryError::Unavailable { .. } => ErrorCode::Overloaded,
+            QueryError::NoTable { .. } => ErrorCode::TableNotFound,
             QueryError::NotTakenInTime => ErrorCode::TimedOut,
             QueryError::OutcomeUnknown | QueryError::Broken { .. } => ErrorCode::Internal,
         };

@@ -89,6 +89,32 @@ fn a_database_is_dumped_as_sql_and_as_a_file() {
 }
 
 #[test]
+fn a_dump_is_loaded_from_a_file_and_from_a_pipe() {
+    let (forge, folder) = shop();
+    let file = folder.path().join("shop.sql.gz");
+    let name = file.to_str().unwrap();
+    forge.run(&["dump", "shop", "-o", name]).well();
+    forge.run(&["create", "copy"]).well();
+    let said = forge.run(&["load", "copy", name]).well();
+    assert!(said.contains("succeeded"), "{said}");
+    let csv = forge.run(&["export", "copy", "goods"]).well();
+    assert_eq!(csv, "id,name,photo\r\n1,tea,AP8=\r\n2,=1,\r\n");
+    // A database that is not empty is left as it is, unless it is said what becomes of it.
+    assert!(forge.run(&["load", "copy", name]).badly(1).contains("mode"));
+    forge
+        .run(&["load", "copy", name, "--mode", "replace"])
+        .well();
+    let sql = forge.run(&["dump", "shop"]).well();
+    forge.run(&["create", "piped"]).well();
+    let load = forge.command(&["load", "piped", "-", "--format", "sql"]);
+    load.fed(&sql).well();
+    let job = forge.json(&["load", "piped", name, "--mode", "replace", "--detach"]);
+    assert_eq!(job["kind"], "load_database", "{job}");
+    let said = forge.run(&["load", "piped", "/nowhere.sql"]).badly(2);
+    assert!(said.contains("cannot read"), "{said}");
+}
+
+#[test]
 fn a_folder_of_migrations_is_applied_once() {
     let (forge, folder) = shop();
     let write = |name: &str, sql: &str| fs::write(folder.path().join(name), sql).unwrap();

@@ -131,7 +131,7 @@ async fn rows_of_a_query_are_exported_with_its_parameters() {
 async fn an_export_that_cannot_begin_says_why() {
     let served = made(GOODS).await;
     for (path, status, hint) in [
-        ("shop/tables/good_s/export", 400, "good s"),
+        ("shop/tables/good_s/export", 404, "good s"),
         ("shop/tables/cheap/export?format=parquet", 400, "format"),
         ("shop/tables/cheap/export?formula=escape", 400, "formula"),
         ("shopp/tables/cheap/export", 404, "GET /v1/databases"),

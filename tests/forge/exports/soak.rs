@@ -7,7 +7,7 @@ use dbforge::clock::{Deadline, Stopwatch};
 use rusqlite::Connection;
 use serde_json::json;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -53,13 +53,8 @@ impl Soak {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let gateway = GatewayProcess::start(&folder.path().join("data"));
-        let shop = json!({"name": "shop", "limits": {"size_bytes": 16_u64 << 30}});
-        gateway.post("/v1/databases", &shop).unwrap();
-        gateway.poll("shop is ready", || {
-            let shop = gateway.get("/v1/databases/shop");
-            shop.is_some_and(|(_, shop)| shop["state"] == "ready")
-        });
         let soak = Self { folder, gateway };
+        soak.create("shop");
         soak.fill(megabytes());
         soak
     }
@@ -101,19 +96,63 @@ impl Soak {
         }
     }
 
-    fn main_file(&self) -> PathBuf {
+    fn main_file(&self, name: &str) -> PathBuf {
+        let (_, shown) = (self.gateway)
+            .get(&format!("/v1/databases/{name}"))
+            .expect("the gateway answers");
         let databases = self.folder.path().join("data/databases");
-        let database = fs::read_dir(databases).unwrap().next().unwrap().unwrap();
-        database.path().join("main.db")
+        databases
+            .join(shown["id"].as_str().unwrap())
+            .join("main.db")
+    }
+
+    fn create(&self, name: &str) {
+        let body = json!({"name": name, "limits": {"size_bytes": 16_u64 << 30}});
+        self.gateway.post("/v1/databases", &body).unwrap();
+        self.gateway.poll("the database is ready", || {
+            let shown = self.gateway.get(&format!("/v1/databases/{name}"));
+            shown.is_some_and(|(_, shown)| shown["state"] == "ready")
+        });
+    }
+
+    /// Sends a file as a whole database, and waits until it is one.
+    fn load(&self, name: &str, file: &Path, content_type: &str) {
+        self.create(name);
+        let url = format!("{}/v1/databases/{name}/import", self.gateway.url);
+        let mut answer = agent()
+            .post(url)
+            .header("X-API-Key", &self.gateway.token)
+            .header("Content-Type", content_type)
+            .send(File::open(file).unwrap())
+            .unwrap();
+        let job: serde_json::Value = answer.body_mut().read_json().unwrap();
+        let deadline = Deadline::after(LONG);
+        loop {
+            let path = format!("/v1/jobs/{}?wait=20", job["id"].as_str().unwrap());
+            let (_, job) = self.gateway.get(&path).expect("the gateway answers");
+            if job["state"] == "succeeded" {
+                return;
+            }
+            assert_ne!(job["state"], "failed", "{job}");
+            assert!(!deadline.has_passed(), "{job}");
+        }
+    }
+
+    /// A number for all values of all rows of a database.
+    fn contents(&self, name: &str) -> Vec<u64> {
+        let copy = self.folder.path().join("copy.db");
+        let source = Connection::open(self.main_file(name)).unwrap();
+        let into = format!("VACUUM INTO '{}'", copy.display());
+        source.execute(&into, []).unwrap();
+        drop(source);
+        let contents = contents(&Connection::open(&copy).unwrap());
+        fs::remove_file(copy).unwrap();
+        contents
     }
 
     /// Stores an answer as it comes.
     fn download(&self, path: &str, file: &Path) -> u64 {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_global(Some(LONG))
-            .build()
-            .into();
-        let answer = agent
+        let answer = agent()
             .get(format!("{}{path}", self.gateway.url))
             .header("X-API-Key", &self.gateway.token)
             .header("Accept-Encoding", "identity")
@@ -139,6 +178,13 @@ impl Soak {
         work();
         self.memory("VmHWM:").saturating_sub(before)
     }
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_global(Some(LONG))
+        .build()
+        .into()
 }
 
 /// A number for all values of all rows.
@@ -170,16 +216,7 @@ fn contents(sqlite: &Connection) -> Vec<u64> {
 #[test]
 fn everything_leaves_by_each_format_and_the_gateway_does_not_grow() {
     let soak = Soak::new();
-    let original = {
-        let copy = soak.folder.path().join("original.db");
-        let source = Connection::open(soak.main_file()).unwrap();
-        let into = format!("VACUUM INTO '{}'", copy.display());
-        source.execute(&into, []).unwrap();
-        drop(source);
-        let original = contents(&Connection::open(&copy).unwrap());
-        fs::remove_file(copy).unwrap();
-        original
-    };
+    let original = soak.contents("shop");
     let file = soak.folder.path().join("shop.db");
     let since = Stopwatch::start();
     let grew = soak.growth(|| {
@@ -187,7 +224,13 @@ fn everything_leaves_by_each_format_and_the_gateway_does_not_grow() {
         tell("out as a SQLite file", since, bytes);
     });
     assert!(grew < GROWTH, "{grew} bytes");
-    assert_eq!(contents(&Connection::open(&file).unwrap()), original);
+    let since = Stopwatch::start();
+    let grew = soak.growth(|| {
+        soak.load("of_file", &file, "application/vnd.sqlite3");
+        tell("in as a SQLite file", since, file.metadata().unwrap().len());
+    });
+    assert!(grew < GROWTH, "{grew} bytes");
+    assert_eq!(soak.contents("of_file"), original);
     fs::remove_file(&file).unwrap();
 
     let sql = soak.folder.path().join("shop.sql");
@@ -197,11 +240,13 @@ fn everything_leaves_by_each_format_and_the_gateway_does_not_grow() {
         tell("out as SQL", since, bytes);
     });
     assert!(grew < GROWTH, "{grew} bytes");
-    let loaded = Connection::open(&file).unwrap();
-    load(&loaded, &sql);
-    assert_eq!(contents(&loaded), original);
-    drop(loaded);
-    fs::remove_file(&file).unwrap();
+    let since = Stopwatch::start();
+    let grew = soak.growth(|| {
+        soak.load("of_sql", &sql, "application/sql");
+        tell("in as SQL", since, sql.metadata().unwrap().len());
+    });
+    assert!(grew < GROWTH, "{grew} bytes");
+    assert_eq!(soak.contents("of_sql"), original);
     fs::remove_file(&sql).unwrap();
 
     let csv = soak.folder.path().join("large.csv");
@@ -212,13 +257,6 @@ fn everything_leaves_by_each_format_and_the_gateway_does_not_grow() {
         tell("out as CSV", since, bytes);
     });
     assert!(grew < GROWTH, "{grew} bytes");
-}
-
-/// Runs a dump statement by statement: its lines of a gigabyte are no one text.
-fn load(sqlite: &Connection, file: &Path) {
-    let mut text = String::new();
-    File::open(file).unwrap().read_to_string(&mut text).unwrap();
-    sqlite.execute_batch(&text).unwrap();
 }
 
 #[test]
@@ -273,7 +311,7 @@ fn is_alive(process: u32) -> bool {
 #[test]
 fn many_writers_go_on_while_a_file_is_made() {
     let soak = Soak::new();
-    let main = soak.main_file();
+    let main = soak.main_file("shop");
     let wal = PathBuf::from(format!("{}-wal", main.display()));
     let (is_over, written, longest_wal) =
         (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));

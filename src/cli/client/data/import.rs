@@ -31,13 +31,16 @@ pub(in crate::cli) struct ImportArgs {
     /// Add rows, update those whose key is there, or replace all rows
     #[arg(long, value_parser = ["insert", "upsert", "replace"])]
     mode: Option<String>,
+    /// With `--mode upsert`: the columns of the key, separated by commas [default: the primary key]
+    #[arg(long, value_name = "COLUMNS")]
+    on_conflict: Option<String>,
     /// Whether the columns of a new table get types, where all values allow it
     #[arg(long, value_parser = ["auto", "text"])]
     types: Option<String>,
-    /// A text that stands for NULL
+    /// The text that stands for NULL in CSV [default: an empty field]
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     null: Option<String>,
-    /// Separates the fields of CSV: one character, or `tab` [default: detected]
+    /// Separates the fields of CSV: one character, or tab, comma, semicolon, pipe [default: detected]
     #[arg(long, value_name = "CHARACTER")]
     delimiter: Option<String>,
     /// Whether the first line of CSV has the names of columns
@@ -72,6 +75,15 @@ impl InputFormat {
             Self::Tsv => "text/tab-separated-values",
             Self::Ndjson => "application/x-ndjson",
             Self::Json => "application/json",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+            Self::Ndjson => "ndjson",
+            Self::Json => "json",
         }
     }
 
@@ -118,8 +130,10 @@ pub(in crate::cli) fn import(args: &ImportArgs, invocation: Invocation<'_>) -> R
         }
     };
     let request = Request::post(&["databases", &args.name, "tables", &table, "import"])
+        .query("format", format.word())
         .query_if("create", args.create.as_ref())
         .query_if("mode", args.mode.as_ref())
+        .query_if("on_conflict", args.on_conflict.as_ref())
         .query_if("types", args.types.as_ref())
         .query_if("null", args.null.as_ref())
         .query_if("delimiter", args.delimiter.as_ref())

@@ -36,8 +36,9 @@ pub(in crate::cli) fn load(args: &LoadArgs, invocation: Invocation<'_>) -> Resul
         "sqlite" | "sqlite3" | "db" | "db3" => "application/vnd.sqlite3",
         _ => "application/octet-stream",
     };
-    let request =
-        Request::post(&["databases", &args.name, "import"]).query_if("mode", args.mode.as_ref());
+    let request = Request::post(&["databases", &args.name, "import"])
+        .query_if("mode", args.mode.as_ref())
+        .query_if("format", args.format.as_ref());
     let interrupts = Interrupts::watch();
     let answer = send(&client, &request, &args.file, content_type, &interrupts)?;
     see_through(&client, &args.job, &interrupts, answer)
