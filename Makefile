@@ -53,6 +53,7 @@ test: deps check ## Run all tests, including those on real Docker, Compose and T
 	@docker/setup.sh strace
 	@docker/setup.sh schemathesis
 	@docker/setup.sh generators
+	@docker/setup.sh postgrest
 	cargo test --locked --no-run
 	docker/images.sh debug $(built)/debug/dbforge
 	@rm -f $(built)/snapshots-used

@@ -4,7 +4,7 @@
 # not do something itself, it names the command to run.
 #
 #   docker/setup.sh [engine|compose|traefik|all]
-#   docker/setup.sh strace|schemathesis|generators    what the tests alone need
+#   docker/setup.sh strace|schemathesis|generators|postgrest    what the tests alone need
 #   docker/setup.sh stop      stops the engine, if this script started it
 set -euo pipefail
 
@@ -53,8 +53,9 @@ main() {
     strace) locked strace_for_tests ;;
     schemathesis) locked schemathesis_for_tests ;;
     generators) locked generators_for_tests ;;
+    postgrest) locked postgrest_for_tests ;;
     stop) locked stop_engine ;;
-    *) fail "unknown part '$1'" "docker/setup.sh [engine|compose|traefik|all|strace|schemathesis|generators|stop]" ;;
+    *) fail "unknown part '$1'" "docker/setup.sh [engine|compose|traefik|all|strace|schemathesis|generators|postgrest|stop]" ;;
   esac
 }
 
@@ -79,15 +80,28 @@ schemathesis_for_tests() {
 generators_for_tests() {
   local wanted="$fixtures/generated" home="$tools/generators-npm"
   python_tools "the Python generator" generators "$wanted/requirements.txt"
+  node_tools "the TypeScript generator" "$home" "$wanted"
+}
+
+# Public clients of PostgREST, which drive the rows routes.
+postgrest_for_tests() {
+  local wanted="$fixtures/postgrest"
+  python_tools "PostgREST's Python client" postgrest "$wanted/requirements.txt"
+  node_tools "PostgREST's JavaScript client" "$tools/postgrest-npm" "$wanted"
+}
+
+# Installs pinned packages of npm below the target folder, unless they are there.
+node_tools() {
+  local name=$1 home=$2 wanted=$3
   cmp -s "$wanted/package-lock.json" "$home/installed.json" && return
   # Debian recommends npm's own packages with it, which it brings itself.
   command -v npm >/dev/null || install_packages "Node.js" nodejs npm
-  say "the TypeScript generator: installing into $home"
+  say "$name: installing into $home"
   rm -rf "$home"
   mkdir -p "$home"
   cp "$wanted/package.json" "$wanted/package-lock.json" "$home"
   npm ci --prefix "$home" --silent --no-audit --no-fund --ignore-scripts ||
-    fail "could not fetch the TypeScript generator" "npm ci --prefix $home"
+    fail "could not fetch $name" "npm ci --prefix $home"
   cp "$wanted/package-lock.json" "$home/installed.json"
 }
 

@@ -1,4 +1,5 @@
 //! Rows without SQL, in PostgREST's dialect.
+mod clients;
 mod injections;
 mod pages;
 mod postgrest;
