@@ -4,17 +4,18 @@ use super::sql::executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
 use super::sql::{
     BatchError, BatchMode, Form, MigrateError, Migrated, NewMigration, QueryAnswer, QueryError,
     Schema, SqlStatistics, Statement, Streamed, Target, TransactionBatchError, TransactionEnd,
-    TransactionError, TransactionMode, TransactionPlace,
+    TransactionError, TransactionMode, TransactionPlace, ValuePart, ValuePlace,
 };
 use super::sqlite::{CountedSnapshot, Sqlite, SqliteExecutor, SqliteTransaction};
 use super::{DataFileError, DatabasesFolder, Engine, ServedEngine};
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
+use bytes::Bytes;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use super::sqlite::{MAX_VALUE_BYTES, SqliteConfig, Views};
+pub use super::sqlite::{LARGEST_VALUE_BYTES, MAX_VALUE_BYTES, SqliteConfig, Views};
 
 /// While it lives, a reader of a database that is in another process is known to its writer.
 #[derive(Debug)]
@@ -290,6 +291,54 @@ impl Executor<'_> {
         match self {
             Self::Sqlite(sqlite) => sqlite.migrate(guard, target, call, migration).await,
             Self::Served(served) => served.migrate(guard, target, call, migration).await,
+        }
+    }
+
+    /// What is told of engines that live in their workers.
+    fn no_raw_values(target: &Target) -> QueryError {
+        QueryError::NotSupported {
+            engine: target.engine.to_owned(),
+            what: "values as raw bytes",
+        }
+    }
+
+    pub async fn read_value(
+        self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        part: ValuePart,
+    ) -> Result<Streamed, QueryError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.read_value(guard, target, call, part).await,
+            Self::Served(_) => Err(Self::no_raw_values(target)),
+        }
+    }
+
+    pub async fn make_room(
+        self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        statement: Statement,
+    ) -> Result<QueryAnswer, QueryError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.make_room(guard, target, call, statement).await,
+            Self::Served(_) => Err(Self::no_raw_values(target)),
+        }
+    }
+
+    pub async fn write_value(
+        self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        place: ValuePlace,
+        part: (u64, Bytes),
+    ) -> Result<(), QueryError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.write_value(guard, target, call, place, part).await,
+            Self::Served(_) => Err(Self::no_raw_values(target)),
         }
     }
 

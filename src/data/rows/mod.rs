@@ -7,6 +7,7 @@ mod build;
 mod dialect;
 mod error;
 mod new_runs;
+mod raw;
 mod reading;
 mod writing;
 
@@ -14,5 +15,8 @@ pub use self::body::{NewRows, RowChanges};
 pub use self::build::Conflict;
 pub use self::dialect::RowsQuery;
 pub use self::error::RowsError;
+pub use self::raw::{
+    NewBytes, ValueBytes, ValueFacts, ValueKind, ValueName, read_value, value_facts, write_value,
+};
 pub use self::reading::{OneRowAnswer, RowsPage, RowsRead, read_one, read_page};
 pub use self::writing::{RowsWritten, WriteAnswer, WriteForm, change, insert, remove};

@@ -267,7 +267,7 @@ fn broken() -> QueryError {
 }
 
 /// What failed, with the value that is too long for SQL where there is one.
-async fn explained(
+pub(super) async fn explained(
     plane: &DataPlane,
     guard: &SharedGuard,
     target: &Target,

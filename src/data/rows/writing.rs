@@ -4,7 +4,7 @@ use super::build::{self, ColumnSet, Conflict, Identity, InsertPlan, OneRow, Retu
 use super::dialect::RowsQuery;
 use super::error::RowsError;
 use super::new_runs::{NewRun, RunRows, runs_of};
-use super::reading::positional;
+use super::reading::{explained, positional};
 use crate::data::{
     Access, BareColumns, BatchMode, BatchStatement, DataPlane, Keep, Param, QueryAnswer,
     QueryOptions, Shape, SharedGuard, Target,
@@ -131,7 +131,7 @@ pub async fn change(
     (changes, form): (RowChanges, WriteForm),
 ) -> Result<RowsWritten, RowsError> {
     let schema = plane.schema(guard, target, &reading()).await?;
-    let returning = form.returning(key.is_some());
+    let returning = form.returning(false);
     let marks = form.marks()?;
     let one = OneRow { key, marks: &marks };
     let mut set = changes.0;
@@ -145,7 +145,7 @@ pub async fn change(
         return Ok(RowsWritten::nothing(returning));
     }
     let plan = build::update(&schema, table, query, set, one, returning)?;
-    let written = run_one(
+    let ran = run_one(
         plane,
         guard,
         target,
@@ -153,8 +153,14 @@ pub async fn change(
         plan,
         &form,
         returning,
-    )
-    .await?;
+    );
+    let written = match ran.await {
+        Err(RowsError::Query(error)) => {
+            let of = (table, query);
+            return Err(explained(plane, guard, target, &schema, of, key, error).await);
+        }
+        other => other?,
+    };
     found(plane, guard, target, (table, key), &form, written).await
 }
 
@@ -171,11 +177,11 @@ pub async fn remove(
     form: WriteForm,
 ) -> Result<RowsWritten, RowsError> {
     let schema = plane.schema(guard, target, &reading()).await?;
-    let returning = form.returning(key.is_some());
+    let returning = form.returning(false);
     let marks = form.marks()?;
     let one = OneRow { key, marks: &marks };
     let plan = build::delete(&schema, table, query, one, returning)?;
-    let written = run_one(
+    let ran = run_one(
         plane,
         guard,
         target,
@@ -183,8 +189,14 @@ pub async fn remove(
         plan,
         &form,
         returning,
-    )
-    .await?;
+    );
+    let written = match ran.await {
+        Err(RowsError::Query(error)) => {
+            let of = (table, query);
+            return Err(explained(plane, guard, target, &schema, of, key, error).await);
+        }
+        other => other?,
+    };
     found(plane, guard, target, (table, key), &form, written).await
 }
 

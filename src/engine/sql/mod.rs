@@ -13,6 +13,7 @@ pub mod row_stream;
 pub mod schema;
 pub mod statistics;
 pub mod transaction;
+mod values;
 
 pub use cancellation::Cancellation;
 pub use changes::{
@@ -45,3 +46,4 @@ pub use transaction::{
     BegunTransaction, NewTransaction, TransactionBatchError, TransactionEnd, TransactionError,
     TransactionKey, TransactionMode, TransactionPlace,
 };
+pub use values::{ValuePart, ValuePlace};

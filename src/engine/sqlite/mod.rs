@@ -22,6 +22,7 @@ mod limits;
 mod loading;
 pub(crate) mod open;
 pub(crate) mod process;
+mod raw_values;
 pub(crate) mod readers;
 mod sandbox;
 pub(crate) mod schema;
@@ -48,6 +49,7 @@ pub use executor::SqliteExecutor;
 pub use files::{MAIN_FILE, WAL_FILE};
 pub use limits::{LIMITS, MAX_VALUE_BYTES};
 pub use process::set_up_process;
+pub use raw_values::LARGEST_VALUE_BYTES;
 
 use super::exporting::{ExportOrder, ExportReport};
 use super::{Capabilities, DataFile, DataFileError, Engine, ReadyWhen};

@@ -50,6 +50,8 @@ pub(crate) struct RowsPath {
     pub(crate) table: String,
     /// With its `%` escapes, which tell commas of values from those between values.
     pub(crate) key: Option<String>,
+    /// The column of that row.
+    pub(crate) column: Option<String>,
 }
 
 impl FromPath for RowsPath {
@@ -57,10 +59,12 @@ impl FromPath for RowsPath {
         let values = parts.extensions.get::<PathValues>();
         let count = values.map_or(0, |values| values.0.len());
         let key = (count > 2).then(|| raw(parts, 2).map(str::to_owned));
+        let column = (count > 3).then(|| value(parts, 3));
         Ok(Self {
             database: value(parts, 0)?,
             table: value(parts, 1)?,
             key: key.transpose()?,
+            column: column.transpose()?,
         })
     }
 }

@@ -176,9 +176,12 @@ fn is_worth_it(response: &Response) -> bool {
         .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
     let is_packed = (headers.get(header::CONTENT_TYPE))
         .is_some_and(|value| [GZIP_FILE, ZSTD_FILE].contains(&value.to_str().unwrap_or_default()));
+    let is_as_it_is = (headers.get(header::CACHE_CONTROL))
+        .is_some_and(|value| value.as_bytes() == b"no-transform");
     // An entity tag names the bytes that it came with.
     !is_event_stream
         && !is_packed
+        && !is_as_it_is
         && !headers.contains_key(header::ETAG)
         && !headers.contains_key(header::CONTENT_ENCODING)
 }

@@ -21,7 +21,7 @@ mod webhooks;
 use self::audit::checkpoints;
 use self::databases::import;
 use self::events::undo;
-use self::rows::{many, one, postgrest};
+use self::rows::{many, one, postgrest, value};
 use self::schema::migrations;
 use self::sql::{batch, transactions};
 use self::state::diff;
@@ -55,6 +55,10 @@ pub(super) fn table(limits: &DescribedLimits) -> RouteTable {
         body: BodyUse::Streamed,
         ..control
     };
+    let values = Traits {
+        body: BodyUse::Streamed,
+        ..sql
+    };
     let groups = vec![
         (Traits::new(Admission::Always, Workplace::Here), probes()),
         (Traits::new(Admission::WithRoom, Workplace::Here), open()),
@@ -67,6 +71,7 @@ pub(super) fn table(limits: &DescribedLimits) -> RouteTable {
         (exports, export_routes()),
         (legacy_control, legacy::control_routes()),
         (sql, sql_routes()),
+        (values, value_routes()),
         (legacy(sql), legacy::data_routes()),
     ];
     RouteTable::new(groups, limits)
@@ -134,6 +139,11 @@ fn export_routes() -> Group {
         exports::export_table,
         exports::whole::export_database,
     ]
+}
+
+/// Values of rows as raw bytes.
+fn value_routes() -> Group {
+    group![value::get_value, value::put_value]
 }
 
 /// Commands, and questions about what came of them: every answer carries a sequence.

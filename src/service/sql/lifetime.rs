@@ -59,7 +59,7 @@ impl Service {
     }
 
     /// Rows that are sent for as long as the database's time is not over.
-    pub(super) fn end_with_database(
+    pub(in crate::service) fn end_with_database(
         self: &Arc<Self>,
         database: DatabaseId,
         rows: RowStream,

@@ -4,6 +4,7 @@ mod injections;
 mod pages;
 mod postgrest;
 mod reading;
+mod values;
 mod writing;
 
 use crate::support::http::{Answer, HttpForge, ROOT};

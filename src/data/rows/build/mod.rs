@@ -6,6 +6,7 @@ mod embeds;
 mod identity;
 mod order;
 mod outputs;
+mod raw;
 mod read;
 mod relations;
 mod scope;
@@ -14,6 +15,7 @@ mod write;
 
 pub(super) use self::cursor::next_cursor;
 pub(super) use self::identity::{ColumnSet, Identity};
+pub(super) use self::raw::{NewValue, ValueOf, why_not_in_parts};
 pub(super) use self::read::{Page, PageForm, count, long_value, page};
 pub(super) use self::text::Sql;
 pub use self::write::Conflict;

@@ -9,7 +9,7 @@ use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::Call;
 use crate::engine::sql::pipe::{Inlet, NotTaken, pipe};
 use crate::engine::sql::row_stream::StreamEnd;
-use crate::engine::sql::{Cancellation, Form, Params, Statement};
+use crate::engine::sql::{Cancellation, Form, Params, Statement, ValuePart};
 use crate::engine::sql::{QueryAnswer, QueryError, RowStream, Streamed, Target};
 use crate::engine::sqlite::executor::SqliteExecutor;
 use crate::engine::sqlite::open::open_database::OpenDatabase;
@@ -50,7 +50,7 @@ impl SqliteExecutor {
                 form: *rows,
                 ..*call
             };
-            let read = self.read_rows(guard, target, reading, statement.clone());
+            let read = self.read_rows(guard, target, reading, Reading::Rows(statement.clone()));
             match read.await {
                 Err(QueryError::ReadOnly) if call.may_write => {}
                 other => return other,
@@ -60,12 +60,27 @@ impl SqliteExecutor {
         whole.map(Streamed::Whole)
     }
 
+    /// Reads bytes of a value, in pieces.
+    ///
+    /// # Errors
+    /// As [`Self::stream`].
+    pub async fn read_value(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        part: ValuePart,
+    ) -> Result<Streamed, QueryError> {
+        self.read_rows(guard, target, *call, Reading::Value(part))
+            .await
+    }
+
     async fn read_rows(
         &self,
         guard: &SharedGuard,
         target: &Target,
         call: Call,
-        statement: Statement,
+        reading: Reading,
     ) -> Result<Streamed, QueryError> {
         let open = self.open_behind(guard, target)?;
         // A request that comes while others stall is refused soon.
@@ -88,7 +103,7 @@ impl SqliteExecutor {
         let read = RowsOnThread {
             open,
             guard: guard.clone(),
-            statement,
+            reading,
             call,
             cancellation: Arc::clone(&cancellation),
         };
@@ -176,11 +191,17 @@ fn keep_in_time(
     Ok(held.keep(piece))
 }
 
+/// What a stream reads.
+enum Reading {
+    Rows(Statement),
+    Value(ValuePart),
+}
+
 /// A stream on its way to a thread.
 struct RowsOnThread {
     open: Arc<OpenDatabase>,
     guard: SharedGuard,
-    statement: Statement,
+    reading: Reading,
     call: Call,
     cancellation: Arc<Cancellation>,
 }
@@ -195,7 +216,7 @@ impl RowsOnThread {
             slice: None,
             may_wait: true,
         });
-        let result = reader.stream(&self.statement, &self.call.form, |written| {
+        let send = |written: Vec<u8>| {
             let mut written = keep_in_time(written, deadline, &self.cancellation)?;
             while !written.is_empty() {
                 let piece = written.split_to(written.len().min(LARGEST_PIECE_BYTES));
@@ -205,7 +226,11 @@ impl RowsOnThread {
                 })?;
             }
             Ok(())
-        });
+        };
+        let result = match &self.reading {
+            Reading::Rows(statement) => reader.stream(statement, &self.call.form, send),
+            Reading::Value(part) => reader.send_value(part, send),
+        };
         reader.clear_limits();
         self.open.rest(reader);
         drop(self.open);

@@ -1,4 +1,5 @@
 //! What requests about rows say in their path, their parameters and their headers.
+pub(crate) mod byte_range;
 pub(crate) mod postgrest;
 pub(crate) mod preferences;
 
@@ -9,7 +10,7 @@ use crate::http::Gateway;
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
 use crate::http::response::row_problems::for_postgrest;
-use crate::service::rows::RowsRef;
+use crate::service::rows::{RowsRef, ValueRef};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
 use axum::http::header;
@@ -121,6 +122,15 @@ async fn body<T: DeserializeOwned + Send + 'static>(request: Request) -> Result<
     };
     let parse = move |bytes: Bytes| parse_body(&parts.headers, &bytes);
     read_elsewhere_if_long(bytes, parse).await
+}
+
+impl RowsPath {
+    pub(crate) fn value(&self) -> ValueRef<'_> {
+        ValueRef {
+            row: self.rows(),
+            column: self.column.as_deref().unwrap_or_default(),
+        }
+    }
 }
 
 /// The marks that a header lists: `If-Match: "r1", "r2"`.
