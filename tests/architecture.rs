@@ -45,6 +45,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "main.rs"]),
     ("clap_complete", &["cli/"]),
     ("indicatif", &["cli/"]),
+    ("parquet", &["data/exports/parquet.rs"]),
     ("ed25519_dalek", &["event_log/checkpoints/"]),
     ("zeekstd", &["event_log/journal/compressed.rs"]),
     ("flate2", &["packed_file.rs", "unpacked_file.rs"]),

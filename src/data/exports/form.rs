@@ -9,6 +9,8 @@ pub struct ExportForm {
     pub format: Format,
     /// Whether texts of CSV that a spreadsheet would take for formulas are written as texts.
     pub escapes_formulas: bool,
+    /// Whether rows, in NDJSON, become a Parquet file.
+    pub is_parquet: bool,
     /// Whether SQL of a table makes the table, its indexes and triggers.
     pub has_schema: bool,
 }

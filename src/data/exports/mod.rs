@@ -6,6 +6,8 @@ mod bounds;
 mod files;
 mod form;
 mod kept;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod rows;
 mod spill;
 mod store;

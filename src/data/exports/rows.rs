@@ -1,7 +1,9 @@
 //! The rows of a table or of a query, as they are read.
 use super::bounds::Turn;
 use super::form::{ExportForm, RowParts};
-use super::spill::{SpillBounds, SpillReader, spill};
+#[cfg(feature = "parquet")]
+use super::parquet::{ParquetRows, Pieces};
+use super::spill::{SpillBounds, SpillReader, SpillWriter, spill};
 use super::tables::table_parts;
 use crate::clock::Deadline;
 use crate::data::DataPlane;
@@ -76,12 +78,18 @@ impl DataPlane {
         source: ExportSource,
         form: ExportForm,
     ) -> Result<(ExportedRows, RowExportStopper), QueryError> {
+        if form.is_parquet && !cfg!(feature = "parquet") {
+            return Err(QueryError::NoForm {
+                reason: "this build does not write Parquet; one with `--features parquet` does"
+                    .to_owned(),
+            });
+        }
         let exports = &self.exports;
         let turn = Arc::new(exports.rows.take(target.database)?);
         let bounds = &exports.bounds;
         let call = call_of(form, bounds.read_time);
         let executor = self.executor_of(target)?;
-        let parts = match source {
+        let mut parts = match source {
             ExportSource::Table(name) => {
                 let schema = executor.schema(guard, target, &call).await?;
                 table_parts(&schema, &name, form)?
@@ -93,7 +101,13 @@ impl DataPlane {
         };
         let streamed = executor.stream(guard, target, &call, &call.form, parts.statement);
         let (rows, reading) = match streamed.await? {
-            Streamed::Whole(answer) => (Rows::Whole(Some(answer.body)), None),
+            Streamed::Whole(answer) => {
+                let body = match form.is_parquet {
+                    true => packed_at_once(&answer.body)?,
+                    false => answer.body,
+                };
+                (Rows::Whole(Some(body)), None)
+            }
             Streamed::Rows(rows) => {
                 let reading = rows.stopper();
                 let bounds = SpillBounds {
@@ -101,7 +115,13 @@ impl DataPlane {
                     bytes: bounds.spilled_bytes,
                     disk_reserve: bounds.disk_reserve,
                 };
-                let rows = read_into_spill(rows, bounds, Arc::clone(&turn));
+                let mut rows = read_into_spill(rows, bounds, Arc::clone(&turn), form.is_parquet);
+                // What is wrong with the first rows is said as an error, and not by breaking off.
+                if form.is_parquet
+                    && let Some(first) = rows.next().await
+                {
+                    parts.before = first?;
+                }
                 (Rows::Spilled(rows), Some(reading))
             }
         };
@@ -127,6 +147,7 @@ impl DataPlane {
 
 fn call_of(form: ExportForm, read_time: std::time::Duration) -> Call {
     let shape = match form.format {
+        Format::Ndjson if form.is_parquet => Shape::Rows,
         Format::Ndjson | Format::Array => Shape::Objects,
         Format::Csv | Format::Json | Format::Sql => Shape::Rows,
     };
@@ -168,25 +189,88 @@ fn query_parts(sql: String, params: Params, into: String, form: ExportForm) -> R
 }
 
 /// Reads rows on a thread of their own, for as long as they are wanted.
-fn read_into_spill(mut rows: RowStream, bounds: SpillBounds, turn: Arc<Turn>) -> SpillReader {
+fn read_into_spill(
+    rows: RowStream,
+    bounds: SpillBounds,
+    turn: Arc<Turn>,
+    is_parquet: bool,
+) -> SpillReader {
     let (writer, reader) = spill(bounds);
     let tokio = Handle::current();
     tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let end = loop {
-            match tokio.block_on(rows.next()) {
-                Some(Ok(piece)) => {
-                    if writer.put(piece).is_err() {
-                        return;
-                    }
-                }
-                Some(Err(error)) => break Err(error),
-                None => break Ok(()),
-            }
+        let end = match is_parquet {
+            true => as_parquet(&tokio, rows, &writer),
+            false => as_they_are(&tokio, rows, &writer),
         };
-        writer.end(end);
+        if let Some(end) = end {
+            writer.end(end);
+        }
     });
     reader
+}
+
+/// Gives pieces on as they are. `None` when nothing reads them any more.
+fn as_they_are(
+    tokio: &Handle,
+    mut rows: RowStream,
+    writer: &SpillWriter,
+) -> Option<Result<(), QueryError>> {
+    loop {
+        match tokio.block_on(rows.next()) {
+            Some(Ok(piece)) => writer.put(piece).ok()?,
+            Some(Err(error)) => return Some(Err(error)),
+            None => return Some(Ok(())),
+        }
+    }
+}
+
+/// Makes a Parquet file of the pieces.
+#[cfg(feature = "parquet")]
+fn as_parquet(
+    tokio: &Handle,
+    mut rows: RowStream,
+    writer: &SpillWriter,
+) -> Option<Result<(), QueryError>> {
+    let out = Pieces(|piece| writer.put(piece).is_ok());
+    let mut file = ParquetRows::new(out);
+    loop {
+        match tokio.block_on(rows.next()) {
+            Some(Ok(piece)) => {
+                if let Err(error) = file.put(&piece) {
+                    return Some(Err(error));
+                }
+            }
+            Some(Err(error)) => return Some(Err(error)),
+            None => return Some(file.finish()),
+        }
+    }
+}
+
+#[cfg(not(feature = "parquet"))]
+fn as_parquet(
+    tokio: &Handle,
+    rows: RowStream,
+    writer: &SpillWriter,
+) -> Option<Result<(), QueryError>> {
+    as_they_are(tokio, rows, writer)
+}
+
+/// A Parquet file of few rows.
+fn packed_at_once(rows: &Bytes) -> Result<Bytes, QueryError> {
+    #[cfg(feature = "parquet")]
+    {
+        let mut packed = Vec::new();
+        let mut file = ParquetRows::new(Pieces(|piece: Bytes| {
+            packed.extend_from_slice(&piece);
+            true
+        }));
+        file.put(rows)?;
+        file.finish()?;
+        Ok(packed.into())
+    }
+    #[cfg(not(feature = "parquet"))]
+    Ok(rows.clone())
 }
 
 impl ExportedRows {

@@ -58,14 +58,6 @@ words! {
         Csv => Csv,
     }
 
-    /// Format of exported rows.
-    ExportFormatWord => Format {
-        Csv => Csv,
-        Ndjson => Ndjson,
-        Json => Array,
-        Sql => Sql,
-    }
-
     /// Compression of an exported file.
     CompressionWord => Encoding {
         Gzip => Gzip,
@@ -124,5 +116,29 @@ pub(crate) enum FormulasWord {
 impl From<FormulasWord> for bool {
     fn from(word: FormulasWord) -> Self {
         word == FormulasWord::Escape
+    }
+}
+
+/// Format of exported rows.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ExportFormatWord {
+    #[default]
+    Csv,
+    Ndjson,
+    Json,
+    Sql,
+    Parquet,
+}
+
+impl ExportFormatWord {
+    /// What the engine writes; a Parquet file is made of NDJSON.
+    pub(crate) fn format(self) -> Format {
+        match self {
+            Self::Csv => Format::Csv,
+            Self::Ndjson | Self::Parquet => Format::Ndjson,
+            Self::Json => Format::Array,
+            Self::Sql => Format::Sql,
+        }
     }
 }

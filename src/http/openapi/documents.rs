@@ -43,6 +43,7 @@ pub(crate) const PATHS: [&str; 4] = [OPENAPI, "/docs", "/docs/", "/docs/{*rest}"
         (name = "tokens", description = "API tokens and their permissions"),
         (name = "sql", description = "Run SQL"),
         (name = "schema", description = "See and change tables"),
+        (name = "rows", description = "Read and change rows without SQL"),
         (name = "imports", description = "Upload files to import"),
         (name = "exports", description = "Take data out as files"),
         (name = "original", description = "The legacy API, unchanged"),

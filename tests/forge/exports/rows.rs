@@ -132,7 +132,7 @@ async fn an_export_that_cannot_begin_says_why() {
     let served = made(GOODS).await;
     for (path, status, hint) in [
         ("shop/tables/good_s/export", 404, "good s"),
-        ("shop/tables/cheap/export?format=parquet", 400, "format"),
+        ("shop/tables/cheap/export?format=xlsx", 400, "format"),
         ("shop/tables/cheap/export?formula=escape", 400, "formula"),
         ("shopp/tables/cheap/export", 404, "GET /v1/databases"),
     ] {

@@ -43,6 +43,14 @@ fn tell(what: &str, since: Stopwatch, bytes: u64) {
     );
 }
 
+#[expect(
+    clippy::print_stderr,
+    reason = "the figures are what a soak run is for"
+)]
+fn tell_bytes(what: &str, bytes: u64) {
+    eprintln!("soak: {what}: {:.1} MB", bytes as f64 / 1e6);
+}
+
 /// A gateway with one large database.
 struct Soak {
     folder: TempDir,
@@ -223,12 +231,14 @@ fn everything_leaves_by_each_format_and_the_gateway_does_not_grow() {
         let bytes = soak.download("/v1/databases/shop/export?format=sqlite", &file);
         tell("out as a SQLite file", since, bytes);
     });
+    tell_bytes("growth of the gateway", grew);
     assert!(grew < GROWTH, "{grew} bytes");
     let since = Stopwatch::start();
     let grew = soak.growth(|| {
         soak.load("of_file", &file, "application/vnd.sqlite3");
         tell("in as a SQLite file", since, file.metadata().unwrap().len());
     });
+    tell_bytes("growth of the gateway", grew);
     assert!(grew < GROWTH, "{grew} bytes");
     assert_eq!(soak.contents("of_file"), original);
     fs::remove_file(&file).unwrap();
@@ -239,12 +249,14 @@ fn everything_leaves_by_each_format_and_the_gateway_does_not_grow() {
         let bytes = soak.download("/v1/databases/shop/export?format=sql", &sql);
         tell("out as SQL", since, bytes);
     });
+    tell_bytes("growth of the gateway", grew);
     assert!(grew < GROWTH, "{grew} bytes");
     let since = Stopwatch::start();
     let grew = soak.growth(|| {
         soak.load("of_sql", &sql, "application/sql");
         tell("in as SQL", since, sql.metadata().unwrap().len());
     });
+    tell_bytes("growth of the gateway", grew);
     assert!(grew < GROWTH, "{grew} bytes");
     assert_eq!(soak.contents("of_sql"), original);
     fs::remove_file(&sql).unwrap();
@@ -256,6 +268,38 @@ fn everything_leaves_by_each_format_and_the_gateway_does_not_grow() {
         let bytes = soak.download(path, &csv);
         tell("out as CSV", since, bytes);
     });
+    tell_bytes("growth of the gateway", grew);
+    assert!(grew < GROWTH, "{grew} bytes");
+}
+
+#[test]
+fn a_client_that_stops_reading_costs_neither_memory_nor_writes() {
+    use std::io::Write as _;
+    let soak = Soak::new();
+    let address = soak.gateway.url.strip_prefix("http://").unwrap();
+    let path = "/v1/databases/shop/tables/large%20%22one/export?format=ndjson";
+    let grew = soak.growth(|| {
+        let stalled: Vec<_> = (0..4)
+            .map(|_| {
+                let mut socket = std::net::TcpStream::connect(address).unwrap();
+                let token = &soak.gateway.token;
+                let head = format!(
+                    "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n"
+                );
+                socket.write_all(head.as_bytes()).unwrap();
+                socket
+            })
+            .collect();
+        for n in 0..200 {
+            soak.run(&format!("INSERT INTO ticks VALUES ({n})"));
+        }
+        soak.gateway.poll("all rows are read", || {
+            let metrics = soak.gateway.get_text("/metrics").unwrap_or_default();
+            metrics.lines().any(|line| line == "dbforge_sql_streams 0")
+        });
+        drop(stalled);
+    });
+    tell_bytes("growth of the gateway with four stalled clients", grew);
     assert!(grew < GROWTH, "{grew} bytes");
 }
 
@@ -346,7 +390,7 @@ fn many_writers_go_on_while_a_file_is_made() {
         assert!(during > 0, "writes go on");
     });
     let longest = longest_wal.load(Ordering::Relaxed);
-    tell("the longest WAL", Stopwatch::start(), longest);
+    tell_bytes("the longest WAL", longest);
     assert!(longest < MOST_WAL, "{longest} bytes of WAL");
     let sqlite = Connection::open(&file).unwrap();
     assert_eq!(contents(&sqlite).len(), 6);

@@ -48,6 +48,8 @@ pub(super) enum RowFormat {
     Json,
     /// INSERT statements
     Sql,
+    /// For tools that read by columns; only where the gateway was built with it
+    Parquet,
 }
 
 impl RowFormat {
@@ -57,6 +59,7 @@ impl RowFormat {
             Self::Ndjson => "ndjson",
             Self::Json => "json",
             Self::Sql => "sql",
+            Self::Parquet => "parquet",
         }
     }
 
@@ -66,6 +69,7 @@ impl RowFormat {
             "ndjson" | "jsonl" => Self::Ndjson,
             "json" => Self::Json,
             "sql" => Self::Sql,
+            "parquet" => Self::Parquet,
             _ => return None,
         })
     }
@@ -92,7 +96,8 @@ pub(in crate::cli) fn export(args: &ExportArgs, invocation: Invocation<'_>) -> R
             "formulas",
             args.escape_formulas.then_some("escape").as_ref(),
         );
-    refuse_binary_on_terminal(args.output.as_deref(), compression.is_some())?;
+    let is_binary = compression.is_some() || format == RowFormat::Parquet;
+    refuse_binary_on_terminal(args.output.as_deref(), is_binary)?;
     let interrupts = Interrupts::watch();
     let answer = client.receive_file(&request, None)?;
     let mut out = Output::open(args.output.as_deref())?;

@@ -2,8 +2,6 @@
 pub(crate) mod whole;
 
 use super::error::Problem;
-use super::rows::content_type;
-use crate::data::Format;
 use crate::data::QueryError;
 use crate::domain::ids::RequestId;
 use crate::http::Gateway;
@@ -67,7 +65,7 @@ struct ExportBrokeOff(QueryError);
 pub(crate) fn rows_as_file(
     gateway: &Arc<Gateway>,
     rows: LivingExport,
-    format: Format,
+    content_type: HeaderValue,
     compression: Option<Encoding>,
     name: &DownloadName,
     request: RequestId,
@@ -93,7 +91,7 @@ pub(crate) fn rows_as_file(
     });
     let body = Body::from_stream(pieces);
     let (body, name, kind) = match compression {
-        None => (Ok(body), name.clone(), content_type(format)),
+        None => (Ok(body), name.clone(), content_type),
         Some(encoding) => (
             packed(body, encoding),
             name.packed(encoding),

@@ -19,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 /// Tables whose rows are not in the file; names are percent-encoded, and separated by commas.
 const LEFT_OUT: HeaderName = HeaderName::from_static("x-dbforge-left-out");
 
+/// Most names that are told: a head has bounds.
+const MOST_NAMES: usize = 20;
+
 /// Which bytes of a file a request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WantedBytes {
@@ -82,7 +85,7 @@ pub(crate) fn whole_file(
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::ETAG, visible(file.tag()));
     if !file.left_out.is_empty() {
-        let names = file.left_out.iter();
+        let names = file.left_out.iter().take(MOST_NAMES);
         let names: Vec<String> = names
             .map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC).to_string())
             .collect();

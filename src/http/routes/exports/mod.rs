@@ -2,7 +2,6 @@
 
 pub(crate) mod whole;
 
-use crate::data::Format;
 use crate::data::exports::{ExportForm, ExportSource};
 use crate::http::Gateway;
 use crate::http::extract::sql::ExportBody;
@@ -10,8 +9,10 @@ use crate::http::extract::words::{CompressionWord, ExportFormatWord, FormulasWor
 use crate::http::extract::{JsonBody, PathParts, StrictQuery};
 use crate::http::response::error::Problem;
 use crate::http::response::files::{DownloadName, rows_as_file};
+use crate::http::response::rows;
 use crate::service::caller::Caller;
 use axum::extract::State;
+use axum::http::HeaderValue;
 use axum::response::Response;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use utoipa::IntoParams;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct TableExportParameters {
-    /// `csv`, `ndjson`, `json` or `sql`.
+    /// `csv`, `ndjson`, `json`, `sql`, or `parquet` where the build has it.
     #[serde(default)]
     #[param(inline)]
     format: ExportFormatWord,
@@ -43,7 +44,7 @@ pub(crate) struct TableExportParameters {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct QueryExportParameters {
-    /// `csv`, `ndjson`, `json` or `sql`.
+    /// `csv`, `ndjson`, `json`, `sql`, or `parquet` where the build has it.
     #[serde(default)]
     #[param(inline)]
     format: ExportFormatWord,
@@ -74,7 +75,8 @@ const TABLE: &str = "result";
         (String = "text/csv"),
         (String = "application/x-ndjson"),
         (Vec<Object> = "application/json"),
-        (String = "application/sql")))))]
+        (String = "application/sql"),
+        (Vec<u8> = "application/vnd.apache.parquet")))))]
 pub(crate) async fn export_table(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
@@ -82,20 +84,21 @@ pub(crate) async fn export_table(
     StrictQuery(wanted): StrictQuery<TableExportParameters>,
 ) -> Result<Response, Problem> {
     let form = ExportForm {
-        format: wanted.format.into(),
+        format: wanted.format.format(),
+        is_parquet: wanted.format == ExportFormatWord::Parquet,
         escapes_formulas: wanted.formulas.into(),
         has_schema: wanted.schema.unwrap_or(true),
     };
     let source = ExportSource::Table(table.clone());
     let service = &gateway.service;
-    let rows = service
+    let exported = service
         .export_rows(&caller, &reference, source, form)
         .await?;
-    let name = DownloadName::new(&[&rows.database, &table], extension(form.format));
+    let name = DownloadName::new(&[&exported.database, &table], extension(wanted.format));
     Ok(rows_as_file(
         &gateway,
-        rows,
-        form.format,
+        exported,
+        content_type(wanted.format),
         wanted.compress.map(Into::into),
         &name,
         caller.request,
@@ -112,7 +115,8 @@ pub(crate) async fn export_table(
         (String = "text/csv"),
         (String = "application/x-ndjson"),
         (Vec<Object> = "application/json"),
-        (String = "application/sql")))))]
+        (String = "application/sql"),
+        (Vec<u8> = "application/vnd.apache.parquet")))))]
 pub(crate) async fn export_query(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
@@ -121,7 +125,8 @@ pub(crate) async fn export_query(
     JsonBody(body): JsonBody<ExportBody>,
 ) -> Result<Response, Problem> {
     let form = ExportForm {
-        format: wanted.format.into(),
+        format: wanted.format.format(),
+        is_parquet: wanted.format == ExportFormatWord::Parquet,
         escapes_formulas: wanted.formulas.into(),
         has_schema: false,
     };
@@ -132,25 +137,33 @@ pub(crate) async fn export_query(
         into: into.clone(),
     };
     let service = &gateway.service;
-    let rows = service
+    let exported = service
         .export_rows(&caller, &reference, source, form)
         .await?;
-    let name = DownloadName::new(&[&rows.database, &into], extension(form.format));
+    let name = DownloadName::new(&[&exported.database, &into], extension(wanted.format));
     Ok(rows_as_file(
         &gateway,
-        rows,
-        form.format,
+        exported,
+        content_type(wanted.format),
         wanted.compress.map(Into::into),
         &name,
         caller.request,
     ))
 }
 
-fn extension(format: Format) -> &'static str {
+fn extension(format: ExportFormatWord) -> &'static str {
     match format {
-        Format::Csv => "csv",
-        Format::Ndjson => "ndjson",
-        Format::Json | Format::Array => "json",
-        Format::Sql => "sql",
+        ExportFormatWord::Csv => "csv",
+        ExportFormatWord::Ndjson => "ndjson",
+        ExportFormatWord::Json => "json",
+        ExportFormatWord::Sql => "sql",
+        ExportFormatWord::Parquet => "parquet",
+    }
+}
+
+fn content_type(format: ExportFormatWord) -> HeaderValue {
+    match format {
+        ExportFormatWord::Parquet => HeaderValue::from_static("application/vnd.apache.parquet"),
+        other => rows::content_type(other.format()),
     }
 }
