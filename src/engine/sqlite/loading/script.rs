@@ -199,6 +199,12 @@ impl Script<'_> {
                 ));
             }
             "PRAGMA" => self.pragma(words, line)?,
+            "VACUUM" if Words::of(sql).any(|word| word.is("INTO")) => {
+                return Err(refused(
+                    line,
+                    "VACUUM INTO is not allowed: an import writes no other file; remove the line",
+                ));
+            }
             "VACUUM" => {}
             "ATTACH" | "DETACH" => {
                 return Err(refused(

@@ -29,6 +29,10 @@ struct VirtualTable {
     is_contentless: bool,
     /// Whether its content is in another table: `content='t'`.
     is_external: bool,
+    /// Whether it was declared by a row of `sqlite_schema`: its content follows in its shadow tables.
+    is_of_schema: bool,
+    /// Whether the dump has rows of it beside, as Python's iterdump writes them: without rowids.
+    has_own_rows: bool,
     /// Whether the dump has its shadow tables.
     is_dumped: bool,
     /// Whether the dump has rows of its content.
@@ -94,8 +98,7 @@ impl VirtualTables {
                          `sqlite3 .dump` writes them",
                     )
                 })?;
-                self.declare(declaration.as_bytes(), line, target)?;
-                return Ok(true);
+                return self.declare(declaration.as_bytes(), line, true, target);
             }
             // Most tables are no shadow of any: they are told at once.
             return if self.0.is_empty() {
@@ -105,7 +108,7 @@ impl VirtualTables {
             };
         }
         if words.pass(&["CREATE", "VIRTUAL", "TABLE"]) {
-            return self.declare(sql, line, target);
+            return self.declare(sql, line, false, target);
         }
         if self.0.is_empty() || !words.pass(&["CREATE", "TABLE"]) {
             return Ok(false);
@@ -137,7 +140,13 @@ impl VirtualTables {
 
     /// Makes a virtual table of one of the modules that are known; `false` for another, which
     /// SQLite judges.
-    fn declare(&mut self, sql: &[u8], line: u64, target: &Target) -> Result<bool, ChildFailure> {
+    fn declare(
+        &mut self,
+        sql: &[u8],
+        line: u64,
+        is_of_schema: bool,
+        target: &Target,
+    ) -> Result<bool, ChildFailure> {
         let mut words = Words::of(sql);
         let is_one = words.pass(&["CREATE", "VIRTUAL", "TABLE"]);
         words.pass(&["IF", "NOT", "EXISTS"]);
@@ -173,6 +182,8 @@ impl VirtualTables {
             line,
             is_contentless: content.as_deref() == Some(""),
             is_external: content.is_some_and(|it| !it.is_empty()),
+            is_of_schema,
+            has_own_rows: false,
             is_dumped: false,
             has_content: false,
             name: name.clone(),
@@ -189,6 +200,10 @@ impl VirtualTables {
         line: u64,
         target: &Target,
     ) -> Result<bool, ChildFailure> {
+        if let Some(own) = self.0.get_mut(&table.to_ascii_lowercase()) {
+            own.has_own_rows |= own.is_of_schema;
+            return Ok(own.is_of_schema);
+        }
         let Some((virtual_table, shadow)) = self.shadow(table) else {
             return Ok(false);
         };
@@ -233,8 +248,20 @@ pub(super) fn rebuild(
     order: &LoadOrder,
     notes: &mut Notes,
 ) -> Result<(), ChildFailure> {
-    for table in tables.0.into_values().filter(|table| table.is_dumped) {
+    for table in tables.0.into_values() {
         let shown = shortened(&table.name, SHOWN_NAME);
+        if table.has_own_rows && !table.has_content && !table.is_external && !table.is_contentless {
+            return Err(refused(
+                table.line,
+                &format!(
+                    "virtual table `{shown}`: the dump does not have its content (`{shown}_content`); \
+                     write the dump with `sqlite3 FILE .dump`"
+                ),
+            ));
+        }
+        if !table.is_dumped {
+            continue;
+        }
         if table.is_contentless {
             return Err(refused(
                 table.line,

@@ -179,6 +179,33 @@ pub(super) fn foreign_dialect(sql: &[u8]) -> Option<&'static str> {
              mysql-to-sqlite3` writes a SQLite file, which can be imported",
         );
     }
+    if has(&[
+        " IDENTITY(",
+        " NVARCHAR(MAX)",
+        "[DBO].",
+        "(N'",
+        ",N'",
+        ", N'",
+    ]) || begins(&mut words, &[&["GO"], &["SET", "IDENTITY_INSERT"]])
+    {
+        return Some(
+            "this is SQL Server's; export its tables as CSV, or convert the script to SQLite first",
+        );
+    }
+    if begins(
+        &mut words,
+        &[&["DROP", "DATABASE"], &["CREATE", "USER"], &["GRANT"]],
+    ) {
+        return Some(
+            "this is for a database server, such as MySQL or PostgreSQL: an import is one SQLite \
+             database; send a dump for SQLite",
+        );
+    }
+    if has(&[
+        "(INF,", ",INF,", ",INF)", "(-INF,", ",-INF,", ",-INF)", "(INF)",
+    ]) {
+        return Some("write infinity as 9e999: `Inf` is a name to SQLite");
+    }
     if text.contains("\\'") {
         return Some(
             "a backslash does not escape a quote in SQLite: write '' for one; MySQL writes it so with \
