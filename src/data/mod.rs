@@ -7,6 +7,7 @@
 mod config;
 pub mod exports;
 mod folders;
+pub mod imports;
 mod layout;
 pub mod legacy_rows;
 mod migrations;
@@ -26,11 +27,11 @@ pub use crate::engine::sql::changes::{
 pub use crate::engine::sql::{
     Access, Affinity, BareColumns, BatchError, BatchMode, BatchStatement, BegunTransaction, Column,
     Excess, ForeignKey, Format, Generated, Index, IndexColumn, IndexOrigin, Int64Form, Keep,
-    KeyedRows, ListBuilder, MAX_PARAMETER_ROWS, MAX_PARAMETERS, MAX_RUNS, NewTransaction, Param,
-    ParamRef, Params, ParamsList, QueryAnswer, QueryError, QueryOptions, QueryRequest, RowStream,
-    Run, Schema, ScriptError, Shape, SqlStatistics, StatementKind, StatementOutcome, StreamStopper,
-    Streamed, Table, TableKind, Target, TransactionBatchError, TransactionEnd, TransactionError,
-    TransactionKey, TransactionMode, Trigger, nearest, quoted,
+    KeyedRows, ListBuilder, MAX_LIST_VALUES, MAX_PARAMETER_ROWS, MAX_PARAMETERS, MAX_RUNS,
+    NewTransaction, Param, ParamRef, Params, ParamsList, QueryAnswer, QueryError, QueryOptions,
+    QueryRequest, RowStream, Run, Schema, ScriptError, Shape, SqlStatistics, StatementKind,
+    StatementOutcome, StreamStopper, Streamed, Table, TableKind, Target, TransactionBatchError,
+    TransactionEnd, TransactionError, TransactionKey, TransactionMode, Trigger, nearest, quoted,
 };
 pub use config::DataConfig;
 pub use folders::{FolderError, FolderPlace, Folders};
@@ -281,6 +282,28 @@ impl DataPlane {
         }
         let executor = self.executor_of(target)?;
         let call = self.call(&options);
+        executor.batch(guard, target, &call, statements, mode).await
+    }
+
+    /// Runs statements of a job as [`Self::batch`] does, for as long as it says.
+    ///
+    /// # Errors
+    /// As [`Self::batch`].
+    pub async fn batch_of_job(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        statements: Vec<BatchStatement>,
+        mode: BatchMode,
+        options: QueryOptions,
+    ) -> Result<Vec<QueryAnswer>, BatchError> {
+        let statements = self.looked_at_batch(statements)?;
+        let executor = self.executor_of(target)?;
+        let mut call = self.call(&options);
+        if let Some(timeout) = options.timeout {
+            call.timeout = timeout;
+            call.deadline = Deadline::after(timeout);
+        }
         executor.batch(guard, target, &call, statements, mode).await
     }
 

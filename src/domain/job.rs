@@ -4,6 +4,7 @@ pub use super::verb::JobKind;
 use super::event::Event;
 use super::event::recorded::RecordedEvent;
 use super::ids::{Actor, DatabaseId, JobId, RequestId, Sequence};
+use super::import::ImportSummary;
 use super::load::LoadSummary;
 use super::name::DatabaseName;
 use crate::clock::timestamp::Timestamp;
@@ -66,6 +67,8 @@ pub enum StepOutcome {
     Loaded { load: LoadSummary },
     /// The database holds what was in the trash, and the other way round.
     Exchanged,
+    /// The rows of a file are in their table.
+    Imported { import: ImportSummary },
 }
 
 impl StepOutcome {
@@ -73,7 +76,7 @@ impl StepOutcome {
     #[must_use]
     pub fn is_result(&self) -> bool {
         match self {
-            Self::Loaded { .. } => true,
+            Self::Loaded { .. } | Self::Imported { .. } => true,
             Self::Nothing
             | Self::FilesCreated
             | Self::WorkerStarted { .. }

@@ -6,6 +6,7 @@ pub mod command;
 pub mod database;
 pub mod event;
 pub mod ids;
+pub mod import;
 pub mod job;
 pub mod load;
 pub mod name;

@@ -2,6 +2,7 @@
 use super::command::Command;
 use super::database::{Condition, DatabaseState, Prospect};
 use super::ids::{DatabaseId, JobId, UploadId};
+use super::import::TableImport;
 use super::load::{LoadForm, LoadMode};
 use super::name::DatabaseName;
 use super::token::Scope;
@@ -143,6 +144,13 @@ pub enum JobKind {
     ExchangeContents {
         /// What is in the trash.
         with: DatabaseId,
+    },
+    /// Bring the rows of an uploaded file into a table.
+    ImportTable {
+        /// The file.
+        upload: UploadId,
+        /// Which table, and how.
+        import: Box<TableImport>,
     },
 }
 
@@ -351,6 +359,16 @@ const EXCHANGE: JobKindRow = JobKindRow {
     ..LOAD
 };
 
+const IMPORT: JobKindRow = JobKindRow {
+    word: "import_table",
+    undone_by: Err(
+        "imported rows are not taken back; delete them, or restore the database from before",
+    ),
+    effects: &[(Part::Files, "write the rows of the uploaded file")],
+    warning: None,
+    ..LOAD
+};
+
 impl JobKind {
     /// The words of all kinds.
     pub const WORDS: &[&'static str] = &[
@@ -365,6 +383,7 @@ impl JobKind {
         LOAD.word,
         CREATE_FROM_UPLOAD.word,
         EXCHANGE.word,
+        IMPORT.word,
     ];
 
     /// What is true of it.
@@ -382,6 +401,7 @@ impl JobKind {
             Self::LoadDatabase { .. } => &LOAD,
             Self::CreateFromUpload { .. } => &CREATE_FROM_UPLOAD,
             Self::ExchangeContents { .. } => &EXCHANGE,
+            Self::ImportTable { .. } => &IMPORT,
         }
     }
 
@@ -395,7 +415,9 @@ impl JobKind {
     #[must_use]
     pub fn upload(&self) -> Option<UploadId> {
         match self {
-            Self::LoadDatabase { upload, .. } | Self::CreateFromUpload { upload } => Some(*upload),
+            Self::LoadDatabase { upload, .. }
+            | Self::CreateFromUpload { upload }
+            | Self::ImportTable { upload, .. } => Some(*upload),
             Self::CreateDatabase
             | Self::StopDatabase
             | Self::StartDatabase
@@ -428,7 +450,8 @@ impl JobKind {
             | Self::UndeleteDatabase
             | Self::RestartWorker
             | Self::RepairWorker { .. }
-            | Self::CreateFromUpload { .. } => None,
+            | Self::CreateFromUpload { .. }
+            | Self::ImportTable { .. } => None,
         }
     }
 }

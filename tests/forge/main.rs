@@ -12,6 +12,7 @@ mod event_log;
 mod exports;
 mod history;
 mod http;
+mod imports;
 mod jobs;
 mod loads;
 mod migrations;

@@ -7,6 +7,7 @@ pub use self::settings::{CreateDatabase, DatabaseChange, IfExists};
 
 use self::lifecycle::LifecycleCommand;
 use super::ids::{DatabaseId, InstanceId, JobId, PlanId, ScheduleId, TokenId, UploadId, WebhookId};
+use super::import::TableImport;
 use super::job::{JobError, StepName, StepOutcome};
 use super::load::{LoadForm, LoadMode};
 use super::schedule::SchedulePlan;
@@ -51,6 +52,14 @@ pub enum Command {
         form: Option<LoadForm>,
         /// What becomes of what is there.
         mode: LoadMode,
+    },
+    /// Bring the rows of an uploaded file into a table of a database.
+    ImportTable {
+        database: DatabaseId,
+        /// The file.
+        upload: UploadId,
+        /// Which table, and how.
+        import: Box<TableImport>,
     },
     /// Exchange what a database holds for what is in the trash.
     ExchangeContents {
@@ -251,6 +260,7 @@ impl Command {
             | Self::CreateDatabase(_)
             | Self::ChangeDatabase { .. }
             | Self::LoadDatabase { .. }
+            | Self::ImportTable { .. }
             | Self::ExchangeContents { .. }
             | Self::RepairWorker { .. }
             | Self::DegradeDatabase { .. }
@@ -283,6 +293,7 @@ impl Command {
             Self::ChangeDatabase { database, .. }
             | Self::ActOnDatabase { database, .. }
             | Self::LoadDatabase { database, .. }
+            | Self::ImportTable { database, .. }
             | Self::ExchangeContents { database, .. }
             | Self::RepairWorker { database, .. }
             | Self::DegradeDatabase { database, .. } => Some(*database),

@@ -6,6 +6,7 @@ use crate::domain::command::refusal::Refusal;
 use crate::domain::database::{Condition, Database, Prospect};
 use crate::domain::event::{ContentsExchanged, DatabaseKept, DatabaseLoaded, DatabaseReady, Event};
 use crate::domain::ids::{DatabaseId, UploadId};
+use crate::domain::import::TableImport;
 use crate::domain::job::{Job, JobKind};
 use crate::domain::load::{LoadForm, LoadMode};
 use crate::domain::name::DatabaseName;
@@ -31,6 +32,21 @@ pub(super) fn load(
         form,
         mode,
         kept: DatabaseId(context.fresh[0]),
+    };
+    Ok(enqueue(database, kind, context))
+}
+
+pub(super) fn import(
+    state: &State,
+    id: DatabaseId,
+    (upload, import): (UploadId, &TableImport),
+    context: &DecisionContext,
+) -> Result<Vec<Event>, Refusal> {
+    check_queue(state, context)?;
+    let database = answering(state, id, context)?;
+    let kind = JobKind::ImportTable {
+        upload,
+        import: Box::new(import.clone()),
     };
     Ok(enqueue(database, kind, context))
 }

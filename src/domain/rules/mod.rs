@@ -51,6 +51,11 @@ pub(super) fn decide(
             form,
             mode,
         } => loads::load(state, *database, (*upload, *form, *mode), context),
+        Command::ImportTable {
+            database,
+            upload,
+            import,
+        } => loads::import(state, *database, (*upload, import), context),
         Command::ExchangeContents { database, with } => {
             loads::exchange(state, *database, *with, context)
         }

@@ -19,7 +19,7 @@ mod uploads;
 mod webhooks;
 
 use self::audit::checkpoints;
-use self::databases::import;
+use self::databases::{import, import_table};
 use self::events::undo;
 use self::rows::{many, one, postgrest, value};
 use self::schema::migrations;
@@ -129,6 +129,7 @@ fn file_routes() -> Group {
         uploads::get_upload,
         uploads::delete_upload,
         import::import_database,
+        import_table::import_table,
     ]
 }
 

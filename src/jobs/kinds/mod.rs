@@ -1,6 +1,7 @@
 //! The kinds of jobs: one file per kind, with its list of steps.
 mod create_database;
 mod delete_database;
+mod import_table;
 mod load_database;
 mod purge_database;
 mod repair_worker;
@@ -28,6 +29,7 @@ pub fn steps(kind: &JobKind) -> &'static [Step] {
         JobKind::LoadDatabase { .. } => load_database::STEPS,
         JobKind::CreateFromUpload { .. } => load_database::CREATE_STEPS,
         JobKind::ExchangeContents { .. } => load_database::EXCHANGE_STEPS,
+        JobKind::ImportTable { .. } => import_table::STEPS,
     }
 }
 

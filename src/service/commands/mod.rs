@@ -1,7 +1,8 @@
 //! Commands: submitted once, previewed, and waited for.
 pub mod databases;
 pub mod drift;
-pub mod jobs;
+pub mod imports;
+mod jobs;
 pub mod loads;
 pub mod plans;
 pub mod preview;

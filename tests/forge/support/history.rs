@@ -6,6 +6,7 @@ use dbforge::domain::command::{Command, CreateDatabase, DecisionContext};
 use dbforge::domain::database::Limits;
 use dbforge::domain::event::recorded::{CommitHeader, NewCommit, RecordedEvent};
 use dbforge::domain::ids::{Actor, CommitId, DatabaseId, JobId, RequestId};
+use dbforge::domain::import::ImportSummary;
 use dbforge::domain::job::{JobError, JobErrorCode, JobKind, StepName, StepOutcome};
 use dbforge::domain::load::{LoadForm, LoadSummary};
 use dbforge::domain::name::DatabaseName;
@@ -207,6 +208,12 @@ fn step(name: &str) -> StepName {
     StepName(name.to_owned())
 }
 
+fn imported() -> StepOutcome {
+    StepOutcome::Imported {
+        import: ImportSummary::default(),
+    }
+}
+
 fn loaded() -> StepOutcome {
     StepOutcome::Loaded {
         load: LoadSummary {
@@ -238,5 +245,6 @@ fn steps_of(kind: &JobKind) -> Vec<(&'static str, StepOutcome)> {
         JobKind::LoadDatabase { .. } => vec![("load", loaded())],
         JobKind::CreateFromUpload { .. } => vec![("load", loaded()), worker()],
         JobKind::ExchangeContents { .. } => vec![("exchange", StepOutcome::Exchanged)],
+        JobKind::ImportTable { .. } => vec![("import_rows", imported())],
     }
 }

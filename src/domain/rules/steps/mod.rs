@@ -258,7 +258,10 @@ fn effect(
     let database = state.database(job.database)?;
     let id = database.id;
     Some(match outcome {
-        StepOutcome::Nothing | StepOutcome::Loaded { .. } | StepOutcome::Exchanged => return None,
+        StepOutcome::Nothing
+        | StepOutcome::Loaded { .. }
+        | StepOutcome::Exchanged
+        | StepOutcome::Imported { .. } => return None,
         StepOutcome::FilesCreated if database.condition == Condition::Creating => {
             DatabaseReady { database: id }.into()
         }

@@ -85,6 +85,18 @@ impl ParamsList {
         self.0.resolved(self.0.values[row * self.0.width + place])
     }
 
+    /// Some of its rows, as a list of their own.
+    #[must_use]
+    pub fn part(&self, rows: std::ops::Range<usize>) -> Self {
+        let mut part = ListBuilder::of_width(self.width());
+        for row in rows {
+            self.row(row).for_each(|value| part.push(value));
+            part.end_row();
+        }
+        part.rows.names.clone_from(&self.0.names);
+        part.finish()
+    }
+
     /// Why it may not run, where something is wrong with it.
     #[must_use]
     pub fn fault(&self) -> Option<&ListFault> {

@@ -1,5 +1,6 @@
 //! Jobs as the API shows them.
 use crate::clock::timestamp::Timestamp;
+use crate::domain::import::ImportSummary;
 use crate::domain::job::{Attempt, Job, JobError, JobState, StepOutcome};
 use crate::domain::load::LoadForm;
 use crate::domain::state::State;
@@ -89,6 +90,7 @@ struct StepView {
 #[serde(untagged)]
 enum JobResultView {
     Load(LoadView),
+    Import(ImportView),
 }
 
 /// What was imported.
@@ -112,6 +114,55 @@ struct LoadView {
     notes: Vec<String>,
 }
 
+/// What was imported into a table.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ImportedRows)]
+struct ImportView {
+    /// Whether the table was made.
+    created: bool,
+    /// Rows in the file.
+    rows: u64,
+    /// Rows that were written: inserted, or changed with `mode=upsert`.
+    written: u64,
+    /// Rows that do not fit and were left out.
+    skipped: u64,
+    /// Why, of the first ten.
+    #[schema(max_items = 10)]
+    errors: Vec<RowErrorView>,
+    /// The separator that was found, columns without a type.
+    notes: Vec<String>,
+}
+
+/// Why a row was left out.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RowError)]
+struct RowErrorView {
+    /// Line of the file on which the row begins, from 1.
+    line: u64,
+    /// The column; null where no single one is to blame.
+    #[schema(required = true)]
+    column: Option<String>,
+    message: String,
+}
+
+impl ImportView {
+    fn of(import: &ImportSummary) -> Self {
+        let errors = import.errors.iter().map(|error| RowErrorView {
+            line: error.line,
+            column: error.column.clone(),
+            message: error.message.clone(),
+        });
+        Self {
+            created: import.created,
+            rows: import.rows,
+            written: import.written,
+            skipped: import.skipped,
+            errors: errors.collect(),
+            notes: import.notes.clone(),
+        }
+    }
+}
+
 impl JobResultView {
     fn of(outcome: &StepOutcome) -> Option<Self> {
         match outcome {
@@ -124,6 +175,7 @@ impl JobResultView {
                 foreign_key_violations: load.foreign_key_violations,
                 notes: load.notes.clone(),
             })),
+            StepOutcome::Imported { import } => Some(Self::Import(ImportView::of(import))),
             StepOutcome::Nothing
             | StepOutcome::FilesCreated
             | StepOutcome::WorkerStarted { .. }

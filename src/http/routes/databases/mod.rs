@@ -1,5 +1,7 @@
 //! Databases: created, looked at, changed, deleted.
 pub(super) mod import;
+pub(super) mod import_table;
+mod rows_parameters;
 pub(super) mod verbs;
 
 use crate::domain::command::IfExists;
