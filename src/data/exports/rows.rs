@@ -78,12 +78,6 @@ impl DataPlane {
         source: ExportSource,
         form: ExportForm,
     ) -> Result<(ExportedRows, RowExportStopper), QueryError> {
-        if form.is_parquet && !cfg!(feature = "parquet") {
-            return Err(QueryError::NoForm {
-                reason: "this build does not write Parquet; one with `--features parquet` does"
-                    .to_owned(),
-            });
-        }
         let exports = &self.exports;
         let turn = Arc::new(exports.rows.take(target.database)?);
         let bounds = &exports.bounds;

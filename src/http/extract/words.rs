@@ -128,6 +128,7 @@ pub(crate) enum ExportFormatWord {
     Ndjson,
     Json,
     Sql,
+    #[cfg(feature = "parquet")]
     Parquet,
 }
 
@@ -136,9 +137,19 @@ impl ExportFormatWord {
     pub(crate) fn format(self) -> Format {
         match self {
             Self::Csv => Format::Csv,
-            Self::Ndjson | Self::Parquet => Format::Ndjson,
+            Self::Ndjson => Format::Ndjson,
+            #[cfg(feature = "parquet")]
+            Self::Parquet => Format::Ndjson,
             Self::Json => Format::Array,
             Self::Sql => Format::Sql,
         }
+    }
+
+    /// Whether the rows become a Parquet file.
+    pub(crate) fn is_parquet(self) -> bool {
+        #[cfg(feature = "parquet")]
+        return self == Self::Parquet;
+        #[cfg(not(feature = "parquet"))]
+        false
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod whole;
 
+use crate::data::Format;
 use crate::data::exports::{ExportForm, ExportSource};
 use crate::http::Gateway;
 use crate::http::extract::sql::ExportBody;
@@ -76,6 +77,8 @@ const TABLE: &str = "result";
         (String = "application/x-ndjson"),
         (Vec<Object> = "application/json"),
         (String = "application/sql"),
+        (Vec<u8> = "application/gzip"),
+        (Vec<u8> = "application/zstd"),
         (Vec<u8> = "application/vnd.apache.parquet")))))]
 pub(crate) async fn export_table(
     State(gateway): State<Arc<Gateway>>,
@@ -85,7 +88,7 @@ pub(crate) async fn export_table(
 ) -> Result<Response, Problem> {
     let form = ExportForm {
         format: wanted.format.format(),
-        is_parquet: wanted.format == ExportFormatWord::Parquet,
+        is_parquet: wanted.format.is_parquet(),
         escapes_formulas: wanted.formulas.into(),
         has_schema: wanted.schema.unwrap_or(true),
     };
@@ -116,6 +119,8 @@ pub(crate) async fn export_table(
         (String = "application/x-ndjson"),
         (Vec<Object> = "application/json"),
         (String = "application/sql"),
+        (Vec<u8> = "application/gzip"),
+        (Vec<u8> = "application/zstd"),
         (Vec<u8> = "application/vnd.apache.parquet")))))]
 pub(crate) async fn export_query(
     State(gateway): State<Arc<Gateway>>,
@@ -126,7 +131,7 @@ pub(crate) async fn export_query(
 ) -> Result<Response, Problem> {
     let form = ExportForm {
         format: wanted.format.format(),
-        is_parquet: wanted.format == ExportFormatWord::Parquet,
+        is_parquet: wanted.format.is_parquet(),
         escapes_formulas: wanted.formulas.into(),
         has_schema: false,
     };
@@ -152,18 +157,18 @@ pub(crate) async fn export_query(
 }
 
 fn extension(format: ExportFormatWord) -> &'static str {
-    match format {
-        ExportFormatWord::Csv => "csv",
-        ExportFormatWord::Ndjson => "ndjson",
-        ExportFormatWord::Json => "json",
-        ExportFormatWord::Sql => "sql",
-        ExportFormatWord::Parquet => "parquet",
+    match format.format() {
+        _ if format.is_parquet() => "parquet",
+        Format::Csv => "csv",
+        Format::Ndjson => "ndjson",
+        Format::Json | Format::Array => "json",
+        Format::Sql => "sql",
     }
 }
 
 fn content_type(format: ExportFormatWord) -> HeaderValue {
-    match format {
-        ExportFormatWord::Parquet => HeaderValue::from_static("application/vnd.apache.parquet"),
-        other => rows::content_type(other.format()),
+    match format.is_parquet() {
+        true => HeaderValue::from_static("application/vnd.apache.parquet"),
+        false => rows::content_type(format.format()),
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct DatabaseExportParameters {
     responses(
         (status = 200, content(
             (String = "application/sql"),
+            (Vec<u8> = "application/gzip"),
+            (Vec<u8> = "application/zstd"),
             (Vec<u8> = "application/vnd.sqlite3"))),
         (status = 206, description = "The part that `Range` names", content(
             (Vec<u8> = "application/vnd.sqlite3")))))]
