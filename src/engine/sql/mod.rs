@@ -4,7 +4,6 @@ pub mod changes;
 pub mod error;
 pub mod executor;
 pub mod form;
-mod objects;
 pub mod params;
 pub mod pipe;
 pub mod query;
@@ -23,8 +22,7 @@ pub use changes::{
 pub(crate) use error::at;
 pub use error::{BatchError, QueryError, ScriptError};
 pub use executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
-pub use form::{BareColumns, Form, Format, Int64Form, Shape};
-pub use objects::object_template;
+pub use form::{BareColumns, Form, Format, Int64Form, Shape, object_template};
 pub use params::{
     Excess, KeyedRows, ListBuilder, ListFault, MAX_LIST_VALUES, MAX_PARAMETER_ROWS, MAX_PARAMETERS,
     MAX_RUNS, Param, ParamRef, Params, ParamsList, Run,

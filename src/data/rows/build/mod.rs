@@ -1,7 +1,6 @@
 //! From what a request says and a schema to statements: identifiers are quoted, values bound. The
 //! one place that knows how SQLite spells them.
 mod conditions;
-mod cursor;
 mod embeds;
 mod identity;
 mod order;
@@ -13,8 +12,8 @@ mod scope;
 mod text;
 mod write;
 
-pub(super) use self::cursor::next_cursor;
 pub(super) use self::identity::{ColumnSet, Identity};
+pub(super) use self::order::cursor::next_cursor;
 pub(super) use self::raw::{NewValue, ValueOf, why_not_in_parts};
 pub(super) use self::read::{Page, PageForm, count, long_value, page};
 pub(super) use self::text::Sql;

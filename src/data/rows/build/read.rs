@@ -1,7 +1,6 @@
 //! Statements that read.
-use super::cursor;
 use super::identity::{ColumnSet, Identity};
-use super::order::{self, Term};
+use super::order::{self, Term, cursor};
 use super::outputs::{Output, OutputValue, Outputs};
 use super::scope::Scope;
 use super::text::Sql;

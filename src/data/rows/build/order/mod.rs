@@ -1,23 +1,28 @@
 //! What rows are sorted by.
-use super::relations::{Link, relation};
-use super::scope::{Known, Scope};
-use super::text::Sql;
+pub(in crate::data::rows::build) mod cursor;
+
 use crate::data::rows::RowsError;
+use crate::data::rows::build::relations::{Link, relation};
+use crate::data::rows::build::scope::{Known, Scope};
+use crate::data::rows::build::text::Sql;
 use crate::data::rows::dialect::ast::{Level, OrderTerm, SelectItem};
 use crate::engine::sql::schema::{Affinity, Table};
 
 /// One thing that rows are sorted by.
 #[derive(Debug, Clone)]
-pub(super) struct Term {
-    pub(super) sql: Sql,
-    pub(super) descending: bool,
-    pub(super) nulls_first: bool,
-    pub(super) may_be_null: bool,
+pub(in crate::data::rows::build) struct Term {
+    pub(in crate::data::rows::build) sql: Sql,
+    pub(in crate::data::rows::build) descending: bool,
+    pub(in crate::data::rows::build) nulls_first: bool,
+    pub(in crate::data::rows::build) may_be_null: bool,
 }
 
 impl Scope<'_> {
     /// The terms that a level names.
-    pub(super) fn order_terms(self, level: &Level) -> Result<Vec<Term>, RowsError> {
+    pub(in crate::data::rows::build) fn order_terms(
+        self,
+        level: &Level,
+    ) -> Result<Vec<Term>, RowsError> {
         let terms = level.order.iter().map(|term| {
             let mut sql = Sql::default();
             let known = match &term.embed {
@@ -35,7 +40,11 @@ impl Scope<'_> {
     }
 
     /// Adds the order that a level names, without more.
-    pub(super) fn write_order(self, sql: &mut Sql, level: &Level) -> Result<(), RowsError> {
+    pub(in crate::data::rows::build) fn write_order(
+        self,
+        sql: &mut Sql,
+        level: &Level,
+    ) -> Result<(), RowsError> {
         write(sql, &self.order_terms(level)?);
         Ok(())
     }
@@ -73,7 +82,7 @@ fn write_embedded(
 }
 
 /// Adds ` ORDER BY …`, where there are terms.
-pub(super) fn write(sql: &mut Sql, terms: &[Term]) {
+pub(in crate::data::rows::build) fn write(sql: &mut Sql, terms: &[Term]) {
     for (place, term) in terms.iter().enumerate() {
         sql.words(if place == 0 { " ORDER BY " } else { ", " });
         sql.part(term.sql.clone());
@@ -92,7 +101,7 @@ pub(super) fn write(sql: &mut Sql, terms: &[Term]) {
 
 /// The columns by which a table's rows are told apart for certain: those of the primary key, or the
 /// row's own number where the key may be NULL or there is none.
-pub(super) fn certain_key(table: &Table) -> Option<Vec<&str>> {
+pub(in crate::data::rows::build) fn certain_key(table: &Table) -> Option<Vec<&str>> {
     let is_never_null = |name: &String| {
         let is_number = table.rowid.as_ref() == Some(name);
         let column = table.column(name);

@@ -1,9 +1,9 @@
 //! Pages by key: a cursor has the values that the last row was sorted by, and the next page begins
 //! behind them, whatever was changed in between.
-use super::order::Term;
-use super::text::Sql;
+use super::Term;
 use crate::data::Param;
 use crate::data::rows::RowsError;
+use crate::data::rows::build::text::Sql;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ fn as_json(value: &Param) -> Value {
 }
 
 /// What tells one order from another.
-pub(super) fn fingerprint(table: &str, terms: &[Term]) -> u32 {
+pub(in crate::data::rows::build) fn fingerprint(table: &str, terms: &[Term]) -> u32 {
     let mut print = crc32c::crc32c(table.as_bytes());
     for term in terms {
         print = crc32c::crc32c_append(print, term.sql.text.as_bytes());
@@ -54,7 +54,11 @@ pub(super) fn fingerprint(table: &str, terms: &[Term]) -> u32 {
 }
 
 /// The condition of rows behind a cursor.
-pub(super) fn behind(cursor: &str, table: &str, terms: &[Term]) -> Result<Sql, RowsError> {
+pub(in crate::data::rows::build) fn behind(
+    cursor: &str,
+    table: &str,
+    terms: &[Term],
+) -> Result<Sql, RowsError> {
     let refused = || {
         RowsError::with_hint(
             "the cursor does not belong to this table and order",
