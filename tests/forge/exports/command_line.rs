@@ -115,6 +115,38 @@ fn a_dump_is_loaded_from_a_file_and_from_a_pipe() {
 }
 
 #[test]
+fn rows_are_imported_from_files_and_from_a_pipe() {
+    let (forge, folder) = shop();
+    let file = folder.path().join("people.csv");
+    fs::write(&file, "name,age\nAnn,7\nBob,8\n").unwrap();
+    let name = file.to_str().unwrap();
+    let said = forge.run(&["import", "shop", name]).well();
+    assert!(said.contains("succeeded"), "{said}");
+    let lines = "{\"name\":\"Cy\",\"age\":9}\n";
+    let args = [
+        "import", "shop", "-", "--table", "people", "--format", "ndjson",
+    ];
+    forge.command(&args).fed(lines).well();
+    let rows = forge.run(&["export", "shop", "people"]).well();
+    assert_eq!(rows, "name,age\r\nAnn,7\r\nBob,8\r\nCy,9\r\n");
+    let job = forge.json(&["import", "shop", name, "--mode", "replace", "--detach"]);
+    assert_eq!(job["kind"], "import_table", "{job}");
+
+    fs::write(&file, "name,age\nAnn\n").unwrap();
+    let ended = forge.run(&["import", "shop", name]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let unknown = folder.path().join("people.txt");
+    fs::write(&unknown, "").unwrap();
+    let said = forge.run(&["import", "shop", unknown.to_str().unwrap()]);
+    assert!(said.badly(2).contains("--format"));
+    let said = forge.run(&["import", "shop", "people.sql"]).badly(2);
+    assert!(said.contains("dbforge load"), "{said}");
+    forge
+        .run(&["import", "shop", "-", "--format", "csv"])
+        .badly(2);
+}
+
+#[test]
 fn a_folder_of_migrations_is_applied_once() {
     let (forge, folder) = shop();
     let write = |name: &str, sql: &str| fs::write(folder.path().join(name), sql).unwrap();
