@@ -14,6 +14,7 @@ mod migrations;
 mod open_transaction;
 pub mod rows;
 mod scripts;
+mod tables;
 mod transaction_requests;
 mod transactions;
 pub mod uploads;
@@ -22,7 +23,10 @@ pub use crate::engine::DataFile;
 pub use crate::engine::access_lock::{AccessError, ExclusiveGuard, SharedGuard};
 pub use crate::engine::registry::SqliteConfig;
 pub use crate::engine::sql::changes::{
-    AppliedMigration, MigrateError, Migrated, Violation, compare_migration_names,
+    Alteration, AppliedMigration, CheckDefinition, ColumnChange, ColumnDefinition,
+    ForeignKeyDefinition, IndexDefinition, IndexPart, IndexedThing, MigrateError, Migrated,
+    TableChange, TableChanged, TableCommand, TableDefinition, TableError, Violation,
+    compare_migration_names,
 };
 pub use crate::engine::sql::{
     Access, Affinity, BareColumns, BatchError, BatchMode, BatchStatement, BegunTransaction, Column,
@@ -320,6 +324,24 @@ impl DataPlane {
     ) -> Result<Arc<Schema>, QueryError> {
         let executor = self.executor_of(target)?;
         executor.schema(guard, target, &self.call(options)).await
+    }
+
+    /// Statements that make indexes which would help `sql` on the database behind `guard`.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn suggest_indexes(
+        &self,
+        guard: &SharedGuard,
+        target: &Target,
+        schema: Arc<Schema>,
+        sql: &str,
+        options: &QueryOptions,
+    ) -> Result<Vec<String>, QueryError> {
+        let executor = self.executor_of(target)?;
+        let call = self.call(options);
+        let suggested = executor.suggest_indexes(guard, target, &call, schema, sql.into());
+        suggested.await
     }
 
     /// Runs one statement on the history in `control_db`.

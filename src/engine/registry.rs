@@ -1,5 +1,6 @@
 //! The engines that a gateway serves, and the one place that tells SQLite from the others.
 use super::access_lock::{AccessLocks, SharedGuard};
+use super::sql::changes::{TableChanged, TableCommand, TableError};
 use super::sql::executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
 use super::sql::{
     BatchError, BatchMode, Form, MigrateError, Migrated, NewMigration, QueryAnswer, QueryError,
@@ -339,6 +340,41 @@ impl Executor<'_> {
         match self {
             Self::Sqlite(sqlite) => sqlite.write_value(guard, target, call, place, part).await,
             Self::Served(_) => Err(Self::no_raw_values(target)),
+        }
+    }
+
+    pub async fn change_table(
+        self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        command: TableCommand,
+    ) -> Result<TableChanged, TableError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.change_table(guard, target, call, command).await,
+            Self::Served(served) => served.change_table(guard, target, call, command).await,
+        }
+    }
+
+    pub async fn suggest_indexes(
+        self,
+        guard: &SharedGuard,
+        target: &Target,
+        call: &Call,
+        schema: Arc<Schema>,
+        sql: Arc<str>,
+    ) -> Result<Vec<String>, QueryError> {
+        match self {
+            Self::Sqlite(sqlite) => {
+                sqlite
+                    .suggest_indexes(guard, target, call, schema, sql)
+                    .await
+            }
+            Self::Served(served) => {
+                served
+                    .suggest_indexes(guard, target, call, schema, sql)
+                    .await
+            }
         }
     }
 

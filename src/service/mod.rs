@@ -12,6 +12,7 @@ pub mod lists;
 pub mod resolver;
 mod root_token;
 pub mod rows;
+pub mod schema_texts;
 pub mod sql;
 pub mod uploads;
 pub mod watch;

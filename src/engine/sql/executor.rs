@@ -1,5 +1,7 @@
 //! What every engine that speaks SQL does for a database whose access lock is held.
-use super::changes::{MigrateError, Migrated, NewMigration};
+use super::changes::{
+    MigrateError, Migrated, NewMigration, TableChanged, TableCommand, TableError,
+};
 use super::error::{BatchError, QueryError};
 use super::form::Form;
 use super::query::{BatchMode, Keep, QueryAnswer, Statement, Target};
@@ -144,6 +146,40 @@ pub trait SqlExecutor: Debug + Send + Sync {
             what: "migrations",
         };
         Err(not_supported.into())
+    }
+
+    /// Changes a table, all at once or not at all.
+    ///
+    /// # Errors
+    /// What [`TableError`] lists; [`QueryError::NotSupported`] where the engine does not do it.
+    async fn change_table(
+        &self,
+        _guard: &SharedGuard,
+        target: &Target,
+        _call: &Call,
+        _command: TableCommand,
+    ) -> Result<TableChanged, TableError> {
+        let not_supported = QueryError::NotSupported {
+            engine: target.engine.to_owned(),
+            what: "changes of tables",
+        };
+        Err(not_supported.into())
+    }
+
+    /// Statements that make indexes which would help a statement; none where the engine cannot
+    /// tell.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    async fn suggest_indexes(
+        &self,
+        _guard: &SharedGuard,
+        _target: &Target,
+        _call: &Call,
+        _schema: Arc<Schema>,
+        _sql: Arc<str>,
+    ) -> Result<Vec<String>, QueryError> {
+        Ok(Vec::new())
     }
 
     /// Begins a transaction of several requests, and keeps `place` for as long as it is open.

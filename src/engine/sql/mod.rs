@@ -16,8 +16,10 @@ mod values;
 
 pub use cancellation::Cancellation;
 pub use changes::{
-    AppliedMigration, MIGRATIONS_TABLE, MigrateError, Migrated, NewMigration, Violation,
-    compare_migration_names,
+    Alteration, AppliedMigration, CheckDefinition, ColumnChange, ColumnDefinition,
+    ForeignKeyDefinition, IndexDefinition, IndexPart, IndexedThing, MIGRATIONS_TABLE, MigrateError,
+    Migrated, NewMigration, TableChange, TableChanged, TableCommand, TableDefinition, TableError,
+    Violation, compare_migration_names,
 };
 pub(crate) use error::at;
 pub use error::{BatchError, QueryError, ScriptError};

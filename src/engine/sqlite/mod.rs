@@ -21,6 +21,7 @@ mod health;
 mod limits;
 mod loading;
 pub(crate) mod open;
+mod plans;
 pub(crate) mod process;
 mod raw_values;
 pub(crate) mod readers;

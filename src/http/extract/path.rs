@@ -77,6 +77,12 @@ fn raw(parts: &Parts, place: usize) -> Result<&str, Problem> {
         .ok_or_else(|| Problem::internal("a handler asked for a part that its path does not have"))
 }
 
+impl FromPath for (String, String, String) {
+    fn from_path(parts: &Parts) -> Result<Self, Problem> {
+        Ok((value(parts, 0)?, value(parts, 1)?, value(parts, 2)?))
+    }
+}
+
 /// One variable part, without its `%` escapes.
 fn value(parts: &Parts, place: usize) -> Result<String, Problem> {
     let value = raw(parts, place)?;

@@ -81,6 +81,8 @@ error_codes! {
     EventNotFound "event_not_found" 404 "Event not found" final;
     /// No active token has that id.
     TokenNotFound "token_not_found" 404 "Token not found" final;
+    /// The table has no index of that name.
+    IndexNotFound "index_not_found" 404 "Index not found" final;
     /// No quarantined worker has that id.
     WorkerNotFound "worker_not_found" 404 "Worker not found" final;
     /// The reconciler has not reported an orphaned folder of that name.
@@ -128,6 +130,8 @@ error_codes! {
     MigrationOutOfOrder "migration_out_of_order" 409 "Migration out of order" final;
     /// The database has a table, view or index of this name.
     TableExists "table_exists" 409 "Table exists" final;
+    /// Something else uses the table, column or index; `detail` says what.
+    TableInUse "table_in_use" 409 "Table in use" final;
     /// A UNIQUE, CHECK, NOT NULL or FOREIGN KEY constraint failed.
     ConstraintViolation "constraint_violation" 409 "Constraint violation" final;
     /// A job is importing the upload. Cancel the job, or wait for it.

@@ -2,7 +2,7 @@
 use super::error::{ErrorCode, Problem};
 use super::refusals::sentence;
 use crate::data::uploads::UploadError;
-use crate::data::{MigrateError, QueryError, TransactionEnd, TransactionError};
+use crate::data::{MigrateError, QueryError, TableError, TransactionEnd, TransactionError};
 use crate::event_log::checkpoints::{FileError, KeyError};
 use crate::http::middleware::admission::no_room;
 use crate::http::middleware::admission::share::Share;
@@ -247,6 +247,7 @@ impl From<RunError> for Problem {
             RunError::Statement(failed) => failed.into(),
             RunError::Migration(error) => error.into(),
             RunError::Rows(error) => error.into(),
+            RunError::Table(error) => error.into(),
         }
     }
 }
@@ -292,6 +293,37 @@ impl From<MigrateError> for Problem {
                 .hint("the migration was rolled back: let it remove or mend these rows"),
             MigrateError::Statement(failed) => failed.error.into(),
             MigrateError::Query(error) => error.into(),
+        }
+    }
+}
+
+impl From<TableError> for Problem {
+    fn from(error: TableError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            TableError::NotFound { what, nearest, .. } => {
+                let code = match what {
+                    "table" => ErrorCode::TableNotFound,
+                    "index" => ErrorCode::IndexNotFound,
+                    _ => ErrorCode::InvalidRequest,
+                };
+                let problem = Self::new(code, detail);
+                match nearest {
+                    Some(nearest) => problem.hint(format!("did you mean `{nearest}`?")),
+                    None => problem
+                        .hint("GET /v1/databases/{db}/schema lists tables, columns and indexes"),
+                }
+            }
+            TableError::Exists(_) => Self::new(ErrorCode::TableExists, detail)
+                .hint("choose another name, or remove the other one first"),
+            TableError::InUse { .. } => Self::new(ErrorCode::TableInUse, detail)
+                .hint("remove what uses it first, or in the same request"),
+            TableError::Unfit { .. } => Self::new(ErrorCode::ConstraintViolation, detail)
+                .hint("change such values first; nothing was changed"),
+            TableError::ForeignKeys { .. } => Self::new(ErrorCode::ConstraintViolation, detail)
+                .hint("change these rows first; nothing was changed"),
+            TableError::Invalid(_) => Self::invalid(detail),
+            TableError::Query(error) => error.into(),
         }
     }
 }

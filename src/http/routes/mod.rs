@@ -22,7 +22,7 @@ use self::audit::checkpoints;
 use self::databases::{import, import_table};
 use self::events::undo;
 use self::rows::{many, one, postgrest, value};
-use self::schema::migrations;
+use self::schema::{explain, indexes, migrations, tables};
 use self::sql::{batch, transactions};
 use self::state::diff;
 use super::legacy;
@@ -101,6 +101,14 @@ fn sql_routes() -> Group {
         schema::show_schema,
         migrations::apply_migration,
         migrations::list_migrations,
+        explain::explain_statement,
+        tables::list_tables,
+        tables::create_table,
+        tables::show_table,
+        tables::alter_table,
+        tables::drop_table,
+        indexes::create_index,
+        indexes::drop_index,
         transactions::begin_transaction,
         transactions::query_in_transaction,
         transactions::run_batch_in_transaction,

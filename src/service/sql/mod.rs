@@ -1,9 +1,11 @@
 //! Runs SQL on the database that a request names.
+pub mod explain;
 pub mod exports;
 mod lifetime;
 pub mod migrations;
 pub mod rows;
 pub mod schema;
+pub mod tables;
 pub mod transactions;
 
 pub use self::lifetime::LivingRows;
@@ -14,7 +16,7 @@ use super::resolver::ResolveError;
 use crate::data::rows::RowsError;
 use crate::data::{
     Access, BatchMode, BatchStatement, DataConfig, MigrateError, QueryAnswer, QueryError,
-    QueryOptions, QueryRequest, Streamed, TransactionError,
+    QueryOptions, QueryRequest, Streamed, TableError, TransactionError,
 };
 use crate::domain::token::Scope;
 use std::pin::pin;
@@ -63,6 +65,9 @@ pub enum RunError {
     /// A request about rows does not fit the database, or fails.
     #[error(transparent)]
     Rows(#[from] RowsError),
+    /// A table was not changed.
+    #[error(transparent)]
+    Table(TableError),
 }
 
 /// Which of several statements failed, and what it means for the others.

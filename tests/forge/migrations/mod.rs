@@ -1,6 +1,7 @@
 //! Migrations: applied once, in order, whole or not at all.
 mod foreign_keys;
 mod once;
+mod tools;
 
 use crate::support::http::{Answer, HttpForge};
 use serde_json::{Value, json};

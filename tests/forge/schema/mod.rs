@@ -1,6 +1,9 @@
 //! What is in a database, told and changed.
+mod explain;
 mod hostile;
 mod kept;
+mod tables;
+mod texts;
 mod told;
 
 use crate::support::sql::{Sql, read_only, soon};

@@ -110,7 +110,7 @@ pub enum MigrateError {
 }
 
 /// Broken foreign keys in words.
-fn broken_keys(first: &[Violation], count: usize) -> String {
+pub(super) fn broken_keys(first: &[Violation], count: usize) -> String {
     let each = first.iter().map(|violation| {
         let row = match violation.rowid {
             Some(rowid) => format!("row {rowid} of `{}`", violation.table),

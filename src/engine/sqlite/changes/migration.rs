@@ -1,6 +1,6 @@
 //! Applies a migration: once, in order, whole or not at all.
 use super::exclusive::Outcome;
-use super::migration_text::{Step, step};
+use super::migration_text::{Step, dropped_table, given_name, step};
 use super::violations::Violations;
 use crate::clock::Stopwatch;
 use crate::engine::access_lock::SharedGuard;
@@ -88,8 +88,19 @@ impl Plan {
             }
             plan.steps.push(step);
         }
+        // A table that is made anew: dropping the old one would take along what refers to it.
+        plan.setup.foreign_keys_off |= makes_a_table_anew(migration);
         Ok(plan)
     }
+}
+
+fn makes_a_table_anew(migration: &NewMigration) -> bool {
+    let mut dropped = Vec::new();
+    migration.statements.iter().any(|place| {
+        let statement = &migration.sql[place.clone()];
+        dropped.extend(dropped_table(statement));
+        given_name(statement).is_some_and(|name| dropped.contains(&name))
+    })
 }
 
 struct Applying<'a> {

@@ -57,6 +57,35 @@ pub(super) fn step(statement: &str) -> Step {
     }
 }
 
+/// The table that a statement drops.
+pub(super) fn dropped_table(statement: &str) -> Option<String> {
+    let tokens = tokens(statement);
+    let words = |words: &[&str]| {
+        let mut words = words.iter().enumerate();
+        words.all(|(at, word)| tokens.get(at).is_some_and(|it| it.is_word(statement, word)))
+    };
+    let has_table = words(&["DROP", "TABLE"]);
+    has_table.then(|| tokens.last().map(|name| lower_name(name, statement)))?
+}
+
+/// The name that a statement gives to a table.
+pub(super) fn given_name(statement: &str) -> Option<String> {
+    let tokens = tokens(statement);
+    let [.., rename, to, name] = tokens.as_slice() else {
+        return None;
+    };
+    let is_rename = tokens
+        .first()
+        .is_some_and(|it| it.is_word(statement, "ALTER"))
+        && rename.is_word(statement, "RENAME")
+        && to.is_word(statement, "TO");
+    is_rename.then(|| lower_name(name, statement))
+}
+
+fn lower_name(name: &SqlToken, statement: &str) -> String {
+    name.name(statement).to_ascii_lowercase()
+}
+
 /// What SQLite takes for *on*.
 fn is_on(value: &str) -> bool {
     let is = |word: &str| value.eq_ignore_ascii_case(word);

@@ -2,4 +2,5 @@
 pub(crate) mod exclusive;
 mod migration;
 mod migration_text;
+mod tables;
 mod violations;

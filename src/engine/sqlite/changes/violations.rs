@@ -2,6 +2,7 @@
 use crate::engine::sql::Violation;
 use crate::engine::sqlite::{SqlError, SqliteConnection};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Most broken references that are compared.
 const MOST: usize = 100_000;
@@ -19,39 +20,56 @@ pub(super) struct Violations {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct RootPage(i64);
 
-const CHECK: &str = "SELECT broken.\"table\", broken.rowid, broken.parent, \
-    (SELECT rootpage FROM sqlite_schema WHERE type = 'table' AND name = broken.\"table\" COLLATE nocase) \
-    FROM pragma_foreign_key_check broken";
+const TABLES: &str = "SELECT name, rootpage FROM sqlite_schema child WHERE type = 'table' \
+    AND EXISTS (SELECT 1 FROM pragma_foreign_key_list(child.name))";
+const CHECK: &str = "SELECT \"table\", rowid, parent FROM pragma_foreign_key_check(?1)";
 
 impl Violations {
-    /// Looks at every row that refers to another.
+    /// Looks at every row that refers to another. Keys whose columns refer to no key at all, which
+    /// SQLite cannot check, are left out.
     pub(super) fn of(sqlite: &mut SqliteConnection) -> Result<Self, SqlError> {
+        let interrupts = Arc::clone(&sqlite.interrupts);
         sqlite.asking(|connection| {
             let failed = |error| SqlError::from_sqlite(&error, None);
-            let mut statement = connection.prepare(CHECK).map_err(failed)?;
-            let mut rows = statement.query([]).map_err(failed)?;
+            let mut tables = connection.prepare(TABLES).map_err(failed)?;
+            let tables = tables.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+            let tables: rusqlite::Result<Vec<(String, i64)>> = tables.map_err(failed)?.collect();
             let mut all = Vec::new();
-            while let Some(row) = rows.next().map_err(failed)? {
-                if all.len() >= MOST {
-                    return Err(SqlError::Constraint {
-                        message: format!(
-                            "more than {MOST} rows refer to rows that are not there; PRAGMA \
-                             foreign_key_check lists them, mend them first"
-                        ),
-                    });
+            let mut statement = connection.prepare(CHECK).map_err(failed)?;
+            for (table, root_page) in tables.map_err(failed)? {
+                if let Some(cut) = interrupts.interrupt() {
+                    return Err(SqlError::interrupted(Some(cut)));
                 }
-                let read = || -> rusqlite::Result<(Violation, RootPage)> {
-                    let root_page: Option<i64> = row.get(3)?;
-                    Ok((
-                        Violation {
+                let mut rows = statement.query([&table]).map_err(failed)?;
+                loop {
+                    let row = match rows.next().map_err(failed) {
+                        Ok(Some(row)) => row,
+                        Ok(None) => break,
+                        Err(SqlError::Sql { message, .. })
+                            if message.contains("foreign key mismatch") =>
+                        {
+                            break;
+                        }
+                        Err(error) => return Err(error),
+                    };
+                    if all.len() >= MOST {
+                        return Err(SqlError::Constraint {
+                            message: format!(
+                                "more than {MOST} rows refer to rows that are not there; PRAGMA \
+                                 foreign_key_check lists them, mend them first"
+                            ),
+                        });
+                    }
+                    let read = || -> rusqlite::Result<(Violation, RootPage)> {
+                        let violation = Violation {
                             table: row.get(0)?,
                             rowid: row.get(1)?,
                             to_table: row.get(2)?,
-                        },
-                        RootPage(root_page.unwrap_or_default()),
-                    ))
-                };
-                all.push(read().map_err(failed)?);
+                        };
+                        Ok((violation, RootPage(root_page)))
+                    };
+                    all.push(read().map_err(failed)?);
+                }
             }
             Ok(Self { all })
         })

@@ -89,6 +89,22 @@ impl SqliteConnection {
         open().map_err(|error| SqlError::from_sqlite(&error, None))
     }
 
+    /// Opens a database of its own in memory, which is gone with it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(crate) fn open_in_memory(profile: Profile) -> Result<Self, SqlError> {
+        set_up_process();
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_MEMORY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let opened = Connection::open_in_memory_with_flags(flags)
+            .and_then(|inner| Self::unfenced(inner, profile)?.fenced(profile));
+        opened.map_err(|error| SqlError::from_sqlite(&error, None))
+    }
+
     fn open_file(file: &Path, profile: Profile) -> rusqlite::Result<Self> {
         Self::open_plain(file, profile)?.fenced(profile)
     }
@@ -104,6 +120,10 @@ impl SqliteConnection {
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let inner = Connection::open_with_flags_and_vfs(file, flags, vfs::NAME)?;
+        Self::unfenced(inner, profile)
+    }
+
+    fn unfenced(inner: Connection, profile: Profile) -> rusqlite::Result<Self> {
         inner.set_prepared_statement_cache_capacity(profile.cached_statements);
         let session = Session::install(&inner)?;
         Ok(Self {

@@ -10,7 +10,8 @@ use std::collections::HashMap;
 pub(crate) fn bind(params: &Params, statement: &mut Statement<'_>) -> Result<(), SqlError> {
     let wanted = statement.parameter_count();
     match params {
-        Params::None if wanted == 0 => Ok(()),
+        // What is only explained is not run: it needs no values.
+        Params::None if wanted == 0 || statement.is_explain() != 0 => Ok(()),
         Params::Positional(values) if values.len() == wanted => {
             for (place, value) in (1..).zip(values.iter()) {
                 bind_one(statement, place, as_sqlite(value))?;

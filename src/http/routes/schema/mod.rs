@@ -1,5 +1,9 @@
 //! The schema of a database.
+mod bodies;
+pub(crate) mod explain;
+pub(crate) mod indexes;
 pub(crate) mod migrations;
+pub(crate) mod tables;
 mod views;
 
 use self::views::SchemaView;
@@ -8,10 +12,11 @@ use crate::http::extract::{PathParts, StrictQuery};
 use crate::http::response::error::Problem;
 use crate::http::response::reply;
 use crate::service::caller::Caller;
+use crate::service::schema_texts;
 use crate::shares::{Pass, on_thread};
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -37,6 +42,14 @@ enum SchemaFormat {
     /// Everything about tables, columns, keys, indexes and triggers.
     #[default]
     Json,
+    /// A script that makes the same schema.
+    Sql,
+    /// An entity-relationship diagram of Mermaid.
+    Mermaid,
+    /// Types of rows for TypeScript.
+    Typescript,
+    /// Types of rows as JSON Schema.
+    Jsonschema,
 }
 
 /// Show the schema
@@ -44,7 +57,12 @@ enum SchemaFormat {
 /// Tables and views with their columns, keys, indexes and triggers.
 #[utoipa::path(get, path = "/v1/databases/{db}/schema", tag = "schema",
     params(("db" = String, Path, description = "Name or id"), SchemaParameters),
-    responses((status = 200, body = SchemaView<'_>)))]
+    responses((status = 200, content(
+        (SchemaView<'_> = "application/json"),
+        (String = "application/sql"),
+        (String = "text/vnd.mermaid"),
+        (String = "text/plain"),
+        (String = "application/schema+json")))))]
 pub(crate) async fn show_schema(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
@@ -61,8 +79,24 @@ pub(crate) async fn show_schema(
         SchemaFormat::Json => {
             reply::json(StatusCode::OK, &SchemaView::new(&schema, counts.as_ref()))
         }
+        SchemaFormat::Sql => text("application/sql", schema_texts::script(&schema)),
+        SchemaFormat::Mermaid => text("text/vnd.mermaid", schema_texts::mermaid(&schema)),
+        SchemaFormat::Typescript => text("text/plain", schema_texts::typescript(&schema)),
+        SchemaFormat::Jsonschema => {
+            let written = schema_texts::json_schema(&schema).to_string();
+            text("application/schema+json", written)
+        }
     };
     written_elsewhere(write).await
+}
+
+/// An answer of text.
+fn text(kind: &str, text: String) -> Response {
+    let kind = format!("{kind}; charset=utf-8");
+    match reply::counted(text.into_bytes()) {
+        Ok(body) => (StatusCode::OK, [(header::CONTENT_TYPE, kind)], body).into_response(),
+        Err(problem) => problem.into_response(),
+    }
 }
 
 /// Writes an answer on another thread: a large schema takes a while, and others wait for this one.
