@@ -21,6 +21,8 @@ fn rows_are_exported_to_a_pipe_and_to_files_by_their_suffixes() {
     assert_eq!(forge.run(&["export", "shop", "goods"]).well(), csv);
     let escaped = forge.run(&["export", "shop", "goods", "--escape-formulas"]);
     assert!(escaped.well().contains("'=1"));
+    let made = "CREATE TABLE goods (id INTEGER PRIMARY KEY, name TEXT, photo BLOB);\n";
+    assert_eq!(forge.run(&["schema", "shop"]).well(), made);
     let query = "SELECT name FROM goods WHERE id = 1";
     let lines = forge.run(&["export", "shop", "--query", query, "--format", "ndjson"]);
     assert_eq!(lines.well(), "{\"name\":\"tea\"}\n");

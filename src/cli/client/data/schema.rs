@@ -1,8 +1,9 @@
 //! `dbforge schema`: what is in a database.
 use crate::cli::client::connection::client::{Client, Invocation};
-use crate::cli::client::connection::request::Request;
+use crate::cli::client::connection::request::{Request, read};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::output;
+use serde_json::Value;
 
 /// `dbforge schema`.
 #[derive(Debug, clap::Args)]
@@ -48,9 +49,32 @@ pub(in crate::cli) fn schema(args: &SchemaArgs, invocation: Invocation<'_>) -> R
         true => SchemaFormat::Json,
         false => args.format,
     };
-    let request = Request::get(&["databases", &args.name, "schema"]).query("format", format.word());
-    let answer = client.receive_file(&request, None)?;
-    let mut answer = answer;
+    let is_sql = format == SchemaFormat::Sql;
+    // The statements stand in the JSON, each with what it makes.
+    let word = if is_sql { "json" } else { format.word() };
+    let request = Request::get(&["databases", &args.name, "schema"]).query("format", word);
+    let mut answer = client.receive_file(&request, None)?;
     let text = client.text_of(&mut answer)?;
+    if is_sql {
+        return print_statements(&read(&text)?);
+    }
     output::line(text.trim_end_matches('\n'))
+}
+
+/// Prints what makes each table, its indexes and triggers.
+fn print_statements(schema: &Value) -> Result<(), Failure> {
+    let mut lines = output::Lines::begin();
+    let parts = |of: &Value, name: &str| of[name].as_array().cloned().unwrap_or_default();
+    for table in parts(schema, "tables") {
+        if table["type"] == "shadow" {
+            continue;
+        }
+        let made = [table.clone()].into_iter();
+        let made = made.chain(parts(&table, "indexes"));
+        let made = made.chain(parts(&table, "triggers"));
+        for sql in made.filter_map(|part| part["sql"].as_str().map(str::to_owned)) {
+            lines.line(format_args!("{};", sql.trim_end()))?;
+        }
+    }
+    lines.end()
 }
