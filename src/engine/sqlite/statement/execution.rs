@@ -348,8 +348,10 @@ fn run(
     }
     .map_err(cut)?;
     let mut found = connection.recorder.found();
-    if found.asks_pragma && connection.role == Role::Reader && connection.refresh_schema() {
-        // Some PRAGMAs are answered while they are prepared, from the schema as it was last seen.
+    let tells_of_schema = found.asks_pragma || prepared.is_explain() != 0;
+    if tells_of_schema && connection.role == Role::Reader && connection.refresh_schema() {
+        // Some PRAGMAs, and plans, are made while they are prepared, from the schema as it was last
+        // seen.
         prepared.discard();
         prepared = prepare(sqlite, &statement.sql).map_err(cut)?;
         found = connection.recorder.found();
