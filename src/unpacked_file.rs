@@ -9,6 +9,8 @@ use zstd::stream::read::Decoder;
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// Behind a first byte of 0x50 to 0x5f: a frame that is passed over, before others (RFC 8878, 3.1.2).
+const ZSTD_SKIPPABLE: &[u8] = &[0x2a, 0x4d, 0x18];
 
 /// Bytes that are read from the disk at a time.
 const PORTION_BYTES: usize = 256 << 10;
@@ -51,7 +53,7 @@ impl UnpackedFile {
         let first = packed.fill_buf()?;
         let inner: Box<dyn Read + Send> = if first.starts_with(GZIP) {
             Box::new(MultiGzDecoder::new(packed))
-        } else if first.starts_with(ZSTD) {
+        } else if is_zstd(first) {
             let mut decoder = Decoder::with_buffer(packed)?;
             decoder.window_log_max(WINDOW_LOG)?;
             Box::new(decoder)
@@ -88,6 +90,12 @@ impl Read for UnpackedFile {
         }
         Ok(read)
     }
+}
+
+fn is_zstd(first: &[u8]) -> bool {
+    let is_skippable =
+        matches!(first, [0x50..=0x5f, rest @ ..] if rest.starts_with(ZSTD_SKIPPABLE));
+    is_skippable || first.starts_with(ZSTD)
 }
 
 struct Counted {

@@ -1,6 +1,7 @@
 //! Bodies that are files: streamed to the disk as they arrive.
 use super::Gateway;
 use crate::data::uploads::{Receiving, Upload};
+use crate::http::middleware::admission::packed_body::Coding;
 use crate::http::middleware::admission::request_body::drain;
 use crate::http::response::error::{ErrorCode, Problem};
 use crate::service::caller::Caller;
@@ -53,6 +54,8 @@ impl Gateway {
         headers: &HeaderMap,
         body: &mut Body,
     ) -> Result<Receiving, Problem> {
+        // Kept as it is sent; another coding would not be recognized when it is read.
+        Coding::of(headers)?;
         let announced = headers.get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
         let mut received = self.service.receive_upload(caller, announced)?;

@@ -107,6 +107,14 @@ async fn dumps_of_other_programs_load_as_far_as_they_are_sqlites() {
              INSERT INTO `t` VALUES (1,'x');\nCREATE INDEX \"idx_t_a\" ON \"t\" (`a`);\nEND TRANSACTION;\n",
         ),
         (
+            "APSW's shell",
+            "PRAGMA writable_schema=ON;\nBEGIN TRANSACTION;\nDROP TABLE IF EXISTS t;\nCREATE TABLE t(id INTEGER PRIMARY KEY, a);\n\
+             INSERT INTO t VALUES(1,'x');\nDELETE FROM sqlite_schema WHERE name='f' AND type='table';\n\
+             INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES('table','f','f',0,'CREATE VIRTUAL TABLE f USING fts5(b)');\n\
+             DROP TABLE IF EXISTS f_content;\nCREATE TABLE 'f_content'(id INTEGER PRIMARY KEY, c0);\n\
+             INSERT INTO f_content VALUES(1,'found');\nCOMMIT TRANSACTION;\nPRAGMA writable_schema=OFF;\n",
+        ),
+        (
             "an editor, with a mark of byte order and CRLF",
             "\u{feff}-- ours\r\nCREATE TABLE t(id INTEGER PRIMARY KEY, a);\r\nINSERT INTO t VALUES(1,'x')",
         ),
@@ -173,6 +181,11 @@ async fn what_is_refused_is_named_with_its_line_and_what_to_do() {
             "INSERT INTO sqlite_schema VALUES('table','t','t',2,'CREATE TABLE t(a)');",
             &["Line 1", "sqlite_schema"],
         ),
+        ("DELETE FROM sqlite_schema;", &["Line 1"]),
+        (
+            "BEGIN;\nSAVEPOINT a;\nROLLBACK TO a;",
+            &["Line 3", "ROLLBACK TO"],
+        ),
         ("VACUUM INTO '/tmp/x';", &["Line 1", "VACUUM INTO"]),
         ("DROP DATABASE IF EXISTS x;", &["Line 1", "database server"]),
         (
@@ -233,4 +246,15 @@ async fn the_limit_of_the_database_holds() {
     let job = import(&forge, "", dump.as_bytes()).await;
     assert_eq!(job["problem"]["code"], "quota_exceeded", "{job}");
     assert_eq!(job["problem"]["status"], 507);
+}
+
+#[tokio::test]
+async fn texts_that_are_no_utf8_keep_their_bytes() {
+    let forge = forge().await;
+    let dump = b"CREATE TABLE t(a TEXT);\nINSERT INTO t VALUES('caf\xe9 ''1''');\n";
+    result(&import(&forge, "", dump).await);
+    let stored = rows(&forge, "SELECT typeof(a), hex(a) FROM t").await;
+    assert_eq!(stored, json!([["text", "636166E920273127"]]));
+    let job = import(&forge, "?mode=insert", b"INSERT INTO \"\xe9\" VALUES(1);").await;
+    assert!(refused(&job).contains("not UTF-8"));
 }

@@ -1,5 +1,5 @@
 //! What a load does to what was there: it stays in the trash, and comes back.
-use super::{forge, import, result, rows};
+use super::{forge, import, refused, result, rows};
 use crate::support::http::{HttpForge, ROOT};
 use dbforge::jobs::uploads::remove_ended;
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ async fn an_insert_is_whole_or_nothing() {
         b"INSERT INTO t VALUES(2);\nINSERT INTO t VALUES(1);",
     )
     .await;
-    assert!(super::refused(&job).starts_with("Line 2: UNIQUE"), "{job}");
+    assert!(refused(&job).starts_with("Line 2: UNIQUE"), "{job}");
     assert_eq!(rows(&forge, "SELECT a FROM t").await, json!([[1]]));
     result(&import(&forge, "?mode=insert", b"INSERT INTO t VALUES(2);").await);
     assert_eq!(rows(&forge, "SELECT a FROM t").await, json!([[1], [2]]));
@@ -169,4 +169,23 @@ async fn scopes_are_those_of_what_is_done() {
         .problem(403, "insufficient_scope");
     assert_eq!(ask(&writer, "").await.status, 202);
     forge.settle().await;
+}
+
+#[tokio::test]
+async fn foreign_keys_hold_in_what_is_added_unless_the_text_says_otherwise() {
+    let forge = forge().await;
+    let schema =
+        b"CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p ON DELETE CASCADE);
+        INSERT INTO p VALUES(1),(2); INSERT INTO c VALUES(1),(2);";
+    result(&import(&forge, "", schema).await);
+    let children = "SELECT p FROM c ORDER BY p";
+    let late = b"INSERT INTO c VALUES(3); INSERT INTO p VALUES(3); DELETE FROM p WHERE id = 1;";
+    result(&import(&forge, "?mode=insert", late).await);
+    assert_eq!(rows(&forge, children).await, json!([[2], [3]]));
+    let job = import(&forge, "?mode=insert", b"INSERT INTO c VALUES(99);").await;
+    assert!(refused(&job).contains("PRAGMA foreign_keys = OFF"), "{job}");
+    let off = b"PRAGMA foreign_keys=OFF; BEGIN; INSERT INTO c VALUES(99); COMMIT;";
+    let job = import(&forge, "?mode=insert", off).await;
+    assert_eq!(result(&job)["foreign_key_violations"], 1);
+    assert_eq!(rows(&forge, children).await, json!([[2], [3], [99]]));
 }

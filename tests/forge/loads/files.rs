@@ -114,3 +114,74 @@ async fn damaged_and_strange_files_are_refused_with_what_is_wrong() {
         json!([[0]])
     );
 }
+
+#[tokio::test]
+async fn what_only_another_program_can_read_is_refused_by_name() {
+    let forge = forge().await;
+    // As the program that has them would leave them.
+    let edited = |from: &str, to: &str| {
+        file(&format!(
+            "{from};PRAGMA writable_schema=ON;UPDATE sqlite_schema SET sql='{to}' \
+             WHERE rowid = (SELECT max(rowid) FROM sqlite_schema WHERE sql IS NOT NULL)"
+        ))
+    };
+    for (file, words) in [
+        (
+            edited(
+                "CREATE TABLE t(a PRIMARY KEY)",
+                "CREATE TABLE t(a COLLATE mine PRIMARY KEY)",
+            ),
+            &["`t`", "mine"][..],
+        ),
+        (
+            edited("CREATE TABLE t(a)", "CREATE TABLE t(a COLLATE mine)"),
+            &["`t`", "mine"],
+        ),
+        (
+            edited(
+                "CREATE TABLE t(a);CREATE INDEX i ON t(abs(a))",
+                "CREATE INDEX i ON t(mine(a))",
+            ),
+            &["index `i`", "mine"],
+        ),
+        (
+            edited("CREATE TABLE t(a)", "CREATE TABLE t(a, b AS (mine(a)))"),
+            &["`t`", "mine"],
+        ),
+        (
+            edited("CREATE TABLE t(a)", "create table t(a text)"),
+            &["`t`", "edited"],
+        ),
+        (
+            file(
+                "CREATE TABLE t(a);PRAGMA writable_schema=ON;\
+                 UPDATE sqlite_schema SET sql=CAST(sql AS BLOB)",
+            ),
+            &["`t`", "edited"],
+        ),
+        (
+            file(
+                "PRAGMA writable_schema=ON;INSERT INTO sqlite_schema \
+                 VALUES('table','v','v',0,'CREATE VIRTUAL TABLE v USING nosuch(a)')",
+            ),
+            &["`v`", "nosuch"],
+        ),
+        (
+            file(
+                "CREATE TABLE t(a CHECK(json(a)));PRAGMA ignore_check_constraints=ON;\
+                 INSERT INTO t VALUES('{')",
+            ),
+            &["cannot be checked"],
+        ),
+    ] {
+        let job = import(&forge, "", &file).await;
+        let said = refused(&job);
+        for word in words {
+            assert!(said.contains(word), "{words:?}\n{said}");
+        }
+    }
+    let columns: Vec<String> = (0..1_500).map(|n| format!("c{n}")).collect();
+    let wide = file(&format!("CREATE TABLE t({})", columns.join(",")));
+    let job = import(&forge, "", &wide).await;
+    assert!(refused(&job).contains("too many columns"), "{job}");
+}

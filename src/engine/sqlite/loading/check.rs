@@ -1,5 +1,6 @@
 //! Looks whether what was built is sound, and whether the gateway can serve it.
-use super::outcome::{Notes, internal, remove_left_over, shortened};
+use super::outcome::{Notes, failure_of, internal, remove_left_over, shortened};
+use super::served_schema;
 use super::target::Target;
 use crate::domain::database::Durability;
 use crate::engine::loading::LoadOrder;
@@ -31,9 +32,13 @@ pub(super) struct Checked {
 pub(super) fn finish(order: &LoadOrder, file: &Path) -> Result<Checked, ChildFailure> {
     let mut notes = Notes::default();
     let target = Target::open(order, file).map_err(|failure| damaged(failure, file))?;
+    let fault = target.own(served_schema::fault);
+    if let Some(fault) = fault.map_err(|error| refusal_of(&error, order))? {
+        return Err(ChildFailure::refused(fault));
+    }
     let sound = target
         .own(integrity)
-        .map_err(|error| refusal_of_damage(&error).unwrap_or_else(|| internal(&error, order)))?;
+        .map_err(|error| refusal_of(&error, order))?;
     if let Some(faults) = sound {
         return Err(ChildFailure::refused(format!(
             "the database is damaged: {}; repair it with `sqlite3 FILE .recover`",
@@ -146,11 +151,20 @@ fn damaged(failure: ChildFailure, file: &Path) -> ChildFailure {
     ChildFailure::refused(format!("the database is damaged: {}", failure.detail))
 }
 
-fn refusal_of_damage(error: &rusqlite::Error) -> Option<ChildFailure> {
-    let code = error.sqlite_error_code()?;
-    matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase).then(|| {
-        ChildFailure::refused(format!(
-            "the database is damaged: {error}; repair it with `sqlite3 FILE .recover`"
-        ))
-    })
+/// What a check that failed says about the file.
+fn refusal_of(error: &rusqlite::Error, order: &LoadOrder) -> ChildFailure {
+    if let Some(failure) = failure_of(error, order) {
+        return failure;
+    }
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ChildFailure::refused(
+            format!("the database is damaged: {error}; repair it with `sqlite3 FILE .recover`"),
+        ),
+        // A collation or a function of the program that wrote it.
+        Some(ErrorCode::Unknown) => ChildFailure::refused(format!(
+            "the database cannot be checked: {error}; it needs what only the program that wrote \
+             it has"
+        )),
+        _ => internal(error, order),
+    }
 }

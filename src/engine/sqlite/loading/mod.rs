@@ -2,12 +2,16 @@
 //!
 //! This runs in a child process, under its bounds, on a file that is thrown away unless all of it
 //! is well. `splitter.rs` reads statements from a text of any length, `script.rs` runs them,
+//! `broken_text.rs` keeps texts that are no UTF-8,
 //! `virtual_tables.rs` rebuilds what a dump has of FTS and R*Tree tables, `copy.rs` takes a database
-//! file over, `check.rs` looks whether the gateway can serve what came of it.
+//! file over, `check.rs` and
+//! `served_schema.rs` look whether the gateway can serve what came of it.
+mod broken_text;
 mod check;
 mod copy;
 mod outcome;
 mod script;
+mod served_schema;
 mod splitter;
 mod target;
 mod virtual_tables;

@@ -1,4 +1,5 @@
 //! Runs the statements of a SQL text: all of them in one transaction, or none.
+use super::broken_text;
 use super::outcome::{Loaded, failure_of, internal, refused, shortened, unreadable};
 use super::splitter::{Piece, SplitError, Splitter};
 use super::target::Target;
@@ -7,6 +8,7 @@ use super::words::{Word, Words, foreign_dialect};
 use crate::engine::loading::LoadOrder;
 use crate::engine::sql::redacted::redacted;
 use crate::runtime::child::{ChildFailure, ChildFailureCode};
+use rusqlite::ErrorCode;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -15,6 +17,8 @@ use crate::engine::sqlite::files::MAIN_FILE;
 
 /// Statements between two reports.
 const REPORT_EVERY: u64 = 1_000;
+/// Rows may come before those that they refer to.
+const BEGIN: &str = "BEGIN; PRAGMA defer_foreign_keys = ON";
 /// Characters of a statement that an error shows.
 const SHOWN_SQL: usize = 120;
 
@@ -83,7 +87,10 @@ pub(super) fn run(
         let ran = target.own(|sqlite| sqlite.execute_batch(sql));
         ran.map_err(|error| internal(&error, order))
     };
-    own("BEGIN")?;
+    if order.base.is_some() {
+        own("PRAGMA foreign_keys = ON")?;
+    }
+    own(BEGIN)?;
     let before = target.sqlite.total_changes();
     let mut script = Script {
         order,
@@ -116,7 +123,14 @@ pub(super) fn run(
         return Err(ChildFailure::refused("the text holds no statement"));
     }
     virtual_tables::rebuild(virtual_tables, &target, order, &mut loaded.notes)?;
-    own("COMMIT")?;
+    let committed = target.own(|sqlite| sqlite.execute_batch("COMMIT"));
+    committed.map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) => ChildFailure::refused(
+            "at its end rows refer to rows that are not there; begin the text with \
+             `PRAGMA foreign_keys = OFF;` to keep them",
+        ),
+        _ => internal(&error, order),
+    })?;
     loaded.rows = rows;
     told(rows);
     Ok(loaded)
@@ -191,6 +205,13 @@ impl Script<'_> {
             }
             "COMMIT" | "END" => self.transaction = None,
             "SAVEPOINT" | "RELEASE" => {}
+            "ROLLBACK" if words.any(|word| word.is("TO")) => {
+                return Err(refused(
+                    line,
+                    "ROLLBACK TO is not allowed: an import is one transaction; remove what it \
+                     would take back",
+                ));
+            }
             "ROLLBACK" => {
                 return Err(refused(
                     line,
@@ -219,10 +240,13 @@ impl Script<'_> {
 
     fn pragma(&mut self, mut words: Words<'_>, line: u64) -> Result<(), ChildFailure> {
         let name = words.table().unwrap_or_default().to_ascii_lowercase();
+        let value: Vec<Word> = words.take(3).collect();
+        if name == "foreign_keys" && self.order.base.is_some() {
+            return self.switch_foreign_keys(&value);
+        }
         if PASSED_OVER.contains(&name.as_str()) {
             return Ok(());
         }
-        let value: Vec<Word> = words.take(3).collect();
         if !matches!(name.as_str(), "user_version" | "application_id") {
             return Err(refused(
                 line,
@@ -254,17 +278,41 @@ impl Script<'_> {
         set.map_err(|error| internal(&error, self.order))
     }
 
+    /// Has foreign keys hold or not, as the text says, in a database that had rows before. SQLite
+    /// takes that between transactions alone; what is committed in between goes with the file when
+    /// the rest fails.
+    fn switch_foreign_keys(&mut self, value: &[Word]) -> Result<(), ChildFailure> {
+        let [
+            Word::Sign(b'=' | b'('),
+            Word::Bare(word) | Word::Quoted(word),
+            ..,
+        ] = value
+        else {
+            return Ok(()); // a question
+        };
+        let are_on = ["on", "1", "true", "yes"]
+            .iter()
+            .any(|on| word.eq_ignore_ascii_case(on));
+        let switched = self.target.own(|sqlite| {
+            sqlite.execute_batch("COMMIT")?;
+            sqlite.pragma_update(None, "foreign_keys", are_on)?;
+            sqlite.execute_batch(BEGIN)
+        });
+        switched.map_err(|error| internal(&error, self.order))
+    }
+
     fn execute(&mut self, sql: &[u8], line: u64) -> Result<(), ChildFailure> {
-        let text = std::str::from_utf8(sql).map_err(|error| {
+        let text = broken_text::readable(sql).map_err(|error| {
             refused(
                 line,
                 &format!(
-                    "byte {} of the statement is not UTF-8: convert the text, for example with \
-                     `iconv -f LATIN1 -t UTF-8`, or write such values as CAST(X'…' AS TEXT)",
+                    "byte {} of the statement is not UTF-8, and not within a text: convert the \
+                     file, for example with `iconv -f LATIN1 -t UTF-8`",
                     error.valid_up_to()
                 ),
             )
         })?;
+        let text = &*text;
         if text.contains('\0') {
             return Err(refused(line, "the statement holds a NUL byte"));
         }

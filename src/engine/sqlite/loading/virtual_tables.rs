@@ -87,10 +87,7 @@ impl VirtualTables {
             let Some(table) = words.table() else {
                 return Ok(false);
             };
-            let is_schema = ["sqlite_schema", "sqlite_master"]
-                .iter()
-                .any(|name| table.eq_ignore_ascii_case(name));
-            if is_schema {
+            if is_schema_table(&table) {
                 let declaration = declaration_in(words).ok_or_else(|| {
                     refused(
                         line,
@@ -109,6 +106,14 @@ impl VirtualTables {
         }
         if words.pass(&["CREATE", "VIRTUAL", "TABLE"]) {
             return self.declare(sql, line, false, target);
+        }
+        if words.pass(&["DELETE", "FROM"]) {
+            return Ok(makes_way_for_declaration(words));
+        }
+        // Before it is made, as APSW's shell writes; it was made with its virtual table.
+        if !self.0.is_empty() && words.pass(&["DROP", "TABLE", "IF", "EXISTS"]) {
+            let table = words.table();
+            return Ok(table.is_some_and(|table| self.shadow(&table).is_some()));
         }
         if self.0.is_empty() || !words.pass(&["CREATE", "TABLE"]) {
             return Ok(false);
@@ -379,6 +384,24 @@ pub(super) fn missing_own_table(said: &str) -> Option<&'static str> {
     }
     said.contains("no such table: sqlite_stat")
         .then_some("ANALYZE sqlite_schema")
+}
+
+fn is_schema_table(name: &str) -> bool {
+    ["sqlite_schema", "sqlite_master"]
+        .iter()
+        .any(|schema| name.eq_ignore_ascii_case(schema))
+}
+
+/// Whether this is how APSW's shell clears the place of a declaration that follows: `sqlite_schema
+/// WHERE name='t' AND type='table'`. Nothing is there yet.
+fn makes_way_for_declaration(mut words: Words<'_>) -> bool {
+    words.table().is_some_and(|table| is_schema_table(&table))
+        && words.pass(&["WHERE", "name"])
+        && words.next() == Some(Word::Sign(b'='))
+        && words.next().is_some()
+        && words.pass(&["AND", "type"])
+        && words.next() == Some(Word::Sign(b'='))
+        && words.next() == Some(Word::Quoted("table".to_owned()))
 }
 
 /// The declaration in `(type,name,tbl_name,rootpage,sql)VALUES('table','f','f',0,'CREATE …')`.

@@ -3,7 +3,7 @@
 //! A request is first *waiting* while its body arrives, then *working* in one of a limited number of
 //! slots. When it has to wait for something (a database lock, the end of a job, the next event), it
 //! gives up its slot and is *waiting* again until it finishes. Each caller has a share of both.
-mod packed_body;
+pub(crate) mod packed_body;
 pub(crate) mod request_body;
 pub(crate) mod share;
 pub(crate) mod token_ends;
