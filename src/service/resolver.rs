@@ -2,16 +2,18 @@
 use super::Service;
 use super::caller::{AccessDenied, Caller};
 use super::freshness::Changes;
-use crate::clock::Deadline;
 use crate::clock::timestamp::Timestamp;
+use crate::clock::{Deadline, Stopwatch};
 use crate::data::{QueryError, SharedGuard, Target};
 use crate::domain::command::refusal::Refusal;
 use crate::domain::database::{Condition, Database, DatabaseState, Prospect};
 use crate::domain::ids::JobId;
 use crate::domain::name::DatabaseName;
 use crate::domain::state::State;
+use crate::domain::verb::JobKind;
 use crate::shares::waiting;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A database whose files stay where they are for as long as this is held.
 pub struct Entered {
@@ -38,6 +40,16 @@ pub enum ResolveError {
         /// Where it stands.
         state: DatabaseState,
         /// The job that is to make it ready.
+        job: Option<JobId>,
+    },
+    /// A step of a job has its files for longer than the caller would wait.
+    #[error("database `{name}` {doing}")]
+    AtWork {
+        /// Its name.
+        name: DatabaseName,
+        /// What happens to it, in words that follow its name.
+        doing: &'static str,
+        /// The job.
         job: Option<JobId>,
     },
     /// It is stopped, and nothing is on its way to start it.
@@ -117,7 +129,40 @@ impl Service {
     /// # Errors
     /// When there is none, the caller may not touch it, or it does not answer SQL in time.
     pub async fn enter(&self, caller: &Caller, reference: &str) -> Result<Entered, ResolveError> {
-        let deadline = Deadline::after(self.config.ready_wait);
+        self.enter_until(caller, reference, self.config.ready_wait)
+            .await
+    }
+
+    /// As [`Self::enter`]; waits as long as the statement may take, where the caller said how long.
+    /// What it has waited beyond the usual wait is taken from the statement's time, so that both
+    /// end before the request does.
+    ///
+    /// # Errors
+    /// As [`Self::enter`].
+    pub async fn enter_within(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        timeout: &mut Option<Duration>,
+    ) -> Result<Entered, ResolveError> {
+        let usual = self.config.ready_wait;
+        let since = Stopwatch::start();
+        let entered = self.enter_until(caller, reference, timeout.unwrap_or(usual));
+        let entered = entered.await?;
+        if let Some(timeout) = timeout {
+            let left = (*timeout + usual).saturating_sub(since.elapsed());
+            *timeout = left.min(*timeout);
+        }
+        Ok(entered)
+    }
+
+    async fn enter_until(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        wait: Duration,
+    ) -> Result<Entered, ResolveError> {
+        let deadline = Deadline::after(wait);
         let mut changes: Option<Changes> = None;
         loop {
             let current = match &mut changes {
@@ -132,7 +177,7 @@ impl Service {
                     // The last holder of the access lock may have moved the files elsewhere.
                     let current = self.control.current();
                     let now = current.state.database(database.id);
-                    let guard = entered.map_err(|_| not_ready(now.unwrap_or(database)))?;
+                    let guard = entered.map_err(|_| at_work(now.unwrap_or(database)))?;
                     if let Some(now) = now.filter(|it| Readiness::of(it) == Readiness::Ready) {
                         let target = self.data.target(now)?;
                         return Ok(Entered { guard, target });
@@ -164,6 +209,27 @@ fn not_ready(database: &Database) -> ResolveError {
         name: database.name.clone(),
         state: database.state(),
         job: database.queue.first().map(|it| it.id),
+    }
+}
+
+/// A ready database whose files a job has.
+fn at_work(database: &Database) -> ResolveError {
+    let first = database.queue.first();
+    if Readiness::of(database) != Readiness::Ready {
+        return not_ready(database);
+    }
+    let doing = match first.map(|it| &it.kind) {
+        Some(
+            JobKind::LoadDatabase { .. }
+            | JobKind::CreateFromUpload { .. }
+            | JobKind::ExchangeContents { .. },
+        ) => "is being loaded",
+        _ => "is being worked on by a job",
+    };
+    ResolveError::AtWork {
+        name: database.name.clone(),
+        doing,
+        job: first.map(|it| it.id),
     }
 }
 

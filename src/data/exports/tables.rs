@@ -18,6 +18,12 @@ pub(super) fn table_parts(
     let table = schema
         .find(name)
         .ok_or_else(|| no_such_table(schema, name))?;
+    if let Some(trouble) = &table.trouble {
+        return Err(QueryError::Sql {
+            message: format!("the columns of {} cannot be told: {trouble}", table.name),
+            hint: None,
+        });
+    }
     let is_sql = form.format == Format::Sql;
     let visible = table.columns.iter().filter(|column| !column.is_hidden);
     let wanted: Vec<&Column> = visible
@@ -64,14 +70,34 @@ fn no_such_table(schema: &Schema, name: &str) -> QueryError {
 
 fn has_rows_by_number_alone(table: &Table) -> bool {
     let sql = table.sql.to_ascii_lowercase();
-    table.kind == TableKind::Virtual && sql.contains("using fts")
+    table.kind == TableKind::Virtual && sql.contains("using fts") && !shows_alone(table)
 }
 
-/// What makes the table before its rows, and its indexes and triggers behind them. A view's rows are
-/// data for a table of its name, which may be another's.
+/// Whether it only shows rows that are elsewhere, and takes none.
+fn shows_alone(table: &Table) -> bool {
+    let sql = table.sql.to_ascii_lowercase();
+    table.kind == TableKind::View
+        || table.kind == TableKind::Virtual
+            && ["using fts5vocab", "using fts4aux", "using fts3aux"]
+                .iter()
+                .any(|module| sql.contains(module))
+}
+
+/// What makes the table before its rows, and its indexes and triggers behind them. What shows rows
+/// of others becomes a table of its name and columns, which takes them.
 fn around(table: &Table) -> (Bytes, Bytes) {
-    if matches!(table.kind, TableKind::View | TableKind::Shadow) {
+    if table.kind == TableKind::Shadow {
         return Default::default();
+    }
+    if shows_alone(table) {
+        let visible = table.columns.iter().filter(|column| !column.is_hidden);
+        let columns = visible.map(|column| quoted(&column.name));
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        let before = format!(
+            "BEGIN TRANSACTION;\nCREATE TABLE {} ({columns});\n",
+            quoted(&table.name)
+        );
+        return (before.into(), Bytes::from_static(b"COMMIT;\n"));
     }
     // A line break ends a comment that may stand at the end.
     let before = format!(

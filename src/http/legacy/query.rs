@@ -110,7 +110,10 @@ impl Gateway {
             ResolveError::NotReady { .. } | ResolveError::Stopped { .. } => {
                 self.is_stopped(reference)
             }
-            ResolveError::Denied(_) | ResolveError::Stuck { .. } | ResolveError::Engine(_) => false,
+            ResolveError::Denied(_)
+            | ResolveError::AtWork { .. }
+            | ResolveError::Stuck { .. }
+            | ResolveError::Engine(_) => false,
         };
         if !is_unknown {
             return error.into();

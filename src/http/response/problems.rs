@@ -82,7 +82,7 @@ impl From<ResolveError> for Problem {
             ResolveError::Engine(error) => error.into(),
             ResolveError::NotFound(_) => Self::new(ErrorCode::DatabaseNotFound, detail)
                 .hint("GET /v1/databases lists databases, POST /v1/databases creates one"),
-            ResolveError::NotReady { job, .. } => {
+            ResolveError::NotReady { job, .. } | ResolveError::AtWork { job, .. } => {
                 let problem = Self::new(ErrorCode::DatabaseNotReady, detail);
                 match job {
                     Some(job) => {

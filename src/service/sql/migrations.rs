@@ -26,7 +26,9 @@ impl Service {
         // It may take as long as a statement may take at most: it is not one that answers a user.
         options.timeout = Some(timeout.unwrap_or(self.data.config().largest_timeout));
         self.allow(caller, &mut options)?;
-        let entered = self.enter(caller, reference).await?;
+        let mut wait = timeout;
+        let entered = self.enter_within(caller, reference, &mut wait).await?;
+        options.timeout = wait.or(options.timeout);
         let (guard, target) = (&entered.guard, &entered.target);
         let (applied_by, now) = (caller.actor().0, self.control.clock().now());
         let sql = request.sql.clone();

@@ -141,7 +141,9 @@ impl Service {
         mut request: QueryRequest,
     ) -> Result<QueryAnswer, RunError> {
         self.allow(caller, &mut request.options)?;
-        let entered = self.enter(caller, reference).await?;
+        let entered = self
+            .enter_within(caller, reference, &mut request.options.timeout)
+            .await?;
         let answer = pin!(self.data.query(&entered.guard, &entered.target, request));
         let answer = self.while_living(entered.guard.database(), answer);
         Ok(answer.await?)
@@ -158,7 +160,9 @@ impl Service {
         mut request: QueryRequest,
     ) -> Result<SqlAnswer, RunError> {
         self.allow(caller, &mut request.options)?;
-        let entered = self.enter(caller, reference).await?;
+        let entered = self
+            .enter_within(caller, reference, &mut request.options.timeout)
+            .await?;
         let database = entered.guard.database();
         let streamed = pin!(self.data.stream(&entered.guard, &entered.target, request));
         Ok(match self.while_living(database, streamed).await? {
@@ -178,7 +182,9 @@ impl Service {
         mut batch: Batch,
     ) -> Result<Vec<QueryAnswer>, RunError> {
         self.allow(caller, &mut batch.options)?;
-        let entered = self.enter(caller, reference).await?;
+        let entered = self
+            .enter_within(caller, reference, &mut batch.options.timeout)
+            .await?;
         let Batch {
             statements,
             mode,
@@ -218,7 +224,9 @@ impl Service {
     ) -> Result<Vec<QueryAnswer>, RunError> {
         caller.require(Scope::Write)?;
         self.allow(caller, &mut options)?;
-        let entered = self.enter(caller, reference).await?;
+        let entered = self
+            .enter_within(caller, reference, &mut options.timeout)
+            .await?;
         let ran = self
             .data
             .script(&entered.guard, &entered.target, script, options);

@@ -79,6 +79,29 @@ async fn a_table_is_exported_in_every_format() {
 }
 
 #[tokio::test]
+async fn what_shows_rows_of_others_becomes_a_table_in_sql() {
+    let served = made(GOODS).await;
+    served.run("CREATE VIRTUAL TABLE words USING fts5(x)").await;
+    served.run("INSERT INTO words VALUES ('tea')").await;
+    served
+        .run("CREATE VIRTUAL TABLE terms USING fts5vocab(words, row)")
+        .await;
+    let loaded = rusqlite::Connection::open_in_memory().unwrap();
+    for (name, value) in [("cheap", "tea, \"green\""), ("terms", "tea")] {
+        let sql = table(&served, name, "?format=sql").await;
+        loaded.execute_batch(&sql).unwrap();
+        let question = format!("SELECT * FROM {name}");
+        let found: String = loaded.query_row(&question, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, value);
+    }
+    let rows_alone = table(&served, "cheap", "?format=sql&schema=false").await;
+    assert!(
+        rows_alone.starts_with("INSERT INTO \"cheap\""),
+        "{rows_alone}"
+    );
+}
+
+#[tokio::test]
 async fn rows_of_a_query_are_exported_with_its_parameters() {
     let served = made(GOODS).await;
     let ask = async |parameters: &str, body: Value| {
@@ -130,7 +153,10 @@ async fn rows_of_a_query_are_exported_with_its_parameters() {
 #[tokio::test]
 async fn an_export_that_cannot_begin_says_why() {
     let served = made(GOODS).await;
+    served.run("CREATE VIEW broken AS SELECT * FROM gone").await;
     for (path, status, hint) in [
+        ("shop/tables/nope/export", 404, "table_not_found"),
+        ("shop/tables/broken/export", 400, "no such table: main.gone"),
         ("shop/tables/good_s/export", 404, "good s"),
         ("shop/tables/cheap/export?format=xlsx", 400, "format"),
         ("shop/tables/cheap/export?formula=escape", 400, "formula"),

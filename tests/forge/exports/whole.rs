@@ -262,3 +262,27 @@ async fn writes_go_on_while_a_file_is_made_and_the_file_is_of_one_moment() {
     }
     assert!(Path::new(served.forge.kept.folder.path()).exists());
 }
+
+#[tokio::test]
+async fn a_table_that_tells_of_one_that_is_gone_is_left_out_by_name() {
+    let served = shop().await;
+    for statement in [
+        "CREATE VIRTUAL TABLE terms USING fts5vocab(words, row)",
+        "CREATE VIRTUAL TABLE gone USING fts5(x)",
+        "CREATE VIRTUAL TABLE ofgone USING fts5vocab(gone, row)",
+        "DROP TABLE gone",
+    ] {
+        served.run(statement).await;
+    }
+    let (reply, sql) = export(&served, "?format=sql", "").await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("x-dbforge-left-out"), "ofgone");
+    let loaded = Connection::open_in_memory().unwrap();
+    loaded
+        .execute_batch(std::str::from_utf8(&sql).unwrap())
+        .unwrap();
+    assert_eq!(contents(&loaded), CONTENTS);
+    let terms = "SELECT count(*) FROM terms";
+    let terms: i64 = loaded.query_row(terms, [], |row| row.get(0)).unwrap();
+    assert_eq!(terms, 2);
+}

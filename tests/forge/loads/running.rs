@@ -13,6 +13,10 @@ const ENDLESS: &str = "CREATE TABLE t(a);
 /// A gateway with an empty database `shop`, into which a file is loaded that has no end; and the
 /// path of its job.
 fn loading(folder: &TempFolder) -> (GatewayProcess, String) {
+    loading_in(folder, "")
+}
+
+fn loading_in(folder: &TempFolder, mode: &str) -> (GatewayProcess, String) {
     let gateway = GatewayProcess::start(folder.path());
     gateway.post("/v1/databases", &json!({"name": "shop"}));
     gateway.poll("shop is ready", || {
@@ -22,7 +26,8 @@ fn loading(folder: &TempFolder) -> (GatewayProcess, String) {
     // JSON text is no SQL, so the file is an upload of its own.
     let upload = upload(&gateway);
     let body = json!({"upload": upload});
-    let (status, job) = gateway.post("/v1/databases/shop/import", &body).unwrap();
+    let path = format!("/v1/databases/shop/import{mode}");
+    let (status, job) = gateway.post(&path, &body).unwrap();
     assert_eq!(status, 202, "{job}");
     let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
     gateway.poll("a child works", || !children(&gateway).is_empty());
@@ -94,6 +99,27 @@ fn a_load_is_cancelled_in_the_middle_while_the_database_answers() {
     let query = json!({"sql": "SELECT 1"});
     let (status, _) = gateway.post("/v1/databases/shop/query", &query).unwrap();
     assert_eq!(status, 200, "it answers meanwhile");
+    cancel(&gateway, &folder, &job);
+}
+
+#[test]
+fn sql_waits_for_a_load_as_long_as_it_says_and_is_told_of_it() {
+    let folder = TempFolder::new();
+    let (gateway, job) = loading_in(&folder, "?mode=insert");
+    let query = json!({"sql": "SELECT 1", "timeout_ms": 200});
+    let (status, answer) = gateway.post("/v1/databases/shop/query", &query).unwrap();
+    assert_eq!(
+        (status, &answer["code"]),
+        (409, &json!("database_not_ready"))
+    );
+    let detail = answer["detail"].as_str().unwrap();
+    assert_eq!(detail, "Database `shop` is being loaded.");
+    assert!(
+        answer["hint"].as_str().unwrap().contains("/v1/jobs/"),
+        "{answer}"
+    );
+    // The load goes on: nothing here has waited for it.
+    assert!(!children(&gateway).is_empty());
     cancel(&gateway, &folder, &job);
 }
 

@@ -93,6 +93,42 @@ async fn what_cannot_run_in_a_transaction_is_told_before_anything_runs() {
 }
 
 #[tokio::test]
+async fn a_text_that_was_cut_off_is_refused() {
+    let forge = shop().await;
+    for (sql, inside) in [
+        (
+            "CREATE TABLE one (a);\n/* cut off CREATE TABLE two (a);",
+            "a comment that begins on line 2",
+        ),
+        ("/* cut", "a comment"),
+        (
+            "CREATE TABLE one (a);\n\nINSERT INTO one VALUES ('it",
+            "a string that begins on line 3",
+        ),
+        ("CREATE TABLE \"one (a);", "a name"),
+    ] {
+        let refused = apply(&forge, "1", sql).await;
+        refused.problem(400, "invalid_request");
+        assert!(refused.text.contains(inside), "{}", refused.text);
+    }
+    assert!(applied(&forge).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_command_of_the_shell_is_told_as_one() {
+    let forge = shop().await;
+    for sql in [
+        ".timeout 30000\nCREATE TABLE t (a);",
+        "CREATE TABLE t (a);\n.timeout 30000",
+    ] {
+        let refused = apply(&forge, "1", sql).await;
+        refused.problem(400, "sql_error");
+        let said = "`.timeout` is a command of the sqlite3 shell, not SQL: remove the line";
+        assert!(refused.text.contains(said), "{}", refused.text);
+    }
+}
+
+#[tokio::test]
 async fn a_dry_run_shows_what_would_come_of_it_and_leaves_nothing() {
     let forge = shop().await;
     let body = json!({ "name": "1", "sql": "CREATE TABLE t (a)", "dry_run": true });

@@ -9,6 +9,7 @@ use crate::engine::sql::{
     Statement, Target, compare_migration_names,
 };
 use crate::engine::sqlite::executor::SqliteExecutor;
+use crate::engine::sqlite::statement::script::cut_off;
 use crate::engine::sqlite::writer::lease::LeaseSetup;
 use crate::engine::sqlite::{Savepoints, SqlError, SqliteConnection};
 use rusqlite::{OptionalExtension as _, Row};
@@ -116,6 +117,7 @@ impl Applying<'_> {
         if let Some(before) = self.applied_before()? {
             return Ok((Migrated::Before(before), Outcome::TakeBack));
         }
+        self.refuse_cut_off()?;
         if !self.migration.is_late_allowed {
             self.refuse_late()?;
         }
@@ -139,6 +141,20 @@ impl Applying<'_> {
             true => (Migrated::Tried(applied), Outcome::TakeBack),
             false => (Migrated::Now(applied), Outcome::Keep),
         })
+    }
+
+    /// SQLite takes a comment without its end; more statements may have stood behind it.
+    fn refuse_cut_off(&self) -> Result<(), MigrateError> {
+        let sql = &self.migration.sql;
+        let Some((what, at)) = cut_off(sql) else {
+            return Ok(());
+        };
+        let line = 1 + sql[..at].matches('\n').count();
+        let message = format!(
+            "the text ends inside {what} that begins on line {line}: it was cut off, or the end \
+             of {what} is missing"
+        );
+        Err(QueryError::InvalidRequest { message }.into())
     }
 
     /// Runs the statements; how many did.

@@ -3,11 +3,10 @@
 //! Tables with their rows come first, in the order in which they were made; then the counters of
 //! AUTOINCREMENT, indexes, views, full-text tables whose rows are elsewhere, triggers: each behind
 //! what it needs, and what reacts to rows behind all of them.
-use super::error::ExportError;
+use super::error::{ExportError, is_of_the_schema, sqlite_words};
 use super::literals::{insert_into, literal};
 use super::virtual_tables::{Contents, VirtualTable};
 use crate::engine::sql::schema::quoted;
-use crate::engine::sqlite::files::sqlite_error;
 use crate::engine::sqlite::syntax::tokens::tokens;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -72,6 +71,13 @@ impl Dump<'_> {
             let kind = kinds.get(&table.name.to_lowercase()).map(String::as_str);
             match VirtualTable::of(&table.sql) {
                 _ if kind == Some("shadow") => {}
+                Some(_) if let Some(why) = self.why_unreadable(&table.name)? => {
+                    let [name, why] = [&table.name, &why].map(|it| it.escape_debug().to_string());
+                    self.text(&format!(
+                        "-- A table that cannot be read: {why}\n-- {name}\n"
+                    ));
+                    left_out.push(table.name);
+                }
                 None => {
                     self.statement(&table.sql)?;
                     self.rows_of_table(&table.name)?;
@@ -82,6 +88,7 @@ impl Dump<'_> {
                         self.settings_of(&table.name, &made)?;
                         self.rows_of_virtual_table(&table.name, &made)?;
                     }
+                    Contents::Derived => self.statement(&table.sql)?,
                     Contents::Elsewhere => of_views.push((table, made)),
                     Contents::Unknown => {
                         let name = table.name.escape_debug();
@@ -113,6 +120,18 @@ impl Dump<'_> {
         Ok(left_out)
     }
 
+    /// What is wrong with a virtual table, where SQLite says something: its module is missing, or
+    /// the table that it tells of.
+    fn why_unreadable(&self, table: &str) -> rusqlite::Result<Option<String>> {
+        let question = format!("SELECT * FROM {} LIMIT 1", quoted(table));
+        let read = (self.sqlite.prepare(&question))
+            .and_then(|mut question| question.query([])?.next().map(|_| ()));
+        match read {
+            Err(error) if is_of_the_schema(&error) => Ok(Some(sqlite_words(&error))),
+            other => other.map(|()| None),
+        }
+    }
+
     /// What SQLite says that each table is, by its name in lower case.
     fn kinds_of_tables(&self) -> rusqlite::Result<HashMap<String, String>> {
         let list = "SELECT lower(name), type FROM pragma_table_list WHERE schema = 'main'";
@@ -123,7 +142,9 @@ impl Dump<'_> {
 
     /// Objects of a type but SQLite's own, in the order in which they were made.
     fn objects(&self, of_type: &str) -> rusqlite::Result<Vec<Object>> {
-        let list = "SELECT name, sql FROM sqlite_schema WHERE type = ?1 AND sql IS NOT NULL \
+        // A text may be kept as a BLOB, which SQLite reads as well.
+        let list = "SELECT CAST(name AS TEXT), CAST(sql AS TEXT) FROM sqlite_schema \
+                    WHERE type = ?1 AND sql IS NOT NULL \
                     AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid";
         let mut list = self.sqlite.prepare(list)?;
         let objects = list.query_map([of_type], |row| {
@@ -340,7 +361,7 @@ fn refuse_too_long(value: &ValueRef<'_>, table: &str, column: &str) -> Result<()
 impl DumpError {
     fn told(self) -> ExportError {
         match self {
-            Self::Sqlite(error) => sqlite_error("read the database", &error).into(),
+            Self::Sqlite(error) => ExportError::of_sqlite("read the database", &error),
             Self::Io(error) => error.into(),
             Self::NoForm(detail) => ExportError::NoForm(detail),
         }

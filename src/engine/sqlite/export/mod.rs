@@ -4,7 +4,7 @@ mod error;
 pub(crate) mod literals;
 mod virtual_tables;
 
-use self::error::ExportError;
+use self::error::{ExportError, is_of_the_schema};
 use super::files::{self, MAIN_FILE, require_plain, sqlite_error};
 use super::functions::{self, additions, fts5};
 use super::sandbox::execution_limits::InterruptHandle;
@@ -75,16 +75,16 @@ fn copy_database(folder: &Path, copy: &Path) -> Result<(), ExportError> {
 }
 
 fn write(copy: &Path, out: &Path, kind: FileKind) -> Result<ExportReport, ExportError> {
-    let open = |error| sqlite_error("read the database", &error);
+    let open = |error| ExportError::of_sqlite("read the database", &error);
     let sqlite = open_copy(copy).map_err(open)?;
     match (kind.format, kind.compression) {
         (FileFormat::Native, None) => {
-            compact(&sqlite, out)?;
+            compact(&sqlite, copy, out)?;
             Ok(ExportReport::default())
         }
         (FileFormat::Native, compression) => {
             let plain = copy.join(COMPACT_FILE);
-            compact(&sqlite, &plain)?;
+            compact(&sqlite, copy, &plain)?;
             let mut packed = new_file(out, compression)?;
             io::copy(&mut File::open(&plain)?, &mut packed)?;
             packed.finish()?;
@@ -100,8 +100,9 @@ fn write(copy: &Path, out: &Path, kind: FileKind) -> Result<ExportReport, Export
     }
 }
 
-/// Writes all of a database to a new file, without room that is free.
-fn compact(sqlite: &Connection, out: &Path) -> Result<(), ExportError> {
+/// Writes all of a database to a new file, without room that is free. Where its schema names what is
+/// not there, SQLite cannot write it anew: then the file is the copy, as it is.
+fn compact(sqlite: &Connection, copy: &Path, out: &Path) -> Result<(), ExportError> {
     let written = || -> rusqlite::Result<()> {
         let out = out
             .to_str()
@@ -109,7 +110,19 @@ fn compact(sqlite: &Connection, out: &Path) -> Result<(), ExportError> {
         sqlite.execute("VACUUM INTO ?1", [out])?;
         Ok(())
     };
-    written().map_err(|error| sqlite_error("write the database", &error).into())
+    match written() {
+        Err(error) if is_of_the_schema(&error) => {
+            if out.exists() {
+                fs::remove_file(out)?;
+            }
+            let plain = sqlite.pragma_update(None, "journal_mode", "DELETE");
+            plain.map_err(|error| ExportError::of_sqlite("read the database", &error))?;
+            let mut written = new_file(out, None)?;
+            io::copy(&mut File::open(copy.join(MAIN_FILE))?, &mut written)?;
+            Ok(written.finish()?)
+        }
+        other => other.map_err(|error| ExportError::of_sqlite("write the database", &error)),
+    }
 }
 
 fn new_file(path: &Path, compression: Option<FileCompression>) -> io::Result<PackedFile> {
@@ -360,6 +373,43 @@ mod tests {
         let loaded = Connection::open_in_memory().unwrap();
         loaded.execute_batch(&sql).unwrap();
         assert!(loaded.table_exists(None, "t").unwrap());
+    }
+
+    #[test]
+    fn a_schema_that_names_what_is_not_there_is_written_as_it_is() {
+        for (odd, left_out) in [
+            (
+                "INSERT INTO sqlite_schema VALUES
+                    ('table', 'odd', 'odd', 0, 'CREATE VIRTUAL TABLE odd USING no_such(a)')",
+                ["odd"].as_slice(),
+            ),
+            (
+                "UPDATE sqlite_schema SET sql = replace(sql, 'abs', 'no_such')",
+                &[],
+            ),
+            (
+                "UPDATE sqlite_schema SET sql = replace(sql, 'nocase', 'no_such')",
+                &[],
+            ),
+            ("UPDATE sqlite_schema SET sql = CAST(sql AS BLOB)", &[]),
+        ] {
+            let scene = Scene::new(&format!(
+                "CREATE TABLE t (a COLLATE nocase, b AS (abs(a)));
+                 INSERT INTO t VALUES ('kept'); PRAGMA writable_schema = ON; {odd}"
+            ));
+            let (sql, said) = scene.sql();
+            assert_eq!(said, left_out, "{odd}");
+            assert!(sql.contains("VALUES('kept');"), "{sql}");
+            scene
+                .written("out.db", FileFormat::Native, None)
+                .unwrap_or_else(|error| panic!("{odd}: {error}"));
+            let out = scene.home.path().join("out.db");
+            let written = open(&out, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+            let kept: String = written
+                .query_row("SELECT a FROM t", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(kept, "kept", "{odd}");
+        }
     }
 
     #[test]

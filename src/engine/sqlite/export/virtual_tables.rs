@@ -11,11 +11,16 @@ pub(super) struct VirtualTable {
     content: Option<String>,
 }
 
+/// Modules that tell of an index.
+const DERIVED: &[&str] = &["fts5vocab", "fts4aux", "fts3aux"];
+
 /// Where the rows of a virtual table are.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Contents {
     /// In the table itself.
     Own,
+    /// In another table's index: the module tells of it, and takes no rows.
+    Derived,
     /// In another table or a view, from which the index is made anew.
     Elsewhere,
     /// Nowhere: there is an index alone.
@@ -35,6 +40,9 @@ impl VirtualTable {
     }
 
     pub(super) fn contents(&self) -> Contents {
+        if DERIVED.contains(&self.module.as_str()) {
+            return Contents::Derived;
+        }
         match self.content.as_deref() {
             None => Contents::Own,
             Some("") => Contents::Unknown,
@@ -105,6 +113,10 @@ mod tests {
             (
                 "CREATE VIRTUAL TABLE r USING rtree(id, a, b)",
                 Contents::Own,
+            ),
+            (
+                "CREATE VIRTUAL TABLE v USING fts5vocab(f, row)",
+                Contents::Derived,
             ),
         ] {
             assert_eq!(VirtualTable::of(sql).unwrap().contents(), contents, "{sql}");

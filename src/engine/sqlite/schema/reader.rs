@@ -3,9 +3,11 @@
 //! All of it is asked as a client would ask, under the authorizer, a deadline and a bound on memory:
 //! a view may be nested as deeply, and a virtual table as odd, as a client could make them.
 use super::tables::{Listed, Listing, failed};
+use crate::clock::{Deadline, WorkTime};
 use crate::engine::sql::Table;
 use crate::engine::sqlite::limits::{MOST_OBJECTS, MOST_SCHEMA_BYTES};
 use crate::engine::sqlite::sandbox::authorizer::StatementStack;
+use crate::engine::sqlite::sandbox::execution_limits::{ExecutionLimits, Slice};
 use crate::engine::sqlite::sandbox::memory::{Budget, STATEMENT_BYTES};
 use crate::engine::sqlite::sandbox::vfs::TempFilesIn;
 use crate::engine::sqlite::sandbox::watch::Watch;
@@ -14,6 +16,19 @@ use crate::engine::sqlite::{SqlError, SqliteConnection};
 use rusqlite::Connection;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// The time in which the columns of one view are told: most take some 50 µs.
+const VIEW_WORK: Duration = Duration::from_millis(10);
+/// The time of all views of a database together.
+const ALL_VIEWS_WORK: Duration = Duration::from_secs(1);
+/// Where the caller has set none: the bounds of views end the work.
+const NO_DEADLINE: Duration = Duration::from_secs(60);
+
+const TOO_LONG: &str =
+    "it is built of so many other views that working it out takes more than 10 ms";
+const TOO_MANY: &str =
+    "working out the database's other views has taken 1 s, so that this one was not looked at";
 
 /// SQLite's number for the schema that this connection sees.
 pub(super) fn schema_cookie(sqlite: &mut SqliteConnection) -> Result<i64, SqlError> {
@@ -37,19 +52,59 @@ impl SqliteConnection {
     /// The tables and views that this connection sees.
     pub(crate) fn read_tables(&mut self) -> Result<Vec<Table>, SqlError> {
         let interrupts = Arc::clone(&self.interrupts);
-        self.asking(|connection| {
+        let (listing, mut tables) = self.asking(|connection| {
             let listing = list(connection)?;
             let mut tables = Vec::with_capacity(listing.tables.len());
-            for listed in &listing.tables {
+            for listed in listing.tables.iter().filter(|it| !listing.is_view(it)) {
                 // Each question is short: SQLite looks at the deadline in none of them.
                 if let Some(cut) = interrupts.interrupt() {
                     return Err(SqlError::interrupted(Some(cut)));
                 }
                 tables.push(listing.table(connection, listed)?);
             }
-            Ok(tables)
-        })
-        .map(resolved)
+            Ok((listing, tables))
+        })?;
+        let worked = WorkTime::start();
+        for listed in listing.tables.iter().filter(|it| listing.is_view(it)) {
+            let view = match worked.elapsed() < ALL_VIEWS_WORK {
+                true => self.read_view(&listing, listed)?,
+                false => listing.untold(listed, TOO_MANY),
+            };
+            tables.push(view);
+        }
+        Ok(resolved(tables))
+    }
+
+    /// Everything about a view. SQLite works its whole query out for the names of its columns: views
+    /// of views of views may double that with each, so it has a short time of its own.
+    fn read_view(&mut self, listing: &Listing, listed: &Listed) -> Result<Table, SqlError> {
+        let limits = self.interrupts.clear();
+        self.interrupts.set(ExecutionLimits {
+            slice: Some(Slice::of_work(VIEW_WORK)),
+            ..limits.clone().unwrap_or(ExecutionLimits {
+                deadline: Deadline::after(NO_DEADLINE),
+                cancellation: None,
+                slice: None,
+                may_wait: false,
+            })
+        });
+        let was_spoiled = self.is_spoiled;
+        let told = self.asking(|connection| listing.table(connection, listed));
+        match limits {
+            Some(limits) => self.interrupts.set(limits),
+            None => drop(self.interrupts.clear()),
+        }
+        match told {
+            Err(SqlError::SliceOver) => {
+                // Nothing was begun that it could have left half done.
+                self.is_spoiled = was_spoiled;
+                match self.interrupts.interrupt() {
+                    Some(cut) => Err(SqlError::interrupted(Some(cut))),
+                    None => Ok(listing.untold(listed, TOO_LONG)),
+                }
+            }
+            other => other,
+        }
     }
 
     /// Lets the forge ask what it would not ask without the limits of a client's statement.

@@ -98,18 +98,29 @@ impl Listing {
         }
     }
 
-    /// Everything about a table or view. One whose columns cannot be told is told without them.
-    pub(super) fn table(
-        &self,
-        connection: &Connection,
-        listed: &Listed,
-    ) -> Result<Table, SqlError> {
+    pub(super) fn is_view(&self, listed: &Listed) -> bool {
+        self.views.contains(&listed.name)
+    }
+
+    /// What is known of a table or view without asking for its columns, and why they are not told.
+    pub(super) fn untold(&self, listed: &Listed, trouble: &str) -> Table {
+        Table {
+            trouble: Some(trouble.to_owned()),
+            ..self.outside(listed, None)
+        }
+    }
+
+    fn text_of(&self, listed: &Listed) -> Option<CreateTable> {
+        match self.kind_of(listed) {
+            TableKind::Table | TableKind::Shadow => CreateTable::parse(listed.sql.as_ref()?),
+            TableKind::View | TableKind::Virtual => None,
+        }
+    }
+
+    /// What is listed of a table or view.
+    fn outside(&self, listed: &Listed, text: Option<&CreateTable>) -> Table {
         let sql = listed.sql.clone().unwrap_or_default();
         let kind = self.kind_of(listed);
-        let text = match kind {
-            TableKind::Table | TableKind::Shadow => CreateTable::parse(&sql),
-            TableKind::View | TableKind::Virtual => None,
-        };
         let triggers = self.triggers.get(&listed.name.to_ascii_lowercase());
         let is_internal = |name: &&str| name.eq_ignore_ascii_case(&listed.name);
         let mut table = Table {
@@ -118,8 +129,8 @@ impl Listing {
             columns: Vec::new(),
             primary_key: Vec::new(),
             rowid: None,
-            is_strict: text.as_ref().is_some_and(|text| text.is_strict),
-            is_without_rowid: text.as_ref().is_some_and(|text| text.is_without_rowid),
+            is_strict: text.is_some_and(|text| text.is_strict),
+            is_without_rowid: text.is_some_and(|text| text.is_without_rowid),
             is_internal: INTERNAL_TABLES.iter().any(is_internal),
             unique_keys: Vec::new(),
             foreign_keys: Vec::new(),
@@ -130,6 +141,17 @@ impl Listing {
             trouble: None,
         };
         table.triggers.sort_by(|a, b| a.name.cmp(&b.name));
+        table
+    }
+
+    /// Everything about a table or view. One whose columns cannot be told is told without them.
+    pub(super) fn table(
+        &self,
+        connection: &Connection,
+        listed: &Listed,
+    ) -> Result<Table, SqlError> {
+        let text = self.text_of(listed);
+        let mut table = self.outside(listed, text.as_ref());
         match self.fill(&mut table, connection, text.as_ref()) {
             Err(error) if error.spoils_connection() => return Err(error),
             // Not the whole schema's fault.

@@ -292,8 +292,9 @@ impl SqliteConnection {
                 },
             ) => {
                 let schema = self.role.schema();
-                let hint =
-                    self.as_internal(|internal| hint::for_message(internal, schema, &message));
+                let hint = hint::for_shell_command(sql).or_else(|| {
+                    self.as_internal(|internal| hint::for_message(internal, schema, &message))
+                });
                 SqlError::Sql { message, hint }
             }
             (None, SqlError::DiskFull) if let Some(full) = why_full() => full.into(),

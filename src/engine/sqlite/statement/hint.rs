@@ -36,6 +36,16 @@ pub(super) fn for_message(sqlite: &Connection, schema: &str, message: &str) -> O
     nearest(COLUMNS, column)
 }
 
+/// What to do with a statement that is a command of the `sqlite3` shell.
+pub(super) fn for_shell_command(sql: &str) -> Option<String> {
+    let command = sql.strip_prefix('.')?;
+    let length = command.bytes().take_while(u8::is_ascii_alphanumeric);
+    let command = &command[..length.take(LONGEST_NAME).count()];
+    (!command.is_empty()).then(|| {
+        format!("`.{command}` is a command of the sqlite3 shell, not SQL: remove the line")
+    })
+}
+
 /// What works in place of what FTS5 refuses on a table that keeps no rows.
 fn for_contentless(message: &str) -> Option<String> {
     let (_, table) = message.split_once("contentless fts5 table: ").unzip();

@@ -60,6 +60,31 @@ pub fn statements(script: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     })
 }
 
+/// What a script ends in the middle of, and where that begins: a comment, a string or a name without
+/// its end.
+pub fn cut_off(script: &str) -> Option<(&'static str, usize)> {
+    let mut at = 0;
+    while at < script.len() {
+        let text = &script.as_bytes()[at..];
+        let (_, length) = next_token(text);
+        let token = &text[..length];
+        let (what, end): (_, &[u8]) = match token {
+            [b'/', b'*', ..] => ("a comment", b"*/"),
+            [b'\'', ..] => ("a string", b"'"),
+            [b'"', ..] => ("a name", b"\""),
+            [b'`', ..] => ("a name", b"`"),
+            [b'[', ..] => ("a name", b"]"),
+            _ => ("", b""),
+        };
+        // Two signs begin a comment, and one begins the others: its own is not its end.
+        if !token[end.len().min(length)..].ends_with(end) {
+            return Some((what, at));
+        }
+        at += length;
+    }
+    None
+}
+
 impl State {
     fn after(self, token: Token) -> Self {
         match (self, token) {
@@ -147,6 +172,26 @@ mod tests {
         );
         assert!(split(" -- nothing;\n ; /* */").is_empty());
         assert_eq!(split("SELECT 'open; "), ["SELECT 'open; "]);
+    }
+
+    #[test]
+    fn a_script_that_ends_inside_of_something_says_in_what() {
+        for (script, ends_in) in [
+            (
+                "SELECT 1; /* cut off CREATE TABLE two(a);",
+                Some(("a comment", 10)),
+            ),
+            ("SELECT 1 /*", Some(("a comment", 9))),
+            ("SELECT 1 /*/", Some(("a comment", 9))),
+            ("SELECT 'it''", Some(("a string", 11))),
+            ("SELECT '", Some(("a string", 7))),
+            ("SELECT \"a", Some(("a name", 7))),
+            ("SELECT [a", Some(("a name", 7))),
+            ("SELECT 'it''s', [a], `b`, \"c\" /**/ -- '", None),
+            ("", None),
+        ] {
+            assert_eq!(cut_off(script), ends_in, "{script}");
+        }
     }
 
     /// What scripts are made of, cut so that its joints are everywhere.

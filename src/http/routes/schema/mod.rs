@@ -62,7 +62,7 @@ enum SchemaFormat {
         (String = "application/sql"),
         (String = "text/vnd.mermaid"),
         (String = "text/plain"),
-        (String = "application/schema+json")))))]
+        (Object = "application/schema+json")))))]
 pub(crate) async fn show_schema(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
