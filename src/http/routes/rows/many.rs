@@ -159,7 +159,7 @@ fn location(path: &RowsPath, written: &RowsWritten) -> Option<String> {
 #[utoipa::path(patch, path = "/v1/databases/{db}/tables/{table}/rows", tag = "rows",
     params(("db" = String, Path, description = "Name or id"),
         ("table" = String, Path, description = "A table"), ChangeParameters, PreferHeader),
-    request_body(content = Option<RowChangesBody>, content_type = "application/json"),
+    request_body(content = RowChangesBody, content_type = "application/json"),
     responses((status = 200, body = WrittenView)))]
 pub(crate) async fn change_rows(
     State(gateway): State<Arc<Gateway>>,

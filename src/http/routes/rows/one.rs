@@ -80,7 +80,7 @@ pub(crate) async fn get_row(
         ("table" = String, Path, description = "A table"),
         ("key" = String, Path, description = "Key of the row"), OneParameters, PreferHeader,
         RowMatchHeader),
-    request_body(content = Option<RowChangesBody>, content_type = "application/json"),
+    request_body(content = RowChangesBody, content_type = "application/json"),
     responses((status = 200, body = WrittenView)))]
 pub(crate) async fn change_row(
     State(gateway): State<Arc<Gateway>>,

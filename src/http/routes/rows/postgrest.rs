@@ -167,7 +167,7 @@ pub(crate) async fn insert_rows_for_postgrest(
 #[utoipa::path(patch, path = "/v1/databases/{db}/rest/{table}", tag = "rows",
     params(("db" = String, Path, description = "Name or id"),
         ("table" = String, Path, description = "A table"), ChangeParameters, PreferHeader),
-    request_body(content = Option<RowChangesBody>, content_type = "application/json"),
+    request_body(content = RowChangesBody, content_type = "application/json"),
     responses((status = 200, body = BareRows), (status = 204, description = "Done"),
         (status = "default", description = "An error", body = PostgrestProblem,
             content_type = "application/problem+json")))]
