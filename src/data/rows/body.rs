@@ -3,7 +3,11 @@ use crate::data::{KeyedRows, Param};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use std::collections::HashSet;
 use std::fmt;
+
+/// Most columns that a row, or `columns`, may name: more than a table has, its row's number included.
+pub(super) const MAX_ROW_COLUMNS: usize = 2_000;
 
 /// Rows to be inserted.
 #[derive(Debug)]
@@ -59,8 +63,14 @@ impl<'de> Visitor<'de> for RowVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut row: A) -> Result<RowChanges, A::Error> {
         let mut values: Vec<(String, Param)> = Vec::with_capacity(row.size_hint().unwrap_or(0));
+        let mut known = HashSet::new();
         while let Some(column) = row.next_key::<String>()? {
-            if values.iter().any(|(known, _)| *known == column) {
+            if values.len() == MAX_ROW_COLUMNS {
+                return Err(A::Error::custom(format_args!(
+                    "a row names more than {MAX_ROW_COLUMNS} columns"
+                )));
+            }
+            if !known.insert(column.clone()) {
                 return Err(A::Error::custom(format_args!(
                     "the column `{column}` comes twice"
                 )));

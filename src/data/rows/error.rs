@@ -202,6 +202,9 @@ impl RowsError {
                     None => place,
                 })
             }
+            Self::Query(QueryError::DuplicateColumn { name }) => Some(format!(
+                "give one of them another name in `select`: `other:{name}`"
+            )),
             Self::Query(error) => error.hint().map(str::to_owned),
         }
     }

@@ -1,5 +1,5 @@
 //! Rows to be inserted, by the columns that they name: each run of them is one statement.
-use super::body::NewRows;
+use super::body::{MAX_ROW_COLUMNS, NewRows};
 use super::dialect::RowsQuery;
 use super::error::RowsError;
 use super::reading::positional;
@@ -7,6 +7,7 @@ use crate::data::{
     Excess, ListBuilder, MAX_PARAMETER_ROWS, MAX_RUNS, Param, ParamRef, Params, ParamsList,
     QueryError, Run,
 };
+use std::collections::HashSet;
 
 /// Rows of the same columns.
 pub(super) struct NewRun {
@@ -79,7 +80,16 @@ pub(super) fn runs_of(
             if let Some(excess) = rows.excess {
                 return Err(too_many(excess).into());
             }
-            Ok(with_columns(rows.runs, query, missing_is_null))
+            if rows
+                .runs
+                .iter()
+                .any(|run| run.columns.len() > MAX_ROW_COLUMNS)
+            {
+                return Err(RowsError::invalid(format!(
+                    "a row names more than {MAX_ROW_COLUMNS} columns"
+                )));
+            }
+            with_columns(rows.runs, query, missing_is_null)
         }
     }
 }
@@ -119,7 +129,11 @@ impl<'c> Places<'c> {
     }
 }
 
-fn with_columns(runs: Vec<Run>, query: &RowsQuery, missing_is_null: Option<bool>) -> Vec<NewRun> {
+fn with_columns(
+    runs: Vec<Run>,
+    query: &RowsQuery,
+    missing_is_null: Option<bool>,
+) -> Result<Vec<NewRun>, RowsError> {
     let as_they_are = |run: Run| NewRun {
         columns: run.columns,
         rows: RunRows::Many(run.rows),
@@ -127,15 +141,18 @@ fn with_columns(runs: Vec<Run>, query: &RowsQuery, missing_is_null: Option<bool>
     let wanted = match (&query.columns, missing_is_null) {
         (Some(columns), _) => columns.clone(),
         (None, Some(true)) => {
-            let mut all: Vec<String> = Vec::new();
-            for column in runs.iter().flat_map(|run| &run.columns) {
-                if !all.contains(column) {
-                    all.push(column.clone());
-                }
+            let mut known = HashSet::new();
+            let columns = runs.iter().flat_map(|run| &run.columns);
+            let all = columns.filter(|column| known.insert(column.as_str()));
+            let all: Vec<String> = all.take(MAX_ROW_COLUMNS + 1).cloned().collect();
+            if all.len() > MAX_ROW_COLUMNS {
+                return Err(RowsError::invalid(format!(
+                    "the rows name more than {MAX_ROW_COLUMNS} columns"
+                )));
             }
             all
         }
-        (None, None | Some(false)) => return runs.into_iter().map(as_they_are).collect(),
+        (None, None | Some(false)) => return Ok(runs.into_iter().map(as_they_are).collect()),
     };
     let runs = runs.into_iter().map(|run| {
         if run.columns == wanted {
@@ -154,5 +171,5 @@ fn with_columns(runs: Vec<Run>, query: &RowsQuery, missing_is_null: Option<bool>
             rows: RunRows::Many(list.finish()),
         }
     });
-    runs.collect()
+    Ok(runs.collect())
 }

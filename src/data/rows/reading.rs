@@ -63,6 +63,7 @@ pub async fn read_page(
     query: &RowsQuery,
     read: RowsRead,
 ) -> Result<RowsPage, RowsError> {
+    refuse_parameters_of_writes(query)?;
     let schema = plane
         .schema(guard, target, &QueryOptions::for_access(Access::ReadOnly))
         .await?;
@@ -132,6 +133,7 @@ pub async fn read_one(
     query: &RowsQuery,
     read: RowsRead,
 ) -> Result<OneRowAnswer, RowsError> {
+    refuse_parameters_of_writes(query)?;
     let schema = plane
         .schema(guard, target, &QueryOptions::for_access(Access::ReadOnly))
         .await?;
@@ -195,6 +197,22 @@ pub async fn read_one(
     })
 }
 
+fn refuse_parameters_of_writes(query: &RowsQuery) -> Result<(), RowsError> {
+    for (name, is_sent) in [
+        ("columns", query.columns.is_some()),
+        ("on_conflict", query.on_conflict.is_some()),
+        ("all", query.all),
+    ] {
+        if is_sent {
+            return Err(RowsError::with_hint(
+                format!("`{name}` is for rows that are written, and GET reads them"),
+                format!("leave it out; for a column of that name: `\"{name}\"=eq.value`"),
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn options(page: &Page, read: RowsRead) -> QueryOptions {
     QueryOptions {
         format: read.format,
@@ -203,6 +221,7 @@ fn options(page: &Page, read: RowsRead) -> QueryOptions {
             hidden: page.hidden,
             is_paged: read.may_end_early && page.order.is_some(),
             strips_nulls: read.strips_nulls,
+            counts_changes: false,
         }),
         ..QueryOptions::for_access(Access::ReadOnly)
     }
@@ -276,7 +295,7 @@ pub(super) async fn explained(
     key: Option<&str>,
     error: QueryError,
 ) -> RowsError {
-    if !matches!(&error, QueryError::Sql { message, .. } if message == TOO_LONG) {
+    if !error.is_of_a_long_value() {
         return error.into();
     }
     let limit = DataPlane::largest_value_bytes();
@@ -308,9 +327,6 @@ pub(super) async fn explained(
         _ => error.into(),
     }
 }
-
-/// What SQLite says of a value that is longer than its limit.
-const TOO_LONG: &str = "string or blob too big";
 
 pub(super) fn positional(values: Vec<Param>) -> Params {
     if values.is_empty() {

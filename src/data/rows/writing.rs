@@ -1,6 +1,6 @@
 //! Writes rows.
 use super::body::{NewRows, RowChanges};
-use super::build::{self, ColumnSet, Conflict, Identity, InsertPlan, OneRow, Returning};
+use super::build::{self, ColumnSet, Conflict, Identity, InsertPlan, NewKey, OneRow, Returning};
 use super::dialect::RowsQuery;
 use super::error::RowsError;
 use super::new_runs::{NewRun, RunRows, runs_of};
@@ -67,7 +67,7 @@ pub async fn insert(
     (rows, form): (NewRows, WriteForm),
 ) -> Result<RowsWritten, RowsError> {
     let schema = plane.schema(guard, target, &reading()).await?;
-    let returning = form.returning(matches!(rows, NewRows::One(_)));
+    let mut returning = form.returning(matches!(rows, NewRows::One(_)));
     let runs = runs_of(rows, query, form.missing_is_null)?;
     if runs.is_empty() {
         // Nothing is written, but what would be is looked at.
@@ -76,14 +76,27 @@ pub async fn insert(
     }
     let mut statements = Vec::with_capacity(runs.len());
     // Of each run, where its first row is.
-    let (mut starts, mut start, mut marks) = (Vec::with_capacity(runs.len()), 0, (0, 0));
-    let is_one = matches!(
-        &runs[..],
-        [NewRun {
-            rows: RunRows::One(_),
-            ..
-        }]
-    );
+    let (mut starts, mut start) = (Vec::with_capacity(runs.len()), 0);
+    let mut bare = BareColumns::default();
+    let one = match &runs[..] {
+        [
+            NewRun {
+                columns,
+                rows: RunRows::One(values),
+            },
+        ] => Some((columns, values)),
+        _ => None,
+    };
+    let known_key = match (one, returning, form.conflict) {
+        (Some((columns, values)), Returning::Key, Conflict::Refuse) => {
+            NewKey::of(&schema, table, columns, values)
+        }
+        _ => None,
+    };
+    if known_key.is_some() {
+        returning = Returning::Nothing;
+    }
+    let is_one = one.is_some();
     for run in runs {
         starts.push(start);
         start += run.rows.len();
@@ -95,13 +108,13 @@ pub async fn insert(
             form.conflict,
             returning,
         )?;
-        marks = (plan.json, plan.hidden);
+        bare = plan.columns;
         statements.push(BatchStatement {
             sql: plan.sql.text.into(),
             params: run.rows.with(plan.sql.values),
         });
     }
-    let options = form.options(marks);
+    let options = form.options(bare);
     let mode = BatchMode::Immediate;
     let ran = plane.batch(guard, target, statements, mode, options);
     let answers = ran.await.map_err(|failure| {
@@ -115,7 +128,14 @@ pub async fn insert(
             },
         }
     })?;
-    Ok(RowsWritten::of(&schema, table, returning, answers))
+    let number = answers.last().map(|it| it.counters.last_insert_rowid);
+    let mut written = RowsWritten::of(&schema, table, returning, answers);
+    if let Some(key) = known_key
+        && written.rows_affected > 0
+    {
+        written.tell_key(&schema, table, &key.values(number.unwrap_or_default()));
+    }
+    Ok(written)
 }
 
 /// Gives new values to rows.
@@ -140,8 +160,8 @@ pub async fn change(
     }
     let is_empty = set.is_empty();
     if is_empty {
-        // A change of nothing is one of no row, which is looked at like any other.
-        build::delete(&schema, table, query, one, Returning::Nothing)?;
+        // A change of nothing is one of no row.
+        build::no_change(&schema, table, query, one)?;
         return Ok(RowsWritten::nothing(returning));
     }
     let plan = build::update(&schema, table, query, set, one, returning)?;
@@ -210,7 +230,7 @@ async fn run_one(
     returning: Returning,
 ) -> Result<RowsWritten, RowsError> {
     let request = crate::data::QueryRequest {
-        options: form.options((plan.json, plan.hidden)),
+        options: form.options(plan.columns),
         sql: plan.sql.text,
         params: positional(plan.sql.values),
     };
@@ -274,13 +294,9 @@ impl WriteForm {
         }
     }
 
-    fn options(&self, (json, hidden): (u16, u16)) -> QueryOptions {
+    fn options(&self, columns: BareColumns) -> QueryOptions {
         QueryOptions {
-            shape: Shape::Bare(BareColumns {
-                json,
-                hidden,
-                ..BareColumns::default()
-            }),
+            shape: Shape::Bare(columns),
             keep: self.keep,
             max_bytes: Some(usize::MAX),
             max_rows: None,

@@ -175,7 +175,27 @@ pub enum QueryError {
     },
 }
 
+/// What SQLite says of a value that is longer than its limit.
+pub(crate) const VALUE_TOO_LONG: &str = "string or blob too big";
+
+/// What helps with one that is in a table.
+pub(crate) const HINT_OF_LONG_VALUES: &str = "SQL handles values of at most 64 MiB; GET /v1/databases/{db}/tables/{t}/rows/{key}/{column} \
+     answers the bytes of one that is longer, and PUT writes them";
+
 impl QueryError {
+    /// Whether a value is longer than SQL may handle.
+    #[must_use]
+    pub fn is_of_a_long_value(&self) -> bool {
+        match self {
+            Self::Sql { message, hint } => {
+                let hint = hint.as_deref();
+                message == VALUE_TOO_LONG && hint.is_none_or(|hint| hint == HINT_OF_LONG_VALUES)
+            }
+            Self::InRow { error, .. } => error.is_of_a_long_value(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn timeout(timeout: Duration) -> Self {
         Self::Timeout {
             timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),

@@ -62,6 +62,8 @@ pub struct BareColumns {
     pub is_paged: bool,
     /// Whether members that are null are left out.
     pub strips_nulls: bool,
+    /// Whether each row is one that was changed: SQLite counts none that a view's triggers take.
+    pub counts_changes: bool,
 }
 
 /// How integers beyond ±(2^53 − 1) are written, which many JSON readers cannot hold.

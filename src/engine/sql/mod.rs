@@ -23,6 +23,7 @@ pub use changes::{
 };
 pub(crate) use error::at;
 pub use error::{BatchError, QueryError, ScriptError};
+pub(crate) use error::{HINT_OF_LONG_VALUES, VALUE_TOO_LONG};
 pub use executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
 pub use form::{BareColumns, Form, Format, Int64Form, Shape, object_template};
 pub use params::{

@@ -24,9 +24,10 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use std::error::Error as _;
@@ -108,6 +109,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Gateway>> for StrictQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        query_text(&parts.uri)?;
         Query::try_from_uri(&parts.uri)
             .map(|Query(it)| Self(it))
             .map_err(|rejection: QueryRejection| {
@@ -116,6 +118,29 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Gateway>> for StrictQuery<T> {
                 Problem::invalid(format!("Invalid query parameters: {cause}."))
                     .hint("GET /openapi.json lists the parameters of every route")
             })
+    }
+}
+
+/// The part of an address behind `?`. Its readers would put another character where its escapes are
+/// no text.
+pub(super) fn query_text(uri: &Uri) -> Result<Option<&str>, Problem> {
+    let Some(text) = uri.query().filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    // What stands between parameters is in no escape, so it parts no character.
+    match percent_decode_str(text).decode_utf8() {
+        Ok(_) => Ok(Some(text)),
+        Err(_) => {
+            let parameter = text
+                .split('&')
+                .find(|part| percent_decode_str(part).decode_utf8().is_err());
+            let name = parameter.unwrap_or(text).split('=').next();
+            Err(Problem::invalid(format!(
+                "The query parameter `{}` is not valid UTF-8.",
+                name.unwrap_or_default()
+            ))
+            .hint("escape the bytes of UTF-8: `é` is %C3%A9"))
+        }
     }
 }
 

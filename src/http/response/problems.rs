@@ -387,6 +387,7 @@ impl From<QueryError> for Problem {
             | QueryError::NoForm { .. }
             | QueryError::DuplicateColumn { .. }
             | QueryError::TooManyAffected { .. } => ErrorCode::InvalidRequest,
+            error if error.is_of_a_long_value() => ErrorCode::ResultTooLarge,
             QueryError::Sql { .. } => ErrorCode::SqlError,
             QueryError::NotAllowed { .. } | QueryError::ForeignKeysOff => {
                 ErrorCode::StatementNotAllowed

@@ -8,6 +8,10 @@ use crate::service::sql::RunError;
 impl From<RowsError> for Problem {
     fn from(error: RowsError) -> Self {
         let code = match &error {
+            RowsError::Query(cause @ QueryError::DuplicateColumn { .. }) => {
+                let hint = error.hint().unwrap_or_default();
+                return Self::from(cause.clone()).hint(hint);
+            }
             RowsError::Query(error) => return error.clone().into(),
             RowsError::Row { error: cause, .. } => {
                 let hint = error.hint().unwrap_or_default();
@@ -92,6 +96,7 @@ fn code_of_query(error: &QueryError) -> Option<&'static str> {
         QueryError::TooManyAffected { .. } => "PGRST124",
         QueryError::Timeout { .. } => "57014",
         QueryError::ReadOnly => "25006",
+        error if error.is_of_a_long_value() => "54000",
         QueryError::Sql { .. } => "42000",
         _ => return None,
     })

@@ -4,6 +4,7 @@ mod injections;
 mod pages;
 mod postgrest;
 mod reading;
+mod strictness;
 mod values;
 mod writing;
 

@@ -5,7 +5,7 @@ use super::text::Sql;
 use crate::data::Param;
 use crate::data::rows::RowsError;
 use crate::data::rows::dialect::ast::SelectItem;
-use crate::engine::sql::schema::{Table, TableKind};
+use crate::engine::sql::schema::{Affinity, Schema, Table, TableKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Values of one call of a function: SQLite may be built for 127 arguments.
@@ -110,6 +110,70 @@ impl<'s> Identity<'s> {
             utf8_percent_encode(&text, IN_A_PATH).to_string()
         });
         parts.collect::<Vec<_>>().join(",")
+    }
+}
+
+/// The key of a row to be inserted, where it is known without asking for it.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::data::rows) enum NewKey {
+    /// The row holds it.
+    Given(Vec<Param>),
+    /// The number that the row is given.
+    Number,
+}
+
+impl NewKey {
+    /// That of a row with these values.
+    pub(in crate::data::rows) fn of(
+        schema: &Schema,
+        table: &str,
+        columns: &[String],
+        values: &[Param],
+    ) -> Option<Self> {
+        let table = schema.find(table)?;
+        if table.kind != TableKind::Table {
+            return None;
+        }
+        let identity = Identity::of(table)?;
+        let given = |name: &str| {
+            let place = columns.iter().position(|it| it.eq_ignore_ascii_case(name));
+            place.and_then(|place| values.get(place))
+        };
+        if let [name] = identity.columns[..]
+            && table.rowid.as_deref() == Some(name)
+        {
+            // It has other names than this one.
+            let names = [name, "rowid", "_rowid_", "oid"];
+            let named = names.into_iter().filter_map(given);
+            let mut named = named.filter(|value| **value != Param::Null);
+            return match (named.next(), given(name)) {
+                (None, _) => Some(Self::Number),
+                (_, Some(Param::Integer(number))) => {
+                    Some(Self::Given(vec![Param::Integer(*number)]))
+                }
+                _ => None,
+            };
+        }
+        // As they are kept only where no affinity changes them.
+        let kept = identity.columns.iter().map(|name| {
+            let affinity = table.column(name)?.affinity;
+            let value = given(name)?;
+            let stays = match value {
+                Param::Integer(_) => matches!(affinity, Affinity::Integer | Affinity::Numeric),
+                Param::Text(_) => affinity == Affinity::Text,
+                _ => false,
+            };
+            stays.then(|| value.clone())
+        });
+        kept.collect::<Option<_>>().map(Self::Given)
+    }
+
+    /// Its values, of the row that was given this number.
+    pub(in crate::data::rows) fn values(self, number: i64) -> Vec<Param> {
+        match self {
+            Self::Given(values) => values,
+            Self::Number => vec![Param::Integer(number)],
+        }
     }
 }
 

@@ -4,10 +4,10 @@ use super::outputs::{Output, OutputValue, Outputs};
 use super::read::{scope_of, write_outputs};
 use super::scope::Scope;
 use super::text::Sql;
-use crate::data::Param;
 use crate::data::rows::RowsError;
 use crate::data::rows::dialect::RowsQuery;
 use crate::data::rows::dialect::ast::{Level, SelectItem};
+use crate::data::{BareColumns, Param};
 use crate::engine::sql::schema::{Column, Schema, Table, TableKind};
 
 /// What is answered of rows that were written.
@@ -37,8 +37,7 @@ pub enum Conflict {
 pub(in crate::data::rows) struct InsertPlan {
     /// Its values are those behind the values of the row.
     pub(in crate::data::rows) sql: Sql,
-    pub(in crate::data::rows) json: u16,
-    pub(in crate::data::rows) hidden: u16,
+    pub(in crate::data::rows) columns: BareColumns,
 }
 
 /// The three ways to change rows.
@@ -77,6 +76,7 @@ pub(in crate::data::rows) fn insert(
     returning: Returning,
 ) -> Result<InsertPlan, RowsError> {
     let scope = scope_for_writes(schema, table, query, Change::Insert)?;
+    refuse_what_chooses(query)?;
     let mut sql = Sql::of("INSERT INTO ");
     sql.name(&scope.table.name);
     let written = columns.iter().map(|name| writable(scope, name));
@@ -102,6 +102,27 @@ pub(in crate::data::rows) fn insert(
     }
     write_conflict(&mut sql, scope, query, &written, conflict)?;
     write_returning(sql, scope, &query.level, returning)
+}
+
+/// New rows are chosen by nothing.
+fn refuse_what_chooses(query: &RowsQuery) -> Result<(), RowsError> {
+    let level = &query.level;
+    for (name, is_sent) in [
+        ("a filter", !level.conditions.is_empty()),
+        ("`limit`", level.limit.is_some()),
+        ("`offset`", level.offset.is_some()),
+        ("`order`", !level.order.is_empty()),
+        ("`cursor`", query.cursor.is_some()),
+        ("`all`", query.all),
+    ] {
+        if is_sent {
+            return Err(RowsError::with_hint(
+                format!("{name} chooses rows that are there, and POST inserts new ones"),
+                "leave it out: values of new rows go into the body; PATCH changes rows",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What is done where a row is there already.
@@ -224,6 +245,17 @@ pub(in crate::data::rows) fn update(
     write_returning(sql, scope, &query.level, returning)
 }
 
+/// Looks at a change of nothing like at any other.
+pub(in crate::data::rows) fn no_change(
+    schema: &Schema,
+    table: &str,
+    query: &RowsQuery,
+    one: OneRow<'_>,
+) -> Result<(), RowsError> {
+    let scope = scope_for_writes(schema, table, query, Change::Update)?;
+    write_rows(&mut Sql::default(), scope, query, one, Change::Update)
+}
+
 /// Removes the rows of a request.
 pub(in crate::data::rows) fn delete(
     schema: &Schema,
@@ -263,6 +295,11 @@ fn write_rows(
         });
     }
     for (name, is_sent) in [
+        ("on_conflict", query.on_conflict.is_some()),
+        (
+            "columns",
+            query.columns.is_some() && change == Change::Delete,
+        ),
         ("limit", level.limit.is_some()),
         ("offset", level.offset.is_some()),
         ("order", !level.order.is_empty()),
@@ -277,6 +314,9 @@ fn write_rows(
                 "filter by a key; `Prefer: max-affected=10` keeps a change small",
             ));
         }
+    }
+    for name in query.columns.iter().flatten() {
+        writable(scope, name)?;
     }
     let mut more = Vec::new();
     if let Some(key) = one.key {
@@ -343,10 +383,20 @@ fn write_returning(
             json = written.json;
         }
     }
+    // SQLite counts no row that triggers took in its place; it returns each of them.
+    let counts_changes = scope.table.kind == TableKind::View;
+    if counts_changes && returning != Returning::Selected {
+        sql.words(" RETURNING 1");
+        hidden = 1;
+    }
     Ok(InsertPlan {
         sql,
-        json,
-        hidden: u16::try_from(hidden).unwrap_or(u16::MAX),
+        columns: BareColumns {
+            json,
+            hidden: u16::try_from(hidden).unwrap_or(u16::MAX),
+            counts_changes,
+            ..BareColumns::default()
+        },
     })
 }
 

@@ -133,6 +133,12 @@ fn test(
         Some(_) => &['.', '(', ',', ')'],
     };
     let word = scanner.until(word_ends);
+    if word == "in" && scanner.rest().starts_with('(') {
+        return Err(RowsError::Operator {
+            message: "`in` is followed by a dot and its list".to_owned(),
+            hint: "`in` takes a list: `in.(1,2,\"a,b\")`".to_owned(),
+        });
+    }
     if word == "in" && scanner.eat(".") {
         let values = scanner.list("(", ')').map_err(|error| match error {
             RowsError::Invalid { message, .. } => {
@@ -155,6 +161,12 @@ fn test(
     };
     let quantifier = [("(any)", false), ("(all)", true)];
     let quantifier = quantifier.into_iter().find(|(text, _)| scanner.eat(text));
+    if quantifier.is_none() && scanner.rest().starts_with('(') {
+        return Err(RowsError::Operator {
+            message: format!("`{word}` is followed by something else than `(any)` or `(all)`"),
+            hint: format!("write `{word}.value`, or `{word}(any).{{1,2}}`"),
+        });
+    }
     if !scanner.eat(".") {
         return Err(no_operator(field, whole, word));
     }

@@ -3,6 +3,7 @@ use super::ast::{Embed, Field, Level, RowCondition, RowsQuery, SelectItem};
 use super::scan::Scanner;
 use super::{filters, order, select};
 use crate::data::rows::RowsError;
+use crate::data::rows::body::MAX_ROW_COLUMNS;
 
 /// Names that mean something else than a column; a column of such a name is put into quotes.
 const RESERVED: &[&str] = &[
@@ -303,6 +304,11 @@ fn names(text: &str) -> Result<Vec<String>, RowsError> {
     let mut scanner = Scanner::new(text);
     let mut names = Vec::new();
     loop {
+        if names.len() == MAX_ROW_COLUMNS {
+            return Err(RowsError::invalid(format!(
+                "more than {MAX_ROW_COLUMNS} columns are named"
+            )));
+        }
         names.push(scanner.name()?);
         scanner.skip_spaces();
         if scanner.is_at_end() {

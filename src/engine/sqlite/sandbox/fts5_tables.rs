@@ -2,6 +2,7 @@
 use crate::engine::sql::quoted;
 use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
+use crate::engine::sqlite::syntax::stored::virtual_module;
 
 impl SqliteConnection {
     /// What is said where an FTS5 table's index does not fit its rows: a user's error where the
@@ -47,6 +48,28 @@ impl SqliteConnection {
                 Some((table, made))
             })
         })
+    }
+
+    /// Lets SQLite make ready what it needs of every R*Tree: statements that write are among it, which
+    /// a reader may not prepare.
+    pub(crate) fn connect_rtrees(&self) {
+        let names = "SELECT name, sql FROM sqlite_schema WHERE rootpage = 0 AND sql LIKE '%rtree%'";
+        self.as_internal(|internal| {
+            let listed = internal.prepare(names).and_then(|mut names| {
+                let rows = names.query_map([], |row| row.try_into())?;
+                rows.collect::<Result<Vec<(String, String)>, _>>()
+            });
+            for (name, sql) in listed.unwrap_or_default() {
+                let module = virtual_module(&sql).unwrap_or_default();
+                if ["rtree", "rtree_i32"]
+                    .iter()
+                    .any(|it| it.eq_ignore_ascii_case(&module))
+                {
+                    // What is wrong with it, its columns say.
+                    let _ = internal.prepare(&format!("SELECT 1 FROM {}", quoted(&name)));
+                }
+            }
+        });
     }
 
     /// Lets every FTS5 table see what other connections have written. FTS5 does that itself when it

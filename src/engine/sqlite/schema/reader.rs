@@ -52,6 +52,7 @@ impl SqliteConnection {
     /// The tables and views that this connection sees.
     pub(crate) fn read_tables(&mut self) -> Result<Vec<Table>, SqlError> {
         let interrupts = Arc::clone(&self.interrupts);
+        self.connect_rtrees();
         let (listing, mut tables) = self.asking(|connection| {
             let listing = list(connection)?;
             let mut tables = Vec::with_capacity(listing.tables.len());

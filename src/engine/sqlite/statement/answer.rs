@@ -233,8 +233,17 @@ impl<'f, O: Outlet> AnswerWriter<'f, O> {
         self.out.extend_from_slice(self.delimiters.close);
     }
 
+    /// How many rows were changed, where each that was returned is one.
+    pub(crate) fn changed_rows(&self) -> Option<u64> {
+        self.bare.counts_changes.then_some(self.rows)
+    }
+
     /// Writes one row. `false` when no more are wanted.
     pub(crate) fn row(&mut self, row: &Row<'_>) -> Result<bool, SqlError> {
+        if self.bare.counts_changes && self.columns == 0 {
+            self.rows += 1;
+            return Ok(true);
+        }
         if self.bare.is_paged && self.rows > 0 && self.is_half_full() {
             self.truncated = true;
             return Ok(false);

@@ -6,6 +6,7 @@ use super::{binding, hint};
 use crate::clock::Stopwatch;
 use crate::engine::sql::{
     Counters, EndedStatement, Params, QueryAnswer, Statement, StatementKind, StatementOutcome,
+    VALUE_TOO_LONG,
 };
 use crate::engine::sql::{Form, Param};
 use crate::engine::sqlite::connection::SqliteConnection;
@@ -274,7 +275,7 @@ impl SqliteConnection {
                     message,
                     hint: None,
                 },
-            ) if message == TOO_BIG && begins_with(sql, &["alter"]) => SqlError::Sql {
+            ) if message == VALUE_TOO_LONG && begins_with(sql, &["alter"]) => SqlError::Sql {
                 message,
                 hint: Some(
                     "the rows that are there are compared by functions that nothing interrupts, \
@@ -323,9 +324,6 @@ impl SqliteConnection {
 /// Rows of parameters between two looks at a statement's limits: a row takes a microsecond or more.
 /// SQLite itself looks in between, by the steps of its machine.
 const ROWS_BETWEEN_LOOKS: usize = 64;
-
-/// What SQLite says of a value that is too long.
-const TOO_BIG: &str = "string or blob too big";
 
 /// Whether it may sort a whole table: a guess by its first word.
 fn builds_an_index(sql: &str) -> bool {
@@ -437,7 +435,7 @@ fn run(
     let inserted = (connection.session).statement_ends(sqlite, counts_rows);
     let elapsed = stopwatch.elapsed();
     let totals = Totals {
-        rows_affected,
+        rows_affected: writer.changed_rows().unwrap_or(rows_affected),
         last_insert_rowid: inserted,
         elapsed,
     };

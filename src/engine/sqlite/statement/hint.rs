@@ -1,5 +1,6 @@
 //! What may help with an error: the nearest name in the schema, the bound that was passed, what is full.
 use super::first_word::without_end;
+use crate::engine::sql::{HINT_OF_LONG_VALUES, VALUE_TOO_LONG};
 use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
 use crate::engine::sqlite::sandbox::watch;
@@ -18,6 +19,9 @@ pub(super) fn for_message(sqlite: &Connection, schema: &str, message: &str) -> O
              to a table with rows"
                 .to_owned(),
         );
+    }
+    if message == VALUE_TOO_LONG {
+        return Some(HINT_OF_LONG_VALUES.to_owned());
     }
     if let Some(hint) = for_contentless(message) {
         return Some(hint);

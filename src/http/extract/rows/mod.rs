@@ -4,7 +4,7 @@ pub(crate) mod postgrest;
 pub(crate) mod preferences;
 
 pub(crate) use super::path::RowsPath;
-use super::{parse_body, read_body, read_elsewhere_if_long};
+use super::{parse_body, query_text, read_body, read_elsewhere_if_long};
 use crate::data::rows::{NewRows, RowChanges, RowsError, RowsQuery};
 use crate::http::Gateway;
 use crate::http::openapi::schemas;
@@ -30,7 +30,7 @@ impl FromRequestParts<Arc<Gateway>> for RowsParameters {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
-        let read = parameters(parts.uri.query());
+        let read = parameters(query_text(&parts.uri)?);
         read.map(Self).map_err(Problem::from)
     }
 }
@@ -42,14 +42,16 @@ impl FromRequestParts<Arc<Gateway>> for RestParameters {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
-        let read = parameters(parts.uri.query());
+        let text = query_text(&parts.uri);
+        let text = text.map_err(|problem| problem.in_postgrests_words(Some("PGRST100"), None))?;
+        let read = parameters(text);
         read.map(Self).map_err(|error| for_postgrest(error.into()))
     }
 }
 
 /// Reads the part of an address behind `?`.
 fn parameters(text: Option<&str>) -> Result<RowsQuery, RowsError> {
-    let Some(text) = text.filter(|text| !text.is_empty()) else {
+    let Some(text) = text else {
         return Ok(RowsQuery::default());
     };
     let pairs: Vec<_> = form_urlencoded::parse(text.as_bytes()).collect();
@@ -100,7 +102,7 @@ impl FromRequest<Arc<Gateway>> for NewRowsBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
-        body(request).await.map(Self)
+        body(request, None).await.map(Self)
     }
 }
 
@@ -108,17 +110,25 @@ impl FromRequest<Arc<Gateway>> for RowChangesBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
-        body(request).await.map(Self)
+        // No change: as everywhere, an empty body reads as `{}`.
+        body(request, Some(b"{}")).await.map(Self)
     }
 }
 
-async fn body<T: DeserializeOwned + Send + 'static>(request: Request) -> Result<T, Problem> {
+/// The body, or `empty` where nothing was sent.
+async fn body<T: DeserializeOwned + Send + 'static>(
+    request: Request,
+    empty: Option<&'static [u8]>,
+) -> Result<T, Problem> {
     let (parts, body) = request.into_parts();
     let bytes = read_body(body).await?;
-    // An empty body is a row of defaults, or no change: as everywhere, it reads as `{}`.
-    let bytes = match bytes.is_empty() {
-        true => Bytes::from_static(b"{}"),
-        false => bytes,
+    let bytes = match (bytes.is_empty(), empty) {
+        (false, _) => bytes,
+        (true, Some(empty)) => Bytes::from_static(empty),
+        (true, None) => {
+            return Err(Problem::invalid("The body is empty.")
+                .hint("send a row or a list of rows; `{}` is a row of defaults"));
+        }
     };
     let parse = move |bytes: Bytes| parse_body(&parts.headers, &bytes);
     read_elsewhere_if_long(bytes, parse).await

@@ -27,6 +27,7 @@ impl RestForm {
         if wanted.peek().is_none() {
             return Ok(Self::plain(Format::Json));
         }
+        let mut wanted = wanted.filter(|text| !is_refused(text));
         wanted.find_map(Self::of_type).ok_or_else(|| {
             Problem::new(
                 ErrorCode::NotAcceptable,
@@ -70,10 +71,17 @@ impl RestForm {
     }
 }
 
+/// Whether a type of `Accept` is one that is not wanted: `text/csv;q=0`.
+fn is_refused(text: &str) -> bool {
+    let mut parts = text.split(';').skip(1).map(str::trim);
+    let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+    weight.is_some_and(|weight| weight.trim().parse() == Ok(0.0_f32))
+}
+
 /// `Range: 0-9`: the first row and how many; `None` where it says nothing.
 ///
 /// # Errors
-/// When the last row lies in front of the first.
+/// When it is no range, or the last row lies in front of the first.
 pub(crate) fn range(headers: &HeaderMap) -> Result<Option<(u64, Option<u64>)>, Problem> {
     let Some(text) = headers
         .get(header::RANGE)
@@ -82,12 +90,15 @@ pub(crate) fn range(headers: &HeaderMap) -> Result<Option<(u64, Option<u64>)>, P
         return Ok(None);
     };
     let text = text.strip_prefix("items=").unwrap_or(text);
-    let Some((first, last)) = text.split_once('-') else {
-        return Ok(None);
+    if text.contains('=') {
+        return Ok(None); // of something else than rows, such as bytes
+    }
+    let no_range = || {
+        Problem::invalid(format!("`Range: {text}` is no range of rows."))
+            .hint("`Range: 0-9` asks for the first ten rows, `Range: 10-` for those behind them")
     };
-    let Ok(first) = first.trim().parse::<u64>() else {
-        return Ok(None);
-    };
+    let (first, last) = text.split_once('-').ok_or_else(no_range)?;
+    let first = first.trim().parse::<u64>().map_err(|_| no_range())?;
     match last.trim() {
         "" => Ok(Some((first, None))),
         last => match last.parse::<u64>() {
@@ -96,7 +107,7 @@ pub(crate) fn range(headers: &HeaderMap) -> Result<Option<(u64, Option<u64>)>, P
                 ErrorCode::RangeNotSatisfiable,
                 format!("`Range: {text}` ends before it begins."),
             )),
-            Err(_) => Ok(None),
+            Err(_) => Err(no_range()),
         },
     }
 }

@@ -111,7 +111,7 @@ fn a_blob_and_a_text_of_64_mebibytes_are_kept_read_changed_and_compared() {
         assert_eq!((status, changed), (200, &json!(1)), "{sql}: {answer:.300}");
     }
     let (status, answer) = ask(&gateway, &format!("SELECT zeroblob({LONGEST} + 1)"));
-    assert_eq!(status, 400, "{answer:.300}");
+    assert_eq!(status, 413, "{answer:.300}");
     assert_eq!(
         rows(
             &gateway,
