@@ -101,7 +101,7 @@ remove_data() {
   [[ -e $data_dir ]] || return 0
   local part
   # The instance id is in .forge and finds the workers, so .forge goes last.
-  for part in databases backups trash .forge; do
+  for part in databases backups trash uploads exports .forge; do
     rm -rf "${data_dir:?}/$part" ||
       fail "some of $data_dir/$part belongs to another user" "sudo make clean FORCE=1"
   done

@@ -73,9 +73,9 @@ impl Metrics {
 }
 
 /// The statuses that the gateway answers; others are counted, too, but under a lock.
-const STATUSES: [u16; 29] = [
+const STATUSES: [u16; 30] = [
     200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405, 406, 408, 409, 410, 412, 413, 414, 415,
-    422, 423, 428, 429, 431, 500, 501, 503, 504, 507,
+    416, 422, 423, 428, 429, 431, 500, 501, 503, 504, 507,
 ];
 
 /// How many labels of methods there are.

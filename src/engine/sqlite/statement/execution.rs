@@ -340,19 +340,19 @@ fn run(
 ) -> Result<Answer, SqlError> {
     let cut = |it: rusqlite::Error| SqlError::from_sqlite(&it, connection.interrupts.interrupt());
     let sqlite = &connection.inner;
-    let mut prepared = match prepare(sqlite, &statement.sql) {
+    let prepare_it = || match prepare(sqlite, &statement.sql) {
         Err(error) if connection.may_be_behind(&error) => prepare(sqlite, &statement.sql),
         Err(_) if connection.only_explains(&statement.sql) => prepare(sqlite, &statement.sql),
         prepared => prepared,
-    }
-    .map_err(cut)?;
+    };
+    let mut prepared = prepare_it().map_err(cut)?;
     let mut found = connection.recorder.found();
     let tells_of_schema = found.asks_pragma || prepared.is_explain() != 0;
     if tells_of_schema && connection.role == Role::Reader && connection.refresh_schema() {
         // Some PRAGMAs, and plans, are made while they are prepared, from the schema as it was last
         // seen.
         prepared.discard();
-        prepared = prepare(sqlite, &statement.sql).map_err(cut)?;
+        prepared = prepare_it().map_err(cut)?;
         found = connection.recorder.found();
     }
     // Of EXPLAIN, what it would do is told: nothing.

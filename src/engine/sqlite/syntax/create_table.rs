@@ -464,9 +464,9 @@ mod tests {
             "CREATE TABLE t(a DEFAULT -1 NOT NULL, b DEFAULT +1.5, c DEFAULT (1+(2)), d DEFAULT CURRENT_TIMESTAMP)",
             "CREATE TABLE t(a CONSTRAINT x NOT NULL CONSTRAINT y, b)",
             "CREATE TABLE t(a, CONSTRAINT x)",
-            "CREATE TABLE t(a AS (1), b INT AS (a) VIRTUAL)",
+            "CREATE TABLE t(z, a AS (1), b INT AS (a) VIRTUAL)",
             "CREATE TABLE t(a PRIMARY KEY DESC, b) WITHOUT ROWID;",
-            "CREATE TABLE t(a, PRIMARY KEY (a AUTOINCREMENT))",
+            "CREATE TABLE t(a INTEGER, PRIMARY KEY (a AUTOINCREMENT))",
             "CREATE TABLE t(key, abort, fail, generated int, always, rowid)",
             "CREATE TABLE t(a INT,b INT NOT DEFERRABLE, c NULL UNIQUE ON CONFLICT IGNORE)",
         ] {

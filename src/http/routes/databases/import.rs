@@ -75,9 +75,8 @@ pub(in crate::http) struct ImportBody {
         ChangeHeaders, WaitHeader),
     request_body(content(
         (ImportBody = "application/json"),
-        (Vec<u8> = "application/sql"),
-        (Vec<u8> = "application/vnd.sqlite3"),
-        (Vec<u8> = "application/octet-stream"))),
+        (String = "application/sql"),
+        (String = "application/vnd.sqlite3"))),
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(in crate::http) async fn import_database(
     State(gateway): State<Arc<Gateway>>,

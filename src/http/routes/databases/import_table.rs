@@ -16,19 +16,17 @@ use std::sync::Arc;
 
 /// Import rows into a table
 ///
-/// The body is CSV, TSV, NDJSON or a JSON array of objects, plain or compressed by gzip or zstd, of any
-/// size: send it with `curl -X POST -T FILE`. Or `upload` names an upload. A table that does not exist
+/// The body is CSV, TSV, NDJSON or a JSON array of objects (`application/json`), plain or compressed by
+/// gzip or zstd, of any size: send it with `curl -X POST -T FILE`. Or `upload` names an upload. A table that does not exist
 /// is created. The job's `result` counts rows and lists the first ten that were left out.
 #[utoipa::path(post, path = "/v1/databases/{db}/tables/{table}/import", tag = "imports",
     params(("db" = String, Path, description = "Name or id"),
         ("table" = String, Path, description = "Its name"),
         TableImportParameters, ChangeHeaders, WaitHeader),
     request_body(content(
-        (Vec<u8> = "text/csv"),
-        (Vec<u8> = "text/tab-separated-values"),
-        (Vec<u8> = "application/x-ndjson"),
-        (Vec<u8> = "application/json"),
-        (Vec<u8> = "application/octet-stream"))),
+        (String = "text/csv"),
+        (String = "text/tab-separated-values"),
+        (String = "application/x-ndjson"))),
     responses((status = 202, body = JobView), (status = 200, body = JobView)))]
 pub(in crate::http) async fn import_table(
     State(gateway): State<Arc<Gateway>>,
