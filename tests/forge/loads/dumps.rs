@@ -112,7 +112,8 @@ async fn dumps_of_other_programs_load_as_far_as_they_are_sqlites() {
              INSERT INTO t VALUES(1,'x');\nDELETE FROM sqlite_schema WHERE name='f' AND type='table';\n\
              INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES('table','f','f',0,'CREATE VIRTUAL TABLE f USING fts5(b)');\n\
              DROP TABLE IF EXISTS f_content;\nCREATE TABLE 'f_content'(id INTEGER PRIMARY KEY, c0);\n\
-             INSERT INTO f_content VALUES(1,'found');\nCOMMIT TRANSACTION;\nPRAGMA writable_schema=OFF;\n",
+             INSERT INTO f_content VALUES(1,'found');\nCOMMIT TRANSACTION;\nPRAGMA writable_schema=OFF;\n\
+             BEGIN;\nCREATE TABLE no_such_table(x);\nROLLBACK;\n",
         ),
         (
             "an editor, with a mark of byte order and CRLF",
@@ -127,6 +128,8 @@ async fn dumps_of_other_programs_load_as_far_as_they_are_sqlites() {
             json!([[1, "x"]]),
             "{program}"
         );
+        let taken_back = "SELECT count(*) FROM sqlite_schema WHERE name = 'no_such_table'";
+        assert_eq!(rows(&forge, taken_back).await, json!([[0]]), "{program}");
         if dump.contains("fts5") {
             let found = rows(&forge, "SELECT count(*) FROM f WHERE f MATCH 'found'").await;
             assert_eq!(found, json!([[1]]));

@@ -98,6 +98,7 @@ pub(super) fn run(
         virtual_tables: VirtualTables::default(),
         loaded: Loaded::default(),
         transaction: None,
+        has_committed: false,
     };
     let mut splitter = Splitter::new(input);
     while let Some(piece) = splitter.next().map_err(split_failure)? {
@@ -152,6 +153,8 @@ struct Script<'s> {
     loaded: Loaded,
     /// The line of a BEGIN without its COMMIT.
     transaction: Option<u64>,
+    /// Whether a transaction of the text has ended well.
+    has_committed: bool,
 }
 
 impl Script<'_> {
@@ -202,8 +205,14 @@ impl Script<'_> {
         match first.as_str() {
             "BEGIN" => {
                 self.transaction.get_or_insert(line);
+                if self.has_committed {
+                    self.begin_later_transaction()?;
+                }
             }
-            "COMMIT" | "END" => self.transaction = None,
+            "COMMIT" | "END" => {
+                self.transaction = None;
+                self.has_committed = true;
+            }
             "SAVEPOINT" | "RELEASE" => {}
             "ROLLBACK" if words.any(|word| word.is("TO")) => {
                 return Err(refused(
@@ -211,6 +220,12 @@ impl Script<'_> {
                     "ROLLBACK TO is not allowed: an import is one transaction; remove what it \
                      would take back",
                 ));
+            }
+            // APSW's shell ends with a transaction that it takes back.
+            "ROLLBACK" if self.has_committed && self.transaction.is_some() => {
+                self.transaction = None;
+                self.own("ROLLBACK")?;
+                self.own(BEGIN)?;
             }
             "ROLLBACK" => {
                 return Err(refused(
@@ -236,6 +251,23 @@ impl Script<'_> {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Begins one that can be taken back, which takes a journal.
+    fn begin_later_transaction(&self) -> Result<(), ChildFailure> {
+        self.own("COMMIT")?;
+        let journal = self.target.own(|sqlite| {
+            sqlite.query_row("PRAGMA journal_mode = DELETE", [], |row| {
+                row.get::<_, String>(0)
+            })
+        });
+        journal.map_err(|error| internal(&error, self.order))?;
+        self.own(BEGIN)
+    }
+
+    fn own(&self, sql: &str) -> Result<(), ChildFailure> {
+        let ran = self.target.own(|sqlite| sqlite.execute_batch(sql));
+        ran.map_err(|error| internal(&error, self.order))
     }
 
     fn pragma(&mut self, mut words: Words<'_>, line: u64) -> Result<(), ChildFailure> {
