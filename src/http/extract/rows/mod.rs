@@ -6,10 +6,12 @@ pub(crate) mod preferences;
 pub(crate) use super::path::RowsPath;
 use super::{parse_body, query_text, read_body, read_elsewhere_if_long};
 use crate::data::rows::{NewRows, RowChanges, RowsError, RowsQuery};
+use crate::domain::token::Scope;
 use crate::http::Gateway;
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
 use crate::http::response::row_problems::for_postgrest;
+use crate::service::caller::Caller;
 use crate::service::rows::{RowsRef, ValueRef};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
@@ -102,6 +104,10 @@ impl FromRequest<Arc<Gateway>> for NewRowsBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        // A caller without the right is told that, and not what its body lacks.
+        if let Some(caller) = request.extensions().get::<Caller>() {
+            caller.require(Scope::Write)?;
+        }
         body(request, None).await.map(Self)
     }
 }
