@@ -161,9 +161,16 @@ fn difference(expected: &Outcome, answer: &Answer) -> Option<String> {
             is_constraint,
             message,
         } => {
-            let status = if *is_constraint { 409 } else { 400 };
+            let is_long = message.ends_with("string or blob too big");
+            let status = match (is_constraint, is_long) {
+                (true, _) => 409,
+                (_, true) => 413,
+                _ => 400,
+            };
             let code = if *is_constraint {
                 "constraint_violation"
+            } else if is_long {
+                "result_too_large"
             } else {
                 "sql_error"
             };
