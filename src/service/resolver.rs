@@ -150,8 +150,10 @@ impl Service {
         let entered = self.enter_until(caller, reference, timeout.unwrap_or(usual));
         let entered = entered.await?;
         if let Some(timeout) = timeout {
-            let left = (*timeout + usual).saturating_sub(since.elapsed());
-            *timeout = left.min(*timeout);
+            // In whole milliseconds, as limits are told.
+            let beyond = since.elapsed().saturating_sub(usual).as_millis();
+            let beyond = Duration::from_millis(u64::try_from(beyond).unwrap_or(u64::MAX));
+            *timeout = timeout.saturating_sub(beyond);
         }
         Ok(entered)
     }
