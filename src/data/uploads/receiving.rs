@@ -246,8 +246,8 @@ impl Writer {
 /// Whether the disk has room for as many bytes, and the reserve behind them.
 fn check_room(folder: &Path, bytes: u64, reserve: u64) -> Result<(), UploadError> {
     // A file system that does not tell says itself when it is full.
-    let has_room = rustix::fs::statvfs(folder).map_or(true, |it| {
-        it.f_bavail.saturating_mul(it.f_frsize) >= bytes.saturating_add(reserve)
+    let has_room = rustix::fs::statvfs(folder).map_or(true, |disk| {
+        disk.f_bavail.saturating_mul(disk.f_frsize) >= bytes.saturating_add(reserve)
     });
     has_room.then_some(()).ok_or(UploadError::DiskFull)
 }

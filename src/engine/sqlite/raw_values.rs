@@ -126,7 +126,7 @@ impl SqliteConnection {
     /// Sends bytes of a value in pieces, of one moment however long it takes.
     ///
     /// # Errors
-    /// When the value is not there any more, its time is over, or nobody reads it.
+    /// When the value is not there any more, its time is over, or the client stopped reading.
     pub(super) fn send_value(
         &self,
         part: &ValuePart,

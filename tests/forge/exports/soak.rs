@@ -363,22 +363,18 @@ fn many_writers_go_on_while_a_file_is_made() {
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
             let (soak, is_over, written) = (&soak, &is_over, &written);
+            let (wal, longest_wal) = (&wal, &longest_wal);
             scope.spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
                     soak.run(&format!(
                         "INSERT INTO ticks VALUES ({writer} || hex(randomblob(500)))"
                     ));
                     written.fetch_add(1, Ordering::Relaxed);
+                    let bytes = wal.metadata().map_or(0, |wal| wal.len());
+                    longest_wal.fetch_max(bytes, Ordering::Relaxed);
                 }
             });
         }
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
-                let bytes = wal.metadata().map_or(0, |wal| wal.len());
-                longest_wal.fetch_max(bytes, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
         soak.gateway
             .poll("writers write", || written.load(Ordering::Relaxed) > 100);
         let before = written.load(Ordering::Relaxed);

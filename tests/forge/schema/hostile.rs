@@ -143,7 +143,7 @@ async fn ten_thousand_tables_are_told_without_holding_up_the_thread_that_serves(
     let schema = loop {
         tokio::select! {
             schema = &mut reading => break schema.unwrap(),
-            () = tokio::time::sleep(Duration::from_millis(1)) => ticks += 1,
+            () = tokio::task::yield_now() => ticks += 1,
         }
     };
     assert_eq!(schema.tables.len(), 10_000);

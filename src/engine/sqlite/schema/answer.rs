@@ -28,7 +28,7 @@ impl SqliteExecutor {
         if let Some(schema) = self.schema_seen_here(&open, call) {
             return Ok(schema);
         }
-        // In a box: whoever finds it unchanged would carry the room for this along.
+        // In a box: calls that find the schema unchanged need no room for this future.
         Box::pin(self.schema_on_thread(guard, open, call)).await
     }
 

@@ -1,7 +1,7 @@
 //! The schema of an open database, kept until it changes.
 //!
 //! Whether it has changed is told by SQLite's own number for it, the schema cookie, which every
-//! change raises, whoever makes it. It is asked for again after each commit of the writer, and now
+//! change raises, also one of another program. It is asked for again after each commit of the writer, and now
 //! and then for the sake of other programs; in between nothing is asked.
 use super::reader::schema_cookie;
 use crate::engine::sql::Schema;

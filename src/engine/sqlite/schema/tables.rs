@@ -281,13 +281,16 @@ fn columns(
         let constraints = text
             .map(|column| column.constraints.as_slice())
             .unwrap_or_default();
-        let collation = constraints.iter().rev().find_map(|it| match &it.kind {
-            ConstraintKind::Collate(name) => Some(name.clone()),
-            _ => None,
-        });
-        let says_autoincrement = constraints.iter().chain(of_table).any(|it| {
+        let collation = constraints
+            .iter()
+            .rev()
+            .find_map(|constraint| match &constraint.kind {
+                ConstraintKind::Collate(name) => Some(name.clone()),
+                _ => None,
+            });
+        let says_autoincrement = constraints.iter().chain(of_table).any(|constraint| {
             matches!(
-                it.kind,
+                constraint.kind,
                 ConstraintKind::PrimaryKey {
                     is_autoincrement: true,
                     ..
