@@ -2,12 +2,19 @@
 //!
 //! Every call blocks, may be repeated, and may be cut off anywhere and run again. What moves moves
 //! by one rename inside one filesystem. A folder that is in a place already is never written over.
-use super::layout::{LayoutError, check_layout};
+mod disk;
+mod error;
+
+pub use error::FolderError;
+
+use self::disk::{absent_is_fine, ensure_folder, list, remove, sync};
+use self::error::failed;
+use crate::data::layout::{LayoutError, check_layout};
 use crate::domain::ids::{DatabaseId, JobId};
 use crate::engine::DatabasesFolder;
-use std::fs::{self, DirBuilder, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
 /// Where the folders of databases are.
@@ -27,47 +34,6 @@ pub enum FolderPlace {
     Trash,
     /// Nowhere.
     Nowhere,
-}
-
-/// Why a folder is not where it should be.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// It is neither where it was nor where it should go.
-    #[error("the folder of database {database} is missing")]
-    Missing {
-        /// Whose.
-        database: DatabaseId,
-    },
-    /// It is in both places. Nothing was touched: a person has to look.
-    #[error("database {database} has a folder among the living and one in the trash")]
-    InTwoPlaces {
-        /// Whose.
-        database: DatabaseId,
-    },
-    /// A file or folder that is to go stays: whole or not, the rest is gone.
-    #[error("could not remove `{file}`: {source}")]
-    NotRemoved {
-        /// Its path within the database's folder.
-        file: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The disk refused.
-    #[error("could not {action}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl FolderError {
-    /// Whether the same call may work later by itself.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Io { .. } | Self::NotRemoved { .. })
-    }
 }
 
 /// A folder on its way in or out begins with one of these, so that none is taken for a database.
@@ -411,93 +377,7 @@ impl Folders {
     }
 }
 
-fn failed(action: &'static str) -> impl FnOnce(io::Error) -> FolderError {
-    move |source| FolderError::Io { action, source }
-}
-
-fn ensure_folder(folder: &Path, mode: u32) -> io::Result<()> {
-    match DirBuilder::new().mode(mode).create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        other => other,
-    }
-}
-
 /// Where a database's folder lies once it is set aside.
 fn going(room: &Path, database: DatabaseId) -> PathBuf {
     room.join(format!("{PURGING}{database}"))
-}
-
-/// Makes sure that a folder is gone with everything in it. Links are removed, not followed.
-fn remove(folder: &Path) -> Result<(), FolderError> {
-    let Err(error) = absent_is_fine(fs::remove_dir_all(folder)) else {
-        return Ok(());
-    };
-    // That has stopped at the first file that stays, and does not say at which.
-    let mut stays = None;
-    remove_each(folder, &mut stays);
-    match stays {
-        Some((path, source)) => Err(FolderError::NotRemoved {
-            file: shown_in(folder, &path),
-            source,
-        }),
-        None if folder.symlink_metadata().is_ok() => {
-            Err(failed("remove the database's folder")(error))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Removes what can be removed, and keeps the first path that cannot.
-fn remove_each(path: &Path, stays: &mut Option<(PathBuf, io::Error)>) {
-    let is_folder = path.symlink_metadata().is_ok_and(|it| it.is_dir());
-    if is_folder {
-        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-            remove_each(&entry.path(), stays);
-        }
-    }
-    let removed = if is_folder {
-        fs::remove_dir(path)
-    } else {
-        fs::remove_file(path)
-    };
-    if let Err(source) = absent_is_fine(removed)
-        && stays.is_none()
-    {
-        *stays = Some((path.to_owned(), source));
-    }
-}
-
-/// A path within a database's folder, as users may see it.
-fn shown_in(folder: &Path, path: &Path) -> String {
-    match path.strip_prefix(folder) {
-        Ok(inner) if !inner.as_os_str().is_empty() => inner.display().to_string(),
-        _ => "the folder itself".to_owned(),
-    }
-}
-
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-fn list(folder: &Path) -> io::Result<Vec<DatabaseId>> {
-    let mut databases = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        let name = name.to_str().unwrap_or_default();
-        // A UUID has other spellings; only ours is a database's folder.
-        databases.extend(
-            name.parse()
-                .ok()
-                .filter(|it: &DatabaseId| it.to_string() == name),
-        );
-    }
-    databases.sort_unstable();
-    Ok(databases)
 }
