@@ -209,6 +209,20 @@ fn a_lock_that_a_panic_left_is_taken_in_one_way() {
     assert!(strays.is_empty(), "use crate::locks: {strays:?}");
 }
 
+/// SQLite takes the bounds of a process before its first use there; a test that comes first must
+/// have set them, whichever tests run beside it.
+#[test]
+fn tests_open_sqlite_behind_its_bounds() {
+    const OPENINGS: &[&str] = &["Connection::open", "set_up_process", "ControlDb::open"];
+    let mut strays = files_below("tests/forge");
+    assert!(strays.len() > 100, "tests are found");
+    strays.retain(|(path, text)| {
+        path != "support/sqlite.rs" && OPENINGS.iter().any(|opening| text.contains(opening))
+    });
+    let strays: Vec<_> = strays.into_iter().map(|(path, _)| path).collect();
+    assert!(strays.is_empty(), "use support::sqlite: {strays:?}");
+}
+
 /// Clean-up calls end what nobody asked them to end: other people's containers, stopped workers.
 #[test]
 fn no_prune_call_of_the_engine_is_ever_made() {

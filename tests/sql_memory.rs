@@ -4,6 +4,9 @@
 #[expect(dead_code, reason = "shared with the other tests, which use all of it")]
 #[path = "forge/support/sql.rs"]
 mod sql_support;
+#[expect(dead_code, reason = "shared with the other tests, which use all of it")]
+#[path = "forge/support/sqlite.rs"]
+mod sqlite;
 
 use dbforge::data::{QueryError, QueryOptions, SqliteConfig, Target};
 use serde_json::json;

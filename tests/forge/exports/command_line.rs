@@ -1,5 +1,6 @@
 //! Data in and out by the commands of `dbforge`.
 use crate::support::cli::CliForge;
+use crate::support::sqlite;
 use rusqlite::Connection;
 use std::fs;
 use tempfile::TempDir;
@@ -62,7 +63,7 @@ fn rows_are_exported_to_a_pipe_and_to_files_by_their_suffixes() {
 fn a_database_is_dumped_as_sql_and_as_a_file() {
     let (forge, folder) = shop();
     let sql = forge.run(&["dump", "shop"]).well();
-    let loaded = Connection::open_in_memory().unwrap();
+    let loaded = sqlite::in_memory();
     loaded.execute_batch(&sql).unwrap();
     let count = |sqlite: &Connection| -> i64 {
         let count = sqlite.query_row("SELECT count(*) FROM goods", [], |row| row.get(0));
@@ -73,7 +74,7 @@ fn a_database_is_dumped_as_sql_and_as_a_file() {
     forge
         .run(&["dump", "shop", "-o", file.to_str().unwrap()])
         .well();
-    assert_eq!(count(&Connection::open(&file).unwrap()), 2);
+    assert_eq!(count(&sqlite::open(&file)), 2);
     let packed = folder.path().join("shop.sql.zst");
     forge
         .run(&["dump", "shop", "-o", packed.to_str().unwrap()])

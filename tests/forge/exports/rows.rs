@@ -1,4 +1,5 @@
 //! Exports of tables and queries, over real sockets.
+use crate::support::sqlite;
 use crate::support::stream_client::{NUMBERS, Served};
 use serde_json::{Value, json};
 use std::io::Read as _;
@@ -59,7 +60,7 @@ async fn a_table_is_exported_in_every_format() {
     assert_eq!(table(&served, "good%20s", "?format=json").await, array);
 
     let sql = table(&served, "good%20s", "?format=sql").await;
-    let loaded = rusqlite::Connection::open_in_memory().unwrap();
+    let loaded = sqlite::in_memory();
     loaded.execute_batch(&sql).unwrap();
     let names = "SELECT group_concat(name || ':' || quote(photo) || quote(gross)) FROM \"good s\" \
                  INDEXED BY by_name WHERE name >= ''";
@@ -86,7 +87,7 @@ async fn what_shows_rows_of_others_becomes_a_table_in_sql() {
     served
         .run("CREATE VIRTUAL TABLE terms USING fts5vocab(words, row)")
         .await;
-    let loaded = rusqlite::Connection::open_in_memory().unwrap();
+    let loaded = sqlite::in_memory();
     for (name, value) in [("cheap", "tea, \"green\""), ("terms", "tea")] {
         let sql = table(&served, name, "?format=sql").await;
         loaded.execute_batch(&sql).unwrap();

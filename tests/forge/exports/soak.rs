@@ -3,6 +3,7 @@
 //!
 //! `DBFORGE_SOAK_MB` says how large: a few megabytes in `make test`, a gigabyte in `make soak`.
 use crate::support::gateway_process::GatewayProcess;
+use crate::support::sqlite;
 use dbforge::clock::{Deadline, Stopwatch};
 use rusqlite::Connection;
 use serde_json::json;
@@ -149,11 +150,11 @@ impl Soak {
     /// A number for all values of all rows of a database.
     fn contents(&self, name: &str) -> Vec<u64> {
         let copy = self.folder.path().join("copy.db");
-        let source = Connection::open(self.main_file(name)).unwrap();
+        let source = sqlite::open(self.main_file(name));
         let into = format!("VACUUM INTO '{}'", copy.display());
         source.execute(&into, []).unwrap();
         drop(source);
-        let contents = contents(&Connection::open(&copy).unwrap());
+        let contents = contents(&sqlite::open(&copy));
         fs::remove_file(copy).unwrap();
         contents
     }
@@ -329,7 +330,7 @@ fn a_kill_in_the_middle_of_an_export_leaves_nothing_behind() {
     let soak = Soak { folder, gateway };
     let file = soak.folder.path().join("after.db");
     soak.download("/v1/databases/shop/export?format=sqlite", &file);
-    let check = Connection::open(&file).unwrap();
+    let check = sqlite::open(&file);
     let check: String = check
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .unwrap();
@@ -388,6 +389,6 @@ fn many_writers_go_on_while_a_file_is_made() {
     let longest = longest_wal.load(Ordering::Relaxed);
     tell_bytes("the longest WAL", longest);
     assert!(longest < MOST_WAL, "{longest} bytes of WAL");
-    let sqlite = Connection::open(&file).unwrap();
+    let sqlite = sqlite::open(&file);
     assert_eq!(contents(&sqlite).len(), 6);
 }

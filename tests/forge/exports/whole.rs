@@ -1,4 +1,5 @@
 //! Whole databases as files, made by real child processes.
+use crate::support::sqlite;
 use crate::support::stream_client::{Reply, Served};
 use rusqlite::Connection;
 use serde_json::json;
@@ -46,7 +47,7 @@ const CONTENTS: &str = "'tea'X'00FF'2,'it''s\r\n'NULL471.59.0e+999";
 fn opened(folder: &TempDir, bytes: &[u8]) -> Connection {
     let file = folder.path().join("export.db");
     std::fs::write(&file, bytes).unwrap();
-    Connection::open(&file).unwrap()
+    sqlite::open(&file)
 }
 
 /// Files that wait to be sent, or were made for that.
@@ -70,7 +71,7 @@ async fn a_database_leaves_as_sql_and_as_a_file_and_both_are_equal_to_it() {
 
     let (reply, sql) = export(&served, "", "").await;
     assert_eq!(reply.header("content-type"), "application/sql");
-    let loaded = Connection::open_in_memory().unwrap();
+    let loaded = sqlite::in_memory();
     loaded
         .execute_batch(std::str::from_utf8(&sql).unwrap())
         .unwrap();
@@ -277,7 +278,7 @@ async fn a_table_that_tells_of_one_that_is_gone_is_left_out_by_name() {
     let (reply, sql) = export(&served, "?format=sql", "").await;
     assert_eq!(reply.status, 200);
     assert_eq!(reply.header("x-dbforge-left-out"), "ofgone");
-    let loaded = Connection::open_in_memory().unwrap();
+    let loaded = sqlite::in_memory();
     loaded
         .execute_batch(std::str::from_utf8(&sql).unwrap())
         .unwrap();

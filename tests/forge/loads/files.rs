@@ -1,7 +1,7 @@
 //! SQLite files that are loaded: carried as they are, checked, or refused.
 use super::{forge, import, refused, result, rows};
+use crate::support::sqlite;
 use async_compression::tokio::bufread::{GzipEncoder, ZstdEncoder};
-use rusqlite::Connection;
 use serde_json::json;
 use std::fs;
 use tempfile::TempDir;
@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 fn file(sql: &str) -> Vec<u8> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("x.db");
-    let sqlite = Connection::open(&path).unwrap();
+    let sqlite = sqlite::open(&path);
     sqlite.execute_batch(sql).unwrap();
     drop(sqlite);
     fs::read(path).unwrap()

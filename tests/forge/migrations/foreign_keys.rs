@@ -1,6 +1,7 @@
 //! Foreign keys that do not hold while a migration runs hold again behind it, however it ends.
 use super::{apply, apply_with, rows, shop};
 use crate::support::http::HttpForge;
+use crate::support::sqlite;
 use serde_json::json;
 
 const TABLES: &str = "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT); \
@@ -84,7 +85,7 @@ async fn what_was_broken_before_may_stay_so_but_not_become_more() {
         .folders()
         .living(id)
         .join("main.db");
-    let other = rusqlite::Connection::open(file).unwrap();
+    let other = sqlite::open(file);
     other
         .execute_batch("PRAGMA foreign_keys=OFF; INSERT INTO orders VALUES (12, 77)")
         .unwrap();

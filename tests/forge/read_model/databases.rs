@@ -2,6 +2,7 @@
 use crate::support::NOON;
 use crate::support::history::History;
 use crate::support::read_model::{Folder, contents, follow, whole};
+use crate::support::sqlite;
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::domain::command::{Command, DatabaseChange};
 use dbforge::domain::database::DatabaseState;
@@ -96,7 +97,7 @@ async fn labels_follow_when_they_are_changed() {
 async fn a_removed_database_keeps_its_row_for_the_history() {
     let folder = Folder::new();
     let (_open, _) = follow(&folder, &History::eventful().log).await;
-    let connection = rusqlite::Connection::open(folder.file()).unwrap();
+    let connection = sqlite::open(folder.file());
     let sql = "SELECT group_concat(name || ' ' || state, ', ' ORDER BY requested)
                FROM databases WHERE removed_at IS NOT NULL";
     let removed: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();

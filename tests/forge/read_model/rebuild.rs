@@ -1,14 +1,13 @@
 //! The read model may be deleted, damaged or left behind at any time: it comes back from the log.
 use crate::support::history::History;
 use crate::support::read_model::{Folder, VecLog, contents, export_line, first, follow, soon};
+use crate::support::sqlite;
 use dbforge::clock::Deadline;
 use dbforge::domain::event::recorded::{NewCommit, RecordedEvent};
 use dbforge::domain::ids::Sequence;
 use dbforge::domain::verb::Verb;
-use dbforge::engine::sqlite::set_up_process;
 use dbforge::event_log::EventLog;
 use dbforge::projections::control_db::{ControlDb, EventFilter, JobFilter, ListError, Opening};
-use rusqlite::Connection;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -159,7 +158,7 @@ async fn a_file_of_a_newer_program_is_set_aside() {
     let folder = Folder::new();
     drop(follow(&folder, &history.log).await);
     let before = contents(&folder.file());
-    let connection = Connection::open(folder.file()).unwrap();
+    let connection = sqlite::open(folder.file());
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let (_again, opening) = follow(&folder, &history.log).await;
@@ -204,7 +203,7 @@ async fn damage_deep_inside_is_found_by_reading_and_built_again() {
     drop(follow(&folder, &history.log).await);
     let before = contents(&folder.file());
     // The event table's leaves: the root page is left as it is, so that opening finds nothing.
-    let connection = Connection::open(folder.file()).unwrap();
+    let connection = sqlite::open(folder.file());
     let sql = "SELECT pageno FROM dbstat WHERE name = 'events' AND pagetype = 'leaf'";
     let mut statement = connection.prepare(sql).unwrap();
     let pages = statement.query_map([], |row| row.get(0)).unwrap();
@@ -273,7 +272,7 @@ async fn damage_that_following_finds_is_built_again_and_readers_see_the_new_file
     let folder = Folder::new();
     let (control_db, _) = follow(&folder, &history.log).await;
     let before = read_all(&control_db, &history.log).await;
-    let vandal = Connection::open(folder.file()).unwrap();
+    let vandal = sqlite::open(folder.file());
     vandal.execute_batch("DROP TABLE labels").unwrap();
     drop(vandal);
     let head = history.log.head().sequence;
@@ -387,9 +386,8 @@ async fn a_log_that_cannot_be_read_for_a_while_is_tried_again() {
 async fn waiting_for_an_event_that_does_not_come_ends_at_its_deadline() {
     let history = History::begin();
     let folder = Folder::new();
-    set_up_process();
     let (control_db, _) =
-        ControlDb::open(&folder.file(), history.log.clone(), export_line).unwrap();
+        sqlite::control_db(&folder.file(), history.log.clone(), export_line).unwrap();
     let deadline = Deadline::after(Duration::from_millis(20));
     let behind = control_db
         .wait_for(Sequence(2), deadline)
@@ -412,7 +410,7 @@ async fn a_file_of_an_older_program_is_removed_and_built_again() {
     let history = History::eventful();
     let (folder, whole) = (Folder::new(), Folder::new());
     let _whole = follow(&whole, &history.log).await;
-    let old = Connection::open(folder.file()).unwrap();
+    let old = sqlite::open(folder.file());
     for migration in BEFORE_TEXTS_STAYED_IN_THE_LOG {
         old.execute_batch(migration).unwrap();
     }

@@ -1,6 +1,7 @@
 //! Schemas that were made to break what reads them.
 use super::schema;
 use crate::support::sql::{Sql, read_only, soon};
+use crate::support::sqlite;
 use dbforge::data::{QueryError, QueryOptions, TableKind, quoted};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 /// Runs statements as a program would that has the file alone.
 async fn outside(sql: &Sql, statements: &str) {
     let alone = sql.plane.take(&sql.target, soon()).await.unwrap();
-    let connection = rusqlite::Connection::open(main_file(sql)).unwrap();
+    let connection = sqlite::open(main_file(sql));
     connection.execute_batch(statements).unwrap();
     connection.close().unwrap();
     drop(alone);

@@ -1,6 +1,7 @@
 //! A schema is kept as long as it has not changed, and not a moment longer.
 use super::schema;
 use crate::support::sql::{Sql, read_write, soon};
+use crate::support::sqlite;
 use dbforge::clock::SystemClock;
 use dbforge::data::{
     Access, BatchMode, BatchStatement, NewTransaction, Params, SqliteConfig, TransactionKey,
@@ -128,7 +129,7 @@ async fn a_file_that_was_changed_or_exchanged_is_read_anew() {
     sql.ask("CREATE TABLE t (a)").await.unwrap();
     assert_eq!(columns(&sql, "t").await, ["a"]);
     let folder = sql.plane.folders().living(sql.target.database);
-    let other = rusqlite::Connection::open(folder.join("main.db")).unwrap();
+    let other = sqlite::open(folder.join("main.db"));
     other
         .execute_batch("ALTER TABLE t RENAME COLUMN a TO b")
         .unwrap();

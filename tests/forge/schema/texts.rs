@@ -1,5 +1,6 @@
 //! A schema in other languages, read by what reads these languages.
 use crate::support::http::HttpForge;
+use crate::support::sqlite;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ fn node_folder(file: &str) -> TempDir {
 async fn the_script_makes_the_same_schema() {
     let forge = shop().await;
     let script = told(&forge, "sql").await;
-    let copy = rusqlite::Connection::open_in_memory().unwrap();
+    let copy = sqlite::in_memory();
     copy.execute_batch(&script).unwrap();
     let mut made = copy.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'search_%' ORDER BY name").unwrap();
     let made: Vec<String> = made

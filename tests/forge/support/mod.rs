@@ -11,6 +11,7 @@ pub(crate) mod read_model;
 #[path = "../../shared/runtime_contract.rs"]
 pub(crate) mod runtime_contract;
 pub(crate) mod sql;
+pub(crate) mod sqlite;
 pub(crate) mod stream_client;
 pub(crate) mod test_forge;
 pub(crate) mod unremovable;

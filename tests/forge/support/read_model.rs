@@ -1,13 +1,13 @@
 //! A log in a vector, a read model of it, and ways to look into both.
+use super::sqlite;
 use dbforge::clock::Deadline;
 use dbforge::domain::event::Stream;
 use dbforge::domain::event::recorded::{Head, KeyOwner, NewCommit, RecordedEvent};
 use dbforge::domain::ids::Sequence;
-use dbforge::engine::sqlite::set_up_process;
 use dbforge::event_log::{AppendError, EventLog, ReadError};
 use dbforge::projections::control_db::{ControlDb, Opening, Page, PageRequest};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags};
+
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -167,9 +167,8 @@ impl Folder {
 
 /// Opens the read model and lets it come to the log's end.
 pub(crate) async fn follow(folder: &Folder, log: &Arc<VecLog>) -> (ControlDb, Opening) {
-    // SQLite takes its bounds of memory before it opens anything in a process.
-    set_up_process();
-    let (control_db, opening) = ControlDb::open(&folder.file(), log.clone(), export_line).unwrap();
+    let (control_db, opening) =
+        sqlite::control_db(&folder.file(), log.clone(), export_line).unwrap();
     control_db
         .wait_for(log.head().sequence, soon())
         .await
@@ -179,7 +178,7 @@ pub(crate) async fn follow(folder: &Folder, log: &Arc<VecLog>) -> (ControlDb, Op
 
 /// Everything in the file, as text.
 pub(crate) fn contents(path: &Path) -> String {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let connection = sqlite::open_read_only(path);
     let mut text = String::new();
     for table in [
         "events",

@@ -1,4 +1,5 @@
 //! A data plane on a folder of its own, with one database, and short ways to ask it.
+use super::sqlite;
 use dbforge::clock::Deadline;
 use dbforge::data::{
     Access, DataConfig, DataPlane, Params, QueryAnswer, QueryError, QueryOptions, QueryRequest,
@@ -7,7 +8,6 @@ use dbforge::data::{
 use dbforge::domain::database::Durability;
 use dbforge::domain::ids::DatabaseId;
 use dbforge::engine::registry::Engines;
-use dbforge::engine::sqlite::set_up_process;
 use serde_json::Value;
 use std::fs;
 use std::time::Duration;
@@ -29,11 +29,7 @@ impl Sql {
     }
 
     pub(crate) fn with(config: SqliteConfig) -> Self {
-        let is_bounded = set_up_process();
-        assert!(
-            is_bounded,
-            "another test opened SQLite before its bounds were set"
-        );
+        sqlite::set_up();
         let home = tempfile::tempdir().unwrap();
         let data_dir = home.path().join("data");
         fs::create_dir(&data_dir).unwrap();

@@ -1,4 +1,5 @@
 //! A forge on real files with a clock and an engine that do as told.
+use super::sqlite;
 use crate::engines::fake;
 use crate::engines::fake::FakeEngine;
 use crate::engines::fake_worker::{FakeWorkers, ServingRuntime};
@@ -12,7 +13,6 @@ use dbforge::domain::ids::{Actor, DatabaseId, InstanceId, JobId};
 use dbforge::domain::job::Job;
 use dbforge::domain::name::DatabaseName;
 use dbforge::engine::registry::Engines;
-use dbforge::engine::sqlite::set_up_process;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::canonical::export_line;
 use dbforge::event_log::memory::MemoryEventLog;
@@ -134,9 +134,8 @@ impl TestForge {
     /// A forge on what an earlier one has left.
     pub(crate) fn start(kept: Kept) -> Self {
         let control_db = kept.folder.path().join("control.db");
-        // SQLite takes its bounds of memory before it opens anything in a process.
-        set_up_process();
-        let (control_db, _) = ControlDb::open(&control_db, kept.log.clone(), export_line).unwrap();
+        let (control_db, _) =
+            sqlite::control_db(&control_db, kept.log.clone(), export_line).unwrap();
         let control_db = Arc::new(control_db);
         let listener = control_db.clone();
         let control = ControlPlane::start(

@@ -1,7 +1,7 @@
 //! Functions and tables that people expect of SQLite beside its core.
 use crate::support::sql::{Sql, within};
+use crate::support::sqlite;
 use dbforge::data::{Param, Params, QueryError};
-use dbforge::engine::sqlite::set_up_process;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -18,8 +18,7 @@ async fn math_functions_are_there() {
 
 /// What SQLite itself says, which has them, too.
 fn plainly(setup: &str, question: &str) -> Result<Vec<Option<f64>>, String> {
-    set_up_process();
-    let plain = rusqlite::Connection::open_in_memory().unwrap();
+    let plain = sqlite::in_memory();
     plain.execute_batch(setup).unwrap();
     let mut statement = plain.prepare(question).unwrap();
     let rows = statement.query_map([], |row| row.get(0)).unwrap();

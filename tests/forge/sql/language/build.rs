@@ -1,6 +1,5 @@
 //! SQLite is compiled as `.cargo/config.toml` says, whoever builds.
-use dbforge::engine::sqlite::set_up_process;
-use rusqlite::Connection;
+use crate::support::sqlite;
 
 /// What it says about itself, but for the compiler.
 const OPTIONS: &[&str] = &[
@@ -60,8 +59,7 @@ const OPTIONS: &[&str] = &[
 
 #[test]
 fn sqlite_is_compiled_with_these_options_and_no_others() {
-    set_up_process();
-    let sqlite = Connection::open_in_memory().unwrap();
+    let sqlite = sqlite::in_memory();
     let mut options = sqlite.prepare("PRAGMA compile_options").unwrap();
     let options: Vec<String> = options
         .query_map([], |row| row.get::<_, String>(0))

@@ -1,10 +1,9 @@
 //! Full-text tables whose rows are elsewhere are kept right by their user, and may be wrong; those
 //! that keep their rows are wrong when the file is damaged.
 use crate::support::sql::Sql;
+use crate::support::sqlite;
 use dbforge::data::QueryError;
 use dbforge::engine::sqlite::MAIN_FILE;
-use dbforge::engine::sqlite::set_up_process;
-use rusqlite::Connection;
 use serde_json::json;
 
 #[tokio::test]
@@ -82,8 +81,7 @@ async fn a_full_text_table_that_is_damaged_is_told_as_such() {
         .folders()
         .living(sql.target.database)
         .join(MAIN_FILE);
-    set_up_process();
-    let plain = Connection::open(file).unwrap();
+    let plain = sqlite::open(file);
     plain
         .execute("UPDATE f_data SET block = x'ffffffffffffffff'", [])
         .unwrap();

@@ -1,7 +1,7 @@
 //! The functions that replace SQLite's own answer as SQLite's own do.
 use crate::support::sql::{Sql, within};
+use crate::support::sqlite;
 use dbforge::data::{Param, QueryError};
-use dbforge::engine::sqlite::set_up_process;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rusqlite::Connection;
@@ -71,8 +71,7 @@ fn every_replaced_function_says_what_sqlites_own_says() {
         .build()
         .unwrap();
     let sql = tokio.block_on(async { Sql::new() });
-    set_up_process();
-    let plain = Connection::open_in_memory().unwrap();
+    let plain = sqlite::in_memory();
     let same = |call: &str, values: Vec<Param>| {
         // hex() shows bytes that are no UTF-8, typeof() what they are taken for.
         let question =
@@ -195,8 +194,7 @@ fn highlight_and_snippet_mark_what_sqlites_own_mark() {
         .build()
         .unwrap();
     let sql = tokio.block_on(async { Sql::new() });
-    set_up_process();
-    let plain = Connection::open_in_memory().unwrap();
+    let plain = sqlite::in_memory();
     let ask = |question: &str, values: &[Param]| {
         let request = dbforge::data::Params::Positional(values.to_vec().into());
         let request = if values.is_empty() {

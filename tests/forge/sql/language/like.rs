@@ -1,9 +1,9 @@
 //! LIKE and GLOB say what SQLite says, to patterns of any length, and end by their deadline.
 use crate::support::http::{HttpForge, ROOT};
 use crate::support::sql::{Sql, within};
+use crate::support::sqlite;
 use crate::support::test_forge::create;
 use dbforge::data::QueryError;
-use dbforge::engine::sqlite::set_up_process;
 use proptest::prelude::RngExt as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
@@ -95,8 +95,7 @@ async fn compare(sql: &Sql, plain: &rusqlite::Connection, question: &str) {
 #[tokio::test]
 async fn made_up_patterns_match_what_they_match_in_sqlite() {
     let sql = Sql::new();
-    set_up_process();
-    let plain = rusqlite::Connection::open_in_memory().unwrap();
+    let plain = sqlite::in_memory();
     let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut matches = 0;
     for most in [3, 6, 12, 200] {

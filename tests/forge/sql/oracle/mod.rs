@@ -5,9 +5,9 @@ mod grammar;
 mod sql_logic;
 mod sql_logic_files;
 
+use crate::support::sqlite;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dbforge::engine::sqlite::set_up_process;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -84,8 +84,7 @@ impl Oracle {
 
     /// A connection as SQLite gives it.
     pub(crate) fn connect(&self) -> Connection {
-        set_up_process();
-        Connection::open(&self.file).unwrap()
+        sqlite::open(&self.file)
     }
 
     /// Runs one statement on a connection of its own, as a request has one: what `changes()` and

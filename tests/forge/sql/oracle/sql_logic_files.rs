@@ -5,8 +5,8 @@
 //! that are written as the letter of their column says.
 use super::{Oracle, Outcome, Value, plain};
 use crate::support::http::HttpForge;
+use crate::support::sqlite;
 use async_trait::async_trait;
-use dbforge::engine::sqlite::set_up_process;
 use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::json;
@@ -300,8 +300,7 @@ struct Writer(Connection);
 
 impl Writer {
     fn new() -> Self {
-        set_up_process();
-        Self(Connection::open_in_memory().unwrap())
+        Self(sqlite::in_memory())
     }
 
     fn written(&self, value: &Value, letter: &DefaultColumnType) -> String {
