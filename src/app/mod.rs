@@ -131,7 +131,9 @@ impl App {
         let (root_token, fresh_root_token) =
             identity::root_token(&forge_dir, config.root_token.as_ref())?;
 
-        let chosen = runtime_choice::choose(&config, &data_dir, &control, instance).await?;
+        let engines = data.engines();
+        let chosen =
+            runtime_choice::choose(&config, &data_dir, &control, engines, instance).await?;
         let job_context = Arc::new(JobContext {
             control: control.clone(),
             runtime: chosen.runtime.clone(),

@@ -5,9 +5,10 @@ use crate::control::{ControlPlane, Submission};
 use crate::domain::command::Command;
 use crate::domain::database::Condition;
 use crate::domain::ids::{Actor, InstanceId, RequestId};
+use crate::engine::registry::Engines;
 use crate::runtime::docker::{DockerAvailability, DockerConfig, DockerEngine, DockerRuntime};
 use crate::runtime::process::ProcessRuntime;
-use crate::runtime::{Runtime, WorkerSpec};
+use crate::runtime::{Runtime, WorkerPlace, WorkerSpec};
 use rustix::process::{getegid, geteuid};
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(super) async fn choose(
     config: &Config,
     data_dir: &Path,
     control: &ControlPlane,
+    engines: &Engines,
     instance: InstanceId,
 ) -> Result<Chosen, StartError> {
     let engine = DockerEngine::local();
@@ -58,7 +60,7 @@ pub(super) async fn choose(
     };
     let runtime: Arc<dyn Runtime> = match kind {
         Kind::Docker => Arc::new(docker(config, data_dir, engine, instance).await?),
-        Kind::Process => Arc::new(process(data_dir, control, instance)),
+        Kind::Process => Arc::new(process(data_dir, control, engines, instance)),
     };
     remember(control, runtime.name(), &reason).await?;
     Ok(Chosen { runtime, reason })
@@ -91,17 +93,29 @@ async fn docker(
 }
 
 /// Registrations follow from the state: every database that answers SQL and had a worker has one.
-fn process(data_dir: &Path, control: &ControlPlane, instance: InstanceId) -> ProcessRuntime {
+/// Not those whose worker runs a program: it has ended with the gateway before.
+fn process(
+    data_dir: &Path,
+    control: &ControlPlane,
+    engines: &Engines,
+    instance: InstanceId,
+) -> ProcessRuntime {
     let current = control.current();
     let no_request = RequestId(Uuid::nil());
     let with_worker = current
         .state
         .databases()
         .filter(|database| database.condition == Condition::Ready && database.worker.is_some());
-    ProcessRuntime::new(with_worker.map(|it| {
-        let folder = data_dir.join("databases").join(it.id.to_string());
-        WorkerSpec::of(it, instance, folder, no_request)
-    }))
+    let sleeping = with_worker.filter_map(|database| {
+        let folder = data_dir.join("databases").join(database.id.to_string());
+        let place = WorkerPlace::Child {
+            folder: folder.clone(),
+        };
+        let program = engines.find(&database.engine.0)?.program(database, &place);
+        let is_entry = program.sleeps();
+        is_entry.then(|| WorkerSpec::of(database, instance, folder, no_request, program))
+    });
+    ProcessRuntime::new(sleeping)
 }
 
 /// The user and group that own databases' folders and run workers: the gateway's own, or, when

@@ -9,9 +9,10 @@ pub mod sqlite;
 
 pub use data_file::{DataFile, DataFileError};
 
-use crate::domain::database::{Durability, Limits};
+use crate::domain::database::{Database, Durability, Limits};
 use crate::domain::ids::DatabaseId;
 use crate::runtime::child::{ChildFailure, ChildProgress};
+use crate::runtime::{Program, WorkerPlace};
 use exporting::{ExportOrder, ExportReport};
 use loading::{LoadOrder, LoadReport};
 use sql::SqlExecutor;
@@ -31,6 +32,15 @@ pub trait Engine: Send + Sync {
 
     /// What it can do, and what it needs.
     fn capabilities(&self) -> Capabilities;
+
+    /// What the worker of `database` runs in `place`.
+    ///
+    /// Asked for often, so it looks at no disk. A worker whose program is another one now is
+    /// replaced.
+    fn program(&self, database: &Database, place: &WorkerPlace) -> Program {
+        let _ = (database, place);
+        Program::sleeping()
+    }
 
     /// Makes sure that `folder` holds a database that answers; an existing one is left as it is.
     ///

@@ -22,9 +22,10 @@ use crate::control::ControlPlane;
 use crate::data::DataPlane;
 use crate::data::ExclusiveGuard;
 use crate::domain::database::Database;
+use crate::domain::ids::{InstanceId, RequestId};
 use crate::domain::job::{Job, JobError, JobErrorCode, StepOutcome};
 use crate::runtime::child::ChildStarter;
-use crate::runtime::{Runtime, RuntimeError};
+use crate::runtime::{Program, Runtime, RuntimeError, WorkerSpec};
 use futures_util::future::BoxFuture;
 use progress::{Progress, ProgressMap};
 use std::sync::Arc;
@@ -49,6 +50,25 @@ pub struct JobContext {
     pub progress: Arc<ProgressMap>,
     /// Starts the processes in which files that others made are opened.
     pub children: ChildStarter,
+}
+
+impl JobContext {
+    /// The worker that a database is to have.
+    #[must_use]
+    pub fn worker_spec(
+        &self,
+        database: &Database,
+        instance: InstanceId,
+        request: RequestId,
+    ) -> WorkerSpec {
+        let folder = self.data.folders().living(database.id);
+        let place = self.runtime.place(&folder);
+        let program = match self.data.engine_of(database) {
+            Ok(engine) => engine.program(database, &place),
+            Err(_) => Program::sleeping(),
+        };
+        WorkerSpec::of(database, instance, folder, request, program)
+    }
 }
 
 /// One part of a job. It may run twice, also after a crash at any point.

@@ -3,14 +3,17 @@
 pub mod child;
 pub mod docker;
 pub mod process;
+mod program;
 pub mod simulated;
+
+pub use program::{LONGEST_STOP_GRACE, Program, StopSignal, WorkerPlace};
 
 use crate::domain::database::Database;
 use crate::domain::ids::{DatabaseId, InstanceId, RequestId};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a worker in a container finds its database's folder. Fixed, so that a worker needs no
 /// setting and its check no argument.
@@ -26,6 +29,13 @@ pub const QUARANTINED: &str = "quarantined-";
 pub trait Runtime: Send + Sync {
     /// `docker`, `process` or `simulated`.
     fn name(&self) -> &'static str;
+
+    /// Where the program of the worker of a database runs, whose folder is `folder` for the
+    /// gateway.
+    fn place(&self, folder: &Path) -> WorkerPlace {
+        let _ = folder;
+        WorkerPlace::Container
+    }
 
     /// Whether the container runtime is reachable.
     ///
@@ -95,16 +105,19 @@ pub struct WorkerSpec {
     pub cpu_millis: u32,
     /// The request that created it; a label, not a part of the spec's hash.
     pub request: RequestId,
+    /// What it runs.
+    pub program: Program,
 }
 
 impl WorkerSpec {
-    /// The worker that `database` is to have.
+    /// The worker that `database` is to have: it runs `program`.
     #[must_use]
     pub fn of(
         database: &Database,
         instance: InstanceId,
         folder: PathBuf,
         request: RequestId,
+        program: Program,
     ) -> Self {
         Self {
             instance,
@@ -114,6 +127,7 @@ impl WorkerSpec {
             memory_bytes: database.limits.memory_bytes,
             cpu_millis: database.limits.cpu_millis,
             request,
+            program,
         }
     }
 
@@ -128,10 +142,12 @@ impl WorkerSpec {
             memory_bytes,
             cpu_millis,
             request: _, // says who asked, not what was asked for
+            program,
         } = self;
         let text = format!(
-            "{instance} {database} {name} {} {memory_bytes} {cpu_millis}",
-            folder.display()
+            "{instance} {database} {name} {} {memory_bytes} {cpu_millis}{}",
+            folder.display(),
+            program.text()
         );
         hex::encode(&Sha256::digest(text)[..8])
     }

@@ -1,12 +1,13 @@
 //! Workers without containers: a worker is an entry in the gateway's memory, and no process is
 //! started for it. The default where Docker is not available.
-use super::{Runtime, RuntimeError, Worker, WorkerSpec, WorkerState};
+use super::{Runtime, RuntimeError, Worker, WorkerPlace, WorkerSpec, WorkerState};
 use crate::domain::ids::DatabaseId;
 use crate::locks::Mutex;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::MutexGuard;
 
 /// Keeps registrations in memory.
@@ -34,6 +35,12 @@ impl ProcessRuntime {
 impl Runtime for ProcessRuntime {
     fn name(&self) -> &'static str {
         "process"
+    }
+
+    fn place(&self, folder: &Path) -> WorkerPlace {
+        WorkerPlace::Child {
+            folder: folder.to_owned(),
+        }
     }
 
     async fn ping(&self) -> Result<(), RuntimeError> {

@@ -15,14 +15,15 @@ use super::drift::ReconcilerPass;
 use crate::control::{CurrentState, Submission, SubmitError};
 use crate::data::{DataFile, FolderError, FolderPlace};
 use crate::domain::command::Command;
-use crate::domain::database::Condition;
-use crate::domain::ids::Actor;
+use crate::domain::database::{Condition, Database};
+use crate::domain::ids::{Actor, RequestId};
 use crate::runtime::{RuntimeError, Worker};
 use futures_util::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// Collects changes that happen at the same time into one pass.
 const SETTLE_TIME: Duration = Duration::from_millis(200);
@@ -149,14 +150,18 @@ impl Reconciler {
         let look = self.look_at_folders(before.clone(), workers).await?;
         let after = self.job_context.control.current();
         let now = self.job_context.control.clock().now();
-        let folders = self.job_context.data.folders();
         let mut memory = self.memory.lock().await;
-        let folder_of = |id| folders.living(id);
+        let no_request = RequestId(Uuid::nil()); // not a part of the spec's hash
+        let wanted = |database: &Database| {
+            let instance = before.state.instance?;
+            let spec = self.job_context.worker_spec(database, instance, no_request);
+            Some(spec.hash())
+        };
         let mut plan = plan(
             &before.state,
             &look,
             &after.state,
-            &folder_of,
+            &wanted,
             &mut memory,
             now,
         );

@@ -4,24 +4,25 @@ use super::finding::{Finding, Look, ReconcilePlan, Waiting};
 use super::memory::Memory;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::database::{Condition, Database};
-use crate::domain::ids::{DatabaseId, RequestId};
+use crate::domain::ids::DatabaseId;
 use crate::domain::state::State;
-use crate::runtime::{Worker, WorkerSpec, WorkerState};
+use crate::runtime::{Worker, WorkerState};
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
-use uuid::Uuid;
 
 /// This many workers may be stopped in one pass whatever their total.
 const FUSE: usize = 3;
 
-/// Plans the actions of a pass. `before` is the state before the inspection, `after` the one after
+/// Plans the actions of a pass.
+///
+/// `before` is the state before the inspection, `after` the one after
 /// it: a worker is missing only if it should have run before, unknown only if it still is after.
+/// `wanted` is the hash of the spec of the worker that a database is to have.
 #[must_use]
 pub fn plan(
     before: &State,
     look: &Look,
     after: &State,
-    folder_of: &dyn Fn(DatabaseId) -> PathBuf,
+    wanted: &dyn Fn(&Database) -> Option<String>,
     memory: &mut Memory,
     now: Timestamp,
 ) -> ReconcilePlan {
@@ -29,7 +30,7 @@ pub fn plan(
     // If the list of workers is incomplete, nothing is done and no time is counted.
     if let Some(workers) = &look.workers {
         memory.begin_look(now);
-        plan_workers(&mut plan, before, workers, folder_of, memory, now);
+        plan_workers(&mut plan, before, workers, wanted, memory, now);
         plan_strays(&mut plan, workers, after, memory, now);
     }
     for (database, place, seen) in &look.without_file {
@@ -67,7 +68,7 @@ fn plan_workers(
     plan: &mut ReconcilePlan,
     state: &State,
     workers: &[Worker],
-    folder_of: &dyn Fn(DatabaseId) -> PathBuf,
+    wanted: &dyn Fn(&Database) -> Option<String>,
     memory: &mut Memory,
     now: Timestamp,
 ) {
@@ -89,7 +90,7 @@ fn plan_workers(
                 });
                 None
             }
-            Some(it) => trouble_of(state, database, it, folder_of),
+            Some(it) => trouble_of(database, it, wanted),
         };
         match trouble {
             Some(trouble) => match memory.judge(database, trouble) {
@@ -164,18 +165,15 @@ fn should_run(database: &Database) -> bool {
 }
 
 fn trouble_of(
-    state: &State,
     database: &Database,
     worker: &Worker,
-    folder_of: &dyn Fn(DatabaseId) -> PathBuf,
+    wanted: &dyn Fn(&Database) -> Option<String>,
 ) -> Option<&'static str> {
-    let instance = state.instance?;
-    let no_request = RequestId(Uuid::nil()); // not a part of the spec's hash
-    let wanted = WorkerSpec::of(database, instance, folder_of(database.id), no_request);
+    let wanted = wanted(database)?;
     match worker.state {
         WorkerState::Exited => Some("it has exited"),
         WorkerState::Unhealthy => Some("its health check fails, or it is paused"),
-        WorkerState::Starting | WorkerState::Healthy if worker.spec != wanted.hash() => {
+        WorkerState::Starting | WorkerState::Healthy if worker.spec != wanted => {
             Some("it was created for other settings")
         }
         WorkerState::Starting | WorkerState::Healthy => None,

@@ -145,7 +145,7 @@ impl StepContext {
             .state
             .instance
             .expect("a forge is initialized before it takes commands");
-        let folder = self.job_context.data.folders().living(self.database.id);
-        WorkerSpec::of(&self.database, instance, folder, self.job.request)
+        self.job_context
+            .worker_spec(&self.database, instance, self.job.request)
     }
 }

@@ -16,7 +16,7 @@ use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOp
 use dbforge::clock::{IdSource, RandomIds};
 use dbforge::domain::ids::{DatabaseId, InstanceId, RequestId};
 use dbforge::runtime::docker::{DockerConfig, DockerEngine, DockerRuntime};
-use dbforge::runtime::{Runtime, WorkerSpec};
+use dbforge::runtime::{Program, Runtime, WorkerSpec};
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -115,6 +115,7 @@ impl TestForge for DockerForge {
             memory_bytes: 64 << 20,
             cpu_millis: 500,
             request: RequestId(RandomIds.fresh()),
+            program: Program::sleeping(),
         }
     }
 }

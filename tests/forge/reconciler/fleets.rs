@@ -3,12 +3,12 @@
 use crate::support::database as database_id;
 use crate::support::test_forge::{INSTANCE, TestForge};
 use dbforge::clock::timestamp::Timestamp;
-use dbforge::domain::database::DatabaseState;
+use dbforge::domain::database::{Database, DatabaseState};
 use dbforge::domain::ids::{DatabaseId, RequestId};
 use dbforge::domain::state::State;
 use dbforge::jobs::reconciler::{Finding, Look, Memory, ReconcilePlan, plan};
 use dbforge::runtime::simulated::{Action, Fault, Meddling};
-use dbforge::runtime::{QUARANTINED, Worker, WorkerSpec, WorkerState};
+use dbforge::runtime::{Program, QUARANTINED, Worker, WorkerSpec, WorkerState};
 use proptest::prelude::*;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -38,8 +38,11 @@ fn tokio() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-fn folder_of(id: DatabaseId) -> PathBuf {
-    PathBuf::from(id.to_string())
+fn spec_of(database: &Database) -> WorkerSpec {
+    let folder = PathBuf::from(database.id.to_string());
+    let no_request = RequestId(Uuid::nil());
+    let program = Program::sleeping();
+    WorkerSpec::of(database, INSTANCE, folder, no_request, program)
 }
 
 /// The engine as a list that a plan is carried out on.
@@ -102,7 +105,8 @@ fn look(workers: Option<Vec<Worker>>, memory: &mut Memory, seconds: i64) -> Reco
         ..Look::default()
     };
     let now = Timestamp::from_millis(1_772_366_400_000 + seconds * 1000);
-    plan(state(), &seen, state(), &folder_of, memory, now)
+    let wanted = |database: &Database| Some(spec_of(database).hash());
+    plan(state(), &seen, state(), &wanted, memory, now)
 }
 
 /// How one database's worker is found.
@@ -118,9 +122,8 @@ enum Found {
 
 impl Found {
     fn of(self, database: DatabaseId) -> Option<Worker> {
-        let request = RequestId(Uuid::nil());
         let database = state().database(database)?;
-        let spec = WorkerSpec::of(database, INSTANCE, folder_of(database.id), request);
+        let spec = spec_of(database);
         let (state, hash) = match self {
             Self::Missing => return None,
             Self::Well => (WorkerState::Healthy, spec.hash()),

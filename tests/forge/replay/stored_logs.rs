@@ -9,11 +9,12 @@ use dbforge::control::fold;
 use dbforge::domain::event::Event;
 use dbforge::domain::event::recorded::RecordedEvent;
 use dbforge::domain::ids::{RequestId, Sequence};
+use dbforge::engine::registry::Engines;
 use dbforge::event_log::EventLog;
 use dbforge::event_log::canonical::export_line;
 use dbforge::event_log::disk::{DiskEventLog, Settings};
 use dbforge::event_log::import::read_export;
-use dbforge::runtime::WorkerSpec;
+use dbforge::runtime::{WorkerPlace, WorkerSpec};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -69,7 +70,10 @@ fn a_worker_of_the_version_before_is_no_other_worker_today() {
     let database = state.find_database("Shop").unwrap();
     let folder = Path::new("/forge/databases").join(database.id.to_string());
     let request = RequestId(Uuid::nil());
-    let spec = WorkerSpec::of(database, state.instance.unwrap(), folder, request);
+    let place = WorkerPlace::Container;
+    let engine = Engines::standard().find(&database.engine.0).cloned();
+    let program = engine.unwrap().program(database, &place);
+    let spec = WorkerSpec::of(database, state.instance.unwrap(), folder, request, program);
     assert_eq!(spec.name, "db-worker-Shop-000000000048");
     // As 0.1 put it on its workers: another one has the reconciler replace them all.
     assert_eq!(spec.hash(), "8dbdf12f1e696dba");

@@ -4,7 +4,7 @@ use dbforge::clock::{IdSource, RandomIds};
 use dbforge::domain::ids::{DatabaseId, InstanceId, RequestId};
 use dbforge::runtime::process::ProcessRuntime;
 use dbforge::runtime::simulated::{SimulatedEngine, SimulatedRuntime};
-use dbforge::runtime::{Runtime, WorkerSpec};
+use dbforge::runtime::{Program, Runtime, WorkerSpec};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ pub(crate) fn spec(instance: InstanceId, name: &str) -> WorkerSpec {
         memory_bytes: 64 << 20,
         cpu_millis: 500,
         request: RequestId(RandomIds.fresh()),
+        program: Program::sleeping(),
     }
 }
 
