@@ -130,6 +130,7 @@ impl DataPlane {
         Ok(Target {
             database: database.id,
             engine: self.engine_of(database)?.name(),
+            isolation: self.engines.isolation_of(database),
             durability: database.durability,
             size_bytes: database.limits.size_bytes,
         })
@@ -211,7 +212,7 @@ impl DataPlane {
         let draining = self.transactions.drain(database);
         let guard = self.locks.take(database, deadline).await?;
         drop(draining);
-        if let Ok(executor) = self.executors.of(target.engine) {
+        if let Ok(executor) = self.executors.of(target) {
             let closed = executor.close(database).await;
             closed.map_err(|error| AccessError::NotCheckpointed {
                 reason: error.to_string(),
@@ -477,7 +478,7 @@ impl DataPlane {
 
     /// What runs SQL on this database.
     fn executor_of(&self, target: &Target) -> Result<Executor<'_>, QueryError> {
-        self.executors.of(target.engine)
+        self.executors.of(target)
     }
 
     fn refuse_early(&self, sql: &str, params: &Params) -> Result<(), QueryError> {

@@ -45,6 +45,31 @@ impl Durability {
     }
 }
 
+/// Which process answers the SQL of a database. Stored: arms are only ever added at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// The gateway, next to the other databases that it answers.
+    #[default]
+    Gateway,
+    /// The database's own worker.
+    Worker,
+}
+
+impl Isolation {
+    /// Every isolation.
+    pub const ALL: &[Self] = &[Self::Gateway, Self::Worker];
+
+    /// The word shown in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Worker => "worker",
+        }
+    }
+}
+
 /// What a database may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -192,6 +217,11 @@ pub struct Database {
     pub dns_label: String,
     /// Which engine serves it.
     pub engine: EngineName,
+    /// That engine's version, where its files belong to one: the major one, `15`.
+    pub engine_version: Option<String>,
+    /// Which process answers its SQL.
+    #[serde(default)]
+    pub isolation: Isolation,
     /// What an answered write survives.
     pub durability: Durability,
     /// The owner's own key-value marks.
@@ -246,6 +276,8 @@ impl Database {
             name: it.name.clone(),
             dns_label: it.dns_label.clone(),
             engine: it.engine.clone(),
+            engine_version: it.engine_version.clone(),
+            isolation: it.isolation,
             durability: it.durability,
             labels: it.labels.clone(),
             limits: it.limits,
@@ -271,6 +303,8 @@ impl Database {
             name: it.name.clone(),
             dns_label: it.name.dns_label(),
             engine: it.engine.clone(),
+            engine_version: it.engine_version.clone(),
+            isolation: it.isolation,
             durability: it.durability,
             labels: it.labels.clone(),
             limits: it.limits,
@@ -326,6 +360,7 @@ impl Database {
                 self.limits = it.limits;
                 self.protected = it.protected;
                 self.expires_at = it.expires_at;
+                self.isolation = it.isolation;
             }
             Event::DatabaseDegraded(it) => self.degraded = Some(it.reason.clone()),
             Event::WorkerStarted(it) => {

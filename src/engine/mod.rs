@@ -9,7 +9,7 @@ pub mod sqlite;
 
 pub use data_file::{DataFile, DataFileError};
 
-use crate::domain::database::{Database, Durability, Limits};
+use crate::domain::database::{Database, Durability, Isolation, Limits};
 use crate::domain::ids::DatabaseId;
 use crate::runtime::child::{ChildFailure, ChildProgress};
 use crate::runtime::{Program, WorkerPlace};
@@ -142,6 +142,8 @@ pub trait ServedEngine: Engine {
 pub struct Capabilities {
     /// When a database of it answers SQL.
     pub ready_when: ReadyWhen,
+    /// Which processes may answer the SQL of its databases; at least one.
+    pub isolations: &'static [Isolation],
     /// What a database may use when the caller does not say.
     pub default_limits: Limits,
     /// Whether the routes of the legacy API know its databases.

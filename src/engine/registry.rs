@@ -10,6 +10,8 @@ use super::sql::{
 use super::sqlite::{CountedSnapshot, Sqlite, SqliteExecutor, SqliteTransaction};
 use super::{DataFileError, DatabasesFolder, Engine, ServedEngine};
 use crate::clock::Deadline;
+use crate::domain::command::refusal::Refusal;
+use crate::domain::database::{Database, Isolation};
 use crate::domain::ids::DatabaseId;
 use bytes::Bytes;
 use std::fmt;
@@ -46,6 +48,7 @@ pub const DEFAULT_ENGINE: &str = Sqlite::NAME;
 pub struct Engines {
     all: Vec<Arc<dyn Engine>>,
     served: Vec<Arc<dyn ServedEngine>>,
+    isolation: Isolation,
 }
 
 impl Engines {
@@ -58,7 +61,18 @@ impl Engines {
                 .iter()
                 .map(|engine| Arc::clone(engine) as Arc<dyn Engine>),
         );
-        Self { all, served }
+        Self {
+            all,
+            served,
+            isolation: Isolation::default(),
+        }
+    }
+
+    /// The same, where new databases have this isolation unless the caller says otherwise or their
+    /// engine has another one alone.
+    #[must_use]
+    pub fn isolated_by(self, isolation: Isolation) -> Self {
+        Self { isolation, ..self }
     }
 
     /// Those that this build serves.
@@ -77,6 +91,49 @@ impl Engines {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Arc<dyn Engine>> {
         self.all.iter().find(|engine| engine.name() == name)
+    }
+
+    /// The isolation of a database of `engine` that is to have the `wanted` one.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] when its databases do not have that.
+    pub fn isolation(
+        &self,
+        engine: &dyn Engine,
+        wanted: Option<Isolation>,
+    ) -> Result<Isolation, Refusal> {
+        let offered = engine.capabilities().isolations;
+        match wanted {
+            None if offered.contains(&self.isolation) => Ok(self.isolation),
+            None => Ok(offered.first().copied().unwrap_or_default()),
+            Some(wanted) if offered.contains(&wanted) => Ok(wanted),
+            Some(wanted) => Err(Refusal::Invalid(format!(
+                "databases of the engine `{}` do not have the isolation `{}`; leave it out",
+                engine.name(),
+                wanted.as_str()
+            ))),
+        }
+    }
+
+    /// Isolations that a database of some engine may have.
+    #[must_use]
+    pub fn isolations(&self) -> Vec<Isolation> {
+        let offered = |isolation: &Isolation| {
+            let mut all = self.all.iter();
+            all.any(|engine| engine.capabilities().isolations.contains(isolation))
+        };
+        Isolation::ALL.iter().copied().filter(offered).collect()
+    }
+
+    /// Which process answers the SQL of a database.
+    #[must_use]
+    pub fn isolation_of(&self, database: &Database) -> Isolation {
+        let engine = self.find(&database.engine.0);
+        let offered = engine.map(|engine| engine.capabilities().isolations);
+        match offered {
+            Some(&[only]) => only,
+            _ => database.isolation,
+        }
     }
 
     /// What runs SQL on databases below `databases`, whose access locks are `locks`. Made in the
@@ -134,17 +191,17 @@ pub enum Session {
 }
 
 impl Executors {
-    /// What runs SQL on databases of this engine.
+    /// What runs SQL on this database.
     ///
     /// # Errors
     /// [`QueryError::NotSupported`] when nothing does.
-    pub fn of(&self, engine: &'static str) -> Result<Executor<'_>, QueryError> {
-        if engine == Sqlite::NAME {
+    pub fn of(&self, target: &Target) -> Result<Executor<'_>, QueryError> {
+        if target.engine == Sqlite::NAME {
             return Ok(Executor::Sqlite(&self.sqlite));
         }
-        let served = self.served.iter().find(|(name, _)| *name == engine);
+        let served = self.served.iter().find(|(name, _)| *name == target.engine);
         let (_, served) = served.ok_or(QueryError::NotSupported {
-            engine: engine.to_owned(),
+            engine: target.engine.to_owned(),
             what: "SQL",
         })?;
         Ok(Executor::Served(served.as_ref()))

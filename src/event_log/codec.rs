@@ -134,7 +134,13 @@ pub(super) fn last_hash(body: &[u8]) -> Option<Hash> {
 #[must_use]
 pub const fn schema_version(kind: EventKind) -> u16 {
     match kind {
-        EventKind::RuntimeChosen => 2,
+        EventKind::RuntimeChosen
+        | EventKind::DatabaseRequested
+        | EventKind::DatabaseChanged
+        | EventKind::DatabaseKept
+        | EventKind::ScheduleCreated
+        | EventKind::ScheduleChanged
+        | EventKind::PlanMade => 2,
         _ => 1,
     }
 }

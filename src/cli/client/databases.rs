@@ -7,7 +7,7 @@ use super::jobs::{WaitArgs, carry_out};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::terminal::output;
 use crate::cli::terminal::table::{Table, cell};
-use crate::domain::database::DatabaseState;
+use crate::domain::database::{DatabaseState, Isolation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -37,6 +37,9 @@ pub(in crate::cli) struct CreateArgs {
     /// Whether acknowledged writes survive a power failure (full) or may be lost (relaxed)
     #[arg(long, value_parser = ["full", "relaxed"])]
     durability: Option<String>,
+    /// Which process answers its SQL: the gateway, or its own worker
+    #[arg(long, value_parser = isolation_words())]
+    isolation: Option<String>,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
@@ -76,7 +79,7 @@ impl LimitArgs {
 /// `dbforge set`.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("settings").required(true).multiple(true)
-    .args(["ttl", "labels", "remove_labels", "protect", "size", "memory", "cpus"]))]
+    .args(["ttl", "labels", "remove_labels", "protect", "size", "memory", "cpus", "isolation"]))]
 pub(in crate::cli) struct SetArgs {
     /// Name or id of the database
     name: String,
@@ -92,6 +95,9 @@ pub(in crate::cli) struct SetArgs {
     /// Whether it is protected from deletion
     #[arg(long, value_name = "BOOL")]
     protect: Option<bool>,
+    /// Which process answers its SQL: the gateway, or its own worker; a change restarts the worker
+    #[arg(long, value_parser = isolation_words())]
+    isolation: Option<String>,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -112,6 +118,10 @@ pub(in crate::cli) struct ListArgs {
 pub(in crate::cli) struct ShowArgs {
     /// Name or id of the database
     name: String,
+}
+
+fn isolation_words() -> clap::builder::PossibleValuesParser {
+    Isolation::ALL.iter().map(|it| it.as_str()).into()
 }
 
 fn state_words() -> clap::builder::PossibleValuesParser {
@@ -151,6 +161,9 @@ pub(in crate::cli) fn set(args: &SetArgs, invocation: Invocation<'_>) -> Result<
     }
     if let Some(protect) = args.protect {
         change.insert("protect".into(), protect.into());
+    }
+    if let Some(isolation) = &args.isolation {
+        change.insert("isolation".into(), isolation.as_str().into());
     }
     change.extend(args.limits.written().map(|it| ("limits".to_owned(), it)));
     let answer = client.send(request.body(change.into()))?;
@@ -199,6 +212,9 @@ fn wanted(args: &CreateArgs) -> Value {
     if let Some(durability) = &args.durability {
         wanted.insert("durability".into(), durability.as_str().into());
     }
+    if let Some(isolation) = &args.isolation {
+        wanted.insert("isolation".into(), isolation.as_str().into());
+    }
     wanted.extend(args.limits.written().map(|it| ("limits".to_owned(), it)));
     wanted.into()
 }
@@ -241,6 +257,7 @@ fn in_full(database: &Value) -> Table {
         ("bytes", "/size_bytes"),
         ("limits", "/limits"),
         ("durability", "/durability"),
+        ("isolation", "/isolation"),
         ("labels", "/labels"),
         ("protected", "/protected"),
         ("expires", "/expires_at"),

@@ -2,7 +2,7 @@
 //! A new setting is added here, to its events and to the state.
 use super::refusal::Refusal;
 use crate::clock::timestamp::Timestamp;
-use crate::domain::database::{Database, Durability, EngineName, Labels, Limits};
+use crate::domain::database::{Database, Durability, EngineName, Isolation, Labels, Limits};
 use crate::domain::event::{DatabaseChanged, DatabaseRequested};
 use crate::domain::ids::{DatabaseId, UploadId};
 use crate::domain::name::DatabaseName;
@@ -35,6 +35,10 @@ pub struct CreateDatabase {
     pub name: Option<DatabaseName>,
     /// Which engine serves it.
     pub engine: EngineName,
+    /// That engine's version, where its files belong to one.
+    pub engine_version: Option<String>,
+    /// Which process answers its SQL.
+    pub isolation: Isolation,
     /// What an answered write survives.
     pub durability: Durability,
     /// The owner's own key-value marks.
@@ -74,6 +78,8 @@ pub struct DatabaseChange {
     pub ttl: Option<Option<Duration>>,
     /// The same as a moment, which counts where both are there: what an undo puts back.
     pub expires_at: Option<Option<Timestamp>>,
+    /// Which process answers its SQL.
+    pub isolation: Option<Isolation>,
 }
 
 /// New settings of a database; what is left out stays.
@@ -94,6 +100,8 @@ pub struct Changed {
     pub protected: Option<bool>,
     /// When it goes to the trash by itself.
     pub ttl: Option<ChangedTtl>,
+    /// Which process answers its SQL.
+    pub isolation: Option<Isolation>,
 }
 
 /// A new time to live. Stored: arms are only ever added at the end.
@@ -124,6 +132,11 @@ pub struct Wanted {
     pub protected: bool,
     /// When it goes to the trash by itself, in seconds from its creation.
     pub ttl_seconds: Option<u64>,
+    /// Which process answers its SQL.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// The engine's version, where its files belong to one.
+    pub engine_version: Option<String>,
 }
 
 impl CreateDatabase {
@@ -133,6 +146,8 @@ impl CreateDatabase {
         Self {
             name: None,
             engine: EngineName(engine.to_owned()),
+            engine_version: None,
+            isolation: Isolation::default(),
             durability: Durability::default(),
             labels: Labels::new(),
             limits,
@@ -168,6 +183,8 @@ impl CreateDatabase {
             limits: self.limits,
             protected: self.protected,
             expires_at: self.ttl.map(|ttl| now.after(ttl)),
+            isolation: self.isolation,
+            engine_version: self.engine_version.clone(),
         }
     }
 }
@@ -196,6 +213,7 @@ impl DatabaseChange {
                 (None, Some(ttl)) => ttl.map(|ttl| now.after(ttl)),
                 (None, None) => database.expires_at,
             },
+            isolation: self.isolation.unwrap_or(database.isolation),
         }
     }
 
@@ -207,6 +225,7 @@ impl DatabaseChange {
             protected: (before.protected != after.protected).then_some(before.protected),
             ttl: None,
             expires_at: (before.expires_at != after.expires_at).then_some(before.expires_at),
+            isolation: (before.isolation != after.isolation).then_some(before.isolation),
         }
     }
 
@@ -220,6 +239,7 @@ impl DatabaseChange {
             || (self.limits.is_some() && one.limits != other.limits)
             || (self.protected.is_some() && one.protected != other.protected)
             || (self.expires_at.is_some() && one.expires_at != other.expires_at)
+            || (self.isolation.is_some() && one.isolation != other.isolation)
     }
 }
 
@@ -231,6 +251,7 @@ pub(in crate::domain) fn settings_of(database: &Database) -> DatabaseChanged {
         limits: database.limits,
         protected: database.protected,
         expires_at: database.expires_at,
+        isolation: database.isolation,
     }
 }
 
@@ -247,6 +268,8 @@ impl Wanted {
         CreateDatabase {
             name: Some(name),
             engine: self.engine.clone(),
+            engine_version: self.engine_version.clone(),
+            isolation: self.isolation,
             durability: self.durability,
             labels: self.labels.clone(),
             limits: self.limits,
@@ -280,6 +303,7 @@ impl Changed {
                 ChangedTtl::Seconds(it) => Some(Duration::from_secs(it)),
             }),
             expires_at: None,
+            isolation: self.isolation,
         }
     }
 }

@@ -9,7 +9,7 @@ mod subject;
 
 pub use self::stream::Stream;
 use super::command::lifecycle::LifecycleCommand;
-use super::database::{Durability, EngineName, Labels, Limits};
+use super::database::{Durability, EngineName, Isolation, Labels, Limits};
 use super::ids::{
     DatabaseId, InstanceId, JobId, NodeId, PlanId, ScheduleId, TokenId, UploadId, WebhookId,
 };
@@ -133,6 +133,11 @@ events! {
         protected: bool,
         /// When it goes to the trash by itself.
         expires_at: Option<Timestamp>,
+        /// Which process answers its SQL; schema version 1 knew the gateway alone.
+        #[serde(default)]
+        isolation: Isolation,
+        /// The engine's version, where the files belong to one: the major one.
+        engine_version: Option<String>,
     }
     /// Its file is there: it answers SQL.
     4 DatabaseReady "database_ready" {
@@ -177,6 +182,9 @@ events! {
         protected: bool,
         /// When it goes to the trash by itself.
         expires_at: Option<Timestamp>,
+        /// Which process answers its SQL; schema version 1 knew the gateway alone.
+        #[serde(default)]
+        isolation: Isolation,
     }
     /// Its worker cannot be kept running; SQL goes on.
     12 DatabaseDegraded "database_degraded" {
@@ -468,6 +476,11 @@ events! {
         limits: Limits,
         /// When it is permanently deleted.
         purge_at: Timestamp,
+        /// Which process answers its SQL; schema version 1 knew the gateway alone.
+        #[serde(default)]
+        isolation: Isolation,
+        /// The engine's version, where the files belong to one: the major one.
+        engine_version: Option<String>,
     }
     /// It holds what was in the trash, where what it held is now.
     59 ContentsExchanged "contents_exchanged" {

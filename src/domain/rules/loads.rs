@@ -112,6 +112,8 @@ pub(super) fn loaded(state: &State, job: &Job, context: &DecisionContext) -> Vec
             labels: database.labels.clone(),
             limits: database.limits,
             purge_at: context.now.after(context.trash_retention),
+            isolation: database.isolation,
+            engine_version: database.engine_version.clone(),
         }
         .into()
     }));

@@ -2,7 +2,7 @@
 //!
 //! Every field is taken apart by name with no `..`, so that a new field asks to be shown.
 use super::State;
-use crate::domain::database::{Condition, Database, Limits};
+use crate::domain::database::{Condition, Database, Isolation, Limits};
 use crate::domain::job::Job;
 use crate::domain::plan::{Applied, Plan};
 use crate::domain::printable::printable;
@@ -80,6 +80,8 @@ fn write_database(f: &mut fmt::Formatter<'_>, database: &Database) -> fmt::Resul
         name,
         dns_label,
         engine,
+        engine_version,
+        isolation,
         durability,
         labels,
         limits,
@@ -108,6 +110,13 @@ fn write_database(f: &mut fmt::Formatter<'_>, database: &Database) -> fmt::Resul
         "engine      {engine}, {} durability",
         durability.as_str()
     )?;
+    if let Some(version) = engine_version {
+        writeln!(f, "version     {}", printable(version))?;
+    }
+    match isolation {
+        Isolation::Gateway => {}
+        Isolation::Worker => writeln!(f, "SQL         answered by the worker")?,
+    }
     match condition {
         Condition::Creating => writeln!(f, "files       not there yet")?,
         Condition::Ready => writeln!(f, "files       answer SQL")?,

@@ -1,7 +1,7 @@
 //! What is asked of a database in SQL, and what comes back.
 use super::form::{Format, Int64Form, Shape};
 use super::params::{Param, Params};
-use crate::domain::database::Durability;
+use crate::domain::database::{Durability, Isolation};
 use crate::domain::ids::DatabaseId;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -14,6 +14,8 @@ pub struct Target {
     pub database: DatabaseId,
     /// Its engine, by the name that the engine has for itself.
     pub engine: &'static str,
+    /// Which process answers.
+    pub isolation: Isolation,
     /// What an answered write survives.
     pub durability: Durability,
     /// Most bytes its file may grow to.

@@ -54,7 +54,7 @@ pub use raw_values::LARGEST_VALUE_BYTES;
 
 use super::exporting::{ExportOrder, ExportReport};
 use super::{Capabilities, DataFile, DataFileError, Engine, ReadyWhen};
-use crate::domain::database::{Durability, Limits};
+use crate::domain::database::{Durability, Isolation, Limits};
 use crate::engine::loading::{LoadOrder, LoadReport};
 use crate::runtime::child::{ChildFailure, ChildProgress};
 use std::io;
@@ -77,6 +77,7 @@ impl Engine for Sqlite {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             ready_when: ReadyWhen::Provisioned,
+            isolations: &[Isolation::Gateway],
             default_limits: Limits::default(),
             legacy_api: true,
             file_exports: true,

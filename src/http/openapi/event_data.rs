@@ -74,7 +74,7 @@ fn schema_of(type_name: &str) -> RefOr<Schema> {
         "Labels" => ObjectBuilder::new()
             .additional_properties(Some(Schema::from(text())))
             .into(),
-        "Limits" | "Durability" | "EngineName" | "Scope" => named(type_name),
+        "Limits" | "Durability" | "EngineName" | "Isolation" | "Scope" => named(type_name),
         it if it.ends_with("Id") => format(KnownFormat::Uuid).into(),
         // What has parts of its own is written as the log keeps it.
         _ => ObjectBuilder::new()

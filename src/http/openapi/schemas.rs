@@ -57,6 +57,11 @@ pub(crate) fn durability() -> Schema {
     or_null(named("Durability"))
 }
 
+/// Which process answers SQL.
+pub(crate) fn isolation() -> Schema {
+    or_null(named("Isolation"))
+}
+
 /// What happens to times that were missed.
 pub(crate) fn misfire() -> Schema {
     or_null(named("Misfire"))

@@ -1,6 +1,6 @@
 //! Words of the API as named schemas, so that generated clients have one enum for each.
 use super::schemas::word;
-use crate::domain::database::DatabaseState as State;
+use crate::domain::database::{DatabaseState as State, Isolation as OfSql};
 use crate::domain::event::EventKind as Event;
 use crate::domain::job::{JobKind as Kind, JobState as OfJob};
 use crate::domain::token::Scope as OfToken;
@@ -53,6 +53,8 @@ words! {
     EngineName = Engines::standard().all().iter().map(|engine| engine.name());
     /// `full`: acknowledged writes survive a power failure; `relaxed`: they may not.
     Durability = ["full", "relaxed"];
+    /// Which process answers the SQL of a database: `gateway`, next to others, or `worker`, its own.
+    Isolation = Engines::standard().isolations().into_iter().map(OfSql::as_str);
     /// What to do about missed runs.
     Misfire = ["skip", "latest", "all"];
     /// What to do if the previous job is still running.

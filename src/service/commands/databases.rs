@@ -2,13 +2,14 @@
 use super::{CommandError, CommandRequest, Enqueued, Outcome};
 use crate::control::Accepted;
 use crate::domain::command::{Command, CreateDatabase, DatabaseChange};
-use crate::domain::database::{Condition, Database, Limits};
+use crate::domain::database::{Condition, Database, Isolation, Limits};
 use crate::domain::ids::Sequence;
 use crate::domain::state::State;
 use crate::domain::token::Scope;
 use crate::domain::verb::Verb;
 use crate::service::Service;
 use crate::service::caller::{AccessDenied, Caller};
+use crate::service::resolver::ResolveError;
 use std::sync::Arc;
 
 /// What came of a create.
@@ -110,9 +111,11 @@ impl Service {
         caller.require(Scope::Manage)?;
         let command = |state: &State| {
             let found = caller.find_database(state, reference)?;
+            let change = change(found.limits);
+            self.check_isolation(found, change.isolation)?;
             Ok(Command::ChangeDatabase {
                 database: found.id,
-                change: change(found.limits),
+                change,
             })
         };
         let accepted = match self.carry_out_or_preview(request, command).await? {
@@ -133,6 +136,21 @@ impl Service {
             accepted,
             seen: current.head.sequence,
         }))
+    }
+
+    /// Refuses an isolation that databases of this engine do not have.
+    pub(super) fn check_isolation(
+        &self,
+        database: &Database,
+        wanted: Option<Isolation>,
+    ) -> Result<(), CommandError> {
+        if wanted.is_none() {
+            return Ok(());
+        }
+        let engine = self.data.engine_of(database);
+        let engine = engine.map_err(ResolveError::from)?;
+        let isolation = self.data.engines().isolation(engine.as_ref(), wanted);
+        Ok(isolation.map(drop)?)
     }
 
     /// Does one thing to one database, which takes a job.

@@ -58,7 +58,11 @@ impl Service {
             let target = command.target_as_written();
             match command.wording() {
                 Wording::Create(_) => caller.require_name(&target)?,
-                Wording::Change(_) | Wording::Act(_, _) => {
+                Wording::Change(change) => {
+                    let found = caller.find_database(state, &target)?;
+                    self.check_isolation(found, change.isolation)?;
+                }
+                Wording::Act(_, _) => {
                     caller.find_database(state, &target)?;
                 }
             }

@@ -7,7 +7,7 @@ use dbforge::data::{
     BatchError, BatchMode, DataFile, QueryAnswer, QueryError, SharedGuard, Streamed, Target,
     TransactionError, TransactionMode,
 };
-use dbforge::domain::database::{Durability, Limits};
+use dbforge::domain::database::{Durability, Isolation, Limits};
 use dbforge::domain::ids::DatabaseId;
 use dbforge::engine::sql::{
     Call, Counters, Form, SqlExecutor, SqlTransaction, Statement, TransactionPlace,
@@ -52,6 +52,7 @@ impl Engine for FakeEngine {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             ready_when: ReadyWhen::WorkerHealthy,
+            isolations: &[Isolation::Worker],
             default_limits: LIMITS,
             legacy_api: false,
             file_exports: false,

@@ -2,7 +2,7 @@
 use crate::support::{NOON, database, header, uuid, with_snapshots_in};
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::domain::command::lifecycle::{Changed, ChangedTtl, LifecycleCommand, Named, Wanted};
-use dbforge::domain::database::{Durability, EngineName, Labels, Limits};
+use dbforge::domain::database::{Durability, EngineName, Isolation, Labels, Limits};
 use dbforge::domain::event::recorded::{Idempotency, NewCommit, RecordedEvent};
 use dbforge::domain::event::*;
 use dbforge::domain::ids::{
@@ -63,6 +63,8 @@ pub(crate) fn sample(kind: EventKind) -> Event {
             limits,
             protected: true,
             expires_at: Some(later),
+            isolation: Isolation::Worker,
+            engine_version: Some("15".to_owned()),
         }
         .into(),
         EventKind::DatabaseReady => DatabaseReady { database }.into(),
@@ -89,6 +91,7 @@ pub(crate) fn sample(kind: EventKind) -> Event {
             limits,
             protected: false,
             expires_at: None,
+            isolation: Isolation::Worker,
         }
         .into(),
         EventKind::DatabaseDegraded => {
@@ -236,6 +239,8 @@ pub(crate) fn sample(kind: EventKind) -> Event {
                     limits,
                     protected: false,
                     ttl_seconds: Some(86_400),
+                    isolation: Isolation::Gateway,
+                    engine_version: None,
                 }),
                 misfire: Misfire::All,
                 overlap: Overlap::Queue,
@@ -277,6 +282,7 @@ pub(crate) fn sample(kind: EventKind) -> Event {
                 cpu_millis: None,
                 protected: Some(true),
                 ttl: Some(ChangedTtl::Seconds(7200)),
+                isolation: Some(Isolation::Worker),
             }),
             basis: Basis::Unchanged {
                 database,
@@ -321,6 +327,8 @@ pub(crate) fn sample(kind: EventKind) -> Event {
             labels,
             limits,
             purge_at: later,
+            isolation: Isolation::Worker,
+            engine_version: None,
         }
         .into(),
         EventKind::ContentsExchanged => ContentsExchanged {
@@ -438,6 +446,46 @@ fn every_event_is_read_back_as_it_was_stored() {
         let read = decode_commit(&bytes, recorded.previous_hash).unwrap();
         assert_eq!(read, [recorded]);
     }
+}
+
+/// What had no isolation and no version of its engine was answered by the gateway, and is told as
+/// it was written.
+#[test]
+fn events_from_before_isolation_are_read_as_of_the_gateway() {
+    let stored = include_str!("../../fixtures/events_of_version_1.txt");
+    let lines = stored.lines().filter(|line| !line.starts_with('#'));
+    let mut kinds = Vec::new();
+    for line in lines {
+        let mut parts = line.splitn(3, ' ');
+        let mut part = || parts.next().unwrap();
+        let (kind, bytes, canonical) = (part(), hex::decode(part()).unwrap(), part());
+        let kind = EventKind::from_word(kind).unwrap();
+        let previous = MemoryEventLog::default().head().hash;
+        let read = decode_commit(&bytes, previous).unwrap();
+        assert_eq!((read.len(), read[0].schema_version), (1, 1));
+        assert_eq!(canonical_json(&read[0]), canonical);
+        assert_eq!(
+            hex::encode(read[0].hash),
+            hex::encode(&bytes[bytes.len() - 32..])
+        );
+        let mut today = sample(kind);
+        match &mut today {
+            Event::DatabaseRequested(it) => {
+                it.isolation = Isolation::Gateway;
+                it.engine_version = None;
+            }
+            Event::DatabaseChanged(it) => it.isolation = Isolation::Gateway,
+            Event::DatabaseKept(it) => it.isolation = Isolation::Gateway,
+            Event::PlanMade(it) => match &mut it.command {
+                LifecycleCommand::ChangeDatabase(it) => it.isolation = None,
+                other => panic!("{other:?}"),
+            },
+            _ => {}
+        }
+        assert_eq!(read[0].event, today, "{line}");
+        kinds.push(kind);
+    }
+    assert_eq!(kinds.len(), 6);
 }
 
 /// Format 3: what a header says beyond what it said at first stands in front of the events. A

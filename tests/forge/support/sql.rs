@@ -5,7 +5,7 @@ use dbforge::data::{
     Access, DataConfig, DataPlane, Params, QueryAnswer, QueryError, QueryOptions, QueryRequest,
     SqliteConfig, Target,
 };
-use dbforge::domain::database::Durability;
+use dbforge::domain::database::{Durability, Isolation};
 use dbforge::domain::ids::DatabaseId;
 use dbforge::engine::registry::Engines;
 use serde_json::Value;
@@ -109,6 +109,7 @@ pub(crate) fn create(plane: &DataPlane) -> Target {
     Target {
         database,
         engine: engine.name(),
+        isolation: Isolation::Gateway,
         durability: Durability::Full,
         size_bytes: 64 << 20,
     }

@@ -64,8 +64,17 @@ pub(super) fn change(
     {
         return Err(Refusal::DatabaseExists(other.name.clone()));
     }
-    let differs = changed != settings_of(database);
-    Ok(differs.then(|| changed.into()).into_iter().collect())
+    if changed == settings_of(database) {
+        return Ok(Vec::new());
+    }
+    // Which process answers SQL is a matter of what the worker runs.
+    let moves = changed.isolation != database.isolation;
+    let mut events = vec![changed.into()];
+    if moves && database.prospect() == Prospect::Ready {
+        check_queue(state, context)?;
+        events.extend(enqueue(database, JobKind::RestartWorker, context));
+    }
+    Ok(events)
 }
 
 /// Decides a verb. One that makes room is admitted even when the queue is full.

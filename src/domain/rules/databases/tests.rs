@@ -2,7 +2,7 @@
 use crate::clock::timestamp::Timestamp;
 use crate::domain::command::refusal::Refusal;
 use crate::domain::command::{Command, CreateDatabase, DatabaseChange, IfExists};
-use crate::domain::database::{DatabaseState, EngineName};
+use crate::domain::database::{DatabaseState, EngineName, Isolation};
 use crate::domain::event::EventKind;
 use crate::domain::ids::DatabaseId;
 use crate::domain::job::StepOutcome;
@@ -125,6 +125,28 @@ fn a_change_that_changes_nothing_is_no_event() {
     let change = DatabaseChange::default();
     let happened = forge.when(Command::ChangeDatabase { database, change });
     assert_eq!(happened, Ok(vec![]));
+}
+
+#[test]
+fn another_isolation_restarts_the_worker_of_a_database_that_runs() {
+    let mut forge = Scenario::new();
+    let database = forge.ready("shop");
+    let isolated = |isolation| Command::ChangeDatabase {
+        database,
+        change: DatabaseChange {
+            isolation: Some(isolation),
+            ..DatabaseChange::default()
+        },
+    };
+    let moved = forge.when(isolated(Isolation::Worker)).unwrap();
+    let both = [EventKind::DatabaseChanged, EventKind::JobEnqueued];
+    assert_eq!(moved, both);
+    assert_eq!(forge.find("shop").isolation, Isolation::Worker);
+    assert_eq!(forge.when(isolated(Isolation::Worker)), Ok(vec![]));
+
+    forge.when(Verb::Stop.on(database)).unwrap();
+    let moved = forge.when(isolated(Isolation::Gateway)).unwrap();
+    assert_eq!(moved, [EventKind::DatabaseChanged], "it will be stopped");
 }
 
 #[test]

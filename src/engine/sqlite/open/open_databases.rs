@@ -187,7 +187,7 @@ fn close_idle_of(all: Weak<OpenDatabases>) -> CloseIdle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::database::Durability;
+    use crate::domain::database::{Durability, Isolation};
     use crate::engine::Engine as _;
     use crate::engine::sqlite::Sqlite;
     use uuid::Uuid;
@@ -205,6 +205,7 @@ mod tests {
         let target = Target {
             database: DatabaseId(Uuid::nil()),
             engine: Sqlite::NAME,
+            isolation: Isolation::Gateway,
             durability: Durability::Full,
             size_bytes: 1 << 20,
         };

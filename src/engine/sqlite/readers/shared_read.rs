@@ -149,7 +149,7 @@ impl Drop for EndsSharedRead {
 mod tests {
     use super::*;
     use crate::clock::Deadline;
-    use crate::domain::database::Durability;
+    use crate::domain::database::{Durability, Isolation};
     use crate::domain::ids::DatabaseId;
     use crate::engine::Engine as _;
     use crate::engine::access_lock::AccessLocks;
@@ -197,6 +197,7 @@ mod tests {
             let target = Target {
                 database: DatabaseId(Uuid::nil()),
                 engine: Sqlite::NAME,
+                isolation: Isolation::Gateway,
                 durability: Durability::Full,
                 size_bytes: 1 << 20,
             };

@@ -1,7 +1,7 @@
 //! Settings of databases, as the bodies of lifecycle calls hold them.
 use crate::domain::command::lifecycle::{Changed, ChangedTtl, Wanted};
 use crate::domain::command::{CreateDatabase, DatabaseChange, IfExists};
-use crate::domain::database::{Durability, EngineName, Labels, Limits};
+use crate::domain::database::{Durability, EngineName, Isolation, Labels, Limits};
 use crate::domain::name::DatabaseName;
 use crate::engine::Engine;
 use crate::engine::registry::{DEFAULT_ENGINE, Engines};
@@ -37,6 +37,9 @@ pub(crate) struct CreateBody {
     /// `full`, or `relaxed` for faster writes that may be lost on power failure.
     #[schema(schema_with = schemas::durability)]
     durability: Option<Durability>,
+    /// Which process answers its SQL; default: `DBFORGE_ISOLATION`, or the engine's only one.
+    #[schema(schema_with = schemas::isolation)]
+    isolation: Option<Isolation>,
     /// Protect the database from deletion.
     protect: Option<bool>,
     /// What the database begins with; empty if omitted.
@@ -71,6 +74,9 @@ pub(crate) struct ChangeBody {
     limits: Option<LimitsBody>,
     /// Protect the database from deletion.
     protect: Option<bool>,
+    /// Which process answers its SQL; a change restarts the worker of a running database.
+    #[schema(schema_with = schemas::isolation)]
+    isolation: Option<Isolation>,
 }
 
 /// Resource limits; omitted fields keep their value or default.
@@ -106,6 +112,8 @@ impl CreateBody {
         Ok(CreateDatabase {
             name,
             engine: EngineName(engine.name().to_owned()),
+            engine_version: None,
+            isolation: engines.isolation(engine, self.isolation)?,
             durability: self.durability.unwrap_or_default(),
             labels: self.labels.clone().unwrap_or_default(),
             limits: self.limits.as_ref().map_or(limits, |it| it.over(limits)),
@@ -144,6 +152,8 @@ impl CreateBody {
             limits: self.limits.as_ref().map_or(limits, |it| it.over(limits)),
             protected: self.protect.unwrap_or(false),
             ttl_seconds: self.ttl.map(|life| life.0.as_secs()),
+            isolation: engines.isolation(engine, self.isolation)?,
+            engine_version: None,
         })
     }
 
@@ -167,6 +177,7 @@ impl ChangeBody {
             protected: self.protect,
             ttl: self.ttl.map(|it| it.map(|it| it.0)),
             expires_at: None,
+            isolation: self.isolation,
         }
     }
 
@@ -184,6 +195,7 @@ impl ChangeBody {
                 Some(Span(it)) => ChangedTtl::Seconds(it.as_secs()),
                 None => ChangedTtl::Never,
             }),
+            isolation: self.isolation,
         }
     }
 }
@@ -207,6 +219,7 @@ pub(super) fn created(it: &Wanted) -> Value {
         "labels": it.labels,
         "limits": it.limits,
         "durability": it.durability,
+        "isolation": it.isolation,
         "protect": it.protected,
     })
 }
@@ -227,6 +240,7 @@ pub(super) fn changed(it: &Changed) -> Value {
         ("labels", it.labels.as_ref().map(|it| json!(it))),
         ("limits", object(limits)),
         ("protect", it.protected.map(Value::from)),
+        ("isolation", it.isolation.map(|it| it.as_str().into())),
     ];
     object(fields).unwrap_or_else(|| json!({}))
 }

@@ -1,6 +1,6 @@
 //! Databases as the API shows them.
 use crate::clock::timestamp::Timestamp;
-use crate::domain::database::{Condition, Database, Durability, Labels, Limits};
+use crate::domain::database::{Condition, Database, Durability, Isolation, Labels, Limits};
 use crate::http::Gateway;
 use crate::http::openapi::words;
 use serde::Serialize;
@@ -36,6 +36,9 @@ pub(crate) struct DatabaseView {
     /// `full`: acknowledged writes survive a power failure; `relaxed`: they may not.
     #[schema(value_type = words::Durability, example = "full")]
     durability: Durability,
+    /// Which process answers its SQL.
+    #[schema(value_type = words::Isolation, example = "gateway")]
+    isolation: Isolation,
     /// When it expires and is moved to the trash.
     #[schema(value_type = Option<String>, format = DateTime, required = true)]
     expires_at: Option<Timestamp>,
@@ -133,6 +136,7 @@ impl Gateway {
                 cpu_millis,
             },
             durability: database.durability,
+            isolation: self.service.data.engines().isolation_of(database),
             expires_at: database.expires_at,
             purge_at: match database.condition {
                 Condition::Trashed { purge_at } => Some(purge_at),

@@ -2,6 +2,9 @@
 //!
 //! A stored event is never rewritten: its hash covers the form in which it was written. So every
 //! form that was ever written stays here, with what makes today's event of it.
+mod before_isolation;
+
+use self::before_isolation as v1;
 use super::canonical::sorted_json;
 use crate::domain::event::{Event, EventKind, RuntimeChosen};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -37,6 +40,12 @@ pub(super) fn read<'de, D: Deserializer<'de>>(
 ) -> Option<Result<Upcast, D::Error>> {
     match (kind, version) {
         (EventKind::RuntimeChosen, 1) => Some(read_as::<RuntimeChosenV1, D>(data)),
+        (EventKind::DatabaseRequested, 1) => Some(read_as::<v1::DatabaseRequestedV1, D>(data)),
+        (EventKind::DatabaseChanged, 1) => Some(read_as::<v1::DatabaseChangedV1, D>(data)),
+        (EventKind::DatabaseKept, 1) => Some(read_as::<v1::DatabaseKeptV1, D>(data)),
+        (EventKind::ScheduleCreated, 1) => Some(read_as::<v1::ScheduleCreatedV1, D>(data)),
+        (EventKind::ScheduleChanged, 1) => Some(read_as::<v1::ScheduleChangedV1, D>(data)),
+        (EventKind::PlanMade, 1) => Some(read_as::<v1::PlanMadeV1, D>(data)),
         _ => None,
     }
 }
