@@ -141,6 +141,8 @@ pub enum JobErrorCode {
     QuotaExceeded,
     /// The upload is gone.
     UploadGone,
+    /// The database's engine cannot work here: what runs it is missing, or of another version.
+    EngineUnavailable,
 }
 
 impl JobErrorCode {

@@ -1,4 +1,6 @@
 //! How the data of a database stands in its folder, and why it could not be worked on.
+use crate::open_files;
+use std::io;
 
 /// How the file of a database stands in its folder. Only a file in its place is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,6 +49,17 @@ pub enum DataFileError {
         /// What the engine said.
         reason: String,
     },
+    /// It was made by another version of its engine, whose files are not this one's.
+    #[error(
+        "the database's files are those of {found}, and this gateway has {served}: bring {found} \
+         back, or move the data with a dump"
+    )]
+    OtherVersion {
+        /// Which version made it.
+        found: String,
+        /// Which version is here.
+        served: String,
+    },
     /// It is open elsewhere.
     #[error("the database is in use")]
     Busy,
@@ -67,12 +80,27 @@ pub enum DataFileError {
 }
 
 impl DataFileError {
+    /// What the system said when `action` was tried.
+    #[must_use]
+    pub fn of_io(action: &'static str, error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::StorageFull {
+            return Self::DiskFull;
+        }
+        if open_files::are_used_up(error) {
+            return Self::NoFiles;
+        }
+        Self::Io {
+            action,
+            reason: error.to_string(),
+        }
+    }
+
     /// Whether the same call may work later by itself.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Busy | Self::DiskFull | Self::NoFiles | Self::Io { .. } => true,
-            Self::Missing | Self::NotADatabase { .. } => false,
+            Self::Missing | Self::NotADatabase { .. } | Self::OtherVersion { .. } => false,
         }
     }
 }

@@ -3,6 +3,7 @@ pub mod access_lock;
 pub mod data_file;
 pub mod exporting;
 pub mod loading;
+pub mod postgres;
 pub mod registry;
 pub mod sql;
 pub mod sqlite;

@@ -250,7 +250,9 @@ impl SqlError {
     pub(super) fn from_file(error: &DataFileError) -> Self {
         match error {
             DataFileError::Missing => Self::DataMissing,
-            DataFileError::NotADatabase { .. } => Self::Damaged,
+            DataFileError::NotADatabase { .. } | DataFileError::OtherVersion { .. } => {
+                Self::Damaged
+            }
             DataFileError::Busy => Self::Locked,
             DataFileError::DiskFull => Self::DiskFull,
             DataFileError::NoFiles => Self::NoFiles,

@@ -3,7 +3,6 @@ use super::sandbox::c_calls;
 use super::sandbox::c_calls::NotOpened;
 use crate::domain::database::Durability;
 use crate::engine::{DataFile, DataFileError};
-use crate::open_files;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -35,16 +34,19 @@ pub(super) fn create(folder: &Path, durability: Durability) -> Result<(), DataFi
         let file = folder.join(format!("{NEW_FILE}{rest}"));
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(io_error("remove what an earlier try left", &error));
+                return Err(DataFileError::of_io(
+                    "remove what an earlier try left",
+                    &error,
+                ));
             }
             _ => {}
         }
     }
     write_new(&new, durability).map_err(|error| sqlite_error("create the database", &error))?;
-    keep(&new, folder).map_err(|error| io_error("write the database", &error))?;
+    keep(&new, folder).map_err(|error| DataFileError::of_io("write the database", &error))?;
     fs::rename(&new, &main)
         .and_then(|()| File::open(folder)?.sync_all())
-        .map_err(|error| io_error("put the database in place", &error))
+        .map_err(|error| DataFileError::of_io("put the database in place", &error))
 }
 
 /// A new database leaves the last of the disk to what makes room.
@@ -145,7 +147,7 @@ pub(super) fn require_plain(file: &Path) -> Result<(), DataFileError> {
         Ok(it) if it.is_file() && it.nlink() == 1 && it.len() > 0 => Ok(()),
         Ok(_) => Err(DataFileError::Missing),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(DataFileError::Missing),
-        Err(error) => Err(io_error("look for the database's file", &error)),
+        Err(error) => Err(DataFileError::of_io("look for the database's file", &error)),
     }
 }
 
@@ -158,19 +160,6 @@ fn open(file: &Path) -> rusqlite::Result<Connection> {
     let sqlite = Connection::open_with_flags(file, flags)?;
     sqlite.busy_timeout(BUSY_TIMEOUT)?;
     Ok(sqlite)
-}
-
-fn io_error(action: &'static str, error: &io::Error) -> DataFileError {
-    if error.kind() == io::ErrorKind::StorageFull {
-        return DataFileError::DiskFull;
-    }
-    if open_files::are_used_up(error) {
-        return DataFileError::NoFiles;
-    }
-    DataFileError::Io {
-        action,
-        reason: error.to_string(),
-    }
 }
 
 pub(super) fn sqlite_error(action: &'static str, error: &rusqlite::Error) -> DataFileError {
@@ -209,7 +198,7 @@ pub(super) fn replace(
     if incoming_file.symlink_metadata().is_err() {
         return Ok(());
     }
-    let failed = |error: io::Error| io_error("replace the database", &error);
+    let failed = |error: io::Error| DataFileError::of_io("replace the database", &error);
     for folder in [living, incoming] {
         let wal = folder.join(WAL_FILE);
         if wal.metadata().is_ok_and(|it| it.len() > 0) {

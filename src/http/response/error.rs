@@ -176,6 +176,9 @@ error_codes! {
     Internal "internal" 500 "Internal error" final;
     /// The database engine does not support this.
     NotSupportedByEngine "not_supported_by_engine" 501 "Not supported by the engine" final;
+    /// The gateway has no programs, or no image, of a version of this engine that it can use.
+    /// `GET /v1/engines` says why.
+    EngineUnavailable "engine_unavailable" 503 "Engine unavailable" retry;
     /// The gateway is at capacity. Retry after `Retry-After`.
     Overloaded "overloaded" 503 "Overloaded" retry;
     /// The gateway is shutting down.

@@ -172,6 +172,7 @@ impl From<&JobError> for Problem {
             JobErrorCode::NotEmpty => ErrorCode::DatabaseNotEmpty,
             JobErrorCode::QuotaExceeded => ErrorCode::QuotaExceeded,
             JobErrorCode::UploadGone => ErrorCode::UploadNotFound,
+            JobErrorCode::EngineUnavailable => ErrorCode::EngineUnavailable,
         };
         Self::new(code, sentence(error))
     }

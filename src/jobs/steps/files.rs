@@ -359,6 +359,7 @@ impl From<DataFileError> for StepError {
             DataFileError::DiskFull => JobErrorCode::DiskFull,
             DataFileError::NoFiles => JobErrorCode::Overloaded,
             DataFileError::Busy => JobErrorCode::DatabaseBusy,
+            DataFileError::OtherVersion { .. } => JobErrorCode::EngineUnavailable,
             DataFileError::NotADatabase { .. } | DataFileError::Io { .. } => JobErrorCode::Internal,
         };
         Self::of_files(code, &error, error.is_transient())

@@ -1,0 +1,2 @@
+//! PostgreSQL: its databases' files and its servers.
+mod files;
