@@ -18,7 +18,7 @@ use self::files::{Making, Templates};
 use self::forge_key::ForgeKey;
 use self::roles::RoleSecrets;
 use super::{Capabilities, DataFile, DataFileError, Engine, ReadyWhen};
-use crate::domain::database::{Database, Durability, Limits};
+use crate::domain::database::{Database, Durability, Isolation, Limits};
 use crate::locks::Mutex;
 use crate::runtime::{Program, StopSignal, WorkerPlace};
 use std::fs;
@@ -177,6 +177,7 @@ impl Engine for Postgres {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             ready_when: ReadyWhen::WorkerHealthy,
+            isolations: &[Isolation::Worker],
             default_limits: DEFAULT_LIMITS,
             legacy_api: false,
             file_exports: false,
