@@ -157,7 +157,9 @@ impl<'t> Building<'t> {
                 self.missing_now.push(place);
             }
         }
-        if self.values.rows() == 0 || self.missing != self.missing_now {
+        // Compared one by one: nearly always both are empty, and a comparison of no bytes behind a
+        // dangling pointer took a seventh of the time to read a row (`memcmp` with AVX-512).
+        if self.values.rows() == 0 || !self.missing.iter().eq(&self.missing_now) {
             self.end_run();
             std::mem::swap(&mut self.missing, &mut self.missing_now);
             let own = match self.target.first {
