@@ -99,14 +99,14 @@ check: ## Check formatting, lints and dependencies
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
 	  else echo "cargo-deny is not installed: tests/dependencies.rs checks licences and duplicates, advisories are not checked"; fi
 
-deps: ## Install and start Docker, Compose and the Traefik image if missing
+deps: ## Install and start Docker, Compose, the Traefik image and PostgreSQL if missing
 	@docker/setup.sh all
 
 build: ## Build the release program
 	cargo build --locked --release
 
 ifneq ($(CARGO_BUILD_TARGET),)
-images: build ## Build the images db-gateway and db-worker-base
+images: build ## Build the images db-gateway, db-worker-base and db-worker-postgres
 	@docker/images.sh release $(built)/release/dbforge
 else
 images:

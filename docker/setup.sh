@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Brings what the forge needs beside Rust, and only what is missing: a Docker engine that answers,
-# Compose v2, and the Traefik image. Twice is the same as once. It says what it does; where it may
+# Compose v2, the Traefik image, and PostgreSQL. Twice is the same as once. It says what it does; where it may
 # not do something itself, it names the command to run.
 #
-#   docker/setup.sh [engine|compose|traefik|all]
+#   docker/setup.sh [engine|compose|traefik|postgres|all]
 #   docker/setup.sh strace|schemathesis|generators|postgrest    what the tests alone need
 #   docker/setup.sh stop      stops the engine, if this script started it
 set -euo pipefail
@@ -49,13 +49,14 @@ main() {
     engine) locked engine ;;
     compose) locked compose ;;
     traefik) locked traefik ;;
+    postgres) locked postgres ;;
     all) locked everything ;;
     strace) locked strace_for_tests ;;
     schemathesis) locked schemathesis_for_tests ;;
     generators) locked generators_for_tests ;;
     postgrest) locked postgrest_for_tests ;;
     stop) locked stop_engine ;;
-    *) fail "unknown part '$1'" "docker/setup.sh [engine|compose|traefik|all|strace|schemathesis|generators|postgrest|stop]" ;;
+    *) fail "unknown part '$1'" "docker/setup.sh [engine|compose|traefik|postgres|all|strace|schemathesis|generators|postgrest|stop]" ;;
   esac
 }
 
@@ -63,6 +64,7 @@ everything() {
   engine
   compose
   traefik
+  postgres
 }
 
 # Kills the gateway at chosen system calls.
@@ -259,6 +261,23 @@ traefik() {
     docker import --change 'ENTRYPOINT ["/usr/local/bin/traefik"]' \
       --change 'ENV PATH=/usr/local/bin' - "$TRAEFIK_IMAGE" >/dev/null
   say "Traefik: image $TRAEFIK_IMAGE exists"
+}
+
+# --- PostgreSQL ---------------------------------------------------------------------------------
+
+# Its programs serve databases under the process runtime, and the image of its workers is made of them.
+postgres() {
+  local bin
+  for bin in /usr/lib/postgresql/*/bin; do
+    if [[ -x $bin/postgres && -x $bin/initdb ]]; then
+      say "PostgreSQL: installed ($("$bin/postgres" --version | sed 's/.*(PostgreSQL) //'))"
+      return
+    fi
+  done
+  # The package makes a server of its own and starts it, unless it is told not to.
+  install_packages "PostgreSQL" postgresql-common
+  sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+  install_packages "PostgreSQL" postgresql
 }
 
 # --- helpers ------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ use crate::jobs::reconciler::Reconciler;
 use crate::jobs::runner::Runner;
 use crate::jobs::ticker::Ticker;
 use crate::jobs::worker_status::WorkerStatuses;
-use crate::jobs::{checkpoints, retention, schedules, uploads};
+use crate::jobs::{checkpoints, engines, retention, schedules, uploads};
 use crate::open_files;
 use crate::projections::control_db::{ControlDb, Opening};
 use crate::runtime::child::ChildStarter;
@@ -30,6 +30,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -134,6 +135,11 @@ impl App {
         let engines = data.engines();
         let chosen =
             runtime_choice::choose(&config, &data_dir, &control, engines, instance).await?;
+        // Bounded: a runtime that does not answer is looked at again later.
+        let looked = data.engines().look_around(&chosen.runtime);
+        if tokio::time::timeout(FIRST_LOOK, looked).await.is_err() {
+            tracing::warn!("the runtime does not say yet what engines it has");
+        }
         let job_context = Arc::new(JobContext {
             control: control.clone(),
             runtime: chosen.runtime.clone(),
@@ -168,6 +174,11 @@ impl App {
         working.spawn(webhooks.run(stop_working.clone()));
         working.spawn(narrator.run(control.clone(), stop_working.clone()));
         working.spawn(http::announce_ready(ready, stop_working.clone()));
+        working.spawn(engines::run(
+            data.clone(),
+            chosen.runtime.clone(),
+            stop_working.clone(),
+        ));
         working.spawn(uploads::run(
             control.clone(),
             data.clone(),
@@ -247,11 +258,10 @@ impl App {
 }
 
 fn open_data(data_dir: &Path, config: &Config) -> Result<DataPlane, StartError> {
-    DataPlane::open(data_dir, bounds::of_sql(config), Engines::standard()).map_err(|error| {
-        StartError::DataFolder {
-            folder: data_dir.to_owned(),
-            source: io::Error::other(error.to_string()),
-        }
+    let data = bounds::of_sql(config);
+    DataPlane::open(data_dir, data, Engines::standard()).map_err(|error| StartError::DataFolder {
+        folder: data_dir.to_owned(),
+        source: io::Error::other(error.to_string()),
     })
 }
 
@@ -295,6 +305,9 @@ async fn initialize(
         .instance
         .expect("an initialized forge has an identity"))
 }
+
+/// How long the start waits for a first look at programs and images.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 /// Length of the kernel's accept queue, as far as it allows. A client that finds no
 /// room among them tries again after a second.
@@ -368,7 +381,6 @@ async fn work(
 mod tests {
     use super::*;
     use std::net::TcpStream;
-    use std::time::Duration;
 
     #[tokio::test]
     async fn many_clients_that_come_at_once_find_room_until_they_are_accepted() {

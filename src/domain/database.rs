@@ -82,6 +82,16 @@ pub struct Limits {
     pub cpu_millis: u32,
 }
 
+impl Limits {
+    /// The least that a database of any engine may have: SQLite needs a few pages for an empty
+    /// schema and its WAL some more; less memory no container runtime accepts for a worker.
+    pub const LEAST: Self = Self {
+        size_bytes: 64 << 10,
+        memory_bytes: 16 << 20,
+        cpu_millis: 10,
+    };
+}
+
 impl Default for Limits {
     /// 2 GiB of file, 256 MiB of memory and half a processor: what a test run needs, many times
     /// over, while 50 of them fit on a laptop.

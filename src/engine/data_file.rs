@@ -60,6 +60,12 @@ pub enum DataFileError {
         /// Which version is here.
         served: String,
     },
+    /// What runs its engine is missing here.
+    #[error("{reason}")]
+    Unavailable {
+        /// What is missing, and what to do.
+        reason: String,
+    },
     /// It is open elsewhere.
     #[error("the database is in use")]
     Busy,
@@ -99,7 +105,11 @@ impl DataFileError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Busy | Self::DiskFull | Self::NoFiles | Self::Io { .. } => true,
+            Self::Busy
+            | Self::DiskFull
+            | Self::NoFiles
+            | Self::Unavailable { .. }
+            | Self::Io { .. } => true,
             Self::Missing | Self::NotADatabase { .. } | Self::OtherVersion { .. } => false,
         }
     }

@@ -1,5 +1,6 @@
 //! The kinds of database the forge can serve: one folder each, one registry.
 pub mod access_lock;
+pub mod availability;
 pub mod data_file;
 pub mod exporting;
 pub mod loading;
@@ -8,17 +9,20 @@ pub mod registry;
 pub mod sql;
 pub mod sqlite;
 
+pub use availability::Availability;
 pub use data_file::{DataFile, DataFileError};
 
 use crate::domain::database::{Database, Durability, Isolation, Limits};
 use crate::domain::ids::DatabaseId;
 use crate::runtime::child::{ChildFailure, ChildProgress};
-use crate::runtime::{Program, WorkerPlace};
+use crate::runtime::{Program, Runtime, WorkerPlace};
 use exporting::{ExportOrder, ExportReport};
+use futures_util::future::BoxFuture;
 use loading::{LoadOrder, LoadReport};
 use sql::SqlExecutor;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The stack of every thread that runs clients' SQL. Half of it is more than any statement takes
 /// (`tests/forge/sql/language/depths.rs`); what is not touched is not there.
@@ -34,6 +38,21 @@ pub trait Engine: Send + Sync {
     /// What it can do, and what it needs.
     fn capabilities(&self) -> Capabilities;
 
+    /// Whether databases of it can be made and started in this gateway, as it was seen last.
+    fn availability(&self) -> Availability;
+
+    /// The version whose files new databases are, which no other version's are; `None` where every
+    /// version reads the others' files.
+    fn version_of_new(&self) -> Option<String> {
+        None
+    }
+
+    /// Looks for what runs its databases' workers: at the start of the gateway, and now and then.
+    fn look_around<'a>(&'a self, runtime: &'a Arc<dyn Runtime>) -> BoxFuture<'a, ()> {
+        let _ = runtime;
+        Box::pin(std::future::ready(()))
+    }
+
     /// What the worker of `database` runs in `place`.
     ///
     /// Asked for often, so it looks at no disk. A worker whose program is another one now is
@@ -48,6 +67,26 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When the disk refuses, or what lies there is no database.
     fn create_file(&self, folder: &Path, durability: Durability) -> Result<(), DataFileError>;
+
+    /// Fills `folder`, in a container of an image that has the engine's programs, with what new
+    /// databases are made of. `path` is where programs are looked for.
+    ///
+    /// # Errors
+    /// When it cannot be made, or nothing is needed.
+    fn fill_in_image(&self, folder: &Path, path: &str) -> io::Result<()> {
+        let _ = (folder, path);
+        let reason = format!("engine `{}` needs nothing of an image", self.name());
+        Err(io::Error::new(io::ErrorKind::Unsupported, reason))
+    }
+
+    /// Looks whether the worker of the database in `folder` can be started here.
+    ///
+    /// # Errors
+    /// Why it cannot: its version is another one, or what runs it is missing.
+    fn check_start(&self, folder: &Path) -> Result<(), DataFileError> {
+        let _ = folder;
+        Ok(())
+    }
 
     /// Opens the database in `folder` and asks it one question.
     ///
@@ -145,14 +184,56 @@ pub struct Capabilities {
     pub ready_when: ReadyWhen,
     /// Which processes may answer the SQL of its databases; at least one.
     pub isolations: &'static [Isolation],
+    /// What clients may speak to its databases.
+    pub protocols: &'static [&'static str],
     /// What a database may use when the caller does not say.
     pub default_limits: Limits,
+    /// The least that a database of it works with.
+    pub least_limits: Limits,
     /// Whether the routes of the legacy API know its databases.
     pub legacy_api: bool,
     /// Whether its databases are exported as files.
     pub file_exports: bool,
     /// Whether a database is loaded from a file.
     pub loads: bool,
+}
+
+impl Capabilities {
+    /// The first of `limits` that is below what a database of the engine needs, and that least
+    /// value.
+    #[must_use]
+    pub fn too_small(&self, limits: &Limits) -> Option<(&'static str, u64)> {
+        let least = self.least_limits;
+        let each = [
+            ("size_bytes", limits.size_bytes, least.size_bytes),
+            ("memory_bytes", limits.memory_bytes, least.memory_bytes),
+            (
+                "cpu_millis",
+                u64::from(limits.cpu_millis),
+                u64::from(least.cpu_millis),
+            ),
+        ];
+        let mut too_small = each.into_iter().filter(|(_, has, least)| has < least);
+        too_small.next().map(|(name, _, least)| (name, least))
+    }
+
+    /// What databases of the engine are good for beside SQL, in words.
+    #[must_use]
+    pub fn words(&self) -> Vec<&'static str> {
+        let Self {
+            file_exports,
+            loads,
+            legacy_api,
+            ..
+        } = self;
+        let words = [
+            ("database_export", *file_exports),
+            ("database_import", *loads),
+            ("legacy_api", *legacy_api),
+        ];
+        let has = words.into_iter().filter(|(_, has)| *has);
+        has.map(|(word, _)| word).collect()
+    }
 }
 
 /// When a database answers SQL.

@@ -13,7 +13,9 @@ use crate::clock::Deadline;
 use crate::domain::command::refusal::Refusal;
 use crate::domain::database::{Database, Isolation};
 use crate::domain::ids::DatabaseId;
+use crate::runtime::Runtime;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -79,6 +81,12 @@ impl Engines {
     #[must_use]
     pub fn standard() -> Self {
         Self::new(Vec::new())
+    }
+
+    /// Looks for what runs their databases' workers.
+    pub async fn look_around(&self, runtime: &Arc<dyn Runtime>) {
+        let looks = self.all.iter().map(|engine| engine.look_around(runtime));
+        join_all(looks).await;
     }
 
     /// Every engine.

@@ -4,6 +4,7 @@
 
 pub mod checkpoints;
 pub mod drift;
+pub mod engines;
 pub mod kinds;
 pub mod progress;
 pub mod reconciler;

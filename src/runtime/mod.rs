@@ -2,10 +2,12 @@
 //! children, in which files that others made are opened.
 pub mod child;
 pub mod docker;
+mod errand;
 pub mod process;
 mod program;
 pub mod simulated;
 
+pub use errand::{Errand, ImageFacts};
 pub use program::{LONGEST_STOP_GRACE, Program, StopSignal, WorkerPlace};
 
 use crate::domain::database::Database;
@@ -82,6 +84,31 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// When the container runtime is unreachable or refuses, or the worker is not quarantined.
     async fn remove_quarantined(&self, worker: &str) -> Result<(), RuntimeError>;
+
+    /// What the image called `name` says of itself; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When the container runtime is unreachable, or there are no images.
+    async fn image(&self, name: &str) -> Result<Option<ImageFacts>, RuntimeError> {
+        Err(self.has_no_images(&format!("look the image `{name}` up")))
+    }
+
+    /// Runs this program once in an image. One call at a time.
+    ///
+    /// # Errors
+    /// When it does not end well, the container runtime is unreachable, or there are no images.
+    async fn run_errand(&self, errand: &Errand) -> Result<(), RuntimeError> {
+        Err(self.has_no_images(&format!("run a program in the image `{}`", errand.image)))
+    }
+
+    #[doc(hidden)]
+    fn has_no_images(&self, action: &str) -> RuntimeError {
+        RuntimeError::Refused {
+            runtime: self.name(),
+            action: action.to_owned(),
+            reason: "it has no images".to_owned(),
+        }
+    }
 
     /// A tick for each change of a worker of this forge. Ticks may be lost: they only
     /// wake the reconciler, which inspects the workers itself.

@@ -16,14 +16,9 @@ const MAX_LABELS: usize = 32;
 /// Most characters of a label's key.
 pub const MAX_LABEL_KEY: usize = 63;
 const MAX_LABEL_VALUE: usize = 128;
-/// Smallest file: SQLite needs a few pages for an empty schema and its WAL some more.
-const MIN_SIZE_BYTES: u64 = 64 << 10;
 /// Largest file: SQLite itself could do 281 TB, a laptop's disk could not.
 const MAX_SIZE_BYTES: u64 = 1 << 40;
-/// Least memory a container runtime accepts for a worker.
-const MIN_MEMORY_BYTES: u64 = 16 << 20;
 const MAX_MEMORY_BYTES: u64 = 1 << 40;
-const MIN_CPU_MILLIS: u32 = 10;
 const MAX_CPU_MILLIS: u32 = 64_000;
 /// Shorter lives than this could end before the first answer.
 const MIN_TTL: Duration = Duration::from_secs(1);
@@ -340,19 +335,19 @@ fn check_limits(limits: &Limits) -> Result<(), Refusal> {
     check_range(
         "limits.size_bytes",
         size_bytes,
-        MIN_SIZE_BYTES,
+        Limits::LEAST.size_bytes,
         MAX_SIZE_BYTES,
     )?;
     check_range(
         "limits.memory_bytes",
         memory_bytes,
-        MIN_MEMORY_BYTES,
+        Limits::LEAST.memory_bytes,
         MAX_MEMORY_BYTES,
     )?;
     check_range(
         "limits.cpu_millis",
         cpu_millis,
-        MIN_CPU_MILLIS,
+        Limits::LEAST.cpu_millis,
         MAX_CPU_MILLIS,
     )
 }

@@ -2,7 +2,7 @@
 use crate::domain::database::{Durability, Limits};
 
 /// Most sessions of a server, the forge's own included.
-const MAX_CONNECTIONS: u32 = 24;
+const SERVER_SESSIONS: u32 = 24;
 
 /// Bytes of temporary files of one session, where the database may be larger.
 const MOST_TEMP_BYTES: u64 = 512 << 20;
@@ -81,7 +81,7 @@ pub(super) fn arguments(cluster: &str, limits: Limits, durability: Durability) -
             "temp_file_limit",
             kilobytes(limits.size_bytes.min(MOST_TEMP_BYTES)),
         ),
-        ("max_connections", MAX_CONNECTIONS.to_string()),
+        ("max_connections", SERVER_SESSIONS.to_string()),
         ("synchronous_commit", synchronous_commit.to_owned()),
     ];
     let fixed = FIXED

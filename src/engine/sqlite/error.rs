@@ -256,7 +256,7 @@ impl SqlError {
             DataFileError::Busy => Self::Locked,
             DataFileError::DiskFull => Self::DiskFull,
             DataFileError::NoFiles => Self::NoFiles,
-            DataFileError::Io { .. } => Self::Io {
+            DataFileError::Unavailable { .. } | DataFileError::Io { .. } => Self::Io {
                 code: ffi::SQLITE_IOERR,
             },
         }

@@ -53,7 +53,7 @@ pub use process::set_up_process;
 pub use raw_values::LARGEST_VALUE_BYTES;
 
 use super::exporting::{ExportOrder, ExportReport};
-use super::{Capabilities, DataFile, DataFileError, Engine, ReadyWhen};
+use super::{Availability, Capabilities, DataFile, DataFileError, Engine, ReadyWhen};
 use crate::domain::database::{Durability, Isolation, Limits};
 use crate::engine::loading::{LoadOrder, LoadReport};
 use crate::runtime::child::{ChildFailure, ChildProgress};
@@ -78,11 +78,17 @@ impl Engine for Sqlite {
         Capabilities {
             ready_when: ReadyWhen::Provisioned,
             isolations: &[Isolation::Gateway],
+            protocols: &["http"],
             default_limits: Limits::default(),
+            least_limits: Limits::LEAST,
             legacy_api: true,
             file_exports: true,
             loads: true,
         }
+    }
+
+    fn availability(&self) -> Availability {
+        Availability::of_version(rusqlite::version().to_owned())
     }
 
     fn create_file(&self, folder: &Path, durability: Durability) -> Result<(), DataFileError> {

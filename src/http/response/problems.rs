@@ -202,8 +202,12 @@ impl From<CommandError> for Problem {
             CommandError::Submit(error) => error.into(),
             CommandError::CannotUndo(error) => error.into(),
             CommandError::Runtime(error) => error.into(),
-            CommandError::NoDatabaseToMatch | CommandError::InvalidSecret(_) => {
-                Self::invalid(detail)
+            CommandError::NoDatabaseToMatch
+            | CommandError::InvalidSecret(_)
+            | CommandError::TooSmall { .. } => Self::invalid(detail),
+            CommandError::EngineUnavailable { .. } => {
+                Self::new(ErrorCode::EngineUnavailable, detail)
+                    .hint("GET /v1/engines shows which engines are available")
             }
             CommandError::Gone(_) => Self::new(ErrorCode::DatabaseNotFound, detail)
                 .hint("retry with a new `Idempotency-Key`"),

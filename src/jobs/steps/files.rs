@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// Files are created and moved within milliseconds; a disk that needs longer is faulty.
 const FILE_TIME: Duration = Duration::from_secs(30);
+/// The first database of a kind waits for what all of them are copied from.
+const CREATE_TIME: Duration = Duration::from_secs(120);
 /// How long a step waits for running SQL: the longest statement deadline is 60 s,
 /// but retrying the step is better than waiting that long.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
@@ -29,7 +31,7 @@ pub(in crate::jobs) const RESERVE_FOLDER: Step = Step {
 
 pub(in crate::jobs) const CREATE_FILE: Step = Step {
     name: "create_file",
-    time_limit: FILE_TIME,
+    time_limit: CREATE_TIME,
     ensure: |context| create_file(context),
     undo: None, // goes with its folder
 };
@@ -248,6 +250,19 @@ fn discard(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     })
 }
 
+/// Looks whether the database's worker can be started here.
+pub(super) async fn check_start(context: &StepContext) -> Result<(), StepError> {
+    let Ok(engine) = engine_of(context) else {
+        return Ok(()); // its worker waits for a gateway that knows it
+    };
+    let folder = context
+        .job_context
+        .data
+        .folders()
+        .living(context.database.id);
+    blocking(context, move || engine.check_start(&folder)).await
+}
+
 pub(super) async fn lock_exclusively(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
     let deadline = Deadline::after(DRAIN_TIME);
     let target = target_of(context)?;
@@ -359,7 +374,9 @@ impl From<DataFileError> for StepError {
             DataFileError::DiskFull => JobErrorCode::DiskFull,
             DataFileError::NoFiles => JobErrorCode::Overloaded,
             DataFileError::Busy => JobErrorCode::DatabaseBusy,
-            DataFileError::OtherVersion { .. } => JobErrorCode::EngineUnavailable,
+            DataFileError::OtherVersion { .. } | DataFileError::Unavailable { .. } => {
+                JobErrorCode::EngineUnavailable
+            }
             DataFileError::NotADatabase { .. } | DataFileError::Io { .. } => JobErrorCode::Internal,
         };
         Self::of_files(code, &error, error.is_transient())

@@ -2,7 +2,7 @@
 use super::files;
 use crate::clock::Deadline;
 use crate::domain::database::Condition;
-use crate::domain::job::{JobErrorCode, StepOutcome};
+use crate::domain::job::{JobErrorCode, JobKind, StepOutcome};
 use crate::jobs::{Done, Step, StepContext, StepError};
 use crate::runtime::{Worker, WorkerSpec, WorkerState};
 use futures_util::future::BoxFuture;
@@ -32,12 +32,13 @@ pub(in crate::jobs) const AWAIT_HEALTHY: Step = Step {
 pub(in crate::jobs) const REMOVE_WORKER: Step = Step {
     name: "remove_worker",
     time_limit: WORKER_TIME,
-    ensure: |context| remove_worker(context),
+    ensure: |context| remove_worker_of(context),
     undo: Some(|context| return_worker(context)),
 };
 
 fn ensure_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
+        files::check_start(context).await?;
         let job_context = &context.job_context;
         let worker = job_context
             .runtime
@@ -98,6 +99,19 @@ fn news_of(context: &StepContext, worker: Option<Worker>) -> StepOutcome {
     }
 }
 
+/// Removes the worker. One that is to be replaced stays where the next one could not be started.
+fn remove_worker_of(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
+    Box::pin(async {
+        if matches!(
+            context.job.kind,
+            JobKind::RestartWorker | JobKind::RepairWorker { .. }
+        ) {
+            files::check_start(context).await?;
+        }
+        remove_worker(context).await
+    })
+}
+
 fn remove_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         let job_context = &context.job_context;
@@ -130,7 +144,12 @@ fn return_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
             Condition::Stopped => closed_by_this_job(),
             Condition::Creating | Condition::Trashed { .. } | Condition::Purging => false,
         };
-        if had_worker {
+        // One that cannot be started here is left to the reconciler, which tells.
+        let can_start = match files::check_start(context).await {
+            Err(error) => error.transient,
+            Ok(()) => true,
+        };
+        if had_worker && can_start {
             ensure_worker(context).await
         } else {
             Ok(Done::with(StepOutcome::Nothing))

@@ -2,7 +2,7 @@
 use super::{CommandError, CommandRequest, Enqueued, Outcome};
 use crate::control::Accepted;
 use crate::domain::command::{Command, CreateDatabase, DatabaseChange};
-use crate::domain::database::{Condition, Database, Isolation, Limits};
+use crate::domain::database::{Condition, Database, EngineName, Isolation, Limits};
 use crate::domain::ids::Sequence;
 use crate::domain::state::State;
 use crate::domain::token::Scope;
@@ -58,6 +58,10 @@ impl Service {
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default();
+        // One that is there is answered whatever its engine can do now.
+        if self.control.current().state.find_database(&name).is_none() {
+            self.require_engine(&wanted.engine)?;
+        }
         let command = Command::CreateDatabase(wanted);
         let accepted = match self.carry_out_or_preview(request, |_| Ok(command)).await? {
             Outcome::Done(accepted) => accepted,
@@ -68,6 +72,42 @@ impl Service {
         } else {
             Creation::Existing(self.existing(request, &name, accepted).await?)
         }))
+    }
+
+    /// Refuses an engine whose databases cannot be made here.
+    fn require_engine(&self, engine: &EngineName) -> Result<(), CommandError> {
+        let Some(engine) = self.data.engines().find(&engine.0) else {
+            return Ok(()); // it is refused as unknown
+        };
+        match engine.availability().trouble {
+            None => Ok(()),
+            Some(reason) => Err(CommandError::EngineUnavailable {
+                engine: engine.name(),
+                reason,
+            }),
+        }
+    }
+
+    /// Refuses limits that are too little for the database's engine.
+    pub(super) fn require_room(
+        &self,
+        database: &Database,
+        limits: Option<&Limits>,
+    ) -> Result<(), CommandError> {
+        let Some((limits, engine)) = limits.zip(self.data.engine_of(database).ok()) else {
+            return Ok(());
+        };
+        let capabilities = engine.capabilities();
+        match capabilities.too_small(limits) {
+            Some((name, least)) if capabilities.least_limits != Limits::LEAST => {
+                Err(CommandError::TooSmall {
+                    engine: engine.name(),
+                    name,
+                    least,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The database of a create that found one; once it is created, where the caller waits.
@@ -113,6 +153,7 @@ impl Service {
             let found = caller.find_database(state, reference)?;
             let change = change(found.limits);
             self.check_isolation(found, change.isolation)?;
+            self.require_room(found, change.limits.as_ref())?;
             Ok(Command::ChangeDatabase {
                 database: found.id,
                 change,

@@ -108,6 +108,24 @@ pub enum CommandError {
         /// Why.
         refusal: String,
     },
+    /// The engine cannot work here.
+    #[error("databases of engine `{engine}` cannot be made here: {reason}")]
+    EngineUnavailable {
+        /// Which engine.
+        engine: &'static str,
+        /// What is missing.
+        reason: String,
+    },
+    /// A limit is below what the engine's databases need.
+    #[error("`limits.{name}` of a {engine} database is at least {least}")]
+    TooSmall {
+        /// Which engine.
+        engine: &'static str,
+        /// Which limit.
+        name: &'static str,
+        /// What it may be at least.
+        least: u64,
+    },
     /// No event has this sequence.
     #[error("there is no event `{0}`")]
     EventNotFound(String),

@@ -5,6 +5,7 @@ use crate::control::{Accepted, CurrentState};
 use crate::domain::command::Command;
 use crate::domain::command::lifecycle::{LifecycleCommand, Wording};
 use crate::domain::command::refusal::Refusal;
+use crate::domain::database::Limits;
 use crate::domain::event::Event;
 use crate::domain::event::recorded::RecordedEvent;
 use crate::domain::ids::JobId;
@@ -61,6 +62,12 @@ impl Service {
                 Wording::Change(change) => {
                     let found = caller.find_database(state, &target)?;
                     self.check_isolation(found, change.isolation)?;
+                    let limits = Limits {
+                        size_bytes: change.size_bytes.unwrap_or(found.limits.size_bytes),
+                        memory_bytes: change.memory_bytes.unwrap_or(found.limits.memory_bytes),
+                        cpu_millis: change.cpu_millis.unwrap_or(found.limits.cpu_millis),
+                    };
+                    self.require_room(found, Some(&limits))?;
                 }
                 Wording::Act(_, _) => {
                     caller.find_database(state, &target)?;

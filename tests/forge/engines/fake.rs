@@ -13,7 +13,7 @@ use dbforge::engine::sql::{
     Call, Counters, Form, SqlExecutor, SqlTransaction, Statement, TransactionPlace,
 };
 use dbforge::engine::{
-    Capabilities, DataFileError, DatabasesFolder, Engine, ReadyWhen, ServedEngine,
+    Availability, Capabilities, DataFileError, DatabasesFolder, Engine, ReadyWhen, ServedEngine,
 };
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -53,11 +53,17 @@ impl Engine for FakeEngine {
         Capabilities {
             ready_when: ReadyWhen::WorkerHealthy,
             isolations: &[Isolation::Worker],
+            protocols: &["http"],
             default_limits: LIMITS,
+            least_limits: Limits::LEAST,
             legacy_api: false,
             file_exports: false,
             loads: false,
         }
+    }
+
+    fn availability(&self) -> Availability {
+        Availability::of_version("1.0".to_owned())
     }
 
     fn create_file(&self, folder: &Path, _: Durability) -> Result<(), DataFileError> {

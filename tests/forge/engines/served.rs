@@ -83,10 +83,15 @@ async fn a_database_whose_worker_is_away_is_not_ready_and_comes_back_with_it() {
 async fn sqlites_databases_are_served_beside_it() {
     let forge = with_shop().await;
     let engines = forge.get("/v1/engines").await.json();
-    assert_eq!(
-        engines["data"],
-        json!([{"name": "sqlite"}, {"name": "fake"}])
-    );
+    let engines = engines["data"].as_array().unwrap();
+    let names: Vec<_> = engines.iter().map(|engine| &engine["name"]).collect();
+    assert_eq!(names, ["sqlite", "fake"]);
+    for engine in engines {
+        assert_eq!(engine["available"], true, "{engine}");
+        assert!(engine["version"].is_string(), "{engine}");
+        assert_eq!(engine["protocols"], json!(["http"]));
+    }
+    assert_eq!(engines[1]["limits"]["default"]["memory_bytes"], 96 << 20);
     forge.ready_on("books", "sqlite").await;
     let body = r#"{"sql": "SELECT 1"}"#;
     let answer = forge.send("POST", "/v1/databases/books/query", body).await;

@@ -39,15 +39,17 @@ const CONTROL_FILE: &str = "global/pg_control";
 /// What a new cluster needs, with what the first server writes, and something for the event log.
 const ROOM_FOR_ONE_MORE: u64 = 96 << 20;
 
-/// Copies `template` into `folder`, unless there is a cluster.
+/// Whether a folder has a cluster, whatever its state.
+pub(in crate::engine::postgres) fn has_cluster(folder: &Path) -> bool {
+    folder.join(CLUSTER).symlink_metadata().is_ok()
+}
+
+/// Copies `template` into `folder`, which has no cluster.
 pub(in crate::engine::postgres) fn create(
     folder: &Path,
     template: &Path,
 ) -> Result<(), DataFileError> {
     let (cluster, new) = (folder.join(CLUSTER), folder.join(NEW_CLUSTER));
-    if cluster.symlink_metadata().is_ok() {
-        return probe(folder, None);
-    }
     if !has_room_for_one_more(folder) {
         return Err(DataFileError::DiskFull);
     }

@@ -13,6 +13,6 @@ mod template;
 
 pub use cluster::socket;
 pub(super) use cluster::{
-    CLUSTER, LEFTOVERS, create, data_file, is_empty, probe, require_closed, size_bytes,
+    CLUSTER, LEFTOVERS, create, data_file, has_cluster, is_empty, probe, require_closed, size_bytes,
 };
 pub(super) use template::{Making, Templates};

@@ -1,7 +1,7 @@
 //! The cluster that all others are copied from: made once for each version, by the version's own
 //! programs, with the roles and their secrets in it.
 use super::cluster::{CLUSTER, VERSION_FILE};
-use super::copying::{remove, sync_all_in};
+use super::copying::{copy_folder, remove, sync_all_in};
 use crate::engine::postgres::bounded_run::{self, Ended};
 use crate::engine::postgres::roles::{
     DATABASE, OWNER, RoleSecrets, statements_for_database, statements_for_server,
@@ -107,6 +107,18 @@ impl Making<'_> {
             "--no-sync",
         ]);
         checked("initdb", bounded_run::run(&mut initdb, b"", MAKING_TIME)?)?;
+        self.finish(&cluster)
+    }
+
+    /// Makes the cluster in `folder` of a new one that has no roles yet.
+    pub(in crate::engine::postgres) fn make_of(&self, new: &Path, folder: &Path) -> io::Result<()> {
+        let cluster = folder.join(CLUSTER);
+        copy_folder(new, &cluster, None)?;
+        self.finish(&cluster)
+    }
+
+    /// Gives a new cluster its roles, and its rules of who may sign in.
+    fn finish(&self, cluster: &Path) -> io::Result<()> {
         fs::write(cluster.join("postgresql.conf"), CONFIGURATION)?;
         fs::write(cluster.join("pg_hba.conf"), HOST_RULES)?;
         for (database, statements) in [
@@ -116,7 +128,7 @@ impl Making<'_> {
             let mut single = self.program("postgres");
             single
                 .args(["--single", "-c", "exit_on_error=on", "-D"])
-                .arg(&cluster)
+                .arg(cluster)
                 .arg(database);
             let ended =
                 bounded_run::run(&mut single, statements.join("\n").as_bytes(), MAKING_TIME)?;

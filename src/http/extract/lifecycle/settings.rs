@@ -10,6 +10,7 @@ use crate::http::extract::span::Span;
 use crate::http::openapi::schemas;
 use crate::http::response::error::Problem;
 use crate::http::response::refusals::sentence;
+use crate::service::commands::CommandError;
 use serde::de::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -108,15 +109,15 @@ impl CreateBody {
         let name = self.name.as_deref().map(DatabaseName::parse).transpose();
         let name = name.map_err(|error| Problem::invalid(sentence(&error)))?;
         let engine = self.engine(engines)?;
-        let limits = engine.capabilities().default_limits;
+        let limits = self.limits(engine)?;
         Ok(CreateDatabase {
             name,
             engine: EngineName(engine.name().to_owned()),
-            engine_version: None,
+            engine_version: engine.version_of_new(),
             isolation: engines.isolation(engine, self.isolation)?,
             durability: self.durability.unwrap_or_default(),
             labels: self.labels.clone().unwrap_or_default(),
-            limits: self.limits.as_ref().map_or(limits, |it| it.over(limits)),
+            limits,
             protected: self.protect.unwrap_or(false),
             ttl: self.ttl.map(|it| it.0),
             if_exists,
@@ -143,18 +144,39 @@ impl CreateBody {
             .hint("POST /v1/databases?dry_run=plan shows what would happen"));
         }
         let engine = self.engine(engines)?;
-        let limits = engine.capabilities().default_limits;
+        let limits = self.limits(engine)?;
         Ok(Wanted {
             name,
             engine: EngineName(engine.name().to_owned()),
             durability: self.durability.unwrap_or_default(),
             labels: self.labels.clone().unwrap_or_default(),
-            limits: self.limits.as_ref().map_or(limits, |it| it.over(limits)),
+            limits,
             protected: self.protect.unwrap_or(false),
             ttl_seconds: self.ttl.map(|life| life.0.as_secs()),
             isolation: engines.isolation(engine, self.isolation)?,
+            // It is made later, maybe by another version.
             engine_version: None,
         })
+    }
+
+    /// What the database may use: what the engine gives, where nothing is said.
+    fn limits(&self, engine: &dyn Engine) -> Result<Limits, Problem> {
+        let capabilities = engine.capabilities();
+        let default = capabilities.default_limits;
+        let limits = self.limits.as_ref();
+        let limits = limits.map_or(default, |limits| limits.over(default));
+        // What is too little for every engine is the rules' to refuse.
+        match capabilities.too_small(&limits) {
+            Some((name, least)) if capabilities.least_limits != Limits::LEAST => {
+                Err(CommandError::TooSmall {
+                    engine: engine.name(),
+                    name,
+                    least,
+                }
+                .into())
+            }
+            _ => Ok(limits),
+        }
     }
 
     fn engine<'e>(&self, engines: &'e Engines) -> Result<&'e dyn Engine, Problem> {

@@ -75,13 +75,28 @@ struct WorkerView {
 /// Resource limits of a database.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Limits)]
-struct LimitsView {
+pub(crate) struct LimitsView {
     /// Maximum size of the database file, in bytes.
     size_bytes: u64,
     /// Memory limit of the worker, in bytes.
     memory_bytes: u64,
     /// CPU limit of the worker, in thousandths of a CPU.
     cpu_millis: u32,
+}
+
+impl From<Limits> for LimitsView {
+    fn from(limits: Limits) -> Self {
+        let Limits {
+            size_bytes,
+            memory_bytes,
+            cpu_millis,
+        } = limits;
+        Self {
+            size_bytes,
+            memory_bytes,
+            cpu_millis,
+        }
+    }
 }
 
 impl Gateway {
@@ -109,11 +124,6 @@ impl Gateway {
             id: Some(id.clone()),
             state: "recorded",
         };
-        let Limits {
-            size_bytes: largest,
-            memory_bytes,
-            cpu_millis,
-        } = database.limits;
         DatabaseView {
             id: database.id.to_string(),
             name: database.name.to_string(),
@@ -130,11 +140,7 @@ impl Gateway {
             worker: database.worker.as_ref().map(worker),
             size_bytes: None,
             labels: database.labels.clone(),
-            limits: LimitsView {
-                size_bytes: largest,
-                memory_bytes,
-                cpu_millis,
-            },
+            limits: database.limits.into(),
             durability: database.durability,
             isolation: self.service.data.engines().isolation_of(database),
             expires_at: database.expires_at,

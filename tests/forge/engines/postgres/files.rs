@@ -19,6 +19,7 @@ fn engine_in(folder: &Path) -> Postgres {
         data_dir: folder.to_owned(),
         owner: is_root.then_some((65532, 65532)),
         bin: None,
+        image: String::new(),
     })
 }
 
@@ -75,6 +76,7 @@ fn a_program_that_fails_is_told_and_leaves_no_half_a_template() {
         data_dir: home.path().to_owned(),
         owner: None,
         bin: Some(bin),
+        image: String::new(),
     });
     let folder = home.path().join("shop");
     fs::create_dir_all(home.path().join(".forge")).unwrap();
