@@ -6,6 +6,7 @@ use super::{
 use crate::clock::timestamp::Timestamp;
 use crate::engine::sql::{
     AppliedMigration, BatchError, MIGRATIONS_TABLE, MigrateError, Migrated, NewMigration,
+    part_to_apply,
 };
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -56,9 +57,13 @@ impl DataPlane {
         let executor = self
             .executor_of(target)
             .map_err(|error| whole(error.into()))?;
-        let places = executor
-            .split(&request.sql, MAX_MIGRATION_STATEMENTS + 1)
-            .await;
+        let Some(sql) = part_to_apply(&request.sql) else {
+            let message = "the text has a part to apply behind the part that takes it back; write \
+                           them in the other order"
+                .to_owned();
+            return Err(whole(QueryError::InvalidRequest { message }.into()));
+        };
+        let places = executor.split(sql, MAX_MIGRATION_STATEMENTS + 1).await;
         let places = places.map_err(|error| whole(error.into()))?;
         if places.len() > MAX_MIGRATION_STATEMENTS {
             let too_many = QueryError::PayloadTooLarge {

@@ -19,7 +19,7 @@ pub use changes::{
     Alteration, AppliedMigration, CheckDefinition, ColumnChange, ColumnDefinition,
     ForeignKeyDefinition, IndexDefinition, IndexPart, IndexedThing, MIGRATIONS_TABLE, MigrateError,
     Migrated, NewMigration, TableChange, TableChanged, TableCommand, TableDefinition, TableError,
-    Violation, compare_migration_names,
+    Violation, compare_migration_names, part_to_apply,
 };
 pub(crate) use error::at;
 pub use error::{BatchError, QueryError, ScriptError};

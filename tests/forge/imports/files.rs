@@ -136,7 +136,8 @@ async fn what_is_exported_comes_back_the_same() {
     run(
         &forge,
         "INSERT INTO source VALUES (1, 0.1, 'a,\"b\"', x'00ff', 7, ''), (NULL, 9e999, NULL, NULL, 1.5, '007'), \
-         (-9223372036854775808, -9e999, '', x'', NULL, 'é\n'), (4, 1e300, 'NULL', x'61', 3, '=1')",
+         (-9223372036854775808, -9e999, '', x'', NULL, 'é\n'), (4, 1e300, 'NULL', x'61', 3, '=1'), \
+         (5, 0.0, 'a' || char(0) || 'b', NULL, 0, char(0))",
     )
     .await;
     let all = "SELECT *, typeof(i), typeof(r), typeof(b), typeof(n) FROM";
@@ -152,7 +153,7 @@ async fn what_is_exported_comes_back_the_same() {
         )
         .await;
         let told = brought(&forge, "target/import", kind, file.as_bytes()).await;
-        assert_eq!(told["written"], 4, "{format}");
+        assert_eq!(told["written"], 5, "{format}");
         assert_eq!(
             rows(&forge, &format!("{all} target")).await,
             expected,

@@ -261,3 +261,29 @@ async fn texts_that_are_no_utf8_keep_their_bytes() {
     let job = import(&forge, "?mode=insert", b"INSERT INTO \"\xe9\" VALUES(1);").await;
     assert!(refused(&job).contains("not UTF-8"));
 }
+
+#[tokio::test]
+async fn texts_in_double_quotes_stay_texts_in_triggers_and_views() {
+    let forge = forge().await;
+    let dump = "CREATE TABLE log(m);
+CREATE TABLE t(a, s CHECK(s IN (\"on\",\"off\")));
+CREATE TRIGGER tr AFTER INSERT ON t WHEN new.\"s\" = \"on\" BEGIN
+  INSERT INTO log VALUES(\"it's\"); END;
+CREATE VIEW v AS SELECT \"lit\" AS b, \"a\" FROM t WHERE s IN (\"on\");
+CREATE VIEW of_v AS SELECT \"b\", \"A\" \"c\" FROM \"v\" ORDER BY \"c\";";
+    let job = import(&forge, "", dump.as_bytes()).await;
+    let notes = result(&job)["notes"].to_string();
+    assert!(
+        notes.contains("The trigger `tr` has texts in double quotes"),
+        "{notes}"
+    );
+    assert!(
+        notes.contains("in single quotes now: 'lit', 'on'"),
+        "{notes}"
+    );
+    rows(&forge, "INSERT INTO t VALUES (1, 'on'), (2, 'off')").await;
+    let log = rows(&forge, "SELECT m FROM log").await;
+    assert_eq!(log, json!([["it's"]]));
+    let view = rows(&forge, "SELECT * FROM of_v").await;
+    assert_eq!(view, json!([["lit", 1]]));
+}

@@ -182,3 +182,61 @@ async fn of_two_that_apply_the_same_at_once_one_does() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 201]);
 }
+
+#[tokio::test]
+async fn of_a_file_with_a_part_that_takes_it_back_the_other_part_is_applied() {
+    let forge = shop().await;
+    for (name, sql) in [
+        (
+            "1_dbmate",
+            "-- migrate:up\nCREATE TABLE one (a);\n\n-- migrate:down\nDROP TABLE one;\n",
+        ),
+        (
+            "2_goose",
+            "-- +goose Up\n-- +goose StatementBegin\nCREATE TABLE two (a);\n-- +goose StatementEnd\n\
+             -- +goose Down\nDROP TABLE two;",
+        ),
+        (
+            "3_sql_migrate",
+            "-- +migrate Up\nCREATE TABLE three (a);\n-- +migrate Down\nDROP TABLE three;",
+        ),
+    ] {
+        let answer = apply(&forge, name, sql).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        assert_eq!(answer.json()["statements"], 1);
+    }
+    let made =
+        "SELECT name FROM sqlite_schema WHERE name IN ('one', 'two', 'three') ORDER BY rowid";
+    assert_eq!(
+        rows(&forge, made).await,
+        json!([["one"], ["two"], ["three"]])
+    );
+    let turned = apply(
+        &forge,
+        "4",
+        "-- +goose Down\nDROP TABLE one;\n-- +goose Up\nSELECT 1;",
+    )
+    .await;
+    assert_eq!(turned.status, 400, "{}", turned.text);
+}
+
+#[tokio::test]
+async fn a_migration_cannot_change_what_says_which_were_applied() {
+    let forge = shop().await;
+    assert_eq!(apply(&forge, "1", "CREATE TABLE one (a)").await.status, 201);
+    for sql in [
+        "DROP TABLE dbforge_migrations",
+        "DELETE FROM dbforge_migrations",
+        "ALTER TABLE dbforge_migrations RENAME TO other",
+        "UPDATE dbforge_migrations SET checksum = 'x'",
+    ] {
+        let answer = apply(&forge, "2", sql).await;
+        assert_eq!(answer.status, 403, "{sql}: {}", answer.text);
+        assert!(
+            answer.text.contains("dbforge_migrations"),
+            "{}",
+            answer.text
+        );
+    }
+    assert_eq!(applied(&forge).await, ["1"]);
+}

@@ -128,8 +128,32 @@ pub(super) fn broken_keys(first: &[Violation], count: usize) -> String {
     words
 }
 
+/// The part of a migration that is applied: what stands before the line that begins how to take it
+/// back, as goose, dbmate and sql-migrate write it.
+///
+/// `None` when another part to apply stands behind that line.
+#[must_use]
+pub fn part_to_apply(sql: &str) -> Option<&str> {
+    const UNDO: &[&str] = &["+goose down", "migrate:down", "+migrate down"];
+    const APPLY: &[&str] = &["+goose up", "migrate:up", "+migrate up"];
+    let mut undo = None;
+    let mut at = 0;
+    for line in sql.split_inclusive('\n') {
+        let comment = line.trim_start().strip_prefix("--").unwrap_or_default();
+        let comment = comment.trim_start().to_ascii_lowercase();
+        let is_one_of = |marks: &[&str]| marks.iter().any(|mark| comment.starts_with(mark));
+        if undo.is_none() && is_one_of(UNDO) {
+            undo = Some(at);
+        } else if undo.is_some() && is_one_of(APPLY) {
+            return None;
+        }
+        at += line.len();
+    }
+    Some(&sql[..undo.unwrap_or(sql.len())])
+}
+
 /// The order of migrations: by name, where numbers count as numbers, so that `2_b` comes before
-/// `10_a`.
+/// `10_a`, and `V1__a` before `V1.1__b`.
 #[must_use]
 pub fn compare_migration_names(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a, b);
@@ -146,13 +170,19 @@ pub fn compare_migration_names(a: &str, b: &str) -> Ordering {
                 number.cmp(other)
             })
         };
-        let order = text.cmp(other_text).then_with(by_number);
+        let order = letters(text).cmp(letters(other_text)).then_with(by_number);
         if order.is_ne() || (rest.is_empty() && other_rest.is_empty()) {
             // `01` and `1` are told apart, so that the order is one.
             return order.then_with(|| a.cmp(b));
         }
         (left, right) = (rest, other_rest);
     }
+}
+
+/// The letters of a text; `_` ends a number and comes before all others.
+fn letters(text: &str) -> impl Iterator<Item = Option<char>> {
+    text.chars()
+        .map(|letter| Some(letter).filter(|letter| *letter != '_'))
 }
 
 /// The text before the first number, the number, and the rest.
@@ -175,6 +205,8 @@ mod tests {
     #[test]
     fn names_are_compared_with_numbers_as_numbers() {
         for (before, after) in [
+            ("V1__init", "V1.1__more"),
+            ("V1.1__more", "V2__next"),
             ("2_b", "10_a"),
             ("0001_init", "0002_a"),
             ("0009", "0010"),
@@ -194,5 +226,25 @@ mod tests {
             assert_eq!(compare_migration_names(after, before), Ordering::Greater);
         }
         assert_eq!(compare_migration_names("1_a", "1_a"), Ordering::Equal);
+    }
+
+    #[test]
+    fn what_takes_a_migration_back_is_not_applied() {
+        for (sql, part) in [
+            (
+                "-- migrate:up\nA;\n-- migrate:down transaction:false\nB;",
+                Some("-- migrate:up\nA;\n"),
+            ),
+            (
+                "-- +goose Up\nA;\n  --+goose Down\nB;",
+                Some("-- +goose Up\nA;\n"),
+            ),
+            ("A; -- migrate:down\nB;", Some("A; -- migrate:down\nB;")),
+            ("-- +migrate Down\nB;", Some("")),
+            ("A;", Some("A;")),
+            ("-- +migrate Down\nB;\n-- +migrate Up\nA;", None),
+        ] {
+            assert_eq!(part_to_apply(sql), part, "{sql}");
+        }
     }
 }

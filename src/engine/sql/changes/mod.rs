@@ -4,7 +4,7 @@ mod table;
 
 pub use migration::{
     AppliedMigration, MIGRATIONS_TABLE, MigrateError, Migrated, NewMigration, Violation,
-    compare_migration_names,
+    compare_migration_names, part_to_apply,
 };
 pub use table::{
     Alteration, CheckDefinition, ColumnChange, ColumnDefinition, ForeignKeyDefinition,

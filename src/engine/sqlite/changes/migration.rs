@@ -25,6 +25,9 @@ const NAMES: &str = "SELECT name FROM main.dbforge_migrations";
 const KEEP: &str = "INSERT INTO main.dbforge_migrations \
     (name, checksum, applied_at, elapsed_ms, statements, applied_by, sql) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+/// How many there are, and what they were.
+const RECORD: &str = "SELECT count(*), group_concat(position || name || checksum) \
+    FROM (SELECT position, name, checksum FROM main.dbforge_migrations ORDER BY position)";
 const IS_THERE: &str =
     "SELECT 1 FROM sqlite_schema WHERE name = 'dbforge_migrations' COLLATE nocase";
 
@@ -125,7 +128,15 @@ impl Applying<'_> {
             true => Some(Violations::of(self.sqlite).map_err(|error| self.failed(error))?),
             false => None,
         };
+        let record = self.record()?;
         let statements = self.run(plan)?;
+        if self.record().ok() != Some(record) {
+            let what =
+                "changing `dbforge_migrations`, which says what was applied: take the statement \
+                        out of the migration"
+                    .to_owned();
+            return Err(QueryError::NotAllowed { what }.into());
+        }
         self.refuse_broken_keys(before)?;
         let migration = self.migration;
         let applied = AppliedMigration {
@@ -270,10 +281,14 @@ impl Applying<'_> {
         }
     }
 
+    /// What was applied so far.
+    fn record(&mut self) -> Result<(i64, Option<String>), MigrateError> {
+        self.ask(|internal| internal.query_row(RECORD, [], |row| Ok((row.get(0)?, row.get(1)?))))
+    }
+
     fn keep(&mut self, applied: &AppliedMigration) -> Result<(), MigrateError> {
         let sql = &self.migration.sql;
         self.ask(|internal| {
-            internal.execute(CREATE, [])?;
             internal.execute(
                 KEEP,
                 rusqlite::params![

@@ -1,5 +1,6 @@
 //! Looks whether what was built is sound, and whether the gateway can serve it.
 use super::outcome::{Notes, failure_of, internal, remove_left_over, shortened};
+use super::quoted_text;
 use super::served_schema;
 use super::target::Target;
 use crate::domain::database::Durability;
@@ -45,6 +46,8 @@ pub(super) fn finish(order: &LoadOrder, file: &Path) -> Result<Checked, ChildFai
             shortened(&faults, SHOWN_FAULTS)
         )));
     }
+    let mended = target.own(|sqlite| quoted_text::mend(sqlite, &mut notes));
+    mended.map_err(|error| refusal_of(&error, order))?;
     let violations = target
         .own(foreign_key_violations)
         .map_err(|error| internal(&error, order));

@@ -4,12 +4,13 @@
 //! is well. `splitter.rs` reads statements from a text of any length, `script.rs` runs them,
 //! `broken_text.rs` keeps texts that are no UTF-8,
 //! `virtual_tables.rs` rebuilds what a dump has of FTS and R*Tree tables, `copy.rs` takes a database
-//! file over, `check.rs` and
+//! file over, `quoted_text.rs` writes texts as the gateway reads them, `check.rs` and
 //! `served_schema.rs` look whether the gateway can serve what came of it.
 mod broken_text;
 mod check;
 mod copy;
 mod outcome;
+mod quoted_text;
 mod script;
 mod served_schema;
 mod splitter;

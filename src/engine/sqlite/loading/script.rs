@@ -146,6 +146,17 @@ fn split_failure(error: SplitError) -> ChildFailure {
     }
 }
 
+/// What stands behind the line `.dbconfig defensive off`, which `.recover` writes first.
+fn behind_shell_setting(sql: &[u8], line: u64) -> (&[u8], u64) {
+    let is_setting = sql.trim_ascii_start().starts_with(b".dbconfig ");
+    let end = memchr::memchr(b'\n', sql.trim_ascii_start());
+    match (is_setting, end) {
+        (true, Some(end)) => (&sql.trim_ascii_start()[end + 1..], line + 1),
+        (true, None) => (&[], line),
+        (false, _) => (sql, line),
+    }
+}
+
 struct Script<'s> {
     order: &'s LoadOrder,
     target: &'s Target,
@@ -159,7 +170,7 @@ struct Script<'s> {
 
 impl Script<'_> {
     fn take(&mut self, piece: Piece<'_>) -> Result<(), ChildFailure> {
-        let Piece { sql, line, .. } = piece;
+        let (sql, line) = behind_shell_setting(piece.sql, piece.line);
         if sql
             .iter()
             .all(|byte| matches!(byte, b';' | b' ' | b'\n' | b'\r' | b'\t'))

@@ -208,7 +208,7 @@ fn is_formula(bytes: &[u8]) -> bool {
 }
 
 fn is_plain_csv(bytes: &[u8]) -> bool {
-    (bytes.iter()).all(|byte| !matches!(byte, b',' | b'"' | b'\r' | b'\n'))
+    (bytes.iter()).all(|byte| !matches!(byte, b',' | b'"' | b'\r' | b'\n' | 0))
 }
 
 /// What stands between quotes.
