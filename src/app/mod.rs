@@ -25,6 +25,7 @@ use crate::jobs::worker_status::WorkerStatuses;
 use crate::jobs::{checkpoints, engines, retention, schedules, uploads};
 use crate::open_files;
 use crate::projections::control_db::{ControlDb, Opening};
+use crate::runtime::Runtime;
 use crate::runtime::child::ChildStarter;
 use std::io;
 use std::net::SocketAddr;
@@ -50,6 +51,7 @@ pub struct App {
     has_set_root_token: bool,
     control: Arc<ControlPlane>,
     data: Arc<DataPlane>,
+    runtime: Arc<dyn Runtime>,
     ticker: Ticker,
     stop_serving: CancellationToken,
     stop_working: CancellationToken,
@@ -214,6 +216,7 @@ impl App {
             has_set_root_token: config.root_token.is_some(),
             control,
             data,
+            runtime: chosen.runtime,
             ticker,
             stop_serving,
             stop_working,
@@ -249,6 +252,7 @@ impl App {
         self.stop_working.cancel();
         while self.working.join_next().await.is_some() {}
         self.data.close().await;
+        self.runtime.close().await;
         let control = self.control;
         let closed = tokio::task::spawn_blocking(move || control.stop());
         if closed.await.is_err() {

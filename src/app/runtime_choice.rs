@@ -7,12 +7,15 @@ use crate::domain::database::Condition;
 use crate::domain::ids::{Actor, InstanceId, RequestId};
 use crate::engine::registry::Engines;
 use crate::runtime::docker::{DockerAvailability, DockerConfig, DockerEngine, DockerRuntime};
-use crate::runtime::process::ProcessRuntime;
-use crate::runtime::{Runtime, WorkerPlace, WorkerSpec};
+use crate::runtime::process::{ProcessConfig, ProcessRuntime};
+use crate::runtime::{Runtime, WorkerSpec};
 use rustix::process::{getegid, geteuid};
 use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// The file of this program, also after it was replaced by that of the next version.
+const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// A runtime, and why this one.
 pub(super) struct Chosen {
@@ -60,7 +63,10 @@ pub(super) async fn choose(
     };
     let runtime: Arc<dyn Runtime> = match kind {
         Kind::Docker => Arc::new(docker(config, data_dir, engine, instance).await?),
-        Kind::Process => Arc::new(process(data_dir, control, engines, instance)),
+        Kind::Process => {
+            let user = geteuid().is_root().then(|| worker_user(config));
+            Arc::new(process(data_dir, user, control, engines, instance))
+        }
     };
     remember(control, runtime.name(), &reason).await?;
     Ok(Chosen { runtime, reason })
@@ -84,6 +90,7 @@ async fn docker(
     let docker_config = DockerConfig {
         instance,
         image: config.worker_image.clone(),
+        program: OWN_PROGRAM.into(),
         user: worker_user(config),
         data_dir: data_dir.to_owned(),
         host_data_dir,
@@ -96,10 +103,17 @@ async fn docker(
 /// Not those whose worker runs a program: it has ended with the gateway before.
 fn process(
     data_dir: &Path,
+    user: Option<(u32, u32)>,
     control: &ControlPlane,
     engines: &Engines,
     instance: InstanceId,
 ) -> ProcessRuntime {
+    let config = ProcessConfig {
+        program: OWN_PROGRAM.into(),
+        user,
+        databases: data_dir.join("databases"),
+        logs: data_dir.join(".forge").join("worker-logs"),
+    };
     let current = control.current();
     let no_request = RequestId(Uuid::nil());
     let with_worker = current
@@ -108,14 +122,13 @@ fn process(
         .filter(|database| database.condition == Condition::Ready && database.worker.is_some());
     let sleeping = with_worker.filter_map(|database| {
         let folder = data_dir.join("databases").join(database.id.to_string());
-        let place = WorkerPlace::Child {
-            folder: folder.clone(),
-        };
-        let program = engines.find(&database.engine.0)?.program(database, &place);
+        let engine = engines.find(&database.engine.0)?;
+        let program = engine.program(database, &config.place(&folder));
         let is_entry = program.sleeps();
         is_entry.then(|| WorkerSpec::of(database, instance, folder, no_request, program))
     });
-    ProcessRuntime::new(sleeping)
+    let sleeping: Vec<WorkerSpec> = sleeping.collect();
+    ProcessRuntime::new(config, sleeping)
 }
 
 /// The user and group that own databases' folders and run workers: the gateway's own, or, when

@@ -2,8 +2,10 @@
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::engine::registry::{DEFAULT_ENGINE, Engines};
 use crate::runtime::WORKER_FOLDER;
-use crate::worker;
-use std::path::Path;
+use crate::worker::{self, ExecOrder, ExecParent};
+use rustix::process::Signal;
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// `dbforge worker`.
 #[derive(Debug, clap::Subcommand)]
@@ -17,7 +19,44 @@ pub(super) enum WorkerCommand {
         /// The engine of its database
         #[arg(long, default_value = DEFAULT_ENGINE)]
         engine: String,
+        /// Its database's folder
+        #[arg(long, default_value = WORKER_FOLDER)]
+        folder: PathBuf,
     },
+    /// Lock the database's folder, then become the program after `--`
+    Exec(ExecArgs),
+}
+
+/// What the program is bound by.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExecArgs {
+    /// The file to lock; the program keeps the lock
+    #[arg(long, value_name = "FILE")]
+    lock: PathBuf,
+    /// Most bytes of data of each of its processes
+    #[arg(long, value_name = "BYTES")]
+    data_bytes: Option<u64>,
+    /// A file to remove once the lock is held; may be repeated
+    #[arg(long, value_name = "FILE")]
+    remove: Vec<PathBuf>,
+    /// The parent process to end with
+    #[arg(long, value_name = "PROCESS", requires = "end_with")]
+    parent: Option<u32>,
+    /// The signal that the program gets when its parent ends
+    #[arg(long, value_name = "SIGNAL", requires = "parent", value_parser = signal)]
+    end_with: Option<Signal>,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    command: Vec<OsString>,
+}
+
+fn signal(name: &str) -> Result<Signal, String> {
+    match name {
+        "SIGTERM" => Ok(Signal::TERM),
+        "SIGINT" => Ok(Signal::INT),
+        "SIGQUIT" => Ok(Signal::QUIT),
+        _ => Err("one of SIGTERM, SIGINT and SIGQUIT".to_owned()),
+    }
 }
 
 pub(super) fn run(command: &WorkerCommand) -> Result<(), Failure> {
@@ -25,7 +64,7 @@ pub(super) fn run(command: &WorkerCommand) -> Result<(), Failure> {
         WorkerCommand::Run => worker::run().or_exit(Exit::Unavailable, "the worker cannot run"),
         WorkerCommand::Perform => worker::perform().or_exit(Exit::Refused, "nothing was done"),
         // Container runtimes expect 0 or 1.
-        WorkerCommand::Health { engine } => {
+        WorkerCommand::Health { engine, folder } => {
             let engines = Engines::standard();
             let Some(engine) = engines.find(engine) else {
                 return Err(Failure::new(
@@ -34,8 +73,24 @@ pub(super) fn run(command: &WorkerCommand) -> Result<(), Failure> {
                 ));
             };
             engine
-                .check_in_worker(Path::new(WORKER_FOLDER))
+                .check_in_worker(folder)
                 .or_exit(Exit::Refused, "the worker is unhealthy")
         }
+        WorkerCommand::Exec(args) => exec(args),
+    }
+}
+
+fn exec(args: &ExecArgs) -> Result<(), Failure> {
+    let parent = args.parent.zip(args.end_with);
+    let order = ExecOrder {
+        lock: args.lock.clone(),
+        data_bytes: args.data_bytes,
+        leftovers: args.remove.clone(),
+        parent: parent.map(|(process, signal)| ExecParent { process, signal }),
+        command: args.command.clone(),
+    };
+    match worker::exec(&order) {
+        Ok(never) => match never {},
+        Err(error) => Err(error).or_exit(Exit::Unavailable, "the worker's program cannot run"),
     }
 }

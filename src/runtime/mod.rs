@@ -8,7 +8,8 @@ mod program;
 pub mod simulated;
 
 pub use errand::{Errand, ImageFacts};
-pub use program::{LONGEST_STOP_GRACE, Program, StopSignal, WorkerPlace};
+use program::LOCK;
+pub use program::{LONGEST_STOP_GRACE, Program, StopSignal, WORKER_FOLDER, WorkerPlace};
 
 use crate::domain::database::Database;
 use crate::domain::ids::{DatabaseId, InstanceId, RequestId};
@@ -16,10 +17,6 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
-
-/// Where a worker in a container finds its database's folder. Fixed, so that a worker needs no
-/// setting and its check no argument.
-pub const WORKER_FOLDER: &str = "/data/database";
 
 /// What the name of a worker in quarantine begins with.
 pub const QUARANTINED: &str = "quarantined-";
@@ -109,6 +106,10 @@ pub trait Runtime: Send + Sync {
             reason: "it has no images".to_owned(),
         }
     }
+
+    /// Ends the workers that cannot go on without their gateway, when it stops. They are running
+    /// again after its next start.
+    async fn close(&self) {}
 
     /// A tick for each change of a worker of this forge. Ticks may be lost: they only
     /// wake the reconciler, which inspects the workers itself.

@@ -1,8 +1,14 @@
 //! What runs in a worker, as its database's engine says.
-use super::WORKER_FOLDER;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Where a worker in a container finds its database's folder. Fixed, so that a worker needs no
+/// setting and its check no argument.
+pub const WORKER_FOLDER: &str = "/data/database";
+
+/// The file in a database's folder that the program of its worker locks.
+pub(super) const LOCK: &str = "lock";
 
 /// The longest time that a program may take to end before it is killed: a step that removes a
 /// worker has twice that.
@@ -89,6 +95,19 @@ impl Program {
         *self == Self::sleeping()
     }
 
+    /// What `dbforge worker exec` is told of it, where the database's folder is `folder`.
+    pub(super) fn exec_options(&self, folder: &Path) -> Vec<String> {
+        let mut options = Vec::new();
+        if let Some(bytes) = self.data_bytes {
+            options.extend(["--data-bytes".to_owned(), bytes.to_string()]);
+        }
+        for leftover in &self.leftovers {
+            let file = folder.join(leftover).display().to_string();
+            options.extend(["--remove".to_owned(), file]);
+        }
+        options
+    }
+
     /// Everything in one text, for the hash of a worker's spec. Nothing for the sleeping one: the
     /// workers that older versions made are of the same spec.
     pub(super) fn text(&self) -> String {
@@ -125,6 +144,8 @@ pub enum WorkerPlace {
     Child {
         /// The database's folder.
         folder: PathBuf,
+        /// The file of this very program.
+        dbforge: String,
     },
 }
 
@@ -134,7 +155,7 @@ impl WorkerPlace {
     pub fn folder(&self) -> &Path {
         match self {
             Self::Container => Path::new(WORKER_FOLDER),
-            Self::Child { folder } => folder,
+            Self::Child { folder, .. } => folder,
         }
     }
 
@@ -144,9 +165,17 @@ impl WorkerPlace {
     pub fn dbforge(&self) -> &str {
         match self {
             Self::Container => "/dbforge",
-            // Also after the file was replaced by that of the next version.
-            Self::Child { .. } => "/proc/self/exe",
+            Self::Child { dbforge, .. } => dbforge,
         }
+    }
+
+    /// A check by what the engine of that name says (`Engine::check_in_worker`).
+    #[must_use]
+    pub fn own_check(&self, engine: &str) -> Vec<String> {
+        let folder = self.folder().display().to_string();
+        let check = [self.dbforge(), "worker", "health", "--engine", engine];
+        let check = check.into_iter().map(str::to_owned);
+        check.chain(["--folder".to_owned(), folder]).collect()
     }
 }
 

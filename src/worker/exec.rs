@@ -7,6 +7,7 @@ use rustix::process::{
     Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit, umask,
 };
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -30,14 +31,14 @@ pub struct ExecOrder {
     /// What is removed once the lock is held.
     pub leftovers: Vec<PathBuf>,
     /// The process with which the program ends.
-    pub parent: Option<Parent>,
+    pub parent: Option<ExecParent>,
     /// The program and its arguments.
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
 }
 
 /// A process with which another one ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parent {
+pub struct ExecParent {
     pub process: u32,
     /// What the kernel sends at its end.
     pub signal: Signal,
@@ -100,13 +101,13 @@ pub fn exec(order: &ExecOrder) -> Result<Infallible, ExecError> {
     let source = Command::new(program).args(arguments).exec();
     Err(ExecError::Io {
         action: "start",
-        what: format!("`{program}`"),
+        what: format!("`{}`", program.display()),
         source,
     })
 }
 
 /// Sees to it that this process is told of the end of its parent.
-fn end_with(parent: Parent) -> Result<(), ExecError> {
+fn end_with(parent: ExecParent) -> Result<(), ExecError> {
     set_parent_process_death_signal(Some(parent.signal)).map_err(|errno| ExecError::Io {
         action: "end with",
         what: "the gateway".to_owned(),

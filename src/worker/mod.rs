@@ -1,10 +1,12 @@
-//! What runs inside a worker: it waits to be used. And what runs in a one-shot child of the
-//! gateway.
+//! What runs inside a worker: it waits to be used, or becomes its program. And what runs in a
+//! one-shot child of the gateway.
+mod exec;
 mod fence;
 mod operation;
 mod perform;
 mod run;
 
+pub use exec::{ExecError, ExecOrder, ExecParent, exec};
 pub use operation::Operation;
 pub use perform::perform;
 pub use run::run;

@@ -1,7 +1,7 @@
 //! Calls to Docker: each bounded in time, each answer read once.
 use super::answer::Answer;
 use super::found::{self, Found};
-use crate::runtime::RuntimeError;
+use crate::runtime::{LONGEST_STOP_GRACE, RuntimeError};
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecResults};
@@ -25,6 +25,9 @@ pub(super) const QUICK: Duration = Duration::from_secs(10);
 /// Making, starting or removing a container takes 0.1 to 0.5 s; a machine under load, or a disk
 /// that syncs, many times that.
 pub(super) const SLOW: Duration = Duration::from_secs(30);
+
+/// The longest call: a program takes its whole grace to end.
+const LONGEST_CALL: Duration = SLOW.saturating_add(LONGEST_STOP_GRACE);
 
 /// A Docker daemon, met when it is first needed: it may come up after the gateway.
 #[derive(Debug, Default)]
@@ -91,7 +94,7 @@ impl DockerEngine {
                 None => Docker::connect_with_local_defaults()?,
                 Some(path) => Docker::connect_with_unix(
                     &path.to_string_lossy(),
-                    SLOW.as_secs(),
+                    LONGEST_CALL.as_secs(),
                     bollard::API_DEFAULT_VERSION,
                 )?,
             };
@@ -144,11 +147,23 @@ impl DockerEngine {
             .map(|created| created.id)
     }
 
-    /// Removes a container; one that is gone already is as good.
-    ///
-    /// By force, not by a polite stop: a worker holds nothing that would need to be saved.
+    /// Asks a container's program to end, with the signal and the grace that it was made with;
+    /// Docker kills it then. One that does not run, or is gone, is as good.
+    pub(super) async fn stop(&self, id: &str) -> Result<(), RuntimeError> {
+        let stopped = self
+            .bounded(LONGEST_CALL, |docker| docker.stop_container(id, None))
+            .await;
+        match stopped {
+            Err(Answer::Said { status: 404, .. }) | Ok(()) => Ok(()),
+            Err(answer) => Err(answer.into_error("stop a worker")),
+        }
+    }
+
+    /// Removes a container by force, with the volumes that its image may have asked for; one that
+    /// is gone already is as good.
     pub(super) async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
-        let options = RemoveContainerOptionsBuilder::new().force(true).build();
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true);
+        let options = options.build();
         let removed = self
             .bounded(SLOW, |docker| docker.remove_container(id, Some(options)))
             .await;
@@ -159,7 +174,7 @@ impl DockerEngine {
     }
 
     /// Ends a container; one that does not run, or is gone, is as good.
-    pub(super) async fn stop(&self, id: &str) -> Result<(), RuntimeError> {
+    pub(super) async fn kill(&self, id: &str) -> Result<(), RuntimeError> {
         // Paused, it would not hear of its end.
         let killed = self
             .bounded(SLOW, |docker| docker.kill_container(id, None))
@@ -188,8 +203,8 @@ impl DockerEngine {
     /// Runs a command in a container, and says whether it ended well.
     ///
     /// One that stopped meanwhile, or is gone, did not: that is an answer, no error.
-    pub(super) async fn exec(&self, id: &str, command: &[&str]) -> Result<bool, RuntimeError> {
-        let options = CreateExecOptions {
+    pub(super) async fn exec(&self, id: &str, command: &[String]) -> Result<bool, RuntimeError> {
+        let options: CreateExecOptions<String> = CreateExecOptions {
             attach_stdout: Some(true), // so that its end is seen
             cmd: Some(command.to_vec()),
             ..Default::default()

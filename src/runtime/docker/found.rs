@@ -1,5 +1,5 @@
 //! Reads what Docker lists.
-use super::recipe::{DATABASE_LABEL, GENERATION, GENERATION_LABEL, SPEC_LABEL};
+use super::recipe::{Check, DATABASE_LABEL, GENERATION, GENERATION_LABEL, SPEC_LABEL, check_of};
 use crate::domain::ids::DatabaseId;
 use crate::runtime::{QUARANTINED, Worker, WorkerState};
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State};
@@ -15,6 +15,9 @@ pub(super) struct Found {
     /// Seconds since the epoch.
     created: i64,
     pub(super) life: Life,
+    pub(super) check: Check,
+    /// What of the host is mounted in it.
+    pub(super) mounted: Vec<String>,
 }
 
 /// What it does.
@@ -47,6 +50,10 @@ pub(super) fn read(listed: ContainerSummary) -> Option<Found> {
     };
     Some(Found {
         database,
+        check: check_of(&labels),
+        mounted: (listed.mounts.unwrap_or_default().into_iter())
+            .filter_map(|mount| mount.source)
+            .collect(),
         spec: spec_made_from(label(GENERATION_LABEL), label(SPEC_LABEL)),
         created: listed.created.unwrap_or_default(),
         life: life(listed.state, listed.status.as_deref().unwrap_or_default()),
@@ -99,6 +106,12 @@ impl Found {
 
     pub(super) fn runs(&self) -> bool {
         matches!(self.life, Life::Running(_))
+    }
+
+    /// Whether its program has to be asked to end: one that sleeps holds nothing.
+    pub(super) fn holds_data(&self) -> bool {
+        let is_alive = matches!(self.life, Life::Running(_) | Life::Paused);
+        is_alive && matches!(self.check, Check::OfProgram(_))
     }
 
     /// Whether it runs or can be started as it is.

@@ -7,6 +7,7 @@ mod changes;
 mod engine;
 mod found;
 mod host;
+mod own_program;
 mod recipe;
 
 pub use engine::{DockerAvailability, DockerEngine};
@@ -21,7 +22,10 @@ use bollard::models::ContainerCreateBody;
 use engine::{QUICK, SLOW};
 use found::{Found, Life, Verdict};
 use futures_util::stream::BoxStream;
+use own_program::OwnProgram;
+use recipe::Check;
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -47,6 +51,7 @@ pub struct DockerRuntime {
     checks: Semaphore,
     /// Containers that answered our own check before Docker's first one was due.
     answered: Mutex<HashSet<String>>,
+    own_program: OwnProgram,
 }
 
 impl DockerRuntime {
@@ -65,6 +70,7 @@ impl DockerRuntime {
             starts: Semaphore::new(STARTS),
             checks: Semaphore::new(CHECKS),
             answered: Mutex::default(),
+            own_program: OwnProgram::default(),
         })
     }
 
@@ -156,15 +162,43 @@ impl DockerRuntime {
     /// Docker's first check comes one interval after the start, and the interval is long so
     /// that idle workers cost little (see [`recipe`]). A create should not wait
     /// that long, so the first check is ours.
-    async fn first_check(&self, id: &str) -> Result<(), RuntimeError> {
+    async fn first_check(&self, container: &Found) -> Result<(), RuntimeError> {
+        let id = &container.id;
         if self.has_answered(id) {
             return Ok(());
         }
         let _turn = turn(&self.checks, "check a worker").await?;
-        if self.engine.exec(id, recipe::HEALTH_COMMAND).await? {
-            self.answered().insert(id.to_owned());
+        let (Check::OfSleeping(check) | Check::OfProgram(check)) = &container.check;
+        if self.engine.exec(id, check).await? {
+            self.answered().insert(id.clone());
         }
         Ok(())
+    }
+
+    /// Removes a container; a program in it is asked to end first.
+    async fn take_away(&self, container: &Found) -> Result<(), RuntimeError> {
+        if container.holds_data() {
+            self.engine.stop(&container.id).await?;
+        }
+        self.engine.remove(&container.id).await
+    }
+
+    /// The file of this program for the container of `spec`, whose image may not have it.
+    async fn own_program(&self, spec: &WorkerSpec) -> Result<Option<&Path>, RuntimeError> {
+        if spec.program.image.is_none() {
+            return Ok(None);
+        }
+        let is_new = !self.own_program.is_known();
+        let folder = self.config.programs();
+        let file = self.own_program.file(&self.config.program, folder).await?;
+        if is_new {
+            // Those of other versions that no container has any more.
+            let ours = recipe::labels_of(self.config.instance, None);
+            let found = self.engine.list(ours).await?;
+            let used: Vec<String> = found.into_iter().flat_map(|it| it.mounted).collect();
+            own_program::remove_unused(self.config.programs(), file.to_owned(), used).await;
+        }
+        Ok(Some(file))
     }
 
     fn has_answered(&self, id: &str) -> bool {
@@ -202,11 +236,12 @@ impl Runtime for DockerRuntime {
             return Err(refused("run a worker", other));
         }
         // First, so that a spec that cannot be met costs no worker that runs.
-        let body = recipe::container(&self.config, spec)?;
+        let own_program = self.own_program(spec).await?;
+        let body = recipe::container(&self.config, spec, own_program)?;
         let found = self.containers_of(spec.database).await?;
         let (kept, others) = found::choose(found, &spec.hash());
-        for other in others {
-            self.engine.remove(&other.id).await?;
+        for other in &others {
+            self.take_away(other).await?;
         }
         match kept {
             Some(container) if container.runs() => Ok(container.id),
@@ -226,7 +261,7 @@ impl Runtime for DockerRuntime {
 
     async fn ensure_removed(&self, database: DatabaseId) -> Result<(), RuntimeError> {
         for container in self.containers_of(database).await? {
-            self.engine.remove(&container.id).await?;
+            self.take_away(&container).await?;
         }
         Ok(())
     }
@@ -237,7 +272,7 @@ impl Runtime for DockerRuntime {
             return Ok(None);
         };
         if container.life == Life::Running(Verdict::NotYet) {
-            self.first_check(&container.id).await?;
+            self.first_check(&container).await?;
         }
         Ok(Some(self.judged(container)))
     }
@@ -258,7 +293,10 @@ impl Runtime for DockerRuntime {
         let Some(found) = self.known(worker).await? else {
             return Ok(());
         };
-        self.engine.stop(&found.id).await?;
+        if found.holds_data() {
+            self.engine.stop(&found.id).await?;
+        }
+        self.engine.kill(&found.id).await?;
         if found.name.starts_with(QUARANTINED) {
             return Ok(());
         }

@@ -1,13 +1,13 @@
 //! How a worker's container is made: everything shut that it does not need.
 use super::answer::refused;
 use crate::domain::ids::{DatabaseId, InstanceId};
-use crate::runtime::{RuntimeError, WORKER_FOLDER, WorkerSpec};
+use crate::runtime::{LOCK, Program, RuntimeError, WORKER_FOLDER, WorkerSpec};
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
     RestartPolicy, RestartPolicyNameEnum,
 };
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const INSTANCE_LABEL: &str = "dbforge.instance";
@@ -15,29 +15,24 @@ pub(super) const DATABASE_LABEL: &str = "dbforge.database";
 pub(super) const GENERATION_LABEL: &str = "dbforge.generation";
 pub(super) const SPEC_LABEL: &str = "dbforge.spec";
 const REQUEST_LABEL: &str = "dbforge.request";
+/// The check of a program, as JSON. A worker without this label only sleeps.
+pub(super) const CHECK_LABEL: &str = "dbforge.check";
 
-/// Counts this recipe's versions: raise it with every change below, and workers made by an older
-/// one are replaced as if their spec had changed.
+/// Counts this recipe's versions: raise it with every change below to what a worker that sleeps
+/// is made of, and workers made by an older one are replaced as if their spec had changed.
 pub(super) const GENERATION: &str = "1";
 
 const PROGRAM: &str = "/dbforge";
-
-/// What Docker runs inside a worker to check it, and we run for the first check.
-pub(super) const HEALTH_COMMAND: &[&str] = &[PROGRAM, "worker", "health"];
 
 /// How often Docker checks a worker. Each check starts a process in the container, about 50 ms
 /// of processor time: every second for fifty idle workers would take more than two cores; every
 /// 30 s takes under a tenth of one. (Docker before 25.0 knows no shorter interval for the
 /// start, so the first check is ours.)
 const HEALTH_INTERVAL: Duration = Duration::from_secs(30);
-/// A check reads 16 bytes; what takes longer hangs.
+/// A check reads a few bytes; what takes longer hangs.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 /// One failure may be a moment's, on a machine under load.
 const HEALTH_RETRIES: i64 = 2;
-
-/// Most processes and threads in a worker: the first one, a check, and an operation with a few
-/// threads are about ten.
-const PIDS: i64 = 64;
 
 /// The only place to write to besides the database's folder; counts as the worker's memory.
 const TMPFS: &str = "rw,noexec,nosuid,nodev,size=16m";
@@ -47,8 +42,10 @@ const TMPFS: &str = "rw,noexec,nosuid,nodev,size=16m";
 pub struct DockerConfig {
     /// The forge that they belong to.
     pub instance: InstanceId,
-    /// What they run: `/dbforge` and nothing else.
+    /// What they run where their program names no other image: `/dbforge` and nothing else.
     pub image: String,
+    /// The file of this program, for images that do not have it.
+    pub program: PathBuf,
     /// User and group of the workers, which own the databases' folders. Never root.
     pub user: (u32, u32),
     /// The data folder as the gateway sees it.
@@ -58,6 +55,13 @@ pub struct DockerConfig {
     pub host_data_dir: PathBuf,
 }
 
+impl DockerConfig {
+    /// Where copies of this program are.
+    pub(super) fn programs(&self) -> PathBuf {
+        self.data_dir.join(".forge").join("bin")
+    }
+}
+
 /// The labels by which a forge's, or a database's, containers are found: `key=value`.
 pub(super) fn labels_of(instance: InstanceId, database: Option<DatabaseId>) -> Vec<String> {
     let mut labels = vec![format!("{INSTANCE_LABEL}={instance}")];
@@ -65,35 +69,99 @@ pub(super) fn labels_of(instance: InstanceId, database: Option<DatabaseId>) -> V
     labels
 }
 
-/// The container for `spec`.
+/// The container for `spec`. `own_program` is this program's file for an image that does not have
+/// it.
 pub(super) fn container(
     config: &DockerConfig,
     spec: &WorkerSpec,
+    own_program: Option<&Path>,
 ) -> Result<ContainerCreateBody, RuntimeError> {
     let (uid, gid) = config.user;
-    Ok(ContainerCreateBody {
-        image: Some(config.image.clone()),
+    let program = &spec.program;
+    let mut mounts = vec![mount(config, &spec.folder, WORKER_FOLDER, "its folder")?];
+    if let Some(file) = own_program {
+        let own = mount(config, file, PROGRAM, "this program")?;
+        mounts.push(Mount {
+            read_only: Some(true),
+            ..own
+        });
+    }
+    let common = ContainerCreateBody {
+        image: Some(
+            program
+                .image
+                .clone()
+                .unwrap_or_else(|| config.image.clone()),
+        ),
         entrypoint: Some(vec![PROGRAM.to_owned()]),
-        cmd: Some(vec!["worker".to_owned(), "run".to_owned()]),
         user: Some(format!("{uid}:{gid}")),
         labels: Some(labels(spec)),
-        healthcheck: Some(health_check()),
+        healthcheck: Some(health_check(&program.health)),
         host_config: Some(HostConfig {
-            mounts: Some(vec![folder(config, spec)?]),
+            mounts: Some(mounts),
             ..hardening(spec)
         }),
         ..Default::default()
+    };
+    if program.sleeps() {
+        return Ok(ContainerCreateBody {
+            cmd: Some(vec!["worker".to_owned(), "run".to_owned()]),
+            ..common
+        });
+    }
+    let environment = program.environment.iter();
+    let environment = environment.map(|(name, value)| format!("{name}={value}"));
+    Ok(ContainerCreateBody {
+        cmd: Some(exec(program)),
+        env: Some(environment.collect()),
+        stop_signal: Some(program.stop_signal.as_str().to_owned()),
+        stop_timeout: Some(i64::try_from(program.stop_grace.as_secs()).unwrap_or(i64::MAX)),
+        ..common
     })
 }
 
+/// What `/dbforge` is told: to lock the folder and become the program.
+fn exec(program: &Program) -> Vec<String> {
+    let folder = Path::new(WORKER_FOLDER);
+    let lock = folder.join(LOCK).display().to_string();
+    let mut arguments = ["worker", "exec", "--lock"].map(str::to_owned).to_vec();
+    arguments.push(lock);
+    arguments.extend(program.exec_options(folder));
+    arguments.push("--".to_owned());
+    arguments.extend(program.command.iter().cloned());
+    arguments
+}
+
 fn labels(spec: &WorkerSpec) -> HashMap<String, String> {
-    HashMap::from([
+    let mut labels = HashMap::from([
         (INSTANCE_LABEL.to_owned(), spec.instance.to_string()),
         (DATABASE_LABEL.to_owned(), spec.database.to_string()),
         (GENERATION_LABEL.to_owned(), GENERATION.to_owned()),
         (SPEC_LABEL.to_owned(), spec.hash()),
         (REQUEST_LABEL.to_owned(), spec.request.to_string()),
-    ])
+    ]);
+    if !spec.program.sleeps() {
+        let check = serde_json::json!(spec.program.health).to_string();
+        labels.insert(CHECK_LABEL.to_owned(), check);
+    }
+    labels
+}
+
+/// The check of a container with these labels.
+pub(super) fn check_of(labels: &HashMap<String, String>) -> Check {
+    match labels.get(CHECK_LABEL) {
+        None => Check::OfSleeping(Program::sleeping().health),
+        Some(check) => Check::OfProgram(serde_json::from_str(check).unwrap_or_default()),
+    }
+}
+
+/// What is run in a container to check it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Check {
+    /// It holds nothing.
+    OfSleeping(Vec<String>),
+    /// It has to be asked to end.
+    OfProgram(Vec<String>),
 }
 
 fn hardening(spec: &WorkerSpec) -> HostConfig {
@@ -108,7 +176,7 @@ fn hardening(spec: &WorkerSpec) -> HostConfig {
         // instead of making the machine's disk busy.
         memory_swap: Some(memory),
         nano_cpus: Some(i64::from(spec.cpu_millis) * 1_000_000),
-        pids_limit: Some(PIDS),
+        pids_limit: Some(i64::from(spec.program.processes)),
         tmpfs: Some(HashMap::from([("/tmp".to_owned(), TMPFS.to_owned())])),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
@@ -128,41 +196,43 @@ fn hardening(spec: &WorkerSpec) -> HostConfig {
     }
 }
 
-/// The database's folder, all of the disk that the worker sees.
+/// A file or folder of the data folder. The database's folder is all of the disk that the worker
+/// can write to.
 ///
 /// A *mount* and not a *bind*: for a missing source Docker refuses the first and makes an empty
 /// folder, owned by root, for the second.
-fn folder(config: &DockerConfig, spec: &WorkerSpec) -> Result<Mount, RuntimeError> {
-    let inside = spec.folder.strip_prefix(&config.data_dir).map_err(|_| {
-        let (folder, data_dir) = (spec.folder.display(), config.data_dir.display());
+fn mount(
+    config: &DockerConfig,
+    path: &Path,
+    target: &str,
+    what: &str,
+) -> Result<Mount, RuntimeError> {
+    let inside = path.strip_prefix(&config.data_dir).map_err(|_| {
+        let (path, data_dir) = (path.display(), config.data_dir.display());
         refused(
             "create a worker",
-            format!("its folder {folder} is not in the data folder {data_dir}"),
+            format!("{what} {path} is not in the data folder {data_dir}"),
         )
     })?;
     let source = config.host_data_dir.join(inside);
     let Some(source) = source.to_str() else {
-        let text = format!("its folder {} is not UTF-8", source.display());
+        let text = format!("{what} {} is not UTF-8", source.display());
         return Err(refused("create a worker", text));
     };
     Ok(Mount {
         typ: Some(MountType::BIND),
         source: Some(source.to_owned()),
-        target: Some(WORKER_FOLDER.to_owned()),
+        target: Some(target.to_owned()),
         read_only: Some(false),
         ..Default::default()
     })
 }
 
-fn health_check() -> HealthConfig {
+fn health_check(check: &[String]) -> HealthConfig {
     let nanoseconds = |it: Duration| i64::try_from(it.as_nanos()).unwrap_or(i64::MAX);
+    let command = std::iter::once("CMD".to_owned()).chain(check.iter().cloned());
     HealthConfig {
-        test: Some(
-            std::iter::once("CMD")
-                .chain(HEALTH_COMMAND.iter().copied())
-                .map(str::to_owned)
-                .collect(),
-        ),
+        test: Some(command.collect()),
         interval: Some(nanoseconds(HEALTH_INTERVAL)),
         timeout: Some(nanoseconds(HEALTH_TIMEOUT)),
         retries: Some(HEALTH_RETRIES),

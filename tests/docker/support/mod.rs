@@ -6,17 +6,22 @@ pub(crate) mod gateway_process;
 #[path = "../../shared/log_copy.rs"]
 pub(crate) mod log_copy;
 pub(crate) mod private_engine;
+#[path = "../../shared/program_contract.rs"]
+pub(crate) mod program_contract;
 #[path = "../../shared/runtime_contract.rs"]
 pub(crate) mod runtime_contract;
 
+use self::program_contract::ProgramForge;
 use self::runtime_contract::TestForge;
 use bollard::Docker;
 use bollard::models::ContainerCreateBody;
-use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+};
 use dbforge::clock::{IdSource, RandomIds};
 use dbforge::domain::ids::{DatabaseId, InstanceId, RequestId};
 use dbforge::runtime::docker::{DockerConfig, DockerEngine, DockerRuntime};
-use dbforge::runtime::{Program, Runtime, WorkerSpec};
+use dbforge::runtime::{Program, Runtime, StopSignal, WorkerSpec};
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -58,6 +63,7 @@ impl DockerForge {
         let config = DockerConfig {
             instance,
             image: worker_image(),
+            program: env!("CARGO_BIN_EXE_dbforge").into(),
             user: if uid == 0 { NOBODY } else { (uid, gid) },
             host_data_dir: DockerEngine::local()
                 .host_data_dir(&data_dir)
@@ -117,6 +123,25 @@ impl TestForge for DockerForge {
             request: RequestId(RandomIds.fresh()),
             program: Program::sleeping(),
         }
+    }
+}
+
+impl ProgramForge for DockerForge {
+    /// The kernel ignores signals that the first process of a container has no handler for.
+    fn deaf(&self, program: Program) -> Program {
+        Program {
+            stop_signal: StopSignal::Quit,
+            ..program
+        }
+    }
+
+    async fn until_deaf(&self, _: &WorkerSpec) {}
+
+    async fn kill(&self, spec: &WorkerSpec) {
+        let kill = KillContainerOptionsBuilder::new().signal("KILL").build();
+        let docker = docker().await;
+        let killed = docker.kill_container(&spec.name, Some(kill));
+        killed.await.unwrap();
     }
 }
 

@@ -2,5 +2,6 @@
 mod drift;
 mod hardening;
 mod meddling;
+mod programs;
 mod runtime_contract;
 mod start_times;

@@ -1,8 +1,7 @@
-//! The runtimes that need no engine keep the contract of all runtimes.
+//! The simulated runtime keeps the contract of all runtimes.
 use crate::support::runtime_contract::TestForge;
 use dbforge::clock::{IdSource, RandomIds};
 use dbforge::domain::ids::{DatabaseId, InstanceId, RequestId};
-use dbforge::runtime::process::ProcessRuntime;
 use dbforge::runtime::simulated::{SimulatedEngine, SimulatedRuntime};
 use dbforge::runtime::{Program, Runtime, WorkerSpec};
 use std::path::PathBuf;
@@ -60,42 +59,6 @@ impl TestForge for Simulated {
     }
 }
 
-/// A forge whose workers are entries in memory.
-struct Process(ProcessRuntime, InstanceId);
-
-impl TestForge for Process {
-    async fn new() -> Self {
-        Self(ProcessRuntime::new([]), InstanceId(RandomIds.fresh()))
-    }
-
-    async fn neighbour(&self) -> Self {
-        Self::new().await
-    }
-
-    fn runtime(&self) -> &dyn Runtime {
-        &self.0
-    }
-
-    fn spec(&self, name: &str) -> WorkerSpec {
-        spec(self.1, name)
-    }
-}
-
 mod simulated {
     crate::support::runtime_contract::runtime_contract!(super::Simulated);
-}
-
-mod process {
-    crate::support::runtime_contract::runtime_contract!(super::Process);
-}
-
-#[tokio::test]
-async fn registrations_follow_from_the_state_after_a_restart() {
-    let before = Process::new().await;
-    let specs = [before.spec("shop"), before.spec("blog")];
-    for spec in &specs {
-        before.0.ensure_running(spec).await.unwrap();
-    }
-    let after = ProcessRuntime::new(specs);
-    assert_eq!(after.list().await, before.0.list().await);
 }

@@ -1,3 +1,5 @@
 //! What runs workers.
 mod contract;
+mod exec;
 mod faults;
+mod process;

@@ -7,6 +7,8 @@ pub(crate) mod history;
 pub(crate) mod http;
 #[path = "../../shared/log_copy.rs"]
 pub(crate) mod log_copy;
+#[path = "../../shared/program_contract.rs"]
+pub(crate) mod program_contract;
 pub(crate) mod read_model;
 #[path = "../../shared/runtime_contract.rs"]
 pub(crate) mod runtime_contract;
