@@ -24,6 +24,10 @@ pub(super) fn prepare_data_dir(data_dir: &Path) -> Result<PathBuf, StartError> {
             .mode(0o711) // workers of another user pass through to their own folder
             .create(data_dir)?;
         let data_dir = fs::canonicalize(data_dir)?;
+        for made in data_dir.ancestors().take(missing) {
+            // Whatever the umask says.
+            fs::set_permissions(made, fs::Permissions::from_mode(0o711))?;
+        }
         for above in data_dir.ancestors().skip(1).take(missing) {
             File::open(above)?.sync_all()?;
         }

@@ -1,6 +1,7 @@
 //! Builds the forge from its settings; starts it and stops it.
 mod bounds;
 mod identity;
+mod passable;
 mod runtime_choice;
 mod start_error;
 
@@ -115,6 +116,9 @@ impl App {
         let log: Arc<dyn EventLog> = Arc::new(log);
         // Before control.db: it sets what SQLite takes over only before its first use.
         let data = Arc::new(open_data(&data_dir, &config)?);
+        if let Some(user) = data.config().owner {
+            passable::ensure_passable(&data_dir, user)?;
+        }
         let control_db = open_control_db(&forge_dir, log.clone())?;
         let read_model = control_db.clone();
         let state = state_snapshot::restore(&forge_dir, log.as_ref())?;

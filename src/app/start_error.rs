@@ -20,6 +20,24 @@ pub enum StartError {
     /// The folders in the data folder cannot be used as they are.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// A folder above the data folder keeps the workers' user out.
+    #[error(
+        "the workers' user {user}:{group} cannot pass the folder {}: let it pass \
+         (`chmod o+x {}`), put the data folder elsewhere (DBFORGE_DATA_DIR), or let workers run as \
+         a user that can pass (DBFORGE_WORKER_USER)", folder.display(), folder.display()
+    )]
+    Impassable {
+        /// The first one, seen from the root.
+        folder: PathBuf,
+        user: u32,
+        group: u32,
+    },
+    /// No process can be started as the workers' user.
+    #[error(
+        "this program cannot be started as the workers' user {user}:{group}: its file has to be \
+         executable for that user (`chmod o+x`), or set DBFORGE_WORKER_USER"
+    )]
+    UnusableUser { user: u32, group: u32 },
     /// The event log does not open.
     #[error(transparent)]
     EventLog(#[from] OpenError),

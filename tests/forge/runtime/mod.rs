@@ -2,4 +2,5 @@
 mod contract;
 mod exec;
 mod faults;
+mod passable;
 mod process;
