@@ -26,7 +26,9 @@ impl Service {
         // A table with many rows takes a while to be made anew.
         options.timeout = Some(timeout.unwrap_or(self.data.config().largest_timeout));
         self.allow(caller, &mut options)?;
-        let entered = self.enter(caller, reference).await?;
+        let mut wait = timeout;
+        let entered = self.enter_within(caller, reference, &mut wait).await?;
+        options.timeout = wait.or(options.timeout);
         let (guard, target) = (&entered.guard, &entered.target);
         let changed = pin!(self.data.change_table(guard, target, command, options));
         self.while_living(guard.database(), changed)

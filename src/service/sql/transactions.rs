@@ -40,7 +40,7 @@ impl Service {
         check_time("timeout_ms", new.wait, bounds.largest_timeout)?;
         check_time("idle_timeout_ms", new.idle, bounds.transaction_idle)?;
         check_time("total_timeout_ms", new.total, bounds.transaction_total)?;
-        let entered = self.enter(caller, reference).await?;
+        let entered = self.enter_within(caller, reference, &mut new.wait).await?;
         let clock = self.control.clock().as_ref();
         let begun = self.data.begin(&entered.guard, &entered.target, new, clock);
         Ok(begun.await?)

@@ -1,7 +1,7 @@
 //! A load in the running program: cancelled, killed and stopped in the middle.
 use crate::support::TempFolder;
+use crate::support::children::{children, is_alive, kill_children};
 use crate::support::gateway_process::GatewayProcess;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -44,33 +44,6 @@ fn upload(gateway: &GatewayProcess) -> Value {
     serde_json::from_str::<Value>(&text).unwrap()["id"].clone()
 }
 
-/// The children of a gateway that are alive.
-fn children(gateway: &GatewayProcess) -> Vec<i32> {
-    let id = gateway.process_id();
-    let threads = fs::read_dir(format!("/proc/{id}/task"))
-        .into_iter()
-        .flatten();
-    let children = threads.flatten().filter_map(|thread| {
-        let text = fs::read_to_string(thread.path().join("children")).ok()?;
-        Some(
-            text.split_whitespace()
-                .filter_map(|id| id.parse().ok())
-                .collect::<Vec<i32>>(),
-        )
-    });
-    children.flatten().filter(|id| is_alive(*id)).collect()
-}
-
-fn is_alive(id: i32) -> bool {
-    let state = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    // The state stands behind the name; one that is dead waits to be buried.
-    let state = state
-        .rsplit(") ")
-        .next()
-        .and_then(|rest| rest.chars().next());
-    state.is_some_and(|state| state != 'Z')
-}
-
 fn state(gateway: &GatewayProcess, job: &str) -> Value {
     let (_, job) = gateway.get(job).unwrap_or_default();
     job["state"].clone()
@@ -106,18 +79,32 @@ fn a_load_is_cancelled_in_the_middle_while_the_database_answers() {
 fn sql_waits_for_a_load_as_long_as_it_says_and_is_told_of_it() {
     let folder = TempFolder::new();
     let (gateway, job) = loading_in(&folder, "?mode=insert");
-    let query = json!({"sql": "SELECT 1", "timeout_ms": 200});
-    let (status, answer) = gateway.post("/v1/databases/shop/query", &query).unwrap();
-    assert_eq!(
-        (status, &answer["code"]),
-        (409, &json!("database_not_ready"))
-    );
-    let detail = answer["detail"].as_str().unwrap();
-    assert_eq!(detail, "Database `shop` is being loaded.");
-    assert!(
-        answer["hint"].as_str().unwrap().contains("/v1/jobs/"),
-        "{answer}"
-    );
+    let told = |(status, answer): (u16, Value)| {
+        assert_eq!(
+            (status, &answer["code"]),
+            (409, &json!("database_not_ready"))
+        );
+        let detail = answer["detail"].as_str().unwrap();
+        assert_eq!(detail, "Database `shop` is being loaded.");
+        assert!(
+            answer["hint"].as_str().unwrap().contains("/v1/jobs/"),
+            "{answer}"
+        );
+    };
+    let column = json!([{"name": "a"}]);
+    for (route, body) in [
+        ("query", json!({"sql": "SELECT 1", "timeout_ms": 200})),
+        ("transactions", json!({"timeout_ms": 200})),
+        (
+            "tables?timeout_ms=200",
+            json!({"name": "u", "columns": column}),
+        ),
+    ] {
+        let path = format!("/v1/databases/shop/{route}");
+        told(gateway.post(&path, &body).unwrap());
+    }
+    // What has no `timeout_ms` waits for as long as it always does.
+    told(gateway.get("/v1/databases/shop/schema").unwrap());
     // The load goes on: nothing here has waited for it.
     assert!(!children(&gateway).is_empty());
     cancel(&gateway, &folder, &job);
@@ -128,7 +115,7 @@ fn a_child_that_is_killed_is_started_again() {
     let folder = TempFolder::new();
     let (gateway, job) = loading(&folder);
     let first = children(&gateway);
-    kill_process(Pid::from_raw(first[0]).unwrap(), Signal::KILL).unwrap();
+    kill_children(&gateway);
     gateway.poll("another child works", || {
         children(&gateway).iter().any(|id| !first.contains(id))
     });

@@ -1,4 +1,5 @@
 //! What every test shares.
+pub(crate) mod children;
 pub(crate) mod cli;
 pub(crate) mod faulty_log;
 #[path = "../../shared/gateway_process.rs"]
