@@ -4,7 +4,7 @@ use crate::support::stream_client::{Reply, Served};
 use rusqlite::Connection;
 use serde_json::json;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -286,4 +286,73 @@ async fn a_table_that_tells_of_one_that_is_gone_is_left_out_by_name() {
     let terms = "SELECT count(*) FROM terms";
     let terms: i64 = loaded.query_row(terms, [], |row| row.get(0)).unwrap();
     assert_eq!(terms, 2);
+}
+
+fn main_file(served: &Served) -> PathBuf {
+    let current = served.forge.control.current();
+    let shop = current.state.find_database("shop").unwrap().id;
+    let folders = served.forge.job_context.data.folders();
+    folders.living(shop).join("main.db")
+}
+
+#[tokio::test]
+async fn virtual_tables_of_any_kind_come_back_as_they_were() {
+    let served = shop().await;
+    let outside = sqlite::open(main_file(&served));
+    outside
+        .execute_batch(
+            "CREATE VIRTUAL TABLE old USING fts3(t, content=\"goods\");
+             INSERT INTO old (rowid, t) VALUES (5, 'alpha');
+             CREATE VIRTUAL TABLE spoken USING fts4(t, languageid=\"lid\");
+             INSERT INTO spoken (docid, t, lid) VALUES (3, 'beta gamma', 2);
+             CREATE VIRTUAL TABLE terms USING fts5vocab('words', 'row');",
+        )
+        .unwrap();
+    outside.close().unwrap();
+    let questions = [
+        "SELECT rowid || t FROM old WHERE old MATCH 'alpha'",
+        "SELECT docid || t FROM spoken WHERE spoken MATCH 'beta' AND lid = 2",
+        "SELECT group_concat(term) FROM terms",
+    ];
+    let answers = |sqlite: &Connection| {
+        questions.map(|question| {
+            let answer = sqlite.query_row(question, [], |row| row.get::<_, String>(0));
+            answer.unwrap_or_else(|error| panic!("{question}: {error}"))
+        })
+    };
+    let before = answers(&sqlite::open(main_file(&served)));
+    let (_, sql) = export(&served, "?format=sql", "").await;
+    let loaded = sqlite::in_memory();
+    let text = std::str::from_utf8(&sql).unwrap();
+    loaded.execute_batch(text).unwrap();
+    assert_eq!(answers(&loaded), before);
+    // The gateway takes its own dump back.
+    served.forge.ready("again").await;
+    let head = "content-type: application/sql\r\n";
+    let path = "/v1/databases/again/import";
+    assert_eq!(served.send("POST", path, head, text).await.status, 202);
+    served.forge.settle().await;
+    let job = served.forge.get("/v1/jobs?kind=load_database").await;
+    assert_eq!(job.json()["data"][0]["state"], "succeeded", "{}", job.text);
+}
+
+#[tokio::test]
+async fn views_that_double_hold_no_export_up() {
+    let served = shop().await;
+    let outside = sqlite::open(main_file(&served));
+    let mut views = "CREATE VIEW v0 AS SELECT 1 AS a;".to_owned();
+    for place in 1..60 {
+        let before = place - 1;
+        views.push_str(&format!(
+            "CREATE VIEW v{place} AS SELECT a FROM v{before} UNION ALL SELECT a FROM v{before};"
+        ));
+    }
+    outside.execute_batch(&views).unwrap();
+    outside.close().unwrap();
+    let (reply, sql) = export(&served, "?format=sql", "").await;
+    assert_eq!(reply.status, 200);
+    let text = std::str::from_utf8(&sql).unwrap();
+    assert!(text.contains("CREATE VIEW v59 "), "{text}");
+    let (reply, _) = export(&served, "?format=sqlite", "").await;
+    assert_eq!(reply.status, 200);
 }

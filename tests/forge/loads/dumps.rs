@@ -89,6 +89,13 @@ async fn dumps_of_other_programs_load_as_far_as_they_are_sqlites() {
              INSERT INTO \"t\" SELECT id - 8, 'x' FROM f_content;\nPRAGMA writable_schema=OFF;\nCOMMIT;\n",
         ),
         (
+            "sqlite3 3.53",
+            "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nPRAGMA writable_schema=ON;\n\
+             CREATE TABLE IF NOT EXISTS sqlite_sequence(name,seq);\nDELETE FROM sqlite_sequence;\n\
+             INSERT INTO sqlite_sequence VALUES('t',7);\nPRAGMA writable_schema=OFF;\n\
+             CREATE TABLE t(id INTEGER PRIMARY KEY AUTOINCREMENT, a);\nINSERT INTO t VALUES(1,'x');\nCOMMIT;\n",
+        ),
+        (
             "D1",
             "PRAGMA defer_foreign_keys=TRUE;\nCREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT);\n\
              INSERT INTO \"t\" (\"id\",\"a\") VALUES(1,replace('x','\\n',char(10)));\n",

@@ -7,10 +7,11 @@ use super::error::{ExportError, is_of_the_schema, sqlite_words};
 use super::literals::{insert_into, literal};
 use super::virtual_tables::{Contents, VirtualTable};
 use crate::engine::sql::schema::quoted;
+use crate::engine::sqlite::syntax::stored::shadows_of;
 use crate::engine::sqlite::syntax::tokens::tokens;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 /// Bytes that are written at a time.
@@ -64,13 +65,16 @@ impl Dump<'_> {
                 self.text(&format!("PRAGMA {mark}={value};\n"));
             }
         }
-        let kinds = self.kinds_of_tables()?;
         let mut of_views = Vec::new();
         let mut left_out = Vec::new();
-        for table in self.objects("table")? {
-            let kind = kinds.get(&table.name.to_lowercase()).map(String::as_str);
+        let tables = self.objects("table")?;
+        // SQLite's own list of tables works the columns of all views out, which may take for ever.
+        let shadows: HashSet<String> = (tables.iter())
+            .flat_map(|table| shadows_of(&table.name, &table.sql))
+            .collect();
+        for table in tables {
             match VirtualTable::of(&table.sql) {
-                _ if kind == Some("shadow") => {}
+                _ if shadows.contains(&table.name.to_ascii_lowercase()) => {}
                 Some(_) if let Some(why) = self.why_unreadable(&table.name)? => {
                     let [name, why] = [&table.name, &why].map(|it| it.escape_debug().to_string());
                     self.text(&format!(
@@ -130,14 +134,6 @@ impl Dump<'_> {
             Err(error) if is_of_the_schema(&error) => Ok(Some(sqlite_words(&error))),
             other => other.map(|()| None),
         }
-    }
-
-    /// What SQLite says that each table is, by its name in lower case.
-    fn kinds_of_tables(&self) -> rusqlite::Result<HashMap<String, String>> {
-        let list = "SELECT lower(name), type FROM pragma_table_list WHERE schema = 'main'";
-        let mut list = self.sqlite.prepare(list)?;
-        let kinds = list.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        kinds.collect()
     }
 
     /// Objects of a type but SQLite's own, in the order in which they were made.
@@ -230,6 +226,7 @@ impl Dump<'_> {
         if made.numbers_rows() {
             names.insert(0, "rowid".to_owned());
         }
+        names.extend(made.hidden_column().map(str::to_owned));
         self.rows(table, &names, true)
     }
 

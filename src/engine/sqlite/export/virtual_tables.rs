@@ -9,6 +9,8 @@ pub(super) struct VirtualTable {
     module: String,
     /// The value of a full-text table's option `content`.
     content: Option<String>,
+    /// The hidden column of FTS4 in which each row's language is.
+    language: Option<String>,
 }
 
 /// Modules that tell of an index.
@@ -31,12 +33,16 @@ impl VirtualTable {
     /// What this statement makes; `None` when it makes no virtual table.
     pub(super) fn of(sql: &str) -> Option<Self> {
         let module = virtual_module(sql)?.to_ascii_lowercase();
-        let content = if module.starts_with("fts") {
-            content_option(sql)
-        } else {
-            None
+        // FTS3 has no options: to it, they are columns.
+        let option = |modules: &[&str], name| {
+            let has_it = modules.contains(&module.as_str());
+            has_it.then(|| option(sql, name)).flatten()
         };
-        Some(Self { module, content })
+        Some(Self {
+            content: option(&["fts4", "fts5"], "content"),
+            language: option(&["fts4"], "languageid"),
+            module,
+        })
     }
 
     pub(super) fn contents(&self) -> Contents {
@@ -55,14 +61,19 @@ impl VirtualTable {
         self.module.starts_with("fts")
     }
 
+    /// The hidden column that its rows have a value in, too.
+    pub(super) fn hidden_column(&self) -> Option<&str> {
+        self.language.as_deref()
+    }
+
     /// Whether it keeps settings of its own.
     pub(super) fn has_settings(&self) -> bool {
         self.module == "fts5"
     }
 }
 
-/// `x` of an argument `content = x`.
-fn content_option(sql: &str) -> Option<String> {
+/// `x` of an argument `name = x`.
+fn option(sql: &str, name: &str) -> Option<String> {
     let tokens = tokens(sql);
     let begins_argument = |place: usize| {
         (place.checked_sub(1)).is_some_and(|before| {
@@ -71,7 +82,7 @@ fn content_option(sql: &str) -> Option<String> {
         })
     };
     let place = (0..tokens.len()).find(|place| {
-        tokens[*place].is_word(sql, "content")
+        tokens[*place].is_word(sql, name)
             && begins_argument(*place)
             && (tokens.get(place + 1)).is_some_and(|next| next.is_sign(b'='))
     })?;
@@ -109,6 +120,10 @@ mod tests {
             (
                 "CREATE VIRTUAL TABLE f USING fts4(content=\"t\", a)",
                 Contents::Elsewhere,
+            ),
+            (
+                "CREATE VIRTUAL TABLE f USING fts3(a, content=\"t\")",
+                Contents::Own,
             ),
             (
                 "CREATE VIRTUAL TABLE r USING rtree(id, a, b)",

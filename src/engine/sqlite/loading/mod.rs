@@ -103,6 +103,9 @@ fn form_of(first: &[u8], said: Option<LoadForm>) -> Result<LoadForm, ChildFailur
             b"\xfd7zXZ\0",
             "compressed by xz: send it plain, or by gzip or zstd",
         ),
+        // Once was unpacked already.
+        (b"\x1f\x8b", "compressed twice: unpack it once"),
+        (b"\x28\xb5\x2f\xfd", "compressed twice: unpack it once"),
         (b"PAR1", "a Parquet file"),
         (b"DUCK", "a DuckDB database"),
         (

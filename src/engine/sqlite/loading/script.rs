@@ -253,6 +253,9 @@ impl Script<'_> {
                 ));
             }
             "VACUUM" => {}
+            "CREATE" if virtual_tables::declares_sequence(sql) => {
+                self.own(virtual_tables::MAKE_SEQUENCE)?;
+            }
             "ATTACH" | "DETACH" => {
                 return Err(refused(
                     line,

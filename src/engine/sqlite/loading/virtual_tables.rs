@@ -9,6 +9,7 @@ use super::outcome::{Notes, failure_of, shortened};
 use super::target::Target;
 use super::words::{Word, Words};
 use crate::engine::loading::LoadOrder;
+use crate::engine::sqlite::syntax::stored::shadows_of_module;
 use crate::runtime::child::ChildFailure;
 use rusqlite::{Connection, OptionalExtension as _};
 use std::collections::BTreeMap;
@@ -16,9 +17,14 @@ use std::collections::BTreeMap;
 /// Characters of a name that a text shows.
 const SHOWN_NAME: usize = 100;
 
-/// Those of a load, by their names in lower case.
+/// Those of a load.
 #[derive(Debug, Default)]
-pub(super) struct VirtualTables(BTreeMap<String, VirtualTable>);
+pub(super) struct VirtualTables {
+    /// By their names in lower case.
+    filled: BTreeMap<String, VirtualTable>,
+    /// Declarations of those that tell of another's index, with their lines: they are made last.
+    of_indexes: Vec<(Vec<u8>, u64)>,
+}
 
 #[derive(Debug)]
 struct VirtualTable {
@@ -60,9 +66,9 @@ impl Module {
     /// What its shadow tables are called behind its own name and `_`.
     fn shadows(self) -> &'static [&'static str] {
         match self {
-            Self::Fts5 => &["data", "idx", "content", "docsize", "config"],
-            Self::Fts => &["content", "segments", "segdir", "docsize", "stat"],
-            Self::RTree => &["node", "rowid", "parent"],
+            Self::Fts5 => shadows_of_module("fts5"),
+            Self::Fts => shadows_of_module("fts4"),
+            Self::RTree => shadows_of_module("rtree"),
         }
     }
 }
@@ -98,7 +104,7 @@ impl VirtualTables {
                 return self.declare(declaration.as_bytes(), line, true, target);
             }
             // Most tables are no shadow of any: they are told at once.
-            return if self.0.is_empty() {
+            return if self.filled.is_empty() {
                 Ok(false)
             } else {
                 self.insert(&table, sql, line, target)
@@ -111,11 +117,11 @@ impl VirtualTables {
             return Ok(makes_way_for_declaration(words));
         }
         // Before it is made, as APSW's shell writes; it was made with its virtual table.
-        if !self.0.is_empty() && words.pass(&["DROP", "TABLE", "IF", "EXISTS"]) {
+        if !self.filled.is_empty() && words.pass(&["DROP", "TABLE", "IF", "EXISTS"]) {
             let table = words.table();
             return Ok(table.is_some_and(|table| self.shadow(&table).is_some()));
         }
-        if self.0.is_empty() || !words.pass(&["CREATE", "TABLE"]) {
+        if self.filled.is_empty() || !words.pass(&["CREATE", "TABLE"]) {
             return Ok(false);
         }
         words.pass(&["IF", "NOT", "EXISTS"]);
@@ -165,6 +171,11 @@ impl VirtualTables {
             ));
         };
         let shown = shortened(&name, SHOWN_NAME);
+        if module_name.eq_ignore_ascii_case("fts5vocab") {
+            // It tells of another table's index, and has nothing of its own.
+            self.of_indexes.push((sql.to_owned(), line));
+            return Ok(true);
+        }
         let Some(module) = Module::of(module_name) else {
             return Err(refused(
                 line,
@@ -193,7 +204,7 @@ impl VirtualTables {
             has_content: false,
             name: name.clone(),
         };
-        self.0.insert(name.to_ascii_lowercase(), virtual_table);
+        self.filled.insert(name.to_ascii_lowercase(), virtual_table);
         Ok(true)
     }
 
@@ -205,7 +216,7 @@ impl VirtualTables {
         line: u64,
         target: &Target,
     ) -> Result<bool, ChildFailure> {
-        if let Some(own) = self.0.get_mut(&table.to_ascii_lowercase()) {
+        if let Some(own) = self.filled.get_mut(&table.to_ascii_lowercase()) {
             own.has_own_rows |= own.is_of_schema;
             return Ok(own.is_of_schema);
         }
@@ -239,7 +250,7 @@ impl VirtualTables {
     fn shadow(&mut self, table: &str) -> Option<(&mut VirtualTable, &'static str)> {
         let table = table.to_ascii_lowercase();
         let (own, kind) = table.rsplit_once('_')?;
-        let virtual_table = self.0.get_mut(own)?;
+        let virtual_table = self.filled.get_mut(own)?;
         let shadows = virtual_table.module.shadows().iter();
         let shadow = shadows.copied().find(|shadow| *shadow == kind)?;
         Some((virtual_table, shadow))
@@ -253,7 +264,7 @@ pub(super) fn rebuild(
     order: &LoadOrder,
     notes: &mut Notes,
 ) -> Result<(), ChildFailure> {
-    for table in tables.0.into_values() {
+    for table in tables.filled.into_values() {
         let shown = shortened(&table.name, SHOWN_NAME);
         if table.has_own_rows && !table.has_content && !table.is_external && !table.is_contentless {
             return Err(refused(
@@ -299,6 +310,10 @@ pub(super) fn rebuild(
         notes.add(format!(
             "Virtual table `{shown}` was rebuilt from its content."
         ));
+    }
+    for (sql, line) in tables.of_indexes {
+        let made = target.sqlite.execute_batch(&String::from_utf8_lossy(&sql));
+        made.map_err(|error| refused(line, &error.to_string()))?;
     }
     Ok(())
 }
@@ -374,13 +389,26 @@ fn fill_rtree(sqlite: &Connection, name: &str) -> rusqlite::Result<()> {
     ))
 }
 
+/// Makes the table in which SQLite counts for AUTOINCREMENT.
+pub(super) const MAKE_SEQUENCE: &str =
+    "CREATE TABLE _dbforge_sequence(id INTEGER PRIMARY KEY AUTOINCREMENT);
+     DROP TABLE _dbforge_sequence";
+
+/// Whether a statement declares that table, as dumps of the sqlite3 shell do since 3.53.
+pub(super) fn declares_sequence(sql: &[u8]) -> bool {
+    let mut words = Words::of(sql);
+    if !words.pass(&["CREATE", "TABLE"]) {
+        return false;
+    }
+    words.pass(&["IF", "NOT", "EXISTS"]);
+    let table = words.table();
+    table.is_some_and(|name| name.eq_ignore_ascii_case("sqlite_sequence"))
+}
+
 /// What makes a table of SQLite's own that a statement misses: dumps fill these.
 pub(super) fn missing_own_table(said: &str) -> Option<&'static str> {
     if said.contains("no such table: sqlite_sequence") {
-        return Some(
-            "CREATE TABLE _dbforge_sequence(id INTEGER PRIMARY KEY AUTOINCREMENT);
-             DROP TABLE _dbforge_sequence",
-        );
+        return Some(MAKE_SEQUENCE);
     }
     said.contains("no such table: sqlite_stat")
         .then_some("ANALYZE sqlite_schema")

@@ -14,6 +14,7 @@ use super::watch::Watch;
 use crate::engine::sql::quoted;
 use crate::engine::sqlite::connection::SqliteConnection;
 use crate::engine::sqlite::error::SqlError;
+use crate::engine::sqlite::syntax::stored::shadows_of;
 use rusqlite::{Connection, OptionalExtension as _};
 
 /// Most memory for a look, in bytes. Views that each read the one before them twice double with
@@ -94,17 +95,23 @@ impl SqliteConnection {
     /// [`SqlError::NotAllowed`], naming the one that was found.
     pub(crate) fn look_for_ties_to_insides(&self) -> Result<(), SqlError> {
         let found = self.as_internal(|sqlite| {
-            let ask = |question| {
-                let mut statement = sqlite.prepare_cached(question)?;
-                statement
-                    .query_row([], |row| row.get::<_, String>(0))
-                    .optional()
-            };
-            // Most databases have no virtual table, and are asked no more than that.
-            match ask(A_VIRTUAL_TABLE)? {
-                Some(_) => ask(A_TIE_TO_INSIDES),
-                None => Ok(None),
+            // SQLite's own list of tables works the columns of all views out, which may take for
+            // ever.
+            let mut tables = sqlite.prepare_cached(VIRTUAL_TABLES)?;
+            let tables = tables.query_map([], |row| {
+                let (name, sql) = (row.get_ref(0)?.as_bytes()?, row.get_ref(1)?.as_bytes()?);
+                let [name, sql] = [name, sql].map(String::from_utf8_lossy);
+                Ok(shadows_of(&name, &sql).collect::<Vec<String>>())
+            })?;
+            let insides = tables.collect::<rusqlite::Result<Vec<_>>>()?.concat();
+            // Most databases have none, and are asked no more than that.
+            if insides.is_empty() {
+                return Ok(None);
             }
+            let insides = serde_json::Value::from(insides).to_string();
+            let mut ties = sqlite.prepare_cached(A_TIE_TO_INSIDES)?;
+            ties.query_row([insides], |row| row.get::<_, String>(0))
+                .optional()
         });
         match found {
             Ok(None) => Ok(()),
@@ -116,13 +123,12 @@ impl SqliteConnection {
     }
 }
 
-const A_VIRTUAL_TABLE: &str =
-    "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage = 0 LIMIT 1";
+const VIRTUAL_TABLES: &str = "SELECT CAST(name AS TEXT), CAST(sql AS TEXT) FROM sqlite_schema \
+     WHERE type = 'table' AND rootpage = 0 AND sql IS NOT NULL";
 
 /// SQLite's own indexes of keys have no SQL.
 const A_TIE_TO_INSIDES: &str = "
-    WITH inside(name) AS MATERIALIZED
-      (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow')
+    WITH inside(name) AS MATERIALIZED (SELECT value FROM json_each(?1))
     SELECT 'the ' || type || ' ' || m.name FROM sqlite_schema m
       JOIN inside ON inside.name = m.tbl_name COLLATE NOCASE
       WHERE m.type IN ('index', 'trigger') AND m.sql IS NOT NULL

@@ -5,7 +5,7 @@ use crate::engine::sql::{
 };
 use crate::engine::sqlite::SqlError;
 use crate::engine::sqlite::syntax::create_table::{ConstraintKind, CreateTable};
-use crate::engine::sqlite::syntax::stored::{IndexText, trigger_event, virtual_module};
+use crate::engine::sqlite::syntax::stored::{IndexText, shadows_of, trigger_event, virtual_module};
 use rusqlite::{Connection, Row};
 use std::collections::{HashMap, HashSet};
 
@@ -27,21 +27,6 @@ pub(super) struct Listing {
     /// By the name of their table, in lower case.
     triggers: HashMap<String, Vec<Trigger>>,
 }
-
-/// What virtual tables call the tables in which they keep their data, behind their own name.
-const SHADOWS: &[(&str, &[&str])] = &[
-    ("fts5", &["data", "idx", "content", "docsize", "config"]),
-    (
-        "fts4",
-        &["content", "segments", "segdir", "docsize", "stat"],
-    ),
-    (
-        "fts3",
-        &["content", "segments", "segdir", "docsize", "stat"],
-    ),
-    ("rtree", &["node", "parent", "rowid"]),
-    ("rtree_i32", &["node", "parent", "rowid"]),
-];
 
 impl Listing {
     pub(super) fn add(&mut self, kind: &str, listed: Listed, of: &str) {
@@ -72,16 +57,8 @@ impl Listing {
     /// Finds the tables that virtual tables keep their data in.
     pub(super) fn find_shadows(&mut self) {
         for listed in &self.tables {
-            let Some(module) = listed.sql.as_deref().and_then(virtual_module) else {
-                continue;
-            };
-            let known = SHADOWS
-                .iter()
-                .find(|(name, _)| name.eq_ignore_ascii_case(&module));
-            for end in known.map(|(_, ends)| *ends).unwrap_or_default() {
-                let shadow = format!("{}_{end}", listed.name);
-                self.shadows.insert(shadow.to_ascii_lowercase());
-            }
+            let sql = listed.sql.as_deref().unwrap_or_default();
+            self.shadows.extend(shadows_of(&listed.name, sql));
         }
     }
 

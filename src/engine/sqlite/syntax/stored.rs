@@ -128,6 +128,32 @@ pub(crate) fn virtual_module(text: &str) -> Option<String> {
     Some(cursor.pass_name()?.0.into_owned())
 }
 
+/// What virtual tables call the tables in which they keep their data, behind their own name.
+const SHADOWS: &[(&[&str], &[&str])] = &[
+    (&["fts5"], &["data", "idx", "content", "docsize", "config"]),
+    (
+        &["fts3", "fts4"],
+        &["content", "segments", "segdir", "docsize", "stat"],
+    ),
+    (&["rtree", "rtree_i32"], &["node", "parent", "rowid"]),
+];
+
+/// The ends of the names of the tables in which this module keeps its data.
+pub(crate) fn shadows_of_module(module: &str) -> &'static [&'static str] {
+    let is = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(module));
+    let known = SHADOWS.iter().find(|(names, _)| is(names));
+    known.map(|(_, ends)| *ends).unwrap_or_default()
+}
+
+/// The names, in lower case, of the tables in which the virtual table keeps its data that `sql`
+/// declares; none where it declares none.
+pub(crate) fn shadows_of(name: &str, sql: &str) -> impl Iterator<Item = String> {
+    let module = virtual_module(sql);
+    let ends = module.as_deref().map(shadows_of_module).unwrap_or_default();
+    let name = name.to_ascii_lowercase();
+    ends.iter().map(move |end| format!("{name}_{end}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
