@@ -4,6 +4,7 @@ mod files;
 mod gateway;
 mod help;
 mod history;
+mod interrupted;
 mod logs;
 mod plans;
 mod replay;

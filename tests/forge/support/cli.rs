@@ -1,9 +1,9 @@
 //! The program, run as somebody at a terminal or a script runs it.
 use super::gateway_process::GatewayProcess;
 use serde_json::Value;
-use std::io::Write;
+use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use tempfile::TempDir;
 
 /// What a command left behind.
@@ -58,6 +58,23 @@ impl Dbforge {
         self.fed("")
     }
 
+    /// Starts it, with an input that stays open.
+    pub(crate) fn start(mut self) -> Running {
+        let mut child = self
+            .0
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Running {
+            input: child.stdin.take(),
+            errors: BufReader::new(child.stderr.take().unwrap()),
+            err: String::new(),
+            child,
+        }
+    }
+
     /// Runs it with `input` on its standard input.
     pub(crate) fn fed(mut self, input: &str) -> Ended {
         let mut child = self
@@ -77,6 +94,48 @@ impl Dbforge {
             code: output.status.code().unwrap(),
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// A run that goes on.
+pub(crate) struct Running {
+    child: Child,
+    /// Dropped, it ends the command's input.
+    pub(crate) input: Option<ChildStdin>,
+    errors: BufReader<ChildStderr>,
+    err: String,
+}
+
+impl Running {
+    /// Presses Ctrl-C.
+    pub(crate) fn interrupt(&self) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    }
+
+    /// Waits until its standard error says this.
+    #[track_caller]
+    pub(crate) fn says(&mut self, words: &str) {
+        let mut line = String::new();
+        while self.errors.read_line(&mut line).unwrap() > 0 {
+            self.err.push_str(&line);
+            if line.contains(words) {
+                return;
+            }
+            line.clear();
+        }
+        panic!("it ended without `{words}`: {}", self.err);
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(mut self) -> Ended {
+        self.errors.read_to_string(&mut self.err).unwrap();
+        let output = self.child.wait_with_output().unwrap();
+        Ended {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: self.err,
         }
     }
 }

@@ -78,6 +78,7 @@ pub(in crate::cli) fn dump(args: &DumpArgs, invocation: Invocation<'_>) -> Resul
     let left_out = answer.headers().get("x-dbforge-left-out");
     let left_out = left_out.and_then(|names| names.to_str().ok().map(str::to_owned));
     let mut out = Output::open(args.output.as_deref())?;
+    interrupts.end_with(out.partial());
     download.take_all(answer, &mut out)?;
     let bytes = download.bytes;
     drop(bar);

@@ -101,6 +101,7 @@ pub(in crate::cli) fn export(args: &ExportArgs, invocation: Invocation<'_>) -> R
     let interrupts = Interrupts::watch();
     let answer = client.receive_file(&request, None)?;
     let mut out = Output::open(args.output.as_deref())?;
+    interrupts.end_with(out.partial());
     let bar = Bar::bytes("exporting", None);
     let body = interrupts.stopping(bar.reading(answer.into_body().into_reader()));
     let bytes = copied(body, &mut out, &interrupts)?;

@@ -77,7 +77,8 @@ fn follow(
     mut answer: Answer,
 ) -> Result<Answer, Failure> {
     let bar = Bar::bytes("working", None);
-    let mut heard = interrupts.count();
+    // One that came while the file was sent counts as well.
+    let mut heard = 0;
     let mut asked_for_cancel = false;
     let mut pressed = 0;
     loop {

@@ -48,6 +48,14 @@ impl Output {
         matches!(self, Self::File(_))
     }
 
+    /// Where the file is that is not whole yet.
+    pub(super) fn partial(&self) -> Option<&Path> {
+        match self {
+            Self::Standard(_) => None,
+            Self::File(file) => Some(&file.partial),
+        }
+    }
+
     /// Everything was written.
     pub(super) fn end(self) -> Result<(), Failure> {
         match self {
