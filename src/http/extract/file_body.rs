@@ -36,7 +36,9 @@ impl Gateway {
         let received = match received {
             Ok(received) => received,
             Err(problem) => {
-                if !headers.contains_key(header::EXPECT) {
+                // What stands still is not waited for once more.
+                let is_still = problem.code() == ErrorCode::RequestTimeout;
+                if !headers.contains_key(header::EXPECT) && !is_still {
                     waiting(drain(&mut body)).await;
                 }
                 return Err(problem);
