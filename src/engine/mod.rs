@@ -19,7 +19,7 @@ use crate::runtime::{Program, Runtime, WorkerPlace};
 use exporting::{ExportOrder, ExportReport};
 use futures_util::future::BoxFuture;
 use loading::{LoadOrder, LoadReport};
-use sql::SqlExecutor;
+use sql::{SqlExecutor, ValueOrder, ValueWritten};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -148,6 +148,19 @@ pub trait Engine: Send + Sync {
         let _ = (order, report);
         Err(ChildFailure::refused(format!(
             "databases of engine `{}` are not loaded from files",
+            self.name()
+        )))
+    }
+
+    /// Gives a value of a database that is being served the bytes of a file. Called in a child
+    /// process alone.
+    ///
+    /// # Errors
+    /// When the database or the file cannot be read, or the engine has no such values.
+    fn write_value(&self, order: &ValueOrder) -> Result<ValueWritten, ChildFailure> {
+        let _ = order;
+        Err(ChildFailure::refused(format!(
+            "values of engine `{}` are not written as files",
             self.name()
         )))
     }

@@ -5,7 +5,7 @@ use super::sql::executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
 use super::sql::{
     BatchError, BatchMode, Form, MigrateError, Migrated, NewMigration, QueryAnswer, QueryError,
     Schema, SqlStatistics, Statement, Streamed, Target, TransactionBatchError, TransactionEnd,
-    TransactionError, TransactionMode, TransactionPlace, ValuePart, ValuePlace,
+    TransactionError, TransactionMode, TransactionPlace, ValuePart,
 };
 use super::sqlite::{CountedSnapshot, Sqlite, SqliteExecutor, SqliteTransaction};
 use super::{DataFileError, DatabasesFolder, Engine, ServedEngine};
@@ -14,13 +14,12 @@ use crate::domain::command::refusal::Refusal;
 use crate::domain::database::{Database, Isolation};
 use crate::domain::ids::DatabaseId;
 use crate::runtime::Runtime;
-use bytes::Bytes;
 use futures_util::future::join_all;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use super::sqlite::{LARGEST_VALUE_BYTES, MAX_VALUE_BYTES, SqliteConfig, Views};
+pub use super::sqlite::{LARGEST_VALUE_BYTES, LentWriter, MAX_VALUE_BYTES, SqliteConfig, Views};
 
 /// While it lives, a reader of a database that is in another process is known to its writer.
 #[derive(Debug)]
@@ -381,29 +380,14 @@ impl Executor<'_> {
         }
     }
 
-    pub async fn make_room(
+    pub async fn lend_writer(
         self,
         guard: &SharedGuard,
         target: &Target,
         call: &Call,
-        statement: Statement,
-    ) -> Result<QueryAnswer, QueryError> {
+    ) -> Result<LentWriter, QueryError> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.make_room(guard, target, call, statement).await,
-            Self::Served(_) => Err(Self::no_raw_values(target)),
-        }
-    }
-
-    pub async fn write_value(
-        self,
-        guard: &SharedGuard,
-        target: &Target,
-        call: &Call,
-        place: ValuePlace,
-        part: (u64, Bytes),
-    ) -> Result<(), QueryError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.write_value(guard, target, call, place, part).await,
+            Self::Sqlite(sqlite) => sqlite.lend_writer(guard, target, call).await,
             Self::Served(_) => Err(Self::no_raw_values(target)),
         }
     }

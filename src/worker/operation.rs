@@ -1,6 +1,7 @@
 //! What a child is asked to do.
 use crate::engine::exporting::ExportOrder;
 use crate::engine::loading::LoadOrder;
+use crate::engine::sql::ValueOrder;
 use serde::{Deserialize, Serialize};
 
 /// An operation on files that others made, or that takes long.
@@ -19,5 +20,11 @@ pub enum Operation {
         /// Whose kind of database it is.
         engine: String,
         order: LoadOrder,
+    },
+    /// Give a value of a database the bytes of a file.
+    WriteValue {
+        /// Whose kind of database it is.
+        engine: String,
+        order: ValueOrder,
     },
 }

@@ -48,6 +48,7 @@ fn carry_out(operation: &Operation) -> Result<Value, ChildFailure> {
     match operation {
         Operation::Export { engine, order } => value_of(engine_of(engine)?.export(order)?),
         Operation::Load { engine, order } => value_of(engine_of(engine)?.load(order, &mut report)?),
+        Operation::WriteValue { engine, order } => value_of(engine_of(engine)?.write_value(order)?),
     }
 }
 

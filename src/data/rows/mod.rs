@@ -16,7 +16,8 @@ pub use self::build::Conflict;
 pub use self::dialect::RowsQuery;
 pub use self::error::RowsError;
 pub use self::raw::{
-    NewBytes, ValueBytes, ValueFacts, ValueKind, ValueName, read_value, value_facts, write_value,
+    NewBytes, ValueBytes, ValueFacts, ValueKind, ValueName, WRITTEN_HERE_BYTES, read_value,
+    value_facts, write_value,
 };
 pub use self::reading::{OneRowAnswer, RowsPage, RowsRead, read_one, read_page};
 pub use self::writing::{RowsWritten, WriteAnswer, WriteForm, change, insert, remove};

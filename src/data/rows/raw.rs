@@ -1,8 +1,8 @@
 //! One value as raw bytes, whatever its size.
 //!
-//! A long value is read by SQLite's incremental input, and written in parts, each a turn of the
-//! writer of its own: neighbours write in between, and readers see zeroes where nothing is yet.
-use super::build::{NewValue, ValueOf, why_not_in_parts};
+//! A long value is read by SQLite's incremental input, and written by another process, in one
+//! transaction: readers see the old value or the new one.
+use super::build::{NewValue, ValueOf};
 use super::error::RowsError;
 use super::reading::positional;
 use crate::clock::Deadline;
@@ -10,9 +10,9 @@ use crate::data::{
     Access, BareColumns, DataPlane, Param, QueryAnswer, QueryError, QueryOptions, QueryRequest,
     RowStream, Shape, SharedGuard, Streamed, Target,
 };
-use crate::engine::registry::{LARGEST_VALUE_BYTES, MAX_VALUE_BYTES};
+use crate::engine::registry::{LARGEST_VALUE_BYTES, LentWriter};
 use crate::engine::sql::schema::Schema;
-use crate::engine::sql::{Statement, ValuePart, ValuePlace};
+use crate::engine::sql::{ValueOrder, ValuePart, ValuePlace, ValueWay, ValueWritten};
 use crate::shares::Held;
 use bytes::Bytes;
 use std::fs::File;
@@ -24,17 +24,17 @@ use std::time::Duration;
 /// Larger values have no mark of what is in them: it would take as long to make as to read them.
 const MOST_HASHED_BYTES: u64 = 4 << 20;
 
-/// Values up to this size are written at once.
-const AT_ONCE_BYTES: u64 = 4 << 20;
-
-/// Bytes of one turn of the writer.
-const PART_BYTES: u64 = 4 << 20;
+/// Values up to this size are written here, like any statement.
+pub const WRITTEN_HERE_BYTES: u64 = 4 << 20;
 
 /// How long a client may take to read a value.
 const READ_TIME: Duration = Duration::from_secs(3600);
 
-/// How long a turn may wait for the writer, and take.
+/// How long a value that is written here may wait for the writer, and take.
 const TURN_TIME: Duration = Duration::from_secs(60);
+
+/// How long a longer one may wait for the writer.
+const WRITER_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is known of a value before it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,43 +213,28 @@ pub struct NewBytes<'f> {
     pub if_match: Vec<String>,
 }
 
-/// Writes a value. One of more than 4 MiB is written in parts, where nothing follows from what is in
-/// it; if that is cut short, it has zeroes at its end.
+/// Writes a value, in one transaction. One of more than 4 MiB is written by another process, which
+/// `perform` starts; meanwhile other writes to this database wait.
 ///
 /// # Errors
 /// As [`value_facts`]; [`RowsError::Changed`] when it has none of the marks.
-pub async fn write_value(
+pub async fn write_value<F>(
     plane: &DataPlane,
     guard: &SharedGuard,
     target: &Target,
     name: ValueName<'_>,
     new: NewBytes<'_>,
-) -> Result<(), RowsError> {
+    perform: impl FnOnce(ValueOrder) -> F,
+) -> Result<(), RowsError>
+where
+    F: Future<Output = Result<ValueWritten, QueryError>>,
+{
     let schema = plane
         .schema(guard, target, &options(Access::ReadOnly, 0))
         .await?;
     let marks = marks(&new.if_match);
-    let file = open(new.file).await?;
-    if new.size <= AT_ONCE_BYTES {
-        return write_whole(plane, guard, target, (&schema, name), (&file, &new), &marks).await;
-    }
-    let table = schema.find(name.table);
-    let reason = match table {
-        _ if new.is_text => Some("it is text"),
-        Some(table) => why_not_in_parts(table, name.column),
-        None => None,
-    };
-    if let Some(reason) = reason {
-        if new.size > MAX_VALUE_BYTES as u64 {
-            return Err(RowsError::with_hint(
-                format!(
-                    "`{}` takes at most {MAX_VALUE_BYTES} bytes, since {reason}",
-                    name.column
-                ),
-                "send bytes as `Content-Type: application/octet-stream`, to a column that only \
-                 holds them",
-            ));
-        }
+    if new.size <= WRITTEN_HERE_BYTES {
+        let file = open(new.file).await?;
         return write_whole(plane, guard, target, (&schema, name), (&file, &new), &marks).await;
     }
     if new.size > LARGEST_VALUE_BYTES as u64 {
@@ -259,37 +244,61 @@ pub async fn write_value(
         }
         .into());
     }
-    let sql = name.of().set(&schema, NewValue::Room(new.size), &marks)?;
-    let statement = Statement {
-        sql: sql.text.into(),
-        params: positional(sql.values),
-        ..Statement::default()
+    let room = match new.is_text {
+        // Room is for bytes alone.
+        true => None,
+        false => name.of().column_with_room(&schema)?,
     };
-    let made = plane.make_room(guard, target, statement, TURN_TIME).await?;
-    if made.rows_affected == 0 {
-        return Err(missed(plane, guard, target, name).await);
-    }
-    let facts = value_facts(plane, guard, target, name).await?;
-    let (Some(row), Some(table)) = (facts.row, table) else {
-        return Err(name.no_row());
+    let value = match room {
+        Some(_) => NewValue::Room,
+        None => NewValue::Whole(Param::Null),
     };
-    let place = ValuePlace {
-        table: table.name.clone(),
-        column: table
-            .column(name.column)
-            .map_or_else(String::new, |it| it.name.clone()),
-        row,
+    let mut sql = name.of().set(&schema, value, &marks)?;
+    // The file takes its place.
+    sql.values.remove(0);
+    let table = schema
+        .find(name.table)
+        .map_or(name.table, |table| table.name.as_str());
+    let order = ValueOrder {
+        folder: plane.folders().living(target.database),
+        durability: target.durability,
+        size_bytes: target.size_bytes,
+        sql: sql.text,
+        params: sql.values,
+        file: new.file.to_owned(),
         size: new.size,
+        way: match room {
+            Some(column) => ValueWay::Room {
+                table: table.to_owned(),
+                column: column.to_owned(),
+            },
+            None if new.is_text => ValueWay::Text,
+            None => ValueWay::Blob,
+        },
     };
-    let mut first = 0;
-    while first < new.size {
-        let count = PART_BYTES.min(new.size - first);
-        let part = read(&file, first, count).await?;
-        let written = plane.write_value(guard, target, place.clone(), (first, part), TURN_TIME);
-        written.await?;
-        first += count;
+    let lent = plane.lend_writer(guard, target).await?;
+    let written = perform(order).await;
+    let taken = tokio::task::spawn_blocking(move || lent.take_back());
+    taken.await.map_err(|error| QueryError::Broken {
+        reason: error.to_string(),
+    })?;
+    Err(match written? {
+        ValueWritten::Written => return Ok(()),
+        ValueWritten::NoRow => return Err(missed(plane, guard, target, name).await),
+        ValueWritten::Constraint(message) => QueryError::Constraint { message },
+        ValueWritten::Sql(message) => QueryError::Sql {
+            message,
+            hint: None,
+        },
+        ValueWritten::Locked => QueryError::Locked,
+        ValueWritten::QuotaExceeded => QueryError::QuotaExceeded,
+        ValueWritten::DiskFull => QueryError::DiskFull,
+        ValueWritten::OutOfMemory => QueryError::Overloaded {
+            what: "memory for a value of this size",
+        },
+        ValueWritten::OutcomeUnknown => QueryError::OutcomeUnknown,
     }
-    Ok(())
+    .into())
 }
 
 async fn write_whole(
@@ -421,31 +430,14 @@ impl DataPlane {
         executor.read_value(guard, target, &call, part).await
     }
 
-    async fn make_room(
+    async fn lend_writer(
         &self,
         guard: &SharedGuard,
         target: &Target,
-        statement: Statement,
-        time: Duration,
-    ) -> Result<QueryAnswer, QueryError> {
-        let call = self.turn(Access::ReadWrite, time);
+    ) -> Result<LentWriter, QueryError> {
+        let call = self.turn(Access::ReadWrite, WRITER_PATIENCE);
         let executor = self.executor_of(target)?;
-        executor.make_room(guard, target, &call, statement).await
-    }
-
-    async fn write_value(
-        &self,
-        guard: &SharedGuard,
-        target: &Target,
-        place: ValuePlace,
-        part: (u64, Bytes),
-        time: Duration,
-    ) -> Result<(), QueryError> {
-        let call = self.turn(Access::ReadWrite, time);
-        let executor = self.executor_of(target)?;
-        executor
-            .write_value(guard, target, &call, place, part)
-            .await
+        executor.lend_writer(guard, target, &call).await
     }
 
     fn turn(&self, access: Access, time: Duration) -> crate::engine::sql::Call {

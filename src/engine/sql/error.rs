@@ -49,9 +49,6 @@ pub enum QueryError {
         /// How many it may.
         most: u64,
     },
-    /// A value that was written in parts was changed by others in between (`precondition_failed`).
-    #[error("the value was changed by another request while it was written")]
-    ValueChanged,
     /// The parameters do not fit (`parameter_mismatch`).
     #[error("{message}")]
     ParameterMismatch {
@@ -228,7 +225,6 @@ impl QueryError {
             Self::YieldedToWrites => {
                 Some("export less at a time, or try again when less is written")
             }
-            Self::ValueChanged => Some("send it again"),
             Self::TooManyAffected { .. } => {
                 Some("filter for fewer rows, or raise `max-affected` in `Prefer`")
             }

@@ -47,4 +47,4 @@ pub use transaction::{
     BegunTransaction, NewTransaction, TransactionBatchError, TransactionEnd, TransactionError,
     TransactionKey, TransactionMode, TransactionPlace,
 };
-pub use values::{ValuePart, ValuePlace};
+pub use values::{ValueOrder, ValuePart, ValuePlace, ValueWay, ValueWritten};

@@ -228,7 +228,7 @@ impl SqlError {
             | Self::Damaged
             | Self::OutcomeUnknown
             | Self::Io { .. } => true,
-            Self::Sql { message, .. } => message == OUT_OF_MEMORY,
+            Self::Sql { .. } => self.is_out_of_memory(),
             Self::InRow { error, .. } => error.spoils_connection(),
             Self::NotAllowed { .. }
             | Self::ForeignKeysOff
@@ -310,10 +310,7 @@ impl SqlError {
                 code => Self::Io { code },
             },
             ErrorCode::OutOfMemory if memory::had_no_room() => Self::NoRoom,
-            ErrorCode::OutOfMemory => Self::Sql {
-                message: OUT_OF_MEMORY.to_owned(),
-                hint: Some("sort or join less at a time".to_owned()),
-            },
+            ErrorCode::OutOfMemory => Self::out_of_memory(),
             ErrorCode::AuthorizationForStatementDenied => Self::NotAllowed { what: message },
             ErrorCode::ReadOnly => Self::NeedsWriter,
             _ => Self::sql(message),
@@ -349,6 +346,18 @@ impl SqlError {
             message: message.into(),
             hint: None,
         }
+    }
+
+    /// There was not enough memory for it.
+    pub(super) fn out_of_memory() -> Self {
+        Self::Sql {
+            message: OUT_OF_MEMORY.to_owned(),
+            hint: Some("sort or join less at a time".to_owned()),
+        }
+    }
+
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Sql { message, .. } if message == OUT_OF_MEMORY)
     }
 
     pub(super) fn invalid(message: &str) -> Self {

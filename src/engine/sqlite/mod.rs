@@ -50,12 +50,13 @@ pub use executor::SqliteExecutor;
 pub use files::{MAIN_FILE, WAL_FILE};
 pub use limits::{LIMITS, MAX_VALUE_BYTES};
 pub use process::set_up_process;
-pub use raw_values::LARGEST_VALUE_BYTES;
+pub use raw_values::{LARGEST_VALUE_BYTES, LentWriter};
 
 use super::exporting::{ExportOrder, ExportReport};
 use super::{Availability, Capabilities, DataFile, DataFileError, Engine, ReadyWhen};
 use crate::domain::database::{Durability, Isolation, Limits};
 use crate::engine::loading::{LoadOrder, LoadReport};
+use crate::engine::sql::{ValueOrder, ValueWritten};
 use crate::runtime::child::{ChildFailure, ChildProgress};
 use std::io;
 use std::path::Path;
@@ -129,6 +130,10 @@ impl Engine for Sqlite {
         report: &mut dyn FnMut(ChildProgress),
     ) -> Result<LoadReport, ChildFailure> {
         loading::load(order, report)
+    }
+
+    fn write_value(&self, order: &ValueOrder) -> Result<ValueWritten, ChildFailure> {
+        raw_values::write(order)
     }
 
     fn replace(

@@ -1,94 +1,231 @@
-//! Values as bytes, by SQLite's incremental input and output: no more of a value is in memory than
-//! the part that is being read or written.
-use super::changes::exclusive::Outcome;
+//! Values as bytes. They are read by SQLite's incremental input, so that little of one is in memory,
+//! and written by another process, in one transaction.
 use super::executor::SqliteExecutor;
-use super::limits::{MAX_VALUE_BYTES, fits};
+use super::limits::fits;
+use super::open::open_database::OpenDatabase;
 use super::sandbox::watch;
+use super::statement::binding::bind_behind;
 use super::statement::pieces::PIECE_BYTES;
-use super::writer::lease::LeaseSetup;
-use super::{Answer, SqlError, SqliteConnection};
-use crate::clock::Stopwatch;
+use super::writer::lease::{LeaseSetup, WriterLease};
+use super::{Answer, ExecutionLimits, Profile, Role, SqlError, SqliteConnection};
+use crate::clock::{Deadline, Stopwatch};
 use crate::engine::access_lock::SharedGuard;
 use crate::engine::sql::{
-    Call, Counters, QueryAnswer, QueryError, Statement, Target, ValuePart, ValuePlace,
+    Call, Counters, QueryError, Target, ValueOrder, ValuePart, ValuePlace, ValueWay, ValueWritten,
 };
+use crate::runtime::child::ChildFailure;
 use crate::shares::Held;
-use bytes::Bytes;
 use rusqlite::MAIN_DB;
 use rusqlite::blob::Blob;
+use rusqlite::config::DbConfig;
+use rusqlite::ffi;
 use rusqlite::limits::Limit;
+use rusqlite::types::ValueRef;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// The most bytes of a value that SQLite stores.
 pub const LARGEST_VALUE_BYTES: usize = 1_000_000_000;
 
-impl SqliteExecutor {
-    /// Runs a statement that makes room for a value of any size, and nothing else of such a size.
-    ///
-    /// # Errors
-    /// As for a statement.
-    pub async fn make_room(
-        &self,
-        guard: &SharedGuard,
-        target: &Target,
-        call: &Call,
-        statement: Statement,
-    ) -> Result<QueryAnswer, QueryError> {
-        let open = self.open_behind(guard, target)?;
-        let (form, timeout) = (call.form, call.timeout);
-        let work = move |sqlite: &mut SqliteConnection| {
-            let made = sqlite.with_long_values(|sqlite| sqlite.run(&statement, &form));
-            let made = made.map_err(|error| error.for_caller(timeout))?;
-            Ok((QueryAnswer::from(made), Outcome::Keep))
-        };
-        self.exclusively(guard, &open, call, LeaseSetup::default(), work)
-            .await
-    }
+/// How long a process may write one value; its gateway ends it before.
+const WRITE_TIME: Duration = Duration::from_secs(3600);
+/// Bytes that are copied at once.
+const COPIED_BYTES: usize = 1 << 20;
 
-    /// Writes bytes of a value, as a turn of the writer of its own.
+/// The writer of a database, at rest while another process writes. Dropped, it goes back.
+#[derive(Debug)]
+pub struct LentWriter {
+    lease: WriterLease,
+    open: Arc<OpenDatabase>,
+    /// Last: dropped after all handles.
+    _guard: SharedGuard,
+}
+
+impl SqliteExecutor {
+    /// Has the writer rest, so that another process can write.
     ///
     /// # Errors
-    /// [`QueryError::ValueChanged`] when the value is not there any more, or has another size.
-    pub async fn write_value(
+    /// [`QueryError::Locked`] when others have the writer until the deadline.
+    pub async fn lend_writer(
         &self,
         guard: &SharedGuard,
         target: &Target,
         call: &Call,
-        place: ValuePlace,
-        (first, bytes): (u64, Bytes),
-    ) -> Result<(), QueryError> {
+    ) -> Result<LentWriter, QueryError> {
         let open = self.open_behind(guard, target)?;
-        let timeout = call.timeout;
-        let work = move |sqlite: &mut SqliteConnection| {
-            let written = sqlite.write_value(&place, first, &bytes);
-            written.map_err(|error| match error {
-                None => QueryError::ValueChanged,
-                Some(error) => error.for_caller(timeout),
-            })?;
-            Ok(((), Outcome::Keep))
+        let setup = LeaseSetup {
+            rests: true,
+            ..LeaseSetup::default()
         };
-        self.exclusively(guard, &open, call, LeaseSetup::default(), work)
-            .await
+        Ok(LentWriter {
+            lease: self.lease_writer(guard, &open, call, setup).await?,
+            open,
+            _guard: guard.clone(),
+        })
     }
 }
 
-impl SqliteConnection {
-    /// Does `work` while values may have any size that SQLite stores.
-    fn with_long_values<T>(
-        &mut self,
-        work: impl FnOnce(&mut Self) -> Result<T, SqlError>,
-    ) -> Result<T, SqlError> {
-        let limit = |sqlite: &Self, bytes| {
-            let set = sqlite.inner.set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes);
-            set.map(drop)
-                .map_err(|error| SqlError::from_sqlite(&error, None))
-        };
-        self.confine(None)?;
-        limit(self, fits(LARGEST_VALUE_BYTES))?;
-        let done = work(self);
-        if limit(self, fits(MAX_VALUE_BYTES)).is_err() {
-            self.spoil();
+impl LentWriter {
+    /// Takes the writer back when the other process is gone, and brings what that wrote into the
+    /// main file. Blocks.
+    pub fn take_back(mut self) {
+        self.open.keep_wal_short(self.lease.sqlite());
+    }
+}
+
+impl Drop for LentWriter {
+    fn drop(&mut self) {
+        // Whatever came of it: what is read from now on may be new.
+        self.open.commits.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Gives a value the bytes of a file, in one transaction.
+///
+/// # Errors
+/// As [`crate::engine::Engine::write_value`].
+pub(super) fn write(order: &ValueOrder) -> Result<ValueWritten, ChildFailure> {
+    let profile = Profile {
+        role: Role::Writer,
+        durability: order.durability,
+        size_bytes: order.size_bytes,
+        cached_statements: 1,
+    };
+    let file =
+        File::open(&order.file).map_err(|error| ChildFailure::internal(error.to_string()))?;
+    let written = SqliteConnection::open(&order.folder, profile)
+        .and_then(|mut sqlite| sqlite.write_in_one(order, &file));
+    Ok(match written {
+        Ok(true) => ValueWritten::Written,
+        Ok(false) => ValueWritten::NoRow,
+        Err(SqlError::Constraint { message }) => ValueWritten::Constraint(message),
+        Err(error) if error.is_out_of_memory() => ValueWritten::OutOfMemory,
+        Err(SqlError::Sql { message, .. }) => ValueWritten::Sql(message),
+        Err(error @ (SqlError::NotAllowed { .. } | SqlError::VirtualTable { .. })) => {
+            ValueWritten::Sql(error.to_string())
         }
-        done
+        Err(SqlError::Locked) => ValueWritten::Locked,
+        Err(SqlError::QuotaExceeded) => ValueWritten::QuotaExceeded,
+        Err(SqlError::DiskFull) => ValueWritten::DiskFull,
+        Err(SqlError::OutcomeUnknown) => ValueWritten::OutcomeUnknown,
+        Err(error) => return Err(ChildFailure::internal(error.to_string())),
+    })
+}
+
+impl SqliteConnection {
+    /// Whether there was a row to write to.
+    fn write_in_one(&mut self, order: &ValueOrder, file: &File) -> Result<bool, SqlError> {
+        let failed = |error: rusqlite::Error| SqlError::from_sqlite(&error, None);
+        // What was written is brought into the main file by the gateway, which is not gone.
+        (self.inner)
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .map_err(failed)?;
+        (self.inner)
+            .set_limit(Limit::SQLITE_LIMIT_LENGTH, fits(LARGEST_VALUE_BYTES))
+            .map_err(failed)?;
+        self.set_limits(ExecutionLimits {
+            deadline: Deadline::after(WRITE_TIME),
+            cancellation: None,
+            slice: None,
+            may_wait: true,
+        });
+        self.command("BEGIN IMMEDIATE;")?;
+        let is_written = match &order.way {
+            ValueWay::Room { table, column } => self.fill_room(order, table, column, file)?,
+            ValueWay::Blob | ValueWay::Text => self.set_whole(order, file)?,
+        };
+        if !is_written {
+            return Ok(false);
+        }
+        if self.has_deferred_violations() {
+            return Err(SqlError::DeferredForeignKey);
+        }
+        self.command("COMMIT;")
+            .map_err(|error| self.if_full(error))?;
+        Ok(true)
+    }
+
+    /// Makes room, and copies the bytes there.
+    fn fill_room(
+        &self,
+        order: &ValueOrder,
+        table: &str,
+        column: &str,
+        file: &File,
+    ) -> Result<bool, SqlError> {
+        let failed = |error: rusqlite::Error| {
+            self.if_full(SqlError::from_sqlite(&error, self.interrupts.interrupt()))
+        };
+        let mut statement = self.inner.prepare(&order.sql).map_err(failed)?;
+        let size = i64::try_from(order.size).unwrap_or(i64::MAX);
+        bind_behind(&mut statement, ValueRef::Integer(size), &order.params)?;
+        let mut row = None;
+        let mut rows = statement.raw_query();
+        while let Some(made) = rows.next().map_err(failed)? {
+            row = Some(made.get(0).map_err(failed)?);
+        }
+        drop(rows);
+        let Some(row) = row else {
+            return Ok(false);
+        };
+        let place = ValuePlace {
+            table: table.to_owned(),
+            column: column.to_owned(),
+            row,
+            size: order.size,
+        };
+        let mut room = self
+            .value_at(&place, false)?
+            .ok_or_else(|| SqlError::sql(VALUE_CHANGED))?;
+        let mut part = vec![0; COPIED_BYTES];
+        let mut at = 0;
+        while at < order.size {
+            let count = usize::try_from(order.size - at)
+                .unwrap_or(usize::MAX)
+                .min(COPIED_BYTES);
+            let part = &mut part[..count];
+            file.read_exact_at(part, at).map_err(unreadable)?;
+            let place = usize::try_from(at).unwrap_or(usize::MAX);
+            room.write_all_at(part, place).map_err(failed)?;
+            at += count as u64;
+        }
+        room.close().map_err(failed)?;
+        Ok(true)
+    }
+
+    /// Has the bytes in memory, as what the value is worked out of may want all of them.
+    fn set_whole(&self, order: &ValueOrder, file: &File) -> Result<bool, SqlError> {
+        let failed = |error: rusqlite::Error| {
+            self.if_full(SqlError::from_sqlite(&error, self.interrupts.interrupt()))
+        };
+        let mut statement = self.inner.prepare(&order.sql).map_err(failed)?;
+        let size = usize::try_from(order.size).unwrap_or(usize::MAX);
+        let mut bytes = Vec::new();
+        bytes
+            .try_reserve_exact(size)
+            .map_err(|_| SqlError::out_of_memory())?;
+        bytes.resize(size, 0);
+        file.read_exact_at(&mut bytes, 0).map_err(unreadable)?;
+        let value = match order.way {
+            ValueWay::Text => ValueRef::Text(&bytes),
+            ValueWay::Blob | ValueWay::Room { .. } => ValueRef::Blob(&bytes),
+        };
+        bind_behind(&mut statement, value, &order.params)?;
+        // SQLite has a copy.
+        drop(bytes);
+        Ok(statement.raw_execute().map_err(failed)? > 0)
+    }
+
+    /// SQLite says the same of a full disk and of a database with its most pages.
+    fn if_full(&self, error: SqlError) -> SqlError {
+        match error {
+            SqlError::DiskFull if self.disk_has_room() => SqlError::QuotaExceeded,
+            other => other,
+        }
     }
 
     /// The value of a place. `None` when it is not there any more, or has another size.
@@ -100,27 +237,12 @@ impl SqliteConnection {
             Ok(value) => Ok(Some(value).filter(|value| value.len() as u64 == place.size)),
             // There is no such row, or its value is no bytes.
             Err(rusqlite::Error::SqliteFailure(error, _))
-                if error.extended_code == rusqlite::ffi::SQLITE_ERROR =>
+                if error.extended_code == ffi::SQLITE_ERROR =>
             {
                 Ok(None)
             }
             Err(error) => Err(SqlError::from_sqlite(&error, self.interrupts.interrupt())),
         }
-    }
-
-    /// # Errors
-    /// `None` when the value is not there any more.
-    fn write_value(
-        &mut self,
-        place: &ValuePlace,
-        first: u64,
-        bytes: &[u8],
-    ) -> Result<(), Option<SqlError>> {
-        let failed = |error: rusqlite::Error| Some(SqlError::from_sqlite(&error, None));
-        let mut value = self.value_at(place, false).map_err(Some)?.ok_or(None)?;
-        let first = usize::try_from(first).map_err(|_| None)?;
-        value.write_all_at(bytes, first).map_err(failed)?;
-        value.close().map_err(failed)
     }
 
     /// Sends bytes of a value in pieces, of one moment however long it takes.
@@ -166,3 +288,9 @@ impl SqliteConnection {
 
 /// What is said where a value has changed between two looks.
 const VALUE_CHANGED: &str = "the value was changed while it was read; read it again";
+
+fn unreadable(_: io::Error) -> SqlError {
+    SqlError::Io {
+        code: ffi::SQLITE_IOERR_READ,
+    }
+}

@@ -396,7 +396,6 @@ impl From<QueryError> for Problem {
             QueryError::NotAllowed { .. } | QueryError::ForeignKeysOff => {
                 ErrorCode::StatementNotAllowed
             }
-            QueryError::ValueChanged => ErrorCode::PreconditionFailed,
             QueryError::ReadOnly => ErrorCode::ReadOnly,
             QueryError::Constraint { .. } | QueryError::DeferredForeignKey => {
                 ErrorCode::ConstraintViolation

@@ -1,6 +1,7 @@
 //! Rows without SQL, in PostgREST's dialect.
 mod clients;
 mod injections;
+mod killed;
 mod pages;
 mod postgrest;
 mod reading;

@@ -14,7 +14,7 @@ mod write;
 
 pub(super) use self::identity::{ColumnSet, Identity, NewKey};
 pub(super) use self::order::cursor::next_cursor;
-pub(super) use self::raw::{NewValue, ValueOf, why_not_in_parts};
+pub(super) use self::raw::{NewValue, ValueOf};
 pub(super) use self::read::{Page, PageForm, count, long_value, page};
 pub(super) use self::text::Sql;
 pub use self::write::Conflict;

@@ -78,7 +78,7 @@ impl<'v> ValueOf<'v> {
         Ok(sql)
     }
 
-    /// Gives it a value, or room for one of so many bytes.
+    /// Gives it a value, or room for one. The first parameter is the value, or its size.
     pub(in crate::data::rows) fn set(
         &self,
         schema: &Schema,
@@ -92,24 +92,31 @@ impl<'v> ValueOf<'v> {
             .words(" SET ")
             .name(column)
             .words(" = ");
+        let is_room = matches!(value, NewValue::Room);
         match value {
-            NewValue::Whole(value) => {
-                sql.value(value);
-            }
-            NewValue::Room(bytes) => {
-                let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-                sql.words("zeroblob(")
-                    .value(Param::Integer(bytes))
-                    .words(")");
-            }
-        }
+            NewValue::Whole(value) => sql.value(value),
+            NewValue::Room => sql.words("zeroblob(").value(Param::Null).words(")"),
+        };
         self.write_where(&mut sql, scope)?;
         if !marks.is_empty() {
             sql.words(" AND dbforge_hash(").name(column).words(") IN (");
             sql.values(marks.iter().map(|mark| Param::Integer(*mark)));
             sql.words(")");
         }
+        if let (true, Some(rowid)) = (is_room, &scope.table.rowid) {
+            sql.words(" RETURNING ").name(rowid);
+        }
         Ok(sql)
+    }
+
+    /// The column as the table calls it, if room for bytes can be made in it: nothing follows from
+    /// what is in it, no index, key, CHECK, trigger or generated column.
+    pub(in crate::data::rows) fn column_with_room<'s>(
+        &self,
+        schema: &'s Schema,
+    ) -> Result<Option<&'s str>, RowsError> {
+        let (scope, column) = self.scope(schema)?;
+        Ok((!has_dependents(scope.table, column)).then_some(column))
     }
 }
 
@@ -117,7 +124,7 @@ impl<'v> ValueOf<'v> {
 #[derive(Debug, Clone)]
 pub(in crate::data::rows) enum NewValue {
     Whole(Param),
-    Room(u64),
+    Room,
 }
 
 fn writable(table: &Table, column: &str) -> Result<(), RowsError> {
@@ -139,35 +146,21 @@ fn writable(table: &Table, column: &str) -> Result<(), RowsError> {
     Ok(())
 }
 
-/// Why a value of a column cannot be written in parts: something follows from what is in it.
-pub(in crate::data::rows) fn why_not_in_parts(table: &Table, name: &str) -> Option<&'static str> {
+/// Whether something follows from what is in a column.
+fn has_dependents(table: &Table, name: &str) -> bool {
     let is = |other: &String| other.eq_ignore_ascii_case(name);
     let in_index = table.indexes.iter().any(|index| {
         let mut columns = index.columns.iter();
         columns.any(|column| column.name.as_ref().is_none_or(is)) || index.partial.is_some()
     });
-    if table.kind != TableKind::Table || table.rowid.is_none() {
-        Some("its table has no rowids")
-    } else if in_index {
-        Some("an index has it")
-    } else if table.primary_key.iter().any(is)
-        || table
-            .foreign_keys
-            .iter()
-            .any(|key| key.columns.iter().any(is))
-    {
-        Some("a key has it")
-    } else if table
-        .columns
-        .iter()
-        .any(|column| column.generated.is_some())
-    {
-        Some("its table has generated columns")
-    } else if !table.checks.is_empty() {
-        Some("its table has CHECK conditions")
-    } else if !table.triggers.is_empty() {
-        Some("its table has triggers")
-    } else {
-        None
-    }
+    let mut keys = table.foreign_keys.iter();
+    let in_key = table.primary_key.iter().any(is) || keys.any(|key| key.columns.iter().any(is));
+    let mut columns = table.columns.iter();
+    in_index
+        || in_key
+        || table.kind != TableKind::Table
+        || table.rowid.is_none()
+        || columns.any(|column| column.generated.is_some())
+        || !table.checks.is_empty()
+        || !table.triggers.is_empty()
 }

@@ -2,7 +2,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{self, DeserializeSeed, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// One value, in the forms of the API: null, number, text, `{"$base64":…}`, `{"$real":…}`,
@@ -59,6 +60,27 @@ impl<'de> Deserialize<'de> for Param {
     }
 }
 
+impl Serialize for Param {
+    /// In the forms that are read.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (form, text) = match self {
+            Self::Integer(number) => return serializer.serialize_i64(*number),
+            Self::Text(text) => return serializer.serialize_str(text),
+            Self::Real(number) if number.is_finite() => return serializer.serialize_f64(*number),
+            Self::Real(number) if !number.is_nan() => {
+                let sign = if *number > 0.0 { "" } else { "-" };
+                (REAL, format!("{sign}Infinity"))
+            }
+            Self::Null | Self::Real(_) => return serializer.serialize_unit(),
+            Self::TextBytes(bytes) => (TEXT, STANDARD.encode(bytes)),
+            Self::Blob(bytes) => (BLOB, STANDARD.encode(bytes)),
+        };
+        let mut object = serializer.serialize_map(Some(1))?;
+        object.serialize_entry(form, &text)?;
+        object.end()
+    }
+}
+
 pub(super) struct ParamVisitor;
 
 impl<'de> Visitor<'de> for ParamVisitor {
@@ -109,7 +131,19 @@ impl<'de> Visitor<'de> for ParamVisitor {
         if !FORMS.contains(&form.as_str()) {
             return Err(unknown());
         }
-        let value = object.next_value_seed(Form(&form))?;
+        self.form_of(&form, object)
+    }
+}
+
+impl ParamVisitor {
+    /// The rest of an object whose first key is the name of a form.
+    pub(super) fn form_of<'de, A: MapAccess<'de>>(
+        self,
+        form: &str,
+        mut object: A,
+    ) -> Result<Param, A::Error> {
+        let unknown = || de::Error::invalid_type(de::Unexpected::Map, &self);
+        let value = object.next_value_seed(Form(form))?;
         let value = value.ok_or_else(unknown)?;
         match object.next_key::<String>()? {
             None => Ok(value),
@@ -159,4 +193,5 @@ impl Visitor<'_> for Form<'_> {
 
 const BLOB: &str = "$base64";
 const TEXT: &str = "$text_base64";
-const FORMS: &[&str] = &[BLOB, TEXT, "$real"];
+const REAL: &str = "$real";
+pub(super) const FORMS: &[&str] = &[BLOB, TEXT, REAL];

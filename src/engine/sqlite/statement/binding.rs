@@ -32,6 +32,23 @@ pub(crate) fn bind(params: &Params, statement: &mut Statement<'_>) -> Result<(),
     }
 }
 
+/// Gives `first` and then the values to a statement, which must want exactly these.
+pub(crate) fn bind_behind(
+    statement: &mut Statement<'_>,
+    first: ValueRef<'_>,
+    values: &[Param],
+) -> Result<(), SqlError> {
+    let (wanted, given) = (statement.parameter_count(), values.len() + 1);
+    if wanted != given {
+        return Err(wrong_number(wanted, given));
+    }
+    bind_one(statement, 1, first)?;
+    for (place, value) in (2..).zip(values) {
+        bind_one(statement, place, as_sqlite(value))?;
+    }
+    Ok(())
+}
+
 /// Which value of a row each parameter of a statement gets.
 pub(crate) struct Columns<'l> {
     list: &'l ParamsList,

@@ -31,6 +31,8 @@ pub(crate) struct LeaseSetup {
     pub(crate) foreign_keys_off: bool,
     /// ALTER TABLE RENAME leaves triggers and views as they are.
     pub(crate) legacy_alter_table: bool,
+    /// No transaction is begun: another process writes meanwhile.
+    pub(crate) rests: bool,
 }
 
 impl LeaseSetup {
@@ -84,7 +86,7 @@ impl LeaseRequest {
         Some(self)
     }
 
-    /// Begins a transaction. The caller lets go of the writer's place before it hands it over.
+    /// Begins a transaction, unless the writer is to rest. The caller lets go of the writer's place before it hands it over.
     ///
     /// # Errors
     /// What SQLite says.
@@ -96,7 +98,10 @@ impl LeaseRequest {
             may_wait: true,
         });
         let set_up = self.setup.set(writer);
-        let begun = set_up.and_then(|()| writer.command("BEGIN IMMEDIATE;"));
+        let begun = set_up.and_then(|()| match self.setup.rests {
+            true => Ok(()),
+            false => writer.command("BEGIN IMMEDIATE;"),
+        });
         writer.clear_limits();
         if begun.is_err() {
             self.setup.set_back(writer);

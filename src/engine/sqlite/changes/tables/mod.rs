@@ -32,7 +32,7 @@ impl SqliteExecutor {
         // refers to nothing at the end is looked for then.
         let setup = LeaseSetup {
             foreign_keys_off: true,
-            legacy_alter_table: false,
+            ..LeaseSetup::default()
         };
         let call_of_it = *call;
         let changed = self.exclusively(guard, &open, call, setup, move |sqlite| {

@@ -1,16 +1,15 @@
 //! Rows without SQL: read, insert, change, remove.
+mod values;
+
+pub use self::values::{ValueAnswer, ValueRef};
+
 use super::Service;
 use super::caller::Caller;
-use super::sql::{LivingRows, RunError};
-use crate::data::QueryError;
+use super::sql::RunError;
 use crate::data::rows::{
-    self, NewBytes, NewRows, OneRowAnswer, RowChanges, RowsPage, RowsQuery, RowsRead, RowsWritten,
-    ValueBytes, ValueFacts, ValueName, WriteForm,
+    self, NewRows, OneRowAnswer, RowChanges, RowsPage, RowsQuery, RowsRead, RowsWritten, WriteForm,
 };
-use crate::data::uploads::Upload;
 use crate::domain::token::Scope;
-use crate::shares::with_pass_of_here;
-use bytes::Bytes;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -133,118 +132,5 @@ impl Service {
             written.await.map_err(RunError::from)
         });
         self.while_living(guard.database(), written).await
-    }
-}
-
-/// The value of a column.
-#[derive(Debug, Clone, Copy)]
-pub struct ValueRef<'r> {
-    /// Of which row.
-    pub row: RowsRef<'r>,
-    /// The column.
-    pub column: &'r str,
-}
-
-impl<'r> ValueRef<'r> {
-    fn name(&self) -> ValueName<'r> {
-        ValueName {
-            table: self.row.table,
-            key: self.row.key.unwrap_or_default(),
-            column: self.column,
-        }
-    }
-}
-
-/// Bytes of a value on their way to a client.
-pub enum ValueAnswer {
-    /// They are there.
-    Whole(Bytes),
-    /// They come in pieces.
-    Pieces(LivingRows),
-}
-
-impl Service {
-    /// What is known of a value.
-    ///
-    /// # Errors
-    /// When the caller may not, or there is no such database, table, column or row.
-    pub async fn value_facts(
-        self: &Arc<Self>,
-        caller: &Caller,
-        of: ValueRef<'_>,
-    ) -> Result<ValueFacts, RunError> {
-        caller.sql_access()?;
-        let entered = self.enter(caller, of.row.database).await?;
-        let (guard, target) = (&entered.guard, &entered.target);
-        Ok(rows::value_facts(&self.data, guard, target, of.name()).await?)
-    }
-
-    /// Reads bytes of a value.
-    ///
-    /// # Errors
-    /// As [`Self::value_facts`]; when the value has changed since.
-    pub async fn read_value(
-        self: &Arc<Self>,
-        caller: &Caller,
-        of: ValueRef<'_>,
-        facts: &ValueFacts,
-        part: (u64, u64),
-    ) -> Result<ValueAnswer, RunError> {
-        caller.sql_access()?;
-        let entered = self.enter(caller, of.row.database).await?;
-        let (guard, target) = (&entered.guard, &entered.target);
-        let read = rows::read_value(&self.data, guard, target, of.name(), facts, part).await?;
-        Ok(match read {
-            ValueBytes::Whole(bytes) => ValueAnswer::Whole(bytes),
-            ValueBytes::Pieces(pieces) => {
-                ValueAnswer::Pieces(self.end_with_database(guard.database(), pieces))
-            }
-        })
-    }
-
-    /// Gives a value the bytes of an upload, which is removed then. Needs the scope `write`. Once it
-    /// has begun it goes on to its end, whether its caller waits for it or not.
-    ///
-    /// # Errors
-    /// As [`Self::value_facts`]; when the value has none of the marks.
-    pub async fn write_value(
-        self: &Arc<Self>,
-        caller: &Caller,
-        of: ValueRef<'_>,
-        upload: Arc<Upload>,
-        (is_text, if_match): (bool, Vec<String>),
-    ) -> Result<(), RunError> {
-        caller.require(Scope::Write)?;
-        let entered = self.enter(caller, of.row.database).await?;
-        let service = Arc::clone(self);
-        let name = of.name();
-        let (table, key) = (name.table.to_owned(), name.key.to_owned());
-        let column = name.column.to_owned();
-        let writing = with_pass_of_here(async move {
-            let file = service.data.uploads().file(upload.id);
-            let new = NewBytes {
-                file: &file,
-                size: upload.bytes,
-                is_text,
-                if_match,
-            };
-            let name = ValueName {
-                table: &table,
-                key: &key,
-                column: &column,
-            };
-            let (guard, target) = (&entered.guard, &entered.target);
-            let written = rows::write_value(&service.data, guard, target, name, new).await;
-            let uploads = service.data.uploads().clone();
-            let removed = tokio::task::spawn_blocking(move || uploads.remove(upload.id)).await;
-            if let Ok(Err(error)) = removed {
-                tracing::warn!(%error, "failed to remove an upload");
-            }
-            written
-        });
-        let ended = tokio::spawn(writing).await;
-        Ok(ended.map_err(|error| QueryError::Broken {
-            reason: error.to_string(),
-        })??)
     }
 }
