@@ -267,3 +267,24 @@ async fn a_value_that_is_too_long_for_sql_is_told_where_to_get_its_bytes() {
         answer.text
     );
 }
+
+/// SQLite takes `1` and a NUL for the number 1.
+#[tokio::test]
+async fn a_number_with_a_nul_byte_names_no_row() {
+    let forge = shop().await;
+    for path in [
+        "users?id=eq.1%00x",
+        "users?id=in.(7,1%00)",
+        "users?age=gte(any).{30%00}",
+        "users/1%00",
+        "items/1%00,1",
+    ] {
+        let refused = write(&forge, "DELETE", path, "", "").await;
+        let says = refused.problem(400, "invalid_request");
+        assert!(says.contains("NUL"), "{path}: {says}");
+    }
+    assert_eq!(
+        data(&forge, "users?select=count()").await,
+        r#"[{"count":3}]"#
+    );
+}

@@ -129,6 +129,14 @@ fn write_test(
 ) -> Result<(), RowsError> {
     let mut column = Sql::default();
     let affinity = scope.write_field(&mut column, field)?.affinity;
+    let values = match test {
+        Test::One(_, value) => std::slice::from_ref(value),
+        Test::Several { values, .. } | Test::In(values) => values,
+        Test::Is(_) => &[],
+    };
+    for value in values {
+        refuse_cut_number(affinity, value)?;
+    }
     match test {
         Test::One(operator, value) => write_comparison(sql, column, affinity, *operator, value),
         Test::Several {
@@ -216,6 +224,23 @@ pub(super) fn write_equal(
     } else {
         sql.words(several).values(values).words(")");
     }
+}
+
+/// Refuses what SQLite would take for another number: it stops at a NUL.
+///
+/// # Errors
+/// When a value for a column of numbers has one.
+pub(super) fn refuse_cut_number(affinity: Affinity, value: &str) -> Result<(), RowsError> {
+    let of_numbers = matches!(
+        affinity,
+        Affinity::Integer | Affinity::Real | Affinity::Numeric
+    );
+    if of_numbers && value.contains('\0') {
+        return Err(RowsError::invalid(
+            "a value for a column of numbers has a NUL byte",
+        ));
+    }
+    Ok(())
 }
 
 /// What a value in a parameter is in a column of this affinity, where it is compared for equality.

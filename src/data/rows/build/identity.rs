@@ -1,5 +1,5 @@
 //! By what one row is known: its key in a path, and the mark of what is in it.
-use super::conditions::write_equal;
+use super::conditions::{refuse_cut_number, write_equal};
 use super::scope::Scope;
 use super::text::Sql;
 use crate::data::Param;
@@ -80,6 +80,7 @@ impl<'s> Identity<'s> {
             }
             let mut name = Sql::default();
             let affinity = scope.write_column(&mut name, column)?.affinity;
+            refuse_cut_number(affinity, value)?;
             write_equal(&mut sql, name, affinity, value, [" = ", " IN ("]);
         }
         Ok(sql)
