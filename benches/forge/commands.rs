@@ -1,5 +1,5 @@
 //! How many commands a second are decided, kept and answered.
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, passable_folder};
 use crate::table::{Table, median, per_second, percentiles};
 use dbforge::clock::{RandomIds, Stopwatch, SystemClock};
 use dbforge::control::{ControlConfig, ControlPlane, Submission};
@@ -13,7 +13,6 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tempfile::TempDir;
 
 const CLIENTS: [usize; 3] = [1, 8, 64];
 /// What a create adds to the journal, roughly: two events and their header.
@@ -25,7 +24,7 @@ const SYNCS_OF_A_CEILING: usize = 500;
 pub(crate) fn in_process(table: &mut Table, count: usize) {
     let tokio = tokio::runtime::Runtime::new().unwrap();
     for clients in CLIENTS {
-        let folder = TempDir::new().unwrap();
+        let folder = passable_folder();
         let ceiling = write_and_sync(folder.path(), clients);
         let control = control(folder.path());
         let watch = Stopwatch::start();
@@ -54,7 +53,7 @@ pub(crate) fn in_process(table: &mut Table, count: usize) {
 /// The real program, asked by threads of this one.
 pub(crate) fn over_http(table: &mut Table, count: usize) {
     for clients in CLIENTS {
-        let folder = TempDir::new().unwrap();
+        let folder = passable_folder();
         let ceiling = write_and_sync(folder.path(), clients);
         let gateway = Gateway::start(&folder.path().join("db-data"));
         let watch = Stopwatch::start();

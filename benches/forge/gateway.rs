@@ -2,16 +2,27 @@
 use crate::process_memory;
 use dbforge::clock::{Deadline, Stopwatch};
 use serde_json::{Value, json};
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// The longest that `control.db` may take to be built from 10^6 events on a slow machine.
 const READY_WAIT: Duration = Duration::from_secs(600);
 /// Databases that are created at once.
 const CREATORS: usize = 16;
+
+/// A folder for a data folder and others. Those of `TempDir` are closed, and a gateway that is root
+/// lets its workers' user pass.
+pub(crate) fn passable_folder() -> TempDir {
+    let mode = Permissions::from_mode(0o711);
+    let made = tempfile::Builder::new().permissions(mode).tempdir();
+    made.unwrap()
+}
 
 /// The program in a process of its own, killed when the benchmark is done with it.
 pub(crate) struct Gateway {

@@ -1,6 +1,6 @@
 //! What a long history costs: starts, lists, memory.
 use crate::commands::control;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, passable_folder};
 use crate::story::{BEGIN, Story};
 use crate::table::{Table, percentiles};
 use dbforge::clock::Stopwatch;
@@ -10,7 +10,6 @@ use dbforge::event_log::EventLog;
 use dbforge::event_log::disk::{DiskEventLog, Settings};
 use std::path::Path;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// Commits that are appended with one sync while a history is made.
 const GROUP: usize = 500;
@@ -19,7 +18,7 @@ const ASKED: usize = 50;
 
 /// Starts on a history of about `events` events, in which databases were created and restarted.
 pub(crate) fn starts(table: &mut Table, events: u64) {
-    let folder = TempDir::new().unwrap();
+    let folder = passable_folder();
     let data_dir = folder.path().join("db-data");
     let middle = fill(&data_dir, events);
 

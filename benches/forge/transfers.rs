@@ -1,5 +1,5 @@
 //! Data in and out, beside the `sqlite3` shell doing the same with the same file.
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, passable_folder};
 use crate::process_memory;
 use crate::table::Table;
 use dbforge::clock::Stopwatch;
@@ -9,7 +9,6 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// Rows that are inserted at a time to make the table.
 const MAKES_AT_A_TIME: usize = 50_000;
@@ -24,7 +23,7 @@ pub(crate) fn both_ways(table: &mut Table, rows: usize) {
         );
         return;
     }
-    let folder = TempDir::new().unwrap();
+    let folder = passable_folder();
     let data_dir = folder.path().join("db-data");
     let gateway = Gateway::start(&data_dir);
     gateway.create_ready("shop");
@@ -203,7 +202,7 @@ struct Job {
 
 /// Rows routes beside the same statements through `/query`: inserts of 100 rows, and pages of 100.
 pub(crate) fn rows_routes(table: &mut Table, requests: usize) {
-    let folder = TempDir::new().unwrap();
+    let folder = passable_folder();
     let gateway = Gateway::start(&folder.path().join("db-data"));
     gateway.create_ready("shop");
     gateway.run(

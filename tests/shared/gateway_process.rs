@@ -1,13 +1,24 @@
 //! The real program as a child process, spoken to over a real socket.
 use dbforge::clock::Stopwatch;
 use serde_json::Value;
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Long enough for a debug build on a busy machine; a poll that takes it all has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder for a data folder and others. Those of `TempDir` are closed, and a gateway that is root
+/// lets its workers' user pass.
+pub(crate) fn passable_folder() -> TempDir {
+    let mode = Permissions::from_mode(0o711);
+    let made = tempfile::Builder::new().permissions(mode).tempdir();
+    made.unwrap()
+}
 
 /// A gateway that serves on a free port; killed when dropped.
 pub(crate) struct GatewayProcess {

@@ -2,7 +2,7 @@
 //! not notice, and what has to hold after every attack.
 use super::client::{Answer, Client, PATIENCE};
 use super::probe::Probe;
-use crate::support::gateway_process::GatewayProcess;
+use crate::support::gateway_process::{GatewayProcess, passable_folder};
 use dbforge::clock::Stopwatch;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +59,7 @@ pub(crate) struct Attacked {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let home = TempDir::new().unwrap();
+        let home = passable_folder();
         let data_dir = home.path().join("data");
         fs::create_dir(&data_dir).unwrap();
         let mut program = Command::new("sh");

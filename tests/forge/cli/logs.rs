@@ -1,5 +1,5 @@
 //! The log of the real program: what a line is written for, and what none ever holds.
-use crate::support::gateway_process::GatewayProcess;
+use crate::support::gateway_process::{GatewayProcess, passable_folder};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write as _;
@@ -23,7 +23,7 @@ struct Logged {
 
 impl Logged {
     fn start(settings: &[(&str, &str)]) -> Self {
-        let folder = TempDir::new().unwrap();
+        let folder = passable_folder();
         let file = folder.path().join("stderr");
         let data_dir = folder.path().join("db-data");
         let mut program = Command::new("bash");

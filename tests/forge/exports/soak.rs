@@ -2,7 +2,7 @@
 //! way, what a kill leaves, and whether writes go on.
 //!
 //! `DBFORGE_SOAK_MB` says how large: a few megabytes in `make test`, a gigabyte in `make soak`.
-use crate::support::gateway_process::GatewayProcess;
+use crate::support::gateway_process::{GatewayProcess, passable_folder};
 use crate::support::sqlite;
 use dbforge::clock::{Deadline, Stopwatch};
 use rusqlite::Connection;
@@ -60,7 +60,7 @@ struct Soak {
 
 impl Soak {
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
+        let folder = passable_folder();
         let gateway = GatewayProcess::start(&folder.path().join("data"));
         let soak = Self { folder, gateway };
         soak.create("shop");

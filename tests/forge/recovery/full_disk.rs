@@ -1,5 +1,5 @@
 //! A disk that is full, or fails, under the real program.
-use crate::support::gateway_process::GatewayProcess;
+use crate::support::gateway_process::{GatewayProcess, passable_folder};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
@@ -340,7 +340,7 @@ fn a_disk_that_fails_a_sync_turns_the_log_read_only_and_acknowledges_nothing() {
 
 #[test]
 fn a_command_is_on_the_disk_before_it_is_answered() {
-    let folder = TempDir::new().unwrap();
+    let folder = passable_folder();
     let trace = folder.path().join("trace");
     let data_dir = folder.path().join("db-data");
     let mut strace = Command::new("strace");
