@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The folders above databases and what belongs to them, in the data folder.
@@ -27,23 +27,32 @@ pub(super) fn ensure_passable(data_dir: &Path, user: (u32, u32)) -> Result<(), S
         source,
     })?;
     let databases = data_dir.join("databases");
-    if passes(&databases, user) {
+    if pass(&databases, user).is_ok() {
         return Ok(());
     }
-    let above: Vec<PathBuf> = databases.ancestors().map(Path::to_owned).collect();
-    let mut from_the_root = above.into_iter().rev();
-    let folder = from_the_root.find(|folder| !passes(folder, user));
-    let (user, group) = user;
-    Err(match folder {
-        // The root itself is passed by every user: what fails there is the start of the program.
-        Some(folder) if folder == Path::new("/") => StartError::UnusableUser { user, group },
-        Some(folder) => StartError::Impassable {
-            folder,
-            user,
-            group,
-        },
-        None => return Ok(()), // opened meanwhile
-    })
+    let (id, group) = user;
+    let above: Vec<&Path> = databases.ancestors().collect();
+    for folder in above.into_iter().rev() {
+        match pass(folder, user) {
+            Ok(()) => {}
+            // Every user passes the root: what fails there is the start of the program.
+            Err(source) if folder.parent().is_none() => {
+                return Err(StartError::UnusableUser {
+                    user: id,
+                    group,
+                    source,
+                });
+            }
+            Err(_) => {
+                return Err(StartError::Impassable {
+                    folder: folder.to_owned(),
+                    user: id,
+                    group,
+                });
+            }
+        }
+    }
+    Ok(()) // opened meanwhile
 }
 
 /// Lets others pass a folder of ours. One that belongs to another user is looked at like those
@@ -61,9 +70,9 @@ fn open(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a process of this user gets into the folder: tried, since the bits of its mode are not
-/// all that decides.
-fn passes(folder: &Path, (user, group): (u32, u32)) -> bool {
+/// Lets a process of this user into the folder: tried, since the bits of its mode are not all that
+/// decides.
+fn pass(folder: &Path, (user, group): (u32, u32)) -> io::Result<()> {
     let mut trial = Command::new("/proc/self/exe");
     trial
         .arg("--version")
@@ -75,8 +84,5 @@ fn passes(folder: &Path, (user, group): (u32, u32)) -> bool {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     // The system enters the folder as this user before it starts the program.
-    match trial.spawn() {
-        Ok(mut started) => started.wait().is_ok(),
-        Err(_) => false,
-    }
+    trial.status().map(drop)
 }

@@ -37,7 +37,12 @@ pub enum StartError {
         "this program cannot be started as the workers' user {user}:{group}: its file has to be \
          executable for that user (`chmod o+x`), or set DBFORGE_WORKER_USER"
     )]
-    UnusableUser { user: u32, group: u32 },
+    UnusableUser {
+        user: u32,
+        group: u32,
+        /// What was seen.
+        source: io::Error,
+    },
     /// The event log does not open.
     #[error(transparent)]
     EventLog(#[from] OpenError),

@@ -30,6 +30,8 @@ const CHECK_TIME: Duration = Duration::from_secs(5);
 const FAILURES: u32 = 2;
 /// How many are checked at once, so that a hundred that start leave a processor to the others.
 const CHECKS: usize = 4;
+/// How long a check counts among them: one that hangs uses no processor.
+const CHECK_TURN: Duration = Duration::from_millis(500);
 
 /// What children have in common.
 #[derive(Debug, Clone)]
@@ -207,14 +209,21 @@ impl Supervisor {
     }
 
     async fn is_fit(&self) -> bool {
-        let Ok(_turn) = self.shared.checks.acquire().await else {
+        let Ok(turn) = self.shared.checks.acquire().await else {
             return false; // it is never closed
         };
         let mut check = command(&self.shared.config, &self.spec, &self.spec.program.health);
         check.stdout(Stdio::null()).stderr(Stdio::null());
         let mut check = tokio::process::Command::from(check);
-        let ended = tokio::time::timeout(CHECK_TIME, check.kill_on_drop(true).status());
-        matches!(ended.await, Ok(Ok(status)) if status.success())
+        let mut ended = Box::pin(check.kill_on_drop(true).status());
+        let ended = match tokio::time::timeout(CHECK_TURN, &mut ended).await {
+            Ok(ended) => Ok(ended),
+            Err(_) => {
+                drop(turn); // it waits, and others need not
+                tokio::time::timeout(CHECK_TIME, ended).await
+            }
+        };
+        matches!(ended, Ok(Ok(status)) if status.success())
     }
 
     fn become_(&self, state: WorkerState) {

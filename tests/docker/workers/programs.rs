@@ -1,9 +1,14 @@
 //! Programs in containers: the contract of all runtimes, and what containers add to it.
 use crate::support::program_contract::{polled, serving, until_serving};
-use crate::support::runtime_contract::TestForge;
+use crate::support::runtime_contract::{TestForge, until};
 use crate::support::{DockerForge, docker, worker_image};
 use bollard::models::ContainerInspectResponse;
-use dbforge::runtime::{Program, StopSignal, WorkerSpec};
+use bollard::query_parameters::LogsOptionsBuilder;
+use dbforge::clock::{IdSource, RandomIds};
+use dbforge::domain::ids::InstanceId;
+use dbforge::runtime::docker::DockerEngine;
+use dbforge::runtime::{Program, StopSignal, WorkerSpec, WorkerState};
+use futures_util::StreamExt as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -124,4 +129,35 @@ async fn a_missing_image_is_refused_by_its_name() {
     let refusal = forge.runtime().ensure_running(&spec).await.unwrap_err();
     assert!(!refusal.is_transient(), "{refusal}");
     assert!(refusal.to_string().contains("never-built"), "{refusal}");
+}
+
+#[tokio::test]
+async fn of_two_containers_on_one_folder_the_second_ends_and_says_why() {
+    let forge = DockerForge::new().await;
+    let spec = serving(&forge, "shop");
+    let first = forge.runtime().ensure_running(&spec).await.unwrap();
+    until_serving(&forge, &spec).await;
+
+    let mut config = forge.config.clone();
+    config.instance = InstanceId(RandomIds.fresh());
+    let instance = config.instance;
+    let other = DockerForge::with(DockerEngine::local(), config);
+    let second = WorkerSpec {
+        instance,
+        name: format!("{}-second", spec.name),
+        ..spec.clone()
+    };
+    let id = other.runtime().ensure_running(&second).await.unwrap();
+    until(&other, second.database, WorkerState::Exited).await;
+    let options = LogsOptionsBuilder::new().stderr(true).build();
+    let docker = docker().await;
+    let said: Vec<_> = docker.logs(&id, Some(options)).collect().await;
+    let said: String = said
+        .into_iter()
+        .map(|line| line.unwrap().to_string())
+        .collect();
+    assert!(said.contains("the database's folder is in use"), "{said}");
+    let still = forge.runtime().ensure_running(&spec).await.unwrap();
+    assert_eq!(still, first);
+    until(&forge, spec.database, WorkerState::Healthy).await;
 }
