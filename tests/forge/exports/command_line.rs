@@ -186,3 +186,41 @@ fn a_folder_of_migrations_is_applied_once() {
         .run(&["migrate", "shop", empty.path().to_str().unwrap()])
         .badly(2);
 }
+
+#[test]
+fn a_link_is_followed_and_a_pipe_or_a_device_is_written_to_and_stays() {
+    let (forge, folder) = shop();
+    let path = |name: &str| folder.path().join(name);
+    let dump = |name: &str| {
+        let out = path(name).to_str().unwrap().to_owned();
+        forge.run(&["dump", "shop", "-o", &out])
+    };
+    let sql = forge.run(&["dump", "shop"]).well();
+    fs::write(path("first.sql"), "old").unwrap();
+    std::os::unix::fs::symlink("first.sql", path("latest.sql")).unwrap();
+    dump("latest.sql").well();
+    assert!(path("latest.sql").is_symlink());
+    assert_eq!(fs::read_to_string(path("first.sql")).unwrap(), sql);
+    // A link to a pipe, as /dev/stdout is one.
+    let made = std::process::Command::new("mkfifo")
+        .arg(path("pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    std::os::unix::fs::symlink("pipe", path("link.sql")).unwrap();
+    let reading = std::thread::spawn({
+        let pipe = path("pipe");
+        move || fs::read_to_string(pipe).unwrap()
+    });
+    dump("link.sql").well();
+    assert_eq!(reading.join().unwrap(), sql);
+    assert!(path("link.sql").is_symlink());
+    let left = fs::read_dir(folder.path()).unwrap();
+    let parts = left.filter(|it| {
+        it.as_ref()
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .ends_with(".part")
+    });
+    assert_eq!(parts.count(), 0);
+}

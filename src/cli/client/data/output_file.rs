@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 /// Where an export goes.
 pub(super) enum Output {
     Standard(BufWriter<io::Stdout>),
+    /// A device or a pipe, which nothing may replace.
+    Device(BufWriter<File>),
     File(PartialFile),
 }
 
@@ -19,10 +21,22 @@ pub(super) struct PartialFile {
 }
 
 impl Output {
-    /// `-` and none are the standard output. An existing file is replaced once the new one is whole.
+    /// `-` and none are the standard output. An existing file is replaced once the new one is whole,
+    /// behind any links; what is no file, such as a pipe, is written to.
     pub(super) fn open(path: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = path.filter(|path| *path != Path::new("-")) else {
             return Ok(Self::Standard(BufWriter::new(io::stdout())));
+        };
+        let doing = || format!("cannot write {}", path.display());
+        let about = fs::metadata(path);
+        if about.as_ref().is_ok_and(|it| !it.is_file() && !it.is_dir()) {
+            let device = OpenOptions::new().write(true).open(path);
+            let device = device.or_exit(Exit::Usage, doing())?;
+            return Ok(Self::Device(BufWriter::with_capacity(256 << 10, device)));
+        }
+        let path = match about {
+            Ok(_) => fs::canonicalize(path).or_exit(Exit::Usage, doing())?,
+            Err(_) => path.to_owned(),
         };
         let mut partial = path.as_os_str().to_owned();
         partial.push(".part");
@@ -39,7 +53,7 @@ impl Output {
         Ok(Self::File(PartialFile {
             file: BufWriter::with_capacity(256 << 10, file),
             partial,
-            whole: path.to_owned(),
+            whole: path,
             is_kept: false,
         }))
     }
@@ -51,7 +65,7 @@ impl Output {
     /// Where the file is that is not whole yet.
     pub(super) fn partial(&self) -> Option<&Path> {
         match self {
-            Self::Standard(_) => None,
+            Self::Standard(_) | Self::Device(_) => None,
             Self::File(file) => Some(&file.partial),
         }
     }
@@ -60,6 +74,7 @@ impl Output {
     pub(super) fn end(self) -> Result<(), Failure> {
         match self {
             Self::Standard(mut out) => out.flush().map_err(|error| unwritable(&error)),
+            Self::Device(mut out) => out.flush().map_err(|error| unwritable(&error)),
             Self::File(mut file) => {
                 file.file.flush().map_err(|error| unwritable(&error))?;
                 fs::rename(&file.partial, &file.whole).or_exit(
@@ -77,6 +92,7 @@ impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Standard(out) => out.write(bytes),
+            Self::Device(out) => out.write(bytes),
             Self::File(file) => file.file.write(bytes),
         }
     }
@@ -84,6 +100,7 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Standard(out) => out.flush(),
+            Self::Device(out) => out.flush(),
             Self::File(file) => file.file.flush(),
         }
     }
