@@ -38,6 +38,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("sled", &["event_log/"]),
     ("bincode", &["event_log/codec.rs"]),
     ("bollard", &["runtime/docker/"]),
+    ("postgres_protocol", &["engine/postgres/"]),
     ("rusqlite", &["engine/sqlite/", "projections/control_db/"]),
     ("tokio_cron_scheduler", &["jobs/ticker.rs"]),
     ("axum", &["http/"]),

@@ -33,9 +33,10 @@ pub use crate::engine::sql::{
     Excess, ForeignKey, Format, Generated, Index, IndexColumn, IndexOrigin, Int64Form, Keep,
     KeyedRows, ListBuilder, MAX_LIST_VALUES, MAX_PARAMETER_ROWS, MAX_PARAMETERS, MAX_RUNS,
     NewTransaction, Param, ParamRef, Params, ParamsList, QueryAnswer, QueryError, QueryOptions,
-    QueryRequest, RowStream, Run, Schema, ScriptError, Shape, SqlStatistics, StatementKind,
-    StatementOutcome, StreamStopper, Streamed, Table, TableKind, Target, TransactionBatchError,
-    TransactionEnd, TransactionError, TransactionKey, TransactionMode, Trigger, nearest, quoted,
+    QueryRequest, RowStream, Run, Schema, ScriptError, Shape, SqlDialect, SqlStatistics,
+    StatementKind, StatementOutcome, StreamStopper, Streamed, Table, TableKind, Target,
+    TransactionBatchError, TransactionEnd, TransactionError, TransactionKey, TransactionMode,
+    Trigger, nearest, quoted,
 };
 pub use config::DataConfig;
 pub use folders::{FolderError, FolderPlace, Folders};

@@ -4,6 +4,7 @@
 //! with the roles and secrets of `roles.rs`. `server.rs` is the server's command line, `programs.rs`
 //! finds PostgreSQL's programs on this host, `health.rs` asks a server whether it serves.
 mod bounded_run;
+mod client;
 mod files;
 mod forge_key;
 mod health;
@@ -11,6 +12,7 @@ mod programs;
 pub mod roles;
 mod server;
 mod source;
+pub mod sql;
 
 pub use files::socket;
 pub use programs::{HostPrograms, OLDEST_MAJOR, PgVersion};
@@ -19,7 +21,12 @@ use self::files::{Making, Templates};
 use self::forge_key::ForgeKey;
 use self::roles::RoleSecrets;
 use self::source::{ImagePrograms, Source};
-use super::{Availability, Capabilities, DataFile, DataFileError, Engine, ReadyWhen};
+use self::sql::{PostgresExecutor, SecretsSource};
+use super::sql::SqlExecutor;
+use super::{
+    Availability, Capabilities, DataFile, DataFileError, DatabasesFolder, Engine, ReadyWhen,
+    ServedEngine,
+};
 use crate::domain::database::{Database, Durability, Isolation, Limits};
 use crate::locks::Mutex;
 use crate::runtime::{Errand, Program, Runtime, StopSignal, WorkerPlace};
@@ -269,6 +276,14 @@ impl fmt::Debug for Home {
             .field("config", &self.config)
             .field("source", &*self.source.lock())
             .finish_non_exhaustive()
+    }
+}
+
+impl ServedEngine for Postgres {
+    fn sql(&self, databases: &DatabasesFolder) -> Option<Box<dyn SqlExecutor>> {
+        let home = Arc::clone(self.home.as_ref()?);
+        let secrets = SecretsSource::new(move || Ok(home.key()?.secrets()));
+        Some(Box::new(PostgresExecutor::new(databases.clone(), secrets)))
     }
 }
 

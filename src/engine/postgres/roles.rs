@@ -50,7 +50,6 @@ pub fn statements_for_server(secrets: &RoleSecrets) -> Vec<String> {
         role(APP, &secrets.app),
         role(READER, &secrets.reader),
         format!("ALTER ROLE {READER} SET default_transaction_read_only = on"),
-        format!("GRANT pg_read_all_data TO {READER}"),
         format!("ALTER DATABASE postgres RENAME TO {DATABASE}"),
         format!("REVOKE ALL ON DATABASE {DATABASE}, template1 FROM PUBLIC"),
         format!("GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {DATABASE} TO {APP}"),
@@ -59,12 +58,18 @@ pub fn statements_for_server(secrets: &RoleSecrets) -> Vec<String> {
 }
 
 /// The statements that give the roles their rights, run by [`OWNER`] in [`DATABASE`].
+///
+/// What [`APP`] makes, [`READER`] may read. It is not a member of `pg_read_all_data`, which reads the
+/// server's own catalogue as well: `pg_authid` with the secrets of all roles.
 #[must_use]
 pub fn statements_for_database() -> Vec<String> {
     vec![
         format!("ALTER SCHEMA public OWNER TO {APP}"),
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC".to_owned(),
         "GRANT USAGE ON SCHEMA public TO PUBLIC".to_owned(),
+        format!("ALTER DEFAULT PRIVILEGES FOR ROLE {APP} GRANT SELECT ON TABLES TO {READER}"),
+        format!("ALTER DEFAULT PRIVILEGES FOR ROLE {APP} GRANT SELECT ON SEQUENCES TO {READER}"),
+        format!("ALTER DEFAULT PRIVILEGES FOR ROLE {APP} GRANT USAGE ON SCHEMAS TO {READER}"),
         for_each(
             WRITE_OBJECTS,
             &[

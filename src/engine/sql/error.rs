@@ -63,6 +63,14 @@ pub enum QueryError {
         /// What it failed with.
         error: Box<Self>,
     },
+    /// The database's server refuses it (the code of what that means).
+    #[error("{}", .0.error)]
+    Server(Box<ServerRefusal>),
+    /// The database's worker ended while it wrote (`worker_unhealthy`).
+    #[error(
+        "the database's worker ended during the write, so its outcome is unknown; check the data before you try again"
+    )]
+    Lost,
     /// The database's engine does not do this (`not_supported_by_engine`).
     #[error("the engine `{engine}` does not support {what}")]
     NotSupported {
@@ -172,6 +180,17 @@ pub enum QueryError {
     },
 }
 
+/// A refusal of a database's server: what it means, and how the server tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerRefusal {
+    /// What it means.
+    pub error: QueryError,
+    /// Five characters of the SQL standard: `42P01`.
+    pub sqlstate: String,
+    /// The character of the statement at which it failed, from 1, where the server tells it.
+    pub position: Option<usize>,
+}
+
 /// What SQLite says of a value that is longer than its limit.
 pub(crate) const VALUE_TOO_LONG: &str = "string or blob too big";
 
@@ -205,6 +224,7 @@ impl QueryError {
         match self {
             Self::Sql { hint, .. } => hint.as_deref(),
             Self::InRow { error, .. } => error.hint(),
+            Self::Server(refusal) => refusal.error.hint(),
             Self::ResultTooLarge { .. } => {
                 Some("use LIMIT, or ask for more with max_rows, max_bytes or ?stream=true")
             }
@@ -259,6 +279,9 @@ impl QueryError {
     /// Whether the same request may work later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
+        if let Self::Server(refusal) = self {
+            return refusal.error.is_retryable();
+        }
         matches!(
             self,
             Self::Locked

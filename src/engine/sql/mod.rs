@@ -22,9 +22,10 @@ pub use changes::{
     Violation, compare_migration_names, part_to_apply,
 };
 pub(crate) use error::at;
-pub use error::{BatchError, QueryError, ScriptError};
+pub use error::{BatchError, QueryError, ScriptError, ServerRefusal};
 pub(crate) use error::{HINT_OF_LONG_VALUES, VALUE_TOO_LONG};
 pub use executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
+pub(crate) use form::written;
 pub use form::{BareColumns, Form, Format, Int64Form, Shape, object_template};
 pub use params::{
     Excess, KeyedRows, ListBuilder, ListFault, MAX_LIST_VALUES, MAX_PARAMETER_ROWS, MAX_PARAMETERS,
@@ -37,7 +38,7 @@ pub use query::{
 pub use row_stream::{RowStream, StreamStopper, Streamed};
 pub use schema::{
     Affinity, Column, ForeignKey, Generated, INTERNAL_TABLES, Index, IndexColumn, IndexOrigin,
-    Schema, Table, TableKind, Trigger, nearest, quoted,
+    Schema, SqlDialect, Table, TableKind, Trigger, nearest, quoted,
 };
 pub use statistics::{
     DatabaseUse, EndedStatement, NameOf, SqlStatistics, StatementCounter, StatementKind,

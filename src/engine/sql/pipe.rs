@@ -1,11 +1,12 @@
 //! A bounded channel of a few pieces from the thread that reads rows to the task that sends them.
 //!
-//! The writing end blocks while the pipe is full, up to its deadline; the reading end is polled.
-//! Either end may go away first, and each learns of it.
+//! The writing end blocks while the pipe is full, up to its deadline, or is polled as the reading end
+//! is. Either end may go away first, and each learns of it.
 use crate::clock::Deadline;
 use crate::locks::Mutex;
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -57,6 +58,8 @@ struct Inside<E> {
     is_closed: bool,
     is_unread: bool,
     reader: Option<Waker>,
+    /// A writing end that waits for room without blocking.
+    writer: Option<Waker>,
 }
 
 /// A new pipe: its two ends, and a tap.
@@ -68,6 +71,7 @@ pub(crate) fn pipe<E>() -> (Inlet<E>, Outlet<E>, Tap<E>) {
             is_closed: false,
             is_unread: false,
             reader: None,
+            writer: None,
         }),
         has_room: Condvar::new(),
     });
@@ -106,6 +110,26 @@ impl<E> Inlet<E> {
         }
     }
 
+    /// Puts a piece in, once there is room for it. Waits without blocking.
+    pub(crate) async fn put(&self, piece: Bytes, deadline: Deadline) -> Result<(), NotTaken> {
+        let mut piece = Some(piece);
+        let put = poll_fn(|context| {
+            let mut inside = self.0.lock();
+            if inside.is_unread || inside.is_closed {
+                return Poll::Ready(Err(NotTaken::Unread));
+            }
+            if inside.pieces.len() >= MOST_PIECES {
+                inside.writer = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            inside.pieces.extend(piece.take());
+            inside.wake();
+            Poll::Ready(Ok(()))
+        });
+        let put = tokio::time::timeout_at(deadline.instant(), put).await;
+        put.unwrap_or(Err(NotTaken::Late))
+    }
+
     /// Ends what was put in.
     pub(crate) fn end(self, end: E) {
         self.0.lock().close(Some(end));
@@ -129,6 +153,7 @@ impl<E> Outlet<E> {
         let mut inside = self.0.lock();
         if let Some(piece) = inside.pieces.pop_front() {
             self.0.has_room.notify_one();
+            inside.wake_writer();
             return Poll::Ready(Next::Piece(piece));
         }
         if inside.is_closed {
@@ -145,6 +170,7 @@ impl<E> Inside<E> {
             self.is_closed = true;
             self.end = end;
             self.wake();
+            self.wake_writer();
         }
     }
 
@@ -153,6 +179,12 @@ impl<E> Inside<E> {
             self.pieces.clear();
         }
         self.close(Some(end));
+    }
+
+    fn wake_writer(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
     }
 
     fn wake(&mut self) {
@@ -179,6 +211,7 @@ impl<E> Drop for Outlet<E> {
         let mut inside = self.0.lock();
         inside.is_unread = true;
         inside.pieces.clear();
+        inside.wake_writer();
         self.0.has_room.notify_one();
     }
 }
@@ -186,7 +219,6 @@ impl<E> Drop for Outlet<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::poll_fn;
     use std::time::Duration;
 
     async fn next<E>(outlet: &Outlet<E>) -> Next<E> {
@@ -228,6 +260,21 @@ mod tests {
         assert_eq!(inlet.push(piece("x"), at_once()), Err(NotTaken::Late));
         inlet.break_off("late");
         assert_eq!(next(&outlet).await, Next::End("late"));
+    }
+
+    #[tokio::test]
+    async fn a_writing_end_that_waits_without_blocking_goes_on_when_there_is_room() {
+        let (inlet, outlet, tap) = pipe::<&str>();
+        for _ in 0..MOST_PIECES {
+            inlet.put(piece("x"), at_once()).await.unwrap();
+        }
+        assert_eq!(inlet.put(piece("y"), at_once()).await, Err(NotTaken::Late));
+        let (put, read) = tokio::join!(inlet.put(piece("y"), much_later()), next(&outlet));
+        assert_eq!((put, read), (Ok(()), Next::Piece(piece("x"))));
+        let stop = async { tap.break_off("tap") };
+        let (put, ()) = tokio::join!(inlet.put(piece("z"), much_later()), stop);
+        assert_eq!(put, Err(NotTaken::Unread));
+        assert_eq!(next(&outlet).await, Next::End("tap"));
     }
 
     #[tokio::test]

@@ -292,7 +292,14 @@ struct Place {
     statement: Option<StatementPlace>,
     /// Of `params_list`.
     row: Option<usize>,
+    /// The character of the statement, as its server tells it.
+    position: Option<usize>,
+    /// The server's code of what failed.
+    sqlstate: Option<Sqlstate>,
 }
+
+/// Five ASCII characters of the SQL standard.
+type Sqlstate = [u8; 5];
 
 /// What clients of PostgREST read of an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -400,6 +407,14 @@ impl Problem {
         self
     }
 
+    /// Says how the database's server tells what failed, and at which character of the statement.
+    #[must_use]
+    pub(crate) fn by_server(mut self, sqlstate: &str, position: Option<usize>) -> Self {
+        self.place.sqlstate = sqlstate.as_bytes().try_into().ok();
+        self.place.position = position;
+        self
+    }
+
     /// Gives the body the members that clients of PostgREST read, and its code, where it has one.
     #[must_use]
     pub(crate) fn in_postgrests_words(
@@ -454,6 +469,9 @@ impl Problem {
             kept: place.map(|it| it.kept),
             offset: place.and_then(|it| it.offset),
             params_index: self.place.row,
+            sqlstate: (self.place.sqlstate)
+                .map(|state| String::from_utf8_lossy(&state).into_owned()),
+            position: self.place.position,
             request_id,
             error: ErrorObject {
                 code: status
@@ -540,6 +558,13 @@ pub struct ProblemBody {
     /// Index of the row of `params_list` that failed, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     params_index: Option<usize>,
+    /// On databases with a server: its code of what failed, of the SQL standard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "42P01")]
+    sqlstate: Option<String>,
+    /// The character of the statement at which it failed, from 1, where the server tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<usize>,
     /// Id of this request in the server log, events and jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,

@@ -387,6 +387,10 @@ impl From<QueryError> for Problem {
                 };
                 return Self::from((**error).clone()).hint(hint).at_row(*index);
             }
+            QueryError::Server(refusal) => {
+                let problem = Self::from(refusal.error.clone());
+                return problem.by_server(&refusal.sqlstate, refusal.position);
+            }
             QueryError::InvalidRequest { .. }
             | QueryError::NoForm { .. }
             | QueryError::DuplicateColumn { .. }
@@ -402,6 +406,9 @@ impl From<QueryError> for Problem {
             }
             QueryError::NotSupported { .. } => ErrorCode::NotSupportedByEngine,
             QueryError::Starting => ErrorCode::DatabaseNotReady,
+            QueryError::Lost => {
+                return Self::new(ErrorCode::WorkerUnhealthy, sentence(&error)).lasting();
+            }
             QueryError::ParameterMismatch { .. } => ErrorCode::ParameterMismatch,
             QueryError::PayloadTooLarge { .. } => ErrorCode::PayloadTooLarge,
             QueryError::ResultTooLarge { .. } => ErrorCode::ResultTooLarge,

@@ -8,6 +8,7 @@ pub(crate) mod history;
 pub(crate) mod http;
 #[path = "../../shared/log_copy.rs"]
 pub(crate) mod log_copy;
+pub(crate) mod postgres;
 #[path = "../../shared/program_contract.rs"]
 pub(crate) mod program_contract;
 pub(crate) mod read_model;

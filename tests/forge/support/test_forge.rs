@@ -3,6 +3,7 @@ use super::sqlite;
 use crate::engines::fake;
 use crate::engines::fake::FakeEngine;
 use crate::engines::fake_worker::{FakeWorkers, ServingRuntime};
+use crate::support::postgres::TestPostgres;
 use dbforge::clock::timestamp::Timestamp;
 use dbforge::clock::{CountingIds, ManualClock};
 use dbforge::control::{Accepted, ControlConfig, ControlPlane, Submission, SubmitError};
@@ -52,6 +53,8 @@ pub(crate) struct Kept {
     pub(crate) queue_bound: usize,
     /// The workers of the fake engine, where that is served and its databases are made.
     pub(crate) fake: Option<Arc<FakeWorkers>>,
+    /// The servers of PostgreSQL, where that is served and its databases are made.
+    pub(crate) postgres: Option<Arc<TestPostgres>>,
 }
 
 pub(crate) const INSTANCE: InstanceId = InstanceId(Uuid::from_u128(0xf0));
@@ -67,6 +70,7 @@ impl Kept {
             ids: Arc::default(),
             queue_bound: 1000,
             fake: None,
+            postgres: None,
         }
     }
 
@@ -78,12 +82,26 @@ impl Kept {
         }
     }
 
+    /// The same with PostgreSQL, which makes the databases.
+    pub(crate) fn with_postgres() -> Self {
+        Self {
+            postgres: Some(Arc::default()),
+            ..Self::new()
+        }
+    }
+
     /// The engine of the databases that are made when none is named.
     fn engine_name(&self) -> &'static str {
+        if self.postgres.is_some() {
+            return "postgres";
+        }
         self.fake.as_ref().map_or("sqlite", |_| fake::NAME)
     }
 
     fn engines(&self) -> Engines {
+        if let Some(postgres) = &self.postgres {
+            return Engines::new(vec![postgres.clone()]);
+        }
         match &self.fake {
             Some(_) => Engines::new(vec![Arc::new(FakeEngine)]),
             None => Engines::standard(),

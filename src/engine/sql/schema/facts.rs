@@ -1,5 +1,5 @@
 //! The parts of a schema.
-use super::{Affinity, naming};
+use super::{Affinity, SqlDialect, naming};
 use crate::engine::sql::changes::MIGRATIONS_TABLE;
 use std::collections::HashMap;
 
@@ -14,6 +14,8 @@ pub struct Schema {
     /// Another number for every schema that this process has read: what was worked out from one
     /// holds for as long as the number is the same.
     pub version: u64,
+    /// Which SQL the database speaks.
+    pub dialect: SqlDialect,
     /// Places in `tables`, by the name in lower case.
     by_name: HashMap<String, usize>,
 }
@@ -185,7 +187,14 @@ impl Schema {
             by_name: by_name.collect(),
             tables,
             version,
+            dialect: SqlDialect::default(),
         }
+    }
+
+    /// The same of a database that speaks this SQL.
+    #[must_use]
+    pub fn speaking(self, dialect: SqlDialect) -> Self {
+        Self { dialect, ..self }
     }
 
     /// The table or view of this name, whose letters may be small or capital.

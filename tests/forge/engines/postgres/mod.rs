@@ -1,2 +1,35 @@
-//! PostgreSQL: its databases' files and its servers.
+//! PostgreSQL: its databases' files, its servers, and SQL on them through HTTP.
+mod answers;
 mod files;
+mod hostile;
+mod limits;
+mod schema;
+mod transactions;
+
+use crate::support::http::{Answer, HttpForge};
+use crate::support::test_forge::Kept;
+use serde_json::{Value, json};
+
+/// A forge with the database `shop` on a server of its own.
+async fn with_shop() -> HttpForge {
+    let forge = HttpForge::found(Kept::with_postgres()).await;
+    forge.ready("shop").await;
+    forge
+}
+
+/// Sends a body to a route of `shop`.
+async fn send(forge: &HttpForge, route: &str, body: Value) -> Answer {
+    let path = format!("/v1/databases/shop/{route}");
+    forge.send("POST", &path, &body.to_string()).await
+}
+
+async fn ask(forge: &HttpForge, sql: &str) -> Answer {
+    send(forge, "query", json!({ "sql": sql })).await
+}
+
+/// Runs what has to work, and returns its rows.
+async fn rows(forge: &HttpForge, sql: &str) -> Value {
+    let answer = ask(forge, sql).await;
+    assert_eq!(answer.status, 200, "{sql}: {}", answer.text);
+    answer.json()["rows"].clone()
+}

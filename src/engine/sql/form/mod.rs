@@ -1,4 +1,5 @@
 //! How an answer is written, and how much of it.
+pub(crate) mod written;
 
 /// How a result is written, and how much of it.
 #[derive(Debug, Clone, Copy)]
