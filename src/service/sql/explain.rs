@@ -1,6 +1,6 @@
-//! How a statement is run: SQLite's plan as a tree, what is slow in it, and which index helps.
+//! How a statement is run: its engine's plan as a tree, what is slow in it, and which index helps.
 use super::{RunError, default_options};
-use crate::data::{Params, QueryError, QueryRequest};
+use crate::data::{Params, QueryError, QueryRequest, SqlDialect};
 use crate::domain::token::Scope;
 use crate::service::Service;
 use crate::service::caller::Caller;
@@ -19,7 +19,7 @@ pub struct StatementPlan {
 /// A step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanStep {
-    /// What SQLite says of it.
+    /// What the engine says of it.
     pub detail: String,
     /// What is slow about it, if something is.
     pub warning: Option<PlanWarning>,
@@ -58,6 +58,9 @@ impl Service {
             rows: Vec<Row>,
         }
         caller.require(Scope::Read)?;
+        if self.database_schema(caller, reference).await?.dialect == SqlDialect::Postgres {
+            return self.explain_by_server(caller, reference, sql, params).await;
+        }
         let request = QueryRequest {
             sql: format!("EXPLAIN QUERY PLAN {sql}"),
             params,
@@ -75,6 +78,35 @@ impl Service {
             false => Vec::new(),
         };
         Ok(StatementPlan { steps, indexes })
+    }
+
+    /// The plan of a server of PostgreSQL.
+    async fn explain_by_server(
+        self: &Arc<Self>,
+        caller: &Caller,
+        reference: &str,
+        sql: &str,
+        params: Params,
+    ) -> Result<StatementPlan, RunError> {
+        #[derive(Deserialize)]
+        struct Body {
+            rows: Vec<(Vec<Explained>,)>,
+        }
+        let request = QueryRequest {
+            sql: format!("EXPLAIN (FORMAT JSON) {sql}"),
+            params,
+            options: default_options(),
+        };
+        let answer = self.query(caller, reference, request).await?;
+        let body: Body =
+            serde_json::from_slice(&answer.body).map_err(|_| QueryError::InvalidRequest {
+                message: "only a statement that has a plan can be explained".to_owned(),
+            })?;
+        let plans = body.rows.into_iter().flat_map(|(plans,)| plans);
+        Ok(StatementPlan {
+            steps: plans.map(|explained| explained.plan.into_step(0)).collect(),
+            indexes: Vec::new(),
+        })
     }
 
     async fn helping_indexes(
@@ -95,6 +127,61 @@ impl Service {
             // The plan is worth telling without them.
             Err(QueryError::Timeout { .. } | QueryError::Overloaded { .. }) => Ok(Vec::new()),
             other => Ok(other?),
+        }
+    }
+}
+
+/// A plan as PostgreSQL writes it in JSON.
+#[derive(Deserialize)]
+struct Explained {
+    #[serde(rename = "Plan")]
+    plan: Node,
+}
+
+/// A node of it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Node {
+    #[serde(rename = "Node Type")]
+    kind: String,
+    #[serde(rename = "Relation Name")]
+    relation: Option<String>,
+    #[serde(rename = "Index Name")]
+    index: Option<String>,
+    #[serde(rename = "Index Cond")]
+    condition: Option<String>,
+    filter: Option<String>,
+    #[serde(rename = "Plan Rows", default)]
+    rows: f64,
+    #[serde(rename = "Total Cost", default)]
+    cost: f64,
+    #[serde(default)]
+    plans: Vec<Self>,
+}
+
+/// Steps that are told inside one another.
+const DEEPEST_STEP: usize = 100;
+
+impl Node {
+    fn into_step(self, depth: usize) -> PlanStep {
+        let mut detail = self.kind.clone();
+        for (before, what) in [
+            (" using ", &self.index),
+            (" on ", &self.relation),
+            (" where ", &self.condition),
+            (" filter ", &self.filter),
+        ] {
+            if let Some(what) = what {
+                detail += before;
+                detail += what;
+            }
+        }
+        detail += &format!(" (rows {}, cost {})", self.rows, self.cost);
+        let parts = self.plans.into_iter().filter(|_| depth < DEEPEST_STEP);
+        PlanStep {
+            detail,
+            warning: (self.kind == "Seq Scan").then_some(PlanWarning::FullScan),
+            steps: parts.map(|part| part.into_step(depth + 1)).collect(),
         }
     }
 }

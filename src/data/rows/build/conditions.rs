@@ -1,12 +1,13 @@
 //! Conditions: values are compared with the affinity of their column.
 use super::scope::Scope;
+use super::spelling;
 use super::text::Sql;
 use crate::data::Param;
 use crate::data::rows::RowsError;
 use crate::data::rows::dialect::ast::{
     Embed, Field, IsWord, Level, Operator, RowCondition, SelectItem, Test,
 };
-use crate::engine::sql::schema::Affinity;
+use crate::engine::sql::schema::{Affinity, SqlDialect};
 
 impl Scope<'_> {
     /// Adds ` WHERE …` with the conditions of a level and what `more` adds; nothing where there are
@@ -137,15 +138,23 @@ fn write_test(
     for value in values {
         refuse_cut_number(affinity, value)?;
     }
+    let dialect = scope.schema.dialect;
+    let spelled = spelling::of(dialect);
     match test {
-        Test::One(operator, value) => write_comparison(sql, column, affinity, *operator, value),
+        Test::One(operator, value) => {
+            write_comparison(sql, dialect, (column, affinity), *operator, value);
+        }
         Test::Several {
             operator,
             values,
             all,
         } => {
             if values.is_empty() {
-                sql.words(if *all { "1" } else { "0" });
+                sql.words(if *all {
+                    spelled.truth
+                } else {
+                    spelled.falsehood
+                });
                 return Ok(());
             }
             sql.words("(");
@@ -153,7 +162,8 @@ fn write_test(
                 if place > 0 {
                     sql.words(if *all { " AND " } else { " OR " });
                 }
-                write_comparison(sql, column.clone(), affinity, *operator, value);
+                let column = (column.clone(), affinity);
+                write_comparison(sql, dialect, column, *operator, value);
             }
             sql.words(")");
         }
@@ -176,11 +186,12 @@ fn write_test(
 
 fn write_comparison(
     sql: &mut Sql,
-    column: Sql,
-    affinity: Affinity,
+    dialect: SqlDialect,
+    (column, affinity): (Sql, Affinity),
     operator: Operator,
     value: &str,
 ) {
+    let is_sqlite = dialect == SqlDialect::Sqlite;
     let (words, value) = match operator {
         Operator::Eq => return write_equal(sql, column, affinity, value, [" = ", " IN ("]),
         Operator::Neq => return write_equal(sql, column, affinity, value, [" <> ", " NOT IN ("]),
@@ -189,7 +200,8 @@ fn write_comparison(
                 if place > 0 {
                     sql.words(" AND ");
                 }
-                sql.part(column.clone()).words(" IS NOT ").value(value);
+                let not_same = spelling::of(dialect).not_same;
+                sql.part(column.clone()).words(not_same).value(value);
             }
             return;
         }
@@ -197,13 +209,17 @@ fn write_comparison(
         Operator::Gte => (" >= ", ordered(affinity, value)),
         Operator::Lt => (" < ", ordered(affinity, value)),
         Operator::Lte => (" <= ", ordered(affinity, value)),
-        Operator::Like => (" GLOB ", Param::Text(glob(value))),
+        Operator::Like if is_sqlite => (" GLOB ", Param::Text(glob(value))),
+        Operator::Like => (" LIKE ", Param::Text(value.replace('*', "%"))),
         Operator::Ilike => {
             let pattern = Param::Text(value.replace('*', "%"));
-            sql.part(column).words(" LIKE ").value(pattern);
+            let words = if is_sqlite { " LIKE " } else { " ILIKE " };
+            sql.part(column).words(words).value(pattern);
             sql.words(" ESCAPE '\\'");
             return;
         }
+        Operator::Match if !is_sqlite => (" ~ ", Param::Text(value.to_owned())),
+        Operator::Imatch if !is_sqlite => (" ~* ", Param::Text(value.to_owned())),
         Operator::Match => (" REGEXP ", Param::Text(value.to_owned())),
         Operator::Imatch => (" REGEXP ", Param::Text(format!("(?i){value}"))),
     };

@@ -5,14 +5,19 @@
 use super::outputs::{OutputValue, Outputs};
 use super::relations::{Link, Relation, relation};
 use super::scope::Scope;
+use super::spelling;
 use super::text::Sql;
 use crate::data::Param;
 use crate::data::rows::RowsError;
 use crate::data::rows::dialect::ast::{Embed, Field};
 use crate::engine::sql::object_template;
+use crate::engine::sql::schema::SqlDialect;
 
 /// Values of one call of a function: SQLite may be built for 127 arguments.
 const VALUES_OF_A_CALL: usize = 120;
+
+/// Names and values of one call in PostgreSQL, which takes 100 arguments.
+const PAIRS_OF_A_CALL: usize = 50;
 
 /// What of a relation a part of a statement reads: the target, under a name of its own.
 struct Inside<'s> {
@@ -136,24 +141,27 @@ impl Scope<'_> {
         let outputs = Outputs::of(here, &embed.level.select)?;
         let is_grouped = outputs.is_grouped;
         let values = outputs.written_out(here)?;
+        let dialect = self.schema.dialect;
+        let [begin, end] = spelling::of(dialect).array;
         let mut sql = Sql::default();
         if inside.relation.is_to_one && !is_grouped {
-            sql.words("(SELECT ").part(object(values));
+            sql.words("(SELECT ").part(object(values, dialect));
             inside.write_source(&mut sql, self, embed)?;
             sql.words(" LIMIT 1)");
             return Ok(sql);
         }
-        sql.words(ARRAY);
+        sql.words(begin);
         if is_grouped {
             write_groups(&mut sql, &inside, self, embed, values)?;
         } else {
-            sql.part(object(values)).words(" AS o");
+            sql.part(object(values, dialect)).words(" AS o");
             inside.write_source(&mut sql, self, embed)?;
             here.write_order(&mut sql, &embed.level)?;
         }
         // With a limit, SQLite keeps the order of what is gathered.
-        sql.limit(embed.level.limit, embed.level.offset);
-        sql.words("))");
+        let none = spelling::no_limit(dialect);
+        sql.limit(embed.level.limit, embed.level.offset, none);
+        sql.words(end);
         Ok(sql)
     }
 
@@ -169,6 +177,8 @@ impl Scope<'_> {
             ));
         }
         let is_to_one = inside.relation.is_to_one;
+        let dialect = self.schema.dialect;
+        let [begin, end] = spelling::of(dialect).array;
         let values = outputs.written_out(here)?.into_iter();
         let spread = values.map(|value| {
             let mut sql = Sql::default();
@@ -178,12 +188,14 @@ impl Scope<'_> {
                 sql.words(" LIMIT 1)");
                 return Ok(OutputValue { sql, ..value });
             }
-            sql.words(ARRAY).part(array_item(value.sql, value.is_json));
+            let item = array_item(value.sql, value.is_json, dialect);
+            sql.words(begin).part(item);
             sql.words(" AS o");
             inside.write_source(&mut sql, self, embed)?;
             here.write_order(&mut sql, &embed.level)?;
-            sql.limit(embed.level.limit, embed.level.offset);
-            sql.words("))");
+            let none = spelling::no_limit(dialect);
+            sql.limit(embed.level.limit, embed.level.offset, none);
+            sql.words(end);
             Ok(OutputValue {
                 sql,
                 is_json: true,
@@ -193,9 +205,6 @@ impl Scope<'_> {
         spread.collect()
     }
 }
-
-/// Begins an array of the texts `o` of a subquery.
-const ARRAY: &str = "(SELECT '[' || coalesce(group_concat(o, ','), '') || ']' FROM (SELECT ";
 
 /// Adds the objects of groups: the groups are made inside, and written around.
 fn write_groups(
@@ -226,16 +235,20 @@ fn write_groups(
         name.number(place);
         outside.push(OutputValue { sql: name, ..value });
     }
-    sql.part(object(outside))
+    let dialect = around.schema.dialect;
+    sql.part(object(outside, dialect))
         .words(" AS o FROM (SELECT ")
         .part(groups);
     inside.write_source(sql, around, embed)?;
     sql.group_by(&places);
-    sql.words(")");
+    sql.words(spelling::of(dialect).end_of_source);
     Ok(())
 }
 
-fn array_item(value: Sql, is_json: bool) -> Sql {
+fn array_item(value: Sql, is_json: bool, dialect: SqlDialect) -> Sql {
+    if dialect == SqlDialect::Postgres {
+        return value;
+    }
     let mut sql = Sql::of("dbforge_object(");
     sql.value(Param::Text(object_template([(None, is_json)], false)));
     sql.words(", ").part(value).words(")");
@@ -243,7 +256,10 @@ fn array_item(value: Sql, is_json: bool) -> Sql {
 }
 
 /// `{"id":…,"name":…}`, written by as many calls as its values need.
-fn object(values: Vec<OutputValue>) -> Sql {
+fn object(values: Vec<OutputValue>, dialect: SqlDialect) -> Sql {
+    if dialect == SqlDialect::Postgres {
+        return postgres_object(values);
+    }
     let mut sql = Sql::default();
     let is_one = values.len() <= VALUES_OF_A_CALL;
     if !is_one {
@@ -276,5 +292,31 @@ fn object(values: Vec<OutputValue>) -> Sql {
     if !is_one {
         sql.words(" || '}'");
     }
+    sql
+}
+
+/// The same by PostgreSQL's own functions.
+fn postgres_object(values: Vec<OutputValue>) -> Sql {
+    let mut sql = Sql::default();
+    let is_one = values.len() <= PAIRS_OF_A_CALL;
+    let begin = match is_one {
+        true => "json_build_object(",
+        false => "jsonb_build_object(",
+    };
+    sql.words(begin);
+    for (place, value) in values.into_iter().enumerate() {
+        match place {
+            0 => {}
+            place if place % PAIRS_OF_A_CALL == 0 => {
+                sql.words(") || jsonb_build_object(");
+            }
+            _ => {
+                sql.words(", ");
+            }
+        }
+        sql.value(Param::Text(value.key)).words("::text, ");
+        sql.part(value.sql);
+    }
+    sql.words(")");
     sql
 }

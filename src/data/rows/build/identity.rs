@@ -5,7 +5,7 @@ use super::text::Sql;
 use crate::data::Param;
 use crate::data::rows::RowsError;
 use crate::data::rows::dialect::ast::SelectItem;
-use crate::engine::sql::schema::{Affinity, Schema, Table, TableKind};
+use crate::engine::sql::schema::{Affinity, Schema, SqlDialect, Table, TableKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Values of one call of a function: SQLite may be built for 127 arguments.
@@ -254,6 +254,17 @@ impl ColumnSet {
             }
         };
         let mut sql = Sql::default();
+        if scope.schema.dialect == SqlDialect::Postgres {
+            sql.words("hashtextextended(CAST(ROW(");
+            for (place, name) in names.iter().enumerate() {
+                if place > 0 {
+                    sql.words(", ");
+                }
+                scope.write_name(&mut sql, name);
+            }
+            sql.words(") AS text), 0)");
+            return Some(sql);
+        }
         for (index, call) in names.chunks(VALUES_OF_A_CALL).enumerate() {
             let before = std::mem::take(&mut sql);
             sql.words("dbforge_hash(");

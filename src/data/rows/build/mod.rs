@@ -1,5 +1,5 @@
 //! From what a request says and a schema to statements: identifiers are quoted, values bound. The
-//! one place that knows how SQLite spells them.
+//! one place that knows how SQL spells them; where engines differ, `spelling.rs` does.
 mod conditions;
 mod embeds;
 mod identity;
@@ -9,6 +9,7 @@ mod raw;
 mod read;
 mod relations;
 mod scope;
+mod spelling;
 mod text;
 mod write;
 

@@ -1,5 +1,6 @@
 //! What `select` reads of one table: expressions with their names in the answer.
 use super::scope::Scope;
+use super::spelling;
 use super::text::Sql;
 use crate::data::rows::RowsError;
 use crate::data::rows::dialect::ast::{
@@ -44,7 +45,8 @@ impl Outputs {
                 SelectItem::All => outputs.items.push(Output::All),
                 SelectItem::Count { alias, cast } => {
                     let key = alias.clone().unwrap_or_else(|| "count".to_owned());
-                    outputs.add_aggregate(key, made(Sql::of("count(*)"), *cast), *cast);
+                    let counted = made(Sql::of("count(*)"), *cast, scope);
+                    outputs.add_aggregate(key, counted, *cast);
                 }
                 SelectItem::Column(column) if is_bare_count(scope, column) => {
                     let key = column.alias.clone().unwrap_or_else(|| "count".to_owned());
@@ -84,7 +86,7 @@ impl Outputs {
     fn add_column(&mut self, scope: Scope<'_>, column: &SelectedColumn) -> Result<(), RowsError> {
         let mut sql = Sql::default();
         scope.write_field(&mut sql, &column.field)?;
-        let sql = made(sql, column.cast);
+        let sql = made(sql, column.cast, scope);
         let Some((aggregate, cast)) = column.aggregate else {
             // `->` gives JSON, `->>` a value.
             let last = column.field.path.last();
@@ -110,7 +112,7 @@ impl Outputs {
         let mut computed = Sql::of(words);
         computed.part(sql).words(")");
         let key = column.alias.clone().unwrap_or_else(|| name.to_owned());
-        self.add_aggregate(key, made(computed, cast), cast);
+        self.add_aggregate(key, made(computed, cast, scope), cast);
         Ok(())
     }
 
@@ -176,14 +178,15 @@ fn name_of(field: &Field) -> String {
 }
 
 /// A value, made what was asked for.
-pub(super) fn made(value: Sql, cast: Option<Cast>) -> Sql {
+pub(super) fn made(value: Sql, cast: Option<Cast>, scope: Scope<'_>) -> Sql {
+    let spelled = spelling::of(scope.schema.dialect);
     let (before, behind) = match cast {
         None => return value,
         Some(Cast::Text) => ("CAST(", " AS TEXT)"),
-        Some(Cast::Integer) => ("CAST(", " AS INTEGER)"),
-        Some(Cast::Real) => ("CAST(", " AS REAL)"),
+        Some(Cast::Integer) => ("CAST(", spelled.as_integer),
+        Some(Cast::Real) => ("CAST(", spelled.as_real),
         Some(Cast::Numeric) => ("CAST(", " AS NUMERIC)"),
-        Some(Cast::Json) => ("json(", ")"),
+        Some(Cast::Json) => (spelled.as_json[0], spelled.as_json[1]),
     };
     let mut sql = Sql::of(before);
     sql.part(value).words(behind);

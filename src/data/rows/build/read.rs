@@ -3,6 +3,7 @@ use super::identity::{ColumnSet, Identity};
 use super::order::{self, Term, cursor};
 use super::outputs::{Output, OutputValue, Outputs};
 use super::scope::Scope;
+use super::spelling;
 use super::text::Sql;
 use crate::data::Param;
 use crate::data::rows::RowsError;
@@ -42,7 +43,7 @@ pub(in crate::data::rows) fn page(
     form: PageForm<'_>,
 ) -> Result<Page, RowsError> {
     let scope = scope_of(schema, table, &query.level)?;
-    let level = &query.level;
+    let (level, dialect) = (&query.level, schema.dialect);
     let all = [SelectItem::All];
     let select = match level.select.as_slice() {
         [] => &all[..],
@@ -70,7 +71,11 @@ pub(in crate::data::rows) fn page(
             ));
         }
         if let Some(cursor) = query.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
-            more.push(cursor::behind(cursor, &scope.table.name, &terms)?);
+            more.push(cursor::behind(
+                cursor,
+                (&scope.table.name, dialect),
+                &terms,
+            )?);
         }
         if is_certain && form.is_paged {
             for term in &terms {
@@ -93,14 +98,14 @@ pub(in crate::data::rows) fn page(
     if is_grouped {
         sql.group_by(&std::mem::take(&mut written.groups));
     }
-    order::write(&mut sql, &terms);
+    order::write(&mut sql, &terms, dialect);
     if form.key.is_none() {
         let one_more = form.is_paged && form.limit > 0;
         let limit = form.limit.saturating_add(one_more.into());
-        sql.limit(Some(limit), level.offset);
+        sql.limit(Some(limit), level.offset, spelling::no_limit(dialect));
     }
     Ok(Page {
-        sql,
+        sql: spelling::finished(sql, dialect),
         json: written.json,
         hidden: u16::try_from(hidden).unwrap_or(u16::MAX),
         order: print,
@@ -130,12 +135,12 @@ pub(in crate::data::rows) fn count(
         sql.words(" FROM ").name(&scope.table.name);
         scope.write_where(&mut sql, level, Vec::new())?;
         sql.group_by(&written.groups);
-        sql.words(")");
-        return Ok(sql);
+        sql.words(spelling::of(schema.dialect).end_of_source);
+        return Ok(spelling::finished(sql, schema.dialect));
     }
     sql.words(" FROM ").name(&scope.table.name);
     scope.write_where(&mut sql, level, Vec::new())?;
-    Ok(sql)
+    Ok(spelling::finished(sql, schema.dialect))
 }
 
 /// The first value of the rows of a request that is longer than `limit` bytes: the name of its
@@ -182,7 +187,8 @@ pub(in crate::data::rows) fn long_value(
         more.push(identity.condition(scope, key)?);
     }
     scope.write_where(&mut sql, &query.level, more)?;
-    sql.limit(Some(1), None);
+    sql.limit(Some(1), None, spelling::no_limit(schema.dialect));
+    let sql = spelling::finished(sql, schema.dialect);
     Ok((sql, u16::try_from(hidden).unwrap_or(u16::MAX)))
 }
 

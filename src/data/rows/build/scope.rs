@@ -3,7 +3,7 @@ use super::text::Sql;
 use crate::data::rows::RowsError;
 use crate::data::rows::dialect::ast::{Field, JsonPlace};
 use crate::data::{Param, QueryError};
-use crate::engine::sql::schema::{Affinity, Column, Schema, Table};
+use crate::engine::sql::schema::{Affinity, Column, Schema, SqlDialect, Table};
 
 /// A table whose rows are read, and the name by which this part of the statement calls it.
 #[derive(Debug, Clone, Copy)]
@@ -22,11 +22,6 @@ pub(super) struct Known {
     pub(super) affinity: Affinity,
     pub(super) may_be_null: bool,
 }
-
-const UNKNOWN: Known = Known {
-    affinity: Affinity::Blob,
-    may_be_null: true,
-};
 
 impl<'s> Scope<'s> {
     /// The table of a request.
@@ -112,11 +107,20 @@ impl<'s> Scope<'s> {
         Ok(known)
     }
 
+    /// What makes a value that is compared with a column what the column holds: SQLite's columns by
+    /// their affinity; PostgreSQL reads the text of a value by the column's type.
+    fn compared(&self, affinity: Affinity) -> Affinity {
+        match self.schema.dialect {
+            SqlDialect::Sqlite => affinity,
+            SqlDialect::Postgres => Affinity::Text,
+        }
+    }
+
     fn known(&self, column: &Column) -> Known {
         let is_number = self.table.rowid.as_ref() == Some(&column.name);
         let is_key = column.key_place.is_some() && self.table.is_without_rowid;
         Known {
-            affinity: column.affinity,
+            affinity: self.compared(column.affinity),
             may_be_null: !(column.not_null || is_number || is_key),
         }
     }
@@ -130,12 +134,19 @@ impl<'s> Scope<'s> {
         self.write_column(sql, &field.column)?;
         for step in &field.path {
             sql.words(if step.as_text { " ->> " } else { " -> " });
-            sql.value(match &step.to {
-                JsonPlace::Member(name) => Param::Text(name.clone()),
-                JsonPlace::Place(place) => Param::Integer(*place),
-            });
+            let (value, of_type) = match &step.to {
+                JsonPlace::Member(name) => (Param::Text(name.clone()), "::text"),
+                JsonPlace::Place(place) => (Param::Integer(*place), "::int"),
+            };
+            sql.value(value);
+            if self.schema.dialect == SqlDialect::Postgres {
+                sql.words(of_type);
+            }
         }
         sql.words(")");
-        Ok(UNKNOWN)
+        Ok(Known {
+            affinity: self.compared(Affinity::Blob),
+            may_be_null: true,
+        })
     }
 }

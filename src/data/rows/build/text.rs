@@ -66,11 +66,11 @@ impl Sql {
         }
     }
 
-    /// Adds ` LIMIT … OFFSET …`, also where there is none.
-    pub(super) fn limit(&mut self, limit: Option<u64>, offset: Option<u64>) {
+    /// Adds ` LIMIT … OFFSET …`, also where there is none: that is written as `none`.
+    pub(super) fn limit(&mut self, limit: Option<u64>, offset: Option<u64>, none: Param) {
         let number = |number: u64| Param::Integer(i64::try_from(number).unwrap_or(i64::MAX));
         self.words(" LIMIT ");
-        self.value(limit.map_or(Param::Integer(-1), number));
+        self.value(limit.map_or(none, number));
         if let Some(offset) = offset {
             self.words(" OFFSET ").value(number(offset));
         }

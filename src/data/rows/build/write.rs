@@ -3,12 +3,13 @@ use super::identity::{ColumnSet, Identity};
 use super::outputs::{Output, OutputValue, Outputs};
 use super::read::{scope_of, write_outputs};
 use super::scope::Scope;
+use super::spelling;
 use super::text::Sql;
 use crate::data::rows::RowsError;
 use crate::data::rows::dialect::RowsQuery;
 use crate::data::rows::dialect::ast::{Level, SelectItem};
 use crate::data::{BareColumns, Param};
-use crate::engine::sql::schema::{Column, Schema, Table, TableKind};
+use crate::engine::sql::schema::{Column, Schema, SqlDialect, Table, TableKind};
 
 /// What is answered of rows that were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -330,7 +331,7 @@ fn write_rows(
             }
             match columns.hash(scope) {
                 Some(known) => marks.part(known).words(" = ").value(Param::Integer(*hash)),
-                None => marks.words("0"),
+                None => marks.words(spelling::of(scope.schema.dialect).falsehood),
             };
         }
         marks.words(")");
@@ -390,7 +391,7 @@ fn write_returning(
         hidden = 1;
     }
     Ok(InsertPlan {
-        sql,
+        sql: spelling::finished(sql, scope.schema.dialect),
         columns: BareColumns {
             json,
             hidden: u16::try_from(hidden).unwrap_or(u16::MAX),
@@ -448,8 +449,10 @@ fn scope_for_writes<'s>(
             .iter()
             .any(|trigger| trigger.event.starts_with(event))
     };
+    // PostgreSQL writes through a view that is simple enough, and knows which is.
+    let needs_trigger = schema.dialect == SqlDialect::Sqlite;
     let refused = match kind {
-        TableKind::View if !has_trigger() => Some((
+        TableKind::View if needs_trigger && !has_trigger() => Some((
             "a view",
             "write to the tables that it reads, or give it an INSTEAD OF trigger",
         )),

@@ -3,6 +3,7 @@ mod answers;
 mod files;
 mod hostile;
 mod limits;
+mod rows;
 mod schema;
 mod transactions;
 

@@ -3,7 +3,9 @@
 use super::Term;
 use crate::data::Param;
 use crate::data::rows::RowsError;
+use crate::data::rows::build::spelling;
 use crate::data::rows::build::text::Sql;
+use crate::engine::sql::schema::SqlDialect;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -56,7 +58,7 @@ pub(in crate::data::rows::build) fn fingerprint(table: &str, terms: &[Term]) -> 
 /// The condition of rows behind a cursor.
 pub(in crate::data::rows::build) fn behind(
     cursor: &str,
-    table: &str,
+    (table, dialect): (&str, SqlDialect),
     terms: &[Term],
 ) -> Result<Sql, RowsError> {
     let refused = || {
@@ -74,7 +76,7 @@ pub(in crate::data::rows::build) fn behind(
     if is_plain(terms, &values) {
         write_row_value(&mut sql, terms, values);
     } else {
-        write_behind(&mut sql, terms, &values);
+        write_behind(&mut sql, dialect, terms, &values);
     }
     Ok(sql)
 }
@@ -124,10 +126,11 @@ fn write_row_value(sql: &mut Sql, terms: &[Term], values: Vec<Param>) {
 }
 
 /// `a > ? OR a IS ? AND (b > ? …)`, with NULL where it is sorted.
-fn write_behind(sql: &mut Sql, terms: &[Term], values: &[Param]) {
+fn write_behind(sql: &mut Sql, dialect: SqlDialect, terms: &[Term], values: &[Param]) {
+    let spelled = spelling::of(dialect);
     let (Some((term, terms)), Some((value, values))) = (terms.split_first(), values.split_first())
     else {
-        sql.words("0");
+        sql.words(spelled.falsehood);
         return;
     };
     sql.words("(");
@@ -136,7 +139,7 @@ fn write_behind(sql: &mut Sql, terms: &[Term], values: &[Param]) {
             sql.part(term.sql.clone()).words(" IS NOT NULL");
         }
         Param::Null => {
-            sql.words("0");
+            sql.words(spelled.falsehood);
         }
         value => {
             sql.part(term.sql.clone());
@@ -148,9 +151,9 @@ fn write_behind(sql: &mut Sql, terms: &[Term], values: &[Param]) {
         }
     }
     if !terms.is_empty() {
-        sql.words(" OR ").part(term.sql.clone()).words(" IS ");
+        sql.words(" OR ").part(term.sql.clone()).words(spelled.same);
         sql.value(value.clone()).words(" AND ");
-        write_behind(sql, terms, values);
+        write_behind(sql, dialect, terms, values);
     }
     sql.words(")");
 }

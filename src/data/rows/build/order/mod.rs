@@ -6,7 +6,7 @@ use crate::data::rows::build::relations::{Link, relation};
 use crate::data::rows::build::scope::{Known, Scope};
 use crate::data::rows::build::text::Sql;
 use crate::data::rows::dialect::ast::{Level, OrderTerm, SelectItem};
-use crate::engine::sql::schema::{Affinity, Table};
+use crate::engine::sql::schema::{Affinity, SqlDialect, Table};
 
 /// One thing that rows are sorted by.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Scope<'_> {
         sql: &mut Sql,
         level: &Level,
     ) -> Result<(), RowsError> {
-        write(sql, &self.order_terms(level)?);
+        write(sql, &self.order_terms(level)?, self.schema.dialect);
         Ok(())
     }
 }
@@ -82,15 +82,20 @@ fn write_embedded(
 }
 
 /// Adds ` ORDER BY …`, where there are terms.
-pub(in crate::data::rows::build) fn write(sql: &mut Sql, terms: &[Term]) {
+pub(in crate::data::rows::build) fn write(sql: &mut Sql, terms: &[Term], dialect: SqlDialect) {
     for (place, term) in terms.iter().enumerate() {
         sql.words(if place == 0 { " ORDER BY " } else { ", " });
         sql.part(term.sql.clone());
         if term.descending {
             sql.words(" DESC");
         }
-        // SQLite has NULL as the least; where there is none, an index serves without more words.
-        if term.may_be_null && term.nulls_first == term.descending {
+        // SQLite has NULL as the least, PostgreSQL as the greatest; where there is none, an index
+        // serves without more words.
+        let by_itself = match dialect {
+            SqlDialect::Sqlite => !term.descending,
+            SqlDialect::Postgres => term.descending,
+        };
+        if term.may_be_null && term.nulls_first != by_itself {
             sql.words(match term.nulls_first {
                 true => " NULLS FIRST",
                 false => " NULLS LAST",
