@@ -12,6 +12,7 @@ use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError, state
 use crate::data::{DataPlane, check_layout};
 use crate::domain::command::Command;
 use crate::domain::ids::{Actor, InstanceId};
+use crate::engine::postgres::PostgresConfig;
 use crate::engine::registry::Engines;
 use crate::event_log::canonical::export_line;
 use crate::event_log::checkpoints::Checkpoints;
@@ -267,7 +268,13 @@ impl App {
 
 fn open_data(data_dir: &Path, config: &Config) -> Result<DataPlane, StartError> {
     let data = bounds::of_sql(config);
-    DataPlane::open(data_dir, data, Engines::standard()).map_err(|error| StartError::DataFolder {
+    let engines = Engines::of_gateway(PostgresConfig {
+        data_dir: data_dir.to_owned(),
+        owner: data.owner,
+        bin: config.postgres_bin.clone(),
+        image: config.postgres_image.clone(),
+    });
+    DataPlane::open(data_dir, data, engines).map_err(|error| StartError::DataFolder {
         folder: data_dir.to_owned(),
         source: io::Error::other(error.to_string()),
     })

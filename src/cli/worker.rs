@@ -1,11 +1,13 @@
 //! What runs inside a worker; the gateway and the container runtime call these.
 use crate::cli::exit::{Exit, Failure, OrExit};
+use crate::engine::Engine;
 use crate::engine::registry::{DEFAULT_ENGINE, Engines};
 use crate::runtime::WORKER_FOLDER;
 use crate::worker::{self, ExecOrder, ExecParent};
 use rustix::process::Signal;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// `dbforge worker`.
 #[derive(Debug, clap::Subcommand)]
@@ -14,6 +16,15 @@ pub(super) enum WorkerCommand {
     Run,
     /// Do what the standard input says, once, under its limits
     Perform,
+    /// Fill the database's folder with what new databases are made of
+    Template {
+        /// The engine of the databases
+        #[arg(long)]
+        engine: String,
+        /// Where programs are looked for
+        #[arg(long, env = "PATH", hide_env_values = true)]
+        path: String,
+    },
     /// Check whether the worker can work: exit code 0 or 1
     Health {
         /// The engine of its database
@@ -63,21 +74,20 @@ pub(super) fn run(command: &WorkerCommand) -> Result<(), Failure> {
     match command {
         WorkerCommand::Run => worker::run().or_exit(Exit::Unavailable, "the worker cannot run"),
         WorkerCommand::Perform => worker::perform().or_exit(Exit::Refused, "nothing was done"),
+        WorkerCommand::Template { engine, path } => engine_of(engine)?
+            .fill_in_image(Path::new(WORKER_FOLDER), path)
+            .or_exit(Exit::Unavailable, "nothing was made"),
         // Container runtimes expect 0 or 1.
-        WorkerCommand::Health { engine, folder } => {
-            let engines = Engines::standard();
-            let Some(engine) = engines.find(engine) else {
-                return Err(Failure::new(
-                    Exit::Refused,
-                    format!("unknown engine `{engine}`"),
-                ));
-            };
-            engine
-                .check_in_worker(folder)
-                .or_exit(Exit::Refused, "the worker is unhealthy")
-        }
+        WorkerCommand::Health { engine, folder } => engine_of(engine)?
+            .check_in_worker(folder)
+            .or_exit(Exit::Refused, "the worker is unhealthy"),
         WorkerCommand::Exec(args) => exec(args),
     }
+}
+
+fn engine_of(name: &str) -> Result<Arc<dyn Engine>, Failure> {
+    let engine = Engines::standard().find(name).cloned();
+    engine.ok_or_else(|| Failure::new(Exit::Refused, format!("unknown engine `{name}`")))
 }
 
 fn exec(args: &ExecArgs) -> Result<(), Failure> {

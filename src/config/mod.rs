@@ -107,6 +107,10 @@ pub struct Config {
     pub domain: String,
     /// Image of the workers.
     pub worker_image: String,
+    /// Image of PostgreSQL's workers.
+    pub postgres_image: String,
+    /// The folder of PostgreSQL's programs on this host, if set.
+    pub postgres_bin: Option<PathBuf>,
     /// User and group of the workers when the gateway is root.
     pub worker_user: UserAndGroup,
     /// Identity of the forge, if set.
@@ -207,6 +211,8 @@ impl Config {
         let root_token = reader.optional("DBFORGE_ROOT_TOKEN", root_token);
         let domain = reader.value("DBFORGE_DOMAIN", String::from_str);
         let worker_image = reader.value("DBFORGE_WORKER_IMAGE", String::from_str);
+        let postgres_image = reader.value("DBFORGE_POSTGRES_IMAGE", String::from_str);
+        let postgres_bin = reader.optional("DBFORGE_POSTGRES_BIN", PathBuf::from_str);
         let worker_user = reader.value("DBFORGE_WORKER_USER", user_and_group);
         let instance = reader.optional("DBFORGE_INSTANCE", Uuid::from_str);
         let max_body_bytes = reader.count("DBFORGE_MAX_BODY_BYTES");
@@ -238,6 +244,8 @@ impl Config {
             root_token,
             domain: domain?,
             worker_image: worker_image?,
+            postgres_image: postgres_image?,
+            postgres_bin,
             worker_user: worker_user?,
             instance,
             http: HttpLimits {

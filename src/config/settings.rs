@@ -65,6 +65,16 @@ pub const SETTINGS: &[Setting] = &[
         "container image of the workers",
     ),
     setting(
+        "DBFORGE_POSTGRES_IMAGE",
+        "db-worker-postgres",
+        "container image of PostgreSQL's workers: of version 15 or newer",
+    ),
+    setting(
+        "DBFORGE_POSTGRES_BIN",
+        "",
+        "folder of PostgreSQL's programs, for the process runtime; the newest of the host when not set",
+    ),
+    setting(
         "DBFORGE_WORKER_USER",
         "65532:65532",
         "user and group of the workers when the gateway is root",

@@ -1,5 +1,6 @@
 //! The engines that a gateway serves, and the one place that tells SQLite from the others.
 use super::access_lock::{AccessLocks, SharedGuard};
+use super::postgres::{Postgres, PostgresConfig};
 use super::sql::changes::{TableChanged, TableCommand, TableError};
 use super::sql::executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
 use super::sql::{
@@ -76,10 +77,16 @@ impl Engines {
         Self { isolation, ..self }
     }
 
-    /// Those that this build serves.
+    /// Those that this build serves, outside of a gateway: they make nothing.
     #[must_use]
     pub fn standard() -> Self {
-        Self::new(Vec::new())
+        Self::new(vec![Arc::new(Postgres::elsewhere())])
+    }
+
+    /// Those that this build serves, in a gateway.
+    #[must_use]
+    pub fn of_gateway(postgres: PostgresConfig) -> Self {
+        Self::new(vec![Arc::new(Postgres::new(postgres))])
     }
 
     /// Looks for what runs their databases' workers.

@@ -113,6 +113,34 @@ impl GatewayProcess {
         answer(request.header("X-API-Key", &self.token).send_json(body))
     }
 
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let request = self.agent.patch(format!("{}{path}", self.url));
+        answer(request.header("X-API-Key", &self.token).send_json(body))
+    }
+
+    /// Waits until the job that an answer names has ended: the job.
+    #[track_caller]
+    pub(crate) fn ended(&self, answer: Option<(u16, Value)>) -> Value {
+        let (status, job) = answer.expect("the gateway answers");
+        assert_eq!(status, 202, "{job}");
+        let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+        let look = || self.get(&path).map(|(_, job)| job);
+        let has_ended = |job: &Value| {
+            ["succeeded", "failed", "cancelled", "stuck"].contains(&job["state"].as_str().unwrap())
+        };
+        self.poll("the job has ended", || {
+            look().is_some_and(|job| has_ended(&job))
+        });
+        look().unwrap()
+    }
+
+    /// The same, of a job that succeeds.
+    #[track_caller]
+    pub(crate) fn done(&self, answer: Option<(u16, Value)>) {
+        let job = self.ended(answer);
+        assert_eq!(job["state"], "succeeded", "{job}");
+    }
+
     /// Looks until `is_so`.
     #[track_caller]
     pub(crate) fn poll(&self, what: &str, is_so: impl Fn() -> bool) {

@@ -9,6 +9,7 @@ mod files;
 mod forge_key;
 mod health;
 mod programs;
+mod quota;
 pub mod roles;
 mod server;
 mod source;
@@ -19,6 +20,7 @@ pub use programs::{HostPrograms, OLDEST_MAJOR, PgVersion};
 
 use self::files::{Making, Templates};
 use self::forge_key::ForgeKey;
+use self::quota::WithinQuota;
 use self::roles::RoleSecrets;
 use self::source::{ImagePrograms, Source};
 use self::sql::{PostgresExecutor, SecretsSource};
@@ -283,7 +285,8 @@ impl ServedEngine for Postgres {
     fn sql(&self, databases: &DatabasesFolder) -> Option<Box<dyn SqlExecutor>> {
         let home = Arc::clone(self.home.as_ref()?);
         let secrets = SecretsSource::new(move || Ok(home.key()?.secrets()));
-        Some(Box::new(PostgresExecutor::new(databases.clone(), secrets)))
+        let executor = PostgresExecutor::new(databases.clone(), secrets);
+        Some(Box::new(WithinQuota::new(executor, databases.clone())))
     }
 }
 

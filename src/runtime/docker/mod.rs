@@ -5,6 +5,7 @@
 mod answer;
 mod changes;
 mod engine;
+mod errands;
 mod found;
 mod host;
 mod own_program;
@@ -13,7 +14,9 @@ mod recipe;
 pub use engine::{DockerAvailability, DockerEngine};
 pub use recipe::DockerConfig;
 
-use super::{QUARANTINED, Runtime, RuntimeError, Worker, WorkerSpec, WorkerState};
+use super::{
+    Errand, ImageFacts, QUARANTINED, Runtime, RuntimeError, Worker, WorkerSpec, WorkerState,
+};
 use crate::domain::ids::DatabaseId;
 use crate::locks::Mutex;
 use answer::{Answer, NAME, refused};
@@ -183,11 +186,8 @@ impl DockerRuntime {
         self.engine.remove(&container.id).await
     }
 
-    /// The file of this program for the container of `spec`, whose image may not have it.
-    async fn own_program(&self, spec: &WorkerSpec) -> Result<Option<&Path>, RuntimeError> {
-        if spec.program.image.is_none() {
-            return Ok(None);
-        }
+    /// The file of this program for containers whose image may not have it.
+    async fn own_program(&self) -> Result<&Path, RuntimeError> {
         let is_new = !self.own_program.is_known();
         let folder = self.config.programs();
         let file = self.own_program.file(&self.config.program, folder).await?;
@@ -198,7 +198,7 @@ impl DockerRuntime {
             let used: Vec<String> = found.into_iter().flat_map(|it| it.mounted).collect();
             own_program::remove_unused(self.config.programs(), file.to_owned(), used).await;
         }
-        Ok(Some(file))
+        Ok(file)
     }
 
     fn has_answered(&self, id: &str) -> bool {
@@ -236,7 +236,10 @@ impl Runtime for DockerRuntime {
             return Err(refused("run a worker", other));
         }
         // First, so that a spec that cannot be met costs no worker that runs.
-        let own_program = self.own_program(spec).await?;
+        let own_program = match spec.program.image {
+            Some(_) => Some(self.own_program().await?),
+            None => None,
+        };
         let body = recipe::container(&self.config, spec, own_program)?;
         let found = self.containers_of(spec.database).await?;
         let (kept, others) = found::choose(found, &spec.hash());
@@ -314,6 +317,14 @@ impl Runtime for DockerRuntime {
             }
             Some(_) => Err(refused("remove a worker", "it is not in quarantine")),
         }
+    }
+
+    async fn image(&self, name: &str) -> Result<Option<ImageFacts>, RuntimeError> {
+        self.facts_of_image(name).await
+    }
+
+    async fn run_errand(&self, errand: &Errand) -> Result<(), RuntimeError> {
+        self.run_errand_once(errand).await
     }
 
     fn changes(&self) -> BoxStream<'static, ()> {

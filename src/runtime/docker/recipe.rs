@@ -1,7 +1,7 @@
 //! How a worker's container is made: everything shut that it does not need.
 use super::answer::refused;
 use crate::domain::ids::{DatabaseId, InstanceId};
-use crate::runtime::{LOCK, Program, RuntimeError, WORKER_FOLDER, WorkerSpec};
+use crate::runtime::{Errand, LOCK, Program, RuntimeError, WORKER_FOLDER, WorkerSpec};
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
     RestartPolicy, RestartPolicyNameEnum,
@@ -36,6 +36,11 @@ const HEALTH_RETRIES: i64 = 2;
 
 /// The only place to write to besides the database's folder; counts as the worker's memory.
 const TMPFS: &str = "rw,noexec,nosuid,nodev,size=16m";
+
+/// What an errand may use: it is short, and a create waits for it.
+const ERRAND_MEMORY: u64 = 256 << 20;
+const ERRAND_CPU_MILLIS: u32 = 2000;
+const ERRAND_PROCESSES: u32 = 64;
 
 /// What workers have in common.
 #[derive(Debug, Clone)]
@@ -80,11 +85,7 @@ pub(super) fn container(
     let program = &spec.program;
     let mut mounts = vec![mount(config, &spec.folder, WORKER_FOLDER, "its folder")?];
     if let Some(file) = own_program {
-        let own = mount(config, file, PROGRAM, "this program")?;
-        mounts.push(Mount {
-            read_only: Some(true),
-            ..own
-        });
+        mounts.push(read_only(mount(config, file, PROGRAM, "this program")?));
     }
     let common = ContainerCreateBody {
         image: Some(
@@ -99,7 +100,7 @@ pub(super) fn container(
         healthcheck: Some(health_check(&program.health)),
         host_config: Some(HostConfig {
             mounts: Some(mounts),
-            ..hardening(spec)
+            ..hardening(spec.memory_bytes, spec.cpu_millis, program.processes)
         }),
         ..Default::default()
     };
@@ -118,6 +119,40 @@ pub(super) fn container(
         stop_timeout: Some(i64::try_from(program.stop_grace.as_secs()).unwrap_or(i64::MAX)),
         ..common
     })
+}
+
+/// The container for an errand. No label tells that it is of a forge: it is no worker.
+pub(super) fn errand(
+    config: &DockerConfig,
+    errand: &Errand,
+    own_program: &Path,
+) -> Result<ContainerCreateBody, RuntimeError> {
+    let (uid, gid) = config.user;
+    let mut mounts = vec![
+        mount(config, &errand.folder, WORKER_FOLDER, "its folder")?,
+        read_only(mount(config, own_program, PROGRAM, "this program")?),
+    ];
+    for (file, target) in &errand.files {
+        mounts.push(read_only(mount(config, file, target, "its file")?));
+    }
+    Ok(ContainerCreateBody {
+        image: Some(errand.image.clone()),
+        entrypoint: Some(vec![PROGRAM.to_owned()]),
+        cmd: Some(errand.arguments.clone()),
+        user: Some(format!("{uid}:{gid}")),
+        host_config: Some(HostConfig {
+            mounts: Some(mounts),
+            ..hardening(ERRAND_MEMORY, ERRAND_CPU_MILLIS, ERRAND_PROCESSES)
+        }),
+        ..Default::default()
+    })
+}
+
+fn read_only(mount: Mount) -> Mount {
+    Mount {
+        read_only: Some(true),
+        ..mount
+    }
 }
 
 /// What `/dbforge` is told: to lock the folder and become the program.
@@ -164,8 +199,8 @@ pub(super) enum Check {
     OfProgram(Vec<String>),
 }
 
-fn hardening(spec: &WorkerSpec) -> HostConfig {
-    let memory = i64::try_from(spec.memory_bytes).unwrap_or(i64::MAX);
+fn hardening(memory_bytes: u64, cpu_millis: u32, processes: u32) -> HostConfig {
+    let memory = i64::try_from(memory_bytes).unwrap_or(i64::MAX);
     HostConfig {
         readonly_rootfs: Some(true),
         cap_drop: Some(vec!["ALL".to_owned()]),
@@ -175,8 +210,8 @@ fn hardening(spec: &WorkerSpec) -> HostConfig {
         // Memory and swap together: so no swap, and a worker that wants more is ended at once
         // instead of making the machine's disk busy.
         memory_swap: Some(memory),
-        nano_cpus: Some(i64::from(spec.cpu_millis) * 1_000_000),
-        pids_limit: Some(i64::from(spec.program.processes)),
+        nano_cpus: Some(i64::from(cpu_millis) * 1_000_000),
+        pids_limit: Some(i64::from(processes)),
         tmpfs: Some(HashMap::from([("/tmp".to_owned(), TMPFS.to_owned())])),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),

@@ -2,5 +2,6 @@
 mod job_stories;
 mod kills;
 mod own_container;
+mod postgres;
 mod stack;
 mod whole;

@@ -1,27 +1,11 @@
 //! Clusters: made of the host's own programs, once, and copied.
+use super::engine_in;
 use crate::support::TempFolder;
 use dbforge::domain::database::Durability;
 use dbforge::engine::postgres::{Postgres, PostgresConfig};
 use dbforge::engine::{DataFile, DataFileError, Engine as _};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-
-/// An engine whose data folder is `folder`.
-fn engine_in(folder: &Path) -> Postgres {
-    let is_root = rustix::process::geteuid().is_root();
-    for (name, mode) in [("", 0o711), (".forge", 0o700)] {
-        let folder = folder.join(name);
-        let _ = fs::create_dir(&folder);
-        fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
-    }
-    Postgres::new(PostgresConfig {
-        data_dir: folder.to_owned(),
-        owner: is_root.then_some((65532, 65532)),
-        bin: None,
-        image: String::new(),
-    })
-}
 
 #[test]
 fn a_database_is_a_copy_of_a_cluster_that_is_made_once() {

@@ -2,6 +2,7 @@
 mod answers;
 mod files;
 mod hostile;
+mod life;
 mod limits;
 mod rows;
 mod schema;
@@ -9,7 +10,11 @@ mod transactions;
 
 use crate::support::http::{Answer, HttpForge};
 use crate::support::test_forge::Kept;
+use dbforge::engine::postgres::{Postgres, PostgresConfig};
 use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 /// A forge with the database `shop` on a server of its own.
 async fn with_shop() -> HttpForge {
@@ -33,4 +38,20 @@ async fn rows(forge: &HttpForge, sql: &str) -> Value {
     let answer = ask(forge, sql).await;
     assert_eq!(answer.status, 200, "{sql}: {}", answer.text);
     answer.json()["rows"].clone()
+}
+
+/// An engine whose data folder is `folder`.
+pub(crate) fn engine_in(folder: &Path) -> Postgres {
+    let is_root = rustix::process::geteuid().is_root();
+    for (name, mode) in [("", 0o711), (".forge", 0o700)] {
+        let folder = folder.join(name);
+        let _ = fs::create_dir(&folder);
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    Postgres::new(PostgresConfig {
+        data_dir: folder.to_owned(),
+        owner: is_root.then_some((65532, 65532)),
+        bin: None,
+        image: String::new(),
+    })
 }
