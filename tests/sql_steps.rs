@@ -28,7 +28,7 @@ const FORM: Form = Form {
 
 fn database() -> TempDir {
     let folder = TempDir::new().unwrap();
-    (Sqlite.create_file(folder.path(), Durability::Relaxed)).unwrap();
+    (Sqlite::default().create_file(folder.path(), Durability::Relaxed)).unwrap();
     folder
 }
 

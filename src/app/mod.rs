@@ -11,6 +11,7 @@ use crate::control::narrator::Narrator;
 use crate::control::{ControlConfig, ControlPlane, Submission, SubmitError, state_snapshot};
 use crate::data::{DataPlane, check_layout};
 use crate::domain::command::Command;
+use crate::domain::database::Isolation;
 use crate::domain::ids::{Actor, InstanceId};
 use crate::engine::postgres::PostgresConfig;
 use crate::engine::registry::Engines;
@@ -274,6 +275,11 @@ fn open_data(data_dir: &Path, config: &Config) -> Result<DataPlane, StartError> 
         bin: config.postgres_bin.clone(),
         image: config.postgres_image.clone(),
     });
+    let isolation = match config.isolation.by_worker {
+        true => Isolation::Worker,
+        false => Isolation::Gateway,
+    };
+    let engines = engines.isolated_by(isolation, config.isolation.fence);
     DataPlane::open(data_dir, data, engines).map_err(|error| StartError::DataFolder {
         folder: data_dir.to_owned(),
         source: io::Error::other(error.to_string()),

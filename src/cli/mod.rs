@@ -8,6 +8,7 @@ mod exit;
 mod log;
 mod replay;
 mod serve;
+mod serving_worker;
 mod terminal;
 mod token;
 mod worker;

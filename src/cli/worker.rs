@@ -1,7 +1,8 @@
 //! What runs inside a worker; the gateway and the container runtime call these.
 use crate::cli::exit::{Exit, Failure, OrExit};
+use crate::cli::serving_worker::ServeArgs;
 use crate::engine::Engine;
-use crate::engine::registry::{DEFAULT_ENGINE, Engines};
+use crate::engine::registry::{DEFAULT_ENGINE, Engines, ask_worker};
 use crate::runtime::WORKER_FOLDER;
 use crate::worker::{self, ExecOrder, ExecParent};
 use rustix::process::Signal;
@@ -36,6 +37,14 @@ pub(super) enum WorkerCommand {
     },
     /// Lock the database's folder, then become the program after `--`
     Exec(ExecArgs),
+    /// Serve a SQLite database on a socket in its folder
+    Serve(ServeArgs),
+    /// Ask the process that serves the database in a folder whether it answers
+    Ask {
+        /// The database's folder
+        #[arg(long)]
+        folder: PathBuf,
+    },
 }
 
 /// What the program is bound by.
@@ -82,6 +91,10 @@ pub(super) fn run(command: &WorkerCommand) -> Result<(), Failure> {
             .check_in_worker(folder)
             .or_exit(Exit::Refused, "the worker is unhealthy"),
         WorkerCommand::Exec(args) => exec(args),
+        WorkerCommand::Serve(args) => args.serve(),
+        WorkerCommand::Ask { folder } => {
+            ask_worker(folder).or_exit(Exit::Refused, "the worker does not answer")
+        }
     }
 }
 

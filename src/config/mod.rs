@@ -5,6 +5,7 @@
 mod client;
 mod env_file;
 mod environment;
+mod isolation;
 mod origins;
 mod proxies;
 mod reader;
@@ -15,6 +16,7 @@ mod targets;
 pub use client::ClientConfig;
 pub use env_file::{EnvFileError, WithEnvFile};
 pub use environment::{Environment, Overlay, ProcessEnvironment};
+pub use isolation::{FenceMode, IsolationConfig};
 pub use origins::CorsOrigins;
 pub use proxies::TrustedProxies;
 pub use settings::{CLIENT_SETTINGS, SETTINGS, Setting, unknown_settings};
@@ -113,6 +115,8 @@ pub struct Config {
     pub postgres_bin: Option<PathBuf>,
     /// User and group of the workers when the gateway is root.
     pub worker_user: UserAndGroup,
+    /// Which process answers the SQL of databases.
+    pub isolation: IsolationConfig,
     /// Identity of the forge, if set.
     pub instance: Option<Uuid>,
     /// Bounds of HTTP.
@@ -214,6 +218,7 @@ impl Config {
         let postgres_image = reader.value("DBFORGE_POSTGRES_IMAGE", String::from_str);
         let postgres_bin = reader.optional("DBFORGE_POSTGRES_BIN", PathBuf::from_str);
         let worker_user = reader.value("DBFORGE_WORKER_USER", user_and_group);
+        let isolation = IsolationConfig::read(reader);
         let instance = reader.optional("DBFORGE_INSTANCE", Uuid::from_str);
         let max_body_bytes = reader.count("DBFORGE_MAX_BODY_BYTES");
         let max_requests = reader.count("DBFORGE_MAX_REQUESTS");
@@ -247,6 +252,7 @@ impl Config {
             postgres_image: postgres_image?,
             postgres_bin,
             worker_user: worker_user?,
+            isolation: isolation?,
             instance,
             http: HttpLimits {
                 max_body_bytes: max_body_bytes?,
@@ -291,6 +297,16 @@ pub struct TraceConfig {
 }
 
 impl TraceConfig {
+    /// Those of workers, whose output their runtime keeps.
+    #[must_use]
+    pub fn of_workers() -> Self {
+        Self {
+            filter: "info".to_owned(),
+            format: LogFormat::Text,
+            access_log: false,
+        }
+    }
+
     /// Reads the settings of traces.
     ///
     /// # Errors

@@ -80,6 +80,16 @@ pub const SETTINGS: &[Setting] = &[
         "user and group of the workers when the gateway is root",
     ),
     setting(
+        "DBFORGE_ISOLATION",
+        "gateway",
+        "which process answers the SQL of new SQLite databases: gateway, or worker, their own",
+    ),
+    setting(
+        "DBFORGE_ISOLATION_FENCE",
+        "strict",
+        "if the kernel lacks Landlock or seccomp: strict, workers do not serve; best-effort, they do",
+    ),
+    setting(
         "DBFORGE_INSTANCE",
         "",
         "UUID of this forge; generated at the first start when not set",

@@ -213,13 +213,40 @@ impl DataPlane {
         let draining = self.transactions.drain(database);
         let guard = self.locks.take(database, deadline).await?;
         drop(draining);
-        if let Ok(executor) = self.executors.of(target) {
-            let closed = executor.close(database).await;
-            closed.map_err(|error| AccessError::NotCheckpointed {
-                reason: error.to_string(),
-            })?;
-        }
+        let closed = self.executors.close(target).await;
+        closed.map_err(|error| AccessError::NotCheckpointed {
+            reason: error.to_string(),
+        })?;
         Ok(guard)
+    }
+
+    /// Takes a database's files alone, and leaves them open in its worker, which is about to go.
+    ///
+    /// # Errors
+    /// When SQL does not end before `deadline`.
+    pub async fn exclusive_before_removal(
+        &self,
+        target: &Target,
+        deadline: Deadline,
+    ) -> Result<ExclusiveGuard, AccessError> {
+        let draining = self.transactions.drain(target.database);
+        let guard = self.locks.take(target.database, deadline).await?;
+        drop(draining);
+        Ok(guard)
+    }
+
+    /// Forgets what was known of a worker that is gone.
+    pub async fn forget_worker(&self, target: &Target) {
+        let closed = self.executors.close(target).await;
+        if let Err(error) = closed {
+            tracing::warn!(%error, "a database of a removed worker is not closed");
+        }
+    }
+
+    /// Whether the worker of a database may be at work on something that it was asked for.
+    #[must_use]
+    pub fn has_asked_worker(&self, target: &Target) -> bool {
+        self.executors.have_asked_worker(target)
     }
 
     /// Runs one statement on the database behind `guard`.

@@ -3,6 +3,7 @@ pub mod access_lock;
 pub mod availability;
 pub mod data_file;
 pub mod exporting;
+mod isolations;
 pub mod loading;
 pub mod postgres;
 pub mod registry;
@@ -260,24 +261,39 @@ pub enum ReadyWhen {
 
 /// Where the folders of living databases are.
 #[derive(Debug, Clone)]
-pub struct DatabasesFolder(PathBuf);
+pub struct DatabasesFolder {
+    path: PathBuf,
+    /// Whether it is the folder of the only database that there is.
+    is_of_one: bool,
+}
 
 impl DatabasesFolder {
     /// Below `path`.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self(path)
+        let is_of_one = false;
+        Self { path, is_of_one }
+    }
+
+    /// The folder of the only database that there is, as its worker sees it.
+    #[must_use]
+    pub fn of_one(path: PathBuf) -> Self {
+        let is_of_one = true;
+        Self { path, is_of_one }
     }
 
     /// The folder that holds them.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// The folder of one database.
     #[must_use]
     pub fn of(&self, database: DatabaseId) -> PathBuf {
-        self.0.join(database.to_string())
+        match self.is_of_one {
+            true => self.path.clone(),
+            false => self.path.join(database.to_string()),
+        }
     }
 }

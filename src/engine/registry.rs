@@ -2,17 +2,17 @@
 use super::access_lock::{AccessLocks, SharedGuard};
 use super::postgres::{Postgres, PostgresConfig};
 use super::sql::changes::{TableChanged, TableCommand, TableError};
-use super::sql::executor::{Call, ExecutorHealth, SqlExecutor, SqlTransaction};
+use super::sql::executor::{Call, ExecutorHealth, ReaderHold, SqlExecutor, SqlTransaction};
 use super::sql::{
     BatchError, BatchMode, Form, MigrateError, Migrated, NewMigration, QueryAnswer, QueryError,
     Schema, SqlStatistics, Statement, Streamed, Target, TransactionBatchError, TransactionEnd,
     TransactionError, TransactionMode, TransactionPlace, ValuePart,
 };
-use super::sqlite::{CountedSnapshot, Sqlite, SqliteExecutor, SqliteTransaction};
+use super::sqlite::{CountedSnapshot, Sqlite, SqliteExecutor, SqliteInWorker, SqliteTransaction};
 use super::{DataFileError, DatabasesFolder, Engine, ServedEngine};
 use crate::clock::Deadline;
-use crate::domain::command::refusal::Refusal;
-use crate::domain::database::{Database, Isolation};
+use crate::config::FenceMode;
+use crate::domain::database::Isolation;
 use crate::domain::ids::DatabaseId;
 use crate::runtime::Runtime;
 use futures_util::future::join_all;
@@ -20,15 +20,18 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use super::sqlite::{LARGEST_VALUE_BYTES, LentWriter, MAX_VALUE_BYTES, SqliteConfig, Views};
+pub use super::sqlite::{
+    LARGEST_VALUE_BYTES, LentWriter, MAX_VALUE_BYTES, RUN_FOLDER, ServeConfig, SqliteConfig, Views,
+    WorkerListener, ask_worker, serve,
+};
 
 /// While it lives, a reader of a database that is in another process is known to its writer.
 #[derive(Debug)]
 pub enum SnapshotHold {
     /// The writer is in this process.
     Sqlite(CountedSnapshot),
-    /// It is in the database's worker, which knows its readers itself.
-    Served,
+    /// It is in the database's worker, which is told unless it knows its readers itself.
+    Served(Option<ReaderHold>),
 }
 
 impl SnapshotHold {
@@ -37,7 +40,7 @@ impl SnapshotHold {
     pub fn has_to_end(&self) -> bool {
         match self {
             Self::Sqlite(counted) => counted.has_to_end(),
-            Self::Served => false,
+            Self::Served(hold) => hold.as_ref().is_some_and(ReaderHold::has_to_end),
         }
     }
 }
@@ -50,14 +53,14 @@ pub const DEFAULT_ENGINE: &str = Sqlite::NAME;
 pub struct Engines {
     all: Vec<Arc<dyn Engine>>,
     served: Vec<Arc<dyn ServedEngine>>,
-    isolation: Isolation,
+    pub(super) isolation: Isolation,
 }
 
 impl Engines {
     /// SQLite, and `served`.
     #[must_use]
     pub fn new(served: Vec<Arc<dyn ServedEngine>>) -> Self {
-        let mut all: Vec<Arc<dyn Engine>> = vec![Arc::new(Sqlite)];
+        let mut all: Vec<Arc<dyn Engine>> = vec![Arc::new(Sqlite::default())];
         all.extend(
             served
                 .iter()
@@ -71,10 +74,18 @@ impl Engines {
     }
 
     /// The same, where new databases have this isolation unless the caller says otherwise or their
-    /// engine has another one alone.
+    /// engine has another one alone. `fence`: what happens where the kernel lacks a part of the
+    /// fence around a worker that serves.
     #[must_use]
-    pub fn isolated_by(self, isolation: Isolation) -> Self {
-        Self { isolation, ..self }
+    pub fn isolated_by(mut self, isolation: Isolation, fence: FenceMode) -> Self {
+        self.isolation = isolation;
+        let sqlite: Arc<dyn Engine> = Arc::new(Sqlite { fence });
+        for engine in &mut self.all {
+            if engine.name() == Sqlite::NAME {
+                *engine = Arc::clone(&sqlite);
+            }
+        }
+        self
     }
 
     /// Those that this build serves, outside of a gateway: they make nothing.
@@ -107,49 +118,6 @@ impl Engines {
         self.all.iter().find(|engine| engine.name() == name)
     }
 
-    /// The isolation of a database of `engine` that is to have the `wanted` one.
-    ///
-    /// # Errors
-    /// [`Refusal::Invalid`] when its databases do not have that.
-    pub fn isolation(
-        &self,
-        engine: &dyn Engine,
-        wanted: Option<Isolation>,
-    ) -> Result<Isolation, Refusal> {
-        let offered = engine.capabilities().isolations;
-        match wanted {
-            None if offered.contains(&self.isolation) => Ok(self.isolation),
-            None => Ok(offered.first().copied().unwrap_or_default()),
-            Some(wanted) if offered.contains(&wanted) => Ok(wanted),
-            Some(wanted) => Err(Refusal::Invalid(format!(
-                "databases of the engine `{}` do not have the isolation `{}`; leave it out",
-                engine.name(),
-                wanted.as_str()
-            ))),
-        }
-    }
-
-    /// Isolations that a database of some engine may have.
-    #[must_use]
-    pub fn isolations(&self) -> Vec<Isolation> {
-        let offered = |isolation: &Isolation| {
-            let mut all = self.all.iter();
-            all.any(|engine| engine.capabilities().isolations.contains(isolation))
-        };
-        Isolation::ALL.iter().copied().filter(offered).collect()
-    }
-
-    /// Which process answers the SQL of a database.
-    #[must_use]
-    pub fn isolation_of(&self, database: &Database) -> Isolation {
-        let engine = self.find(&database.engine.0);
-        let offered = engine.map(|engine| engine.capabilities().isolations);
-        match offered {
-            Some(&[only]) => only,
-            _ => database.isolation,
-        }
-    }
-
     /// What runs SQL on databases below `databases`, whose access locks are `locks`. Made in the
     /// tokio runtime that is to run writes.
     #[must_use]
@@ -161,12 +129,16 @@ impl Engines {
     ) -> Executors {
         let served = self.served.iter();
         let served = served.filter_map(|engine| Some((engine.name(), engine.sql(databases)?)));
+        let most_connections = config.max_connections;
+        let sqlite = SqliteExecutor::new(config, databases.clone(), Arc::clone(locks));
+        let statistics = Arc::clone(sqlite.statistics());
         Executors {
-            sqlite: Arc::new(SqliteExecutor::new(
-                config,
+            sqlite_in_worker: Box::new(SqliteInWorker::new(
                 databases.clone(),
-                Arc::clone(locks),
+                statistics,
+                most_connections,
             )),
+            sqlite: Arc::new(sqlite),
             served: served.collect(),
         }
     }
@@ -183,6 +155,7 @@ impl fmt::Debug for Engines {
 #[derive(Debug)]
 pub struct Executors {
     sqlite: Arc<SqliteExecutor>,
+    sqlite_in_worker: Box<dyn SqlExecutor>,
     served: Vec<(&'static str, Box<dyn SqlExecutor>)>,
 }
 
@@ -211,7 +184,10 @@ impl Executors {
     /// [`QueryError::NotSupported`] when nothing does.
     pub fn of(&self, target: &Target) -> Result<Executor<'_>, QueryError> {
         if target.engine == Sqlite::NAME {
-            return Ok(Executor::Sqlite(&self.sqlite));
+            return Ok(match target.isolation {
+                Isolation::Gateway => Executor::Sqlite(&self.sqlite),
+                Isolation::Worker => Executor::Served(self.sqlite_in_worker.as_ref()),
+            });
         }
         let served = self.served.iter().find(|(name, _)| *name == target.engine);
         let (_, served) = served.ok_or(QueryError::NotSupported {
@@ -238,7 +214,46 @@ impl Executors {
     /// whether there were any. Blocks.
     #[must_use]
     pub fn close_idle(&self) -> bool {
-        self.sqlite.close_idle()
+        let mut remote = self.remote();
+        self.sqlite.close_idle() | remote.any(SqlExecutor::close_idle)
+    }
+
+    /// Whether the worker of a database may be at work on something that it was asked for.
+    #[must_use]
+    pub fn have_asked_worker(&self, target: &Target) -> bool {
+        if target.engine == Sqlite::NAME {
+            // Also one whose isolation has just become another.
+            return self.sqlite_in_worker.has_asked(target.database);
+        }
+        match self.of(target) {
+            Ok(Executor::Served(served)) => served.has_asked(target.database),
+            Ok(Executor::Sqlite(_)) | Err(_) => false,
+        }
+    }
+
+    /// Those that ask workers.
+    fn remote(&self) -> impl Iterator<Item = &dyn SqlExecutor> {
+        let served = self.served.iter().map(|(_, served)| served.as_ref());
+        served.chain([self.sqlite_in_worker.as_ref()])
+    }
+
+    /// Lets go of a database, whose access lock is held exclusively: also of what another isolation
+    /// of it has left open.
+    ///
+    /// # Errors
+    /// When it cannot be closed now.
+    pub async fn close(&self, target: &Target) -> Result<(), DataFileError> {
+        if target.engine == Sqlite::NAME {
+            self.sqlite.close(target.database).await?;
+            if target.isolation == Isolation::Gateway && !self.have_asked_worker(target) {
+                return Ok(());
+            }
+            return self.sqlite_in_worker.close(target.database).await;
+        }
+        match self.of(target) {
+            Ok(executor) => executor.close(target.database).await,
+            Err(_) => Ok(()),
+        }
     }
 
     /// Counts of the statements that run in this process.
@@ -250,16 +265,16 @@ impl Executors {
     /// Lets go of every database.
     pub async fn close_all(&self) {
         self.sqlite.close_all().await;
-        for (_, served) in &self.served {
-            served.close_all().await;
+        for remote in self.remote() {
+            remote.close_all().await;
         }
     }
 
     /// How all of them are doing.
     #[must_use]
     pub fn health(&self) -> ExecutorHealth {
-        let served = self.served.iter().map(|(_, executor)| executor.health());
-        served.fold(self.sqlite.health(), |all, one| ExecutorHealth {
+        let remote = self.remote().map(SqlExecutor::health);
+        remote.fold(self.sqlite.health(), |all, one| ExecutorHealth {
             connections: all.connections + one.connections,
             temp_bytes: all.temp_bytes + one.temp_bytes,
             streams: all.streams + one.streams,
@@ -337,7 +352,7 @@ impl Executor<'_> {
     ) -> Result<SnapshotHold, QueryError> {
         match self {
             Self::Sqlite(sqlite) => Ok(SnapshotHold::Sqlite(sqlite.hold_snapshot(guard, target)?)),
-            Self::Served(_) => Ok(SnapshotHold::Served),
+            Self::Served(served) => Ok(SnapshotHold::Served(served.hold_snapshot(guard, target))),
         }
     }
 
@@ -366,14 +381,6 @@ impl Executor<'_> {
         }
     }
 
-    /// What is told of engines that live in their workers.
-    fn no_raw_values(target: &Target) -> QueryError {
-        QueryError::NotSupported {
-            engine: target.engine.to_owned(),
-            what: "values as raw bytes",
-        }
-    }
-
     pub async fn read_value(
         self,
         guard: &SharedGuard,
@@ -383,7 +390,7 @@ impl Executor<'_> {
     ) -> Result<Streamed, QueryError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.read_value(guard, target, call, part).await,
-            Self::Served(_) => Err(Self::no_raw_values(target)),
+            Self::Served(served) => served.read_value(guard, target, call, part).await,
         }
     }
 
@@ -395,7 +402,10 @@ impl Executor<'_> {
     ) -> Result<LentWriter, QueryError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.lend_writer(guard, target, call).await,
-            Self::Served(_) => Err(Self::no_raw_values(target)),
+            Self::Served(_) => Err(QueryError::NotSupported {
+                engine: target.engine.to_owned(),
+                what: "writing values as raw bytes where its worker answers",
+            }),
         }
     }
 

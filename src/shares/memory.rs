@@ -79,6 +79,15 @@ impl Held {
         }
     }
 
+    /// The same for bytes that are shared already.
+    #[must_use]
+    pub fn with(self, bytes: Bytes) -> Bytes {
+        if self.bytes == 0 {
+            return bytes;
+        }
+        Bytes::from_owner(Kept { bytes, _held: self })
+    }
+
     /// Wraps the bytes, which keep the reservation until the last of them is dropped.
     #[must_use]
     pub fn keep(self, bytes: Vec<u8>) -> Bytes {
@@ -89,14 +98,14 @@ impl Held {
     }
 }
 
-struct Kept {
-    bytes: Vec<u8>,
+struct Kept<B> {
+    bytes: B,
     _held: Held,
 }
 
-impl AsRef<[u8]> for Kept {
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Kept<B> {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_ref()
     }
 }
 

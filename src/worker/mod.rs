@@ -5,8 +5,10 @@ mod fence;
 mod operation;
 mod perform;
 mod run;
+mod serve;
 
 pub use exec::{ExecError, ExecOrder, ExecParent, exec};
 pub use operation::Operation;
 pub use perform::perform;
 pub use run::run;
+pub use serve::{ServeOrder, serve, supervise};

@@ -10,6 +10,7 @@ use super::schema::Schema;
 use super::transaction::{
     TransactionBatchError, TransactionEnd, TransactionError, TransactionMode, TransactionPlace,
 };
+use super::values::ValuePart;
 use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::SharedGuard;
@@ -19,7 +20,9 @@ use async_trait::async_trait;
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::task::AbortHandle;
 
 /// What holds for one request, whatever its statements are.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +64,32 @@ pub struct ExecutorHealth {
     pub wal_bytes: u64,
     /// Bytes of the largest one.
     pub largest_wal_bytes: u64,
+}
+
+/// While it lives, a worker knows of a reader of its database in another process.
+#[derive(Debug)]
+pub struct ReaderHold {
+    has_to_end: Arc<AtomicBool>,
+    held: AbortHandle,
+}
+
+impl ReaderHold {
+    /// Held by a task, which sets the flag when the reader has to end, and which ends with this.
+    pub(crate) fn new(has_to_end: Arc<AtomicBool>, held: AbortHandle) -> Self {
+        Self { has_to_end, held }
+    }
+
+    /// Whether so much was written meanwhile that the reader has to end.
+    #[must_use]
+    pub fn has_to_end(&self) -> bool {
+        self.has_to_end.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for ReaderHold {
+    fn drop(&mut self) {
+        self.held.abort();
+    }
 }
 
 /// Runs SQL on the databases of one engine that lives in its workers.
@@ -113,6 +142,20 @@ pub trait SqlExecutor: Debug + Send + Sync {
         rows: &Form,
         statement: Statement,
     ) -> Result<Streamed, QueryError>;
+
+    /// Reads bytes of a value, in pieces.
+    ///
+    /// # Errors
+    /// [`QueryError::NotSupported`] where the engine does not do it; else as [`Self::stream`].
+    async fn read_value(
+        &self,
+        _guard: &SharedGuard,
+        target: &Target,
+        _call: &Call,
+        _part: ValuePart,
+    ) -> Result<Streamed, QueryError> {
+        Err(no_raw_values(target))
+    }
 
     /// What is in a database, as it is committed now.
     ///
@@ -201,12 +244,36 @@ pub trait SqlExecutor: Debug + Send + Sync {
     /// When it cannot be closed now.
     async fn close(&self, database: DatabaseId) -> Result<(), DataFileError>;
 
+    /// Tells the worker that another process reads the database for long; `None` where the server
+    /// knows its readers itself.
+    fn hold_snapshot(&self, _guard: &SharedGuard, _target: &Target) -> Option<ReaderHold> {
+        None
+    }
+
+    /// Whether a database's worker may be at work on something that it was asked for.
+    fn has_asked(&self, _database: DatabaseId) -> bool {
+        true
+    }
+
+    /// Closes connections on which nothing is under way, where file descriptors run short. Returns
+    /// whether there were any.
+    fn close_idle(&self) -> bool {
+        false
+    }
+
     /// Lets go of every database. Called once, at shutdown.
     async fn close_all(&self);
 
     /// How it is doing.
     fn health(&self) -> ExecutorHealth {
         ExecutorHealth::default()
+    }
+}
+
+fn no_raw_values(target: &Target) -> QueryError {
+    QueryError::NotSupported {
+        engine: target.engine.to_owned(),
+        what: "values as raw bytes",
     }
 }
 

@@ -4,6 +4,7 @@ use super::params::{Param, Params};
 use crate::domain::database::{Durability, Isolation};
 use crate::domain::ids::DatabaseId;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ pub struct QueryOptions {
 }
 
 /// What becomes of the changes of a request whose statements end well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keep {
     /// Whether they are kept; else they are answered and taken back.
     pub is_kept: bool,
@@ -137,7 +138,7 @@ pub struct QueryAnswer {
 }
 
 /// What keeps the statements of a batch together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum BatchMode {
     /// One transaction, in the line of writes from its start.
     #[default]
@@ -162,7 +163,7 @@ pub struct Statement {
 }
 
 /// Where rows that are written in SQL go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InsertTarget {
     /// The table.
     pub table: String,
@@ -172,7 +173,7 @@ pub struct InsertTarget {
 }
 
 /// What the statements of a session have done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
     /// The rowid of the last row that was inserted; 0 when none was.
     pub last_insert_rowid: i64,

@@ -1,13 +1,15 @@
 //! Transactions of several requests: what is wanted of one, how it ended, why it has no answer.
+use super::error::known_text::{self, KnownText};
 use super::error::{BatchError, QueryError};
 use super::query::Access;
 use crate::clock::timestamp::Timestamp;
 use crate::domain::ids::{DatabaseId, TokenId};
+use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::time::Duration;
 
 /// What a transaction holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum TransactionMode {
     /// The writer, from its start: other writes wait.
     #[default]
@@ -59,7 +61,7 @@ pub struct TransactionKey<'k> {
 }
 
 /// How a transaction ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error, Serialize, Deserialize)]
 pub enum TransactionEnd {
     /// It was kept.
     #[error("it was committed")]
@@ -106,7 +108,7 @@ impl TransactionEnd {
 }
 
 /// Why a request of a transaction has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum TransactionError {
     /// There is none of that id on that database for that token.
     #[error("there is no such transaction")]
@@ -120,7 +122,8 @@ pub enum TransactionError {
         /// How many.
         most: usize,
         /// Where.
-        place: &'static str,
+        #[serde(with = "known_text")]
+        place: KnownText,
     },
     /// Its token has its share of those that may be open.
     #[error("this token has {open} open transactions, which is its share of the limit")]
@@ -140,7 +143,7 @@ pub enum TransactionError {
 }
 
 /// Why a request of several statements in a transaction has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{error}")]
 pub struct TransactionBatchError {
     /// Which statement failed, from 0; `None` when no statement is to blame.

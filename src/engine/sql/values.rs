@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Where a value is that was looked for: it is read there only if it still has that size.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValuePlace {
     /// The table.
     pub table: String,
@@ -18,7 +18,7 @@ pub struct ValuePlace {
 }
 
 /// Bytes of a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValuePart {
     /// Of which value.
     pub place: ValuePlace,

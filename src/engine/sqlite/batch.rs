@@ -60,15 +60,7 @@ impl SqliteExecutor {
     /// # Errors
     /// When that thread ends early.
     pub async fn split(&self, script: &str, most: usize) -> Result<Vec<Range<usize>>, QueryError> {
-        let split = move |text: &str| script::statements(text).take(most).collect();
-        if script.len() <= SPLIT_HERE_BYTES {
-            return Ok(split(script));
-        }
-        let owned = script.to_owned();
-        let places = tokio::task::spawn_blocking(move || split(&owned)).await;
-        places.map_err(|_| QueryError::Broken {
-            reason: "the thread that split this script ended".to_owned(),
-        })
+        split_script(script, most).await
     }
 
     async fn one_by_one(
@@ -136,4 +128,23 @@ impl SqliteExecutor {
             error: error.for_caller(call.timeout),
         })
     }
+}
+
+/// The places of the first `most` statements of a script.
+///
+/// # Errors
+/// As [`SqliteExecutor::split`].
+pub(super) async fn split_script(
+    script: &str,
+    most: usize,
+) -> Result<Vec<Range<usize>>, QueryError> {
+    let split = move |text: &str| script::statements(text).take(most).collect();
+    if script.len() <= SPLIT_HERE_BYTES {
+        return Ok(split(script));
+    }
+    let owned = script.to_owned();
+    let places = tokio::task::spawn_blocking(move || split(&owned)).await;
+    places.map_err(|_| QueryError::Broken {
+        reason: "the thread that split this script ended".to_owned(),
+    })
 }

@@ -12,18 +12,24 @@ use super::open::open_databases::OpenDatabases;
 use super::readers::snapshot::CountedSnapshot;
 use super::statement::first_word::{begins_like_a_write, optimizes};
 use super::threads::concurrency_limiter::ConcurrencyLimiter;
-use super::threads::pool::{Lateness, ThreadPool};
+use super::threads::pool::{Lateness, ThreadPool, WhenStuck};
+use crate::clock::Deadline;
 use crate::domain::ids::DatabaseId;
 use crate::engine::access_lock::{AccessLocks, SharedGuard};
 use crate::engine::sql::executor::{Call, ExecutorHealth};
 use crate::engine::sql::{Params, QueryAnswer, QueryError, SqlStatistics, Statement, Target};
 use crate::engine::{DataFileError, DatabasesFolder};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 /// Questions about the history at once: what people ask of a history reads much of it, and the
 /// machine is there for their databases.
 const AUDITS: usize = 2;
+/// What a statement works past its deadline before a worker ends for it. An interrupt takes far less
+/// where it works at all, and the worker's share of a processor may be small.
+const STUCK_IN_A_WORKER: Duration = Duration::from_millis(10);
 /// Questions that wait for their turn.
 const WAITING_AUDITS: usize = 32;
 
@@ -46,15 +52,31 @@ impl SqliteExecutor {
     /// On the databases below `databases`, whose access locks are `locks`. Made in the runtime that
     /// is to run its writes.
     pub fn new(config: SqliteConfig, databases: DatabasesFolder, locks: Arc<AccessLocks>) -> Self {
+        Self::telling(None, config, databases, locks)
+    }
+
+    /// The same. `when_stuck` is told when a statement is stuck, in a process that then ends; without
+    /// it, its thread is written off.
+    pub(super) fn telling(
+        when_stuck: Option<WhenStuck>,
+        config: SqliteConfig,
+        databases: DatabasesFolder,
+        locks: Arc<AccessLocks>,
+    ) -> Self {
         if !super::process::set_up_process() {
             tracing::warn!("SQLite was in use before: a statement's memory is not bounded");
         }
         let lateness = Lateness {
             grace: config.stuck_grace,
+            worked: match when_stuck {
+                Some(_) => STUCK_IN_A_WORKER,
+                None => config.stuck_grace / 2,
+            },
             blocked: config.blocked_grace,
+            when_stuck,
         };
         Self {
-            threads: ThreadPool::new(config.threads, config.max_stuck, lateness),
+            threads: ThreadPool::new(config.threads, config.max_stuck, lateness.clone()),
             stream_threads: ThreadPool::new(config.streams, config.max_stuck, lateness),
             open: OpenDatabases::new(&config, locks),
             config,
@@ -187,6 +209,28 @@ impl SqliteExecutor {
             streams: self.stream_threads.taken(),
             stuck_threads: self.threads.stuck() + self.stream_threads.stuck(),
         }
+    }
+
+    /// Lets no write begin any more, in a process that is about to end. Returns whether none is
+    /// being kept: one that is stuck is not kept either.
+    pub(super) async fn stop_writing(&self, until: Deadline) -> bool {
+        let mut is_still = true;
+        for open in self.open.all() {
+            if open.writes.is_late() {
+                continue;
+            }
+            let (stopped, is_stopped) = oneshot::channel();
+            tokio::task::spawn_blocking(move || {
+                let _writer = open.writer();
+                let _ = stopped.send(());
+                loop {
+                    std::thread::park();
+                }
+            });
+            let stopped = tokio::time::timeout_at(until.instant(), is_stopped).await;
+            is_still &= matches!(stopped, Ok(Ok(())));
+        }
+        is_still
     }
 
     pub(super) fn open_behind(

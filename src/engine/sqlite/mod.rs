@@ -25,6 +25,7 @@ mod plans;
 pub(crate) mod process;
 mod raw_values;
 pub(crate) mod readers;
+mod remote;
 mod sandbox;
 pub(crate) mod schema;
 pub mod statement;
@@ -51,19 +52,25 @@ pub use files::{MAIN_FILE, WAL_FILE};
 pub use limits::{LIMITS, MAX_VALUE_BYTES};
 pub use process::set_up_process;
 pub use raw_values::{LARGEST_VALUE_BYTES, LentWriter};
+pub use remote::{RUN_FOLDER, ServeConfig, SqliteInWorker, WorkerListener, ask_worker, serve};
 
 use super::exporting::{ExportOrder, ExportReport};
 use super::{Availability, Capabilities, DataFile, DataFileError, Engine, ReadyWhen};
-use crate::domain::database::{Durability, Isolation, Limits};
+use crate::config::FenceMode;
+use crate::domain::database::{Database, Durability, Isolation, Limits};
 use crate::engine::loading::{LoadOrder, LoadReport};
 use crate::engine::sql::{ValueOrder, ValueWritten};
 use crate::runtime::child::{ChildFailure, ChildProgress};
+use crate::runtime::{Program, WorkerPlace};
 use std::io;
 use std::path::Path;
 
 /// SQLite: one file for each database.
-#[derive(Debug)]
-pub struct Sqlite;
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sqlite {
+    /// What happens where the kernel lacks a part of the fence around a worker that serves.
+    pub fence: FenceMode,
+}
 
 impl Sqlite {
     /// The word callers use.
@@ -78,7 +85,7 @@ impl Engine for Sqlite {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             ready_when: ReadyWhen::Provisioned,
-            isolations: &[Isolation::Gateway],
+            isolations: &[Isolation::Gateway, Isolation::Worker],
             protocols: &["http"],
             default_limits: Limits::default(),
             least_limits: Limits::LEAST,
@@ -90,6 +97,13 @@ impl Engine for Sqlite {
 
     fn availability(&self) -> Availability {
         Availability::of_version(rusqlite::version().to_owned())
+    }
+
+    fn program(&self, database: &Database, place: &WorkerPlace) -> Program {
+        match database.isolation {
+            Isolation::Gateway => Program::sleeping(),
+            Isolation::Worker => remote::program(database, place, self.fence),
+        }
     }
 
     fn create_file(&self, folder: &Path, durability: Durability) -> Result<(), DataFileError> {

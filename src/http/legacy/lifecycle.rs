@@ -12,7 +12,7 @@ use crate::domain::name::DatabaseName;
 use crate::domain::state::State as ForgeState;
 use crate::domain::token::Scope;
 use crate::domain::verb::Verb;
-use crate::engine::registry::DEFAULT_ENGINE;
+use crate::engine::registry::{DEFAULT_ENGINE, Engines};
 use crate::http::Gateway;
 use crate::http::extract::PathParts;
 use crate::http::extract::mutation::Mutation;
@@ -93,7 +93,8 @@ pub(in crate::http) async fn spawn_database(
         let current = changes.borrow_and_update().clone();
         let now = gateway.service.control.clock().now();
         let found = find_living(&current.state, &name, now);
-        let late = match Wanted::to_run(found, &valid_name, now) {
+        let create = || create(&valid_name, gateway.service.data.engines());
+        let late = match Wanted::to_run(found, create, now) {
             Wanted::Nothing(database) => {
                 let answer = spawned(StatusCode::OK, RUNS, &name, database, None);
                 return Ok(answer.seen(current.head.sequence));
@@ -212,9 +213,13 @@ enum Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn to_run(database: Option<&'a Arc<Database>>, name: &DatabaseName, now: Timestamp) -> Self {
+    fn to_run(
+        database: Option<&'a Arc<Database>>,
+        create: impl FnOnce() -> Command,
+        now: Timestamp,
+    ) -> Self {
         let Some(database) = database else {
-            return Self::Command(create(name));
+            return Self::Command(create());
         };
         match database.prospect() {
             Prospect::Ready if is_running(database, now) => Self::Nothing(database),
@@ -315,9 +320,10 @@ fn spawned(
 }
 
 /// A database with default settings, as clients of the legacy API expect.
-fn create(name: &DatabaseName) -> Command {
+fn create(name: &DatabaseName, engines: &Engines) -> Command {
     Command::CreateDatabase(CreateDatabase {
         name: Some(name.clone()),
+        isolation: engines.isolation_of_new(DEFAULT_ENGINE),
         ..CreateDatabase::of_engine(DEFAULT_ENGINE, Limits::default())
     })
 }

@@ -4,9 +4,9 @@
 //! lock is held until the outcome is in the log.
 use crate::clock::Deadline;
 use crate::data::{AccessError, ExclusiveGuard, FolderError, FolderPlace, Target};
-use crate::domain::database::Condition;
+use crate::domain::database::{Condition, Isolation};
 use crate::domain::job::{JobErrorCode, StepOutcome};
-use crate::engine::{DataFileError, Engine, ReadyWhen};
+use crate::engine::{DataFileError, Engine};
 use crate::jobs::{Done, Step, StepContext, StepError};
 use crate::open_files;
 use futures_util::future::BoxFuture;
@@ -124,8 +124,8 @@ fn probe(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
 fn close(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
     Box::pin(async {
         // A worker that answers SQL has the files open until it is removed.
-        let guard = match sql_needs_worker(context)? {
-            true => acquire_exclusive_without_checkpoint(context).await?,
+        let guard = match sql_needs_worker(context) {
+            true => exclusive_before_removal(context).await?,
             false => lock_exclusively(context).await?,
         };
         Ok(Done::holding(StepOutcome::Stopped, guard))
@@ -286,9 +286,37 @@ pub(super) fn engine_of(context: &StepContext) -> Result<Arc<dyn Engine>, StepEr
 }
 
 /// Whether the database's SQL is answered by its worker.
-pub(super) fn sql_needs_worker(context: &StepContext) -> Result<bool, StepError> {
-    let ready_when = engine_of(context)?.capabilities().ready_when;
-    Ok(ready_when == ReadyWhen::WorkerHealthy)
+fn sql_needs_worker(context: &StepContext) -> bool {
+    let engines = context.job_context.data.engines();
+    engines.isolation_of(&context.database) == Isolation::Worker
+}
+
+/// Waits until the worker has answered what it was asked, if there may be something. Requests that
+/// wait for a worker which is not there are not waited for: the next one answers them.
+pub(super) async fn drain_worker(
+    context: &StepContext,
+) -> Result<Option<ExclusiveGuard>, StepError> {
+    let data = &context.job_context.data;
+    let target = target_of(context)?;
+    if !data.has_asked_worker(&target) {
+        return Ok(None);
+    }
+    exclusive_before_removal(context).await.map(Some)
+}
+
+async fn exclusive_before_removal(context: &StepContext) -> Result<ExclusiveGuard, StepError> {
+    let deadline = Deadline::after(DRAIN_TIME);
+    let target = target_of(context)?;
+    let data = &context.job_context.data;
+    let guard = data.exclusive_before_removal(&target, deadline);
+    Ok(context.awaited(DRAIN_TIME, guard).await?)
+}
+
+/// Forgets what was known of the worker, which is gone.
+pub(super) async fn forget_worker(context: &StepContext) -> Result<(), StepError> {
+    let target = target_of(context)?;
+    context.job_context.data.forget_worker(&target).await;
+    Ok(())
 }
 
 fn target_of(context: &StepContext) -> Result<Target, StepError> {

@@ -5,9 +5,7 @@
 //! exclusively and exchanges the files by a rename. The old file goes to the trash, as a database
 //! of its own. Cut off anywhere, the step goes on: whether the exchange was made is seen by what
 //! lies in the hidden folder.
-use super::files::{
-    acquire_exclusive_without_checkpoint, blocking, engine_of, lock_exclusively, sql_needs_worker,
-};
+use super::files::{acquire_exclusive_without_checkpoint, blocking, engine_of, lock_exclusively};
 use crate::data::ExclusiveGuard;
 use crate::domain::database::Condition;
 use crate::domain::ids::{DatabaseId, UploadId};
@@ -79,7 +77,7 @@ fn load(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
         else {
             return Err(wrong_kind());
         };
-        if sql_needs_worker(context)? {
+        if !engine_of(context)?.capabilities().loads {
             return Err(not_loaded(context));
         }
         let building = building(context).await?;
@@ -115,7 +113,7 @@ fn load_new(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>> {
         let Some(upload) = context.job.kind.upload() else {
             return Err(wrong_kind());
         };
-        if sql_needs_worker(context)? {
+        if !engine_of(context)?.capabilities().loads {
             return Err(not_loaded(context));
         }
         let building = building(context).await?;

@@ -116,14 +116,14 @@ fn remove_worker(context: &StepContext) -> BoxFuture<'_, Result<Done, StepError>
     Box::pin(async {
         let job_context = &context.job_context;
         // What a worker answers is answered before it goes.
-        let guard = match files::sql_needs_worker(context)? {
-            true => Some(files::acquire_exclusive_without_checkpoint(context).await?),
-            false => None,
-        };
+        let guard = files::drain_worker(context).await?;
         job_context
             .runtime
             .ensure_removed(context.database.id)
             .await?;
+        if guard.is_some() {
+            files::forget_worker(context).await?;
+        }
         job_context.worker_status.note(context.database.id, None);
         Ok(Done {
             outcome: StepOutcome::WorkerRemoved,

@@ -23,7 +23,7 @@ fn folder() -> (TempDir, PathBuf) {
 fn a_folder_with_a_database_is_healthy() {
     let (folder, file) = folder();
     fs::write(&file, b"").unwrap();
-    let check = || Sqlite.check_in_worker(folder.path());
+    let check = || Sqlite::default().check_in_worker(folder.path());
     check().expect("an empty file is a new database");
     fs::write(&file, b"SQLite format 3\0and pages").unwrap();
     check().unwrap();
@@ -38,7 +38,9 @@ fn what_is_no_database_is_unhealthy() {
     ] {
         let (folder, file) = folder();
         fs::write(file, content).unwrap();
-        let error = Sqlite.check_in_worker(folder.path()).unwrap_err();
+        let error = Sqlite::default()
+            .check_in_worker(folder.path())
+            .unwrap_err();
         let is_right = matches!(error, DataFileError::NotADatabase { .. });
         assert!(is_right, "{error}");
     }
@@ -53,9 +55,11 @@ fn a_missing_file_a_link_to_a_database_and_a_folder_are_unhealthy() {
     std::os::unix::fs::symlink(&database, link).unwrap();
     let (nested, inner) = folder();
     fs::create_dir(inner).unwrap();
-    Sqlite.check_in_worker(real.path()).unwrap();
+    Sqlite::default().check_in_worker(real.path()).unwrap();
     for folder in [missing, linked, nested] {
-        let error = Sqlite.check_in_worker(folder.path()).unwrap_err();
+        let error = Sqlite::default()
+            .check_in_worker(folder.path())
+            .unwrap_err();
         assert_eq!(error, DataFileError::Missing);
     }
 }

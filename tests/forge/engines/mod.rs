@@ -2,5 +2,6 @@
 mod contract;
 pub(crate) mod fake;
 pub(crate) mod fake_worker;
+mod in_worker;
 mod postgres;
 mod served;

@@ -10,6 +10,10 @@ use dbforge::domain::ids::DatabaseId;
 use dbforge::engine::registry::Engines;
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -106,12 +110,54 @@ pub(crate) fn create(plane: &DataPlane) -> Target {
     let folder = plane.folders().ensure_reserved(database).unwrap();
     let engine = plane.engines().find("sqlite").unwrap();
     engine.create_file(&folder, Durability::Full).unwrap();
+    let isolation = isolation();
+    if isolation == Isolation::Worker {
+        serve(&folder, database);
+    }
     Target {
         database,
         engine: engine.name(),
-        isolation: Isolation::Gateway,
+        isolation,
         durability: Durability::Full,
         size_bytes: 64 << 20,
+    }
+}
+
+/// Which process answers the databases of tests of SQL: `DBFORGE_TEST_ISOLATION=worker` runs them
+/// on workers.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a switch of the tests, which is no setting"
+)]
+fn isolation() -> Isolation {
+    match std::env::var("DBFORGE_TEST_ISOLATION").as_deref() {
+        Ok("worker") => Isolation::Worker,
+        _ => Isolation::Gateway,
+    }
+}
+
+/// Starts the process that serves a database. It ends with the thread that starts it.
+#[expect(
+    clippy::zombie_processes,
+    reason = "it is there until this thread ends, and is no one's to wait for then"
+)]
+pub(crate) fn serve(folder: &Path, database: DatabaseId) {
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(folder.join("run"))
+        .unwrap();
+    Command::new(env!("CARGO_BIN_EXE_dbforge"))
+        .args(["worker", "serve", "--fenced", "--fence", "strict"])
+        .args(["--memory-bytes", "268435456", "--temp-bytes", "8589934592"])
+        .arg("--folder")
+        .arg(folder)
+        .args(["--database", &database.to_string()])
+        .spawn()
+        .unwrap();
+    let patience = Deadline::after(Duration::from_secs(20));
+    while UnixStream::connect(folder.join("run/sql.sock")).is_err() {
+        assert!(!patience.has_passed(), "the worker does not listen");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Migrations: SQL that is applied once.
 use crate::clock::timestamp::Timestamp;
 use crate::engine::sql::{BatchError, QueryError};
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -8,7 +9,7 @@ use std::ops::Range;
 pub const MIGRATIONS_TABLE: &str = "dbforge_migrations";
 
 /// A migration that is to be applied, unless it was.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NewMigration {
     /// Its name. Migrations are applied in the order of their names.
     pub name: String,
@@ -31,7 +32,7 @@ pub struct NewMigration {
 }
 
 /// A migration that was applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppliedMigration {
     /// Its name.
     pub name: String,
@@ -48,7 +49,7 @@ pub struct AppliedMigration {
 }
 
 /// What came of a migration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Migrated {
     /// It was applied.
     Now(AppliedMigration),
@@ -59,7 +60,7 @@ pub enum Migrated {
 }
 
 /// A row that refers to a row that is not there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violation {
     /// The table with the row.
     pub table: String,
@@ -70,7 +71,7 @@ pub struct Violation {
 }
 
 /// Why a migration was not applied. Nothing of it is kept.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum MigrateError {
     /// Its name was used for another text.
     #[error("the migration `{name}` was applied at {applied_at} with another text")]

@@ -1,10 +1,12 @@
 //! Changes of tables and indexes.
 use super::Violation;
 use super::migration::broken_keys;
+use crate::engine::sql::error::known_text::{self, KnownText};
 use crate::engine::sql::{Generated, QueryError};
+use serde::{Deserialize, Serialize};
 
 /// What is to become of a table. Types, defaults and conditions are SQL.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TableCommand {
     /// What is done.
     pub change: TableChange,
@@ -13,7 +15,7 @@ pub struct TableCommand {
 }
 
 /// What is done.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum TableChange {
     /// A table is made.
     Create(TableDefinition),
@@ -41,7 +43,7 @@ pub enum TableChange {
 }
 
 /// A table that is to be made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TableDefinition {
     /// Its name.
     pub name: String,
@@ -62,7 +64,7 @@ pub struct TableDefinition {
 }
 
 /// A column that is to be made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ColumnDefinition {
     /// Its name.
     pub name: String,
@@ -85,7 +87,7 @@ pub struct ColumnDefinition {
 }
 
 /// A foreign key that is to be made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ForeignKeyDefinition {
     /// The columns that refer.
     pub columns: Vec<String>,
@@ -94,15 +96,17 @@ pub struct ForeignKeyDefinition {
     /// Its columns; empty for its primary key.
     pub to_columns: Vec<String>,
     /// What a deleted row does.
-    pub on_delete: Option<&'static str>,
+    #[serde(deserialize_with = "known_text::deserialize_some")]
+    pub on_delete: Option<KnownText>,
     /// What a changed key does.
-    pub on_update: Option<&'static str>,
+    #[serde(deserialize_with = "known_text::deserialize_some")]
+    pub on_update: Option<KnownText>,
     /// Whether it is checked at the end of a transaction.
     pub is_deferred: bool,
 }
 
 /// A condition that is to be made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CheckDefinition {
     /// Its name, if it has one.
     pub name: Option<String>,
@@ -111,7 +115,7 @@ pub struct CheckDefinition {
 }
 
 /// An index that is to be made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct IndexDefinition {
     /// Its name; one is made of the table's and the columns' where none is given.
     pub name: Option<String>,
@@ -124,7 +128,7 @@ pub struct IndexDefinition {
 }
 
 /// One of the things that an index sorts by.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct IndexPart {
     /// A column or an expression.
     pub what: IndexedThing,
@@ -135,7 +139,7 @@ pub struct IndexPart {
 }
 
 /// What an index sorts by.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum IndexedThing {
     /// A column, by its name.
     Column(String),
@@ -150,7 +154,7 @@ impl Default for IndexedThing {
 }
 
 /// What is changed about a table, all at once.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Alteration {
     /// Its name.
     pub table: String,
@@ -185,7 +189,7 @@ pub struct Alteration {
 }
 
 /// What is changed about a column; what is left out stays.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ColumnChange {
     /// Its name.
     pub name: String,
@@ -200,7 +204,7 @@ pub struct ColumnChange {
 }
 
 /// What was done to a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableChanged {
     /// Its name now.
     pub table: String,
@@ -211,13 +215,14 @@ pub struct TableChanged {
 }
 
 /// Why a table was not changed. Nothing is.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum TableError {
     /// There is none of this name.
     #[error("there is no {what} `{name}`")]
     NotFound {
         /// A table, a column, an index.
-        what: &'static str,
+        #[serde(with = "known_text")]
+        what: KnownText,
         /// The name.
         name: String,
         /// What may be meant.

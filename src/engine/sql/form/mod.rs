@@ -1,8 +1,10 @@
 //! How an answer is written, and how much of it.
 pub(crate) mod written;
 
+use serde::{Deserialize, Serialize};
+
 /// How a result is written, and how much of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Form {
     /// What the body is written in.
     pub format: Format,
@@ -21,7 +23,7 @@ pub struct Form {
 }
 
 /// What an answer's body is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Format {
     /// One JSON object.
     #[default]
@@ -38,7 +40,7 @@ pub enum Format {
 }
 
 /// The shape of an answer's rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Shape {
     /// `"rows":[[…]]`.
     #[default]
@@ -53,7 +55,7 @@ pub enum Shape {
 }
 
 /// What the last columns of bare rows are, and how such rows are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BareColumns {
     /// So many columns, in front of hidden ones, are JSON already and become a part of the answer.
     pub json: u16,
@@ -68,7 +70,7 @@ pub struct BareColumns {
 }
 
 /// How integers beyond ±(2^53 − 1) are written, which many JSON readers cannot hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Int64Form {
     /// As numbers, exactly.
     #[default]

@@ -143,6 +143,14 @@ impl ListBuilder {
         }
     }
 
+    /// The same, of values that are named where names are given.
+    #[must_use]
+    pub(crate) fn of_columns(width: usize, names: Option<Vec<String>>) -> Self {
+        let mut list = Self::of_width(width);
+        list.rows.names = names;
+        list
+    }
+
     /// Adds a value to the row.
     pub fn push(&mut self, value: ParamRef<'_>) {
         let value = match value {

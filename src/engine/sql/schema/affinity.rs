@@ -1,7 +1,8 @@
 //! The affinity of a column: what its declared type makes of values.
+use serde::{Deserialize, Serialize};
 
 /// What a column prefers to store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Affinity {
     /// Whole numbers.
     Integer,

@@ -1,6 +1,7 @@
 //! The parts of a schema.
 use super::{Affinity, SqlDialect, naming};
 use crate::engine::sql::changes::MIGRATIONS_TABLE;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Tables of DB-Forge's own that lie beside a user's.
@@ -21,7 +22,7 @@ pub struct Schema {
 }
 
 /// A table or a view.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// Its name.
     pub name: String,
@@ -58,7 +59,7 @@ pub struct Table {
 }
 
 /// The kinds of tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TableKind {
     /// It keeps rows.
     Table,
@@ -71,7 +72,7 @@ pub enum TableKind {
 }
 
 /// A column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     /// Its name.
     pub name: String,
@@ -96,7 +97,7 @@ pub struct Column {
 }
 
 /// How a generated column is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Generated {
     /// Computed when it is read.
     Virtual,
@@ -105,7 +106,7 @@ pub enum Generated {
 }
 
 /// What columns refer to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignKey {
     /// The name that its constraint has, if it has one.
     pub name: Option<String>,
@@ -125,7 +126,7 @@ pub struct ForeignKey {
 }
 
 /// An index.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
     /// Its name.
     pub name: String,
@@ -142,7 +143,7 @@ pub struct Index {
 }
 
 /// One of the things that an index sorts by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexColumn {
     /// The column; `None` for an expression.
     pub name: Option<String>,
@@ -155,7 +156,7 @@ pub struct IndexColumn {
 }
 
 /// What made an index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum IndexOrigin {
     /// CREATE INDEX.
     Created,
@@ -166,7 +167,7 @@ pub enum IndexOrigin {
 }
 
 /// A trigger.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
     /// Its name.
     pub name: String,

@@ -324,7 +324,9 @@ mod tests {
     #[test]
     fn a_connection_has_a_large_page_cache_when_it_is_told_so() {
         let folder = tempfile::tempdir().unwrap();
-        Sqlite.create_file(folder.path(), Durability::Full).unwrap();
+        Sqlite::default()
+            .create_file(folder.path(), Durability::Full)
+            .unwrap();
         let mut sqlite = opened(folder.path(), Role::Reader);
         let kib = |it: &SqliteConnection| {
             let asked =
@@ -349,7 +351,9 @@ mod tests {
     #[test]
     fn a_checkpoint_is_whole_once_no_reader_keeps_it() {
         let folder = tempfile::tempdir().unwrap();
-        Sqlite.create_file(folder.path(), Durability::Full).unwrap();
+        Sqlite::default()
+            .create_file(folder.path(), Durability::Full)
+            .unwrap();
         let mut writer = opened(folder.path(), Role::Writer);
         let mut reader = opened(folder.path(), Role::Reader);
         let checkpoint = "PRAGMA wal_checkpoint(PASSIVE);";
@@ -365,7 +369,9 @@ mod tests {
     #[test]
     fn a_statement_is_counted_without_the_pauses_of_its_reader() {
         let folder = tempfile::tempdir().unwrap();
-        Sqlite.create_file(folder.path(), Durability::Full).unwrap();
+        Sqlite::default()
+            .create_file(folder.path(), Durability::Full)
+            .unwrap();
         let all = SqlStatistics::new(None);
         let mut reader = opened(folder.path(), Role::Reader);
         reader.count_in(all.counter(DatabaseId(uuid::Uuid::nil())));

@@ -211,7 +211,9 @@ mod tests {
         };
         let folder = databases.of(target.database);
         std::fs::create_dir(&folder).unwrap();
-        Sqlite.create_file(&folder, Durability::Full).unwrap();
+        Sqlite::default()
+            .create_file(&folder, Durability::Full)
+            .unwrap();
         let guard = locks.try_enter(target.database).unwrap();
         let open = all.get(&guard, &target, &databases, &config);
         let mut reader = open.reader().unwrap();

@@ -185,7 +185,9 @@ mod tests {
     impl Scene {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            Sqlite.create_file(folder.path(), Durability::Full).unwrap();
+            Sqlite::default()
+                .create_file(folder.path(), Durability::Full)
+                .unwrap();
             let writer = Profile {
                 role: Role::Writer,
                 durability: Durability::Full,

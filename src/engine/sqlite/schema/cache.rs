@@ -37,6 +37,11 @@ pub(crate) struct Moment {
 /// Numbers of schemas, in all databases.
 static VERSIONS: AtomicU64 = AtomicU64::new(1);
 
+/// A number that no schema of this process has yet.
+pub(crate) fn next_version() -> u64 {
+    VERSIONS.fetch_add(1, Ordering::Relaxed)
+}
+
 impl SchemaCache {
     /// The schema, if nothing can have changed it since it was looked at.
     pub(super) fn fresh(&self, now: Moment, look_every: Duration) -> Option<Arc<Schema>> {
@@ -78,8 +83,7 @@ impl SchemaCache {
         sqlite: &mut SqliteConnection,
     ) -> Result<Arc<Schema>, SqlError> {
         let (cookie, tables) = sqlite.read_schema()?;
-        let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
-        let schema = Arc::new(Schema::new(tables, version));
+        let schema = Arc::new(Schema::new(tables, next_version()));
         let mut known = self.known.lock();
         // A reader that was slow does not replace what another has read since.
         if known

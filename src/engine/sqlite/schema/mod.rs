@@ -4,4 +4,4 @@ mod cache;
 mod reader;
 mod tables;
 
-pub(crate) use cache::SchemaCache;
+pub(crate) use cache::{SchemaCache, next_version};

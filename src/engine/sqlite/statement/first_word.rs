@@ -9,6 +9,11 @@ pub(crate) fn begins_like_a_write(sql: &str) -> bool {
     begins_with(sql, WORDS)
 }
 
+/// Whether it is certain to change nothing, whatever stands behind its first word.
+pub(crate) fn begins_like_a_read(sql: &str) -> bool {
+    begins_with(sql, &["select", "values", "explain"])
+}
+
 /// Whether it is `PRAGMA optimize`, which a reader answers without doing anything.
 pub(crate) fn optimizes(sql: &str) -> bool {
     let Some((pragma, rest)) = without_comments(sql).split_at_checked("pragma".len()) else {

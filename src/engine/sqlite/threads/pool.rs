@@ -12,6 +12,7 @@ use crate::engine::sqlite::open::circuit_breaker::CircuitBreaker;
 use crate::locks::Mutex;
 use crate::shares::{FairLimiter, Permit};
 use crate::telemetry::{DurationHistogram, Durations};
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
@@ -27,12 +28,37 @@ pub(crate) struct ThreadPool {
 }
 
 /// How late threads may be.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Lateness {
-    /// One that works for half of this past its deadline is stuck.
+    /// Past its deadline and this much more a thread is looked at.
     pub(crate) grace: Duration,
+    /// One that has worked for so long past its deadline is stuck.
+    pub(crate) worked: Duration,
     /// One that is away for so long past its deadline is stuck, though it does not work.
     pub(crate) blocked: Duration,
+    /// Told when one is stuck.
+    pub(crate) when_stuck: Option<WhenStuck>,
+}
+
+/// What is done about a statement that nothing stops.
+#[derive(Clone)]
+pub(crate) struct WhenStuck(Arc<dyn Fn() + Send + Sync>);
+
+impl WhenStuck {
+    /// Calls this, from whichever thread.
+    pub(crate) fn new(told: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(told))
+    }
+
+    pub(crate) fn tell(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for WhenStuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WhenStuck")
+    }
 }
 
 /// Most requests that wait for a slot: each database and each caller is bounded before.
@@ -159,6 +185,9 @@ impl PoolSlot {
                     _kept: (others >= self.threads.max_stuck).then_some(turn),
                 };
                 self.breaker.thread_stuck();
+                if let Some(when_stuck) = &self.threads.lateness.when_stuck {
+                    when_stuck.tell();
+                }
             }
             other => *state = other,
         }
@@ -187,8 +216,8 @@ impl Overdue {
         let now = self.slot.worked();
         let before = *self.worked.get_or_insert(now.unwrap_or_default());
         let worked = now.map_or(Duration::ZERO, |now| now.saturating_sub(before));
-        let Lateness { grace, blocked } = self.slot.threads.lateness;
-        let is_stuck = worked >= grace / 2 || self.since.elapsed() >= blocked;
+        let lateness = &self.slot.threads.lateness;
+        let is_stuck = worked >= lateness.worked || self.since.elapsed() >= lateness.blocked;
         if is_stuck {
             self.slot.mark_stuck();
         }
@@ -223,7 +252,13 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn one_slot(grace: Duration, blocked: Duration) -> Arc<ThreadPool> {
-        ThreadPool::new(1, 1, Lateness { grace, blocked })
+        let lateness = Lateness {
+            grace,
+            worked: grace / 2,
+            blocked,
+            when_stuck: None,
+        };
+        ThreadPool::new(1, 1, lateness)
     }
 
     #[test]

@@ -301,7 +301,9 @@ mod tests {
 
     fn database() -> (TempDir, SqliteConnection) {
         let folder = tempfile::tempdir().unwrap();
-        Sqlite.create_file(folder.path(), Durability::Full).unwrap();
+        Sqlite::default()
+            .create_file(folder.path(), Durability::Full)
+            .unwrap();
         let profile = Profile {
             role: Role::Writer,
             durability: Durability::Full,

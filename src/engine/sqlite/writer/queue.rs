@@ -261,6 +261,12 @@ impl WriteQueue {
         self.lock().running = running;
     }
 
+    /// Whether a statement that runs is past its deadline.
+    pub(crate) fn is_late(&self) -> bool {
+        let inside = self.lock();
+        inside.running.as_ref().is_some_and(|it| it.late.is_some())
+    }
+
     /// Marks the thread stuck if a statement on it still runs `grace` after its deadline, and
     /// answers all requests that wait behind it. `true` while a statement is late and has to be
     /// watched.

@@ -1,9 +1,13 @@
 //! Why there is no answer.
+pub mod known_text;
+
+use self::known_text::KnownText;
 use super::params::{ListFault, MAX_LIST_VALUES, MAX_PARAMETER_ROWS};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Why there is no answer. No text in it names a path of this machine.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum QueryError {
     /// The request cannot be a statement (`invalid_request`).
     #[error("{message}")]
@@ -61,10 +65,12 @@ pub enum QueryError {
         /// Which row, from 0.
         index: usize,
         /// What it failed with.
+        #[serde(with = "in_row")]
         error: Box<Self>,
     },
     /// The database's server refuses it (the code of what that means).
     #[error("{}", .0.error)]
+    #[serde(skip)] // of servers that speak for themselves
     Server(Box<ServerRefusal>),
     /// The database's worker ended while it wrote (`worker_unhealthy`).
     #[error(
@@ -77,7 +83,8 @@ pub enum QueryError {
         /// Which engine.
         engine: String,
         /// What was asked of it.
-        what: &'static str,
+        #[serde(with = "known_text")]
+        what: KnownText,
     },
     /// The database's worker does not answer yet (`database_not_ready`).
     #[error("the database's worker is starting")]
@@ -86,7 +93,8 @@ pub enum QueryError {
     #[error("{what} is larger than {limit}")]
     PayloadTooLarge {
         /// What is.
-        what: &'static str,
+        #[serde(with = "known_text")]
+        what: KnownText,
         /// The bound, in words.
         limit: String,
     },
@@ -139,7 +147,8 @@ pub enum QueryError {
     #[error("too many requests wait for {what}; try again")]
     Overloaded {
         /// For what.
-        what: &'static str,
+        #[serde(with = "known_text")]
+        what: KnownText,
     },
     /// It was read for so long that writes would have been refused for it (`overloaded`).
     #[error("the export ended: while it read, so much was written that the WAL became too long")]
@@ -165,7 +174,8 @@ pub enum QueryError {
     #[error("the database is temporarily unavailable: {reason}")]
     Unavailable {
         /// Why, and until when.
-        reason: &'static str,
+        #[serde(with = "known_text")]
+        reason: KnownText,
     },
     /// The disk failed while this was written: it may have been kept or not (`internal`).
     #[error(
@@ -189,6 +199,37 @@ pub struct ServerRefusal {
     pub sqlstate: String,
     /// The character of the statement at which it failed, from 1, where the server tells it.
     pub position: Option<usize>,
+}
+
+/// What one row failed with, from another process: it is of no row in turn, however deep it says
+/// that they lie in each other.
+mod in_row {
+    use super::QueryError;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+    use std::cell::Cell;
+
+    thread_local! {
+        static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
+    }
+
+    #[expect(clippy::borrowed_box, reason = "it is what the field is")]
+    pub(super) fn serialize<S: Serializer>(
+        error: &Box<QueryError>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        error.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        said: D,
+    ) -> Result<Box<QueryError>, D::Error> {
+        if IS_INSIDE.replace(true) {
+            return Err(de::Error::custom("a row's error is of another row"));
+        }
+        let read = QueryError::deserialize(said);
+        IS_INSIDE.set(false);
+        read.map(Box::new)
+    }
 }
 
 /// What SQLite says of a value that is longer than its limit.
@@ -317,7 +358,7 @@ impl From<&ListFault> for QueryError {
 }
 
 /// Why a batch kept nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("statement {statement}: {error}")]
 pub struct BatchError {
     /// Which statement failed, from 0; the first, where it was the whole.
