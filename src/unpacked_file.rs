@@ -80,7 +80,7 @@ impl Read for UnpackedFile {
     /// [`io::ErrorKind::FileTooLarge`] past the bound; otherwise when the file is damaged or cannot
     /// be read.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(into)?;
+        let read = self.inner.read(into).map_err(in_plain_words)?;
         self.unpacked += read as u64;
         if self.unpacked > self.most {
             return Err(io::Error::new(
@@ -90,6 +90,15 @@ impl Read for UnpackedFile {
         }
         Ok(read)
     }
+}
+
+/// What zstd says of a window past [`WINDOW_LOG`] does not tell what to do.
+fn in_plain_words(error: io::Error) -> io::Error {
+    if !error.to_string().contains("too much memory") {
+        return error;
+    }
+    let what = "its zstd window is larger than 128 MiB: compress it with `zstd --long=27` at most";
+    io::Error::new(io::ErrorKind::Unsupported, what)
 }
 
 fn is_zstd(first: &[u8]) -> bool {
@@ -150,6 +159,16 @@ mod tests {
         ] {
             assert!(read(&sent, 1 << 20).unwrap() == whole);
         }
+    }
+
+    #[test]
+    fn a_window_that_is_too_large_is_told_with_what_to_do() {
+        use std::io::Write as _;
+        let mut packed = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        packed.window_log(WINDOW_LOG + 1).unwrap();
+        packed.write_all(b"SELECT 1;").unwrap();
+        let error = read(&packed.finish().unwrap(), 1 << 20).unwrap_err();
+        assert!(error.to_string().contains("zstd --long=27"), "{error}");
     }
 
     #[test]

@@ -178,6 +178,7 @@ impl Source {
             .map(|name| (name, Kinds::default()))
             .collect();
         let mut places: HashMap<String, usize> = HashMap::new();
+        let mut first_fault: Option<(u64, String)> = None;
         let is_fixed = self.names().is_some();
         let is_csv = matches!(self.reader, Reader::Csv { .. });
         while goes_on() {
@@ -203,7 +204,7 @@ impl Source {
                 }
                 Reader::Json { text, .. } => {
                     let mut excess = false;
-                    let _ = each_key(text, |key, json| {
+                    let seen = each_key(text, |key, json| {
                         let place = match places.get(key) {
                             Some(place) => *place,
                             None => {
@@ -223,13 +224,18 @@ impl Source {
                     if excess {
                         return Err(malformed(line, too_many_columns()));
                     }
+                    if let Err(message) = seen {
+                        first_fault.get_or_insert((line, message));
+                    }
                 }
             }
         }
         let names: Vec<String> = found.iter().map(|(name, _)| name.clone()).collect();
         if !is_fixed {
             if names.is_empty() {
-                return Err(malformed(1, "no row names a column"));
+                let (line, message) =
+                    first_fault.unwrap_or_else(|| (1, "no row names a column".to_owned()));
+                return Err(malformed(line, message));
             }
             check_names(&names, 1)?;
         }

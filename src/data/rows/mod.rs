@@ -12,7 +12,7 @@ mod reading;
 mod writing;
 
 pub use self::body::{NewRows, RowChanges};
-pub use self::build::Conflict;
+pub use self::build::{Conflict, NextPage};
 pub use self::dialect::RowsQuery;
 pub use self::error::RowsError;
 pub use self::raw::{

@@ -1,6 +1,6 @@
 //! Reads rows.
 use super::build::{
-    ColumnSet, Identity, Page, PageForm, Sql, count, long_value, next_cursor, page,
+    ColumnSet, Identity, NextPage, Page, PageForm, Sql, count, long_value, next_page, page,
 };
 use super::dialect::RowsQuery;
 use super::error::RowsError;
@@ -32,8 +32,8 @@ pub struct RowsPage {
     pub body: Bytes,
     /// Rows in it.
     pub row_count: u64,
-    /// Where the next page begins; `None` where there is none, or rows cannot be told apart.
-    pub next_cursor: Option<String>,
+    /// Where the next page begins.
+    pub next: NextPage,
     /// How many there are in all, where that was asked.
     pub count: Option<u64>,
     /// How long the statements took.
@@ -108,14 +108,14 @@ pub async fn read_page(
             return Err(explained(plane, guard, target, &schema, of, None, error).await);
         }
     };
-    let next_cursor = match order {
-        Some(order) if answer.truncated && limit > 0 => next_cursor(order, &answer.hidden),
-        _ => None,
+    let next = match order {
+        Some(order) if answer.truncated && limit > 0 => next_page(order, &answer.hidden),
+        _ => NextPage::None,
     };
     Ok(RowsPage {
         body: answer.body,
         row_count: answer.row_count,
-        next_cursor,
+        next,
         count,
         elapsed: answer.elapsed,
     })

@@ -3,7 +3,7 @@ use super::pieces::Pieces;
 use super::rows::{content_type, timed};
 use crate::clock::Stopwatch;
 use crate::data::Format;
-use crate::data::rows::{OneRowAnswer, RowsPage, RowsWritten, WriteAnswer, WriteForm};
+use crate::data::rows::{NextPage, OneRowAnswer, RowsPage, RowsWritten, WriteAnswer, WriteForm};
 use crate::http::extract::rows::preferences::{AnswerWord, Preferences};
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -98,17 +98,15 @@ pub(crate) fn page(
     let took = page.elapsed;
     if format != Format::Json {
         let mut response = timed(page.body, content_type(format), took, since);
-        if let Some(cursor) = page.next_cursor.as_deref() {
-            tell_next(&mut response, cursor);
-        }
+        tell_next(&mut response, &page.next);
         preferences.tell(&mut response);
         return response;
     }
     let mut tail = Vec::with_capacity(64);
-    match &page.next_cursor {
+    match &page.next {
         // A cursor needs no escapes.
-        Some(cursor) => write!(tail, r#","next_cursor":"{cursor}""#),
-        None => write!(tail, r#","next_cursor":null"#),
+        NextPage::Cursor(cursor) => write!(tail, r#","next_cursor":"{cursor}""#),
+        NextPage::None | NextPage::TooLong => write!(tail, r#","next_cursor":null"#),
     }
     .expect("writing to memory does not fail");
     if let Some(count) = page.count {
@@ -122,8 +120,10 @@ pub(crate) fn page(
 }
 
 /// Tells where the next page begins.
-pub(crate) fn tell_next(response: &mut Response, cursor: &str) {
-    if let Ok(cursor) = HeaderValue::try_from(cursor) {
+pub(crate) fn tell_next(response: &mut Response, next: &NextPage) {
+    if let NextPage::Cursor(cursor) = next
+        && let Ok(cursor) = HeaderValue::try_from(cursor)
+    {
         response.headers_mut().insert(NEXT_CURSOR, cursor);
     }
 }

@@ -113,7 +113,7 @@ fn a_dump_is_loaded_from_a_file_and_from_a_pipe() {
     load.fed(&sql).well();
     let job = forge.json(&["load", "piped", name, "--mode", "replace", "--detach"]);
     assert_eq!(job["kind"], "load_database", "{job}");
-    let said = forge.run(&["load", "piped", "/nowhere.sql"]).badly(2);
+    let said = forge.run(&["load", "piped", "/nowhere.sql"]).badly(3);
     assert!(said.contains("cannot read"), "{said}");
 }
 

@@ -71,7 +71,7 @@ async fn a_file_that_is_broken_is_refused_with_its_line() {
         ),
         ("[1,2]", "a row is a list of values"),
         ("{}", "no row names a column"),
-        ("7", "no row names a column"),
+        ("7", "line 1: the row is no json object"),
     ] {
         let said = refused(&forge, "j/import", "application/x-ndjson", line.as_bytes()).await;
         let said = said.to_lowercase();

@@ -135,3 +135,29 @@ async fn a_page_without_a_limit_ends_before_it_is_too_large_and_goes_on() {
     let csv = csv.header("accept", "text/csv").empty().await;
     assert_eq!(csv.text, "id,name\r\n1,Ann\r\n2,Bob\r\n3,cyd\r\n");
 }
+
+#[tokio::test]
+async fn long_values_do_not_end_pages_early() {
+    let forge = shop().await;
+    run(&forge, "CREATE TABLE long (id INTEGER PRIMARY KEY, a TEXT)").await;
+    run(
+        &forge,
+        "INSERT INTO long (a) SELECT 'a' || value || printf('%.*c', 5000, 'x') FROM generate_series(1, 3)",
+    )
+    .await;
+    assert_eq!(pages(&forge, "long?order=a&limit=1").await, [1, 2, 3]);
+    run(
+        &forge,
+        "UPDATE long SET a = a || printf('%.*c', 50000, 'x')",
+    )
+    .await;
+    get(&forge, "long?order=a&limit=1")
+        .await
+        .problem(400, "invalid_request");
+    let all = get(&forge, "long?order=a").await.json();
+    assert_eq!(all["data"].as_array().unwrap().len(), 3);
+    let first = get(&forge, "long?order=id&limit=1").await.json();
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let both = get(&forge, &format!("long?order=id&offset=1&cursor={cursor}")).await;
+    both.problem(400, "invalid_request");
+}

@@ -1,5 +1,5 @@
 //! What `select`, filters and embedding answer.
-use super::{data, get, shop};
+use super::{data, get, run, shop};
 
 #[tokio::test]
 async fn filters_find_values_as_their_column_compares_them() {
@@ -129,12 +129,12 @@ async fn what_does_not_fit_is_named_with_the_nearest() {
 #[tokio::test]
 async fn values_are_what_they_are_also_inside_of_other_rows() {
     let forge = shop().await;
-    super::run(
+    run(
         &forge,
         "CREATE TABLE holder (id INTEGER PRIMARY KEY, v INTEGER REFERENCES vals)",
     )
     .await;
-    super::run(&forge, "INSERT INTO holder SELECT id, id FROM vals").await;
+    run(&forge, "INSERT INTO holder SELECT id, id FROM vals").await;
     let plain = data(&forge, "vals").await;
     assert!(
         plain.contains("9223372036854775807") && plain.contains("$text_base64"),
@@ -266,6 +266,34 @@ async fn json_is_read_by_arrows_and_casts() {
         found,
         r#"[{"all":{"city":"Bern","n":[1,2]},"city":"Bern","first":1,"id":"1","n":[1,2]}]"#
     );
+}
+
+#[tokio::test]
+async fn values_in_json_are_compared_and_sorted_as_what_they_are() {
+    let forge = shop().await;
+    run(&forge, "CREATE TABLE docs (id INTEGER PRIMARY KEY, d TEXT)").await;
+    run(
+        &forge,
+        "INSERT INTO docs (d) VALUES ('{\"n\":5}'), ('{\"n\":30}'), ('{\"n\":-7}'), ('{\"n\":100}'), \
+         ('{\"n\":\"x\"}'), ('{\"n\":null}')",
+    )
+    .await;
+    for (query, ids) in [
+        ("d->n=gt.20&d->n=lt.1000", [2, 4].as_slice()),
+        ("d->>n=gt.20&d->>n=lt.1000", &[2, 4]),
+        ("d->n=lt.6", &[1, 3]),
+        ("d->n=in.(5,100)", &[1, 4]),
+        ("d->n=eq.x", &[5]),
+        ("d->n=neq.5&d->n=lt.1000", &[2, 3, 4]),
+        ("d->>n=is.null", &[6]),
+        ("d->n=not.is.null", &[1, 2, 3, 4, 5, 6]),
+    ] {
+        let found = data(&forge, &format!("docs?select=id&order=id&{query}")).await;
+        let expected: Vec<String> = ids.iter().map(|id| format!(r#"{{"id":{id}}}"#)).collect();
+        assert_eq!(found, format!("[{}]", expected.join(",")), "{query}");
+    }
+    let sorted = data(&forge, "docs?select=id&order=d->n&id=lt.5").await;
+    assert_eq!(sorted, r#"[{"id":3},{"id":1},{"id":2},{"id":4}]"#);
 }
 
 #[tokio::test]

@@ -168,8 +168,8 @@ pub(super) fn send(
         (Box::new(input.lock()), None)
     } else {
         let doing = || format!("cannot read {}", file.display());
-        let opened = File::open(file).or_exit(Exit::Usage, doing())?;
-        let about = opened.metadata().or_exit(Exit::Usage, doing())?;
+        let opened = File::open(file).or_exit(Exit::Unavailable, doing())?;
+        let about = opened.metadata().or_exit(Exit::Unavailable, doing())?;
         if about.is_dir() {
             return Err(Failure::new(
                 Exit::Usage,

@@ -65,7 +65,7 @@ pub(in crate::cli) fn migrate(
     let mut applied = 0;
     for migration in &migrations {
         let sql = fs::read_to_string(&migration.file).or_exit(
-            Exit::Usage,
+            Exit::Unavailable,
             format_args!("cannot read {}", migration.file.display()),
         )?;
         let request = Request::post(&route)
@@ -109,9 +109,12 @@ struct Found {
 fn in_folder(folder: &Path) -> Result<Found, Failure> {
     let doing = || format!("cannot read {}", folder.display());
     let mut found = Found::default();
-    for entry in fs::read_dir(folder).or_exit(Exit::Usage, doing())? {
-        let path = entry.or_exit(Exit::Usage, doing())?.path();
+    for entry in fs::read_dir(folder).or_exit(Exit::Unavailable, doing())? {
+        let path = entry.or_exit(Exit::Unavailable, doing())?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') {
+            continue; // an editor's, or macOS'
+        }
         if path.is_dir() {
             let file = ["migration.sql", "up.sql"].map(|file| path.join(file));
             if let Some(file) = file.into_iter().find(|file| file.is_file()) {
@@ -233,6 +236,7 @@ mod tests {
             "20240102_next/up.sql",
             "20240102_next/down.sql",
             "old/1.sql",
+            "._0001_a.sql",
             "meta/_journal.json",
             "migration_lock.toml",
         ] {

@@ -11,7 +11,7 @@ use crate::data::imports::turns::{TableImportError, Turns, in_words, row_error};
 use crate::data::{
     BatchError, BatchStatement, DataPlane, Params, QueryAnswer, QueryError, Target, quoted,
 };
-use crate::domain::import::{ImportSummary, RowError, TableImport};
+use crate::domain::import::{ImportSummary, RowError, RowsForm, TableImport};
 use crate::unpacked_file::{ReadSoFar, UnpackedFile};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -232,7 +232,13 @@ impl<'c> Run<'c> {
     }
 
     fn note(&mut self, source: &Source, typed: &[(String, &'static str)]) {
-        if let Some(delimiter) = source.delimiter().filter(|it| *it != b',') {
+        // Not where the form or the caller said so.
+        let is_guessed =
+            self.call.import.form == RowsForm::Csv && self.call.import.delimiter.is_none();
+        if let Some(delimiter) = source
+            .delimiter()
+            .filter(|delimiter| is_guessed && *delimiter != b',')
+        {
             let name = match delimiter {
                 b'\t' => "a tab".to_owned(),
                 other => format!("`{}`", char::from(other)),

@@ -129,7 +129,11 @@ fn write_test(
     test: &Test,
 ) -> Result<(), RowsError> {
     let mut column = Sql::default();
-    let affinity = scope.write_field(&mut column, field)?.affinity;
+    let affinity = match test {
+        // JSON's own null is there.
+        Test::Is(_) => scope.write_field(&mut column, field)?.affinity,
+        _ => scope.write_comparable(&mut column, field)?.affinity,
+    };
     let values = match test {
         Test::One(_, value) => std::slice::from_ref(value),
         Test::Several { values, .. } | Test::In(values) => values,

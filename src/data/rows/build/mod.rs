@@ -14,7 +14,8 @@ mod text;
 mod write;
 
 pub(super) use self::identity::{ColumnSet, Identity, NewKey};
-pub(super) use self::order::cursor::next_cursor;
+pub use self::order::cursor::NextPage;
+pub(super) use self::order::cursor::next_page;
 pub(super) use self::raw::{NewValue, ValueOf};
 pub(super) use self::read::{Page, PageForm, count, long_value, page};
 pub(super) use self::text::Sql;

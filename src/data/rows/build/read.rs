@@ -49,6 +49,12 @@ pub(in crate::data::rows) fn page(
         [] => &all[..],
         select => select,
     };
+    if query.cursor.is_some() && level.offset.is_some_and(|offset| offset > 0) {
+        return Err(RowsError::with_hint(
+            "`offset` and `cursor` are both sent",
+            "send `offset` for the first page alone: a cursor tells where the next one begins",
+        ));
+    }
     let outputs = Outputs::of(scope, select)?;
     let is_grouped = outputs.is_grouped;
     let mut written = write_outputs(scope, outputs)?;

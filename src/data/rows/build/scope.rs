@@ -1,7 +1,7 @@
 //! What names mean in a part of a statement.
 use super::text::Sql;
 use crate::data::rows::RowsError;
-use crate::data::rows::dialect::ast::{Field, JsonPlace};
+use crate::data::rows::dialect::ast::{Field, JsonPlace, JsonStep};
 use crate::data::{Param, QueryError};
 use crate::engine::sql::schema::{Affinity, Column, Schema, SqlDialect, Table};
 
@@ -127,13 +127,35 @@ impl<'s> Scope<'s> {
 
     /// Adds a column, or a value inside of its JSON.
     pub(super) fn write_field(&self, sql: &mut Sql, field: &Field) -> Result<Known, RowsError> {
+        self.write_path(sql, field, |step| step.as_text)
+    }
+
+    /// The same as it is compared and sorted: a number in JSON as a number, a text as a text.
+    pub(super) fn write_comparable(
+        &self,
+        sql: &mut Sql,
+        field: &Field,
+    ) -> Result<Known, RowsError> {
+        // PostgreSQL compares JSON itself.
+        let last = (field.path.last()).filter(|_| self.schema.dialect == SqlDialect::Sqlite);
+        self.write_path(sql, field, |step| {
+            step.as_text || last.is_some_and(|last| std::ptr::eq(last, step))
+        })
+    }
+
+    fn write_path(
+        &self,
+        sql: &mut Sql,
+        field: &Field,
+        is_value: impl Fn(&JsonStep) -> bool,
+    ) -> Result<Known, RowsError> {
         if field.path.is_empty() {
             return self.write_column(sql, &field.column);
         }
         sql.words("(");
         self.write_column(sql, &field.column)?;
         for step in &field.path {
-            sql.words(if step.as_text { " ->> " } else { " -> " });
+            sql.words(if is_value(step) { " ->> " } else { " -> " });
             let (value, of_type) = match &step.to {
                 JsonPlace::Member(name) => (Param::Text(name.clone()), "::text"),
                 JsonPlace::Place(place) => (Param::Integer(*place), "::int"),

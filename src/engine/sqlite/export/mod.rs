@@ -10,6 +10,7 @@ use super::functions::{self, additions, fts5};
 use super::sandbox::execution_limits::InterruptHandle;
 use crate::engine::DataFileError;
 use crate::engine::exporting::{ExportOrder, ExportReport, FileCompression, FileFormat, FileKind};
+use crate::engine::sql::schema::quoted;
 use crate::packed_file::PackedFile;
 use crate::runtime::child::{ChildFailure, ChildFailureCode};
 use rusqlite::backup::{Backup, StepResult};
@@ -77,6 +78,7 @@ fn copy_database(folder: &Path, copy: &Path) -> Result<(), ExportError> {
 fn write(copy: &Path, out: &Path, kind: FileKind) -> Result<ExportReport, ExportError> {
     let open = |error| ExportError::of_sqlite("read the database", &error);
     let sqlite = open_copy(copy).map_err(open)?;
+    drop_unfinished(&sqlite).map_err(open)?;
     match (kind.format, kind.compression) {
         (FileFormat::Native, None) => {
             compact(&sqlite, copy, out)?;
@@ -147,6 +149,21 @@ fn open_copy(copy: &Path) -> rusqlite::Result<Connection> {
     fts5::replace_in(&sqlite)?;
     additions::add_to(&sqlite, &Arc::new(InterruptHandle::default()))?;
     Ok(sqlite)
+}
+
+/// Drops what an import that goes on has beside the tables: it is no part of the database yet.
+fn drop_unfinished(sqlite: &Connection) -> rusqlite::Result<()> {
+    let mut list = sqlite.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND
+            (name GLOB '_dbforge_import_*' OR name GLOB '_dbforge_position_*')",
+    )?;
+    let names = list.query_map([], |row| row.get::<_, String>(0))?;
+    let names: Vec<String> = names.collect::<rusqlite::Result<_>>()?;
+    drop(list);
+    for name in names {
+        sqlite.execute_batch(&format!("DROP TABLE {}", quoted(&name)))?;
+    }
+    Ok(())
 }
 
 fn open(file: &Path, how: OpenFlags) -> rusqlite::Result<Connection> {
@@ -359,6 +376,24 @@ mod tests {
             .pragma_query_value(None, "freelist_count", |row| row.get(0))
             .unwrap();
         assert_eq!(free, 0);
+    }
+
+    #[test]
+    fn what_an_import_has_not_finished_is_left_out() {
+        let scene = Scene::new(
+            "CREATE TABLE t (a); INSERT INTO t VALUES (1);
+             CREATE TABLE _dbforge_import_0a1b (a); INSERT INTO _dbforge_import_0a1b VALUES (2);
+             CREATE TABLE _dbforge_position_0a1b (a);",
+        );
+        let (sql, _) = scene.sql();
+        assert!(!sql.contains("_dbforge_"), "{sql}");
+        scene.written("out.db", FileFormat::Native, None).unwrap();
+        let out = scene.home.path().join("out.db");
+        let written = open(&out, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let tables: i64 = written
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(tables, 1);
     }
 
     #[test]

@@ -75,6 +75,9 @@ pub(super) fn unreadable(error: &io::Error) -> ChildFailure {
                 "the compressed file is damaged or was cut off: {error}"
             ))
         }
+        io::ErrorKind::Unsupported => {
+            ChildFailure::refused(format!("the file cannot be read: {error}"))
+        }
         io::ErrorKind::StorageFull => {
             ChildFailure::new(ChildFailureCode::DiskFull, "the disk is full")
         }

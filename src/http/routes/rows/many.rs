@@ -1,7 +1,7 @@
 //! Rows of a table: list, insert, change, remove.
 use crate::clock::Stopwatch;
 use crate::data::Format;
-use crate::data::rows::{RowsRead, RowsWritten};
+use crate::data::rows::{NextPage, RowsError, RowsRead, RowsWritten};
 use crate::http::Gateway;
 use crate::http::extract::PathParts;
 use crate::http::extract::answer_form::chosen_format;
@@ -111,6 +111,14 @@ pub(crate) async fn list_rows(
         .service
         .read_rows(&caller, path.rows(), &query, read);
     let page = page.await?;
+    if page.next == NextPage::TooLong {
+        let refused = RowsError::with_hint(
+            "the rows are sorted by values that are too long for a cursor, so the next page \
+             cannot be told",
+            "sort by a shorter column first, or ask for `/export`, which has no pages",
+        );
+        return Err(refused.into());
+    }
     Ok(row_answers::page(page, format, &preferences, since))
 }
 

@@ -118,8 +118,8 @@ pub(crate) async fn list_rows_for_postgrest(
         }
         response
     };
-    if let Some(cursor) = page.next_cursor.as_deref().filter(|_| !form.is_single) {
-        row_answers::tell_next(&mut response, cursor);
+    if !form.is_single {
+        row_answers::tell_next(&mut response, &page.next);
     }
     tell_range(&mut response, &range);
     preferences.tell(&mut response);

@@ -10,23 +10,37 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-/// A longer cursor does not fit the address of a request beside others.
-const MAX_CURSOR_BYTES: usize = 4096;
+/// A longer cursor does not fit the address of a request beside others, which may have 64 KiB.
+const MAX_CURSOR_BYTES: usize = 32 << 10;
 
-/// The cursor behind a row with these values. `None` where it would be too long.
-pub(in crate::data::rows) fn next_cursor(order: u32, values: &[Param]) -> Option<String> {
+/// Where the page behind a row begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextPage {
+    /// There is none, or rows cannot be told apart.
+    None,
+    /// Behind this cursor.
+    Cursor(String),
+    /// The last row is sorted by values that no cursor has room for.
+    TooLong,
+}
+
+/// The page behind a row with these values.
+pub(in crate::data::rows) fn next_page(order: u32, values: &[Param]) -> NextPage {
     let long = values.iter().any(|value| match value {
         Param::Text(text) => text.len() > MAX_CURSOR_BYTES,
         Param::TextBytes(bytes) | Param::Blob(bytes) => bytes.len() > MAX_CURSOR_BYTES,
         _ => false,
     });
     if long {
-        return None;
+        return NextPage::TooLong;
     }
     let values = values.iter().map(as_json);
     let whole: Vec<Value> = std::iter::once(json!(order)).chain(values).collect();
-    let cursor = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&whole).ok()?);
-    (cursor.len() <= MAX_CURSOR_BYTES).then_some(cursor)
+    let cursor = URL_SAFE_NO_PAD.encode(json!(whole).to_string());
+    match cursor.len() <= MAX_CURSOR_BYTES {
+        true => NextPage::Cursor(cursor),
+        false => NextPage::TooLong,
+    }
 }
 
 fn as_json(value: &Param) -> Value {

@@ -26,7 +26,7 @@ impl Scope<'_> {
         let terms = level.order.iter().map(|term| {
             let mut sql = Sql::default();
             let known = match &term.embed {
-                None => self.write_field(&mut sql, &term.field)?,
+                None => self.write_comparable(&mut sql, &term.field)?,
                 Some(name) => write_embedded(&mut sql, self, level, name, term)?,
             };
             Ok(Term {
