@@ -68,10 +68,6 @@ pub enum QueryError {
         #[serde(with = "in_row")]
         error: Box<Self>,
     },
-    /// The database's server refuses it (the code of what that means).
-    #[error("{}", .0.error)]
-    #[serde(skip)] // of servers that speak for themselves
-    Server(Box<ServerRefusal>),
     /// The database's worker ended while it wrote (`worker_unhealthy`).
     #[error(
         "the database's worker ended during the write, so its outcome is unknown; check the data before you try again"
@@ -188,6 +184,11 @@ pub enum QueryError {
         /// What was seen.
         reason: String,
     },
+    /// The database's server refuses it (the code of what that means). Never said by another process,
+    /// and the last arm: the numbers of those behind one that is left out would be others.
+    #[error("{}", .0.error)]
+    #[serde(skip)]
+    Server(Box<ServerRefusal>),
 }
 
 /// A refusal of a database's server: what it means, and how the server tells it.

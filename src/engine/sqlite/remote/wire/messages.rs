@@ -191,3 +191,34 @@ impl Heading {
 pub(in crate::engine::sqlite::remote) fn failed(error: QueryError) -> Said<'static> {
     Said::Failed(error.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_read_as_they_were_said() {
+        let timeout = QueryError::Timeout { timeout_ms: 7 };
+        let broken = QueryError::Broken {
+            reason: "seen".to_owned(),
+        };
+        let in_row = QueryError::InRow {
+            index: 3,
+            error: Box::new(QueryError::ReadOnly),
+        };
+        let overloaded = QueryError::Overloaded { what: "a thread" };
+        for error in [timeout, broken, in_row, overloaded, QueryError::TokenEnded] {
+            let bytes = postcard::to_stdvec(&error).unwrap();
+            assert_eq!(postcard::from_bytes::<QueryError>(&bytes), Ok(error));
+        }
+        let row = |error| QueryError::InRow {
+            index: 0,
+            error: Box::new(error),
+        };
+        let bytes = postcard::to_stdvec(&row(row(QueryError::ReadOnly))).unwrap();
+        let nested = postcard::from_bytes::<QueryError>(&bytes);
+        assert!(nested.is_err(), "rows do not lie in each other");
+        let after = postcard::to_stdvec(&row(QueryError::ReadOnly)).unwrap();
+        assert!(postcard::from_bytes::<QueryError>(&after).is_ok());
+    }
+}
