@@ -5,6 +5,7 @@ mod crash;
 mod crash_lives;
 mod crash_steps;
 mod disk_trace;
+mod files;
 mod full_disk;
 mod kill;
 mod power_loss;
@@ -32,13 +33,11 @@ async fn every_kind_of_job_has_its_story() {
         told_kinds.insert(forge.job(job).await.kind.as_str());
         forge.settle().await;
     }
-    // They need a real file and a real child: `loads::running` and `imports` cut those off.
-    told_kinds.extend([
-        "create_from_upload",
-        "exchange_contents",
-        "import_table",
-        "load_database",
-    ]);
+    for (what, before) in files::STORIES {
+        let forge = files::told(before).await;
+        let job = files::ask(&forge, what).await;
+        told_kinds.insert(forge.job(job).await.kind.as_str());
+    }
     let all: std::collections::BTreeSet<_> = JobKind::WORDS.iter().copied().collect();
     assert_eq!(told_kinds, all);
 }
