@@ -161,8 +161,9 @@ pub async fn read_value(
     let table = schema.find(name.table);
     let column = table.and_then(|table| table.column(name.column));
     if let (true, Some(row), Some(table), Some(column)) = (is_bytes, facts.row, table, column)
-        && column.generated.is_none()
         && table.kind == crate::data::TableKind::Table
+        // SQLite's incremental input takes no table with one.
+        && table.columns.iter().all(|column| column.generated.is_none())
     {
         let part = ValuePart {
             place: ValuePlace {

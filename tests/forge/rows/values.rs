@@ -163,6 +163,30 @@ async fn a_long_value_is_written_and_read_in_pieces() {
 }
 
 #[tokio::test]
+async fn values_beside_a_generated_column_are_read_as_all_others() {
+    let forge = shop().await;
+    let made = "CREATE TABLE beside (id INTEGER PRIMARY KEY, x BLOB, l AS (length(x)) STORED)";
+    run(&forge, made).await;
+    run(&forge, "INSERT INTO beside (id) VALUES (1)").await;
+    for value in [b"ab".to_vec(), long(5_000_000)] {
+        let written = put(&forge, "beside/1/x", BYTES, &value).await;
+        assert_eq!(written.status, 204, "{}", written.text);
+        let read_back = read(&forge, "beside/1/x", &[]).await;
+        assert!(read_back.text.as_bytes() == value, "{}", value.len());
+        let length = read(&forge, "beside/1/l", &[]).await;
+        assert_eq!(length.text, value.len().to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_comes_compressed_is_refused() {
+    let forge = shop().await;
+    let ask = forge.ask("PUT", &rows("vals/1/x")).token(ROOT);
+    let packed = ask.header("content-encoding", "gzip").bytes(b"\x1f\x8b");
+    packed.await.problem(415, "unsupported_media_type");
+}
+
+#[tokio::test]
 async fn what_follows_from_a_long_value_follows_from_all_of_it() {
     let forge = shop().await;
     for sql in [

@@ -5,6 +5,7 @@ use crate::http::Gateway;
 use crate::http::extract::rows::byte_range::{ByteRange, byte_range};
 use crate::http::extract::rows::{RowsPath, is_known, marks};
 use crate::http::extract::{NoParameters, PathParts, StrictQuery};
+use crate::http::middleware::admission::packed_body::Coding;
 use crate::http::response::error::{ErrorCode, Problem};
 use crate::http::response::row_answers::{not_modified, tell_etag};
 use crate::service::caller::Caller;
@@ -130,6 +131,13 @@ pub(crate) async fn put_value(
     let service = &gateway.service;
     // What cannot be written is not received.
     caller.require(crate::domain::token::Scope::Write)?;
+    if Coding::of(&parts.headers)?.is_some() {
+        return Err(Problem::new(
+            ErrorCode::UnsupportedMediaType,
+            "The body is the value itself, which cannot be compressed.",
+        )
+        .hint("send it without `Content-Encoding`"));
+    }
     service.value_facts(&caller, path.value()).await?;
     let upload = gateway.receive_file(&caller, &parts.headers, body, true);
     let upload = upload.await?;
