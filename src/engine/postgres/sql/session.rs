@@ -123,7 +123,7 @@ impl Session {
     /// Runs a statement, and writes its answer.
     ///
     /// # Errors
-    /// Whatever it deserves. The connection may be in the middle of it then.
+    /// What the server or the bounds say. The connection may be in the middle of it then.
     pub(super) async fn run(
         &mut self,
         statement: &Statement,

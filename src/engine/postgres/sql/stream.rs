@@ -79,7 +79,7 @@ struct Reading {
     form: Form,
     statement: Statement,
     inlet: Inlet<StreamEnd>,
-    /// Cancelled when nobody wants the rest.
+    /// Cancelled when the rest is no longer wanted.
     stopped: CancellationToken,
 }
 

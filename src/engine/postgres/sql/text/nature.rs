@@ -28,7 +28,7 @@ pub(in super::super) enum Remains {
     Nothing,
     /// Settings, locks, cursors and the like, but no prepared statements.
     Settings,
-    /// Whatever there is.
+    /// All that a session can keep, prepared statements too.
     Anything,
 }
 

@@ -138,7 +138,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// The folder lets nobody else in; this holds where it was opened by mistake.
+/// Only its owner may pass the folder; this holds where that was opened by mistake.
 fn is_allowed(socket: &UnixStream) -> bool {
     let own = geteuid().as_raw();
     socket

@@ -58,7 +58,7 @@ impl Served {
     pub(super) async fn end_process(&self) -> ! {
         tracing::warn!("a statement does not stop: this worker ends, and is started again");
         tokio::time::sleep(LAST_WORDS).await;
-        // Whether a commit that nobody waits for long enough was kept is not known.
+        // The caller stopped waiting: whether its commit was kept is not known.
         let is_still = self
             .executor
             .stop_writing(Deadline::after(LAST_COMMIT))
